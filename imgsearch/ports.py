@@ -1,0 +1,181 @@
+"""The ports: what services ask of the world. Every adapter of a port passes its contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from imgsearch.records import (
+    ChangeBatch,
+    CommitResult,
+    Comparison,
+    Decoded,
+    Encoded,
+    EncoderOptions,
+    ImageFile,
+    ImageRecord,
+    InputSize,
+    Known,
+    ModelCard,
+    Revision,
+    RootRecord,
+    Skipped,
+    Unvisited,
+)
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
+
+
+class ImageSource(Protocol):
+    """A place that pictures come from."""
+
+    @property
+    def root(self) -> str:
+        """Absolute path."""
+
+    @property
+    def scope(self) -> str:
+        """The folder below the root that is scanned; "" for all of it."""
+
+    @property
+    def mounts(self) -> Sequence[str]:
+        """After a scan: the mount point that holds the root, then those below it."""
+
+    def scan(self) -> Iterator[ImageFile | Skipped | Unvisited]:
+        """Every picture file once, in any order; opens none of them."""
+
+    def digest(self, file: ImageFile) -> Known | Skipped:
+        """Read the file once and hash it, without decoding."""
+
+
+class Decoder(Protocol):
+    """Files to pixels, in parallel, with a bounded number in flight."""
+
+    def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded | Skipped]:
+        """One result per file, in any order. A file that cannot be decoded is a `Skipped`."""
+
+    def close(self) -> None: ...
+
+
+class Encoder(Protocol):
+    """A cross-modal model. Both methods return one unit row per input, in order."""
+
+    @property
+    def space(self) -> EmbeddingSpace: ...
+    @property
+    def card(self) -> ModelCard: ...
+    @property
+    def input_size(self) -> InputSize: ...
+
+    def encode_images(self, images: Sequence[Pixels]) -> Embeddings: ...
+    def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings: ...
+
+
+class EncoderModule(Protocol):
+    """What an entry point of the group `imgsearch.encoders` points to."""
+
+    @property
+    def CARDS(self) -> Sequence[ModelCard]:
+        """The models that it offers by name."""
+
+    def load(self, name: str, options: EncoderOptions) -> Encoder:
+        """The encoder of that name; raises EncoderError when it cannot be had."""
+
+    def revision(self, name: str) -> str:
+        """The revision of its space, found without loading the model."""
+
+
+class EncoderPool(Protocol):
+    """Files to vectors: decode and encode, overlapped, with a bounded number in flight."""
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        """One result per file, in any order."""
+
+    def close(self) -> None: ...
+
+
+class VectorIndex(Protocol):
+    """A projection of the catalog's vectors of one space that can be searched."""
+
+    @property
+    def space(self) -> EmbeddingSpace: ...
+    @property
+    def doubt(self) -> str:
+        """Why what was stored of the index could not be used, in words; "" when all was well."""
+
+    @property
+    def revision(self) -> Revision:
+        """The catalog's revision that the index has been brought to; 0 when empty."""
+
+    @property
+    def token(self) -> str:
+        """The catalog's token of that revision; "" at revision 0."""
+
+    def __len__(self) -> int: ...
+    def ids(self) -> Ids:
+        """All ids, sorted."""
+
+    def vectors(self, ids: Ids) -> Embeddings:
+        """The vectors of these ids, in this order; KeyError if one is not there."""
+
+    def clear(self) -> None:
+        """Forget everything: revision 0."""
+
+    def apply(self, changes: ChangeBatch) -> None:
+        """Take out `removals`, then put in or replace the upserts, and move to `revision`."""
+
+    def unflushed(self) -> int:
+        """How many vectors were put in or taken out since the last flush."""
+
+    def flush(self) -> None:
+        """Make the present state durable; nothing to do for an index in memory."""
+
+    def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
+        """The k best by inner product, exactly, among `allowed` (all when None)."""
+
+
+class Catalog(Protocol):
+    """The only truth: files, metadata and vectors."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within it, all reads of this thread see one and the same state."""
+
+    def head(self) -> tuple[Revision, str]:
+        """The latest revision and its token."""
+
+    def replayable(self, revision: Revision, token: str) -> bool:
+        """True if `changes(since=revision)` leads from that state to the present one."""
+
+    def changes(self, space: EmbeddingSpace, since: Revision) -> Iterator[ChangeBatch]:
+        """All changes after `since`, oldest first, in batches of bounded size."""
+
+    def compare(
+        self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
+    ) -> Comparison:
+        """What has to be done for files of one root, as a scan of it gave them."""
+
+    def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
+        """How many pictures below `scope` a scan did not see."""
+
+    def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
+        """The present pictures among `ids`."""
+
+
+class Writer(Protocol):
+    """The writing half of a catalog. Each method is one transaction."""
+
+    def put_root(self, root: RootRecord) -> None:
+        """Add a root, or change what it remembers."""
+
+    def commit(self, items: Sequence[Encoded | Known | Skipped]) -> CommitResult:
+        """Write the results for some files."""
+
+    def retire(
+        self,
+        root: str,
+        scope: str,
+        image_ids: Ids,
+        skipped_ids: Ids,
+        unvisited: Sequence[Unvisited],
+    ) -> int:
+        """Declare absent what a scan did not see; returns how many pictures that were."""

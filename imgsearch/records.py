@@ -1,0 +1,393 @@
+"""The records that travel between the rooms: scan -> decode -> encode -> commit -> sync -> hits.
+
+Paths are `str` as the operating system gives them (bytes that are not UTF-8 are surrogate
+escapes, PEP 383); a relative path has "/" between its parts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
+
+Revision = int
+"""Counts the upserts and tombstones of a catalog; 0 is the empty catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A picture file as a scan sees it.
+
+    Attributes
+    ----------
+    root : str
+        Absolute path of the root.
+    path : str
+        Path below the root.
+    size : int
+        Bytes.
+    mtime_ns : int
+        Time of last modification, nanoseconds since 1970.
+    """
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def absolute(self) -> str:
+        return os.path.join(self.root, *self.path.split("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Unvisited:
+    """A folder that a scan could not look into: nothing below it may be declared absent.
+
+    `path` is relative to the root; "" is the root itself.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A picture file that cannot be indexed, and why, in words for a person.
+
+    Attributes
+    ----------
+    transient : bool
+        True where another try may go better though the file has not changed (it could not be
+        read, an extra is missing): such a file is tried again on every run.
+    """
+
+    file: ImageFile
+    reason: str
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMetadata:
+    """What a picture says of itself.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels of the full picture, the right way up.
+    format : str
+        Name of the format in Pillow's spelling, decided by content: "JPEG", "HEIF", ...
+    orientation : int
+        EXIF orientation 1-8 as found in the file; 1 where there is none.
+    taken_at : datetime or None
+        Local time of the exposure, without time zone.
+    latitude, longitude : float or None
+        Degrees, WGS 84, north and east positive.
+    """
+
+    width: int
+    height: int
+    format: str
+    orientation: int = 1
+    taken_at: datetime | None = None
+    camera_make: str | None = None
+    camera_model: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture that was read and decoded: `pixels` may be scaled down, `metadata` is not.
+
+    `file` has the size and mtime of the very bytes that were read; `content_hash` is the
+    xxh3-128 of them, in hex.
+    """
+
+    file: ImageFile
+    content_hash: str
+    metadata: ImageMetadata
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture with its vector: ndarray of shape (dimension,), float32, unit norm."""
+
+    file: ImageFile
+    content_hash: str
+    metadata: ImageMetadata
+    vector: Embeddings
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose bytes the catalog has seen before: moved, copied, touched or come back."""
+
+    file: ImageFile
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A picture of the catalog."""
+
+    id: int
+    file: ImageFile
+    content_hash: str
+    metadata: ImageMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """What happened to the vectors of one space after revision `since`, up to `revision`.
+
+    Attributes
+    ----------
+    removals : ndarray of shape (r,), int64
+        Ids to take out; an id that is not there is no error. To be applied before the upserts.
+    ids, vectors : ndarrays of shape (n,) int64 and (n, dimension) float32, unit norm
+        Vectors to put in or to replace.
+    token : str
+        Random text that the catalog drew for the commit of `revision`: tells apart two
+        histories that count the same revisions (a catalog restored from a backup).
+    """
+
+    since: Revision
+    revision: Revision
+    token: str
+    removals: Ids
+    ids: Ids
+    vectors: Embeddings
+
+    def __post_init__(self) -> None:
+        assert self.ids.dtype == self.removals.dtype == np.int64
+        assert len(self.ids) == len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a query: words or a picture, with a weight; negative means "not this"."""
+
+    text: str | None = None
+    image: Pixels | None = None
+    vector: Embeddings | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for.
+
+    Attributes
+    ----------
+    limit : int
+        At most so many hits.
+    min_score : float
+        Hits below this inner product are left out.
+    """
+
+    terms: Sequence[Term]
+    limit: int = 20
+    min_score: float = -2.0
+    instruction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A picture found. `score` is the inner product with the query, -1 to 1."""
+
+    rank: int
+    score: float
+    image: ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """How large a decoded picture has to be for a model.
+
+    A decoder may scale a picture down as long as the shorter side keeps `short` pixels, or the
+    longer side `long` pixels, whichever is set; it never scales up. Both None: full size.
+    """
+
+    short: int | None = None
+    long: int | None = None
+
+    def scale(self, width: int, height: int) -> float:
+        """The factor, at most 1, by which a picture of this size may be scaled."""
+        if self.short:
+            return min(1.0, self.short / min(width, height))
+        if self.long:
+            return min(1.0, self.long / max(width, height))
+        return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What people should know of a model before they rely on it.
+
+    Attributes
+    ----------
+    languages : str
+        Languages of text queries, in words; "" where unknown.
+    scripts : tuple of str
+        Unicode scripts that a query may be written in ("LATIN",); empty means any.
+    limits : str
+        What it cannot find, in one or two sentences; "" where unknown.
+    alternative : str
+        A model for queries in other languages; "" where none is needed.
+    """
+
+    name: str
+    summary: str
+    languages: str = ""
+    scripts: tuple[str, ...] = ()
+    limits: str = ""
+    licence: str = ""
+    alternative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RootRecord:
+    """A folder of the library, and what the last scan of it was told and found.
+
+    Attributes
+    ----------
+    exclude : tuple of str
+        Glob patterns left out.
+    hidden : bool
+        True where hidden files are taken in.
+    mounts : tuple of str
+        The mount point that holds the root, then those below it, as paths relative to the root.
+    images : int
+        Pictures present.
+    """
+
+    path: str
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+    mounts: tuple[str, ...] = ()
+    scanned_at: datetime | None = None
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRecord:
+    """An embedding space of the library with the number of present pictures it covers."""
+
+    space: EmbeddingSpace
+    vectors: int
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of the indexer; `outcome` is "running", "done", "interrupted" or "failed"."""
+
+    model: str
+    precision: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    counts: dict[str, float]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the catalog says to a handful of scanned files.
+
+    Attributes
+    ----------
+    image_ids, skipped_ids : lists of int
+        Rows that were seen again.
+    returned : list of Known
+        Files that had been declared absent and lie there again, unchanged.
+    to_digest : list of ImageFile
+        Files whose bytes may be known: hash them before anything else.
+    to_encode : list of ImageFile
+    to_skip : list of Skipped
+        Files that the scan itself refused, for the first time.
+    unchanged, still_skipped : int
+    changed : int
+        How many of the files to digest or to encode have a row already.
+    """
+
+    image_ids: list[int] = field(default_factory=list)
+    skipped_ids: list[int] = field(default_factory=list)
+    returned: list[Known] = field(default_factory=list)
+    to_digest: list[ImageFile] = field(default_factory=list)
+    to_encode: list[ImageFile] = field(default_factory=list)
+    to_skip: list[Skipped] = field(default_factory=list)
+    unchanged: int = 0
+    still_skipped: int = 0
+    changed: int = 0
+
+
+@dataclass(slots=True)
+class CommitResult:
+    """What a commit did; `unresolved` files are still without a vector and must be encoded."""
+
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    unresolved: list[ImageFile] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How a model is to be run.
+
+    Attributes
+    ----------
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision : str
+        What the network computes in: "auto", "fp32", "bf16" or "fp16". Vectors are float32
+        always. "auto" is bf16 on a CUDA device (fp16 where it has no bf16), and fp32 elsewhere,
+        where half precision is slower or less exact.
+    threads : int or None
+        Processor threads for the whole process; None leaves torch's choice.
+    batch_size : int
+        Inputs that go through the network together.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    batch_size: int = 32
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """Counts of one run over the files of one or more roots."""
+
+    scanned: int = 0
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: int = 0
+    encoded: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: `stage` is "scan" or "encode"; `total` is None while unknown."""
+
+    stage: str
+    done: int
+    total: int | None = None
+
+
+OnProgress = Callable[[Progress], None]

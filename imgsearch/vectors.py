@@ -1,0 +1,125 @@
+"""Vectors and what may be done with them; NumPy only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.errors import QueryError, SpaceMismatch
+
+Embeddings = NDArray[np.float32]
+"""ndarray of shape (n, dimension), float32, C-order, every row of unit L2 norm."""
+
+Ids = NDArray[np.int64]
+"""ndarray of shape (n,), int64: image ids of the catalog."""
+
+Pixels = NDArray[np.uint8]
+"""ndarray of shape (height, width, 3), uint8: one picture, sRGB, the right way up."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """The space that a vector lives in: two vectors may be compared only if theirs are equal.
+
+    Attributes
+    ----------
+    model : str
+        The name that `--model` takes.
+    revision : str
+        Which weights: a hub commit, a digest of a local folder, or a version of our own.
+    preprocessing : str
+        How a picture becomes input: size, fit, and the instruction that documents get.
+    dimension : int
+        Length of a vector.
+    """
+
+    model: str
+    revision: str
+    preprocessing: str
+    dimension: int
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits that stand for the space in file names."""
+        text = "\n".join((self.model, self.revision, self.preprocessing, str(self.dimension)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    def require(self, other: EmbeddingSpace) -> None:
+        """Raise `SpaceMismatch` unless `other` is this space."""
+        if other != self:
+            raise SpaceMismatch(
+                f"vectors of two spaces cannot be compared:\n  {self}\n  {other}",
+                "Run 'imgsearch index' with the model that you want to search with.",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.model} (revision {self.revision}, {self.preprocessing}, {self.dimension}-d)"
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What an index found, best first, one row per query.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (queries, k'), int64
+    scores : ndarray of shape (queries, k'), float32
+        Inner products, which are cosines, because both sides are unit vectors. k' is min(k,
+        the number of vectors that were allowed): there is never padding.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+
+
+def normalize(vectors: NDArray[np.generic]) -> Embeddings:
+    """Rows of unit L2 norm, computed in float32, C-order; a zero row stays zero.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dimension), any real dtype
+    """
+    rows = np.ascontiguousarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.zeros_like(rows)
+    np.divide(rows, norms, out=unit, where=norms > 0)
+    return unit
+
+
+def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> Embeddings:
+    """One query from several: the weighted sum of unit vectors, brought back to unit norm.
+
+    Query arithmetic in the manner of Rocchio (1971): positive weights pull the query towards a
+    term, negative ones push it away.
+
+    Parameters
+    ----------
+    vectors : sequence of ndarray of shape (dimension,), float32, unit norm
+    weights : sequence of float
+        One finite weight per vector, at least one of them positive.
+
+    Returns
+    -------
+    ndarray of shape (1, dimension), float32, unit norm
+
+    Raises
+    ------
+    QueryError
+        No positive weight, a weight that is not finite, or terms that cancel each other.
+    """
+    weight = np.asarray(weights, dtype=np.float32)
+    if not np.isfinite(weight).all():
+        raise QueryError("a weight of the query is not a finite number")
+    if not (weight > 0).any():
+        raise QueryError(
+            "the query only says what not to find",
+            "Add words or an example picture to search for.",
+        )
+    total = normalize((weight @ np.stack(vectors))[np.newaxis])
+    if not total.any():
+        raise QueryError("the terms of the query cancel each other out")
+    return total
