@@ -1,0 +1,1 @@
+"""Where pictures come from: the walk over folders, guarded reading, decoding to RGB."""

@@ -1,0 +1,119 @@
+"""Reading files that may be anything: guarded opening, reading once, hashing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import xxhash
+
+from imgsearch.records import ImageFile, Known, Skipped
+
+_CHUNK = 1 << 20
+
+# A FIFO would block a plain open for ever, a terminal could become ours.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+_REASONS = {
+    errno.ENOENT: "is not there any more",
+    errno.ENOTDIR: "is not there any more",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EIO: "the disk reports a read error",
+    errno.ESTALE: "the network disk has lost it",
+    errno.ENAMETOOLONG: "the path is too long for the operating system",
+    errno.ELOOP: "a link that leads back to itself",
+}
+
+
+class Unusable(Exception):
+    """A file that yields no picture: what becomes a `Skipped`, on its way up."""
+
+    def __init__(self, reason: str, transient: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.transient = transient
+
+
+def os_reason(error: OSError) -> str:
+    """An error of the operating system in words, without path or number."""
+    known = _REASONS.get(error.errno or 0)
+    return known or f"could not be read: {(error.strerror or 'unknown error').lower()}"
+
+
+def content_hash(data: bytes) -> str:
+    """xxh3-128 in hex."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def read_file(file: ImageFile, max_bytes: int) -> tuple[bytes, ImageFile]:
+    """All bytes of a file, and the file as it was while they were read.
+
+    Raises
+    ------
+    Unusable
+        Not a regular file, unreadable, larger than `max_bytes`, or changing under our hands.
+    """
+    with _opened(file) as (fd, seen):
+        if seen.size > max_bytes:
+            raise Unusable(
+                f"the file is too large: {seen.size >> 20} MiB, the limit is {max_bytes >> 20} MiB"
+            )
+        return b"".join(_chunks(fd, seen.size, seen.size)), seen
+
+
+def digest_file(file: ImageFile) -> Known | Skipped:
+    """Read a file once, in pieces, and hash it."""
+    try:
+        with _opened(file) as (fd, seen):
+            state = xxhash.xxh3_128()
+            for chunk in _chunks(fd, seen.size, _CHUNK):
+                state.update(chunk)
+        return Known(seen, state.hexdigest())
+    except Unusable as error:
+        return Skipped(file, error.reason, error.transient)
+
+
+@contextmanager
+def _opened(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
+    """An open descriptor of a regular file that did not change while it was open."""
+    try:
+        fd = os.open(file.absolute, _FLAGS)
+        try:
+            seen = _seen(file, fd)
+            yield fd, seen
+            if _seen(file, fd) != seen:
+                raise Unusable("the file changed while it was being read", transient=True)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Unusable(os_reason(error), transient=True) from error
+    except ValueError as error:  # a NUL in the path
+        raise Unusable("the path is not valid") from error
+
+
+def _seen(file: ImageFile, fd: int) -> ImageFile:
+    status = os.fstat(fd)
+    if stat.S_ISDIR(status.st_mode):
+        raise Unusable("a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable("not a regular file (a pipe, socket or device)")
+    return replace(file, size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _chunks(fd: int, size: int, piece: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file: one that grows for ever ends all the same."""
+    left = size
+    while left and (chunk := os.read(fd, min(piece, left))):
+        left -= len(chunk)
+        yield chunk
