@@ -1,0 +1,147 @@
+"""Compare what a scan found with what the catalog knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, Table, and_, select
+
+from imgsearch.catalog import rows
+from imgsearch.catalog.tables import embeddings, images, skipped
+from imgsearch.records import Comparison, ImageFile, Known, Skipped, Unvisited
+from imgsearch.vectors import Ids
+
+
+def compare(
+    connection: Connection,
+    root_id: int | None,
+    space_id: int | None,
+    decoder: str,
+    files: Sequence[ImageFile | Skipped],
+) -> Comparison:
+    """What has to be done for these files of one root."""
+    result = Comparison()
+    paths = [(f if isinstance(f, ImageFile) else f.file).path for f in files]
+    known = _images(connection, root_id, space_id, paths)
+    refused = _skipped(connection, root_id, paths)
+    sizes = _sizes(connection, [f.size for f in files if isinstance(f, ImageFile)])
+    for path, file in zip(paths, files, strict=True):
+        image, skip = known.get(path), refused.get(path)
+        if image is not None:
+            result.image_ids.append(image.id)
+        if skip is not None:
+            result.skipped_ids.append(skip.id)
+        if isinstance(file, Skipped):
+            _compare_skipped(result, file, skip)
+        else:
+            _compare_file(result, file, image, skip, decoder, sizes)
+    return result
+
+
+def _compare_skipped(result: Comparison, file: Skipped, skip: Row[Any] | None) -> None:
+    if skip is not None and _same(skip, file.file) and skip.reason == file.reason:
+        result.still_skipped += 1
+    else:
+        result.to_skip.append(file)
+
+
+def _compare_file(
+    result: Comparison,
+    file: ImageFile,
+    image: Row[Any] | None,
+    skip: Row[Any] | None,
+    decoder: str,
+    sizes: set[int],
+) -> None:
+    same = image is not None and _same(image, file)
+    if image is not None and same and image.status != "present":
+        result.returned.append(Known(file, image.content_hash))
+    elif image is not None and same and image.embedded:
+        result.unchanged += 1
+    elif skip is not None and _same(skip, file) and skip.decoder == decoder and not skip.transient:
+        result.still_skipped += 1
+    else:
+        result.changed += image is not None
+        maybe_known = not same and file.size in sizes
+        (result.to_digest if maybe_known else result.to_encode).append(file)
+
+
+def _same(row: Row[Any], file: ImageFile) -> bool:
+    return bool((row.size, row.mtime_ns) == (file.size, file.mtime_ns))
+
+
+def _images(
+    connection: Connection, root_id: int | None, space_id: int | None, paths: Sequence[str]
+) -> dict[str, Row[Any]]:
+    embedded = (
+        select(embeddings.c.id)
+        .where(embeddings.c.image_id == images.c.id, embeddings.c.space_id == space_id)
+        .exists()
+    )
+    columns = (
+        images.c.id,
+        images.c.path,
+        images.c.size,
+        images.c.mtime_ns,
+        images.c.status,
+        images.c.content_hash,
+    )
+    found = {}
+    for chunk in rows.chunks(paths):
+        query = select(*columns, embedded.label("embedded")).where(
+            images.c.root_id == root_id, images.c.path.in_(chunk)
+        )
+        found.update({row.path: row for row in connection.execute(query)})
+    return found
+
+
+def _skipped(
+    connection: Connection, root_id: int | None, paths: Sequence[str]
+) -> dict[str, Row[Any]]:
+    found = {}
+    for chunk in rows.chunks(paths):
+        query = select(skipped).where(skipped.c.root_id == root_id, skipped.c.path.in_(chunk))
+        found.update({row.path: row for row in connection.execute(query)})
+    return found
+
+
+def _sizes(connection: Connection, sizes: Sequence[int]) -> set[int]:
+    """Those sizes that a known picture has: only then may its bytes be known as well."""
+    found: set[int] = set()
+    for chunk in rows.chunks(sizes):
+        query = select(images.c.size).where(images.c.size.in_(chunk)).distinct()
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def missing(
+    connection: Connection,
+    table: Table,
+    root_id: int | None,
+    scope: str,
+    seen: Ids,
+    unvisited: Sequence[Unvisited],
+) -> list[int]:
+    """Ids of rows below `scope` that were not seen, except below `unvisited` folders."""
+    if any(not folder.path for folder in unvisited):
+        return []
+    condition = [table.c.root_id == root_id]
+    if table is images:
+        condition.append(table.c.status != "gone")
+    if scope:
+        # "0" follows "/": all paths that begin with the folder and a slash.
+        condition.append(and_(table.c.path > scope + "/", table.c.path < scope + "0"))
+    query = select(table.c.id).where(*condition)
+    present = np.fromiter(connection.execute(query).scalars(), np.int64)
+    unseen = np.setdiff1d(present, seen)
+    if not unvisited:
+        return [int(i) for i in unseen]
+    kept = tuple(folder.path + "/" for folder in unvisited)
+    return [
+        row.id
+        for chunk in rows.chunks([int(i) for i in unseen])
+        for row in connection.execute(select(table.c.id, table.c.path).where(table.c.id.in_(chunk)))
+        if not row.path.startswith(kept)
+    ]

@@ -1,0 +1,61 @@
+"""One writer at a time per library."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from filelock import FileLock, Timeout
+
+from imgsearch.errors import LibraryBusy
+
+LOCK = "writer.lock"
+HOLDER = "writer.json"
+
+
+@contextmanager
+def writer_lock(folder: str) -> Iterator[None]:
+    """Hold the library's writer lock; the system frees it when the process ends, however it ends.
+
+    Raises
+    ------
+    LibraryBusy
+        Another process holds it; the message says which.
+    """
+    lock = FileLock(os.path.join(folder, LOCK))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LibraryBusy(
+            f"another process is writing to this library: {_holder(folder)}",
+            "Wait until it has finished, or stop it, and run the command again. "
+            "Searching works meanwhile.",
+        ) from None
+    try:
+        _sign(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def _sign(folder: str) -> None:
+    me = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().isoformat(" ", "seconds"),
+    }
+    with open(os.path.join(folder, HOLDER), "w", encoding="utf-8") as file:
+        json.dump(me, file)
+
+
+def _holder(folder: str) -> str:
+    try:
+        with open(os.path.join(folder, HOLDER), encoding="utf-8") as file:
+            holder = json.load(file)
+        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its process is not known"

@@ -1,0 +1,70 @@
+"""Between rows of the tables and records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.vectors import Embeddings, normalize
+
+STORAGE = np.dtype("<f2")
+"""Vectors are stored as little-endian float16: half the size, and the scores move by less than
+0.001."""
+
+CHUNK = 500
+"""Values in one SQL `IN` list."""
+
+METADATA_COLUMNS = (
+    "width",
+    "height",
+    "format",
+    "orientation",
+    "taken_at",
+    "camera_make",
+    "camera_model",
+    "latitude",
+    "longitude",
+)
+
+T = TypeVar("T")
+
+
+def chunks(values: Sequence[T]) -> Iterator[list[T]]:
+    """`values` in lists of at most `CHUNK`."""
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def to_blob(vector: Embeddings) -> bytes:
+    """One vector of shape (dimension,) as it is stored."""
+    return np.ascontiguousarray(vector, dtype=STORAGE).tobytes()
+
+
+def from_blobs(blobs: Sequence[bytes], dimension: int) -> Embeddings:
+    """Stored vectors as unit rows of shape (n, dimension), float32.
+
+    They are normalised again in float32, because float16 moves the norm by up to 0.0005.
+    """
+    stored: NDArray[np.float16] = np.frombuffer(b"".join(blobs), STORAGE)
+    return normalize(stored.reshape(len(blobs), dimension))
+
+
+def metadata_values(metadata: ImageMetadata) -> dict[str, Any]:
+    """The columns of `images` that hold `metadata`."""
+    return {name: getattr(metadata, name) for name in METADATA_COLUMNS}
+
+
+def image_record(row: Any, root: str) -> ImageRecord:
+    """An `ImageRecord` from a row of `images`."""
+    return ImageRecord(
+        id=row.id,
+        file=ImageFile(root, row.path, row.size, row.mtime_ns),
+        content_hash=row.content_hash,
+        metadata=ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS}),
+    )

@@ -1,0 +1,367 @@
+"""The catalog: what is read from it, and how one is opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
+
+from imgsearch.catalog import comparison, health, rows, schema
+from imgsearch.catalog.engine import open_engine, reading, writing
+from imgsearch.catalog.lock import writer_lock
+from imgsearch.catalog.tables import (
+    commits,
+    embeddings,
+    images,
+    library,
+    roots,
+    runs,
+    skipped,
+    spaces,
+    tombstones,
+)
+from imgsearch.catalog.writer import CatalogWriter
+from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.records import (
+    ChangeBatch,
+    Comparison,
+    ImageFile,
+    ImageRecord,
+    Revision,
+    RootRecord,
+    RunRecord,
+    Skipped,
+    SpaceRecord,
+    Unvisited,
+)
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
+
+FILE = "catalog.sqlite"
+BATCH = 8192
+
+
+def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
+    """The catalog of the library in `folder`; an older schema is upgraded.
+
+    Raises
+    ------
+    LibraryMissing
+        There is none, and `create` is false.
+    LibraryTooNew
+        It was written by a newer imgsearch.
+    CatalogError
+        The folder holds something else, or cannot be used.
+    """
+    path = os.path.join(folder, FILE)
+    if not os.path.exists(path):
+        _prepare(folder, create)
+    engine = open_engine(path)
+    found = schema.version(engine)
+    schema.require_known(found)
+    if found != schema.HEAD:
+        with writer_lock(folder):
+            schema.upgrade(engine, path)
+            _first_row(engine)
+    return SqlCatalog(folder, engine)
+
+
+def _prepare(folder: str, create: bool) -> None:
+    if not create:
+        raise LibraryMissing(
+            f"there is no library in {folder}", "Make one: imgsearch index FOLDER-OF-PICTURES"
+        )
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        strangers = [name for name in os.listdir(folder) if not name.startswith("writer.")]
+    except OSError as error:
+        raise CatalogError(
+            f"the library folder {folder} cannot be made: {error.strerror}",
+            "Choose another one with --library DIR.",
+        ) from error
+    if strangers:
+        raise CatalogError(
+            f"{folder} is no imgsearch library, and it is not empty",
+            "Choose a new or empty folder with --library DIR.",
+        )
+
+
+def _first_row(engine: Engine) -> None:
+    with writing(engine) as connection:
+        if connection.execute(select(library.c.id)).first() is None:
+            connection.execute(
+                insert(library).values(
+                    id=1,
+                    uuid=uuid.uuid4().hex,
+                    revision=0,
+                    purge_floor=0,
+                    created_at=datetime.now(),
+                )
+            )
+
+
+class SqlCatalog:
+    """Files, metadata and vectors of one library. Reading never blocks, and is never blocked."""
+
+    def __init__(self, folder: str, engine: Engine) -> None:
+        self.folder = folder
+        self._engine = engine
+        self._local = threading.local()
+        with self._read() as connection:
+            self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def writer(self) -> Iterator[CatalogWriter]:
+        """The one writer of this library; raises `LibraryBusy` while another process has it."""
+        with writer_lock(self.folder):
+            yield CatalogWriter(self._engine)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within it, all reads of this thread see one and the same state."""
+        with self._read():
+            yield
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        present = getattr(self._local, "connection", None)
+        if present is not None:
+            yield present
+            return
+        with reading(self._engine) as connection:
+            self._local.connection = connection
+            try:
+                yield connection
+            finally:
+                self._local.connection = None
+
+    def head(self) -> tuple[Revision, str]:
+        """The latest revision and its token; (0, "") before the first commit."""
+        with self._read() as connection:
+            revision = connection.execute(select(library.c.revision)).scalar_one()
+            token = connection.execute(
+                select(commits.c.token).where(commits.c.revision == revision)
+            ).scalar()
+        return revision, token or ""
+
+    def replayable(self, revision: Revision, token: str) -> bool:
+        """True if `changes(since=revision)` leads from that state to the present one.
+
+        False for a state of another history, from the future, or so old that tombstones after
+        it have been purged.
+        """
+        if revision == 0:
+            return True
+        with self._read() as connection:
+            floor = connection.execute(select(library.c.purge_floor)).scalar_one()
+            known = connection.execute(
+                select(commits.c.token).where(commits.c.revision == revision)
+            ).scalar()
+        return bool(revision >= floor and known == token)
+
+    def changes(self, space: EmbeddingSpace, since: Revision) -> Iterator[ChangeBatch]:
+        """All changes to the vectors of `space` after `since`, in batches of bounded size.
+
+        Only the last batch carries the token, and only its revision is a state of the catalog.
+        """
+        with self._read() as connection:
+            head, token = self.head()
+            space_id = _space_id(connection, space)
+            removals = _removed(connection, space_id, since)
+            position = since
+            while position < head:
+                found = _upserts(connection, space_id, position)
+                last = len(found) < BATCH
+                yield ChangeBatch(
+                    since=position,
+                    revision=head if last else found[-1].revision,
+                    token=token if last else "",
+                    removals=removals,
+                    ids=np.array([row.image_id for row in found], np.int64),
+                    vectors=rows.from_blobs([row.vector for row in found], space.dimension),
+                )
+                position = head if last else found[-1].revision
+                removals = np.empty(0, np.int64)
+
+    def compare(
+        self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
+    ) -> Comparison:
+        """What has to be done for files of one root, as a scan of it gave them.
+
+        Parameters
+        ----------
+        decoder : str
+            The versions of the decoders: files that others failed on are tried again.
+        """
+        if not files:
+            return Comparison()
+        first = files[0]
+        root = first.root if isinstance(first, ImageFile) else first.file.root
+        with self._read() as connection:
+            root_id, space_id = _root_id(connection, root), _space_id(connection, space)
+            return comparison.compare(connection, root_id, space_id, decoder, files)
+
+    def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
+        """How many pictures below `scope` a scan did not see, unvisited folders left out."""
+        with self._read() as connection:
+            root_id = _root_id(connection, root)
+            return len(comparison.missing(connection, images, root_id, scope, image_ids, unvisited))
+
+    def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
+        """The present pictures among `ids`."""
+        found: dict[int, ImageRecord] = {}
+        with self._read() as connection:
+            for chunk in rows.chunks([int(i) for i in ids]):
+                query = _present().where(images.c.id.in_(chunk))
+                for row in connection.execute(query):
+                    found[row.id] = rows.image_record(row, row.root)
+        return found
+
+    def all_ids(self) -> Ids:
+        """Ids of all present pictures, sorted."""
+        with self._read() as connection:
+            query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def locate(self, path: str) -> ImageRecord | None:
+        """The present picture at this absolute path, None if there is none."""
+        with self._read() as connection:
+            for root in connection.execute(select(roots.c.id, roots.c.path)):
+                below = os.path.relpath(path, root.path).replace(os.sep, "/")
+                if below.startswith("../"):
+                    continue
+                query = _present().where(and_(roots.c.id == root.id, images.c.path == below))
+                row = connection.execute(query).first()
+                if row is not None:
+                    return rows.image_record(row, row.root)
+        return None
+
+    def vector(self, space: EmbeddingSpace, image_id: int) -> Embeddings | None:
+        """The vector of a present picture, shape (dimension,), or None."""
+        with self._read() as connection:
+            blob = connection.execute(
+                select(embeddings.c.vector)
+                .join(images)
+                .where(
+                    embeddings.c.space_id == _space_id(connection, space),
+                    embeddings.c.image_id == image_id,
+                    images.c.status == "present",
+                )
+            ).scalar()
+        return None if blob is None else rows.from_blobs([blob], space.dimension)[0]
+
+    def roots(self) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of pictures present in each."""
+        count = (
+            select(func.count())
+            .where(images.c.root_id == roots.c.id, images.c.status == "present")
+            .scalar_subquery()
+        )
+        with self._read() as connection:
+            found = connection.execute(select(roots, count.label("images")))
+            return sorted((_root_record(row) for row in found), key=lambda root: root.path)
+
+    def skipped(self) -> list[Skipped]:
+        """Every file that could not be indexed, by path."""
+        query = select(skipped, roots.c.path.label("root")).join(roots)
+        with self._read() as connection:
+            found = [
+                Skipped(
+                    ImageFile(row.root, row.path, row.size, row.mtime_ns),
+                    row.reason,
+                    row.transient,
+                )
+                for row in connection.execute(query)
+            ]
+        return sorted(found, key=lambda each: each.file.absolute)
+
+    def spaces(self) -> list[SpaceRecord]:
+        """The embedding spaces, oldest first, with the number of present pictures in each."""
+        with self._read() as connection:
+            default = connection.execute(select(library.c.default_space_id)).scalar()
+            found = connection.execute(select(spaces).order_by(spaces.c.id)).all()
+            return [
+                SpaceRecord(_space(row), _covered(connection, row.id), row.id == default)
+                for row in found
+            ]
+
+    def last_run(self) -> RunRecord | None:
+        """The latest run of the indexer."""
+        query = select(runs, spaces.c.model).join(spaces).order_by(runs.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        return RunRecord(
+            row.model, row.precision, row.started_at, row.finished_at, row.outcome, row.counts
+        )
+
+    def check(self) -> list[str]:
+        """What is wrong with the catalog itself, one sentence each; empty when it is sound."""
+        with self._read() as connection:
+            return health.faults(connection)
+
+
+def _present() -> Any:
+    return (
+        select(images, roots.c.path.label("root")).join(roots).where(images.c.status == "present")
+    )
+
+
+def _space_id(connection: Connection, space: EmbeddingSpace) -> int | None:
+    return connection.execute(select(spaces.c.id).where(spaces.c.key == space.key)).scalar()
+
+
+def _root_id(connection: Connection, path: str) -> int | None:
+    return connection.execute(select(roots.c.id).where(roots.c.path == path)).scalar()
+
+
+def _space(row: Row[Any]) -> EmbeddingSpace:
+    return EmbeddingSpace(row.model, row.revision, row.preprocessing, row.dimension)
+
+
+def _root_record(row: Row[Any]) -> RootRecord:
+    return RootRecord(
+        row.path, tuple(row.exclude), row.hidden, tuple(row.mounts), row.scanned_at, row.images
+    )
+
+
+def _removed(connection: Connection, space_id: int | None, since: Revision) -> Ids:
+    query = select(tombstones.c.image_id).where(
+        tombstones.c.space_id == space_id, tombstones.c.revision > since
+    )
+    return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+
+def _upserts(connection: Connection, space_id: int | None, since: Revision) -> Sequence[Any]:
+    query = (
+        select(embeddings.c.image_id, embeddings.c.revision, embeddings.c.vector)
+        .join(images)
+        .where(
+            embeddings.c.space_id == space_id,
+            embeddings.c.revision > since,
+            images.c.status == "present",
+        )
+        .order_by(embeddings.c.revision)
+        .limit(BATCH)
+    )
+    return connection.execute(query).all()
+
+
+def _covered(connection: Connection, space_id: int) -> int:
+    query = (
+        select(func.count())
+        .select_from(embeddings.join(images))
+        .where(embeddings.c.space_id == space_id, images.c.status == "present")
+    )
+    return int(connection.execute(query).scalar_one())

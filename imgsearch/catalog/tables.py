@@ -1,0 +1,188 @@
+"""The tables of the catalog. Migrations change them; `alembic check` proves that both agree."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile("//([0-9a-f]{4})")
+
+
+class PathText(TypeDecorator[str]):
+    """A path as UTF-8 text that also holds names that are not UTF-8.
+
+    SQLite refuses the surrogate escapes (PEP 383) that stand for such bytes in Python. Each is
+    stored as "//" and four hex digits. No normal path has "//" in it, so nothing is ambiguous,
+    and every ordinary path is stored as it reads.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _SURROGATE.sub(lambda m: f"//{ord(m[0]):04x}", value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
+
+
+library = Table(
+    "library",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uuid", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("purge_floor", Integer, nullable=False),
+    Column("default_space_id", ForeignKey("spaces.id")),
+    Column("created_at", DateTime, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""One row. `revision` is the latest one given out; tombstones up to `purge_floor` are gone."""
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("revision", Integer, primary_key=True),
+    Column("token", Text, nullable=False),
+)
+"""The last revision of every transaction that changed vectors, with a random token: an index
+whose (revision, token) is not here was made from another history."""
+
+roots = Table(
+    "roots",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("path", PathText, nullable=False, unique=True),
+    Column("exclude", JSON, nullable=False),
+    Column("hidden", Boolean, nullable=False),
+    Column("mounts", JSON, nullable=False),
+    Column("added_at", DateTime, nullable=False),
+    Column("scanned_at", DateTime),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("root_id", ForeignKey("roots.id"), nullable=False),
+    Column("path", PathText, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("orientation", Integer, nullable=False),
+    Column("taken_at", DateTime),
+    Column("camera_make", Text),
+    Column("camera_model", Text),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("status", Text, nullable=False),
+    Column("added_at", DateTime, nullable=False),
+    Column("gone_at", DateTime),
+    UniqueConstraint("root_id", "path"),
+    CheckConstraint("status IN ('present', 'gone', 'unreadable')", name="status"),
+    Index("ix_images_content_hash", "content_hash"),
+    Index("ix_images_size", "size"),
+    Index("ix_images_taken_at", "taken_at"),
+    Index("ix_images_status_gone_at", "status", "gone_at"),
+    # AUTOINCREMENT: an id is never given out twice, not even after its row is deleted.
+    sqlite_autoincrement=True,
+)
+"""`gone`: absent at the last complete scan; `unreadable`: there, but changed into something that
+does not decode. Both keep their vectors for a while, in case the picture comes back."""
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("preprocessing", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("spaces.id"), nullable=False),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    UniqueConstraint("image_id", "space_id"),
+    Index("ix_embeddings_space_id_revision", "space_id", "revision"),
+)
+"""`vector` is `dimension` little-endian float16 numbers of unit norm."""
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("image_id", Integer, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Index("ix_tombstones_space_id_revision", "space_id", "revision"),
+)
+
+skipped = Table(
+    "skipped",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("root_id", ForeignKey("roots.id"), nullable=False),
+    Column("path", PathText, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("transient", Boolean, nullable=False),
+    Column("decoder", Text, nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    UniqueConstraint("root_id", "path"),
+)
+"""`decoder` names the decoders that failed: with newer ones the file is tried again."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("spaces.id"), nullable=False),
+    Column("precision", Text, nullable=False),
+    Column("started_at", DateTime, nullable=False),
+    Column("finished_at", DateTime),
+    Column("outcome", Text, nullable=False),
+    Column("counts", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""`outcome` is "running" (or killed), "done", "interrupted" or "failed"."""
