@@ -1,0 +1,1 @@
+"""Vector indexes: projections of the catalog that answer a query."""

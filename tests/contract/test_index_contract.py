@@ -1,0 +1,98 @@
+"""What every vector index must do; the in-memory adapter and FAISS give the same answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.vectors import normalize
+from tests.parts import DIMENSION, SPACE, batch, unit_rows
+
+
+@pytest.fixture(params=[MemoryIndex, FaissIndex])
+def index(request, tmp_path):
+    return request.param(str(tmp_path / "index"), "library", SPACE)
+
+
+def test_starts_empty(index):
+    assert (len(index), index.revision, index.token, index.doubt) == (0, 0, "", "")
+    assert index.search(unit_rows(3), 5).ids.shape == (3, 0)
+
+
+def test_finds_each_vector_first(index):
+    rows = unit_rows(50)
+    ids = [2**40 + 7 * i for i in range(50)]
+    index.apply(batch(ids, rows))
+    matches = index.search(rows, 3)
+    assert matches.ids.dtype == np.int64 and matches.scores.dtype == np.float32
+    assert matches.ids[:, 0].tolist() == ids
+    assert np.allclose(matches.scores[:, 0], 1, atol=1e-6)
+    assert (np.diff(matches.scores, axis=1) <= 0).all()
+
+
+def test_is_exact(index):
+    rows, queries = unit_rows(300), unit_rows(30, seed=1)
+    index.apply(batch(list(range(300)), rows))
+    best = np.argsort(-(queries @ rows.T), axis=1)[:, :10]
+    assert (index.search(queries, 10).ids == best).all()
+    for query, expected in zip(queries, best, strict=True):
+        assert (index.search(query[np.newaxis], 10).ids[0] == expected).all()
+
+
+def test_never_pads(index):
+    index.apply(batch([5, 6], unit_rows(2)))
+    assert sorted(index.search(unit_rows(1), 100).ids[0].tolist()) == [5, 6]
+    assert index.search(unit_rows(1), 0).ids.shape == (1, 0)
+
+
+def test_upsert_replaces(index):
+    first, second = unit_rows(2)
+    index.apply(batch([1], first[np.newaxis]))
+    index.apply(batch([1], second[np.newaxis], since=1, revision=2))
+    assert len(index) == 1
+    assert np.array_equal(index.vectors(np.array([1])), second[np.newaxis])
+
+
+def test_removes_and_ignores_strangers(index):
+    index.apply(batch([1, 2, 3], unit_rows(3)))
+    index.apply(batch([], unit_rows(0), since=1, revision=2, removals=(2, 99)))
+    assert index.ids().tolist() == [1, 3]
+    assert index.revision == 2
+    with pytest.raises(KeyError):
+        index.vectors(np.array([2]))
+
+
+def test_searches_among_allowed_exactly(index):
+    rows = unit_rows(200)
+    index.apply(batch(list(range(200)), rows))
+    allowed = np.array([3, 50, 77, 150, 5000])
+    matches = index.search(rows[:1], 10, allowed)
+    expected = allowed[:4][np.argsort(-(rows[:1] @ rows[allowed[:4]].T)[0])]
+    assert matches.ids[0].tolist() == expected.tolist()
+    assert index.search(rows[:1], 10, np.array([], np.int64)).ids.shape == (1, 0)
+
+
+def test_clear_forgets_everything(index):
+    index.apply(batch([1], unit_rows(1)))
+    index.clear()
+    assert (len(index), index.revision, index.token) == (0, 0, "")
+    index.apply(batch([2], unit_rows(1)))
+    assert index.ids().tolist() == [2]
+
+
+def test_random_histories_agree_with_a_dictionary(index):
+    random = np.random.default_rng(3)
+    model: dict[int, np.ndarray] = {}
+    for revision in range(1, 40):
+        ids = random.choice(30, size=random.integers(0, 6), replace=False).tolist()
+        gone = [i for i in random.choice(30, size=3, replace=False).tolist() if i not in ids]
+        rows = normalize(random.standard_normal((len(ids), DIMENSION)))
+        index.apply(batch(ids, rows, revision - 1, revision, tuple(gone)))
+        for each in gone:
+            model.pop(each, None)
+        model.update(zip(ids, rows, strict=True))
+        assert index.ids().tolist() == sorted(model)
+    held = np.array(sorted(model))
+    assert np.array_equal(index.vectors(held), np.stack([model[i] for i in held.tolist()]))

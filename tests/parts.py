@@ -1,0 +1,150 @@
+"""Small real parts for tests: spaces, files, vectors, and records made from a number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from imgsearch.catalog import SqlCatalog
+from imgsearch.errors import EncoderError
+from imgsearch.ingest import Ingestor
+from imgsearch.records import (
+    ChangeBatch,
+    Encoded,
+    ImageFile,
+    ImageMetadata,
+    IngestReport,
+    Known,
+    RootRecord,
+    Skipped,
+    Unvisited,
+)
+from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
+
+DIMENSION = 8
+SPACE = EmbeddingSpace("toy", "1", "none", DIMENSION)
+OTHER = EmbeddingSpace("other", "1", "none", DIMENSION)
+DECODER = "decoder 1"
+
+
+def vector_of(content: str, dimension: int = DIMENSION) -> Embeddings:
+    """A unit vector, float32, that is a function of the content."""
+    seed = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
+    return normalize(np.random.default_rng(seed).standard_normal((1, dimension)))[0]
+
+
+def unit_rows(count: int, seed: int = 0, dimension: int = DIMENSION) -> Embeddings:
+    return normalize(np.random.default_rng(seed).standard_normal((count, dimension)))
+
+
+def file_of(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -> ImageFile:
+    """A file whose size is a function of its content."""
+    return ImageFile(root, path, 1000 + len(content), mtime_ns)
+
+
+def encoded(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -> Encoded:
+    metadata = ImageMetadata(4, 3, "JPEG")
+    return Encoded(file_of(path, content, root, mtime_ns), content, metadata, vector_of(content))
+
+
+def batch(
+    ids: list[int],
+    vectors: Embeddings,
+    since: int = 0,
+    revision: int = 1,
+    removals: tuple[int, ...] = (),
+    token: str = "token",
+) -> ChangeBatch:
+    return ChangeBatch(
+        since, revision, token, np.array(removals, np.int64), np.array(ids, np.int64), vectors
+    )
+
+
+class MemoryFolder:
+    """Files in memory: an image source, and a pool that encodes their content.
+
+    `files` maps a path to (content, mtime_ns). Content that begins with "broken" does not
+    decode; content that begins with "unreadable" cannot be read this time.
+    """
+
+    def __init__(self, root: str = "/photos", scope: str = "") -> None:
+        self.root = root
+        self.scope = scope
+        self.mounts: list[str] = []
+        self.files: dict[str, tuple[str, int]] = {}
+        self.unvisited: list[Unvisited] = []
+
+    def scan(self) -> Iterator[ImageFile | Skipped | Unvisited]:
+        yield from self.unvisited
+        closed = tuple(folder.path + "/" for folder in self.unvisited if folder.path)
+        if any(not folder.path for folder in self.unvisited):
+            return
+        for path, (content, mtime_ns) in self.files.items():
+            below = not self.scope or path.startswith(self.scope + "/")
+            if below and not (closed and path.startswith(closed)):
+                yield file_of(path, content, self.root, mtime_ns)
+
+    def digest(self, file: ImageFile) -> Known | Skipped:
+        return Known(file, self.files[file.path][0])
+
+    def encode(self, file: ImageFile) -> Encoded | Skipped:
+        content = self.files[file.path][0]
+        if content.startswith(("broken", "unreadable")):
+            return Skipped(file, content, transient=content.startswith("unreadable"))
+        return encoded(file.path, content, self.root, file.mtime_ns)
+
+
+class MemoryPool:
+    """Encodes the files of memory folders; `fail_after` results it fails like a killed run."""
+
+    def __init__(self, *folders: MemoryFolder) -> None:
+        self._folders = {folder.root: folder for folder in folders}
+        self.encoded: list[str] = []
+        self.fail_after: int | None = None
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        for count, file in enumerate(files):
+            if count == self.fail_after:
+                raise EncoderError("the model fails")
+            self.encoded.append(file.path)
+            yield self._folders[file.root].encode(file)
+
+    def close(self) -> None:
+        pass
+
+
+def ingest(
+    catalog: SqlCatalog,
+    *folders: MemoryFolder,
+    space: EmbeddingSpace = SPACE,
+    pool: MemoryPool | None = None,
+    batch_size: int = 3,
+    decoder: str = DECODER,
+    **options: Any,
+) -> IngestReport:
+    """One run of the indexer over folders in memory."""
+    pool = pool or MemoryPool(*folders)
+    with catalog.writer() as writer:
+        for folder in folders:
+            writer.put_root(RootRecord(folder.root))
+        writer.begin_run(space, decoder, "fp32")
+        ingestor = Ingestor(
+            catalog, writer, pool, space, decoder, batch_size, catalog.folder, **options
+        )
+        report = ingestor.run([(folder, RootRecord(folder.root)) for folder in folders])
+        writer.end_run("done", {})
+    return report
+
+
+def held(catalog: SqlCatalog, space: EmbeddingSpace = SPACE) -> dict[str, Embeddings]:
+    """What can be found in the catalog: absolute path to vector."""
+    found: dict[int, Embeddings] = {}
+    for changes in catalog.changes(space, since=0):
+        found.update(zip(changes.ids.tolist(), changes.vectors, strict=True))
+    return {
+        record.file.absolute: found[image_id]
+        for image_id, record in catalog.get(list(found)).items()
+    }
