@@ -1,0 +1,409 @@
+"""The composition root: settings -> adapters -> services. The only room that knows them all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from imgsearch import plugins
+from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
+from imgsearch.catalog.place import network_warning
+from imgsearch.encoders.pool import LocalPool
+from imgsearch.errors import (
+    CatalogError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+    SpaceMismatch,
+)
+from imgsearch.ingest import Ingestor, preview
+from imgsearch.plan import IndexRequest, plan
+from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.records import (
+    EncoderOptions,
+    Hit,
+    IngestReport,
+    InputSize,
+    ModelCard,
+    OnProgress,
+    Query,
+    RootRecord,
+    Term,
+)
+from imgsearch.search import Searcher, encode_term
+from imgsearch.settings import Settings
+from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
+from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sync import sync, worth_flushing
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
+
+BUILTIN = "builtin"
+INDEX_FOLDER = "index"
+
+
+class Library:
+    """A library of pictures: the services over one catalog, wired up.
+
+    Parameters
+    ----------
+    say : callable
+        Gets notes for the user, one sentence each.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda note: None) -> None:
+        self.settings = settings
+        self.say = say
+        self._encoders: dict[str, Encoder] = {}
+
+    @cached_property
+    def catalog(self) -> SqlCatalog:
+        """The catalog; raises `LibraryMissing` if there is none yet."""
+        return open_catalog(self.settings.library)
+
+    def create(self) -> SqlCatalog:
+        """The catalog, made if there is none."""
+        if "catalog" not in self.__dict__:
+            self.catalog = open_catalog(self.settings.library, create=True)
+        return self.catalog
+
+    def close(self) -> None:
+        """Close the catalog."""
+        if "catalog" in self.__dict__:
+            self.catalog.close()
+
+    def status(self) -> dict[str, Any]:
+        """What is in the library, as plain values for JSON."""
+        catalog = self.catalog
+        with catalog.snapshot():
+            roots, run = catalog.roots(), catalog.last_run()
+            return {
+                "library": catalog.folder,
+                "bytes": _folder_bytes(catalog.folder),
+                "images": sum(root.images for root in roots),
+                "roots": len(roots),
+                "skipped": len(catalog.skipped()),
+                "spaces": [
+                    {
+                        "model": record.space.model,
+                        "revision": record.space.revision,
+                        "dimension": record.space.dimension,
+                        "images": record.vectors,
+                        "default": record.default,
+                    }
+                    for record in catalog.spaces()
+                ],
+                "last_run": run
+                and {
+                    "outcome": "running or killed" if run.outcome == "running" else run.outcome,
+                    "model": run.model,
+                    "started_at": run.started_at.isoformat(timespec="seconds"),
+                    "finished_at": run.finished_at
+                    and run.finished_at.isoformat(timespec="seconds"),
+                    **run.counts,
+                },
+            }
+
+    def forget(self, path: str) -> int:
+        """Take a folder out of the library; returns the number of its pictures."""
+        real = os.path.realpath(os.path.expanduser(path))
+        if real not in [root.path for root in self.catalog.roots()]:
+            raise SourceError(
+                f"{path} is no folder of this library", "'imgsearch roots' lists its folders."
+            )
+        with self.catalog.writer() as writer:
+            return writer.forget_root(real)
+
+    # Models
+
+    @property
+    def model(self) -> str:
+        """The model in use: the one that was asked for, else the library's, else the built-in."""
+        if self.settings.model:
+            return _canonical(self.settings.model)
+        with suppress(LibraryMissing):
+            for record in self.catalog.spaces():
+                if record.default:
+                    return record.space.model
+        return BUILTIN
+
+    def encoder(self, model: str | None = None) -> Encoder:
+        """The model, loaded once."""
+        name = _canonical(model or self.model)
+        if name not in self._encoders:
+            options = EncoderOptions(
+                device=self.settings.device,
+                precision=self.settings.precision,
+                threads=self.settings.threads or None,
+                batch_size=self.settings.batch_size,
+            )
+            self._encoders[name] = plugins.encoder_module(name).load(name, options)
+        return self._encoders[name]
+
+    def known_space(self) -> EmbeddingSpace | None:
+        """The space of the model in use if this library has it already; loads no model."""
+        model = self.model
+        revision = plugins.encoder_module(model).revision(model)
+        spaces = [record.space for record in self.catalog.spaces()]
+        return next(
+            (s for s in reversed(spaces) if (s.model, s.revision) == (model, revision)), None
+        )
+
+    # Indexing
+
+    def index(
+        self,
+        request: IndexRequest,
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """Bring the library up to what lies in the folders.
+
+        Raises
+        ------
+        SourceError
+            A folder that cannot be indexed.
+        LibraryBusy
+            Another process is indexing into this library.
+        """
+        planned = self._planned(request)
+        catalog = self.create()
+        warning = network_warning(catalog.folder)
+        if warning:
+            self.say(f"Beware: {warning[0]}. {warning[1]}")
+        with catalog.writer() as writer:
+            space = self.known_space() or self._new_space()
+            pool = LocalPool(self._encoder_of(space), self._decoder, self.settings.batch_size)
+            for root, _ in planned:
+                writer.put_root(root)
+            sources = [(_source(root, scope, request), root) for root, scope in planned]
+            ingestor = Ingestor(
+                catalog, writer, pool, space, self._signature, self.settings.batch_size,
+                catalog.folder, on_progress, stop,
+            )  # fmt: skip
+            with self._run(writer, space, ingestor, pool):
+                report = ingestor.run(sources)
+            self._finish(writer, space)
+        return report
+
+    def _new_space(self) -> EmbeddingSpace:
+        """The space of a model that is new to this library; tells what the model can do."""
+        encoder = self.encoder()
+        card = encoder.card
+        self.say(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
+        return encoder.space
+
+    def preview(self, request: IndexRequest) -> IngestReport:
+        """What `index` would do; writes nothing, not even a new library."""
+        with self._catalog_or_empty() as catalog:
+            space = self.known_space() or EmbeddingSpace(self.model, "", "", 1)
+            sources = [_source(*planned, request) for planned in self._planned(request)]
+            return preview(catalog, space, self._signature, sources)
+
+    @contextmanager
+    def _catalog_or_empty(self) -> Iterator[SqlCatalog]:
+        try:
+            yield self.catalog
+            return
+        except LibraryMissing:
+            folder = tempfile.mkdtemp(prefix="imgsearch-")
+        try:
+            self.catalog = open_catalog(folder, create=True)
+            yield self.catalog
+        finally:
+            self.close()
+            del self.catalog
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def _run(
+        self, writer: CatalogWriter, space: EmbeddingSpace, ingestor: Ingestor, pool: LocalPool
+    ) -> Iterator[None]:
+        """Note the run in the catalog, and how it ended."""
+        writer.begin_run(space, self._signature, self.settings.precision)
+        outcome = "failed"
+        try:
+            yield
+            outcome = "interrupted" if ingestor.report.interrupted else "done"
+        finally:
+            pool.close()
+            with suppress(CatalogError):
+                writer.end_run(outcome, _counts(ingestor.report))
+
+    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
+        """Bring the index up, forget what nobody needs, and make a complete space the default."""
+        index = self._open_index(space)
+        if worth_flushing(index):
+            index.flush()
+            writer.purge(index.revision, timedelta(days=self.settings.keep_days))
+        self._choose_default(writer, space)
+
+    def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
+        """A second model takes over once it covers as many pictures as the first."""
+        records = {record.space: record for record in self.catalog.spaces()}
+        before = next((record for record in records.values() if record.default), records[space])
+        if before.space == space:
+            return
+        if records[space].vectors >= before.vectors:
+            writer.set_default_space(space)
+            self.say(f"Searches now use {space.model}; {before.space.model} stays in the library.")
+        else:
+            self.say(
+                f"Searches go on with {before.space.model} until {space.model} covers all pictures "
+                f"({records[space].vectors} of {before.vectors} so far)."
+            )
+
+    def _encoder_of(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
+        def load() -> Encoder:
+            encoder = self.encoder(space.model)
+            if encoder.space != space:
+                raise SpaceMismatch(
+                    f"the model has changed since pictures were indexed with it:\n"
+                    f"  indexed with {space}\n  present      {encoder.space}",
+                    f"Index again: imgsearch index --model {space.model}",
+                )
+            return encoder
+
+        return load
+
+    def _planned(self, request: IndexRequest) -> list[tuple[RootRecord, str]]:
+        roots = self._known_roots()
+        return plan(request, roots, self.settings.library)
+
+    def _known_roots(self) -> list[RootRecord]:
+        try:
+            return self.catalog.roots()
+        except LibraryMissing:
+            return []
+
+    @property
+    def _signature(self) -> str:
+        return decoder_signature(self._decode_settings(InputSize()))
+
+    def _decode_settings(self, size: InputSize) -> DecodeSettings:
+        return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
+
+    def _decoder(self, size: InputSize) -> Decoder:
+        return ProcessDecoder(
+            self._decode_settings(size),
+            workers=self.settings.decoders,
+            timeout_s=self.settings.decode_seconds,
+            in_flight=2 * self.settings.batch_size,
+        )
+
+    # Searching
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """Answers queries in the space of the model in use."""
+        space = self._searchable()
+        index = self._open_index(space, flush=True)
+        return Searcher(
+            self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
+        )
+
+    def search(self, query: Query) -> list[Hit]:
+        """The best pictures for a query."""
+        return self.searcher.search(query)
+
+    def image_term(self, path: str, weight: float = 1.0) -> Term:
+        """A picture as a term; one that is indexed and unchanged needs no model."""
+        vector = self._stored_vector(path)
+        if vector is not None:
+            return Term(vector=vector, weight=weight)
+        return Term(image=self.pixels(path), weight=weight)
+
+    def pixels(self, path: str) -> Pixels:
+        """A picture decoded for the model in use; raises `QueryError` if it cannot be."""
+        size = self.encoder().input_size
+        return decode_path(path, self._decode_settings(size)).pixels
+
+    def _stored_vector(self, path: str) -> Embeddings | None:
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        record = self.catalog.locate(os.path.realpath(path))
+        if record is None or (found.st_size, found.st_mtime_ns) != (
+            record.file.size,
+            record.file.mtime_ns,
+        ):
+            return None
+        return self.catalog.vector(self._searchable(), record.id)
+
+    def _searchable(self) -> EmbeddingSpace:
+        model = self.model
+        spaces = [r.space for r in self.catalog.spaces() if r.space.model == model]
+        if not spaces:
+            known = ", ".join(sorted({r.space.model for r in self.catalog.spaces()}))
+            raise QueryError(
+                f"nothing in this library is indexed with {model}"
+                + (f", only with {known}" if known else ""),
+                f"Index with it first: imgsearch index --model {model} FOLDER",
+            )
+        return spaces[-1]
+
+    def similarity(self, first: str, second: str) -> float:
+        """The inner product of two terms; each is a picture if a file of that name is there."""
+        encoder = self.encoder()
+        left, right = (encode_term(encoder, self._term(each)) for each in (first, second))
+        return float(left @ right)
+
+    def _term(self, text: str) -> Term:
+        return Term(image=self.pixels(text)) if os.path.isfile(text) else Term(text=text)
+
+    def _open_index(self, space: EmbeddingSpace, flush: bool = False) -> VectorIndex:
+        """The index of a space, brought up to the catalog; rebuilt on any doubt."""
+        folder = os.path.join(self.catalog.folder, INDEX_FOLDER)
+        index: VectorIndex = plugins.index_class("faiss")(folder, self.catalog.uuid, space)
+        doubt = sync(self.catalog, index) or index.doubt
+        if doubt:
+            self.say(f"The index was rebuilt from the catalog: {doubt}.")
+        if flush and worth_flushing(index):
+            # Only to spare the next opening the same work: never mind if someone else writes.
+            with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
+                index.flush()
+        return index
+
+
+def model_cards() -> list[ModelCard]:
+    """The models that are known by name."""
+    modules = [plugins.encoder_module(name) for name in plugins.names(plugins.ENCODERS)]
+    return [card for module in modules for card in module.CARDS]
+
+
+def _folder_bytes(folder: str) -> int:
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.path.getsize(os.path.join(path, name))
+    return total
+
+
+def _canonical(model: str) -> str:
+    """A model folder by its absolute path, any other name as it is."""
+    return os.path.realpath(model) if os.path.isdir(model) else model
+
+
+def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:
+    return FilesystemSource(
+        root.path,
+        scope=scope,
+        exclude=root.exclude,
+        hidden=root.hidden,
+        mounts=root.mounts,
+        prune=request.prune,
+    )
+
+
+def _counts(report: IngestReport) -> dict[str, float]:
+    names = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped", "seconds")
+    return {name: getattr(report, name) for name in names}

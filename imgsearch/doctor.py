@@ -1,0 +1,182 @@
+"""What is set up on this machine and in this library, and how to mend what is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from imgsearch import plugins
+from imgsearch.app import INDEX_FOLDER, Library, model_cards
+from imgsearch.catalog.place import network_warning
+from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.indexes import files
+from imgsearch.indexes.flat import import_faiss
+from imgsearch.sources.decode import decoders
+from imgsearch.sync import sync, verify
+from imgsearch.vectors import EmbeddingSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: `verdict` is "ok", "note" or "wrong"; `mend` is empty when all is well."""
+
+    name: str
+    verdict: str
+    finding: str
+    mend: str = ""
+
+
+def examine(library: Library) -> list[Check]:
+    """All checks, in the order in which a person would make them."""
+    steps: tuple[Callable[[Library], Iterator[Check]], ...] = (
+        _python,
+        _torch,
+        _faiss,
+        _decoders,
+        _models,
+        _disk,
+        _catalog,
+        _indexes,
+        _roots,
+    )
+    return [check for step in steps for check in step(library)]
+
+
+def _python(library: Library) -> Iterator[Check]:
+    yield Check("Python", "ok", f"{platform.python_version()} on {platform.platform()}")
+
+
+def _torch(library: Library) -> Iterator[Check]:
+    from imgsearch.encoders.options import describe_devices
+
+    for finding in describe_devices():
+        yield Check("torch", "ok", finding)
+
+
+def _faiss(library: Library) -> Iterator[Check]:
+    builds = [name for name in ("faiss-cpu", "faiss-gpu") if _installed(name)]
+    try:
+        version = import_faiss().__version__
+    except ImgSearchError as error:
+        yield Check("FAISS", "wrong", str(error), error.hint)
+        return
+    if len(builds) > 1:
+        yield Check(
+            "FAISS",
+            "wrong",
+            "faiss-cpu and faiss-gpu are both installed and overwrite each other",
+            "pip uninstall faiss-cpu faiss-gpu, then install one: pip install '.[cpu]'",
+        )
+    else:
+        yield Check("FAISS", "ok", f"{version} ({', '.join(builds) or 'built by hand'})")
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _decoders(library: Library) -> Iterator[Check]:
+    for decoder in decoders():
+        if decoder.version:
+            yield Check("decoder", "ok", f"{decoder.name} {decoder.version}: {decoder.formats}")
+        else:
+            yield Check("decoder", "note", f"{decoder.name} is not installed", decoder.hint)
+
+
+def _models(library: Library) -> Iterator[Check]:
+    wanted = {card.name for card in model_cards()} | {library.model}
+    for name in sorted(wanted):
+        try:
+            revision = plugins.encoder_module(name).revision(name)
+            yield Check("model", "ok", f"{name} is here (revision {revision})")
+        except ImgSearchError as error:
+            yield Check("model", "wrong", str(error), error.hint)
+
+
+def _disk(library: Library) -> Iterator[Check]:
+    folder = library.settings.library
+    warning = network_warning(folder)
+    if warning:
+        yield Check("library disk", "wrong", *warning)
+    parent = folder
+    while not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    free = shutil.disk_usage(parent).free
+    if free < 1 << 30:
+        mend = "Free some space: a million pictures need about 3 GB."
+        yield Check("library disk", "note", f"only {free / 1e6:.0f} MB free for {folder}", mend)
+    else:
+        yield Check("library disk", "ok", f"{free / 1e9:.0f} GB free for {folder}")
+
+
+def _catalog(library: Library) -> Iterator[Check]:
+    try:
+        faults = library.catalog.check()
+    except LibraryMissing as error:
+        yield Check("library", "note", str(error), error.hint)
+        return
+    except ImgSearchError as error:
+        yield Check("library", "wrong", str(error), error.hint)
+        return
+    for fault in faults:
+        mend = "Put back a copy from a backup, or remove the library folder and index again."
+        yield Check("catalog", "wrong", fault, mend)
+    if not faults:
+        yield Check("catalog", "ok", f"sound, at revision {library.catalog.head()[0]}")
+
+
+def _indexes(library: Library) -> Iterator[Check]:
+    try:
+        spaces = library.catalog.spaces()
+    except ImgSearchError:
+        return
+    folder = os.path.join(library.catalog.folder, INDEX_FOLDER)
+    for record in spaces:
+        try:
+            yield _index_check(library, folder, record.space)
+        except ImgSearchError as error:
+            yield Check("index", "wrong", str(error), error.hint)
+    for name in files.strangers(folder, library.catalog.uuid):
+        yield Check(
+            "index", "note", f"{name} belongs to another library", "It is not used; remove it."
+        )
+
+
+def _roots(library: Library) -> Iterator[Check]:
+    try:
+        roots = library.catalog.roots()
+    except ImgSearchError:
+        return
+    for root in roots:
+        if os.path.isdir(root.path):
+            yield Check("folder", "ok", f"{root.path}: {root.images} pictures")
+        else:
+            yield Check(
+                "folder",
+                "note",
+                f"{root.path} is not there; its {root.images} pictures stay in the library",
+                "Mount its disk, or: imgsearch roots --forget PATH",
+            )
+
+
+def _index_check(library: Library, folder: str, space: EmbeddingSpace) -> Check:
+    """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
+    index = plugins.index_class("faiss")(folder, library.catalog.uuid, space)
+    doubt = index.doubt or sync(library.catalog, index)
+    faults = verify(library.catalog, index)
+    if doubt or faults:
+        mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
+        verdict = "wrong" if faults else "note"
+        return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
+    found = (
+        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.unflushed()} unflushed"
+    )
+    return Check("index", "ok", found)

@@ -1,0 +1,259 @@
+"""Files to catalog: scan, compare, digest, encode, commit.
+
+    source.scan -> writer.compare -+-> unchanged
+                                   +-> returned, moved, copied -> commit (no decoding)
+                                   +-> new, changed -> pool.encode_files -> commit per batch
+
+The Ingestor never sees an index, and never declares a picture absent that it could not look for.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import IO, TypeVar
+
+import numpy as np
+
+from imgsearch.ports import Catalog, EncoderPool, ImageSource, Writer
+from imgsearch.records import (
+    CommitResult,
+    Comparison,
+    Encoded,
+    ImageFile,
+    IngestReport,
+    Known,
+    OnProgress,
+    Progress,
+    RootRecord,
+    Skipped,
+    Unvisited,
+)
+from imgsearch.vectors import EmbeddingSpace, Ids
+
+SCAN_BATCH = 1000
+T = TypeVar("T")
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Ingestor:
+    """Brings the catalog up to what lies in the folders.
+
+    Attributes
+    ----------
+    pool : EncoderPool
+        Not touched when no file needs a vector, so that it may load its model late.
+    space : EmbeddingSpace
+        The space that the pool encodes into.
+    decoder : str
+        The versions of the decoders; files that others failed on are tried again.
+    batch_size : int
+        Files per commit: a kill loses at most one such batch.
+    workspace : str
+        A folder for the list of waiting files; never below a root.
+    stop : callable
+        Asked between batches; when it says True the run ends, and what was committed stays.
+    """
+
+    catalog: Catalog
+    writer: Writer
+    pool: EncoderPool
+    space: EmbeddingSpace
+    decoder: str
+    batch_size: int
+    workspace: str
+    on_progress: OnProgress = _ignore
+    stop: Callable[[], bool] = _never
+    report: IngestReport = field(default_factory=IngestReport)
+
+    def run(self, sources: Sequence[tuple[ImageSource, RootRecord]]) -> IngestReport:
+        """Scan all sources first, then encode what is new in any of them."""
+        started = time.monotonic()
+        with Worklist(self.workspace) as work:
+            for source, root in sources:
+                self._scan(source, root, work)
+            self._encode(work)
+        self.report.seconds = time.monotonic() - started
+        self.report.interrupted = self.stop()
+        return self.report
+
+    def _scan(self, source: ImageSource, root: RootRecord, work: Worklist) -> None:
+        seen = _Seen()
+        for batch in _batches(_found(source, seen), SCAN_BATCH):
+            if self.stop():
+                return
+            comparison = self.catalog.compare(self.space, self.decoder, batch)
+            seen.add(comparison)
+            self._count(comparison, len(batch))
+            self._commit_unread(comparison, source, work)
+        self.report.notes += [_note(source, folder) for folder in seen.unvisited]
+        # Moved pictures are first taken for absent, and found again below by their bytes.
+        self.report.removed += self.writer.retire(
+            source.root, source.scope, seen.images, seen.skipped, seen.unvisited
+        )
+        self.writer.put_root(replace(root, mounts=tuple(source.mounts), scanned_at=datetime.now()))
+        self._digest(source, work)
+
+    def _count(self, comparison: Comparison, scanned: int) -> None:
+        self.report.scanned += scanned
+        self.report.unchanged += comparison.unchanged
+        self.report.skipped += comparison.still_skipped
+        self.on_progress(Progress("scan", self.report.scanned))
+
+    def _commit_unread(self, comparison: Comparison, source: ImageSource, work: Worklist) -> None:
+        """What can be written, or put off, without opening a file."""
+        if comparison.returned or comparison.to_skip:
+            self._commit([*comparison.returned, *comparison.to_skip], work)
+        work.put(comparison.to_encode)
+        work.put(comparison.to_digest, digest=True)
+
+    def _digest(self, source: ImageSource, work: Worklist) -> None:
+        """Commit files whose bytes are known; the others have to be encoded."""
+        for batch in _batches(work.take(digest=True), self.batch_size):
+            if self.stop():
+                return
+            self._commit([source.digest(file) for file in batch], work)
+
+    def _encode(self, work: Worklist) -> None:
+        total, done = len(work), 0
+        if not total or self.stop():
+            return
+        self.on_progress(Progress("encode", 0, total))
+        results = self.pool.encode_files(work.take())
+        for batch in _batches(results, self.batch_size):
+            self._commit(batch, work)
+            done += len(batch)
+            self.report.encoded += sum(isinstance(item, Encoded) for item in batch)
+            self.on_progress(Progress("encode", done, total))
+            if self.stop():
+                return
+
+    def _commit(self, items: Sequence[Encoded | Known | Skipped], work: Worklist) -> None:
+        result: CommitResult = self.writer.commit(items)
+        self.report.added += result.added
+        self.report.updated += result.updated
+        self.report.moved += result.moved
+        self.report.removed -= result.moved
+        self.report.unchanged += result.unchanged
+        self.report.skipped += result.skipped
+        work.put(result.unresolved)
+
+
+def preview(
+    catalog: Catalog,
+    space: EmbeddingSpace,
+    decoder: str,
+    sources: Sequence[ImageSource],
+) -> IngestReport:
+    """What a run would do, found by the scan alone: nothing is opened and nothing is written.
+
+    Moved pictures count as one added and one removed, because only their bytes tell.
+    """
+    report, started = IngestReport(), time.monotonic()
+    for source in sources:
+        seen = _Seen()
+        for batch in _batches(_found(source, seen), SCAN_BATCH):
+            comparison = catalog.compare(space, decoder, batch)
+            seen.add(comparison)
+            waiting = len(comparison.to_encode) + len(comparison.to_digest)
+            report.scanned += len(batch)
+            report.unchanged += comparison.unchanged
+            report.skipped += comparison.still_skipped + len(comparison.to_skip)
+            report.updated += comparison.changed
+            report.added += waiting - comparison.changed + len(comparison.returned)
+        report.removed += catalog.missing(source.root, source.scope, seen.images, seen.unvisited)
+        report.notes += [_note(source, folder) for folder in seen.unvisited]
+    report.seconds = time.monotonic() - started
+    return report
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Rows that a scan saw again, eight bytes each, and the folders that it could not see into."""
+
+    _images: array[int] = field(default_factory=lambda: array("q"))
+    _skipped: array[int] = field(default_factory=lambda: array("q"))
+    unvisited: list[Unvisited] = field(default_factory=list)
+
+    def add(self, comparison: Comparison) -> None:
+        self._images.extend(comparison.image_ids)
+        self._skipped.extend(comparison.skipped_ids)
+
+    @property
+    def images(self) -> Ids:
+        return np.array(self._images, np.int64)
+
+    @property
+    def skipped(self) -> Ids:
+        return np.array(self._skipped, np.int64)
+
+
+class Worklist:
+    """Files that wait for their turn, kept on disk, so that a million of them cost no memory."""
+
+    def __init__(self, folder: str) -> None:
+        self._waiting: dict[bool, IO[str]] = {
+            digest: tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
+            for digest in (False, True)
+        }
+        self._count = 0
+
+    def __enter__(self) -> Worklist:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for file in self._waiting.values():
+            file.close()
+
+    def __len__(self) -> int:
+        """How many files wait to be encoded."""
+        return self._count
+
+    def put(self, files: Iterable[ImageFile], digest: bool = False) -> None:
+        """Add files, to be encoded or, first, to be hashed."""
+        spool = self._waiting[digest]
+        for file in files:
+            spool.write(json.dumps(asdict(file)) + "\n")
+            self._count += not digest
+
+    def take(self, digest: bool = False) -> Iterator[ImageFile]:
+        """Take all files out, in the order in which they were put in."""
+        spool = self._waiting[digest]
+        spool.seek(0)
+        for line in spool:
+            yield ImageFile(**json.loads(line))
+        spool.seek(0)
+        spool.truncate()
+
+
+def _found(source: ImageSource, seen: _Seen) -> Iterator[ImageFile | Skipped]:
+    for item in source.scan():
+        if isinstance(item, Unvisited):
+            seen.unvisited.append(item)
+        else:
+            yield item
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _note(source: ImageSource, folder: Unvisited) -> str:
+    path = f"{source.root}/{folder.path}" if folder.path else source.root
+    return f"{path}: {folder.reason}; nothing that was indexed there has been removed."
