@@ -1,0 +1,79 @@
+"""The built-in model: works offline, from files inside the packages that imgsearch depends on.
+
+An image classifier (EfficientNet-lite2) and a sentence model (all-MiniLM-L6-v2) meet in a space of
+WordNet concepts; docs/adr/0003-built-in-model.md says how and why. Importing this package does not
+import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgsearch.encoders.options import (
+    EncoderOptions,
+    choose_device,
+    choose_dtype,
+    limit_threads,
+)
+from imgsearch.records import InputSize, ModelCard
+from imgsearch.vectors import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from imgsearch.ports import Encoder
+
+NAME = "builtin"
+MULTILINGUAL = "google/siglip2-base-patch16-256"
+"""A model for queries that this one cannot read."""
+
+SPACE = EmbeddingSpace(NAME, "1", "fit 260, white margins", 768)
+CARD = ModelCard(
+    name=NAME,
+    summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
+    languages="English",
+    scripts=("LATIN",),
+    limits=(
+        "Reads English only; knows about 1000 kinds of objects (animals, vehicles, tools, food,"
+        " furniture, scenes) and their categories, and eleven colours. It does not understand"
+        " actions, relations, numbers, names of people and places, or text in a picture."
+        f" For other languages and finer questions use a larger model, such as {MULTILINGUAL}."
+    ),
+    licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
+    alternative=MULTILINGUAL,
+)
+CARDS = (CARD,)
+INPUT_SIZE = InputSize(long=260)
+
+
+def revision(name: str = NAME) -> str:
+    """The revision of its space."""
+    return SPACE.revision
+
+
+def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
+    """The built-in model as an encoder. Its two networks are loaded when first needed.
+
+    Parameters
+    ----------
+    name : str
+        "builtin"; there is no other.
+
+    Raises
+    ------
+    EncoderError
+        A package that it needs is absent (found out here), or altered (when first needed); or
+        the options cannot be met.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    from imgsearch.encoders.builtin import weights
+    from imgsearch.encoders.builtin.module import CrossModalConcepts
+    from imgsearch.encoders.sentence import SentenceEncoder
+
+    options = options or EncoderOptions()
+    for package in (weights.VISION_PACKAGE, weights.TEXT_PACKAGE):
+        weights.package_folder(package)
+    limit_threads(options.threads)
+    device = choose_device(options.device)
+    module = CrossModalConcepts(dtype=choose_dtype(options.precision, device))
+    model = SentenceTransformer(modules=[module], device=str(device))
+    return SentenceEncoder(model, SPACE, CARD, INPUT_SIZE, options.batch_size)

@@ -1,0 +1,160 @@
+"""EfficientNet-lite2: an image classifier small enough for one processor core.
+
+Architecture after Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+Networks", ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 in place of swish, stem
+and head not scaled. The weights were trained in TensorFlow, so convolutions pad as TensorFlow's
+"SAME" does: the output has ceil(input / stride) pixels, and an odd row of padding goes to the
+bottom and to the right. Batch normalisation is folded into the convolutions when loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIZE = 260
+"""Pixels of a side of the square input that the weights were trained on."""
+FEATURES = 1280
+CLASSES = 1000
+
+_WIDTH, _DEPTH = 1.1, 1.2
+_BN_EPSILON = 1e-3
+
+
+class _Stage(NamedTuple):
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+
+
+_STAGES = (
+    _Stage(1, 3, 1, 1, 16),
+    _Stage(2, 3, 2, 6, 24),
+    _Stage(2, 5, 2, 6, 40),
+    _Stage(3, 3, 2, 6, 80),
+    _Stage(3, 5, 1, 6, 112),
+    _Stage(4, 5, 2, 6, 192),
+    _Stage(1, 3, 1, 6, 320),
+)
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with bias that pads as TensorFlow's "SAME"."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        # With stride 1 and an odd kernel the padding is symmetric, and the convolution does it.
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 1:
+            return super().forward(x)
+        rows, columns = (self._missing(n) for n in x.shape[-2:])
+        pads = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        return super().forward(F.pad(x, pads))
+
+    def _missing(self, length: int) -> int:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        return max((math.ceil(length / stride) - 1) * stride + kernel - length, 0)
+
+
+class InvertedResidual(nn.Module):
+    """Expand (1x1), filter per channel (k x k), project (1x1, linear); add the input if it fits."""
+
+    def __init__(self, inputs: int, stage: _Stage, outputs: int, stride: int) -> None:
+        super().__init__()
+        middle = inputs * stage.expand
+        self.expand = SameConv(inputs, middle, 1) if stage.expand > 1 else None
+        self.depthwise = SameConv(middle, middle, stage.kernel, stride, groups=middle)
+        self.project = SameConv(middle, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
+        result: Tensor = y + x if self.residual else y
+        return result
+
+
+class EfficientNetLite2(nn.Module):
+    """Pictures to the last feature map, and features to class logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv(3, 32, 3, 2)
+        blocks, inputs = [], 32
+        for number, stage in enumerate(_STAGES):
+            outputs = _scaled_channels(stage.channels)
+            for repeat in range(_scaled_repeats(number, stage)):
+                stride = stage.stride if repeat == 0 else 1
+                blocks.append(InvertedResidual(inputs, stage, outputs, stride))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = SameConv(inputs, FEATURES, 1)
+        self.classifier = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (n, 3, h, w), as of `scale_pixels`, to features (n, 1280, h/32, w/32), 0 to 6."""
+        x = self.blocks(F.relu6(self.stem(pixels)))
+        return F.relu6(self.head(x), inplace=True)
+
+
+def scale_pixels(pixels: Tensor) -> Tensor:
+    """sRGB values 0 to 255 as the network was trained on them."""
+    return (pixels - 127.0) / 128.0
+
+
+def from_checkpoint(state: dict[str, Tensor]) -> EfficientNetLite2:
+    """The network with the weights of a checkpoint in the layout of EfficientNet-PyTorch.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+        Convolutions without bias, each followed by a batch normalisation.
+
+    Raises
+    ------
+    RuntimeError, KeyError
+        The checkpoint is of another network.
+    """
+    with torch.device("meta"):
+        network = EfficientNetLite2()
+    network.load_state_dict(_folded(state, len(network.blocks)), assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _scaled_channels(channels: int) -> int:
+    """Scaled by the width, to the nearest multiple of 8, but never more than a tenth down."""
+    scaled = channels * _WIDTH
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def _scaled_repeats(number: int, stage: _Stage) -> int:
+    if number in (0, len(_STAGES) - 1):
+        return stage.repeats
+    return math.ceil(stage.repeats * _DEPTH)
+
+
+def _folded(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
+    names = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
+    for i in range(blocks):
+        old, new = f"_blocks.{i}.", f"blocks.{i}."
+        names[new + "depthwise"] = (old + "_depthwise_conv", old + "_bn1")
+        names[new + "project"] = (old + "_project_conv", old + "_bn2")
+        if old + "_expand_conv.weight" in state:
+            names[new + "expand"] = (old + "_expand_conv", old + "_bn0")
+    result = {"classifier.weight": state["_fc.weight"], "classifier.bias": state["_fc.bias"]}
+    for name, (conv, norm) in names.items():
+        scale = state[norm + ".weight"] / torch.sqrt(state[norm + ".running_var"] + _BN_EPSILON)
+        result[name + ".weight"] = state[conv + ".weight"] * scale[:, None, None, None]
+        result[name + ".bias"] = state[norm + ".bias"] - state[norm + ".running_mean"] * scale
+    return result

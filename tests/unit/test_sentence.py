@@ -1,0 +1,206 @@
+"""Models of other people: found on this machine only, loaded as data only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from imgsearch.encoders import sentence
+from imgsearch.encoders.options import EncoderOptions, choose_device, choose_dtype
+from imgsearch.errors import EncoderError
+from imgsearch.records import InputSize
+from tests import tiny_models
+
+CPU = EncoderOptions(device="cpu")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return tiny_models.make_clip(tmp_path_factory.mktemp("made") / "clip")
+
+
+@pytest.fixture
+def clip(made, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(made, tmp_path / "clip")
+
+
+def refusal(name) -> str:
+    with pytest.raises(EncoderError) as caught:
+        sentence.load(str(name), CPU)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+def test_a_folder_is_named_by_its_absolute_path(clip, monkeypatch):
+    monkeypatch.chdir(clip.parent)
+    encoder = sentence.load("clip", CPU)
+    assert encoder.space.model == str(clip)
+    assert encoder.space.dimension == tiny_models.DIMENSION
+    assert encoder.space.preprocessing == "CLIPImageProcessor 32 crop"
+    assert encoder.input_size == InputSize(short=32)
+
+
+def test_a_squashing_model_wants_its_larger_edge(tmp_path):
+    encoder = sentence.load(str(tiny_models.make_siglip(tmp_path / "siglip")), CPU)
+    assert encoder.space.preprocessing == "SiglipImageProcessor 32x32"
+    assert encoder.input_size == InputSize(short=32)
+
+
+def test_the_revision_of_a_folder_is_that_of_its_contents(clip):
+    before = sentence.load(str(clip), CPU).space
+    (clip / "README.md").write_text("A better description.")
+    assert sentence.load(str(clip), CPU).space == before
+    config = clip / "processor_config.json"
+    config.write_text(config.read_text() + "\n")
+    assert sentence.load(str(clip), CPU).space.revision != before.revision
+
+
+def test_a_name_is_looked_up_in_the_cache_and_its_commit_is_the_revision(
+    clip, tmp_path, monkeypatch
+):
+    repository = tmp_path / "cache" / "models--someone--tiny"
+    shutil.copytree(clip, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
+    space = sentence.load("someone/tiny", CPU).space
+    assert (space.model, space.revision) == ("someone/tiny", COMMIT)
+
+
+def test_a_name_that_is_not_in_the_cache_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    with pytest.raises(EncoderError, match="not on this machine") as caught:
+        sentence.load("someone/else", CPU)
+    assert "hf download someone/else" in caught.value.hint
+
+
+def test_a_path_that_is_no_folder_is_refused(tmp_path):
+    assert "no model folder" in refusal(tmp_path / "absent")
+
+
+def test_pickled_weights_are_refused(clip):
+    (clip / "model.safetensors").rename(clip / "pytorch_model.bin")
+    assert "pickled" in refusal(clip)
+
+
+def test_pickled_weights_of_one_part_are_refused(clip):
+    part = clip / "2_Dense"
+    part.mkdir()
+    torch.save({}, part / "pytorch_model.bin")
+    assert "pickled" in refusal(clip)
+
+
+def test_a_folder_without_weights_is_refused(clip):
+    (clip / "model.safetensors").unlink()
+    assert "no weights" in refusal(clip)
+
+
+def test_a_module_of_its_own_code_is_refused_and_not_imported(clip):
+    (clip / "custom.py").write_text("open('ran', 'w').close()\n")
+    modules = json.loads((clip / "modules.json").read_text())
+    modules[0]["type"] = "custom.Module"
+    (clip / "modules.json").write_text(json.dumps(modules))
+    assert "code of its own (custom.Module)" in refusal(clip)
+    assert "custom" not in sys.modules
+
+
+def test_an_architecture_of_its_own_code_is_refused(clip):
+    config = json.loads((clip / "config.json").read_text())
+    config |= {"model_type": "strange", "auto_map": {"AutoConfig": "strange.Config"}}
+    (clip / "config.json").write_text(json.dumps(config))
+    (clip / "strange.py").write_text("raise SystemExit('ran')\n")
+    assert "cannot be loaded" in refusal(clip)
+
+
+def test_a_model_for_texts_only_is_refused(tmp_path):
+    folder = tiny_models.make_text_only(tmp_path / "bert")
+    assert "does not take image" in refusal(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "modules.json"])
+def test_a_damaged_folder_is_refused(clip, file):
+    (clip / file).write_bytes((clip / file).read_bytes()[:20])
+    assert refusal(clip)
+
+
+def test_an_instruction_goes_before_the_text(clip):
+    encoder = sentence.load(str(clip), CPU)
+    told = encoder.encode_texts(["a dog"], instruction="a photo of ")
+    assert np.allclose(told, encoder.encode_texts(["a photo of a dog"]), atol=1e-6)
+    assert not np.allclose(told, encoder.encode_texts(["a dog"]), atol=1e-3)
+
+
+def test_a_very_long_picture_stands_for_its_middle(clip):
+    encoder = sentence.load(str(clip), CPU)
+    line = np.random.default_rng(0).integers(0, 256, (2, 20000, 3), dtype=np.uint8)
+    middle = line[:, 10000 - 32 : 10000 + 32]
+    assert np.array_equal(encoder.encode_images([line]), encoder.encode_images([middle]))
+
+
+def test_numbers_that_are_none_are_an_error(clip):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(clip / "model.safetensors")
+    weights["visual_projection.weight"] *= float("nan")
+    save_file(weights, clip / "model.safetensors", {"format": "pt"})
+    encoder = sentence.load(str(clip), CPU)
+    with pytest.raises(EncoderError, match="not numbers"):
+        encoder.encode_images([np.zeros((4, 4, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu", "gpu", ""])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(EncoderError) as caught:
+        choose_device(device)
+    assert "auto" in caught.value.hint
+
+
+def test_auto_finds_a_device_and_a_precision():
+    device = choose_device("auto")
+    assert choose_dtype("auto", torch.device("cpu")) is torch.float32
+    assert choose_dtype("auto", device).is_floating_point
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(EncoderError, match="fp64"):
+        choose_dtype("fp64", torch.device("cpu"))
+
+
+OFFLINE = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        raise SystemExit(f"network: {event} {arguments}")
+sys.addaudithook(refuse)
+import numpy as np
+from imgsearch.encoders import builtin, sentence
+from imgsearch.errors import EncoderError
+for encoder in (builtin.load(), sentence.load(sys.argv[1])):
+    encoder.encode_texts(["a dog"])
+    encoder.encode_images([np.zeros((8, 8, 3), np.uint8)])
+try:
+    sentence.load("someone/else")
+except EncoderError:
+    print("done")
+"""
+
+
+def test_no_socket_is_ever_opened_and_nothing_is_printed(made, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    environment |= {"HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(sentence.__file__).parents[2])
+    command = [sys.executable, "-c", OFFLINE, str(made)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("done\n", "")
