@@ -1,0 +1,48 @@
+"""Where errors end: a sentence and its mend on stderr, and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from imgsearch.cli.group import cli
+from imgsearch.errors import ImgSearchError
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 error, 2 usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that is not UTF-8 is printed as the bytes that it has.
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        status = cli.main(arguments, prog_name="imgsearch", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or DONE)
+    except ImgSearchError as error:
+        complain(str(error), error.hint)
+        return FAILED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def complain(message: str, hint: str = "") -> None:
+    """An error on stderr, and under it how to mend it."""
+    click.echo(f"imgsearch: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)

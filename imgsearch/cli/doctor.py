@@ -1,0 +1,39 @@
+"""imgsearch doctor"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from imgsearch.cli.group import common, context
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@common
+def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> int:
+    """Check the installation and the library, and say how to mend what is wrong.
+
+    The exit status is 1 if anything has to be mended.
+
+    \b
+    imgsearch doctor
+    imgsearch --library /data/imgsearch doctor --json
+    """
+    from imgsearch.doctor import examine
+
+    lib = context(library, quiet, verbose).library()
+    try:
+        checks = examine(lib)
+    finally:
+        lib.close()
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            click.echo(f"{check.verdict:<5} {check.name:<20} {check.finding}")
+            if check.mend:
+                click.echo(f"{'':<26} -> {check.mend}")
+    return int(any(check.verdict == "wrong" for check in checks))

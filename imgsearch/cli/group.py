@@ -1,0 +1,150 @@
+"""The command group, and what all commands share."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imgsearch import __version__
+
+if TYPE_CHECKING:
+    from imgsearch.app import Library
+
+COMMANDS = (
+    "index",
+    "search",
+    "similar",
+    "similarity",
+    "status",
+    "skipped",
+    "roots",
+    "models",
+    "doctor",
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Context:
+    """Flags that any command may be given, and the library that they lead to."""
+
+    flags: dict[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+    verbose: bool = False
+
+    def library(self, **flags: Any) -> Library:
+        """The library of this call; further flags as the command names them."""
+        from imgsearch.app import Library
+        from imgsearch.settings import load_settings
+
+        return Library(load_settings({**self.flags, **flags}), self.say)
+
+    def say(self, note: str) -> None:
+        """A note on stderr, unless the user asked for quiet."""
+        if not self.quiet:
+            click.echo(note, err=True)
+
+
+class LazyGroup(click.Group):
+    """Imports a command's file only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"imgsearch.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(error.message + hint, ctx) from None
+
+
+def common(function: F) -> F:
+    """Options that may stand before or behind the command."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Tell more, on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Print results and errors only."),
+        click.option(
+            "--library",
+            metavar="DIR",
+            help="Folder of the library. Default: $IMGSEARCH_LIBRARY, else your data folder.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def model_options(function: F) -> F:
+    """Options that choose and run a model."""
+    for option in (
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the model."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            help="Compute precision of the model.",
+        ),
+        click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
+        click.option(
+            "--model", metavar="NAME", help="Name or folder of a model; see 'imgsearch models'."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def context(library: str | None, quiet: bool, verbose: bool) -> Context:
+    """The context of the running command, with the options given behind it."""
+    found = click.get_current_context().find_object(Context)
+    assert found is not None
+    if library is not None:
+        found.flags["library"] = library
+    found.quiet |= quiet
+    found.verbose |= verbose
+    _set_up_logging(found)
+    return found
+
+
+def _set_up_logging(found: Context) -> None:
+    """Libraries speak only when asked to: their warnings are not about the user's pictures."""
+    import warnings
+
+    if not found.verbose:
+        warnings.simplefilter("ignore")
+    logging.basicConfig(level=logging.INFO if found.verbose else logging.ERROR)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="imgsearch")
+@common
+@click.pass_context
+def cli(ctx: click.Context, library: str | None, quiet: bool, verbose: bool) -> None:
+    """Search your own pictures by words or by an example picture, on your own machine.
+
+    \b
+    imgsearch index ~/Pictures        make them searchable; run it again after changes
+    imgsearch search a dog on a beach
+    imgsearch similar photo.jpg
+    """
+    ctx.obj = Context()
+    context(library, quiet, verbose)

@@ -1,0 +1,134 @@
+"""Hits in the formats that people and scripts read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from imgsearch.records import Hit
+
+FIELDS = (
+    "rank",
+    "score",
+    "path",
+    "width",
+    "height",
+    "format",
+    "size",
+    "taken_at",
+    "camera_make",
+    "camera_model",
+    "latitude",
+    "longitude",
+    "id",
+)
+
+
+def render(hits: Sequence[Hit], form: str) -> None:
+    """Print hits on stdout in one of `FORMATS`."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(FORMATS[form](hits)))
+    sys.stdout.buffer.flush()
+
+
+def plain(text: str) -> str:
+    """Text without characters that a terminal would act upon, each shown as an escape.
+
+    Newlines, escape sequences and bidirectional overrides in a file name cannot forge output.
+    Bytes that are not UTF-8 stay as they are.
+    """
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if "\udc80" <= character <= "\udcff" or unicodedata.category(character)[0] != "C":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def record(hit: Hit) -> dict[str, Any]:
+    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone."""
+    image, metadata = hit.image, hit.image.metadata
+    taken = metadata.taken_at.isoformat() if metadata.taken_at else None
+    values = (
+        hit.rank,
+        hit.score,
+        image.file.absolute,
+        metadata.width,
+        metadata.height,
+        metadata.format,
+        image.file.size,
+        taken,
+        metadata.camera_make,
+        metadata.camera_model,
+        metadata.latitude,
+        metadata.longitude,
+        image.id,
+    )
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def _table(hits: Sequence[Hit]) -> str:
+    lines = []
+    for hit in hits:
+        metadata = hit.image.metadata
+        day = f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+        path = plain(nearest_name(hit.image.file.absolute))
+        lines.append(
+            f"{hit.rank:>3}  {hit.score:>6.3f}  {path}  ({metadata.width}x{metadata.height}){day}\n"
+        )
+    return "".join(lines)
+
+
+def nearest_name(path: str) -> str:
+    """The path relative to the working folder if that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(path) else path
+
+
+def _json(hits: Sequence[Hit]) -> str:
+    return json.dumps([record(hit) for hit in hits], indent=2) + "\n"
+
+
+def _jsonl(hits: Sequence[Hit]) -> str:
+    return "".join(json.dumps(record(hit)) + "\n" for hit in hits)
+
+
+def _csv(hits: Sequence[Hit]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record(hit) for hit in hits)
+    return out.getvalue()
+
+
+def _tsv(hits: Sequence[Hit]) -> str:
+    return "".join(f"{hit.score:.6f}\t{_escaped(hit.image.file.absolute)}\n" for hit in hits)
+
+
+def _escaped(path: str) -> str:
+    r"""Tab, newline, carriage return and backslash as \t, \n, \r and \\: one line, two fields."""
+    codes = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+    return re.sub(r"[\\\t\n\r]", lambda found: codes[found[0]], path)
+
+
+def _paths(hits: Sequence[Hit], end: str) -> str:
+    return "".join(hit.image.file.absolute + end for hit in hits)
+
+
+FORMATS: dict[str, Callable[[Sequence[Hit]], str]] = {
+    "table": _table,
+    "json": _json,
+    "jsonl": _jsonl,
+    "csv": _csv,
+    "tsv": _tsv,
+    "paths": lambda hits: _paths(hits, "\n"),
+    "paths0": lambda hits: _paths(hits, "\0"),
+}

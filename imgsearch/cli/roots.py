@@ -1,0 +1,57 @@
+"""imgsearch roots"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from imgsearch.cli.group import Context, common, context
+
+
+@click.command("roots")
+@click.option("--forget", metavar="PATH", help="Take this folder out of the library.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@common
+def command(
+    forget: str | None, as_json: bool, library: str | None, quiet: bool, verbose: bool
+) -> None:
+    """List the folders of the library, with the number of pictures in each.
+
+    \b
+    imgsearch roots
+    imgsearch roots --forget ~/Pictures/old
+    """
+    from imgsearch.cli.render import plain
+
+    ctx = context(library, quiet, verbose)
+    lib = ctx.library()
+    try:
+        if forget is not None:
+            _forget(ctx, lib.forget(forget), forget)
+        roots = lib.catalog.roots()
+        if as_json:
+            entries = [
+                {
+                    "path": root.path,
+                    "images": root.images,
+                    "exclude": list(root.exclude),
+                    "hidden": root.hidden,
+                    "there": os.path.isdir(root.path),
+                    "scanned_at": root.scanned_at.isoformat() if root.scanned_at else None,
+                }
+                for root in roots
+            ]
+            click.echo(json.dumps(entries, indent=2))
+            return
+        for root in roots:
+            note = "" if os.path.isdir(root.path) else "  (not there now)"
+            exclude = f"  without {' '.join(root.exclude)}" if root.exclude else ""
+            click.echo(f"{root.images:>8}  {plain(root.path)}{exclude}{note}")
+    finally:
+        lib.close()
+
+
+def _forget(ctx: Context, count: int, path: str) -> None:
+    ctx.say(f"{path} is no longer part of the library; its {count} pictures stay where they are.")

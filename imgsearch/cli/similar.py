@@ -1,0 +1,48 @@
+"""imgsearch similar"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from imgsearch.cli.group import common, context, model_options
+from imgsearch.cli.search import answer, result_options
+
+
+@click.command("similar")
+@click.argument("image", metavar="IMAGE")
+@result_options
+@model_options
+@common
+def command(
+    image: str,
+    plus: tuple[str, ...],
+    minus: tuple[str, ...],
+    like: tuple[str, ...],
+    limit: int,
+    min_score: float | None,
+    instruction: str | None,
+    form: str,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+    **flags: Any,
+) -> None:
+    """Find pictures that look like IMAGE, which need not be in the library.
+
+    A picture of the library finds itself first, with score 1.
+
+    \b
+    imgsearch similar holiday/beach.jpg
+    imgsearch similar beach.jpg --and sunset --not people --format paths
+    """
+    from imgsearch.cli.terms import query_terms
+
+    ctx = context(library, quiet, verbose)
+    lib = ctx.library(**flags)
+    try:
+        terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
+        answer(ctx, lib, terms, limit, min_score, instruction, form)
+    finally:
+        lib.close()

@@ -1,0 +1,47 @@
+"""imgsearch similarity"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from imgsearch.cli.group import common, context, model_options
+
+
+@click.command("similarity")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@model_options
+@common
+def command(
+    first: str,
+    second: str,
+    as_json: bool,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+    **flags: Any,
+) -> None:
+    """Print how alike A and B are: the cosine of their vectors, from -1 to 1.
+
+    Each is a picture file, or else a text.
+
+    \b
+    imgsearch similarity dog.jpg "a dog"
+    imgsearch similarity one.jpg two.jpg
+    """
+    ctx = context(library, quiet, verbose)
+    lib = ctx.library(**flags)
+    try:
+        score = lib.similarity(first, second)
+        if as_json:
+            click.echo(
+                json.dumps({"a": first, "b": second, "score": round(score, 6), "model": lib.model})
+            )
+        else:
+            click.echo(f"{score:.4f}")
+    finally:
+        lib.close()

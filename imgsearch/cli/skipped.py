@@ -1,0 +1,39 @@
+"""imgsearch skipped"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from imgsearch.cli.group import common, context
+
+
+@click.command("skipped")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@common
+def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
+    """List the files that could not be indexed, each with the reason.
+
+    A file is tried again when it changes, or when a decoder is added or updated.
+
+    \b
+    imgsearch skipped
+    imgsearch skipped --json | jq -r '.[].path'
+    """
+    from imgsearch.cli.render import plain
+
+    lib = context(library, quiet, verbose).library()
+    try:
+        found = lib.catalog.skipped()
+        if as_json:
+            entries = [
+                {"path": each.file.absolute, "reason": each.reason, "transient": each.transient}
+                for each in found
+            ]
+            click.echo(json.dumps(entries, indent=2))
+            return
+        for each in found:
+            click.echo(f"{plain(each.file.absolute)}: {plain(each.reason)}")
+    finally:
+        lib.close()

@@ -1,0 +1,42 @@
+"""imgsearch status"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from imgsearch.cli.group import common, context
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@common
+def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
+    """Say what is in the library, and how the last run of the indexer ended.
+
+    \b
+    imgsearch status
+    imgsearch --library /data/imgsearch status --json
+    """
+    lib = context(library, quiet, verbose).library()
+    try:
+        found = lib.status()
+        click.echo(json.dumps(found, indent=2) if as_json else _text(found))
+    finally:
+        lib.close()
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [
+        f"Library   {found['library']} ({found['bytes'] / 1e6:.1f} MB)",
+        f"Pictures  {found['images']} in {found['roots']} folders; {found['skipped']} skipped",
+    ]
+    for space in found["spaces"]:
+        mark = ", used for searches" if space["default"] else ""
+        lines.append(f"Model     {space['model']}: {space['images']} pictures{mark}")
+    run = found["last_run"]
+    if run:
+        lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")
+    return "\n".join(lines)

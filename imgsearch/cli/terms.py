@@ -1,0 +1,80 @@
+"""From the words of the command line to the terms of a query."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imgsearch.errors import QueryError
+from imgsearch.records import Term
+
+if TYPE_CHECKING:
+    from imgsearch.app import Library
+
+LONGEST = 10_000
+"""Characters of a text term; models read a few hundred at most."""
+
+
+def query_terms(
+    library: Library,
+    words: Sequence[str],
+    plus: Sequence[str],
+    minus: Sequence[str],
+    like: Sequence[str],
+) -> list[Term]:
+    """The terms of `search`: bare words make one text, or name one picture."""
+    terms = []
+    if len(words) == 1 and is_picture(words[0]):
+        terms.append(library.image_term(words[0]))
+    elif any(word.strip() for word in words):
+        terms.append(Term(text=_text(" ".join(words))))
+    terms += [_weighted(library, each, 1.0) for each in plus]
+    terms += [_weighted(library, each, -1.0) for each in minus]
+    for each in like:
+        path, weight = _split_weight(each)
+        terms.append(library.image_term(path, weight))
+    return terms
+
+
+def is_picture(word: str) -> bool:
+    """True if a word is meant as a file: one of that name is there, or it ends like a picture."""
+    from imgsearch.sources.formats import is_picture_name
+
+    return os.path.isfile(word) or (is_picture_name(word) and "\n" not in word)
+
+
+def _weighted(library: Library, word: str, sign: float) -> Term:
+    text, weight = _split_weight(word)
+    if is_picture(text):
+        return library.image_term(text, sign * weight)
+    if not text.strip():
+        raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
+    return Term(text=_text(text), weight=sign * weight)
+
+
+def _split_weight(word: str) -> tuple[str, float]:
+    """ "red car^0.5" is "red car" with weight 0.5; without "^" the weight is 1."""
+    text, caret, number = word.rpartition("^")
+    if not caret or os.path.exists(word):
+        return word, 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return word, 1.0
+    if not math.isfinite(weight) or weight <= 0:
+        raise QueryError(
+            f"the weight of {text!r} must be a positive number, not {number}",
+            "To search for its opposite use --not.",
+        )
+    return text, weight
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST:
+        raise QueryError(
+            f"the query has {len(text)} characters; the longest allowed is {LONGEST}",
+            "Say it in a sentence or two.",
+        )
+    return text.encode("utf-8", "replace").decode()
