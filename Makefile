@@ -1,0 +1,60 @@
+# `make` lists what there is. Everything lives in .venv and build/; `make clean` removes both.
+#
+#   PYTHON=python3.12   another Python than the first that fits
+#   EXTRAS=gpu          faiss-gpu instead of faiss-cpu
+#   JOBS=2              how many test processes
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-wheel install clean
+
+PYTHON ?=
+EXTRAS ?= cpu
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/installed-$(EXTRAS)
+INPUTS := pyproject.toml constraints.txt .ci/install.py
+
+# The first Python that fits, or a sentence that says what to do.
+FIND_PYTHON = for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	    && python="$$name" && break; \
+	done; \
+	if [ -z "$${python:-}" ]; then \
+	  echo "imgsearch needs Python 3.11, 3.12 or 3.13, and none of these is one: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)" >&2; \
+	  echo "Install one, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	fi
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## index the demo photos and search them
+	@IMGSEARCH="$(BIN)/imgsearch" sh data/demo.sh
+
+test: lint ## lint, types, import contract and every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+lint: $(READY)-test ## ruff, mypy and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
+	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
+
+install: $(READY) ## only make .venv and install imgsearch in it
+
+# An editable install: changed sources need no new one, changed requirements do.
+$(READY): $(INPUTS)
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS)
+	@touch $@
+
+$(READY)-test: $(INPUTS)
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),raw,test
+	@touch $@ $(READY)
+
+clean: ## remove .venv, the demo library, builds and caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	  .hypothesis .import_linter_cache .grimp_cache
+	find imgsearch migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

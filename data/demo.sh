@@ -1,0 +1,40 @@
+#!/bin/sh
+# What `make demo` runs: index the demo photos into a library of its own, search them by words and by
+# an example picture, and say what to type next. Each command is shown before it runs.
+set -eu
+cd "$(dirname "$0")/.."
+
+imgsearch=${IMGSEARCH:-imgsearch}
+library=build/demo-library
+
+show() {
+  printf '\n$ %s --library %s %s\n' "$imgsearch" "$library" "$*"
+  "$imgsearch" --library "$library" "$@"
+}
+
+rm -rf "$library"
+mkdir -p build
+
+show index data/photos
+show search a bird -n 4
+show search a cup of espresso -n 3
+show search a polar bear in the snow -n 3
+show search a mountain landscape -n 3
+show search a cat -n 3
+show similar data/photos/tabby_cat_face.jpg -n 3
+
+cat <<END
+
+The score is the cosine between the query and the picture: compare it within one search only.
+
+Type next, for example:
+  $imgsearch --library $library search old building
+  $imgsearch --library $library similar data/photos/dairy_cow.jpg
+
+With pictures of your own (they are only read; the library is kept in your user data folder):
+  $imgsearch index ~/Pictures
+  $imgsearch search a dog on the beach
+  $imgsearch --help
+
+"make clean" removes the demo library and the installation again.
+END
