@@ -1,0 +1,190 @@
+"""Libraries of every older schema open with all their rows; those of a newer one are refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from imgsearch.catalog import open_catalog, schema
+from imgsearch.catalog.engine import open_engine
+from imgsearch.catalog.rows import to_blob
+from imgsearch.catalog.store import FILE
+from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
+from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.sync import sync, verify
+from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
+
+ROWS_0001 = """
+INSERT INTO spaces VALUES (1, :key, 'toy', '1', 'none', 8, '2026-01-01 00:00:00.000000');
+INSERT INTO library VALUES (1, 'abc', 3, 0, 1, '2026-01-01 00:00:00.000000');
+INSERT INTO roots VALUES (1, '/photos', '["*.tmp"]', 0, '2026-01-01 00:00:00.000000', NULL);
+INSERT INTO runs VALUES (1, 1, 'fp32', '2026-01-01 00:00:00.000000', NULL, 'done', '{}');
+INSERT INTO images (id, root_id, path, size, mtime_ns, content_hash, width, height, format,
+  orientation, status, added_at) VALUES
+  (1, 1, 'a.jpg', 1009, 1, 'content 1', 4, 3, 'JPEG', 1, 'present', '2026-01-01 00:00:00.000000'),
+  (5, 1, 'caf//dce9.jpg', 1009, 1, 'content 2', 4, 3, 'JPEG', 1, 'present',
+   '2026-01-01 00:00:00.000000'),
+  (6, 1, 'gone.jpg', 1009, 1, 'content 3', 4, 3, 'JPEG', 1, 'gone', '2026-01-01 00:00:00.000000');
+INSERT INTO embeddings (space_id, image_id, revision, vector) VALUES
+  (1, 1, 1, :one), (1, 5, 2, :two);
+INSERT INTO tombstones VALUES (1, 6, 3);
+INSERT INTO skipped VALUES (1, 1, 'bad.jpg', 7, 1, 'cut off', 0, 'decoder 1', 1);
+"""
+
+
+def make_0001(folder) -> str:
+    """A library as the first release of the schema wrote it, with a row in every table."""
+    path = os.path.join(folder, FILE)
+    engine = open_engine(path)
+    with engine.connect().execution_options(immediate=True) as connection, connection.begin():
+        command.upgrade(schema.alembic_config(connection), "0001")
+    engine.dispose()
+    values = {
+        "key": SPACE.key,
+        "one": to_blob(vector_of("content 1")),
+        "two": to_blob(vector_of("content 2")),
+    }
+    connection = sqlite3.connect(path)
+    for statement in ROWS_0001.split(";\n"):
+        connection.execute(statement, values)
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_an_old_library_keeps_all_its_rows(tmp_path):
+    make_0001(tmp_path)
+    catalog = open_catalog(str(tmp_path))
+    found = held(catalog)
+    assert set(found) == {"/photos/a.jpg", "/photos/caf\udce9.jpg"}
+    assert catalog.check() == []
+    (root,) = catalog.roots()
+    assert (root.path, root.exclude, root.mounts, root.images) == ("/photos", ("*.tmp",), (), 2)
+    assert [each.reason for each in catalog.skipped()] == ["cut off"]
+    assert catalog.head()[0] == 3 and catalog.head()[1]
+    assert catalog.last_run().outcome == "done"
+    index = MemoryIndex("", catalog.uuid, SPACE)
+    assert sync(catalog, index) == "" and verify(catalog, index) == []
+
+
+def test_an_upgraded_library_works_on(tmp_path):
+    make_0001(tmp_path)
+    folder = MemoryFolder()
+    folder.files = {"a.jpg": ("content 1", 1), "back.jpg": ("content 9", 4), "gone.jpg": ("x", 9)}
+    catalog = open_catalog(str(tmp_path))
+    report = ingest(catalog, folder)
+    assert (report.unchanged, report.added, report.removed) == (1, 2, 1)
+    assert set(held(catalog)) == {"/photos/a.jpg", "/photos/back.jpg", "/photos/gone.jpg"}
+    ids = catalog.all_ids()
+    assert ids.max() > 6, "an id is never used again"
+
+
+def test_a_copy_is_kept_before_an_upgrade(tmp_path):
+    make_0001(tmp_path)
+    open_catalog(str(tmp_path))
+    copy = sqlite3.connect(tmp_path / f"{FILE}.before-{schema.HEAD}")
+    assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    assert copy.execute("SELECT count(*) FROM images").fetchone() == (3,)
+    copy.close()
+
+
+def test_an_interrupted_upgrade_changes_nothing(tmp_path, monkeypatch):
+    path = make_0001(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", fail_after(command.upgrade))
+        with pytest.raises(RuntimeError):
+            open_catalog(str(tmp_path))
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    assert "mounts" not in str(connection.execute("PRAGMA table_info(roots)").fetchall())
+    connection.close()
+    assert len(held(open_catalog(str(tmp_path)))) == 2
+
+
+def fail_after(upgrade):
+    def failing(*arguments):
+        upgrade(*arguments)
+        raise RuntimeError("killed")
+
+    return failing
+
+
+def test_a_newer_library_is_refused_and_not_touched(tmp_path):
+    catalog = open_catalog(str(tmp_path / "new"), create=True)
+    catalog.close()
+    path = tmp_path / "new" / FILE
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LibraryTooNew, match="newer version of imgsearch") as refused:
+        open_catalog(str(tmp_path / "new"))
+    assert "Update imgsearch" in refused.value.hint
+    assert path.read_bytes() == before
+
+
+def test_the_models_and_the_migrations_agree(tmp_path):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    with catalog._engine.connect() as connection:
+        command.check(schema.alembic_config(connection))
+
+
+def test_alembic_check_sees_a_difference(tmp_path):
+    from alembic.util import CommandError
+
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    with catalog._engine.connect() as connection:
+        connection.exec_driver_sql("DROP INDEX ix_images_size")
+        with pytest.raises(CommandError, match="upgrade operations"):
+            command.check(schema.alembic_config(connection))
+
+
+def test_head_is_alembics_head():
+    assert ScriptDirectory.from_config(schema.alembic_config()).get_current_head() == schema.HEAD
+
+
+def test_a_missing_library_is_told(tmp_path):
+    with pytest.raises(LibraryMissing, match="there is no library") as missing:
+        open_catalog(str(tmp_path / "nothing"))
+    assert "imgsearch index" in missing.value.hint
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(CatalogError, match="not empty"):
+        open_catalog(str(tmp_path), create=True)
+    assert os.listdir(tmp_path) == ["photo.jpg"]
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
+def test_a_file_that_is_no_catalog_is_told(tmp_path, content):
+    (tmp_path / FILE).write_bytes(content)
+    if content:
+        with pytest.raises(CatalogError, match="damaged"):
+            open_catalog(str(tmp_path))
+    else:
+        # Killed before the first transaction: an empty file becomes a library.
+        assert open_catalog(str(tmp_path)).head() == (0, "")
+
+
+def test_the_library_is_for_its_owner_only(tmp_path):
+    open_catalog(str(tmp_path / "library"), create=True)
+    assert os.stat(tmp_path / "library").st_mode & 0o077 == 0
+
+
+def test_durable_settings(tmp_path):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    with catalog._engine.connect() as connection:
+
+        def pragma(name):
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+        assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == (
+            "wal", 2, 1,
+        )  # fmt: skip
