@@ -13,7 +13,8 @@ import json
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -38,6 +39,8 @@ from imgsearch.records import (
 from imgsearch.vectors import EmbeddingSpace, Ids
 
 SCAN_BATCH = 1000
+READERS = 8
+"""Threads that hash files: enough to keep a network disk busy."""
 T = TypeVar("T")
 
 
@@ -86,6 +89,7 @@ class Ingestor:
         with Worklist(self.workspace) as work:
             for source, root in sources:
                 self._scan(source, root, work)
+            self._digest({source.root: source for source, _ in sources}, work)
             self._encode(work)
         self.report.seconds = time.monotonic() - started
         self.report.interrupted = self.stop()
@@ -99,14 +103,13 @@ class Ingestor:
             comparison = self.catalog.compare(self.space, self.decoder, batch)
             seen.add(comparison)
             self._count(comparison, len(batch))
-            self._commit_unread(comparison, source, work)
+            self._commit_unread(comparison, work)
         self.report.notes += [_note(source, folder) for folder in seen.unvisited]
         # Moved pictures are first taken for absent, and found again below by their bytes.
         self.report.removed += self.writer.retire(
             source.root, source.scope, seen.images, seen.skipped, seen.unvisited
         )
         self.writer.put_root(replace(root, mounts=tuple(source.mounts), scanned_at=datetime.now()))
-        self._digest(source, work)
 
     def _count(self, comparison: Comparison, scanned: int) -> None:
         self.report.scanned += scanned
@@ -114,22 +117,30 @@ class Ingestor:
         self.report.skipped += comparison.still_skipped
         self.on_progress(Progress("scan", self.report.scanned))
 
-    def _commit_unread(self, comparison: Comparison, source: ImageSource, work: Worklist) -> None:
+    def _commit_unread(self, comparison: Comparison, work: Worklist) -> None:
         """What can be written, or put off, without opening a file."""
         if comparison.returned or comparison.to_skip:
             self._commit([*comparison.returned, *comparison.to_skip], work)
         work.put(comparison.to_encode)
         work.put(comparison.to_digest, digest=True)
 
-    def _digest(self, source: ImageSource, work: Worklist) -> None:
+    def _digest(self, sources: Mapping[str, ImageSource], work: Worklist) -> None:
         """Commit files whose bytes are known; the others have to be encoded."""
-        for batch in _batches(work.take(digest=True), self.batch_size):
-            if self.stop():
-                return
-            self._commit([source.digest(file) for file in batch], work)
+        total, done = work.waiting(digest=True), 0
+        if not total or self.stop():
+            return
+        with ThreadPoolExecutor(READERS) as readers:
+            for batch in _batches(work.take(digest=True), self.batch_size):
+                self._commit(
+                    list(readers.map(lambda file: sources[file.root].digest(file), batch)), work
+                )
+                done += len(batch)
+                self.on_progress(Progress("digest", done, total))
+                if self.stop():
+                    return
 
     def _encode(self, work: Worklist) -> None:
-        total, done = len(work), 0
+        total, done = work.waiting(), 0
         if not total or self.stop():
             return
         self.on_progress(Progress("encode", 0, total))
@@ -210,7 +221,7 @@ class Worklist:
             digest: tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
             for digest in (False, True)
         }
-        self._count = 0
+        self._count = {False: 0, True: 0}
 
     def __enter__(self) -> Worklist:
         return self
@@ -219,16 +230,16 @@ class Worklist:
         for file in self._waiting.values():
             file.close()
 
-    def __len__(self) -> int:
-        """How many files wait to be encoded."""
-        return self._count
+    def waiting(self, digest: bool = False) -> int:
+        """How many files wait to be encoded or, first, to be hashed."""
+        return self._count[digest]
 
     def put(self, files: Iterable[ImageFile], digest: bool = False) -> None:
         """Add files, to be encoded or, first, to be hashed."""
         spool = self._waiting[digest]
         for file in files:
             spool.write(json.dumps(asdict(file)) + "\n")
-            self._count += not digest
+            self._count[digest] += 1
 
     def take(self, digest: bool = False) -> Iterator[ImageFile]:
         """Take all files out, in the order in which they were put in."""
@@ -238,6 +249,7 @@ class Worklist:
             yield ImageFile(**json.loads(line))
         spool.seek(0)
         spool.truncate()
+        self._count[digest] = 0
 
 
 def _found(source: ImageSource, seen: _Seen) -> Iterator[ImageFile | Skipped]:

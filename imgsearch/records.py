@@ -383,7 +383,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: `stage` is "scan" or "encode"; `total` is None while unknown."""
+    """How far a run is: `stage` is "scan", "digest" or "encode"; `total` is None while unknown."""
 
     stage: str
     done: int

@@ -138,11 +138,11 @@ class _Bar:
 
         self.__exit__()
         self._stage = progress.stage
-        words = {"scan": "Looking", "encode": "Encoding"}
+        words = {"scan": "Looking", "digest": "Comparing", "encode": "Encoding"}
         self._bar = tqdm(
             desc=words[progress.stage],
             total=progress.total,
-            unit=" files" if progress.stage == "scan" else " images",
+            unit=" images" if progress.stage == "encode" else " files",
             leave=progress.stage == "encode",
             dynamic_ncols=True,
         )

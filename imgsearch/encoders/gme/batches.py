@@ -1,0 +1,55 @@
+"""Batches of alike inputs, and the next one prepared while the device works on the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+
+WASTE = 0.1
+"""The share of padding that a batch may have at most."""
+
+
+def plan_batches(costs: Sequence[float], size: int) -> list[list[int]]:
+    """Places of the inputs, longest first, in batches of at most `size` with little padding.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        Length of each input after padding's unit, here tokens.
+
+    Returns
+    -------
+    list of lists of int
+        Every place from 0 to len(costs) - 1 once.
+    """
+    order = sorted(range(len(costs)), key=lambda place: -costs[place])
+    batches: list[list[int]] = []
+    filled = 0.0
+    for place in order:
+        if batches and len(batches[-1]) < size:
+            longest, count = costs[batches[-1][0]], len(batches[-1]) + 1
+            if filled + costs[place] >= (1 - WASTE) * longest * count:
+                batches[-1].append(place)
+                filled += costs[place]
+                continue
+        batches.append([place])
+        filled = costs[place]
+    return batches
+
+
+def ahead(
+    executor: Executor, prepare: Callable[[Source], Result], sources: Iterable[Source]
+) -> Iterator[tuple[Source, Result]]:
+    """Each source with its result, in order; the next one is prepared meanwhile."""
+    waiting = None
+    for source in sources:
+        following = source, executor.submit(prepare, source)
+        if waiting:
+            yield waiting[0], waiting[1].result()
+        waiting = following
+    if waiting:
+        yield waiting[0], waiting[1].result()

@@ -1,0 +1,229 @@
+"""gme-Qwen2-VL as a module of sentence-transformers, over transformers' own `Qwen2VLModel`.
+
+Zhang et al., "GME: Improving Universal Multimodal Retrieval by Multimodal LLMs" (2024,
+arXiv:2412.16855): the hidden state of the last token of a chat prompt, at unit length. What the
+paper leaves open follows the code published with the weights, without running it; see
+docs/adr/0006-gme-without-remote-code.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from sentence_transformers.base.modules import InputModule
+from torch import Tensor
+from torch.nn import functional
+
+from imgsearch.encoders.gme.graphs import Replay
+from imgsearch.encoders.gme.prompt import (
+    DOCUMENT_INSTRUCTION,
+    MAX_LENGTH,
+    number_prompts,
+    write_prompt,
+)
+from imgsearch.encoders.gme.resize import SQUARE, VisualTokens, resize
+from imgsearch.encoders.gme.vision import Eye, patch_places
+from imgsearch.errors import QueryError
+from imgsearch.vectors import Pixels
+
+Features = dict[str, Any]
+
+UNMASKED = {"full_attention": None}
+"""Tells transformers that the mask is ready and is none: attention is causal and no more."""
+
+
+class GmeModule(InputModule):
+    """Words, pictures, or words with a picture, to one vector each.
+
+    Parameters
+    ----------
+    model : Qwen2VLModel
+    tokenizer : Qwen2Tokenizer
+    colours : (mean, deviation)
+        Of the three channels, for values of 0 to 1.
+    tokens : VisualTokens
+    max_length : int
+        Tokens of a prompt at most.
+    padding_side : {"right", "left"}
+        Vectors do not depend on it; on the right no attention mask is needed, which is faster.
+    pad_to : int
+        Prompts are padded to a multiple of it; more than 1 makes for fewer different shapes.
+    resizers : Executor, optional
+        Threads that resize the pictures of a batch; Pillow lets them run side by side.
+    """
+
+    save_in_root = True
+    tokenizer: Any
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        colours: tuple[Sequence[float], Sequence[float]],
+        *,
+        tokens: VisualTokens | None = None,
+        max_length: int = MAX_LENGTH,
+        padding_side: str = "right",
+        pad_to: int = 1,
+        resizers: Executor | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.model = model
+        self.tokenizer = tokenizer
+        self.eye = Eye(model.visual, *colours)
+        self.tokens = tokens or VisualTokens()
+        self.max_seq_length = max_length
+        self.padding_side = padding_side
+        self.pad_to = pad_to
+        self.resizers = resizers
+        self.replay: Callable[[Features], Tensor] | None = None
+
+    @property
+    def modalities(self) -> list[Any]:
+        return ["text", "image", ("image", "text")]
+
+    def get_embedding_dimension(self) -> int:
+        return int(self.model.config.text_config.hidden_size)
+
+    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **_: Any) -> Features:
+        """Features of a batch.
+
+        Parameters
+        ----------
+        inputs : sequence
+            Words, pictures, or {"text": words, "image": picture} with either or both. A picture
+            is a PIL image or an ndarray of shape (height, width, 3), uint8.
+        prompt : str, optional
+            The instruction; by default that of documents.
+
+        Returns
+        -------
+        dict with tensors on the host
+            "input_ids" int64 (n, longest); "attention_mask" int64 (n, longest); "last" int64
+            (n,), the flat place of each prompt's last token; "seen" int64, the flat places of the
+            visual tokens; "pixels" uint8, all pictures one after the other; "places" int32, row
+            and column of each patch; and "sizes", a list of the pictures' (height, width).
+
+        Raises
+        ------
+        QueryError
+            An instruction so long that a picture does not fit behind it.
+        """
+        pairs = [_take_apart(part) for part in inputs]
+        pictures = self._resize_all([image for _, image in pairs if image is not None])
+        waiting = iter(pictures)
+        counts = [0 if image is None else _count(next(waiting)) for _, image in pairs]
+        instruction = prompt or DOCUMENT_INSTRUCTION
+        texts = [write_prompt(instruction, text, image is not None) for text, image in pairs]
+        rows = number_prompts(self.tokenizer, texts, counts, self.max_seq_length)
+        features = self._pad(rows) | _pack(pictures)
+        if len(features["seen"]) != sum(counts):
+            raise QueryError(
+                f"the instruction is so long that a picture of {max(counts)} visual tokens does"
+                f" not fit into {self.max_seq_length} tokens",
+                "Use a shorter instruction.",
+            )
+        return features
+
+    def forward(self, features: Features, **_: Any) -> Features:
+        """Add "sentence_embedding": Tensor of shape (n, hidden size), float32, unit norm."""
+        embed: Callable[[Features], Tensor] = self.embed
+        if self.replay and not features["sizes"]:
+            embed = self.replay
+        features["sentence_embedding"] = embed(features)
+        return features
+
+    def record_texts(self) -> None:
+        """Replay CUDA graphs for batches without pictures; prompts are padded to multiples of 16.
+
+        For searching on a GPU, where a single query is bound by launches. See `graphs.Replay`.
+        """
+        self.pad_to = max(self.pad_to, 16)
+        self.replay = Replay(self.embed)
+
+    def embed(self, features: Features) -> Tensor:
+        """The vectors alone; every size that matters is known on the host."""
+        ids = features["input_ids"]
+        hidden = self.model.language_model.embed_tokens(ids)
+        if features["sizes"]:
+            seen = self.eye(features["pixels"], features["places"], features["sizes"])
+            hidden.view(-1, hidden.shape[-1]).index_copy_(
+                0, features["seen"], seen.to(hidden.dtype)
+            )
+        states = self.model.language_model(
+            inputs_embeds=hidden, use_cache=False, **self._order(features)
+        ).last_hidden_state
+        last = states.reshape(-1, states.shape[-1]).index_select(0, features["last"])
+        return functional.normalize(last.float(), dim=1)
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Not offered: the published folder is the one form in which this model is stored."""
+        raise NotImplementedError("a GME model is loaded from its published folder, never saved")
+
+    def _resize_all(self, images: Sequence[Pixels]) -> list[Pixels]:
+        each = self.resizers.map if self.resizers else map
+        return list(each(lambda image: resize(image, self.tokens), images))
+
+    def _order(self, features: Features) -> dict[str, Any]:
+        """Mask and one-dimensional positions, the same in all three rotary axes.
+
+        Without positions transformers 5 would give visual tokens three-dimensional ones, which
+        the model's published code never does. Padding on the right comes after every real token,
+        where causal attention does not look: no mask, and the fastest attention kernels apply.
+        """
+        ids, mask = features["input_ids"], features["attention_mask"]
+        if self.padding_side == "right":
+            places = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+            return {"attention_mask": UNMASKED, "position_ids": places.expand(3, -1, -1)}
+        places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        return {"attention_mask": mask, "position_ids": places.expand(3, -1, -1)}
+
+    def _pad(self, rows: Sequence[list[int]]) -> Features:
+        longest = -(-max(map(len, rows)) // self.pad_to) * self.pad_to
+        ids = np.full((len(rows), longest), self.tokenizer.pad_token_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for line, (row, marks) in enumerate(zip(rows, mask, strict=True)):
+            room = slice(0, len(row)) if self.padding_side == "right" else slice(-len(row), None)
+            ids[line, room] = row
+            marks[room] = 1
+        picture = self.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        last = longest - 1 - mask[:, ::-1].argmax(axis=1) + np.arange(len(rows)) * longest
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "last": last,
+            "seen": np.flatnonzero(ids == picture),
+        }
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _take_apart(part: Any) -> tuple[str, Pixels | None]:
+    if isinstance(part, str):
+        return part, None
+    if not isinstance(part, Mapping):
+        part = {"image": part}
+    image = part.get("image")
+    if isinstance(image, Image):
+        image = np.asarray(image.convert("RGB"))
+    return part.get("text") or "", image
+
+
+def _count(picture: Pixels) -> int:
+    return picture.size // (3 * SQUARE**2)
+
+
+def _pack(pictures: Sequence[Pixels]) -> Features:
+    flat = [torch.from_numpy(picture).reshape(-1) for picture in pictures]
+    pixels = torch.cat(flat) if flat else torch.empty(0, dtype=torch.uint8)
+    sizes = [picture.shape[:2] for picture in pictures]
+    places = [torch.from_numpy(patch_places(size)) for size in sizes]
+    return {
+        "pixels": pixels,
+        "places": torch.cat(places) if places else torch.empty((0, 2), dtype=torch.int32),
+        "sizes": sizes,
+    }

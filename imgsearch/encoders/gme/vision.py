@@ -1,0 +1,181 @@
+"""The vision tower of Qwen2-VL over a batch of pictures, without waiting for the device.
+
+Same mathematics as `Qwen2VLModel.visual` and the same weights; golden vectors prove it. Written
+anew for speed: the sizes of the pictures are known on the host, so nothing is read back from the
+device; pictures of one size attend in one call (transformers calls attention once per picture and
+layer); pixels travel as uint8 and become patches on the device; both frames of a still picture are
+equal, so the kernels of the two are added up and one product does for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+Size = tuple[int, int]
+"""Height and width of a picture in pixels, multiples of 28."""
+
+_ROTARY_BASE = 10000.0
+
+
+class Layout(NamedTuple):
+    """What all blocks share.
+
+    Attributes
+    ----------
+    cos, sin : Tensors of shape (patches, 1, head / 2), float32
+    spans : tuple of (pictures, patches of each)
+        The runs of neighbouring pictures of one size.
+    heads : int
+    """
+
+    cos: Tensor
+    sin: Tensor
+    spans: tuple[tuple[int, int], ...]
+    heads: int
+
+
+class Eye(torch.nn.Module):
+    """Pictures to visual tokens.
+
+    Parameters
+    ----------
+    tower : Qwen2VisionTransformerPretrainedModel
+        The loaded tower; its blocks and merger are used as they are.
+    mean, deviation : sequences of 3 floats
+        Of the channels, for pixel values of 0 to 1.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, tower: Any, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        super().__init__()
+        self.tower = tower
+        config = tower.config
+        self.patch, self.merge = config.patch_size, config.spatial_merge_size
+        self.heads, self.head = config.num_heads, config.embed_dim // config.num_heads
+        kernel = tower.patch_embed.proj.weight
+        self.register_buffer("mean", _channels(mean, kernel), persistent=False)
+        self.register_buffer("deviation", _channels(deviation, kernel), persistent=False)
+        self._block = _run_block
+
+    def compile_blocks(self) -> None:
+        """Let torch.compile fuse what lies between the matrix products, one code for all blocks."""
+        self._block = torch.compile(_run_block, dynamic=False)
+
+    def forward(self, pixels: Tensor, places: Tensor, sizes: Sequence[Size]) -> Tensor:
+        """All pictures of a batch at once.
+
+        Parameters
+        ----------
+        pixels : Tensor of shape (sum of height * width * 3,), uint8
+            The pictures one after the other, each (height, width, 3).
+        places : Tensor of shape (sum of height * width / 196, 2), int
+            Row and column of each patch, see `patch_places`.
+        sizes : sequence of Size
+            One per picture. Neighbours of one size are computed together.
+
+        Returns
+        -------
+        Tensor of shape (sum of height * width / 784, hidden size)
+        """
+        runs = [(size, len(list(same))) for size, same in groupby(sizes)]
+        patches = self._patches(pixels, runs)
+        weight = self.tower.patch_embed.proj.weight
+        kernel = weight.float().sum(dim=2).flatten(1).to(weight.dtype)
+        hidden = functional.linear(patches.to(weight.dtype), kernel)
+        turns = _turns(places, self.head)
+        spans = tuple((count, h * w // self.patch**2) for (h, w), count in runs)
+        layout = Layout(turns.cos(), turns.sin(), spans, self.heads)
+        for block in self.tower.blocks:
+            hidden = self._block(block, hidden, layout)
+        return self.tower.merger(hidden)  # type: ignore[no-any-return]
+
+    def _patches(self, pixels: Tensor, runs: Sequence[tuple[Size, int]]) -> Tensor:
+        """Normalised patches of shape (n, 3 * 14 * 14), float32, in the merger's order."""
+        lengths = [count * h * w * 3 for (h, w), count in runs]
+        parts = []
+        for ((h, w), count), flat in zip(runs, torch.split(pixels, lengths), strict=True):
+            values = (flat.view(count, h, w, 3).float() / 255 - self.mean) / self.deviation
+            side = self.patch * self.merge
+            grid = values.view(
+                count, h // side, self.merge, self.patch, w // side, self.merge, self.patch, 3
+            )
+            parts.append(grid.permute(0, 1, 4, 2, 5, 7, 3, 6).reshape(-1, 3 * self.patch**2))
+        return torch.cat(parts)
+
+
+def _channels(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32, device=like.device)
+
+
+@lru_cache(maxsize=256)
+def patch_places(size: Size, patch: int = 14, merge: int = 2) -> NDArray[np.int32]:
+    """Row and column of each patch of a picture: ndarray of shape (patches, 2), int32.
+
+    In the order of the merger: the patches of one visual token stand together.
+    """
+    rows, columns = (side // patch for side in size)
+    grid = np.indices((rows, columns), dtype=np.int32)
+    blocks = grid.reshape(2, rows // merge, merge, columns // merge, merge)
+    return np.ascontiguousarray(blocks.transpose(1, 3, 2, 4, 0).reshape(-1, 2))
+
+
+def _turns(places: Tensor, head: int) -> Tensor:
+    """Rotary angles of shape (patches, 1, head / 2), float32.
+
+    Two-dimensional rotary positions (arXiv:2409.12191, section 2.1): the first half of the
+    angles turns with the row of a patch, the second with its column.
+    """
+    steps = torch.arange(0, head // 2, 2, device=places.device, dtype=torch.float32)
+    speed = _ROTARY_BASE ** (-steps / (head // 2))
+    return (places[..., None] * speed).flatten(1)[:, None]
+
+
+def _run_block(block: Any, hidden: Tensor, layout: Layout) -> Tensor:
+    """One transformer block over patches of shape (n, width)."""
+    hidden = hidden + _attend(block.attn, block.norm1(hidden), layout)
+    return hidden + block.mlp(block.norm2(hidden))  # type: ignore[no-any-return]
+
+
+def _attend(attention: Any, hidden: Tensor, layout: Layout) -> Tensor:
+    """Attention of each patch to the patches of its own picture."""
+    heads = layout.heads
+    projected = attention.qkv(hidden).view(len(hidden), 3, heads, -1)
+    turned = _turn(projected[:, :2], layout.cos[:, None], layout.sin[:, None])
+    packed = (turned[:, 0], turned[:, 1], projected[:, 2])
+    start, outputs = 0, []
+    for count, patches in layout.spans:
+        end = start + count * patches
+        query, key, value = (
+            part[start:end].view(count, patches, heads, -1).transpose(1, 2) for part in packed
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        outputs.append(mixed.transpose(1, 2).reshape(count * patches, -1))
+        start = end
+    mixed = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return attention.proj(mixed)  # type: ignore[no-any-return]
+
+
+def _turn(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate pairs (i, i + head / 2) in float32, and back to the dtype that came in."""
+    first, second = vectors.chunk(2, dim=-1)
+    if torch.compiler.is_compiling():
+        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+        return turned.to(vectors.dtype)
+    # The same with a third of the traffic: a batch of pictures makes this the slowest step that
+    # is no matrix product.
+    out = torch.empty(vectors.shape, dtype=vectors.dtype, device=vectors.device)
+    left, right = out.chunk(2, dim=-1)
+    torch.sub(first * cos, second * sin, out=left)
+    torch.add(second * cos, first * sin, out=right)
+    return out
