@@ -239,10 +239,11 @@ class Library:
 
     def _finish(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
-        index = self._open_index(space)
+        index, flushed = self._open_index(space), 0
         if worth_flushing(index):
             index.flush()
-            writer.purge(index.revision, timedelta(days=self.settings.keep_days))
+            flushed = index.revision
+        writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:

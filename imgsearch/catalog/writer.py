@@ -229,8 +229,8 @@ class CatalogWriter:
         Parameters
         ----------
         flushed : int
-            Tombstones up to this revision are in every index on disk; an index that is older
-            will be rebuilt.
+            Tombstones up to this revision are in the index on disk; an index that is older will
+            be rebuilt. 0 keeps all.
         """
         old = datetime.now() - keep
         with writing(self._engine) as connection:
