@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from imgsearch import plugins
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
+from imgsearch.catalog.summary import summary
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
@@ -37,7 +37,7 @@ from imgsearch.records import (
     RootRecord,
     Term,
 )
-from imgsearch.search import Searcher, encode_term
+from imgsearch.search import Searcher, similarity
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
 from imgsearch.sources.pool import ProcessDecoder
@@ -47,6 +47,8 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
 BUILTIN = "builtin"
 INDEX_FOLDER = "index"
+LOCK_WAIT_S = 3.0
+"""A search may hold the lock for a moment, to write an index file."""
 
 
 class Library:
@@ -81,35 +83,7 @@ class Library:
 
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
-        catalog = self.catalog
-        with catalog.snapshot():
-            roots, run = catalog.roots(), catalog.last_run()
-            return {
-                "library": catalog.folder,
-                "bytes": _folder_bytes(catalog.folder),
-                "images": sum(root.images for root in roots),
-                "roots": len(roots),
-                "skipped": len(catalog.skipped()),
-                "spaces": [
-                    {
-                        "model": record.space.model,
-                        "revision": record.space.revision,
-                        "dimension": record.space.dimension,
-                        "images": record.vectors,
-                        "default": record.default,
-                    }
-                    for record in catalog.spaces()
-                ],
-                "last_run": run
-                and {
-                    "outcome": "running or killed" if run.outcome == "running" else run.outcome,
-                    "model": run.model,
-                    "started_at": run.started_at.isoformat(timespec="seconds"),
-                    "finished_at": run.finished_at
-                    and run.finished_at.isoformat(timespec="seconds"),
-                    **run.counts,
-                },
-            }
+        return summary(self.catalog)
 
     def forget(self, path: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
@@ -118,7 +92,7 @@ class Library:
             raise SourceError(
                 f"{path} is no folder of this library", "'imgsearch roots' lists its folders."
             )
-        with self.catalog.writer() as writer:
+        with self.catalog.writer(wait_s=LOCK_WAIT_S) as writer:
             return writer.forget_root(real)
 
     # Models
@@ -178,7 +152,7 @@ class Library:
         warning = network_warning(catalog.folder)
         if warning:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
-        with catalog.writer() as writer:
+        with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
             space = self.known_space() or self._new_space()
             pool = LocalPool(self._encoder_of(space), self._decoder, self.settings.batch_size)
             for root, _ in planned:
@@ -209,18 +183,18 @@ class Library:
 
     @contextmanager
     def _catalog_or_empty(self) -> Iterator[SqlCatalog]:
-        try:
-            yield self.catalog
-            return
-        except LibraryMissing:
-            folder = tempfile.mkdtemp(prefix="imgsearch-")
-        try:
-            self.catalog = open_catalog(folder, create=True)
-            yield self.catalog
-        finally:
-            self.close()
-            del self.catalog
-            shutil.rmtree(folder)
+        with ExitStack() as stack:
+            try:
+                catalog = self.catalog
+            except LibraryMissing:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsearch-"))
+                catalog = self.catalog = open_catalog(folder, create=True)
+                stack.callback(self._drop_catalog)
+            yield catalog
+
+    def _drop_catalog(self) -> None:
+        self.close()
+        del self.catalog
 
     @contextmanager
     def _run(
@@ -329,7 +303,7 @@ class Library:
     def _stored_vector(self, path: str) -> Embeddings | None:
         try:
             found = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):  # not there, or no path at all
             return None
         record = self.catalog.locate(os.path.realpath(path))
         if record is None or (found.st_size, found.st_mtime_ns) != (
@@ -341,24 +315,21 @@ class Library:
 
     def _searchable(self) -> EmbeddingSpace:
         model = self.model
-        spaces = [r.space for r in self.catalog.spaces() if r.space.model == model]
+        filled = [record.space for record in self.catalog.spaces() if record.vectors]
+        if not filled:
+            raise QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
+        spaces = [space for space in filled if space.model == model]
         if not spaces:
-            known = ", ".join(sorted({r.space.model for r in self.catalog.spaces()}))
+            known = ", ".join(sorted({space.model for space in filled}))
             raise QueryError(
-                f"nothing in this library is indexed with {model}"
-                + (f", only with {known}" if known else ""),
-                f"Index with it first: imgsearch index --model {model} FOLDER",
+                f"nothing in this library is indexed with {model}, only with {known}",
+                f"Leave out --model, or index with it first: imgsearch index --model {model}",
             )
         return spaces[-1]
 
-    def similarity(self, first: str, second: str) -> float:
-        """The inner product of two terms; each is a picture if a file of that name is there."""
-        encoder = self.encoder()
-        left, right = (encode_term(encoder, self._term(each)) for each in (first, second))
-        return float(left @ right)
-
-    def _term(self, text: str) -> Term:
-        return Term(image=self.pixels(text)) if os.path.isfile(text) else Term(text=text)
+    def similarity(self, first: Term, second: Term) -> float:
+        """The inner product of two terms, with the model in use; needs no library."""
+        return similarity(self.encoder(), first, second)
 
     def _open_index(self, space: EmbeddingSpace, flush: bool = False) -> VectorIndex:
         """The index of a space, brought up to the catalog; rebuilt on any doubt."""
@@ -380,18 +351,11 @@ def model_cards() -> list[ModelCard]:
     return [card for module in modules for card in module.CARDS]
 
 
-def _folder_bytes(folder: str) -> int:
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.path.getsize(os.path.join(path, name))
-    return total
-
-
 def _canonical(model: str) -> str:
-    """A model folder by its absolute path, any other name as it is."""
-    return os.path.realpath(model) if os.path.isdir(model) else model
+    """A model folder by its absolute path, a name on the hub with its owner."""
+    if os.path.isdir(model):
+        return os.path.realpath(model)
+    return plugins.full_name(model)
 
 
 def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:

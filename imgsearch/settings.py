@@ -15,6 +15,14 @@ from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+RANGES: dict[str, tuple[float, float]] = {
+    "batch_size": (1, 4096),
+    "workers": (0, 256),
+    "threads": (0, 1024),
+    "max_pixels": (1, 1e12),
+    "decode_seconds": (1, 86_400),
+    "keep_days": (0, 36_500),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,12 @@ class Settings:
 
     @property
     def decoders(self) -> int:
-        """Decoder processes to start."""
-        return self.workers or os.cpu_count() or 1
+        """Decoder processes to start: one for each core that this process may use."""
+        if self.workers:
+            return self.workers
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
 
 def load_settings(
@@ -73,7 +85,7 @@ def load_settings(
         A file or variable holds a name or value that cannot be used.
     """
     env = os.environ if environment is None else environment
-    values = _from_file(env.get("IMGSEARCH_CONFIG") or config_file())
+    values = _from_file(env.get("IMGSEARCH_CONFIG", ""))
     for each in fields(Settings):
         raw = env.get(f"IMGSEARCH_{each.name.upper()}")
         if raw:
@@ -91,15 +103,21 @@ def config_file() -> str:
     return os.path.join(platformdirs.user_config_dir("imgsearch", appauthor=False), "config.toml")
 
 
-def _from_file(path: str) -> dict[str, Any]:
-    if not os.path.exists(path):
+def _from_file(named: str) -> dict[str, Any]:
+    path = named or config_file()
+    if not named and not os.path.exists(path):
         return {}
     try:
         with open(path, "rb") as file:
             found = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
         raise ImgSearchError(
-            f"{path} cannot be read: {error}", "Mend or remove the file."
+            f"the settings in {path} cannot be read: {error.strerror}",
+            "Mend its permissions, remove it, or set IMGSEARCH_CONFIG to another file.",
+        ) from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ImgSearchError(
+            f"the settings in {path} cannot be read: {error}", "Mend or remove the file."
         ) from None
     names = [each.name for each in fields(Settings)]
     for name in found:
@@ -107,19 +125,27 @@ def _from_file(path: str) -> dict[str, Any]:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(names)}."
             raise ImgSearchError(f"{path} has an unknown setting: {name}", hint)
-    return {name: _convert(name, value, path) for name, value in found.items()}
+    return {name: _of_kind(name, value, path) for name, value in found.items()}
 
 
-def _convert(name: str, raw: Any, where: str) -> Any:
+def _of_kind(name: str, value: Any, path: str) -> Any:
+    """A value of the TOML file, which has types of its own: a number may be a whole one."""
     kind = type(getattr(Settings(), name))
+    if type(value) is kind or (kind is float and type(value) is int):
+        return kind(value)
+    raise _unfit(name, value, path)
+
+
+def _convert(name: str, raw: str, where: str) -> Any:
     try:
-        if isinstance(raw, bool):
-            raise ValueError
-        return kind(raw)
-    except (TypeError, ValueError):
-        raise ImgSearchError(
-            f"{name} in {where} is {raw!r}, which is no {_WORDS[kind]}", "Mend the value."
-        ) from None
+        return type(getattr(Settings(), name))(raw)
+    except ValueError:
+        raise _unfit(name, raw, where) from None
+
+
+def _unfit(name: str, value: Any, where: str) -> ImgSearchError:
+    kind = _WORDS[type(getattr(Settings(), name))]
+    return ImgSearchError(f"{name} in {where} is {value!r}, which is no {kind}", "Mend the value.")
 
 
 _WORDS = {int: "whole number", float: "number", str: "text"}
@@ -134,7 +160,9 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown precision: {settings.precision}", f"Use one of {', '.join(PRECISIONS)}."
         )
-    lowest = {"batch_size": 1, "workers": 0, "threads": 0, "max_pixels": 1, "keep_days": 0}
-    for name, least in lowest.items():
-        if getattr(settings, name) < least:
-            raise ImgSearchError(f"{name} must be at least {least}", "Mend the value.")
+    for name, (least, most) in RANGES.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:  # not a number is in no range either
+            raise ImgSearchError(
+                f"{name} is {value:g}, which is out of range", f"Use {least:g} to {most:.0f}."
+            )

@@ -18,17 +18,17 @@ HOLDER = "writer.json"
 
 
 @contextmanager
-def writer_lock(folder: str) -> Iterator[None]:
+def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the library's writer lock; the system frees it when the process ends, however it ends.
 
     Raises
     ------
     LibraryBusy
-        Another process holds it; the message says which.
+        Another process holds it for longer than `wait_s`; the message says which.
     """
     lock = FileLock(os.path.join(folder, LOCK))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_s)
     except Timeout:
         raise LibraryBusy(
             f"another process is writing to this library: {_holder(folder)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
@@ -37,10 +38,16 @@ def require_known(found: str | None) -> None:
         )
 
 
-def upgrade(engine: Engine, path: str) -> None:
+def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> None:
     """Create or upgrade the schema, in one transaction; a copy of an older catalog is kept.
 
     Only to be called with the writer lock held.
+
+    Parameters
+    ----------
+    fill : callable
+        Puts in the rows that every catalog has, in the same transaction: a process killed
+        between the two would leave a catalog of the right version that cannot be opened.
     """
     from alembic import command
 
@@ -57,6 +64,7 @@ def upgrade(engine: Engine, path: str) -> None:
         try:
             with connection.execution_options(immediate=True).begin():
                 command.upgrade(alembic_config(connection), "head")
+                fill(connection)
         finally:
             connection.invalidate()
 

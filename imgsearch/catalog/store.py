@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
 from imgsearch.catalog import comparison, health, rows, schema
-from imgsearch.catalog.engine import open_engine, reading, writing
+from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
     commits,
@@ -67,8 +67,7 @@ def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
     schema.require_known(found)
     if found != schema.HEAD:
         with writer_lock(folder):
-            schema.upgrade(engine, path)
-            _first_row(engine)
+            schema.upgrade(engine, path, _first_row)
     return SqlCatalog(folder, engine)
 
 
@@ -92,18 +91,17 @@ def _prepare(folder: str, create: bool) -> None:
         )
 
 
-def _first_row(engine: Engine) -> None:
-    with writing(engine) as connection:
-        if connection.execute(select(library.c.id)).first() is None:
-            connection.execute(
-                insert(library).values(
-                    id=1,
-                    uuid=uuid.uuid4().hex,
-                    revision=0,
-                    purge_floor=0,
-                    created_at=datetime.now(),
-                )
+def _first_row(connection: Connection) -> None:
+    if connection.execute(select(library.c.id)).first() is None:
+        connection.execute(
+            insert(library).values(
+                id=1,
+                uuid=uuid.uuid4().hex,
+                revision=0,
+                purge_floor=0,
+                created_at=datetime.now(),
             )
+        )
 
 
 class SqlCatalog:
@@ -121,9 +119,15 @@ class SqlCatalog:
         self._engine.dispose()
 
     @contextmanager
-    def writer(self) -> Iterator[CatalogWriter]:
-        """The one writer of this library; raises `LibraryBusy` while another process has it."""
-        with writer_lock(self.folder):
+    def writer(self, wait_s: float = 0.0) -> Iterator[CatalogWriter]:
+        """The one writer of this library.
+
+        Raises
+        ------
+        LibraryBusy
+            Another process has the writer lock, and still has it after `wait_s` seconds.
+        """
+        with writer_lock(self.folder, wait_s):
             yield CatalogWriter(self._engine)
 
     @contextmanager
