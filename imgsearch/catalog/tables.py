@@ -113,7 +113,7 @@ images = Table(
     Column("gone_at", DateTime),
     UniqueConstraint("root_id", "path"),
     CheckConstraint("status IN ('present', 'gone', 'unreadable')", name="status"),
-    Index("ix_images_content_hash", "content_hash"),
+    Index("ix_images_content_hash_status", "content_hash", "status"),
     Index("ix_images_size", "size"),
     Index("ix_images_taken_at", "taken_at"),
     Index("ix_images_status_gone_at", "status", "gone_at"),

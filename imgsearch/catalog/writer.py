@@ -8,7 +8,19 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import comparison, ledger, rows
@@ -406,18 +418,19 @@ def _state(item: Encoded | Known) -> dict[str, Any]:
 def _donor(connection: Connection, content_hash: str, space_id: int) -> Row[Any] | None:
     """A picture with these bytes: one that is gone rather than one that is there, and one with
     a vector in this space rather than one without."""
+    same = select(images).where(images.c.content_hash == content_hash).limit(1)
     has_vector = (
         select(embeddings.c.id)
         .where(embeddings.c.image_id == images.c.id, embeddings.c.space_id == space_id)
         .exists()
     )
-    query = (
-        select(images)
-        .where(images.c.content_hash == content_hash)
-        .order_by(images.c.status != "gone", ~has_vector, images.c.id)
-        .limit(1)
-    )
-    return connection.execute(query).first()
+    gone = images.c.status == "gone"
+    # One small query after the other: a sort would look at every copy of the picture.
+    for wanted in (and_(gone, has_vector), gone, has_vector, true()):
+        row = connection.execute(same.where(wanted)).first()
+        if row is not None:
+            return row
+    return None
 
 
 def _has_vector(connection: Connection, space_id: int, image_id: int) -> bool:

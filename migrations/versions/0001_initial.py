@@ -92,7 +92,7 @@ def upgrade() -> None:
         ),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_images_content_hash", "images", ["content_hash"])
+    op.create_index("ix_images_content_hash_status", "images", ["content_hash", "status"])
     op.create_index("ix_images_size", "images", ["size"])
     op.create_index("ix_images_taken_at", "images", ["taken_at"])
     op.create_index("ix_images_status_gone_at", "images", ["status", "gone_at"])
