@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, select
 
+from imgsearch.catalog.tables import roots
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.vectors import Embeddings, normalize
 
@@ -68,3 +70,9 @@ def image_record(row: Any, root: str) -> ImageRecord:
         content_hash=row.content_hash,
         metadata=ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS}),
     )
+
+
+def root_id(connection: Connection, path: str) -> int:
+    """The id of the root at `path`, which is there."""
+    query = select(roots.c.id).where(roots.c.path == path)
+    return int(connection.execute(query).scalar_one())
