@@ -84,6 +84,7 @@ class ProcessDecoder:
         orders = Orders(settings, decode_one, memory_limit)
         self._workers = [_Worker(timeout_s, orders) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
+        self._run: _Run | None = None
 
     def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded | Skipped]:
         """One result per file, in any order; takes `files` only a few per worker ahead.
@@ -96,14 +97,16 @@ class ProcessDecoder:
             The worker processes cannot be started.
         """
         with self._busy:
-            run = _Run(self._workers, self._in_flight)
+            run = self._run = _Run(self._workers, self._in_flight)
             try:
                 yield from run.results(files)
             finally:
                 run.stop()
 
     def close(self) -> None:
-        """Stop the worker processes."""
+        """Stop the worker processes, and with them a call of `decode` that was left halfway."""
+        if self._run is not None:
+            self._run.stop()  # or its threads would start workers again that are stopped here
         for worker in self._workers:
             worker.stop()
 

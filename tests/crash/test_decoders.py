@@ -1,0 +1,33 @@
+"""Decoder processes end when whoever started them gives up, or is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from imgsearch.records import ImageFile
+from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.pool import ProcessDecoder
+from tests.crash.album import Album
+
+
+def test_a_decoder_that_is_closed_halfway_leaves_nothing_running(tmp_path: Path) -> None:
+    """As when a commit fails: nobody asks for the other results, and nothing is started again."""
+    album = Album(tmp_path, 3)
+    for _ in range(30):
+        album.write(f"{album.roots[0]}/{_}.jpg")
+    files = [ImageFile(album.roots[0], f"{n}.jpg", 1, 1) for n in range(30)] * 20
+    for taken in (1, 5, 40):
+        decoder = ProcessDecoder(DecodeSettings(), workers=2, in_flight=64)
+        results = decoder.decode(files)
+        for _ in range(taken):
+            next(results)
+        decoder.close()
+        running = [child for child in psutil.Process().children() if _is_decoder(child)]
+        assert running == []
+        del results
+
+
+def _is_decoder(process: psutil.Process) -> bool:
+    return "spawn_main" in " ".join(process.cmdline())

@@ -1,0 +1,161 @@
+"""Killed at any moment, a library is whole: no committed picture lost, no picture mistaken.
+
+IMGSEARCH_KILLS says how many kills. IMGSEARCH_KILL_SEED repeats a run: what is done to the
+pictures and the steps at which processes kill themselves are the same; the clock's are near.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from imgsearch.catalog import open_catalog
+from imgsearch.errors import LibraryMissing
+from tests.crash.album import Album, inspect, open_index
+from tests.crash.process import Ended, drive
+
+KILLS = int(os.environ.get("IMGSEARCH_KILLS", "200"))
+SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
+LIFE = 20
+"""Kills that one library lives through."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(60 + 10 * KILLS),
+    pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
+]
+
+
+class Story:
+    """One library, its pictures, and the kills that it survives."""
+
+    def __init__(self, place: Path, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.album = Album(place, seed)
+        self.library = str(place / "library")
+        self.committed: dict[str, str] = {}
+        self.revision = self.flushed = 0
+        self.span = {"index": 1.0, "search": 0.3}
+        self.steps = {"index": 20_000, "search": 2_000}
+        self.tally: Counter[str] = Counter()
+        for _ in range(6):
+            self.album.add()
+
+    def round(self) -> bool:
+        """Change the pictures, start a process, kill it, look; True if it died by the kill."""
+        self.album.change(self.random.randrange(10))
+        command = self._command()
+        kind = command[0]
+        ended, how = self._run(command)
+        assert ended.killed or ended.status in (0, 1), ended.stdout
+        assert "Traceback" not in ended.stdout or ended.killed, ended.stdout
+        self._look(ended)
+        if ended.killed:
+            self.tally[f"{kind} by {how}"] += 1
+            self.tally["after a commit"] += bool(ended.committed)
+            self.tally["after a flush"] += bool(ended.last("flushed"))
+        elif kind == "index":
+            self.span[kind] = ended.seconds
+            self.steps[kind] = ended.last("steps") or self.steps[kind]
+        return ended.killed
+
+    def _command(self) -> list[str]:
+        library = ["--library", self.library, "--quiet"]
+        if self.random.random() < 0.15 and os.path.exists(self.library):
+            if self.random.random() < 0.7:
+                shutil.rmtree(os.path.join(self.library, "index"), ignore_errors=True)
+                self.flushed = 0
+            return ["search", *library, "--model", "cheap", "anything"]
+        sizes = ["--batch-size", str(self.random.randrange(1, 9)), "--workers", "2"]
+        return ["index", *library, *sizes, "--model", "cheap", *self.album.roots]
+
+    def _run(self, command: list[str]) -> tuple[Ended, str]:
+        kind = command[0]
+        more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"])}
+        if self.random.random() < 0.5:
+            more["DRIVER_FLUSH"] = "1"
+        before = self.album.fingerprint()
+        how = self.random.choices(["start", "clock", "fact", "step"], [1, 4, 6, 4])[0]
+        if how == "step":
+            ended = drive(command, DRIVER_STEP=str(self._step(kind)), **more)
+        elif how == "start":
+            ended = drive(command, self.random.uniform(0, 0.6), facts=0, **more)
+        elif how == "fact":
+            facts = self.random.randrange(2, 10)
+            ended = drive(command, self.random.uniform(0, 0.03), facts, **more)
+        else:
+            ended = drive(command, self.random.uniform(0, self.span[kind]), **more)
+        assert self.album.fingerprint() == before
+        return ended, how
+
+    def _step(self, kind: str) -> int:
+        """Any step alike, or, as often, an early one."""
+        steps = self.steps[kind]
+        even = self.random.random() < 0.5
+        return max(
+            1, round(steps * self.random.random() if even else steps ** self.random.random())
+        )
+
+    def _look(self, ended: Ended) -> None:
+        """What was told as committed or flushed is there, and all that is there is right."""
+        present = self.album.pictures()
+        self.committed |= ended.committed
+        self.committed = {p: h for p, h in self.committed.items() if present.get(p) == h}
+        self.revision = max(self.revision, ended.last("revision"))
+        self.flushed = max(self.flushed, ended.last("flushed"))
+        try:
+            catalog = open_catalog(self.library)
+        except LibraryMissing:
+            assert not self.committed
+            return
+        try:
+            index = open_index(catalog)
+            assert index.revision >= self.flushed
+            found = inspect(catalog, index, self.album)
+            assert catalog.head()[0] >= self.revision
+            assert self.committed.items() <= found.items()
+        finally:
+            catalog.close()
+
+    def end(self) -> None:
+        """Left in peace, one run makes the library equal to the folders."""
+        command = ["index", "--library", self.library, "--model", "cheap", *self.album.roots]
+        ended = drive(command, DRIVER_FLUSH="1")
+        assert ended.status == 0, ended.stdout
+        self._look(ended)
+        catalog = open_catalog(self.library)
+        try:
+            assert inspect(catalog, open_index(catalog), self.album) == self.album.pictures()
+            skipped = {each.file.absolute for each in catalog.skipped()}
+            assert skipped == set(self.album.paths()) - set(self.album.pictures())
+        finally:
+            catalog.close()
+        left = [name for name in os.listdir(Path(self.library) / "index") if name.endswith("tmp")]
+        assert left == []
+
+
+def test_no_kill_loses_or_mistakes_a_picture(tmp_path: Path) -> None:
+    print(f"IMGSEARCH_KILL_SEED={SEED} IMGSEARCH_KILLS={KILLS}")
+    started, killed, life = time.monotonic(), 0, 0
+    tally: Counter[str] = Counter()
+    while killed < KILLS:
+        place = tmp_path / str(life)
+        place.mkdir()
+        story = Story(place, SEED + life)
+        goal = min(LIFE, KILLS - killed)
+        while goal:
+            goal -= story.round()
+        story.end()
+        killed += min(LIFE, KILLS - killed)
+        life += 1
+        tally += story.tally
+        shutil.rmtree(place)
+    print(
+        f"{killed} kills of {life} libraries in {time.monotonic() - started:.0f} s: {dict(tally)}"
+    )

@@ -1,0 +1,249 @@
+"""Two processes and one library: one writer, and readers that are never blocked or misled."""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgsearch.app import Library
+from imgsearch.records import Hit, Query, Term
+from imgsearch.settings import Settings
+from imgsearch.sync import verify
+from tests.crash.album import ENCODER, Album
+from tests.crash.process import PLUGIN, imgsearch, start
+
+ROUNDS = 6
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Album:
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    return Album(tmp_path, 11)
+
+
+def index(library: Path, album: Album, *more: str) -> list[str]:
+    return ["index", "--library", str(library), "--model", "cheap", "--batch-size", "2", *more,
+            *album.roots]  # fmt: skip
+
+
+@contextmanager
+def stopped_writer(library: Path, album: Album) -> Iterator[subprocess.Popen[str]]:
+    """An indexer that holds the writer lock, stopped by SIGSTOP in the midst of its work."""
+    process = start(*index(library, album))
+    try:
+        _wait_for(library / "writer.json", process)
+        process.send_signal(signal.SIGSTOP)
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=120)
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not (path.exists() and str(process.pid) in path.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGSTOP")
+def test_a_second_indexer_is_refused_and_the_first_goes_on(album: Album, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    for _ in range(40):
+        album.write(album.fresh())
+    with stopped_writer(library, album) as first:
+        second = imgsearch(*index(library, album))
+        assert second.returncode == 1
+        assert f"process {first.pid} on {socket.gethostname()}" in second.stderr
+        assert "Wait until it has finished" in second.stderr
+        assert "Traceback" not in second.stderr
+        # Nothing else that writes gets in, either.
+        forget = imgsearch("roots", "--library", str(library), "--forget", album.roots[0])
+        assert forget.returncode == 1 and f"process {first.pid} on" in forget.stderr
+    assert first.returncode == 0
+    with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
+        assert {hit.image.file.absolute for hit in find(lib, 1000)} == set(album.pictures())
+
+
+@contextmanager
+def suppress_close(library: Library) -> Iterator[Library]:
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def find(library: Library, limit: int, seed: int = 0) -> list[Hit]:
+    return library.search(Query([Term(vector=probe(seed))], limit=limit))
+
+
+def probe(seed: int) -> np.ndarray:
+    return ENCODER.encode_texts([str(seed)])[0]
+
+
+def check(hits: list[Hit], seed: int, album: Album) -> None:
+    """Each hit names a picture that was once at that path, and has the score of that picture."""
+    for hit in hits:
+        file, content_hash = hit.image.file, hit.image.content_hash
+        assert (file.absolute, content_hash) in album.ever
+        expected = float(probe(seed) @ album.vectors[content_hash])
+        assert abs(hit.score - expected) < 2e-6, hit
+    assert len({hit.image.file.absolute for hit in hits}) == len(hits)
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    order = [(-hit.score, hit.image.file.absolute) for hit in hits]
+    assert order == sorted(order)
+
+
+class Reader(threading.Thread):
+    """Searches without pause; some searches with a library that it has just opened."""
+
+    def __init__(self, library: Path, album: Album, faults: queue.SimpleQueue[BaseException]):
+        super().__init__(daemon=True)
+        self._settings = Settings(library=str(library), model="cheap")
+        self._album = album
+        self._faults = faults
+        self.searches, self.slowest, self.counts = 0, 0.0, set[int]()
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            while not self.done.is_set():
+                with suppress_close(Library(self._settings)) as library:
+                    for _ in range(8):
+                        self._search(library)
+        except BaseException as error:
+            self._faults.put(error)
+
+    def _search(self, library: Library) -> None:
+        seed = random.randrange(1000)
+        started = time.monotonic()
+        hits = find(library, random.choice([1, 5, 1000]), seed)
+        self.slowest = max(self.slowest, time.monotonic() - started)
+        check(hits, seed, self._album)
+        with library.catalog.snapshot():
+            library.searcher.refresh()
+            assert verify(library.catalog, library.searcher.index) == []
+            ids = library.searcher.index.ids().tolist()
+            assert sorted(library.catalog.get(ids)) == ids
+            assert len(ids) == sum(root.images for root in library.catalog.roots())
+        self.searches += 1
+        self.counts.add(len(ids))
+
+
+def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Path) -> None:
+    """Two readers, while another process adds, changes, moves and deletes, and purges at once."""
+    library = tmp_path / "library"
+    for _ in range(20):
+        album.write(album.fresh())
+    assert imgsearch(*index(library, album)).returncode == 0
+    faults: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    readers = [Reader(library, album, faults) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(ROUNDS):
+        album.change(8)
+        done = start(*index(library, album), IMGSEARCH_KEEP_DAYS="0" if number % 2 else "30")
+        if number % 3 == 2:
+            # Files change while they are being indexed, too.
+            while done.poll() is None:
+                album.change(1)
+                time.sleep(0.05)
+        _, err = done.communicate(timeout=120)
+        assert done.returncode == 0, err
+    for reader in readers:
+        reader.done.set()
+    for reader in readers:
+        reader.join(60)
+        assert not reader.is_alive()
+    if not faults.empty():
+        raise faults.get()
+    assert all(len(reader.counts) >= 3 for reader in readers), "states between the first and last"
+    assert imgsearch(*index(library, album)).returncode == 0
+    with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
+        found = {hit.image.file.absolute: hit.image.content_hash for hit in find(lib, 10_000)}
+    assert found == album.pictures()
+    print(f"{sum(reader.searches for reader in readers)} searches, the slowest took "
+          f"{max(reader.slowest for reader in readers):.2f} s")  # fmt: skip
+
+
+def test_readers_are_not_blocked_by_a_transaction_that_stands_still(
+    album: Album, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    assert imgsearch(*index(library, album)).returncode == 0
+    before = set(album.pictures())
+    held = sqlite3.connect(library / "catalog.sqlite", isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    held.execute("UPDATE images SET status = 'gone'")
+    try:
+        with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
+            started = time.monotonic()
+            assert {hit.image.file.absolute for hit in find(lib, 10)} == before
+            assert lib.status()["images"] == len(before)
+            assert time.monotonic() - started < 5
+        done = imgsearch("search", "anything", "--library", str(library), "--format", "paths0",
+                         "--model", "cheap")  # fmt: skip
+        assert set(done.stdout.split("\0")) - {""} == before
+    finally:
+        held.execute("ROLLBACK")
+        held.close()
+
+
+def test_a_writer_is_not_blocked_by_a_reader_that_stands_still(
+    album: Album, tmp_path: Path
+) -> None:
+    """And the reader goes on seeing the state that it began with."""
+    library = tmp_path / "library"
+    assert imgsearch(*index(library, album)).returncode == 0
+    before = set(album.pictures())
+    with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
+        find(lib, 1)
+        with lib.catalog.snapshot():
+            assert len(lib.catalog.all_ids()) == len(before)
+            album.change(10)
+            assert imgsearch(*index(library, album)).returncode == 0
+            assert {hit.image.file.absolute for hit in find(lib, 1000)} == before
+        assert {hit.image.file.absolute for hit in find(lib, 1000)} == set(album.pictures())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_writer_leaves_no_lock_behind(album: Album, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    for _ in range(20):
+        album.write(album.fresh())
+    with stopped_writer(library, album) as process:
+        process.kill()
+        process.wait()
+        done = imgsearch(*index(library, album))
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_holder_is_named_by_pid_and_host(tmp_path: Path) -> None:
+    """In a process of its own, because a lock does not lock its own process out."""
+    from imgsearch.catalog.lock import writer_lock
+
+    ask = ("from imgsearch.catalog.lock import writer_lock; import sys\n"
+           "with writer_lock(sys.argv[1]): print('in')")  # fmt: skip
+    with writer_lock(str(tmp_path)):
+        done = subprocess.run([sys.executable, "-c", ask, str(tmp_path)], check=False,
+                              capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 1
+    found = re.search(r"process (\d+) on (\S+), since", done.stderr)
+    assert found and (int(found[1]), found[2]) == (os.getpid(), socket.gethostname())
+    with suppress(OSError):
+        os.remove(tmp_path / "writer.json")
