@@ -7,34 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsearch.records import EncoderOptions, ModelCard
+from imgsearch.encoders import presets
+from imgsearch.records import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.encoders.gme.encoder import GmeEncoder
 
-__all__ = ["CARDS", "SCHEME", "load", "revision"]
+__all__ = ["ARCHITECTURE", "CARDS", "SCHEME", "load", "revision"]
+
+ARCHITECTURE = "qwen2_vl"
+"""The model_type in config.json of a folder that this module can load."""
 
 SCHEME = "gme://"
-"""Before the path of a folder: it holds the published files of a gme-Qwen2-VL."""
+"""May stand before the name of a model, and says no more than its config.json does."""
 
-CARDS = tuple(
-    ModelCard(
-        name=f"gme-qwen2-vl-{size}",
-        summary=f"A multimodal language model trained for retrieval: {parameters} parameters,"
-        f" {dimension}-d, wants a GPU.",
-        languages="English and Chinese; others of Qwen2-VL with less certainty",
-        limits="On a processor it takes seconds for each picture.",
-        licence="Apache-2.0",
-    )
-    for size, parameters, dimension in (("2b", "2.2 billion", 1536), ("7b", "7.7 billion", 3584))
-)
+CARDS = presets.GME
 
 
-def revision(name: str) -> str:
+def revision(name: str, source: str = "") -> str:
     """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
-    from imgsearch.encoders.gme.folder import find_folder
+    from imgsearch.encoders.gme.files import find_folder
 
-    return find_folder(name)[1]
+    return find_folder(name, source)[1]
 
 
 def load(name: str, options: EncoderOptions | None = None) -> GmeEncoder:

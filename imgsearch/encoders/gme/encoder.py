@@ -120,7 +120,9 @@ class GmeEncoder:
             try:
                 for batch, features in self._prepared(parts, batches, instruction):
                     done.append((batch, self._run(features)))
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
                 too_much = True
             for batch, vectors in done:
                 rows[batch] = vectors.cpu().numpy()
@@ -171,6 +173,12 @@ class GmeEncoder:
             height, width = part["image"].shape[:2]
             cost += count_tokens(width, height, self.module.tokens)
         return cost
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """PyTorch on a processor, and the libraries below it on a GPU, say it in words only."""
+    words = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(one in str(error) for one in words)
 
 
 def _describe(module: GmeModule) -> str:

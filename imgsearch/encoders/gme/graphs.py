@@ -57,7 +57,8 @@ class Replay:
                 self._embed(inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # "thread_local": meanwhile another thread may pin the memory of the next batch.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             output = self._embed(inputs)
         return inputs, graph, output
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from imgsearch.encoders.gme.graphs import Replay
+from imgsearch.encoders.gme.language import Reader
 from imgsearch.encoders.gme.prompt import (
     DOCUMENT_INSTRUCTION,
     MAX_LENGTH,
@@ -32,9 +33,6 @@ from imgsearch.errors import QueryError
 from imgsearch.vectors import Pixels
 
 Features = dict[str, Any]
-
-UNMASKED = {"full_attention": None}
-"""Tells transformers that the mask is ready and is none: attention is causal and no more."""
 
 
 class GmeModule(InputModule):
@@ -76,6 +74,7 @@ class GmeModule(InputModule):
         self.model = model
         self.tokenizer = tokenizer
         self.eye = Eye(model.visual, *colours)
+        self.reader = Reader(model.language_model)
         self.tokens = tokens or VisualTokens()
         self.max_seq_length = max_length
         self.padding_side = padding_side
@@ -155,11 +154,10 @@ class GmeModule(InputModule):
             hidden.view(-1, hidden.shape[-1]).index_copy_(
                 0, features["seen"], seen.to(hidden.dtype)
             )
-        states = self.model.language_model(
-            inputs_embeds=hidden, use_cache=False, **self._order(features)
-        ).last_hidden_state
-        last = states.reshape(-1, states.shape[-1]).index_select(0, features["last"])
-        return functional.normalize(last.float(), dim=1)
+        states = self.reader(
+            hidden, features["attention_mask"], features["last"], self.padding_side == "right"
+        )
+        return functional.normalize(states.float(), dim=1)
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Not offered: the published folder is the one form in which this model is stored."""
@@ -168,20 +166,6 @@ class GmeModule(InputModule):
     def _resize_all(self, images: Sequence[Pixels]) -> list[Pixels]:
         each = self.resizers.map if self.resizers else map
         return list(each(lambda image: resize(image, self.tokens), images))
-
-    def _order(self, features: Features) -> dict[str, Any]:
-        """Mask and one-dimensional positions, the same in all three rotary axes.
-
-        Without positions transformers 5 would give visual tokens three-dimensional ones, which
-        the model's published code never does. Padding on the right comes after every real token,
-        where causal attention does not look: no mask, and the fastest attention kernels apply.
-        """
-        ids, mask = features["input_ids"], features["attention_mask"]
-        if self.padding_side == "right":
-            places = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
-            return {"attention_mask": UNMASKED, "position_ids": places.expand(3, -1, -1)}
-        places = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        return {"attention_mask": mask, "position_ids": places.expand(3, -1, -1)}
 
     def _pad(self, rows: Sequence[list[int]]) -> Features:
         longest = -(-max(map(len, rows)) // self.pad_to) * self.pad_to

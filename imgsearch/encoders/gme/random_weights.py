@@ -58,6 +58,17 @@ _SIZES: dict[str, dict[str, Any]] = {
         },
         "vision": {"hidden_size": 3584},
     },
+    "gme-cut": {  # the 2b in its true width, two layers of each tower: for a processor
+        "text": {
+            "hidden_size": 1536,
+            "intermediate_size": 8960,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 2,
+            "vocab_size": 1024,
+        },
+        "vision": {"hidden_size": 1536, "depth": 2},
+    },
     "gme-tiny": {
         "text": {
             "hidden_size": 64,
@@ -81,7 +92,7 @@ def random_weights(
 
     Parameters
     ----------
-    architecture : {"gme-qwen2-vl-2b", "gme-qwen2-vl-7b", "gme-tiny"}
+    architecture : {"gme-qwen2-vl-2b", "gme-qwen2-vl-7b", "gme-cut", "gme-tiny"}
 
     Raises
     ------

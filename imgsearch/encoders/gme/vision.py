@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from imgsearch.encoders.gme.rotary import turn
+
 Size = tuple[int, int]
 """Height and width of a picture in pixels, multiples of 28."""
 
 _ROTARY_BASE = 10000.0
+_STEEPNESS = 1.702  # of the quick GELU
 
 
 class Layout(NamedTuple):
@@ -144,14 +147,25 @@ def _turns(places: Tensor, head: int) -> Tensor:
 def _run_block(block: Any, hidden: Tensor, layout: Layout) -> Tensor:
     """One transformer block over patches of shape (n, width)."""
     hidden = hidden + _attend(block.attn, block.norm1(hidden), layout)
-    return hidden + block.mlp(block.norm2(hidden))  # type: ignore[no-any-return]
+    return hidden + _feed(block.mlp, block.norm2(hidden))
+
+
+def _feed(mlp: Any, hidden: Tensor) -> Tensor:
+    """The feed-forward part, with its x * sigmoid(1.702 x) in one launch instead of three.
+
+    That activation is silu(1.702 x) / 1.702, and a matrix product scales its result for nothing.
+    """
+    first, second = mlp.fc1, mlp.fc2
+    steep = torch.addmm(first.bias * _STEEPNESS, hidden, first.weight.T, alpha=_STEEPNESS)
+    active = functional.silu(steep, inplace=True)
+    return torch.addmm(second.bias, active, second.weight.T, alpha=1 / _STEEPNESS)
 
 
 def _attend(attention: Any, hidden: Tensor, layout: Layout) -> Tensor:
     """Attention of each patch to the patches of its own picture."""
     heads = layout.heads
     projected = attention.qkv(hidden).view(len(hidden), 3, heads, -1)
-    turned = _turn(projected[:, :2], layout.cos[:, None], layout.sin[:, None])
+    turned = turn(projected[:, :2], layout.cos[:, None], layout.sin[:, None])
     packed = (turned[:, 0], turned[:, 1], projected[:, 2])
     start, outputs = 0, []
     for count, patches in layout.spans:
@@ -164,18 +178,3 @@ def _attend(attention: Any, hidden: Tensor, layout: Layout) -> Tensor:
         start = end
     mixed = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
     return attention.proj(mixed)  # type: ignore[no-any-return]
-
-
-def _turn(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs (i, i + head / 2) in float32, and back to the dtype that came in."""
-    first, second = vectors.chunk(2, dim=-1)
-    if torch.compiler.is_compiling():
-        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-        return turned.to(vectors.dtype)
-    # The same with a third of the traffic: a batch of pictures makes this the slowest step that
-    # is no matrix product.
-    out = torch.empty(vectors.shape, dtype=vectors.dtype, device=vectors.device)
-    left, right = out.chunk(2, dim=-1)
-    torch.sub(first * cos, second * sin, out=left)
-    torch.add(second * cos, first * sin, out=right)
-    return out
