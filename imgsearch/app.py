@@ -24,14 +24,13 @@ from imgsearch.errors import (
     SpaceMismatch,
 )
 from imgsearch.ingest import Ingestor, preview
+from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, plan
 from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import (
-    EncoderOptions,
     Hit,
     IngestReport,
     InputSize,
-    ModelCard,
     OnProgress,
     Query,
     RootRecord,
@@ -45,7 +44,6 @@ from imgsearch.sources.walk import FilesystemSource
 from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
-BUILTIN = "builtin"
 INDEX_FOLDER = "index"
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
@@ -63,7 +61,7 @@ class Library:
     def __init__(self, settings: Settings, say: Callable[[str], None] = lambda note: None) -> None:
         self.settings = settings
         self.say = say
-        self._encoders: dict[str, Encoder] = {}
+        self.models = Models(settings)
 
     @cached_property
     def catalog(self) -> SqlCatalog:
@@ -99,32 +97,23 @@ class Library:
 
     @property
     def model(self) -> str:
-        """The model in use: the one that was asked for, else the library's, else the built-in."""
+        """The model in use: the one that was asked for, else the library's, else `automatic`."""
         if self.settings.model:
-            return _canonical(self.settings.model)
+            return canonical(self.settings.model)
         with suppress(LibraryMissing):
             for record in self.catalog.spaces():
                 if record.default:
                     return record.space.model
-        return BUILTIN
+        return self.models.automatic.name
 
     def encoder(self, model: str | None = None) -> Encoder:
         """The model, loaded once."""
-        name = _canonical(model or self.model)
-        if name not in self._encoders:
-            options = EncoderOptions(
-                device=self.settings.device,
-                precision=self.settings.precision,
-                threads=self.settings.threads or None,
-                batch_size=self.settings.batch_size,
-            )
-            self._encoders[name] = plugins.encoder_module(name).load(name, options)
-        return self._encoders[name]
+        return self.models.encoder(model or self.model)
 
     def known_space(self) -> EmbeddingSpace | None:
         """The space of the model in use if this library has it already; loads no model."""
         model = self.model
-        revision = plugins.encoder_module(model).revision(model)
+        revision = self.models.revision(model)
         spaces = [record.space for record in self.catalog.spaces()]
         return next(
             (s for s in reversed(spaces) if (s.model, s.revision) == (model, revision)), None
@@ -148,6 +137,7 @@ class Library:
             Another process is indexing into this library.
         """
         planned = self._planned(request)
+        self._require_index()
         catalog = self.create()
         warning = network_warning(catalog.folder)
         if warning:
@@ -167,10 +157,16 @@ class Library:
             self._finish(writer, space)
         return report
 
+    def _require_index(self) -> None:
+        """Fail now, and not after hours of encoding, where no index can be made."""
+        plugins.index_class("faiss")("", "", EmbeddingSpace("", "", "", 1))
+
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
         encoder = self.encoder()
         card = encoder.card
+        if self.models.chosen:
+            self.say(f"No model was named, so it is {card.name}: {self.models.automatic.reason}.")
         self.say(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
         return encoder.space
 
@@ -343,19 +339,6 @@ class Library:
             with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
                 index.flush()
         return index
-
-
-def model_cards() -> list[ModelCard]:
-    """The models that are known by name."""
-    modules = [plugins.encoder_module(name) for name in plugins.names(plugins.ENCODERS)]
-    return [card for module in modules for card in module.CARDS]
-
-
-def _canonical(model: str) -> str:
-    """A model folder by its absolute path, a name on the hub with its owner."""
-    if os.path.isdir(model):
-        return os.path.realpath(model)
-    return plugins.full_name(model)
 
 
 def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:

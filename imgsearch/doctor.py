@@ -6,15 +6,17 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 
 from imgsearch import plugins
-from imgsearch.app import INDEX_FOLDER, Library, model_cards
+from imgsearch.app import INDEX_FOLDER, Library
 from imgsearch.catalog.place import network_warning
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.indexes import files
 from imgsearch.indexes.flat import import_faiss
+from imgsearch.models import model_cards
 from imgsearch.sources.decode import decoders
 from imgsearch.sync import sync, verify
 from imgsearch.vectors import EmbeddingSpace
@@ -53,7 +55,13 @@ def _python(library: Library) -> Iterator[Check]:
 def _torch(library: Library) -> Iterator[Check]:
     from imgsearch.encoders.options import describe_devices
 
-    for finding in describe_devices():
+    try:
+        found = describe_devices()
+    except (ImportError, OSError) as error:
+        mend = "In your clone of imgsearch, run: pip install '.[cpu]'"
+        yield Check("torch", "wrong", f"PyTorch cannot be loaded: {error}", mend)
+        return
+    for finding in found:
         yield Check("torch", "ok", finding)
 
 
@@ -92,13 +100,16 @@ def _decoders(library: Library) -> Iterator[Check]:
 
 
 def _models(library: Library) -> Iterator[Check]:
-    wanted = {card.name for card in model_cards()} | {library.model}
-    for name in sorted(wanted):
+    used = ""
+    with suppress(ImgSearchError):  # a damaged catalog is told of below
+        used = library.model
+    others = [name for name in (card.name for card in model_cards()) if name != used]
+    for name in filter(None, (used, *others)):
         try:
-            revision = plugins.encoder_module(name).revision(name)
-            yield Check("model", "ok", f"{name} is here (revision {revision})")
+            yield Check("model", "ok", f"{name} is here (revision {library.models.revision(name)})")
         except ImgSearchError as error:
-            yield Check("model", "wrong", str(error), error.hint)
+            if name == used:
+                yield Check("model", "wrong", str(error), error.hint)
 
 
 def _disk(library: Library) -> Iterator[Check]:
@@ -163,20 +174,18 @@ def _roots(library: Library) -> Iterator[Check]:
                 "folder",
                 "note",
                 f"{root.path} is not there; its {root.images} pictures stay in the library",
-                "Mount its disk, or: imgsearch roots --forget PATH",
+                "Mount its disk. If it is gone for good: imgsearch roots --forget PATH",
             )
 
 
 def _index_check(library: Library, folder: str, space: EmbeddingSpace) -> Check:
     """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
     index = plugins.index_class("faiss")(folder, library.catalog.uuid, space)
-    doubt = index.doubt or sync(library.catalog, index)
+    replayed = sync(library.catalog, index)
+    doubt = index.doubt or replayed
     faults = verify(library.catalog, index)
     if doubt or faults:
         mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
-    found = (
-        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.unflushed()} unflushed"
-    )
-    return Check("index", "ok", found)
+    return Check("index", "ok", f"{space.model}: {len(index)} vectors, equal to the catalog")

@@ -268,4 +268,5 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _note(source: ImageSource, folder: Unvisited) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
-    return f"{path}: {folder.reason}; nothing that was indexed there has been removed."
+    end = "" if folder.reason.endswith("?") else "."
+    return f"{path}: {folder.reason}{end} Nothing that was indexed there has been removed."

@@ -68,13 +68,16 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
 
 def _root_of(path: str, roots: Sequence[RootRecord]) -> tuple[RootRecord, str]:
     """The root that a path belongs to, and the folder below it; a new root if there is none."""
+    if not path:
+        raise SourceError("one of the paths is empty", "Name a folder of pictures.")
     real = os.path.realpath(os.path.expanduser(path))
     for root in roots:
         if real == root.path:
             return root, ""
     if not os.path.isdir(real):
-        what = "is a file, not a folder" if os.path.exists(real) else "is not there"
-        raise SourceError(f"{path} {what}", "Name a folder of pictures; is the disk mounted?")
+        if os.path.exists(real):
+            raise SourceError(f"{path} is a file, not a folder", "Name the folder that it is in.")
+        raise SourceError(f"{path} is not there", "Is the name right, and is its disk mounted?")
     for root in roots:
         if _inside(real, root.path):
             return root, os.path.relpath(real, root.path).replace(os.sep, "/")
@@ -104,5 +107,5 @@ def _require_apart(library: str, root: str) -> None:
     if real == root or _inside(real, root):
         raise SourceError(
             f"the library folder {library} lies inside {root}, where nothing may be written",
-            "Choose a folder outside your pictures with --library DIR.",
+            "Name a smaller folder of pictures, or keep the library elsewhere with --library DIR.",
         )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from imgsearch.errors import ImgSearchError
+from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.ports import EncoderModule
 
 ENCODERS = "imgsearch.encoders"
 INDEXES = "imgsearch.indexes"
 GENERIC = "sentence-transformers"
-"""The encoder for every model name that no entry point bears."""
+"""The encoder for every folder and every id of a hub that no entry point bears."""
 
 
 def names(group: str) -> list[str]:
@@ -22,9 +23,18 @@ def names(group: str) -> list[str]:
 
 def encoder_module(model: str) -> EncoderModule:
     """The module that serves a model: the entry point of its name or of its URL scheme, or
-    sentence-transformers for anything else."""
-    scheme = model.split("://", 1)[0] if "://" in model else model
-    name = scheme if scheme in names(ENCODERS) else GENERIC
+    sentence-transformers for a folder or an id of a hub.
+
+    Raises
+    ------
+    EncoderError
+        A plain name that nothing bears.
+    """
+    name = model.split("://", 1)[0] if "://" in model else model
+    if name not in names(ENCODERS):
+        if "/" not in model and not os.path.isdir(model):
+            raise _unknown(model)
+        name = GENERIC
     return cast(EncoderModule, _load(ENCODERS, name))
 
 
@@ -39,7 +49,18 @@ def _load(group: str, name: str) -> Any:
             return _import(entry)
     near = difflib.get_close_matches(name, names(group), 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names(group))}."
-    raise ImgSearchError(f"there is no {group.split('.')[1][:-1]} called {name}", hint)
+    kind = {ENCODERS: "encoder", INDEXES: "index"}[group]
+    raise ImgSearchError(f"there is no {kind} called {name}", hint)
+
+
+def _unknown(model: str) -> EncoderError:
+    near = difflib.get_close_matches(model, [n for n in names(ENCODERS) if n != GENERIC], 1)
+    question = f"Did you mean {near[0]}? " if near else ""
+    return EncoderError(
+        f"there is no model called {model}, and no folder either",
+        f"{question}'imgsearch models' lists the names; a folder or OWNER/NAME of the Hugging Face"
+        " hub is taken, too.",
+    )
 
 
 def _import(entry: EntryPoint) -> Any:

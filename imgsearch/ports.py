@@ -81,8 +81,9 @@ class EncoderModule(Protocol):
     def load(self, name: str, options: EncoderOptions) -> Encoder:
         """The encoder of that name; raises EncoderError when it cannot be had."""
 
-    def revision(self, name: str) -> str:
-        """The revision of its space, found without loading the model."""
+    def revision(self, name: str, source: str = "") -> str:
+        """The revision of its space, found without loading the model. `source` is that of
+        `EncoderOptions`, and given only where it is not empty."""
 
 
 class EncoderPool(Protocol):

@@ -241,6 +241,14 @@ class ModelCard:
         What it cannot find, in one or two sentences; "" where unknown.
     alternative : str
         A model for queries in other languages; "" where none is needed.
+    hub : str
+        Where its weights are published: an id of the Hugging Face hub; "" where it needs none.
+    parameters, dimension : int
+        How many weights it has, and how long its vectors are; 0 where unknown.
+    speed : str
+        In words, what it takes to be usable; "" where unknown.
+    needs : tuple of str
+        Packages that have to be installed beside imgsearch.
     """
 
     name: str
@@ -250,6 +258,16 @@ class ModelCard:
     limits: str = ""
     licence: str = ""
     alternative: str = ""
+    hub: str = ""
+    parameters: int = 0
+    dimension: int = 0
+    speed: str = ""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def bf16_bytes(self) -> int:
+        """Memory of the weights in bf16: two bytes for each. Running it takes more than that."""
+        return 2 * self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,12 +374,16 @@ class EncoderOptions:
         Processor threads for the whole process; None leaves torch's choice.
     batch_size : int
         Inputs that go through the network together.
+    source : str
+        A folder, or an id of the Hugging Face hub, to take the weights from instead of the place
+        that the model's name stands for; "" for that place.
     """
 
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
     batch_size: int = 32
+    source: str = ""
 
 
 @dataclass(slots=True)

@@ -102,14 +102,14 @@ def similarity(encoder: Encoder, first: Term, second: Term) -> float:
 def foreign_script(text: str, scripts: tuple[str, ...]) -> str:
     """The first script of the text's letters that is not among `scripts`; "" if all are.
 
-    The script is the first word of the letter's Unicode name: "LATIN", "CYRILLIC", "CJK", ...
+    The script is the first word of the letter's Unicode name: "Latin", "Cyrillic", "CJK", ...
     """
     if not scripts:
         return ""
-    for letter in filter(str.isalpha, text):
+    for letter in filter(str.isalpha, unicodedata.normalize("NFKC", text)):
         script = unicodedata.name(letter, "UNKNOWN").split()[0]
-        if script not in scripts:
-            return script
+        if script not in (*scripts, "MODIFIER"):
+            return script if script == "CJK" else script.capitalize()
     return ""
 
 

@@ -15,6 +15,8 @@ from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TABLE = "models"
+"""The setting that is a table in the file, and can be set nowhere else."""
 RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 4096),
     "workers": (0, 256),
@@ -51,6 +53,9 @@ class Settings:
         A file that takes longer to decode is skipped.
     keep_days : float
         So long the vectors of absent pictures are kept, in case they come back.
+    models : tuple of (name, place)
+        Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
+        or a folder. In the file a table, `[models]`; it has no flag and no variable.
     """
 
     library: str = ""
@@ -63,6 +68,7 @@ class Settings:
     max_pixels: int = 250_000_000
     decode_seconds: float = 120.0
     keep_days: float = 30.0
+    models: tuple[tuple[str, str], ...] = ()
 
     @property
     def decoders(self) -> int:
@@ -86,7 +92,7 @@ def load_settings(
     """
     env = os.environ if environment is None else environment
     values = _from_file(env.get("IMGSEARCH_CONFIG", ""))
-    for each in fields(Settings):
+    for each in (each for each in fields(Settings) if each.name != TABLE):
         raw = env.get(f"IMGSEARCH_{each.name.upper()}")
         if raw:
             values[each.name] = _convert(each.name, raw, f"IMGSEARCH_{each.name.upper()}")
@@ -130,10 +136,22 @@ def _from_file(named: str) -> dict[str, Any]:
 
 def _of_kind(name: str, value: Any, path: str) -> Any:
     """A value of the TOML file, which has types of its own: a number may be a whole one."""
+    if name == TABLE:
+        return _pairs(value, path)
     kind = type(getattr(Settings(), name))
     if type(value) is kind or (kind is float and type(value) is int):
         return kind(value)
     raise _unfit(name, value, path)
+
+
+def _pairs(table: Any, path: str) -> tuple[tuple[str, str], ...]:
+    """A table of texts as pairs, which can be hashed."""
+    if not isinstance(table, dict) or not all(type(v) is str and v for v in table.values()):
+        raise ImgSearchError(
+            f"{TABLE} in {path} is {table!r}, which is no table of texts",
+            f'Write [{TABLE}] on a line of its own, and below it: name = "hub id or folder"',
+        )
+    return tuple(sorted(table.items()))
 
 
 def _convert(name: str, raw: str, where: str) -> Any:

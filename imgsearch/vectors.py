@@ -111,7 +111,7 @@ def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) ->
     QueryError
         No positive weight, a weight that is not finite, or terms that cancel each other.
     """
-    weight = np.asarray(weights, dtype=np.float32)
+    weight = np.asarray(weights, dtype=np.float64)
     if not np.isfinite(weight).all():
         raise QueryError("a weight of the query is not a finite number")
     if not (weight > 0).any():
@@ -119,7 +119,10 @@ def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) ->
             "the query only says what not to find",
             "Add words or an example picture to search for.",
         )
+    weight = (weight / np.abs(weight).max()).astype(np.float32)  # no overflow, whatever is asked
     total = normalize((weight @ np.stack(vectors))[np.newaxis])
     if not total.any():
-        raise QueryError("the terms of the query cancel each other out")
+        raise QueryError(
+            "the terms of the query cancel each other out", "Change one of them, or its weight."
+        )
     return total

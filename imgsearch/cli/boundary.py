@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 
 import click
 
 from imgsearch.cli.group import cli
+from imgsearch.cli.terminal import plain
 from imgsearch.errors import ImgSearchError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+LINES = "\n"
+FREE_SPACE = "Free some space on the disk and run the command again; what was committed is kept."
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -35,14 +40,26 @@ def _run(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader (head, less) has seen enough; click takes that for a reason to exit.
+        _let_go_of_stdout()
         return DONE
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        complain(f"the operating system says: {error.strerror or error}{place}", full * FREE_SPACE)
+        _let_go_of_stdout()
+        return FAILED
+
+
+def _let_go_of_stdout() -> None:
+    """Keep Python from trying once more, and complaining, when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str, hint: str = "") -> None:
     """An error on stderr, and under it how to mend it."""
-    click.echo(f"imgsearch: {message}", err=True)
+    click.echo(f"imgsearch: {plain(message, keep=LINES)}", err=True)
     if hint:
-        click.echo(f"  {hint}", err=True)
+        click.echo(f"  {plain(hint, keep=LINES)}", err=True)

@@ -8,9 +8,10 @@ from dataclasses import asdict
 import click
 
 from imgsearch.cli.group import common, context
+from imgsearch.cli.terminal import plain
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Check the installation and the library.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
 def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> int:
@@ -33,7 +34,7 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> i
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         for check in checks:
-            click.echo(f"{check.verdict:<5} {check.name:<20} {check.finding}")
+            click.echo(f"{check.verdict:<5} {check.name:<12} {plain(check.finding)}")
             if check.mend:
-                click.echo(f"{'':<26} -> {check.mend}")
+                click.echo(f"{'':<18} -> {plain(check.mend)}")
     return int(any(check.verdict == "wrong" for check in checks))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch import __version__
+from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -48,7 +49,7 @@ class Context:
     def say(self, note: str) -> None:
         """A note on stderr, unless the user asked for quiet."""
         if not self.quiet:
-            click.echo(note, err=True)
+            click.echo(plain(note, keep="\n"), err=True)
 
 
 class LazyGroup(click.Group):
@@ -95,7 +96,7 @@ def common(function: F) -> F:
 def model_options(function: F) -> F:
     """Options that choose and run a model."""
     for option in (
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the model."),
+        click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the model."),
         click.option(
             "--precision",
             type=click.Choice(["auto", "fp32", "bf16", "fp16"]),

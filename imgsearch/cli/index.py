@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.records import IngestReport, Progress
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
+GONE_FOR_GOOD = (
+    "  If pictures are gone for good: 'imgsearch index --prune' accepts that, and "
+    "'imgsearch roots --forget PATH' takes a whole folder out."
+)
 
 
-@click.command("index")
+@click.command("index", short_help="Make pictures searchable, or bring them up to date.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @model_options
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures per batch and commit.")
-@click.option("--workers", type=click.IntRange(min=1), help="Decoder processes.")
+@click.option("--batch-size", type=click.IntRange(1, 4096), help="Pictures per batch and commit.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out; may be repeated.")
 @click.option("--no-exclude", is_flag=True, help="Forget the globs of earlier runs.")
 @click.option("--hidden/--no-hidden", default=None, help="Take in hidden files and folders.")
@@ -72,7 +77,9 @@ def command(
         else:
             report, status = _index(ctx, lib, request)
         for note in report.notes:
-            click.echo(f"imgsearch: {note}", err=True)
+            click.echo(f"imgsearch: {plain(note)}", err=True)
+        if report.notes and not prune:
+            ctx.say(GONE_FOR_GOOD)
         _tell(ctx, lib, report, as_json, dry_run)
     finally:
         lib.close()
@@ -175,6 +182,5 @@ def _sentence(report: IngestReport, dry_run: bool) -> str:
     )
     verb = "Would index" if dry_run else "Indexed"
     rate = f", {report.encoded / report.seconds:.1f} images/s" if report.encoded else ""
-    return (
-        f"{verb} {report.scanned} files in {report.seconds:.1f} s{rate}: {counts or 'no pictures'}."
-    )
+    files = count_of(report.scanned, "file")
+    return f"{verb} {files} in {report.seconds:.1f} s{rate}: {counts or 'no pictures'}."

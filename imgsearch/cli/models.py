@@ -3,38 +3,135 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsearch.cli.group import common, context
+from imgsearch.cli.terminal import count_of, plain
+
+if TYPE_CHECKING:
+    from imgsearch.records import ModelCard
+
+FIELDS = (
+    "name",
+    "summary",
+    "languages",
+    "limits",
+    "licence",
+    "hub",
+    "parameters",
+    "dimension",
+    "bf16_bytes",
+    "speed",
+    "needs",
+)
 
 
-@click.command("models")
+@click.group(
+    "models",
+    invoke_without_command=True,
+    short_help="List the models, and what each can find; download one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
-def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
-    """List the models that --model takes, and what each can and cannot find.
+@click.pass_context
+def command(
+    ctx: click.Context, as_json: bool, library: str | None, quiet: bool, verbose: bool
+) -> None:
+    """List the models that --model takes by name, and what each can and cannot find.
+
+    --model also takes the path of a folder, or OWNER/NAME of the Hugging Face hub once that is
+    downloaded. Code that comes with a model is never run.
 
     \b
     imgsearch models
-    imgsearch index --model ./my-clip-folder ~/Pictures
+    imgsearch models download siglip2-base
     """
-    from imgsearch.app import model_cards
-
-    context(library, quiet, verbose)
-    cards = model_cards()
-    if as_json:
-        fields = ("name", "summary", "languages", "limits", "licence")
-        entries = [{name: getattr(card, name) for name in fields} for card in cards]
-        click.echo(json.dumps(entries, indent=2))
+    found = context(library, quiet, verbose)
+    if ctx.invoked_subcommand:
         return
-    for card in cards:
-        click.echo(card.name)
-        for label, text in (
-            ("", card.summary),
-            ("Languages: ", card.languages),
-            ("Limits: ", card.limits),
-            ("Licence: ", card.licence),
-        ):
-            if text:
-                click.echo(click.wrap_text(f"{label}{text}", 96, "  ", "  "))
+    models = found.library().models.listed()
+    if as_json:
+        click.echo(json.dumps([_entry(card, obstacle) for card, obstacle in models], indent=2))
+        return
+    for card, obstacle in models:
+        click.echo(plain(card.name))
+        for line in _lines(card, obstacle):
+            click.echo(click.wrap_text(plain(line), 96, "  ", "  "))
+
+
+@command.command("download", short_help="Fetch a model, resume, and check what came.")
+@click.argument("name")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit. Default: the main branch.")
+@common
+def download(
+    name: str, revision: str | None, library: str | None, quiet: bool, verbose: bool
+) -> None:
+    """Fetch the model NAME, or OWNER/NAME of the Hugging Face hub, and check what came.
+
+    This is the only command of imgsearch that uses the network, and it does so even where
+    HF_HUB_OFFLINE is set; HF_ENDPOINT names a mirror. Only weights in safetensors and the
+    configuration are fetched, no code. Files that are here already are not fetched again. Each
+    file is compared with the checksum that the hub has for it, and the revision stays the one
+    that was fetched until you download again.
+
+    \b
+    imgsearch models download gme-qwen2-vl-2b
+    imgsearch models download someone/some-clip --revision 0123abc
+    """
+    ctx = context(library, quiet, verbose)
+    done = ctx.library().models.download(name, revision, progress=not ctx.quiet)
+    if done.unchecked:
+        ctx.say(f"The hub has no checksums for {', '.join(done.unchecked)}: only sizes compared.")
+    if not ctx.quiet:
+        click.echo(
+            f"{plain(done.name)} is here: revision {done.commit} of {done.hub},"
+            f" {count_of(done.files, 'file')}, {_bytes(done.size)}, checked."
+        )
+        click.echo(plain(done.path))
+
+
+def _entry(card: ModelCard, obstacle: str) -> dict[str, Any]:
+    return {name: getattr(card, name) for name in FIELDS} | {"here": not obstacle}
+
+
+def _lines(card: ModelCard, obstacle: str) -> list[str]:
+    labelled = (
+        ("", card.summary),
+        ("Languages: ", card.languages),
+        ("Limits: ", card.limits),
+        ("Licence: ", card.licence),
+        ("Size: ", _size(card)),
+        ("Speed: ", card.speed),
+        ("Weights: ", _presence(card, obstacle)),
+    )
+    return [label + text for label, text in labelled if text]
+
+
+def _size(card: ModelCard) -> str:
+    """ "2.21 billion parameters, vectors of 1536 numbers, 4.4 GB in bf16 (2 bytes for each)"."""
+    parts = []
+    if card.parameters:
+        parts.append(f"{_count(card.parameters)} parameters")
+    if card.dimension:
+        parts.append(f"vectors of {card.dimension} numbers")
+    if card.parameters:
+        parts.append(f"weights {_bytes(card.bf16_bytes)} in bf16 (2 bytes for each)")
+    return ", ".join(parts)
+
+
+def _presence(card: ModelCard, obstacle: str) -> str:
+    if not obstacle:
+        return "here"
+    if card.hub and obstacle.endswith("not on this machine"):
+        return f"not here: imgsearch models download {card.name}"
+    return f"not usable: {obstacle}"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.0f} million"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -8,10 +8,10 @@ import json
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from imgsearch.cli.terminal import plain
 from imgsearch.records import Hit
 
 FIELDS = (
@@ -36,21 +36,6 @@ def render(hits: Sequence[Hit], form: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(FORMATS[form](hits)))
     sys.stdout.buffer.flush()
-
-
-def plain(text: str) -> str:
-    """Text without characters that a terminal would act upon, each shown as an escape.
-
-    Newlines, escape sequences and bidirectional overrides in a file name cannot forge output.
-    Bytes that are not UTF-8 stay as they are.
-    """
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if "\udc80" <= character <= "\udcff" or unicodedata.category(character)[0] != "C":
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def record(hit: Hit) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import os
 import click
 
 from imgsearch.cli.group import Context, common, context
+from imgsearch.cli.terminal import count_of, plain
 
 
-@click.command("roots")
+@click.command("roots", short_help="List the folders of the library, or take one out.")
 @click.option("--forget", metavar="PATH", help="Take this folder out of the library.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
@@ -23,8 +24,6 @@ def command(
     imgsearch roots
     imgsearch roots --forget ~/Pictures/old
     """
-    from imgsearch.cli.render import plain
-
     ctx = context(library, quiet, verbose)
     lib = ctx.library()
     try:
@@ -47,11 +46,12 @@ def command(
             return
         for root in roots:
             note = "" if os.path.isdir(root.path) else "  (not there now)"
-            exclude = f"  without {' '.join(root.exclude)}" if root.exclude else ""
+            exclude = f"  without {plain(' '.join(root.exclude))}" if root.exclude else ""
             click.echo(f"{root.images:>8}  {plain(root.path)}{exclude}{note}")
     finally:
         lib.close()
 
 
 def _forget(ctx: Context, count: int, path: str) -> None:
-    ctx.say(f"{path} is no longer part of the library; its {count} pictures stay where they are.")
+    pictures = count_of(count, "picture")
+    ctx.say(f"{path} is no longer in the library; nothing was done to its {pictures} on the disk.")

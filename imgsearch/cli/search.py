@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from imgsearch.records import Term
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """No hit would ever pass, or fail, a comparison with NaN."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("it must be a number", ctx, option)
+    return value
 
 
 def result_options(function: F) -> F:
@@ -37,6 +45,7 @@ def result_options(function: F) -> F:
             "-t",
             "--min-score",
             type=float,
+            callback=_number,
             metavar="MIN",
             help="Leave out hits whose score, a cosine from -1 to 1, is lower.",
         ),
@@ -53,7 +62,7 @@ def result_options(function: F) -> F:
     return function
 
 
-@click.command("search")
+@click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
 @model_options
@@ -125,6 +134,6 @@ def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
     if script:
         ctx.say(
             f"imgsearch: the model {card.name} reads {card.languages} only, and the query has "
-            f"{script.capitalize()} letters: the hits below are guesses. Index with a "
-            f"multilingual model, such as {card.alternative}; see 'imgsearch models'."
+            f"{script} letters: it can only guess. Index with a multilingual "
+            f"model, such as {card.alternative}; see 'imgsearch models'."
         )

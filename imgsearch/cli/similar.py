@@ -10,7 +10,7 @@ from imgsearch.cli.group import common, context, model_options
 from imgsearch.cli.search import answer, result_options
 
 
-@click.command("similar")
+@click.command("similar", short_help="Find pictures that look like a given one.")
 @click.argument("image", metavar="IMAGE")
 @result_options
 @model_options

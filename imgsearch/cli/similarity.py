@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import common, context, model_options
+from imgsearch.cli.search import warn_of_script
 
 
-@click.command("similarity")
+@click.command("similarity", short_help="Print how alike two texts or pictures are.")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -27,16 +28,20 @@ def command(
 ) -> None:
     """Print how alike A and B are: the cosine of their vectors, from -1 to 1.
 
-    Each is a picture file, or else a text.
+    Each is a picture file, or else a text. No library is needed.
 
     \b
     imgsearch similarity dog.jpg "a dog"
     imgsearch similarity one.jpg two.jpg
     """
+    from imgsearch.cli.terms import picture_or_text
+
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
-        score = lib.similarity(first, second)
+        terms = [picture_or_text(lib, each) for each in (first, second)]
+        score = lib.similarity(*terms)
+        warn_of_script(ctx, lib, terms)
         if as_json:
             click.echo(
                 json.dumps({"a": first, "b": second, "score": round(score, 6), "model": lib.model})

@@ -7,9 +7,10 @@ import json
 import click
 
 from imgsearch.cli.group import common, context
+from imgsearch.cli.terminal import plain
 
 
-@click.command("skipped")
+@click.command("skipped", short_help="List the files that could not be indexed, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
 def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
@@ -21,8 +22,6 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
     imgsearch skipped
     imgsearch skipped --json | jq -r '.[].path'
     """
-    from imgsearch.cli.render import plain
-
     lib = context(library, quiet, verbose).library()
     try:
         found = lib.catalog.skipped()

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import common, context
+from imgsearch.cli.terminal import count_of, plain
 
 
-@click.command("status")
+@click.command("status", short_help="Say what is in the library.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @common
 def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
@@ -30,12 +31,15 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
 
 def _text(found: dict[str, Any]) -> str:
     lines = [
-        f"Library   {found['library']} ({found['bytes'] / 1e6:.1f} MB)",
-        f"Pictures  {found['images']} in {found['roots']} folders; {found['skipped']} skipped",
+        f"Library   {plain(found['library'])} ({found['bytes'] / 1e6:.1f} MB)",
+        f"Pictures  {found['images']} in {count_of(found['roots'], 'folder')}; "
+        f"{count_of(found['skipped'], 'file')} skipped",
     ]
     for space in found["spaces"]:
         mark = ", used for searches" if space["default"] else ""
-        lines.append(f"Model     {space['model']}: {space['images']} pictures{mark}")
+        lines.append(
+            f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}{mark}"
+        )
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")

@@ -45,6 +45,15 @@ def is_picture(word: str) -> bool:
     return os.path.isfile(word) or (is_picture_name(word) and "\n" not in word)
 
 
+def picture_or_text(library: Library, word: str) -> Term:
+    """A term for a model alone: it needs no library."""
+    if is_picture(word):
+        return Term(image=library.pixels(word))
+    if not word.strip():
+        raise QueryError("one of the two texts is empty", "Give a text or a picture file.")
+    return Term(text=_text(word))
+
+
 def _weighted(library: Library, word: str, sign: float) -> Term:
     text, weight = _split_weight(word)
     if is_picture(text):

@@ -11,19 +11,27 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from imgsearch.encoders import presets
 from imgsearch.errors import EncoderError
+
+PINNED = "imgsearch"
+"""The ref, in the cache of huggingface_hub, that names the commit `models download` verified."""
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _READ_BY_MODELS = (".json", ".txt", ".model", ".jinja", ".safetensors")
+WANTED = tuple(f"*{suffix}" for suffix in _READ_BY_MODELS)
+UNWANTED = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*", "open_clip*")
+"""Files of a published model that are fetched, and those among them that are not."""
+
 _BLOCK = 1 << 20
-_DEFAULT_OWNER = "sentence-transformers"
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_INDEX = ".safetensors.index.json"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +41,81 @@ class ModelFolder:
     Attributes
     ----------
     name : str
-        Name on the hub, or absolute path of a local folder.
+        Short name, name on the hub, or absolute path of a local folder.
     path : Path
         Folder with its files.
     revision : str
-        Commit on the hub, or a digest of a local folder.
+        Commit on the hub, or a digest of a local folder; "" while that was not computed.
     """
 
     name: str
     path: Path
-    revision: str
+    revision: str = ""
 
 
-def find_model(name: str) -> ModelFolder:
-    """The model of that name: a path of a folder, or a name on the Hugging Face hub.
+def find_model(name: str, source: str = "") -> ModelFolder:
+    """The model of that name: a path of a folder, a preset, or a name on the Hugging Face hub.
+
+    Parameters
+    ----------
+    source : str
+        A folder or a name on the hub to look at instead of the one that `name` stands for.
 
     Raises
     ------
     EncoderError
         There is none on this machine, or it may not be loaded.
     """
-    folder = _local(name) if os.path.isdir(name) else _cached(name)
-    require_data_only(folder.path, name)
-    return folder
+    folder = locate(name, source)
+    require_data_only(folder.path, folder.name)
+    require_whole(folder)
+    return folder if folder.revision else replace(folder, revision=_digest(folder.path))
+
+
+def locate(name: str, source: str = "") -> ModelFolder:
+    """Where a model lies, without a look at what it is; parameters and errors of `find_model`."""
+    place = os.path.expanduser(source) or name
+    if os.path.isdir(place):
+        path = os.path.abspath(place)
+        return ModelFolder(name if source else path, Path(path))
+    hub = presets.hub_id(place)
+    if not _HUB_ID.fullmatch(hub):
+        raise EncoderError(
+            f"there is no model folder {place!r}", "Give the path of a folder with a model in it."
+        )
+    snapshot = _snapshot(hub)
+    if snapshot is None:
+        raise EncoderError(f"the model {name} is not on this machine", _how_to_get(name, hub))
+    return ModelFolder(name, snapshot, snapshot.name)
+
+
+def cache_folder() -> str:
+    """Where downloaded models lie: the cache of huggingface_hub."""
+    from huggingface_hub import constants
+
+    folder = os.environ.get("SENTENCE_TRANSFORMERS_HOME") or constants.HF_HUB_CACHE
+    return os.path.abspath(os.path.expanduser(folder))
+
+
+def require_whole(folder: ModelFolder) -> None:
+    """Raise `EncoderError` where a file of weights that an index names is not there."""
+    lacking = missing_shards(folder.path)
+    if lacking:
+        raise EncoderError(
+            f"the model {folder.name} is not whole, {folder.path} lacks {', '.join(lacking)}",
+            "Fetch the missing files from where it came; 'imgsearch models download' goes on"
+            " where it stopped.",
+        )
+
+
+def missing_shards(folder: Path) -> list[str]:
+    """Weights files that an index in the folder names and that are not there, sorted."""
+    lacking = set()
+    for index in folder.rglob(f"*{_INDEX}"):
+        for shard in _shards(index):
+            if not (index.parent / shard).is_file():
+                lacking.add((index.parent / shard).relative_to(folder).as_posix())
+    return sorted(lacking)
 
 
 def require_data_only(folder: Path, name: str) -> None:
@@ -81,30 +141,50 @@ def require_data_only(folder: Path, name: str) -> None:
         )
 
 
-def _local(name: str) -> ModelFolder:
-    path = os.path.abspath(name)
-    return ModelFolder(path, Path(path), _digest(Path(path)))
+def model_type(folder: Path) -> str:
+    """The architecture that config.json names; "" where it names none."""
+    file = folder / "config.json"
+    if not file.is_file():
+        return ""
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise _damaged(file) from error
+    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
 
-def _cached(name: str) -> ModelFolder:
+def _snapshot(hub: str) -> Path | None:
+    """The folder of a model in the cache: the commit that we verified, else the branch main.
+
+    The patterns have to be those of the download: huggingface_hub takes a snapshot for incomplete
+    that lacks a file of the repository which nobody asked for.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    if not _HUB_NAME.fullmatch(name):
-        raise EncoderError(
-            f"there is no model folder {name!r}", "Give the path of a folder with a model in it."
-        )
-    full = name if "/" in name else f"{_DEFAULT_OWNER}/{name}"
-    cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    try:
-        path = Path(snapshot_download(full, cache_dir=cache, local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError) as error:
-        raise EncoderError(
-            f"the model {full} is not on this machine, and imgsearch does not download by itself",
-            f"Where there is a network, run: hf download {full}. Or give the path of a folder"
-            " with the model in it.",
-        ) from error
-    return ModelFolder(full, path, path.name)
+    for revision in (PINNED, None):
+        try:
+            return Path(
+                snapshot_download(
+                    hub,
+                    revision=revision,
+                    cache_dir=cache_folder(),
+                    local_files_only=True,
+                    allow_patterns=list(WANTED),
+                    ignore_patterns=list(UNWANTED),
+                )
+            )
+        except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError):
+            continue
+    return None
+
+
+def _how_to_get(name: str, hub: str) -> str:
+    published = f", which fetches {hub}" if name != hub else ""
+    return (
+        f"Where there is a network, run: imgsearch models download {name}{published}. Or give the"
+        " path of a folder with its files as the model."
+    )
 
 
 def _digest(folder: Path) -> str:
@@ -128,6 +208,13 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _shards(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _damaged(index) from error
+
+
 def _module_types(folder: Path) -> Iterator[str]:
     """The dotted names of all classes that sentence-transformers would import for this folder."""
     for file in _files(folder):
@@ -135,9 +222,11 @@ def _module_types(folder: Path) -> Iterator[str]:
             try:
                 yield from _types_in(json.loads(file.read_text("utf-8")))
             except (ValueError, TypeError, AttributeError, KeyError) as error:
-                raise EncoderError(
-                    f"a file of the model is damaged: {file}", "Copy or download the model anew."
-                ) from error
+                raise _damaged(file) from error
+
+
+def _damaged(file: Path) -> EncoderError:
+    return EncoderError(f"a file of the model is damaged: {file}", "Copy or download it anew.")
 
 
 def _types_in(config: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -46,10 +46,14 @@ class LocalPool:
         EncoderError
             The model fails although no picture is at fault.
         """
+        waiting = iter(files)
+        first = next(waiting, None)
+        if first is None:
+            return
         encoder = self._load()
         if self._open is None:
             self._open = self._decoder(encoder.input_size)
-        results = self._open.decode(files)
+        results = self._open.decode(chain([first], waiting))
         while batch := list(islice(results, self._batch_size)):
             yield from (item for item in batch if isinstance(item, Skipped))
             yield from self._encode(encoder, [i for i in batch if isinstance(i, Decoded)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from imgsearch.encoders import presets
 from imgsearch.encoders.model_folder import ModelFolder, find_model
 from imgsearch.encoders.options import (
     EncoderOptions,
@@ -122,7 +124,8 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     Parameters
     ----------
     name : str
-        Path of a folder, or a name on the Hugging Face hub that is in the local cache.
+        Path of a folder, a preset, or a name on the Hugging Face hub that is in the local cache.
+        Where `options.source` is given, the weights are looked for there.
 
     Raises
     ------
@@ -134,7 +137,8 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     limit_threads(options.threads)
     device = choose_device(options.device)
     dtype = choose_dtype(options.precision, device)
-    folder = find_model(name)
+    folder = find_model(name, options.source)
+    _require(presets.preset(folder.name))
     model = _load(folder, device, dtype)
     missing = [kind for kind in ("text", "image") if not model.supports(kind)]
     if missing:
@@ -146,15 +150,6 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     size, preprocessing = describe_input(model)
     space = EmbeddingSpace(folder.name, folder.revision, preprocessing, _dimension(model))
     return SentenceEncoder(model, space, _card(folder, model), size, options.batch_size)
-
-
-CARDS: tuple[ModelCard, ...] = ()
-"""It serves models that others publish, and offers none by name."""
-
-
-def revision(name: str) -> str:
-    """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
-    return find_model(name).revision
 
 
 def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
@@ -174,6 +169,17 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
         text = f"{name} {edges['width']}x{edges['height']}"
         return InputSize(short=max(edges.values())), text
     return InputSize(), name
+
+
+def _require(card: ModelCard | None) -> None:
+    """Raise `EncoderError` where a package that a preset needs is not installed."""
+    lacking = [package for package in (card.needs if card else ()) if not find_spec(package)]
+    if card and lacking:
+        raise EncoderError(
+            f"the model {card.name} needs {', '.join(lacking)}, which is not installed",
+            "Install the build of it that belongs to your PyTorch, or choose another model:"
+            " imgsearch models",
+        )
 
 
 def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
@@ -218,6 +224,9 @@ def _dimension(model: SentenceTransformer) -> int:
 
 
 def _card(folder: ModelFolder, model: SentenceTransformer) -> ModelCard:
+    known = presets.preset(folder.name)
+    if known:
+        return known
     kind = getattr(model.config, "model_type", None) or type(model[0]).__name__
     return ModelCard(name=folder.name, summary=f"A model of the kind {kind}.")
 

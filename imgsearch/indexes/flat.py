@@ -78,7 +78,7 @@ class FaissIndex:
             path = os.path.join(self._folder, str(name))
             try:
                 token = files.unseal(path)
-                index = self._faiss.read_index(path)
+                index = self._read(path)
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, RuntimeError) as error:
@@ -90,6 +90,16 @@ class FaissIndex:
             self._reset(index, name.revision, token)
             self._flushed = name.revision
             return
+
+    # FAISS cannot open a path that is not UTF-8, so we open it. A full disk is an OSError then.
+
+    def _read(self, path: str) -> Any:
+        with open(path, "rb") as file:
+            return self._faiss.read_index(self._faiss.PyCallbackIOReader(file.read))
+
+    def _write(self, path: str) -> None:
+        with open(path, "wb") as file:
+            self._faiss.write_index(self._index, self._faiss.PyCallbackIOWriter(file.write))
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -131,7 +141,7 @@ class FaissIndex:
                 self._folder,
                 name,
                 self.token,
-                lambda path: self._faiss.write_index(self._index, path),
+                self._write,
             )
         except (OSError, RuntimeError) as error:
             raise CatalogError(

@@ -49,8 +49,7 @@ def explain(error: Exception, data: bytes, max_pixels: int) -> Unusable:
     name = known_format(data) or "picture"
     if isinstance(error, EOFError) or any(sign in str(error).lower() for sign in _CUT_OFF):
         return Unusable(f"the {name} file is cut off: its end is missing")
-    kind = type(error).__name__
-    return Unusable(f"the {name} file is damaged or of an unusual kind ({kind})")
+    return Unusable(f"the {name} file is damaged, or of an unusual kind")
 
 
 def too_many_pixels(found: re.Match[str] | None, max_pixels: int) -> Unusable:

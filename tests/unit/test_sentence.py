@@ -83,7 +83,7 @@ def test_a_name_that_is_not_in_the_cache_says_how_to_get_it(tmp_path, monkeypatc
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     with pytest.raises(EncoderError, match="not on this machine") as caught:
         sentence.load("someone/else", CPU)
-    assert "hf download someone/else" in caught.value.hint
+    assert "imgsearch models download someone/else" in caught.value.hint
 
 
 def test_a_path_that_is_no_folder_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgsearch.encoders import presets
 from imgsearch.encoders.options import (
     EncoderOptions,
     choose_device,
@@ -39,12 +40,15 @@ CARD = ModelCard(
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
+    parameters=28_776_240,
+    dimension=SPACE.dimension,
+    speed=presets.INSTANT,
 )
 CARDS = (CARD,)
 INPUT_SIZE = InputSize(long=260)
 
 
-def revision(name: str = NAME) -> str:
+def revision(name: str = NAME, source: str = "") -> str:
     """The revision of its space."""
     return SPACE.revision
 

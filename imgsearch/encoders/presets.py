@@ -1,0 +1,128 @@
+"""The models that have a short name, and where their weights are published.
+
+Parameters of the gme models are those of their model cards; the others were counted on the
+architectures of transformers with the published configurations. Dimensions, licences and languages
+are those of the model cards and papers that docs/MODELS.md names. Nothing here imports a model
+library.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from imgsearch.errors import ImgSearchError
+from imgsearch.records import ModelCard
+
+GPU = "wants a GPU"
+SLOW = "slow without a GPU"
+FAST = "fast without a GPU"
+INSTANT = "instant"
+"""Speed classes, from the slowest to the fastest."""
+
+_GME_LIMITS = "Without a GPU it takes seconds for each picture."
+_ENGLISH_AND_CHINESE = "English and Chinese; other languages of Qwen2-VL with less certainty"
+
+GME = (
+    ModelCard(
+        name="gme-qwen2-vl-2b",
+        summary="A multimodal language model trained for retrieval; takes instructions.",
+        languages=_ENGLISH_AND_CHINESE,
+        limits=_GME_LIMITS,
+        licence="Apache-2.0",
+        hub="Alibaba-NLP/gme-Qwen2-VL-2B-Instruct",
+        parameters=2_210_000_000,
+        dimension=1536,
+        speed=GPU,
+    ),
+    ModelCard(
+        name="gme-qwen2-vl-7b",
+        summary="The larger sister of gme-qwen2-vl-2b.",
+        languages=_ENGLISH_AND_CHINESE,
+        limits=_GME_LIMITS,
+        licence="Apache-2.0",
+        hub="Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
+        parameters=8_290_000_000,
+        dimension=3584,
+        speed=GPU,
+    ),
+)
+SENTENCE = (
+    ModelCard(
+        name="clip-vit-b-32",
+        summary="CLIP, trained on LAION-2B; the smallest that understands a sentence.",
+        languages="English",
+        limits="Sees 224 x 224 pixels from the middle of a picture, and 77 tokens of a text.",
+        licence="MIT",
+        hub="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        parameters=151_277_313,
+        dimension=512,
+        speed=FAST,
+    ),
+    ModelCard(
+        name="siglip2-base",
+        summary="SigLIP 2, base: many languages, and pictures of 256 x 256 pixels.",
+        languages="Many: trained on texts in 109 languages",
+        limits="Squashes a picture to a square; reads 64 tokens of a text.",
+        licence="Apache-2.0",
+        hub="google/siglip2-base-patch16-256",
+        parameters=375_234_050,
+        dimension=768,
+        speed=FAST,
+    ),
+    ModelCard(
+        name="siglip2-so400m",
+        summary="SigLIP 2, shape-optimised: as siglip2-base, with finer distinctions, 384 x 384.",
+        languages="Many: trained on texts in 109 languages",
+        limits="Squashes a picture to a square; reads 64 tokens of a text.",
+        licence="Apache-2.0",
+        hub="google/siglip2-so400m-patch14-384",
+        parameters=1_136_008_498,
+        dimension=1152,
+        speed=SLOW,
+    ),
+    ModelCard(
+        name="qwen3-vl-embedding-2b",
+        summary="A multimodal language model trained for retrieval; takes instructions.",
+        languages="More than 30",
+        limits=(
+            "Not tried yet with imgsearch. Its processor needs torchvision, which imgsearch does"
+            " not install. Without a GPU it takes seconds for each picture."
+        ),
+        licence="Apache-2.0",
+        hub="Qwen/Qwen3-VL-Embedding-2B",
+        parameters=2_127_532_032,
+        dimension=2048,
+        speed=GPU,
+        needs=("torchvision",),
+    ),
+)
+_CARDS = {card.name: card for card in (*GME, *SENTENCE)}
+_OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values()}
+NAMES = tuple(_CARDS)
+
+
+def preset(name: str) -> ModelCard | None:
+    """The preset of that name, if there is one."""
+    return _CARDS.get(name)
+
+
+def hub_id(name: str) -> str:
+    """Where the weights of a preset are published; any other name stands for itself."""
+    card = preset(name)
+    return card.hub if card else name
+
+
+def short_name(name: str) -> str:
+    """The preset that an id of the hub belongs to, so that two names for one model lead to one
+    space; any other name stands for itself."""
+    return _OF_HUB.get(name.lower(), name)
+
+
+def require_known(names: Iterable[str], where: str) -> None:
+    """Raise `ImgSearchError` unless all are names of presets."""
+    for name in names:
+        if name not in _CARDS:
+            near = difflib.get_close_matches(name, NAMES, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(NAMES)}."
+            raise ImgSearchError(f"{where} names an unknown model: {name}", hint)

@@ -1,0 +1,47 @@
+"""A model that others published, by what lies in its folder: gme or sentence-transformers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgsearch.encoders import gme, presets
+from imgsearch.encoders.model_folder import find_model, locate, model_type
+from imgsearch.records import EncoderOptions
+
+if TYPE_CHECKING:
+    from imgsearch.ports import Encoder
+
+CARDS = presets.SENTENCE
+
+
+def load(name: str, options: EncoderOptions | None = None) -> Encoder:
+    """The model of that name, from this machine only.
+
+    Parameters
+    ----------
+    name : str
+        A preset, an id of the Hugging Face hub that was downloaded, or the path of a folder.
+
+    Raises
+    ------
+    EncoderError
+        It is not on this machine or cannot be used.
+    """
+    options = options or EncoderOptions()
+    if _is_gme(name, options.source):
+        return gme.load(name, options)
+    from imgsearch.encoders import sentence
+
+    return sentence.load(name, options)
+
+
+def revision(name: str, source: str = "") -> str:
+    """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
+    if _is_gme(name, source):
+        return gme.revision(name, source)
+    return find_model(name, source).revision
+
+
+def _is_gme(name: str, source: str) -> bool:
+    """sentence-transformers would need the code that is published beside such weights."""
+    return model_type(locate(name, source).path) == gme.ARCHITECTURE

@@ -1,0 +1,111 @@
+"""The models: which there are, which one to use, where its weights are, and loading it once."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from imgsearch import plugins
+from imgsearch.encoders import presets
+from imgsearch.encoders.choice import LARGE, Choice, choose_model
+from imgsearch.encoders.download import Download, download
+from imgsearch.encoders.gme import SCHEME
+from imgsearch.errors import EncoderError
+from imgsearch.ports import Encoder
+from imgsearch.records import EncoderOptions, ModelCard
+from imgsearch.settings import Settings
+
+
+class Models:
+    """The models as the settings have them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._encoders: dict[str, Encoder] = {}
+
+    @property
+    def chosen(self) -> bool:
+        """True if `automatic` was asked for: nobody had named a model."""
+        return "automatic" in self.__dict__
+
+    @cached_property
+    def automatic(self) -> Choice:
+        """The model for a new library if none was named, and why."""
+        return choose_model(self._settings.device, self._source_of(LARGE))
+
+    def listed(self) -> list[tuple[ModelCard, str]]:
+        """The models that are known by name, smallest first, and why one cannot be used, or ""."""
+        return [(card, self._obstacle(card)) for card in model_cards()]
+
+    def _obstacle(self, card: ModelCard) -> str:
+        try:
+            self.revision(card.name)
+        except EncoderError as error:
+            return str(error)
+        return ""
+
+    def revision(self, model: str) -> str:
+        """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
+        source = self._source_of(model)
+        module = plugins.encoder_module(model)
+        return module.revision(model, source) if source else module.revision(model)
+
+    def _source_of(self, model: str) -> str:
+        """Where the settings say that a model's weights are; "" where they say nothing."""
+        places = dict(self._settings.models)
+        presets.require_known(places, "[models] in the settings")
+        return places.get(model, "")
+
+    def download(self, model: str, revision: str | None = None, progress: bool = True) -> Download:
+        """Fetch a model from the hub, the only thing in imgsearch that uses the network.
+
+        Raises
+        ------
+        EncoderError
+            It needs no download, cannot be had, or what came was not what the hub says it has.
+        """
+        name = canonical(model)
+        source = self._source_of(name)
+        for place in (name, source):
+            if os.path.isdir(os.path.expanduser(place)):
+                raise EncoderError(
+                    f"{model} is the folder {place}, and needs no download",
+                    f"Use it: imgsearch index --model {model} FOLDER",
+                )
+        plugins.encoder_module(name)
+        hub = presets.hub_id(source or name)
+        if "/" not in hub:
+            raise EncoderError(
+                f"{name} comes with its package, and needs no download",
+                f"Use it: imgsearch index --model {name} FOLDER",
+            )
+        return download(name, hub, revision, progress)
+
+    def encoder(self, model: str) -> Encoder:
+        """A model, loaded once."""
+        name = canonical(model)
+        if name not in self._encoders:
+            options = EncoderOptions(
+                device=self._settings.device,
+                precision=self._settings.precision,
+                threads=self._settings.threads or None,
+                batch_size=self._settings.batch_size,
+                source=self._source_of(name),
+            )
+            self._encoders[name] = plugins.encoder_module(name).load(name, options)
+        return self._encoders[name]
+
+
+def model_cards() -> list[ModelCard]:
+    """The models that are known by name."""
+    modules = [plugins.encoder_module(name) for name in plugins.names(plugins.ENCODERS)]
+    cards = {card.name: card for module in modules for card in module.CARDS}
+    return sorted(cards.values(), key=lambda card: (card.parameters, card.name))
+
+
+def canonical(model: str) -> str:
+    """The one name of a model: a folder's absolute path, and a preset's own name for its hub id."""
+    plain = model.removeprefix(SCHEME)
+    if os.path.isdir(plain):
+        return os.path.realpath(plain)
+    return presets.short_name(plain)

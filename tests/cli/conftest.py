@@ -1,0 +1,63 @@
+"""What the tests of the command line share: one model and one library of the demo photos."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import imgsearch.app
+from imgsearch.encoders import builtin
+from imgsearch.sources.pool import InlineDecoder
+from tests.cli.calls import Outcome, Place, call, picture
+from tests.conftest import PHOTOS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_model() -> Iterator[None]:
+    """Load the built-in model once for all calls in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtin, "load", functools.cache(builtin.load))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Decode in this process: calls that need real decoder processes make a process of their own,
+    or use the fixtures of the session."""
+    if "decoder_processes" not in request.fixturenames:
+        monkeypatch.setattr(
+            imgsearch.app, "ProcessDecoder", lambda settings, **_: InlineDecoder(settings)
+        )
+
+
+@pytest.fixture
+def decoder_processes() -> None:
+    """For a test that decodes as a user's call does."""
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The demo photos, indexed with the built-in model and real decoder processes."""
+    place = Place(PHOTOS, tmp_path_factory.mktemp("demo") / "library")
+    report: Outcome = call("--library", place.library, "index", PHOTOS, "--workers", 2, "--json")
+    assert report.status == 0, report.err
+    assert report.json["added"] == len(list(PHOTOS.iterdir()))
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Four pictures, not yet indexed."""
+    for seed, name in enumerate(["a.jpg", "b.jpg", "sub/c.png", "sub/deep/d.jpg"]):
+        picture(tmp_path / "photos" / name, seed)
+    return Place(tmp_path / "photos", tmp_path / "library")
+
+
+@pytest.fixture
+def indexed(place: Place) -> Place:
+    """The same, indexed."""
+    assert place.index()["added"] == 4
+    return place

@@ -1,0 +1,254 @@
+"""imgsearch models download, from a hub on this machine: the command that may use the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_models
+from tests.cli.calls import Outcome, Place, call, process
+from tests.conftest import ROOT
+from tests.tiny_hub import COMMIT, OLDER, Repository, serve
+
+NAME = "someone/tiny-clip"
+WEIGHTS = "model.safetensors"
+GME = ROOT / "tests" / "golden" / "gme" / "model"
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.make_clip(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture
+def repository(clip: Path, tmp_path: Path) -> Repository:
+    """The model, with files beside it that nobody should fetch."""
+    folder = shutil.copytree(clip, tmp_path / "published")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "modeling_own.py").write_text("raise SystemExit('this must never run')")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "config.json").write_text("{}")
+    (folder / "README.md").write_text("# A model")
+    return Repository(NAME, folder)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of models, for this process and for those that it starts."""
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+def download(address: str, *arguments: object, prelude: str = "") -> Outcome:
+    """As a user calls it, with HF_HUB_OFFLINE set, as it is in all tests."""
+    environment = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
+    outcome = process("models", "download", *arguments, env=environment, prelude=prelude)
+    assert "Traceback" not in outcome.err
+    return outcome
+
+
+def snapshot(cache: Path, commit: str = COMMIT) -> Path:
+    return cache / "models--someone--tiny-clip" / "snapshots" / commit
+
+
+def shown(outcome: Outcome) -> str:
+    """What was said, in one line."""
+    return " ".join(outcome.err.split())
+
+
+def test_a_model_is_fetched_checked_and_used_offline(repository, cache, place: Place):
+    before = place.call("index", place.photos, "--model", NAME)
+    assert before.status == 1
+    assert f"imgsearch models download {NAME}" in before.err
+    with serve(repository) as address:
+        done = download(address, NAME)
+    assert done.status == 0, done.err
+    assert COMMIT in done.text and "checked" in done.text
+    assert str(snapshot(cache)) in done.text
+    wanted = {f for f in repository.files if f.endswith((".json", ".txt", ".safetensors"))}
+    assert repository.fetched() == wanted - {"onnx/config.json"}
+    assert place.index(place.photos, "--model", NAME)["model"] == NAME
+    found = place.call("search", "a red dog", "--format", "json")
+    assert len(found.paths) == 4
+    assert place.call("status", "--json").text.count(COMMIT) >= 1
+
+
+def test_a_connection_that_breaks_off_is_taken_up_again(repository, cache):
+    repository.cut = {WEIGHTS}
+    # What was received goes to disk in pieces of 10 MB, more than all of this model.
+    pieces = "import huggingface_hub.constants as c; c.DOWNLOAD_CHUNK_SIZE = 1000"
+    with serve(repository) as address:
+        assert download(address, NAME, prelude=pieces).status == 0
+    half = len(repository.files[WEIGHTS]) // 2
+    begins = repository.begins(WEIGHTS)
+    assert begins[0] == 0 and half - 1000 < begins[-1] <= half
+    assert (snapshot(cache) / WEIGHTS).read_bytes() == repository.files[WEIGHTS]
+
+
+def test_a_second_run_fetches_only_what_the_first_did_not_get(repository, cache, place):
+    repository.lost = {WEIGHTS}
+    with serve(repository) as address:
+        failed = download(address, NAME, prelude="import time; time.sleep = lambda s: None")
+    assert failed.status == 1
+    assert f"Missing are {WEIGHTS} of {NAME}." in shown(failed)
+    assert str(cache / "models--someone--tiny-clip") in failed.err
+    assert place.call("index", place.photos, "--model", NAME).status == 1
+    repository.lost, repository.requests[:] = set(), []
+    with serve(repository) as address:
+        assert download(address, NAME).status == 0
+    assert repository.fetched() == {WEIGHTS}
+
+
+def test_other_content_than_listed_is_told_and_not_used(repository, cache, place):
+    repository.forged = {WEIGHTS, "config.json"}
+    with serve(repository) as address:
+        refused = download(address, NAME)
+    assert refused.status == 1
+    assert f"config.json, {WEIGHTS} of {NAME} came with other content" in shown(refused)
+    assert not [path for path in cache.rglob("*") if path.name == WEIGHTS]
+    assert place.call("index", place.photos, "--model", NAME).status == 1
+    repository.forged = set()
+    with serve(repository) as address:
+        assert download(address, NAME).status == 0
+    assert place.index(place.photos, "--model", NAME)["added"] == 4
+
+
+def test_a_revision_is_resolved_and_stays_until_the_next_download(repository, cache):
+    with serve(repository) as address:
+        assert f"revision {OLDER}" in download(address, NAME, "--revision", "v1").text
+        missing = download(address, NAME, "--revision", "v9")
+    assert missing.status == 1
+    assert "has no revision v9" in missing.err
+    pinned = cache / "models--someone--tiny-clip" / "refs" / "imgsearch"
+    assert pinned.read_text() == OLDER
+
+
+def test_pickled_weights_are_refused_before_anything_is_fetched(repository, cache):
+    (repository.folder / WEIGHTS).unlink()
+    with serve(repository) as address:
+        refused = download(address, NAME)
+    assert refused.status == 1
+    assert "safetensors" in refused.err
+    assert not repository.fetched()
+
+
+def test_code_that_the_model_needs_is_refused(repository, cache, place):
+    kinds = [{"idx": 0, "name": "0", "path": "", "type": "custom_st.Transformer"}]
+    (repository.folder / "modules.json").write_text(json.dumps(kinds))
+    with serve(repository) as address:
+        refused = download(address, NAME)
+    assert refused.status == 1
+    assert "needs code of its own (custom_st.Transformer)" in shown(refused)
+
+
+def test_an_id_that_the_hub_does_not_know(repository, cache):
+    with serve(repository) as address:
+        unknown = download(address, "someone/else")
+    assert unknown.status == 1
+    assert "the hub has no model someone/else" in unknown.err
+
+
+def test_without_a_network_it_says_what_is_missing_and_where_to_put_it(cache):
+    begin = time.monotonic()
+    refused = download("http://127.0.0.1:9", "siglip2-base")
+    assert time.monotonic() - begin < 30
+    assert refused.status == 1
+    assert "google/siglip2-base-patch16-256" in refused.err
+    assert str(cache / "models--google--siglip2-base-patch16-256") in refused.err
+
+
+def test_a_hub_that_says_nothing_is_given_up(cache):
+    patience = "import imgsearch.encoders.download as d; d.TIMEOUT_S = 1"
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        begin = time.monotonic()
+        refused = download(f"http://127.0.0.1:{deaf.getsockname()[1]}", NAME, prelude=patience)
+    assert refused.status == 1
+    assert "could not be fetched" in refused.err
+    assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize(("name", "words"), [("builtin", "comes with"), ("sigip2-base", "siglip2")])
+def test_names_that_cannot_be_downloaded(name, words, cache):
+    refused = call("models", "download", name)
+    assert refused.status == 1
+    assert words in refused.err
+
+
+def test_an_unknown_name_suggests_the_nearest(place):
+    refused = place.call("index", place.photos, "--model", "gme-qwen2-vl2b")
+    assert refused.status == 1
+    assert "Did you mean gme-qwen2-vl-2b?" in refused.err
+    assert "imgsearch models" in refused.err
+
+
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    monkeypatch.setenv("IMGSEARCH_CONFIG", str(file))
+
+
+def test_a_preset_can_be_taken_from_a_folder(clip, cache, place, tmp_path, monkeypatch):
+    configure(tmp_path, monkeypatch, f'[models]\nclip-vit-b-32 = "{clip}"\n')
+    assert place.index(place.photos, "--model", "clip-vit-b-32")["model"] == "clip-vit-b-32"
+    here = {entry["name"]: entry["here"] for entry in call("models", "--json").json}
+    assert here["clip-vit-b-32"] and here["builtin"] and not here["siglip2-base"]
+    again = place.index(place.photos, "--model", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K")
+    assert (again["unchanged"], again["model"]) == (4, "clip-vit-b-32")
+    assert call("models", "download", "clip-vit-b-32").status == 1
+
+
+def test_a_preset_can_be_taken_from_a_mirror(repository, cache, place, tmp_path, monkeypatch):
+    configure(tmp_path, monkeypatch, f'[models]\nsiglip2-base = "{NAME}"\n')
+    with serve(repository) as address:
+        assert download(address, "siglip2-base").status == 0
+    assert repository.fetched()
+    assert place.index(place.photos, "--model", "siglip2-base")["model"] == "siglip2-base"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[models]\nsiglip-base = "x"\n', "Did you mean siglip2-base?"),
+        ("models = 3\n", "no table of texts"),
+        ("[models]\nsiglip2-base = 3\n", "no table of texts"),
+    ],
+)
+def test_a_wrong_table_of_models_is_told(text, words, tmp_path, monkeypatch):
+    configure(tmp_path, monkeypatch, text)
+    refused = call("models")
+    assert refused.status == 1
+    assert words in refused.err
+
+
+def test_a_gme_folder_is_known_by_its_content(place, cache):
+    first = place.index(place.photos, "--model", GME)
+    assert (first["added"], first["model"]) == (4, str(GME))
+    assert place.index(place.photos, "--model", f"gme://{GME}")["unchanged"] == 4
+
+
+def test_an_unchanged_gme_library_needs_no_torch(place, cache):
+    place.index(place.photos, "--model", GME)
+    prelude = "def at_end():\n    print('torch' in sys.modules, file=sys.stderr)\n"
+    again = process("--library", place.library, "index", place.photos, prelude=prelude)
+    assert (again.status, again.err.split()[-1]) == (0, "False")
+
+
+def test_a_new_library_says_which_model_it_got_and_why(place, cache):
+    outcome = place.call("index", place.photos)
+    assert "so it is builtin: the weights of gme-qwen2-vl-2b are not on this machine" in outcome.err
+    assert "No model was named" not in place.call("index", place.photos).err
+
+
+def test_the_list_says_what_is_here_and_how_to_get_the_rest(cache):
+    listed = call("models")
+    assert listed.status == 0
+    assert "not here: imgsearch models download gme-qwen2-vl-2b" in listed.text
+    assert "2.21 billion parameters, vectors of 1536 numbers, weights 4.4 GB in bf16" in listed.text
+    cards = {entry["name"]: entry for entry in call("models", "--json").json}
+    assert cards["qwen3-vl-embedding-2b"]["needs"] == ["torchvision"]
