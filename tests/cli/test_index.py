@@ -1,0 +1,315 @@
+"""imgsearch index"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tests.cli.calls import Place, picture
+
+COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
+
+
+def counts(report) -> dict[str, int]:
+    """The counts that are not zero."""
+    return {name: report[name] for name in COUNTS if report[name]}
+
+
+def test_the_report_has_exactly_these_keys(place):
+    assert list(place.index()) == [
+        "scanned",
+        "added",
+        "updated",
+        "moved",
+        "unchanged",
+        "removed",
+        "skipped",
+        "seconds",
+        "images_per_second",
+        "library",
+        "model",
+        "interrupted",
+        "dry_run",
+    ]
+
+
+def test_the_report_says_what_was_done(place):
+    (place.photos / "broken.jpg").write_text("no picture")
+    report = place.index()
+    assert report["scanned"] == 5
+    assert counts(report) == {"added": 4, "skipped": 1}
+    assert report["seconds"] > 0
+    assert report["images_per_second"] == pytest.approx(4 / report["seconds"], rel=0.05)
+    assert report["library"] == str(place.library)
+    assert report["model"] == "builtin"
+    assert report["interrupted"] is report["dry_run"] is False
+
+
+def test_a_second_run_finds_all_unchanged(indexed):
+    report = indexed.index()
+    assert counts(report) == {"unchanged": 4}
+    assert report["images_per_second"] == 0
+
+
+def test_without_a_path_all_folders_are_brought_up_to_date(indexed, tmp_path):
+    picture(tmp_path / "more" / "e.jpg", 9)
+    indexed.index(tmp_path / "more")
+    picture(indexed.photos / "f.jpg", 10)
+    picture(tmp_path / "more" / "g.jpg", 11)
+    assert counts(indexed.index("--workers", 1)) == {"added": 2, "unchanged": 5}
+
+
+def test_sentences_for_people(place):
+    (place.photos / "broken.jpg").write_text("no picture")
+    first = place.call("index", place.photos)
+    assert first.status == 0
+    assert first.text.startswith("Indexed 5 files in ")
+    assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
+    assert first.text.endswith("why: imgsearch skipped\n")
+    assert "English only" in first.err, "the limits of the model are told at the first run"
+    assert "5/5" in first.err, "progress"
+    second = place.call("index", place.photos)
+    assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
+    assert "English only" not in second.err
+
+
+def test_quiet_is_silent(place):
+    for _ in range(2):
+        outcome = place.call("index", place.photos, "-q")
+        assert (outcome.status, outcome.out, outcome.err) == (0, b"", "")
+
+
+def test_dry_run_makes_no_library(place):
+    report = place.index(place.photos, "--dry-run")
+    assert counts(report) == {"added": 4}
+    assert report["dry_run"] is True
+    assert not place.library.exists()
+    told = place.call("index", place.photos, "--dry-run")
+    assert told.text.startswith("Would index 4 files in ")
+
+
+def test_dry_run_foresees_the_run(indexed):
+    def state() -> dict[str, bytes]:
+        catalog = indexed.library / "catalog.sqlite"
+        return {"catalog": catalog.read_bytes(), "names": os.listdir(indexed.library)}
+
+    picture(indexed.photos / "b.jpg", 77)
+    picture(indexed.photos / "new.jpg", 78)
+    (indexed.photos / "sub" / "c.png").unlink()
+    (indexed.photos / "new.svg").write_text("<svg/>")
+    before = state()
+    foreseen = counts(indexed.index(indexed.photos, "--dry-run"))
+    assert foreseen == {"added": 1, "updated": 1, "unchanged": 2, "removed": 1, "skipped": 1}
+    assert state()["catalog"] == before["catalog"]
+    assert counts(indexed.index()) == foreseen
+
+
+def test_excludes_are_remembered_and_can_be_forgotten(place):
+    assert counts(place.index(place.photos, "--exclude", "deep/", "--exclude", "b.*")) == {
+        "added": 2
+    }
+    assert counts(place.index()) == {"unchanged": 2}
+    [root] = place.call("roots", "--json").json
+    assert root["exclude"] == ["deep/", "b.*"]
+    assert counts(place.index(place.photos, "--exclude", "b.*")) == {"added": 1, "unchanged": 2}
+    assert counts(place.index(place.photos, "--no-exclude")) == {"added": 1, "unchanged": 3}
+    assert counts(place.index(place.photos, "--exclude", "sub/")) == {"unchanged": 2, "removed": 2}
+    assert place.listed() == ["a.jpg", "b.jpg"]
+
+
+def test_hidden_files_are_taken_on_request_and_then_kept(place):
+    picture(place.photos / ".hidden.jpg", 5)
+    assert counts(place.index()) == {"added": 4}
+    assert counts(place.index(place.photos, "--hidden")) == {"added": 1, "unchanged": 4}
+    assert counts(place.index()) == {"unchanged": 5}
+    assert counts(place.index(place.photos, "--no-hidden")) == {"unchanged": 4, "removed": 1}
+
+
+def test_a_moved_picture_is_found_under_its_new_name(indexed):
+    (indexed.photos / "b.jpg").rename(indexed.photos / "sub" / "renamed.jpg")
+    assert counts(indexed.index()) == {"moved": 1, "unchanged": 3}
+    assert indexed.listed() == ["a.jpg", "sub/c.png", "sub/deep/d.jpg", "sub/renamed.jpg"]
+
+
+def test_a_moved_folder(indexed):
+    (indexed.photos / "sub").rename(indexed.photos / "other")
+    assert counts(indexed.index()) == {"moved": 2, "unchanged": 2}
+
+
+def test_a_copied_picture_is_found_twice(indexed):
+    shutil.copy(indexed.photos / "b.jpg", indexed.photos / "copy.jpg")
+    report = indexed.index()
+    assert counts(report) == {"added": 1, "unchanged": 4}
+    assert report["images_per_second"] == 0, "its vector is known"
+    assert "copy.jpg" in indexed.listed()
+
+
+def test_a_touched_picture_is_unchanged(indexed):
+    os.utime(indexed.photos / "b.jpg", ns=(1, 1))
+    assert counts(indexed.index()) == {"unchanged": 4}
+
+
+def test_a_changed_picture_is_encoded_again(indexed):
+    picture(indexed.photos / "b.jpg", 55)
+    assert counts(indexed.index()) == {"updated": 1, "unchanged": 3}
+    [hit] = indexed.call("similar", indexed.photos / "b.jpg", "-n1", "--format", "json").json
+    assert (os.path.basename(hit["path"]), hit["score"]) == ("b.jpg", pytest.approx(1, abs=1e-3))
+
+
+def test_a_picture_that_breaks_is_not_found_any_more(indexed):
+    (indexed.photos / "b.jpg").write_text("no picture")
+    assert counts(indexed.index()) == {"unchanged": 3, "skipped": 1}
+    assert "b.jpg" not in indexed.listed()
+    picture(indexed.photos / "b.jpg", 1)
+    assert indexed.index()["skipped"] == 0
+    assert "b.jpg" in indexed.listed()
+
+
+def test_a_removed_picture_comes_back_without_being_encoded(indexed, tmp_path):
+    (indexed.photos / "b.jpg").rename(tmp_path / "b.jpg")
+    assert counts(indexed.index()) == {"unchanged": 3, "removed": 1}
+    assert "b.jpg" not in indexed.listed()
+    (tmp_path / "b.jpg").rename(indexed.photos / "b.jpg")
+    report = indexed.index()
+    assert counts(report) == {"added": 1, "unchanged": 3}
+    assert report["images_per_second"] == 0
+    assert "b.jpg" in indexed.listed()
+
+
+def test_a_folder_that_is_away_loses_nothing(indexed, tmp_path):
+    indexed.photos.rename(tmp_path / "away")
+    outcome = indexed.call("index", indexed.photos)
+    assert outcome.status == 1
+    assert f"{indexed.photos}: is not there: is the disk mounted?" in outcome.err
+    assert "Nothing that was indexed there has been removed." in outcome.err
+    assert indexed.call("status", "--json").json["images"] == 4
+    found = indexed.call("search", "red", "--format", "json")
+    assert len(found.paths) == 4, "a search needs the library only"
+    (tmp_path / "away").rename(indexed.photos)
+    assert counts(indexed.index()) == {"unchanged": 4}
+
+
+def test_one_folder_away_does_not_hinder_the_other(indexed, tmp_path):
+    picture(tmp_path / "more" / "e.jpg", 9)
+    indexed.index(tmp_path / "more")
+    indexed.photos.rename(tmp_path / "away")
+    picture(tmp_path / "more" / "f.jpg", 10)
+    outcome = indexed.call("index", "--json")
+    assert outcome.status == 0
+    assert counts(outcome.json) == {"added": 1, "unchanged": 1}
+    assert "is the disk mounted?" in outcome.err
+
+
+def test_an_empty_folder_loses_nothing_unless_told_so(indexed):
+    shutil.rmtree(indexed.photos)
+    indexed.photos.mkdir()
+    outcome = indexed.call("index", indexed.photos)
+    assert outcome.status == 1
+    assert "is empty: is the disk mounted?" in outcome.err
+    assert "--prune" in outcome.err
+    assert indexed.call("status", "--json").json["images"] == 4
+    assert counts(indexed.index(indexed.photos, "--prune")) == {"removed": 4}
+    assert indexed.call("status", "--json").json["images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("photos/a.jpg", "is a file, not a folder"),
+        ("nowhere", "is not there"),
+        ("", "is empty"),
+    ],
+)
+def test_a_path_that_is_no_folder(place, tmp_path, path, words):
+    outcome = place.call("index", tmp_path / path if path else "")
+    assert outcome.status == 1
+    assert words in outcome.err
+    assert not place.library.exists()
+
+
+def test_a_new_library_needs_a_path(place):
+    outcome = place.call("index")
+    assert outcome.status == 1
+    assert "no folders yet" in outcome.err
+    assert not place.library.exists()
+
+
+def test_a_folder_inside_a_known_one_is_scanned_alone(indexed):
+    picture(indexed.photos / "outside.jpg", 20)
+    picture(indexed.photos / "sub" / "inside.jpg", 21)
+    (indexed.photos / "b.jpg").unlink()
+    (indexed.photos / "sub" / "c.png").unlink()
+    report = indexed.index(indexed.photos / "sub")
+    assert counts(report) == {"added": 1, "unchanged": 1, "removed": 1}
+    assert [root["path"] for root in indexed.call("roots", "--json").json] == [str(indexed.photos)]
+
+
+def test_a_folder_around_a_known_one_takes_it_in(place, tmp_path):
+    place.index(place.photos / "sub")
+    assert counts(place.index()) == {"added": 2, "unchanged": 2}
+    assert [root["path"] for root in place.call("roots", "--json").json] == [str(place.photos)]
+
+
+def test_two_paths_one_inside_the_other(place):
+    report = place.index(place.photos / "sub", place.photos)
+    assert report["scanned"] == report["added"] == 4
+    assert len(place.call("roots", "--json").json) == 1
+
+
+def test_two_names_of_one_folder_are_one_folder(indexed, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(indexed.photos)
+    assert counts(indexed.index(link)) == {"unchanged": 4}
+    assert counts(indexed.index(f"{indexed.photos}/sub/..")) == {"unchanged": 4}
+    assert len(indexed.call("roots", "--json").json) == 1
+
+
+def test_no_library_among_the_pictures(place):
+    for library in (place.photos, place.photos / "library", place.photos / "sub" / "library"):
+        outcome = Place(place.photos, library).call("index", place.photos)
+        assert outcome.status == 1
+        assert "nothing may be written" in outcome.err
+    assert sorted(os.listdir(place.photos)) == ["a.jpg", "b.jpg", "sub"]
+
+
+def test_a_folder_with_something_else_in_it_is_no_library(place, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    outcome = Place(place.photos, tmp_path / "full").call("index", place.photos)
+    assert outcome.status == 1
+    assert "no imgsearch library" in outcome.err
+    assert os.listdir(tmp_path / "full") == ["thesis.txt"]
+
+
+def test_an_unknown_model(place):
+    outcome = place.call("index", place.photos, "--model", "nobody/nothing")
+    assert outcome.status == 1
+    assert "nobody/nothing is not on this machine" in outcome.err
+    again = place.call("search", "dog")
+    assert again.status == 1
+    assert "no pictures yet" in again.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--batch-size", "0"),
+        ("--batch-size", "99999999999999999999"),
+        ("--workers", "-1"),
+        ("--threads", "0"),
+        ("--precision", "int8"),
+    ],
+)
+def test_options_out_of_range(place, options):
+    outcome = place.call("index", place.photos, *options)
+    assert outcome.status == 2
+    assert "Invalid value" in outcome.err
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cuda:x", "auto:1"])
+def test_a_device_that_is_not_there(place, device):
+    outcome = place.call("index", place.photos, "--device", device)
+    assert outcome.status == 1
+    assert "device" in outcome.err

@@ -1,0 +1,333 @@
+"""imgsearch search, similar and similarity, on the demo photos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from imgsearch.cli.render import FIELDS
+from tests.cli.calls import Place, call, picture
+from tests.conftest import PHOTOS
+
+CAT = PHOTOS / "tabby_cat_face.jpg"
+
+
+def names(outcome) -> list[str]:
+    """File names of the hits of a search with --format json."""
+    assert outcome.status == 0, outcome.err
+    return [os.path.basename(path) for path in outcome.paths]
+
+
+@pytest.fixture(scope="session")
+def scores(demo):
+    """File name -> score of a search, over all pictures."""
+
+    def scores(*query: object) -> dict[str, float]:
+        outcome = demo.call("search", *query, "-n", 1000, "--format", "json")
+        assert outcome.status == 0, outcome.err
+        return {os.path.basename(hit["path"]): hit["score"] for hit in outcome.json}
+
+    return scores
+
+
+# What a search prints
+
+
+def test_a_hit_in_json(demo):
+    [hit] = demo.call("search", "a", "koala", "-n", 1, "--format", "json").json
+    assert tuple(hit) == FIELDS
+    assert hit["rank"] == 1
+    assert hit["path"] == str(PHOTOS / "koala.jpg")
+    assert os.path.isabs(hit["path"])
+    assert hit["height"] > hit["width"], "the right way up"
+    assert hit["size"] == (PHOTOS / "koala.jpg").stat().st_size
+    assert -1 <= hit["score"] <= 1
+
+
+def test_all_formats_say_the_same(demo):
+    def out(form: str) -> str:
+        outcome = demo.call("search", "an", "animal", "-n", 7, "--format", form)
+        assert (outcome.status, outcome.err) == (0, "")
+        return outcome.text
+
+    hits = json.loads(out("json"))
+    paths = [hit["path"] for hit in hits]
+    assert [hit["rank"] for hit in hits] == list(range(1, 8))
+    assert [json.loads(line) for line in out("jsonl").splitlines()] == hits
+    rows = list(csv.DictReader(io.StringIO(out("csv"), newline="")))
+    assert [{**row, "score": float(row["score"])}["score"] for row in rows] == [
+        hit["score"] for hit in hits
+    ]
+    assert [row["path"] for row in rows] == paths
+    fields = [line.split("\t") for line in out("tsv").splitlines()]
+    assert [path for _, path in fields] == paths
+    assert [float(score) for score, _ in fields] == [hit["score"] for hit in hits]
+    assert out("paths").splitlines() == paths
+    assert out("paths0") == "".join(path + "\0" for path in paths)
+    table = out("table").splitlines()
+    for line, hit in zip(table, hits, strict=True):
+        assert line.split()[:2] == [str(hit["rank"]), f"{hit['score']:.3f}"]
+        assert os.path.basename(hit["path"]) in line
+        assert f"({hit['width']}x{hit['height']})" in line
+
+
+def test_more_hits_than_there_are_pictures(demo):
+    count = len(list(PHOTOS.iterdir()))
+    for limit in (count, count + 1, 10**9, 10**30):
+        assert len(demo.call("search", "dog", "-n", limit, "--format", "json").json) == count
+    assert len(demo.call("search", "dog", "--format", "json").json) == 20, "the default"
+
+
+def test_least_score(demo, scores):
+    ranked = list(scores("dog").values())
+    assert ranked == sorted(ranked, reverse=True)
+    outcome = demo.call("search", "dog", "-t", ranked[4], "-n", 1000, "--format", "json")
+    assert [hit["score"] for hit in outcome.json] == ranked[:5]
+
+
+def test_no_hit_is_no_error(demo):
+    outcome = demo.call("search", "dog", "-t", "0.999", "--format", "json")
+    assert (outcome.status, outcome.json) == (0, [])
+    assert outcome.err == "No picture scores 0.999 or more.\n"
+    assert demo.call("search", "dog", "-t", "inf", "--format", "paths").out == b""
+
+
+# What a search can be asked
+
+
+def test_words_make_one_text(demo, scores):
+    assert scores("two", "dogs") == scores("two dogs") == scores("two dogs  ")
+
+
+def test_and_adds(scores):
+    both = scores("a dog", "--and", "a window")
+    assert next(iter(both)) == "two_dogs_at_window.jpg"
+    assert both != scores("a dog")
+    assert scores("--and", "a dog") == scores("a dog")
+
+
+def test_not_takes_away(scores):
+    plain, without = scores("an animal"), scores("an animal", "--not", "a cat")
+    assert without[CAT.name] < plain[CAT.name] - 0.05
+
+
+def test_like_is_an_example(scores):
+    assert next(iter(scores("--like", CAT))) == CAT.name
+    mixed = scores("snow", "--like", CAT)
+    assert mixed[CAT.name] < scores("--like", CAT)[CAT.name]
+
+
+def test_weights(scores):
+    equal, more, less = (scores("snow", "--and", f"a cat{w}")[CAT.name] for w in ("", "^4", "^.1"))
+    assert less < equal < more
+    assert scores("snow", "--and", "a cat^1") == scores("snow", "--and", "a cat")
+    extreme = scores("--and", "snow^1e-300", "--like", f"{CAT}^1e300")
+    assert next(iter(extreme)) == CAT.name
+
+
+def test_a_caret_that_is_no_weight(scores):
+    assert scores("--and", "x^y z")
+
+
+def test_one_word_that_names_a_picture_is_an_example(demo, monkeypatch):
+    monkeypatch.chdir(PHOTOS)
+    [hit] = demo.call("search", CAT.name, "-n", 1, "--format", "json").json
+    assert hit["path"] == str(CAT)
+    assert hit["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_folder_that_is_called_like_the_word_is_no_example(demo, tmp_path, monkeypatch):
+    (tmp_path / "cat").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert demo.call("search", "cat").status == 0
+
+
+def test_similar_finds_the_picture_itself_first(demo):
+    [first, second, *_] = demo.call("similar", CAT, "--format", "json").json
+    assert first["path"] == str(CAT)
+    assert first["score"] == pytest.approx(1, abs=1e-3)
+    assert second["score"] < 0.999
+
+
+def test_similar_takes_a_picture_from_elsewhere(demo, tmp_path):
+    shutil.copy(CAT, tmp_path / "other.jpg")
+    [hit] = demo.call("similar", tmp_path / "other.jpg", "-n", 1, "--format", "json").json
+    assert (hit["path"], hit["score"]) == (str(CAT), pytest.approx(1, abs=1e-3))
+
+
+def test_similar_takes_the_options_of_search(demo):
+    found = demo.call("similar", CAT, "--not", "a cat", "--and", "a dog", "-n", 5, "-t", "-1")
+    assert len(found.text.splitlines()) == 5
+
+
+def test_a_picture_that_has_changed_is_not_taken_from_the_library(indexed):
+    picture(indexed.photos / "a.jpg", 1)  # what b.jpg was indexed with
+    [hit, *_] = indexed.call("similar", indexed.photos / "a.jpg", "--format", "json").json
+    assert os.path.basename(hit["path"]) == "b.jpg"
+
+
+def test_a_picture_deleted_from_the_disk_is_found_until_the_next_index(indexed):
+    (indexed.photos / "b.jpg").unlink()
+    assert "b.jpg" in indexed.listed()
+    indexed.index()
+    assert "b.jpg" not in indexed.listed()
+
+
+def test_similarity(demo):
+    def score(a: object, b: object) -> float:
+        outcome = demo.call("similarity", a, b)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert outcome.text == f"{float(outcome.text):.4f}\n"
+        return float(outcome.text)
+
+    assert score(CAT, CAT) == pytest.approx(1, abs=1e-3)
+    assert score("a cat", "a cat") == pytest.approx(1, abs=1e-3)
+    assert score(CAT, "a cat") == score("a cat", CAT) > score(CAT, "a rocket")
+    assert score(CAT, PHOTOS / "kitten_with_wool.jpg") > score(CAT, PHOTOS / "colosseum.jpg")
+    assert score("a cat", "a kitten") > score("a cat", "a rocket")
+
+
+def test_similarity_needs_no_library(tmp_path):
+    outcome = call("--library", tmp_path / "none", "similarity", "a cat", "a dog", "--json")
+    assert outcome.status == 0, outcome.err
+    assert list(outcome.json) == ["a", "b", "score", "model"]
+    assert not (tmp_path / "none").exists()
+
+
+# What cannot be answered
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search"], "the query is empty"),
+        (["search", ""], "the query is empty"),
+        (["search", "  ", "\t"], "the query is empty"),
+        (["search", "--not", "a dog"], "only says what not to find"),
+        (["search", "dog", "--not", "dog"], "cancel each other"),
+        (["search", "--and", " "], "a term of the query is empty"),
+        (["search", "--and", "^2"], "a term of the query is empty"),
+        (["search", "x" * 10_001], "the longest allowed is 10000"),
+        (["search", "missing.jpg"], "missing.jpg as a picture to search with: there is no such"),
+        (["search", "a", "--like", "missing"], "there is no such file"),
+        (["search", "a", "--like", str(PHOTOS)], "it is a folder"),
+        (["search", "a", "--like", ""], "there is no such file"),
+        (["search", "a", "--and", "b^0"], "must be a positive number, not 0"),
+        (["search", "a", "--and", "b^nan"], "must be a positive number, not nan"),
+        (["search", "a", "--and", "b^inf"], "must be a positive number, not inf"),
+        (["search", "a", "--not", "b^-2"], "must be a positive number, not -2"),
+        (["search", "a", "--like", f"{CAT}^0"], "must be a positive number, not 0"),
+        (["search", __file__], "as a picture to search with"),
+        (["similar", "missing.jpg"], "there is no such file"),
+        (["similar", str(PHOTOS)], "it is a folder"),
+        (["similar", __file__], "as a picture to search with"),
+        (["similarity", "a cat", "missing.jpg"], "there is no such file"),
+        (["similarity", "a cat", ""], "is empty"),
+        (["search", "a", "--model", "nobody/nothing"], "only with builtin"),
+        (["search", "a", "--model", "/no/such/model"], "only with builtin"),
+    ],
+)
+def test_what_cannot_be_answered_gets_a_sentence(demo, arguments, words):
+    outcome = demo.call(*arguments)
+    assert (outcome.status, outcome.out) == (1, b"")
+    first, hint = outcome.err.splitlines()
+    assert first.startswith("imgsearch: ")
+    assert words in first
+    assert hint.startswith("  ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "a", "-n", "0"],
+        ["search", "a", "-n", "many"],
+        ["search", "a", "-t", "high"],
+        ["search", "a", "-t", "nan"],
+        ["search", "a", "--format", "xml"],
+        ["search", "a", "--colour", "red"],
+        ["similar"],
+        ["similar", "a.jpg", "b.jpg"],
+        ["similarity", "a"],
+    ],
+)
+def test_wrong_usage(demo, arguments):
+    outcome = demo.call(*arguments)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert "Usage: imgsearch" in outcome.err
+
+
+def test_an_empty_library(tmp_path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    (place.photos / "sub").mkdir(parents=True)
+    assert place.index()["scanned"] == 0
+    for command in ("search", "similar"):
+        outcome = place.call(command, CAT)
+        assert outcome.status == 1
+        assert "the library has no pictures yet\n  Add some: imgsearch index" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["search", "similar"])
+def test_no_library(tmp_path, command):
+    outcome = Place(tmp_path, tmp_path / "library").call(command, CAT)
+    assert outcome.status == 1
+    assert "there is no library in" in outcome.err
+    assert "imgsearch index FOLDER" in outcome.err
+    assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "script"), [("собака", "Cyrillic"), ("猫", "CJK"), ("γάτα", "Greek")]
+)
+def test_a_query_that_the_model_cannot_read_gets_a_warning(demo, query, script):
+    outcome = demo.call("search", query, "-n", 1)
+    assert outcome.status == 0
+    assert len(outcome.text.splitlines()) == 1, "the warning is not among the results"
+    assert f"English only, and the query has {script} letters" in outcome.err
+    assert "google/siglip2-base-patch16-256" in outcome.err
+    assert demo.call("search", query, "-q").err == ""
+    assert script in demo.call("search", "dog", "--not", query, "-n", 1).err
+    assert script in demo.call("similarity", "dog", query).err
+
+
+@pytest.mark.parametrize("query", ["a café", "naïve", "Ｄｏｇ", "dog 🐕 №1", "ﬁsh"])
+def test_a_query_that_it_can_read_gets_none(demo, query):
+    assert demo.call("search", query, "-n", 1).err == ""
+
+
+# fmt: off
+TRICKY = [
+    "\x1b[2J", "^", "a^", "^2", "a^1e999", "-", "--", "\udcff", "\ud800", "~", "/", ".", "a/b.jpg",
+    "x" * 300 + ".jpg", "x" * 9_999, "http://x.jpg", "\0.jpg", "%s", "*",
+]
+# fmt: on
+anything = st.text(st.characters(), max_size=40) | st.sampled_from(TRICKY)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(words=st.lists(anything, max_size=3), plus=anything, minus=anything, like=anything)
+@example(words=["dog"], plus="dog", minus="\udcff", like=str(CAT))
+@example(words=["x" * 9_000], plus="y" * 9_000, minus="z" * 9_000, like=str(CAT))
+def test_whatever_is_asked_gets_an_answer_or_a_sentence(demo, words, plus, minus, like):
+    queries = [
+        ["search", "-n", "2", "--", *words],
+        ["search", "-n", "2", f"--and={plus}", f"--not={minus}"],
+        ["search", "-n", "2", f"--like={like}", f"--not={minus}"],
+        ["similar", "-n", "2", "--", like],
+        ["similarity", "--", plus, minus],
+    ]
+    for query in queries:
+        outcome = demo.call(*query)
+        assert outcome.status in (0, 1, 2)
+        assert bool(outcome.out) == (outcome.status == 0)
+        assert outcome.status == 0 or outcome.err
+        assert "Traceback" not in outcome.err
+        assert not any(c < " " and c != "\n" for c in outcome.text + outcome.err)

@@ -1,0 +1,106 @@
+"""Which roots and which parts of them are scanned for the paths that a user names."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from imgsearch.errors import SourceError
+from imgsearch.plan import IndexRequest, plan
+from imgsearch.records import RootRecord
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """a/b/c and ab, so that a name is the beginning of another."""
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "ab").mkdir()
+    return tmp_path
+
+
+def planned(tree, *paths, roots=(), library="/library", **options):
+    known = [RootRecord(str(tree / name), exclude=("old/",), hidden=True) for name in roots]
+    request = IndexRequest([str(tree / path) for path in paths], **options)
+    return [
+        (os.path.relpath(root.path, tree), scope) for root, scope in plan(request, known, library)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "roots", "expected"),
+    [
+        (["a"], [], [("a", "")]),
+        (["a", "ab"], [], [("a", ""), ("ab", "")]),
+        (["a", "a"], [], [("a", "")]),
+        (["a", "a/b"], [], [("a", "")]),
+        (["a/b/c", "a/b"], [], [("a/b", "")]),
+        (["a/b"], ["a"], [("a", "b")]),
+        (["a/b/c"], ["a"], [("a", "b/c")]),
+        (["a/b/c", "a/b"], ["a"], [("a", "b")]),
+        (["a", "a/b"], ["a"], [("a", "")]),
+        (["ab"], ["a"], [("ab", "")]),
+        (["."], ["a"], [(".", "")]),
+        (["a"], ["a/b"], [("a", "")]),
+        ([], ["a", "ab"], [("a", ""), ("ab", "")]),
+        (["a/../a/b/"], ["a"], [("a", "b")]),
+    ],
+)
+def test_plans(tree, paths, roots, expected):
+    assert planned(tree, *paths, roots=roots) == expected
+
+
+def test_a_known_root_that_is_away_is_planned_all_the_same(tree):
+    assert planned(tree, "gone", roots=["gone"]) == [("gone", "")]
+
+
+def test_links_lead_to_the_real_folder(tree):
+    (tree / "link").symlink_to("a/b")
+    assert planned(tree, "link", roots=["a"]) == [("a", "b")]
+    assert planned(tree, "link") == [("a/b", "")]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "hidden", "expected"),
+    [
+        (None, None, (("old/",), True)),
+        (("new/",), None, (("new/",), True)),
+        ((), False, ((), False)),
+    ],
+)
+def test_what_a_root_remembers_holds_until_it_is_changed(tree, exclude, hidden, expected):
+    known = [RootRecord(str(tree / "a"), exclude=("old/",), hidden=True)]
+    request = IndexRequest([str(tree / "a" / "b")], exclude, hidden)
+    [(root, scope)] = plan(request, known, "/library")
+    assert ((root.exclude, root.hidden), scope) == (expected, "b")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("nowhere", "is not there"), ("file.jpg", "is a file, not a folder")]
+)
+def test_paths_that_are_no_folder(tree, path, words):
+    (tree / "file.jpg").touch()
+    with pytest.raises(SourceError, match=words) as caught:
+        planned(tree, path)
+    assert caught.value.hint
+
+
+def test_no_path_and_no_root():
+    with pytest.raises(SourceError, match="no folders yet"):
+        plan(IndexRequest(), [], "/library")
+
+
+def test_an_empty_path_is_not_the_working_folder():
+    with pytest.raises(SourceError, match="empty"):
+        plan(IndexRequest([""]), [], "/library")
+
+
+@pytest.mark.parametrize("library", ["a", "a/library", "a/b/c/library"])
+def test_no_library_inside_a_root(tree, library):
+    for paths, roots in ((["a"], []), (["a/b"], ["a"]), ([], ["a"])):
+        with pytest.raises(SourceError, match="nothing may be written"):
+            planned(tree, *paths, roots=roots, library=str(tree / library))
+
+
+def test_a_library_beside_a_root_is_fine(tree):
+    assert planned(tree, "a", library=str(tree / "a-library")) == [("a", "")]

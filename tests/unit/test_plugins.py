@@ -1,0 +1,60 @@
+"""Encoders and indexes are found by name, in entry points; ours have no privileged way in."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from imgsearch import plugins
+from imgsearch.encoders import builtin
+from imgsearch.errors import ImgSearchError
+from imgsearch.indexes.memory import MemoryIndex
+
+
+def test_ours_are_there():
+    assert {"builtin", "sentence-transformers"} <= set(plugins.names(plugins.ENCODERS))
+    assert {"faiss", "memory"} <= set(plugins.names(plugins.INDEXES))
+    assert plugins.encoder_module("builtin") is builtin
+    assert plugins.index_class("memory") is MemoryIndex
+
+
+def test_any_other_name_is_for_the_generic_encoder():
+    generic = plugins.encoder_module("sentence-transformers")
+    for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):
+        assert plugins.encoder_module(name) is generic
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A distribution of somebody else, as pip would install it."""
+    info = tmp_path / "other-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[imgsearch.encoders]\nother = other_encoder\nbroken = no_such_module\n"
+    )
+    (tmp_path / "other_encoder.py").write_text("CARDS = ()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("other_encoder", None)
+
+
+def test_one_of_somebody_else_by_name_and_by_scheme(foreign):
+    for name in ("other", "other://some/model"):
+        assert plugins.encoder_module(name).__name__ == "other_encoder"
+
+
+def test_one_that_cannot_be_imported_gets_a_sentence(foreign):
+    with pytest.raises(ImgSearchError, match="broken cannot be loaded: No module named") as caught:
+        plugins.encoder_module("broken")
+    assert "doctor" in caught.value.hint
+
+
+def test_an_unknown_index_gets_a_suggestion():
+    with pytest.raises(ImgSearchError, match="there is no index called fais") as caught:
+        plugins.index_class("fais")
+    assert caught.value.hint == "Did you mean faiss?"
+    with pytest.raises(ImgSearchError) as caught:
+        plugins.index_class("xyz")
+    assert caught.value.hint.startswith("Known: ")

@@ -1,0 +1,84 @@
+"""Hits in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+
+import pytest
+
+from imgsearch.cli.render import FIELDS, FORMATS, nearest_name, record
+from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord
+
+METADATA = ImageMetadata(
+    4000, 3000, "JPEG", 6, datetime(2020, 5, 4, 3, 2, 1), "Maker", "Cam", 52.5, -13.4
+)
+
+
+def hit(rank: int, path: str, metadata: ImageMetadata = METADATA) -> Hit:
+    return Hit(rank, 0.25, ImageRecord(7, ImageFile("/photos", path, 123, 5), "hash", metadata))
+
+
+HITS = [hit(1, "a b.jpg"), hit(2, "sub/tab\tnew\nline\\.jpg", ImageMetadata(1, 2, "PNG"))]
+
+
+def test_a_record():
+    assert record(HITS[0]) == {
+        "rank": 1,
+        "score": 0.25,
+        "path": "/photos/a b.jpg",
+        "width": 4000,
+        "height": 3000,
+        "format": "JPEG",
+        "size": 123,
+        "taken_at": "2020-05-04T03:02:01",
+        "camera_make": "Maker",
+        "camera_model": "Cam",
+        "latitude": 52.5,
+        "longitude": -13.4,
+        "id": 7,
+    }
+    assert tuple(record(HITS[1])) == FIELDS
+
+
+def test_json():
+    entries = [record(each) for each in HITS]
+    assert json.loads(FORMATS["json"](HITS)) == entries
+    assert [json.loads(line) for line in FORMATS["jsonl"](HITS).splitlines()] == entries
+    assert FORMATS["json"]([]) == "[]\n"
+    assert FORMATS["jsonl"]([]) == ""
+
+
+def test_csv():
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](HITS), newline="")))
+    assert [row["path"] for row in rows] == [each.image.file.absolute for each in HITS]
+    assert rows[1]["taken_at"] == rows[1]["latitude"] == ""
+    assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\n"
+
+
+def test_lines():
+    assert FORMATS["tsv"](HITS) == (
+        "0.250000\t/photos/a b.jpg\n0.250000\t/photos/sub/tab\\tnew\\nline\\\\.jpg\n"
+    )
+    assert FORMATS["paths"](HITS[:1]) == "/photos/a b.jpg\n"
+    assert FORMATS["paths0"](HITS) == "/photos/a b.jpg\0/photos/sub/tab\tnew\nline\\.jpg\0"
+
+
+def test_table(monkeypatch):
+    monkeypatch.chdir("/")
+    assert FORMATS["table"](HITS) == (
+        "  1   0.250  photos/a b.jpg  (4000x3000)  2020-05-04\n"
+        "  2   0.250  photos/sub/tab\\tnew\\nline\\.jpg  (1x2)\n"
+    )
+    assert FORMATS["table"]([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"), [("/usr/lib", "python"), ("/usr", "lib/python"), ("/etc", "..")]
+)
+def test_nearest_name(monkeypatch, folder, expected):
+    monkeypatch.chdir(folder)
+    shown = nearest_name("/usr/lib/python")
+    assert shown == (expected if expected != ".." else "/usr/lib/python")

@@ -1,0 +1,109 @@
+"""The Searcher over a catalog and an index in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.errors import QueryError
+from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.records import Query, Term
+from imgsearch.search import Searcher, foreign_script
+from imgsearch.sync import sync
+from tests.parts import SPACE, MemoryFolder, ingest, vector_of
+
+
+@pytest.fixture
+def folder() -> MemoryFolder:
+    return MemoryFolder()
+
+
+@pytest.fixture
+def catalog(tmp_path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def searcher(catalog) -> Searcher:
+    """Reads of a catalog that grows; no term here needs an encoder."""
+    index = MemoryIndex("", catalog.uuid, SPACE)
+
+    def no_encoder():
+        raise AssertionError("a term with a vector was encoded")
+
+    return Searcher(catalog, index, lambda: sync(catalog, index), no_encoder)
+
+
+def query(content: str = "x", **options) -> Query:
+    return Query([Term(vector=vector_of(content))], **options)
+
+
+def paths(hits) -> list[str]:
+    return [hit.image.file.path for hit in hits]
+
+
+def test_the_best_first(folder, catalog, searcher):
+    folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(9)}
+    ingest(catalog, folder)
+    hits = searcher.search(query("content 5"))
+    assert paths(hits)[0] == "5.jpg"
+    assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert [hit.rank for hit in hits] == list(range(1, 10))
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 40, 41, 100])
+def test_equal_scores_by_path_however_many_there_are(folder, catalog, searcher, limit):
+    names = [f"{n:02}.jpg" for n in np.random.default_rng(0).permutation(40)]
+    folder.files = dict.fromkeys(names, ("same", 1))
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("other", limit=limit))) == sorted(names)[:limit]
+
+
+def test_a_least_score(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("a", min_score=0.99))) == ["a.jpg"]
+    assert searcher.search(query("a", min_score=1.5)) == []
+
+
+def test_each_search_sees_what_was_committed_before(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("b"))) == ["a.jpg"]
+    folder.files = {"b.jpg": ("b", 2)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("b"))) == ["b.jpg"]
+
+
+def test_no_terms_and_no_pictures(folder, catalog, searcher):
+    with pytest.raises(QueryError, match="the query is empty"):
+        searcher.search(Query([]))
+    with pytest.raises(QueryError, match="no pictures yet"):
+        searcher.search(query())
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("a dog", ""),
+        ("naïve café", ""),
+        ("№ 1, 2 & ½ 🐕", ""),
+        ("Ｗｉｄｅ ﬁsh", ""),
+        ("rock ʼn roll", ""),
+        ("dog собака", "Cyrillic"),
+        ("猫", "CJK"),
+        ("ねこ", "Hiragana"),
+        ("كلب", "Arabic"),
+        ("\ue000\udcff", ""),
+        ("", ""),
+    ],
+)
+def test_foreign_script(text, script):
+    assert foreign_script(text, ("LATIN",)) == script
+    assert foreign_script(text, ()) == ""

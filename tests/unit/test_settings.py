@@ -1,0 +1,108 @@
+"""Flags before environment before file before defaults; what cannot be used is refused."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from imgsearch.errors import ImgSearchError
+from imgsearch.settings import Settings, load_settings
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a configuration file; gives the environment that names it."""
+
+    def write(text: str | bytes) -> dict[str, str]:
+        file = tmp_path / "config.toml"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return {"IMGSEARCH_CONFIG": str(file)}
+
+    return write
+
+
+def test_the_defaults():
+    settings = load_settings({}, {})
+    assert settings == Settings(library=settings.library)
+    assert os.path.isabs(settings.library)
+    assert settings.library.endswith("imgsearch")
+
+
+def test_flags_before_environment_before_file(config):
+    env = config("batch_size = 1\nworkers = 1\nthreads = 1\n")
+    env |= {"IMGSEARCH_BATCH_SIZE": "2", "IMGSEARCH_WORKERS": "2", "IMGSEARCH_THREADS": ""}
+    settings = load_settings({"batch_size": 3, "workers": None}, env)
+    assert (settings.batch_size, settings.workers, settings.threads) == (3, 2, 1)
+
+
+def test_the_library_is_absolute_and_may_begin_with_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    assert load_settings({"library": "here"}, {}).library == str(tmp_path / "here")
+    assert load_settings({"library": "~/there"}, {}).library == str(tmp_path / "me" / "there")
+
+
+def test_the_file_in_the_usual_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "imgsearch").mkdir()
+    (tmp_path / "imgsearch" / "config.toml").write_text('model = "x/y"\nkeep_days = 3\n')
+    settings = load_settings({}, {})
+    assert (settings.model, settings.keep_days) == ("x/y", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("batchsize = 1", "unknown setting: batchsize"),
+        ("batch_size = 1.5", "1.5, which is no whole number"),
+        ("batch_size = true", "no whole number"),
+        ('workers = "2"', "no whole number"),
+        ("keep_days = []", "no number"),
+        ("library = 5", "no text"),
+        ("batch_size = ", "cannot be read"),
+        (b"model = '\xff'", "cannot be read"),
+        ("device = 'gpu'", "unknown device: gpu"),
+        ("precision = 'int8'", "unknown precision: int8"),
+        ("batch_size = 0", "out of range"),
+        ("workers = -1", "out of range"),
+        ("keep_days = nan", "out of range"),
+        ("keep_days = inf", "out of range"),
+        ("decode_seconds = -1.0", "out of range"),
+        ("max_pixels = 0", "out of range"),
+    ],
+)
+def test_what_cannot_be_used(config, text, words):
+    with pytest.raises(ImgSearchError) as caught:
+        load_settings({}, config(text))
+    assert words in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_misspelt_setting_gets_a_suggestion(config):
+    with pytest.raises(ImgSearchError) as caught:
+        load_settings({}, config("batchsize = 1"))
+    assert caught.value.hint == "Did you mean batch_size?"
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    with pytest.raises(ImgSearchError, match=r"cannot be read: No such file"):
+        load_settings({}, {"IMGSEARCH_CONFIG": str(tmp_path / "none.toml")})
+    with pytest.raises(ImgSearchError, match=r"cannot be read: Is a directory"):
+        load_settings({}, {"IMGSEARCH_CONFIG": str(tmp_path)})
+
+
+@pytest.mark.parametrize("raw", ["many", "1.5", "nan", "0x10"])
+def test_a_variable_that_is_no_number_is_named(raw):
+    with pytest.raises(ImgSearchError, match="batch_size in IMGSEARCH_BATCH_SIZE is"):
+        load_settings({}, {"IMGSEARCH_BATCH_SIZE": raw})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices(device):
+    assert load_settings({"device": device}, {}).device == device
+
+
+def test_decoders_are_one_per_core_unless_said():
+    assert Settings(workers=3).decoders == 3
+    assert 1 <= Settings().decoders <= (os.cpu_count() or 1)
