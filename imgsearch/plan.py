@@ -57,11 +57,11 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     planned: dict[tuple[str, str], Planned] = {}
     for path in request.paths or [root.path for root in roots]:
         root, scope = _root_of(path, roots)
-        _require_apart(library, root.path)
         if request.exclude is not None:
             root = replace(root, exclude=tuple(request.exclude))
         if request.hidden is not None:
             root = replace(root, hidden=request.hidden)
+        _require_apart(library, root)
         planned[root.path, scope] = root, scope
     return _outermost(list(planned.values()))
 
@@ -81,7 +81,24 @@ def _root_of(path: str, roots: Sequence[RootRecord]) -> tuple[RootRecord, str]:
     for root in roots:
         if _inside(real, root.path):
             return root, os.path.relpath(real, root.path).replace(os.sep, "/")
-    return RootRecord(real), ""
+    return _around(real, [root for root in roots if _inside(root.path, real)]), ""
+
+
+def _around(path: str, inner: Sequence[RootRecord]) -> RootRecord:
+    """A new root that takes in others, and leaves out what they leave out."""
+    exclude = [
+        _below(os.path.relpath(root.path, path).replace(os.sep, "/"), pattern)
+        for root in inner
+        for pattern in root.exclude
+    ]
+    return RootRecord(path, tuple(exclude), any(root.hidden for root in inner))
+
+
+def _below(folder: str, pattern: str) -> str:
+    """A pattern in the manner of .gitignore, as the folder above has to say it."""
+    sign, core = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+    anywhere = "" if "/" in core.rstrip("/") else "**/"
+    return f"{sign}/{folder}/{anywhere}{core.lstrip('/')}"
 
 
 def _outermost(planned: list[tuple[RootRecord, str]]) -> list[tuple[RootRecord, str]]:
@@ -102,10 +119,13 @@ def _inside(path: str, folder: str) -> bool:
     return path != folder and os.path.commonpath([path, folder]) == folder
 
 
-def _require_apart(library: str, root: str) -> None:
+def _require_apart(library: str, root: RootRecord) -> None:
+    """Nothing is written where pictures are looked for. A hidden folder is not looked into."""
     real = os.path.realpath(library)
-    if real == root or _inside(real, root):
+    below = os.path.relpath(real, root.path).split(os.sep)
+    hidden = not root.hidden and any(part.startswith(".") for part in below)
+    if real == root.path or (_inside(real, root.path) and not hidden):
         raise SourceError(
-            f"the library folder {library} lies inside {root}, where nothing may be written",
+            f"the library folder {library} lies inside {root.path}, where nothing may be written",
             "Name a smaller folder of pictures, or keep the library elsewhere with --library DIR.",
         )

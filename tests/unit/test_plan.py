@@ -104,3 +104,28 @@ def test_no_library_inside_a_root(tree, library):
 
 def test_a_library_beside_a_root_is_fine(tree):
     assert planned(tree, "a", library=str(tree / "a-library")) == [("a", "")]
+
+
+def test_a_library_in_a_hidden_folder_is_not_in_the_way(tree):
+    """`imgsearch index ~` with the default library, ~/.local/share/imgsearch."""
+    library = str(tree / ".local" / "share" / "imgsearch")
+    assert plan(IndexRequest([str(tree)]), [], library) == [(RootRecord(str(tree)), "")]
+    with pytest.raises(SourceError, match="lies inside"):
+        plan(IndexRequest([str(tree)], hidden=True), [], library)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "above"),
+    [
+        ("*.tmp", "/in/**/*.tmp"),
+        ("Thumbs/", "/in/**/Thumbs/"),
+        ("/a.jpg", "/in/a.jpg"),
+        ("x/*.jpg", "/in/x/*.jpg"),
+        ("!keep.jpg", "!/in/**/keep.jpg"),
+    ],
+)
+def test_a_root_that_takes_in_another_leaves_out_what_that_one_left_out(tree, pattern, above):
+    (tree / "in").mkdir()
+    inner = RootRecord(str(tree / "in"), exclude=(pattern,), hidden=True)
+    ((root, scope),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
+    assert (root.path, root.exclude, root.hidden, scope) == (str(tree), (above,), True, "")
