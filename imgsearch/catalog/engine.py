@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -18,6 +20,7 @@ BUSY_TIMEOUT_MS = 30_000
 def open_engine(path: str) -> Engine:
     """An engine for the SQLite file at `path`.
 
+    The file itself says that it has a write-ahead log, from its first migration on.
     `synchronous=FULL` makes every commit durable against power loss (SQLite, "PRAGMA
     synchronous"), and the write-ahead log lets readers go on while one process writes.
     """
@@ -27,19 +30,29 @@ def open_engine(path: str) -> Engine:
 
 
 def _connect(path: str) -> Any:
-    import sqlite3
-
+    if _is_read_only(path):
+        # Nobody can write to it, so SQLite may read it without its lock and log files.
+        uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?immutable=1"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection = sqlite3.connect(
         os.fsencode(path), isolation_level=None, check_same_thread=False, timeout=0
     )
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _is_read_only(path: str) -> bool:
+    """True for a whole catalog in a folder where this process may not write."""
+    folder = os.path.dirname(path) or os.curdir
+    if not os.path.exists(path) or os.access(folder, os.W_OK):
+        return False
+    log = f"{path}-wal"
+    return not os.path.exists(log) or not os.path.getsize(log)
 
 
 def _begin(connection: Connection) -> None:
@@ -68,12 +81,12 @@ def told() -> Iterator[None]:
     """Turn what SQLite says of a full disk, a lock or a broken file into a `CatalogError`."""
     try:
         yield
-    except DatabaseError as error:
+    except (DatabaseError, sqlite3.Error) as error:
         raise _catalog_error(error) from error
 
 
-def _catalog_error(error: DatabaseError) -> CatalogError:
-    text = str(error.orig)
+def _catalog_error(error: DatabaseError | sqlite3.Error) -> CatalogError:
+    text = str(getattr(error, "orig", error))
     if "full" in text or "disk I/O error" in text:
         return CatalogError(
             f"the catalog cannot be written: {text}",
@@ -88,11 +101,11 @@ def _catalog_error(error: DatabaseError) -> CatalogError:
             "Check the permissions of the library folder.",
         )
     if isinstance(error, OperationalError) and "no such" in text:
-        return CatalogError(f"the catalog lacks a table or column: {text}", _RESTORE)
-    return CatalogError(f"the catalog is damaged: {text}", _RESTORE)
+        return CatalogError(f"the catalog lacks a table or column: {text}", RESTORE)
+    return CatalogError(f"the catalog is damaged: {text}", RESTORE)
 
 
-_RESTORE = (
+RESTORE = (
     "Put back a copy of the library folder from a backup, or remove the folder and index again; "
     "your pictures are not touched."
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from importlib import resources
 from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from imgsearch.catalog.engine import reading, told
-from imgsearch.errors import LibraryTooNew
+from imgsearch.catalog.engine import RESTORE, reading, told
+from imgsearch.errors import CatalogError, LibraryTooNew
 
 HEAD = "0002"
 """The newest migration; the same as Alembic's head, which a test checks."""
@@ -19,7 +21,13 @@ HEAD = "0002"
 def version(engine: Engine) -> str | None:
     """The schema's version, None for an empty file."""
     with reading(engine) as connection:
-        if not inspect(connection).has_table("alembic_version"):
+        tables = inspect(connection).get_table_names()
+        if "alembic_version" not in tables:
+            if tables:
+                raise CatalogError(
+                    "the file catalog.sqlite in the library folder is of another program",
+                    "Choose another folder with --library DIR.",
+                )
             return None
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         return None if found is None else str(found)
@@ -57,14 +65,18 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
         return
     if found is not None:
         _keep_copy(engine, f"{path}.before-{HEAD}")
-    # Tables are rebuilt during a migration: foreign keys are checked again at its end.
     with told(), engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.rollback()
+        # A migration may rebuild a table, and dropping the old one would take the rows with it
+        # that point there. The pragma does nothing inside a transaction, so it goes around
+        # SQLAlchemy, which would begin one.
+        driver(connection).execute("PRAGMA foreign_keys=OFF")
+        driver(connection).execute("PRAGMA journal_mode=WAL")
         try:
             with connection.execution_options(immediate=True).begin():
                 command.upgrade(alembic_config(connection), "head")
                 fill(connection)
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise CatalogError("the upgraded catalog has rows that point nowhere", RESTORE)
         finally:
             connection.invalidate()
 
@@ -83,7 +95,21 @@ def alembic_config(connection: Connection | None = None) -> Any:
 def _keep_copy(engine: Engine, target: str) -> None:
     if os.path.exists(target):
         os.remove(target)
-    with told(), engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.execute("VACUUM INTO ?", (target,))
+    try:
+        with (
+            told(),
+            engine.connect() as connection,
+            closing(sqlite3.connect(os.fsencode(target))) as copy,
+        ):
+            driver(connection).backup(copy)
+    except CatalogError:
+        with suppress(OSError):
+            os.remove(target)
+        raise
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The connection of the sqlite3 module behind one of SQLAlchemy."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw

@@ -128,7 +128,7 @@ spaces = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("key", Text, nullable=False, unique=True),
-    Column("model", Text, nullable=False),
+    Column("model", PathText, nullable=False),
     Column("revision", Text, nullable=False),
     Column("preprocessing", Text, nullable=False),
     Column("dimension", Integer, nullable=False),
