@@ -1,6 +1,6 @@
 """Files to catalog: scan, compare, digest, encode, commit.
 
-    source.scan -> writer.compare -+-> unchanged
+    source.scan -> catalog.compare -+-> unchanged
                                    +-> returned, moved, copied -> commit (no decoding)
                                    +-> new, changed -> pool.encode_files -> commit per batch
 
@@ -158,7 +158,7 @@ class Ingestor:
         self.report.added += result.added
         self.report.updated += result.updated
         self.report.moved += result.moved
-        self.report.removed -= result.moved
+        self.report.removed -= result.moved_now
         self.report.unchanged += result.unchanged
         self.report.skipped += result.skipped
         work.put(result.unresolved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -56,7 +57,12 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
         )
     planned: dict[tuple[str, str], Planned] = {}
     for path in request.paths or [root.path for root in roots]:
-        root, scope = _root_of(path, roots)
+        root, scope = _root_of(path, roots, request.prune)
+        if scope and (request.exclude, request.hidden) != (None, None):
+            raise SourceError(
+                f"{path} is part of {root.path}, and what is left out is said for all of it",
+                f"Name the whole folder: imgsearch index {root.path} --exclude ...",
+            )
         if request.exclude is not None:
             root = replace(root, exclude=tuple(request.exclude))
         if request.hidden is not None:
@@ -66,14 +72,14 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     return _outermost(list(planned.values()))
 
 
-def _root_of(path: str, roots: Sequence[RootRecord]) -> tuple[RootRecord, str]:
+def _root_of(path: str, roots: Sequence[RootRecord], prune: bool) -> Planned:
     """The root that a path belongs to, and the folder below it; a new root if there is none."""
     if not path:
         raise SourceError("one of the paths is empty", "Name a folder of pictures.")
+    known = known_root(path, roots)
+    if known is not None:
+        return known, ""
     real = os.path.realpath(os.path.expanduser(path))
-    for root in roots:
-        if real == root.path:
-            return root, ""
     if not os.path.isdir(real):
         if os.path.exists(real):
             raise SourceError(f"{path} is a file, not a folder", "Name the folder that it is in.")
@@ -81,22 +87,52 @@ def _root_of(path: str, roots: Sequence[RootRecord]) -> tuple[RootRecord, str]:
     for root in roots:
         if _inside(real, root.path):
             return root, os.path.relpath(real, root.path).replace(os.sep, "/")
-    return _around(real, [root for root in roots if _inside(root.path, real)]), ""
+    return _around(real, roots, prune), ""
 
 
-def _around(path: str, inner: Sequence[RootRecord]) -> RootRecord:
-    """A new root that takes in others, and leaves out what they leave out."""
-    exclude = [
-        _below(os.path.relpath(root.path, path).replace(os.sep, "/"), pattern)
-        for root in inner
-        for pattern in root.exclude
-    ]
-    return RootRecord(path, tuple(exclude), any(root.hidden for root in inner))
+def known_root(path: str, roots: Sequence[RootRecord]) -> RootRecord | None:
+    """The root at a path: by the very name that it has, else by where that leads.
+
+    A root may have been moved and a link put in its place: it is still the same root.
+    """
+    plain = os.path.abspath(os.path.expanduser(path))
+    real = os.path.realpath(plain)
+    named = [root for root in roots if root.path == plain]
+    return next(iter([*named, *(r for r in roots if os.path.realpath(r.path) == real)]), None)
+
+
+def _around(path: str, roots: Sequence[RootRecord], prune: bool) -> RootRecord:
+    """A new root. It takes in the roots below it, with their guards and what they leave out."""
+    inner = [root for root in roots if RootRecord(path).takes_in(root.path)]
+    exclude: list[str] = []
+    mounts = [""]  # where the new root itself is mounted, the first scan will tell
+    for root in inner:
+        if not prune:
+            _require_there(root)
+        below = os.path.relpath(root.path, path).replace(os.sep, "/")
+        exclude += [_below(below, pattern) for pattern in root.exclude]
+        mounts += [below] if root.mounts[:1] == (root.path,) else []
+        mounts += [f"{below}/{mount}" for mount in root.mounts[1:]]
+    hidden = any(root.hidden for root in inner)
+    return RootRecord(path, tuple(exclude), hidden, tuple(mounts if inner else ()))
+
+
+def _require_there(root: RootRecord) -> None:
+    try:
+        there = bool(os.listdir(root.path))
+    except OSError:
+        there = False
+    if not there:
+        raise SourceError(
+            f"{root.path} is a folder of this library, and it is empty or not there now",
+            f"Mount its disk, or take it out: imgsearch roots --forget {root.path}",
+        )
 
 
 def _below(folder: str, pattern: str) -> str:
     """A pattern in the manner of .gitignore, as the folder above has to say it."""
     sign, core = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+    folder = re.sub(r"([\\*?\[\]])", r"\\\1", folder)
     anywhere = "" if "/" in core.rstrip("/") else "**/"
     return f"{sign}/{folder}/{anywhere}{core.lstrip('/')}"
 

@@ -19,6 +19,14 @@ Revision = int
 """Counts the upserts and tombstones of a catalog; 0 is the empty catalog."""
 
 
+_LATEST = 2**63 - 1
+
+
+def clamped(mtime_ns: int) -> int:
+    """A time within what the catalog can hold: the years 1677 to 2262. Files lie at times."""
+    return max(-_LATEST, min(_LATEST, mtime_ns))
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """A picture file as a scan sees it.
@@ -293,6 +301,12 @@ class RootRecord:
     scanned_at: datetime | None = None
     images: int = 0
 
+    def takes_in(self, folder: str) -> bool:
+        """True if a scan of the root looks into this folder (absolute), excludes aside."""
+        below = os.path.relpath(folder, self.path).split(os.sep)
+        inside = below[0] not in (os.curdir, os.pardir)
+        return inside and (self.hidden or not any(part.startswith(".") for part in below))
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceRecord:
@@ -348,11 +362,20 @@ class Comparison:
 
 @dataclass(slots=True)
 class CommitResult:
-    """What a commit did; `unresolved` files are still without a vector and must be encoded."""
+    """What a commit did.
+
+    Attributes
+    ----------
+    moved_now : int
+        Those of the moved pictures that were declared absent in this very run.
+    unresolved : list of ImageFile
+        Files that are still without a vector and must be encoded.
+    """
 
     added: int = 0
     updated: int = 0
     moved: int = 0
+    moved_now: int = 0
     unchanged: int = 0
     skipped: int = 0
     unresolved: list[ImageFile] = field(default_factory=list)

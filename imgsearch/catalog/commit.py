@@ -21,15 +21,18 @@ class Commit:
     ----------
     space, run : int
         Ids of the space that vectors go into, and of the present run.
+    since : datetime
+        When the run began.
     decoder : str
         The decoders that read the files.
     """
 
-    def __init__(self, ledger: Ledger, space: int, run: int, decoder: str) -> None:
+    def __init__(self, ledger: Ledger, space: int, run: int, since: datetime, decoder: str) -> None:
         self._ledger = ledger
         self._connection = ledger.connection
         self._space = space
         self._run = run
+        self._since = since
         self._decoder = decoder
         self._root_ids: dict[str, int] = {}
         self.result = CommitResult()
@@ -92,6 +95,7 @@ class Commit:
             self._update_image(donor.id, item, moved)
             self._ledger.revive(donor.id)
             self.result.moved += 1
+            self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
             return int(donor.id)
         metadata = {name: getattr(donor, name) for name in rows.METADATA_COLUMNS}
         if row is None:
@@ -129,9 +133,11 @@ class Commit:
         )
         self.result.skipped += 1
         row = self._image_row(file)
+        looked_at = (file.size, file.mtime_ns) != (0, 0)
         changed = row is not None and (row.size, row.mtime_ns) != (file.size, file.mtime_ns)
-        if row is not None and row.status == "present" and changed and not item.transient:
-            # The picture that the vector came from is no longer in this file.
+        if row is not None and row.status == "present" and changed and looked_at:
+            # The picture that the vector came from is no longer in this file. Nothing is lost:
+            # the vector stays for the case that the picture comes back.
             self._ledger.bury([row.id])
             self._connection.execute(
                 update(images).where(images.c.id == row.id).values(status="unreadable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -55,6 +56,7 @@ class CatalogWriter:
         self._run = 0
         self._space = 0
         self._decoder = ""
+        self._since = datetime.min
 
     # Runs
 
@@ -68,6 +70,7 @@ class CatalogWriter:
         precision : str
             Compute precision of the encoder, for the record only.
         """
+        self._since = datetime.now()
         with writing(self._engine) as connection:
             connection.execute(
                 upsert(spaces)
@@ -94,7 +97,7 @@ class CatalogWriter:
                 .values(
                     space_id=self._space,
                     precision=precision,
-                    started_at=datetime.now(),
+                    started_at=self._since,
                     outcome="running",
                     counts={},
                 )
@@ -120,7 +123,7 @@ class CatalogWriter:
     # Roots
 
     def put_root(self, root: RootRecord) -> None:
-        """Add a root, or change what it remembers; roots inside a new one become part of it."""
+        """Add a root, or change what it remembers; roots that it takes in become part of it."""
         values = {
             "exclude": list(root.exclude),
             "hidden": root.hidden,
@@ -133,15 +136,14 @@ class CatalogWriter:
                 .values(path=root.path, added_at=datetime.now(), **values)
                 .on_conflict_do_update(index_elements=["path"], set_=values)
             )
-            self._absorb(connection, root.path)
+            self._absorb(connection, root)
 
-    def _absorb(self, connection: Connection, path: str) -> None:
-        target = rows.root_id(connection, path)
-        prefix = path if path.endswith("/") else path + "/"
+    def _absorb(self, connection: Connection, root: RootRecord) -> None:
+        target = rows.root_id(connection, root.path)
         for inner in connection.execute(select(roots.c.id, roots.c.path)).all():
-            if not inner.path.startswith(prefix):
+            if not root.takes_in(inner.path):
                 continue
-            below = inner.path[len(prefix) :] + "/"
+            below = os.path.relpath(inner.path, root.path).replace(os.sep, "/") + "/"
             for table in (images, skipped):
                 connection.execute(
                     update(table)
@@ -171,7 +173,7 @@ class CatalogWriter:
     def commit(self, items: Sequence[Encoded | Known | Skipped]) -> CommitResult:
         """Write the results for some files, each at most once, in one transaction."""
         with changing(self._engine) as ledger:
-            commit = Commit(ledger, self._space, self._run, self._decoder)
+            commit = Commit(ledger, self._space, self._run, self._since, self._decoder)
             for item in items:
                 commit.put(item)
         return commit.result
@@ -201,19 +203,22 @@ class CatalogWriter:
             connection = ledger.connection
             root_id = rows.root_id(connection, root)
             missing = comparison.missing(connection, images, root_id, scope, image_ids, unvisited)
+            retired = 0
             for chunk in rows.chunks(missing):
                 ledger.bury(chunk)
+                these = images.c.id.in_(chunk)
+                retired += connection.execute(
+                    select(func.count()).where(these, images.c.status == "present")
+                ).scalar_one()
                 connection.execute(
-                    update(images)
-                    .where(images.c.id.in_(chunk))
-                    .values(status="gone", gone_at=datetime.now())
+                    update(images).where(these).values(status="gone", gone_at=datetime.now())
                 )
             lost = comparison.missing(connection, skipped, root_id, scope, skipped_ids, unvisited)
             for chunk in rows.chunks(lost):
                 connection.execute(
                     delete(skipped).where(skipped.c.id.in_(chunk), skipped.c.run_id != self._run)
                 )
-        return len(missing)
+        return retired
 
     def purge(self, flushed: Revision, keep: timedelta) -> None:
         """Drop what nobody needs: pictures absent for longer than `keep`, old tombstones.

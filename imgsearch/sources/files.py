@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import xxhash
 
-from imgsearch.records import ImageFile, Known, Skipped
+from imgsearch.records import ImageFile, Known, Skipped, clamped
 
 _CHUNK = 1 << 20
 
@@ -108,7 +108,7 @@ def _seen(file: ImageFile, fd: int) -> ImageFile:
         raise Unusable("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
         raise Unusable("not a regular file (a pipe, socket or device)")
-    return replace(file, size=status.st_size, mtime_ns=status.st_mtime_ns)
+    return replace(file, size=status.st_size, mtime_ns=clamped(status.st_mtime_ns))
 
 
 def _chunks(fd: int, size: int, piece: int) -> Iterator[bytes]:

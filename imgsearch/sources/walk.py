@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathspec import GitIgnoreSpec
 
 from imgsearch.errors import SourceError
-from imgsearch.records import ImageFile, Known, Skipped, Unvisited
+from imgsearch.records import ImageFile, Known, Skipped, Unvisited, clamped
 from imgsearch.sources import mounts as mounted
 from imgsearch.sources.files import digest_file, os_reason
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
@@ -142,7 +142,7 @@ class FilesystemSource:
         return None
 
     def _moved(self) -> Iterator[Unvisited]:
-        if self._remembered and not self._prune:
+        if self._remembered and self._remembered[0] and not self._prune:
             reason = mounted.root_moved(self._root, self._remembered[0], self._ismount)
             if reason:
                 yield Unvisited("", reason)
@@ -156,7 +156,8 @@ class FilesystemSource:
     def _kept(self) -> list[str]:
         """The mount points that are remembered whatever the walk finds."""
         if self._remembered and not self._prune:
-            return list(self._remembered)
+            own = self._remembered[0] or mounted.mount_point_of(self._root, self._ismount)
+            return [own, *self._remembered[1:]]
         elsewhere = [p for p in self._remembered[1:] if not mounted.below(p, self._scope)]
         return [mounted.mount_point_of(self._root, self._ismount), *elsewhere]
 
@@ -270,9 +271,7 @@ class _Walk:
         reason = "a link that leads nowhere"
         if extension(name) not in CANDIDATES:
             return Unvisited(path, reason)
-        status = entry.stat(follow_symlinks=False)
-        file = ImageFile(self._root, path, status.st_size, status.st_mtime_ns)
-        return Skipped(file, reason, transient=True)
+        return Skipped(ImageFile(self._root, path, 0, 0), reason, transient=True)
 
     def _inside(self, target: str) -> bool:
         top = self._real_root
@@ -289,7 +288,7 @@ class _Walk:
 
 
 def _picture(root: str, path: str, tail: str, status: os.stat_result) -> ImageFile | Skipped:
-    file = ImageFile(root, path, status.st_size, status.st_mtime_ns)
+    file = ImageFile(root, path, status.st_size, clamped(status.st_mtime_ns))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(file, "not a regular file (a pipe, socket or device)")
     if tail in UNSUPPORTED_EXTENSIONS:

@@ -70,9 +70,18 @@ def test_links_lead_to_the_real_folder(tree):
 )
 def test_what_a_root_remembers_holds_until_it_is_changed(tree, exclude, hidden, expected):
     known = [RootRecord(str(tree / "a"), exclude=("old/",), hidden=True)]
-    request = IndexRequest([str(tree / "a" / "b")], exclude, hidden)
+    request = IndexRequest([str(tree / "a")], exclude, hidden)
     [(root, scope)] = plan(request, known, "/library")
-    assert ((root.exclude, root.hidden), scope) == (expected, "b")
+    assert ((root.exclude, root.hidden), scope) == (expected, "")
+
+
+@pytest.mark.parametrize(("exclude", "hidden"), [(("new/",), None), ((), None), (None, True)])
+def test_what_is_left_out_is_said_for_the_whole_root(tree, exclude, hidden):
+    known = [RootRecord(str(tree / "a"), exclude=("old/",))]
+    request = IndexRequest([str(tree / "a" / "b")], exclude, hidden)
+    with pytest.raises(SourceError, match="is part of") as caught:
+        plan(request, known, "/library")
+    assert str(tree / "a") in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,47 @@ def test_a_library_in_a_hidden_folder_is_not_in_the_way(tree):
 )
 def test_a_root_that_takes_in_another_leaves_out_what_that_one_left_out(tree, pattern, above):
     (tree / "in").mkdir()
+    (tree / "in" / "x.jpg").touch()
     inner = RootRecord(str(tree / "in"), exclude=(pattern,), hidden=True)
     ((root, scope),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
     assert (root.path, root.exclude, root.hidden, scope) == (str(tree), (above,), True, "")
+
+
+def test_the_name_of_a_folder_is_no_pattern(tree):
+    (tree / "[20]*").mkdir()
+    (tree / "[20]*" / "x.jpg").touch()
+    inner = RootRecord(str(tree / "[20]*"), exclude=("private/",))
+    ((root, _),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
+    assert root.exclude == (r"/\[20\]\*/**/private/",)
+
+
+def test_a_root_keeps_the_guards_of_those_it_takes_in(tree):
+    """An empty or missing one refuses the whole; mount points are remembered."""
+    (tree / "disk").mkdir()
+    inner = RootRecord(str(tree / "disk"), mounts=(str(tree / "disk"), "sub"))
+    for prune in (False, True):
+        request = IndexRequest([str(tree)], prune=prune)
+        if prune:
+            assert plan(request, [inner], "/elsewhere")
+        else:
+            with pytest.raises(SourceError, match="empty or not there"):
+                plan(request, [inner], "/elsewhere")
+    (tree / "disk" / "x.jpg").touch()
+    ((root, _),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
+    assert root.mounts == ("", "disk", "disk/sub")
+
+
+def test_a_root_in_a_hidden_folder_stays_on_its_own(tree):
+    (tree / ".inner").mkdir()
+    inner = RootRecord(str(tree / ".inner"))
+    ((root, _),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
+    assert root == RootRecord(str(tree)) and not root.takes_in(inner.path)
+
+
+def test_a_root_that_was_replaced_by_a_link_is_still_that_root(tree):
+    known = RootRecord(str(tree / "a"))
+    (tree / "a").rename(tree / "moved")
+    (tree / "a").symlink_to(tree / "moved")
+    for path in (tree / "a", tree / "moved"):
+        assert plan(IndexRequest([str(path)]), [known], "/elsewhere") == [(known, "")]
+    assert plan(IndexRequest(), [known], "/elsewhere") == [(known, "")]
