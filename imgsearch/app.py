@@ -25,7 +25,7 @@ from imgsearch.errors import (
 )
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.models import Models, canonical
-from imgsearch.plan import IndexRequest, plan
+from imgsearch.plan import IndexRequest, known_root, plan
 from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import (
     Hit,
@@ -35,6 +35,7 @@ from imgsearch.records import (
     Query,
     RootRecord,
     Term,
+    clamped,
 )
 from imgsearch.search import Searcher, similarity
 from imgsearch.settings import Settings
@@ -45,6 +46,8 @@ from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
 INDEX_FOLDER = "index"
+MOST_IN_FLIGHT = 512
+"""Decoded pictures that wait for the model: what bounds the memory of a run."""
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
 
@@ -85,13 +88,13 @@ class Library:
 
     def forget(self, path: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
-        real = os.path.realpath(os.path.expanduser(path))
-        if real not in [root.path for root in self.catalog.roots()]:
+        root = known_root(path, self.catalog.roots())
+        if root is None:
             raise SourceError(
                 f"{path} is no folder of this library", "'imgsearch roots' lists its folders."
             )
         with self.catalog.writer(wait_s=LOCK_WAIT_S) as writer:
-            return writer.forget_root(real)
+            return writer.forget_root(root.path)
 
     # Models
 
@@ -144,16 +147,25 @@ class Library:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
         with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
             space = self.known_space() or self._new_space()
-            pool = LocalPool(self._encoder_of(space), self._decoder, self.settings.batch_size)
             for root, _ in planned:
                 writer.put_root(root)
-            sources = [(_source(root, scope, request), root) for root, scope in planned]
-            ingestor = Ingestor(
-                catalog, writer, pool, space, self._signature, self.settings.batch_size,
-                catalog.folder, on_progress, stop,
-            )  # fmt: skip
-            with self._run(writer, space, ingestor, pool):
-                report = ingestor.run(sources)
+
+            def ingest(into: EmbeddingSpace) -> IngestReport:
+                sources = [(_source(root, scope, request), root) for root, scope in planned]
+                pool = LocalPool(self._encoder_of(into), self._decoder, self.settings.batch_size)
+                ingestor = Ingestor(
+                    catalog, writer, pool, into, self._signature, self.settings.batch_size,
+                    catalog.folder, on_progress, stop,
+                )  # fmt: skip
+                with self._run(writer, into, ingestor, pool):
+                    return ingestor.run(sources)
+
+            try:
+                report = ingest(space)
+            except SpaceMismatch:
+                self.say(f"{space.model} has changed: all pictures are encoded again.")
+                space = self.encoder(space.model).space
+                report = ingest(space)
             self._finish(writer, space)
         return report
 
@@ -202,6 +214,9 @@ class Library:
         try:
             yield
             outcome = "interrupted" if ingestor.report.interrupted else "done"
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
         finally:
             pool.close()
             with suppress(CatalogError):
@@ -266,7 +281,7 @@ class Library:
             self._decode_settings(size),
             workers=self.settings.decoders,
             timeout_s=self.settings.decode_seconds,
-            in_flight=2 * self.settings.batch_size,
+            in_flight=min(2 * self.settings.batch_size, MOST_IN_FLIGHT),
         )
 
     # Searching
@@ -302,7 +317,7 @@ class Library:
         except (OSError, ValueError):  # not there, or no path at all
             return None
         record = self.catalog.locate(os.path.realpath(path))
-        if record is None or (found.st_size, found.st_mtime_ns) != (
+        if record is None or (found.st_size, clamped(found.st_mtime_ns)) != (
             record.file.size,
             record.file.mtime_ns,
         ):
@@ -337,6 +352,7 @@ class Library:
         if flush and worth_flushing(index):
             # Only to spare the next opening the same work: never mind if someone else writes.
             with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
+                sync(self.catalog, index)  # or an older file could replace a newer one
                 index.flush()
         return index
 

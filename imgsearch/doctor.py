@@ -103,6 +103,8 @@ def _models(library: Library) -> Iterator[Check]:
     used = ""
     with suppress(ImgSearchError):  # a damaged catalog is told of below
         used = library.model
+    for name, error in plugins.broken(plugins.ENCODERS):
+        yield Check("model", "wrong", f"the plug-in {name} cannot be loaded: {error}", "Update it.")
     others = [name for name in (card.name for card in model_cards()) if name != used]
     for name in filter(None, (used, *others)):
         try:
@@ -122,7 +124,7 @@ def _disk(library: Library) -> Iterator[Check]:
         parent = os.path.dirname(parent)
     free = shutil.disk_usage(parent).free
     if free < 1 << 30:
-        mend = "Free some space: a million pictures need about 3 GB."
+        mend = "Free some space: a million pictures need about 6 GB."
         yield Check("library disk", "note", f"only {free / 1e6:.0f} MB free for {folder}", mend)
     else:
         yield Check("library disk", "ok", f"{free / 1e9:.0f} GB free for {folder}")
@@ -181,9 +183,10 @@ def _roots(library: Library) -> Iterator[Check]:
 def _index_check(library: Library, folder: str, space: EmbeddingSpace) -> Check:
     """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
     index = plugins.index_class("faiss")(folder, library.catalog.uuid, space)
-    replayed = sync(library.catalog, index)
+    with library.catalog.snapshot():  # an indexer may be running
+        replayed = sync(library.catalog, index)
+        faults = verify(library.catalog, index)
     doubt = index.doubt or replayed
-    faults = verify(library.catalog, index)
     if doubt or faults:
         mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
         verdict = "wrong" if faults else "note"

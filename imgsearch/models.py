@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cached_property
 
 from imgsearch import plugins
@@ -10,7 +11,7 @@ from imgsearch.encoders import presets
 from imgsearch.encoders.choice import LARGE, Choice, choose_model
 from imgsearch.encoders.download import Download, download
 from imgsearch.encoders.gme import SCHEME
-from imgsearch.errors import EncoderError
+from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.ports import Encoder
 from imgsearch.records import EncoderOptions, ModelCard
 from imgsearch.settings import Settings
@@ -98,7 +99,10 @@ class Models:
 
 def model_cards() -> list[ModelCard]:
     """The models that are known by name."""
-    modules = [plugins.encoder_module(name) for name in plugins.names(plugins.ENCODERS)]
+    modules = []
+    for name in plugins.names(plugins.ENCODERS):
+        with suppress(ImgSearchError):  # `doctor` tells of a plug-in that cannot be loaded
+            modules.append(plugins.encoder_module(name))
     cards = {card.name: card for module in modules for card in module.CARDS}
     return sorted(cards.values(), key=lambda card: (card.parameters, card.name))
 

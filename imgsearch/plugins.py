@@ -63,10 +63,21 @@ def _unknown(model: str) -> EncoderError:
     )
 
 
+def broken(group: str) -> list[tuple[str, str]]:
+    """The names in a group that cannot be loaded, each with the reason."""
+    found = []
+    for name in names(group):
+        try:
+            _load(group, name)
+        except ImgSearchError as error:
+            found.append((name, str(error)))
+    return found
+
+
 def _import(entry: EntryPoint) -> Any:
     try:
         return entry.load()
-    except ImportError as error:
+    except Exception as error:  # a plug-in may do anything when it is imported
         raise ImgSearchError(
             f"{entry.name} cannot be loaded: {error}",
             "Install imgsearch again as README says; 'imgsearch doctor' tells what is missing.",

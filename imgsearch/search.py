@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgsearch.errors import QueryError
+from imgsearch.errors import EncoderError, ImgSearchError, QueryError
 from imgsearch.ports import Catalog, Encoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Term
 from imgsearch.vectors import Embeddings, combine
@@ -84,12 +84,20 @@ class Searcher:
 
 def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) -> Embeddings:
     """One term as a unit vector of shape (dimension,)."""
-    if term.image is not None:
-        rows = encoder.encode_images([term.image])
-    elif term.text is not None and term.text.strip():
-        rows = encoder.encode_texts([term.text], instruction)
-    else:
+    if term.image is None and not (term.text or "").strip():
         raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+    try:
+        if term.image is not None:
+            rows = encoder.encode_images([term.image])
+        else:
+            rows = encoder.encode_texts([term.text or ""], instruction)
+    except ImgSearchError:
+        raise
+    except Exception as error:  # a device may be out of memory, or lack an operation
+        raise EncoderError(
+            f"the model cannot encode the query: {error}",
+            "Try --device cpu or --precision fp32; 'imgsearch doctor' tells what is set up.",
+        ) from error
     vector: Embeddings = rows[0]
     return vector
 

@@ -63,8 +63,6 @@ class LocalPool:
             return
         try:
             vectors = encoder.encode_images([each.pixels for each in batch])
-        except ImgSearchError:
-            raise
         except Exception as error:
             yield from self._divide(encoder, batch, error)
             return
@@ -87,6 +85,8 @@ class LocalPool:
             yield Skipped(
                 batch[0].file, f"the model cannot encode this picture: {error}", transient=True
             )
+        elif isinstance(error, ImgSearchError):
+            raise error
         else:
             raise EncoderError(
                 f"the model cannot encode pictures: {error}",

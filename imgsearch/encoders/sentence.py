@@ -156,7 +156,7 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
     """How large pictures have to be for a model, and in words what it does with them.
 
     A size that depends on the picture ("at most so many pixels") is described by its processor's
-    name only, and pictures go in at full size.
+    name only, and pictures go in at up to 2048 pixels, so that a few dozen of them fit in memory.
     """
     processor = getattr(model.processor, "image_processor", model.processor)
     name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
@@ -168,7 +168,7 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
     if edges.keys() == {"height", "width"}:
         text = f"{name} {edges['width']}x{edges['height']}"
         return InputSize(short=max(edges.values())), text
-    return InputSize(), name
+    return InputSize(long=2048), name
 
 
 def _require(card: ModelCard | None) -> None:

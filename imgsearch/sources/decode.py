@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import pillow_heif
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
 from imgsearch.errors import QueryError
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, InputSize, Skipped
@@ -29,6 +29,9 @@ from imgsearch.sources.reasons import explain
 from imgsearch.vectors import Pixels
 
 pillow_heif.register_heif_opener()
+
+# Long editing histories and workflows are text, too, and must not cost the picture.
+PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
 
 # Decoding a bit larger than needed and then filtering keeps what decoding alone would lose.
 _HEADROOM = 2
@@ -133,6 +136,8 @@ def decode_bytes(
 def _decode_image(
     image: Image.Image, data: bytes, settings: DecodeSettings
 ) -> tuple[Pixels, ImageMetadata]:
+    if image.format == "PNG":
+        image.load()  # or asking for EXIF would, and its failure would be taken for the EXIF's
     exif = _exif(image)
     stated, remaining = _orientations(image, exif, data)
     full, box = _load(image, settings.input_size, remaining)

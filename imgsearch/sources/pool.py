@@ -191,6 +191,8 @@ class _Worker:
         verdict = Skipped(file, "decoding was stopped", transient=True)
         # A crash may be the late effect of the file before, so one gets a second, fresh process.
         for _ in range(2):
+            if stopped():
+                break
             try:
                 requests, results = self._connected()
                 if stopped():

@@ -49,7 +49,8 @@ INPUT_SIZE = InputSize(long=260)
 
 
 def revision(name: str = NAME, source: str = "") -> str:
-    """The revision of its space."""
+    """The revision of its space; `EncoderError` if a package that it needs is absent."""
+    _require_packages()
     return SPACE.revision
 
 
@@ -69,15 +70,20 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     """
     from sentence_transformers import SentenceTransformer
 
-    from imgsearch.encoders.builtin import weights
     from imgsearch.encoders.builtin.module import CrossModalConcepts
     from imgsearch.encoders.sentence import SentenceEncoder
 
     options = options or EncoderOptions()
-    for package in (weights.VISION_PACKAGE, weights.TEXT_PACKAGE):
-        weights.package_folder(package)
+    _require_packages()
     limit_threads(options.threads)
     device = choose_device(options.device)
     module = CrossModalConcepts(dtype=choose_dtype(options.precision, device))
     model = SentenceTransformer(modules=[module], device=str(device))
     return SentenceEncoder(model, SPACE, CARD, INPUT_SIZE, options.batch_size)
+
+
+def _require_packages() -> None:
+    from imgsearch.encoders.builtin import weights
+
+    for package in (weights.VISION_PACKAGE, weights.TEXT_PACKAGE):
+        weights.package_folder(package)
