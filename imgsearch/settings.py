@@ -36,7 +36,8 @@ class Settings:
     library : str
         Folder of the catalog and the indexes.
     model : str
-        Name or path of the model; "" is the library's own, or `builtin` for a new one.
+        Name or path of the model; "" is the library's own or, for a new one, what
+        suits the machine.
     device : str
         auto, cpu, cuda, cuda:N or mps.
     precision : str

@@ -20,6 +20,9 @@ FREE_SPACE = "Free some space on the disk and run the command again; what was co
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 error, 2 usage, 130 interrupted."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A name that is not UTF-8 is printed as the bytes that it has.
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]

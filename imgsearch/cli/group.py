@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +50,8 @@ class Context:
     def say(self, note: str) -> None:
         """A note on stderr, unless the user asked for quiet."""
         if not self.quiet:
-            click.echo(plain(note, keep="\n"), err=True)
+            with suppress(OSError):  # a note that nobody can read stops nothing
+                click.echo(plain(note, keep="\n"), err=True)
 
 
 class LazyGroup(click.Group):

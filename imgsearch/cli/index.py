@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 GONE_FOR_GOOD = (
-    "  If pictures are gone for good: 'imgsearch index --prune' accepts that, and "
-    "'imgsearch roots --forget PATH' takes a whole folder out."
+    "  If pictures are gone for good: 'imgsearch roots --forget PATH' takes a whole folder out; "
+    "'imgsearch index --prune' accepts that a folder is empty or that a disk is no longer there."
 )
 
 

@@ -74,7 +74,10 @@ def _table(hits: Sequence[Hit]) -> str:
 
 def nearest_name(path: str) -> str:
     """The path relative to the working folder if that is shorter."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the working folder is gone, or on another drive
+        return path
     return relative if len(relative) < len(path) else path
 
 
@@ -88,7 +91,7 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 def _csv(hits: Sequence[Hit]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(record(hit) for hit in hits)
     return out.getvalue()

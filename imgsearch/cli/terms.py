@@ -39,10 +39,11 @@ def query_terms(
 
 
 def is_picture(word: str) -> bool:
-    """True if a word is meant as a file: one of that name is there, or it ends like a picture."""
+    """True if a word is meant as a file: it ends like a picture, or is the path of a file."""
     from imgsearch.sources.formats import is_picture_name
 
-    return os.path.isfile(word) or (is_picture_name(word) and "\n" not in word)
+    path = os.sep in word and os.path.isfile(word)
+    return path or (is_picture_name(word) and "\n" not in word)
 
 
 def picture_or_text(library: Library, word: str) -> Term:

@@ -55,7 +55,7 @@ def test_csv():
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](HITS), newline="")))
     assert [row["path"] for row in rows] == [each.image.file.absolute for each in HITS]
     assert rows[1]["taken_at"] == rows[1]["latitude"] == ""
-    assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\n"
+    assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\r\n"
 
 
 def test_lines():
