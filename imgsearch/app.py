@@ -237,7 +237,9 @@ class Library:
         before = next((record for record in records.values() if record.default), records[space])
         if before.space == space:
             return
-        if records[space].vectors >= before.vectors:
+        if before.space.model == space.model:
+            writer.set_default_space(space)  # another revision of it: the old one is not here
+        elif records[space].vectors >= before.vectors:
             writer.set_default_space(space)
             self.say(f"Searches now use {space.model}; {before.space.model} stays in the library.")
         else:
