@@ -45,7 +45,7 @@ from imgsearch.sources.walk import FilesystemSource
 from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
-INDEX_FOLDER = "index"
+INDEX = "faiss"
 MOST_IN_FLIGHT = 512
 """Decoded pictures that wait for the model: what bounds the memory of a run."""
 LOCK_WAIT_S = 3.0
@@ -104,9 +104,9 @@ class Library:
         if self.settings.model:
             return canonical(self.settings.model)
         with suppress(LibraryMissing):
-            for record in self.catalog.spaces():
-                if record.default:
-                    return record.space.model
+            default = self.catalog.default_space()
+            if default is not None:
+                return default.model
         return self.models.automatic.name
 
     def encoder(self, model: str | None = None) -> Encoder:
@@ -117,7 +117,7 @@ class Library:
         """The space of the model in use if this library has it already; loads no model."""
         model = self.model
         revision = self.models.revision(model)
-        spaces = [record.space for record in self.catalog.spaces()]
+        spaces = self.catalog.known_spaces()
         return next(
             (s for s in reversed(spaces) if (s.model, s.revision) == (model, revision)), None
         )
@@ -171,7 +171,7 @@ class Library:
 
     def _require_index(self) -> None:
         """Fail now, and not after hours of encoding, where no index can be made."""
-        plugins.index_class("faiss")("", "", EmbeddingSpace("", "", "", 1))
+        plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
@@ -328,7 +328,7 @@ class Library:
 
     def _searchable(self) -> EmbeddingSpace:
         model = self.model
-        filled = [record.space for record in self.catalog.spaces() if record.vectors]
+        filled = self.catalog.known_spaces(filled=True)
         if not filled:
             raise QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
         spaces = [space for space in filled if space.model == model]
@@ -344,10 +344,19 @@ class Library:
         """The inner product of two terms, with the model in use; needs no library."""
         return similarity(self.encoder(), first, second)
 
+    @property
+    def index_folder(self) -> str:
+        """Where the index files lie."""
+        return os.path.join(self.catalog.folder, "index")
+
+    def stored_index(self, space: EmbeddingSpace) -> VectorIndex:
+        """The index of a space as it lies on disk; empty if there is none."""
+        index: VectorIndex = plugins.index_class(INDEX)(self.index_folder, self.catalog.uuid, space)
+        return index
+
     def _open_index(self, space: EmbeddingSpace, flush: bool = False) -> VectorIndex:
         """The index of a space, brought up to the catalog; rebuilt on any doubt."""
-        folder = os.path.join(self.catalog.folder, INDEX_FOLDER)
-        index: VectorIndex = plugins.index_class("faiss")(folder, self.catalog.uuid, space)
+        index = self.stored_index(space)
         doubt = sync(self.catalog, index) or index.doubt
         if doubt:
             self.say(f"The index was rebuilt from the catalog: {doubt}.")

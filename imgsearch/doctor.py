@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from imgsearch import plugins
-from imgsearch.app import INDEX_FOLDER, Library
+from imgsearch.app import Library
 from imgsearch.catalog.place import network_warning
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.indexes import files
@@ -148,16 +148,15 @@ def _catalog(library: Library) -> Iterator[Check]:
 
 def _indexes(library: Library) -> Iterator[Check]:
     try:
-        spaces = library.catalog.spaces()
+        spaces = library.catalog.known_spaces()
     except ImgSearchError:
         return
-    folder = os.path.join(library.catalog.folder, INDEX_FOLDER)
-    for record in spaces:
+    for space in spaces:
         try:
-            yield _index_check(library, folder, record.space)
+            yield _index_check(library, space)
         except ImgSearchError as error:
             yield Check("index", "wrong", str(error), error.hint)
-    for name in files.strangers(folder, library.catalog.uuid):
+    for name in files.strangers(library.index_folder, library.catalog.uuid):
         yield Check(
             "index", "note", f"{name} belongs to another library", "It is not used; remove it."
         )
@@ -180,9 +179,9 @@ def _roots(library: Library) -> Iterator[Check]:
             )
 
 
-def _index_check(library: Library, folder: str, space: EmbeddingSpace) -> Check:
+def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
-    index = plugins.index_class("faiss")(folder, library.catalog.uuid, space)
+    index = library.stored_index(space)
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
         faults = verify(library.catalog, index)

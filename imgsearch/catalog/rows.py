@@ -62,11 +62,11 @@ def metadata_values(metadata: ImageMetadata) -> dict[str, Any]:
     return {name: getattr(metadata, name) for name in METADATA_COLUMNS}
 
 
-def image_record(row: Any, root: str) -> ImageRecord:
-    """An `ImageRecord` from a row of `images`."""
+def image_record(row: Any) -> ImageRecord:
+    """An `ImageRecord` from a row of `images` with the path of its root as `root`."""
     return ImageRecord(
         id=row.id,
-        file=ImageFile(root, row.path, row.size, row.mtime_ns),
+        file=ImageFile(row.root, row.path, row.size, row.mtime_ns),
         content_hash=row.content_hash,
         metadata=ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS}),
     )

@@ -228,7 +228,7 @@ class SqlCatalog:
             for chunk in rows.chunks([int(i) for i in ids]):
                 query = _present().where(images.c.id.in_(chunk))
                 for row in connection.execute(query):
-                    found[row.id] = rows.image_record(row, row.root)
+                    found[row.id] = rows.image_record(row)
         return found
 
     def all_ids(self) -> Ids:
@@ -247,7 +247,7 @@ class SqlCatalog:
                 query = _present().where(and_(roots.c.id == root.id, images.c.path == below))
                 row = connection.execute(query).first()
                 if row is not None:
-                    return rows.image_record(row, row.root)
+                    return rows.image_record(row)
         return None
 
     def vector(self, space: EmbeddingSpace, image_id: int) -> Embeddings | None:
@@ -275,6 +275,12 @@ class SqlCatalog:
             found = connection.execute(select(roots, count.label("images")))
             return sorted((_root_record(row) for row in found), key=lambda root: root.path)
 
+    def skipped_count(self) -> int:
+        """How many files could not be indexed."""
+        with self._read() as connection:
+            query = select(func.count()).select_from(skipped)
+            return int(connection.execute(query).scalar_one())
+
     def skipped(self) -> list[Skipped]:
         """Every file that could not be indexed, by path."""
         query = select(skipped, roots.c.path.label("root")).join(roots)
@@ -288,6 +294,25 @@ class SqlCatalog:
                 for row in connection.execute(query)
             ]
         return sorted(found, key=lambda each: each.file.absolute)
+
+    def known_spaces(self, filled: bool = False) -> list[EmbeddingSpace]:
+        """The embedding spaces, oldest first; with `filled` those that have a present picture."""
+        query = select(spaces).order_by(spaces.c.id)
+        if filled:
+            vector = select(embeddings.c.id).join(images)
+            vector = vector.where(
+                embeddings.c.space_id == spaces.c.id, images.c.status == "present"
+            )
+            query = query.where(vector.exists())
+        with self._read() as connection:
+            return [_space(row) for row in connection.execute(query)]
+
+    def default_space(self) -> EmbeddingSpace | None:
+        """The space that is searched when no model is named."""
+        query = select(spaces).join(library, library.c.default_space_id == spaces.c.id)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _space(row)
 
     def spaces(self) -> list[SpaceRecord]:
         """The embedding spaces, oldest first, with the number of present pictures in each."""

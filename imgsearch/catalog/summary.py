@@ -19,7 +19,7 @@ def summary(catalog: SqlCatalog) -> dict[str, Any]:
             "bytes": _folder_bytes(catalog.folder),
             "images": sum(root.images for root in roots),
             "roots": len(roots),
-            "skipped": len(catalog.skipped()),
+            "skipped": catalog.skipped_count(),
             "spaces": [
                 {
                     "model": record.space.model,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions
 
 if TYPE_CHECKING:
     import torch
@@ -86,6 +85,3 @@ def describe_devices() -> list[str]:
     if _device_count("mps"):
         found.append("mps: Apple GPU")
     return found
-
-
-__all__ = ["EncoderOptions", "choose_device", "choose_dtype", "describe_devices", "limit_threads"]

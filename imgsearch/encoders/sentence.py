@@ -12,14 +12,13 @@ from PIL import Image
 from imgsearch.encoders import presets
 from imgsearch.encoders.model_folder import ModelFolder, find_model
 from imgsearch.encoders.options import (
-    EncoderOptions,
     choose_device,
     choose_dtype,
     limit_threads,
 )
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
-from imgsearch.records import InputSize, ModelCard
+from imgsearch.records import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from sentence_transformers import SentenceTransformer
 from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin import efficientnet, towers, weights
 from imgsearch.encoders.builtin.module import CrossModalConcepts
-from imgsearch.encoders.options import EncoderOptions
 from imgsearch.errors import EncoderError
+from imgsearch.records import EncoderOptions
 
 
 @pytest.fixture(scope="module")

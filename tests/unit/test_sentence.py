@@ -16,9 +16,9 @@ import torch
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from imgsearch.encoders import sentence
-from imgsearch.encoders.options import EncoderOptions, choose_device, choose_dtype
+from imgsearch.encoders.options import choose_device, choose_dtype
 from imgsearch.errors import EncoderError
-from imgsearch.records import InputSize
+from imgsearch.records import EncoderOptions, InputSize
 from tests import tiny_models
 
 CPU = EncoderOptions(device="cpu")

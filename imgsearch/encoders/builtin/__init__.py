@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.options import (
-    EncoderOptions,
     choose_device,
     choose_dtype,
     limit_threads,
 )
-from imgsearch.records import InputSize, ModelCard
+from imgsearch.records import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
