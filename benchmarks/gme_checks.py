@@ -27,7 +27,7 @@ import torch
 
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.random_weights import random_weights
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 
 MIB = 1 << 20
 NOUNS = ["harbour", "dog", "train", "bread", "mountain", "child", "lamp", "river", "snow", "violin"]

@@ -38,7 +38,7 @@ from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.prompt import SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.random_weights import random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 
 GIB = 1 << 30
 WORDS = ["images", "that", "visually", "match", "this", "description:", "system", "user"]

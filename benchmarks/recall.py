@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from imgsearch.encoders import builtin, sentence
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 from imgsearch.sources.decode import DecodeSettings, decode_path
 
 

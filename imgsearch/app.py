@@ -24,19 +24,11 @@ from imgsearch.errors import (
     SpaceMismatch,
 )
 from imgsearch.ingest import Ingestor, preview
+from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
 from imgsearch.ports import Decoder, Encoder, VectorIndex
-from imgsearch.records import (
-    Hit,
-    IngestReport,
-    InputSize,
-    OnProgress,
-    Query,
-    RootRecord,
-    Term,
-    clamped,
-)
+from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
 from imgsearch.search import Searcher, similarity
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature

@@ -12,8 +12,8 @@ from imgsearch.encoders.choice import LARGE, Choice, choose_model
 from imgsearch.encoders.download import Download, download
 from imgsearch.encoders.gme import SCHEME
 from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.model_records import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
-from imgsearch.records import EncoderOptions, ModelCard
 from imgsearch.settings import Settings
 
 

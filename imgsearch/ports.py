@@ -6,18 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
     CommitResult,
     Comparison,
     Decoded,
     Encoded,
-    EncoderOptions,
     ImageFile,
     ImageRecord,
-    InputSize,
     Known,
-    ModelCard,
     Revision,
     RootRecord,
     Skipped,

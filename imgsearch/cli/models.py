@@ -11,7 +11,7 @@ from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
-    from imgsearch.records import ModelCard
+    from imgsearch.model_records import ModelCard
 
 FIELDS = (
     "name",

@@ -8,8 +8,9 @@ from itertools import chain, islice
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.model_records import InputSize
 from imgsearch.ports import Decoder, Encoder
-from imgsearch.records import Decoded, Encoded, ImageFile, InputSize, Skipped
+from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
 
 
 class LocalPool:

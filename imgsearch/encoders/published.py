@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import gme, presets
 from imgsearch.encoders.model_folder import find_model, locate, model_type
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.ports import Encoder

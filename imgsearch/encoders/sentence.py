@@ -18,7 +18,7 @@ from imgsearch.encoders.options import (
 )
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ import pillow_heif
 from PIL import Image, PngImagePlugin, features
 
 from imgsearch.errors import QueryError
-from imgsearch.records import Decoded, ImageFile, ImageMetadata, InputSize, Skipped
+from imgsearch.model_records import InputSize
+from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.files import Unusable, content_hash, read_file
 from imgsearch.sources.formats import PILLOW_FORMATS

@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 from imgsearch.encoders.pool import LocalPool
+from imgsearch.model_records import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
-from imgsearch.records import (
-    Decoded,
-    Encoded,
-    ImageFile,
-    ImageMetadata,
-    InputSize,
-    ModelCard,
-    Skipped,
-)
+from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources.decode import DecodeSettings
 from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 from imgsearch.vectors import normalize

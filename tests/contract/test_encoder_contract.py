@@ -10,8 +10,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from imgsearch.encoders import builtin, sentence
+from imgsearch.model_records import EncoderOptions
 from imgsearch.ports import Encoder
-from imgsearch.records import EncoderOptions
 from tests import tiny_models
 
 TEXTS = ["a red car", "a photo of a dog on a beach", "", "sunset " * 200]

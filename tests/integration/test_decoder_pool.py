@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hostile_files import saved, scene
 
-from imgsearch.records import Decoded, ImageFile, InputSize, Skipped
+from imgsearch.model_records import InputSize
+from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import DecodeSettings, decode_file
 from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 

@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 from imgsearch.catalog import engine, open_catalog
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import EncoderError
-from imgsearch.records import Encoded, ImageFile, InputSize, Skipped, clamped
+from imgsearch.model_records import InputSize
+from imgsearch.records import Encoded, ImageFile, Skipped, clamped
 from imgsearch.sources.decode import DecodeSettings, decode_file
 from imgsearch.sources.pool import InlineDecoder
 from imgsearch.sources.walk import FilesystemSource

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hostile_files import IGNORE, INDEX, SKIP, make
 
-from imgsearch.records import Decoded, ImageFile, InputSize, Skipped, Unvisited
+from imgsearch.model_records import InputSize
+from imgsearch.records import Decoded, ImageFile, Skipped, Unvisited
 from imgsearch.sources.decode import DecodeSettings, decode_file
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource

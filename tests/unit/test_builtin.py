@@ -15,7 +15,7 @@ from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin import efficientnet, towers, weights
 from imgsearch.encoders.builtin.module import CrossModalConcepts
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 
 
 @pytest.fixture(scope="module")

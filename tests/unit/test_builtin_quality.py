@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch.encoders import builtin
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT.parent / "shared" / "data" / "dev"

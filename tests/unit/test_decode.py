@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hostile_files import INDEX, contents, dng, heic_without_rotation_box, oriented, saved, scene
 
 from imgsearch.errors import QueryError
-from imgsearch.records import Decoded, ImageFile, InputSize, Skipped
+from imgsearch.model_records import InputSize
+from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.decode import (
     DecodeSettings,

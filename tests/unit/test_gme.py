@@ -28,7 +28,7 @@ from imgsearch.encoders.gme.prompt import number_prompts, write_prompt
 from imgsearch.encoders.gme.random_weights import RANDOM, random_model, random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.errors import EncoderError, QueryError
-from imgsearch.records import EncoderOptions
+from imgsearch.model_records import EncoderOptions
 from imgsearch.vectors import normalize
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "gme"

@@ -15,8 +15,8 @@ from imgsearch.app import Library
 from imgsearch.encoders import builtin, choice, presets, published
 from imgsearch.encoders.model_folder import find_model, locate, missing_shards
 from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.model_records import EncoderOptions
 from imgsearch.models import model_cards
-from imgsearch.records import EncoderOptions
 from imgsearch.settings import Settings, load_settings
 from tests.conftest import ROOT
 

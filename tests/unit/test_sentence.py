@@ -18,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from imgsearch.encoders import sentence
 from imgsearch.encoders.options import choose_device, choose_dtype
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions, InputSize
+from imgsearch.model_records import EncoderOptions, InputSize
 from tests import tiny_models
 
 CPU = EncoderOptions(device="cpu")

@@ -15,7 +15,7 @@ from imgsearch.encoders.options import (
     choose_dtype,
     limit_threads,
 )
-from imgsearch.records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:

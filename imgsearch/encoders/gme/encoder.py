@@ -18,7 +18,7 @@ from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import SQUARE, count_tokens
 from imgsearch.errors import EncoderError
-from imgsearch.records import InputSize, ModelCard
+from imgsearch.model_records import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Part = Mapping[str, Any]

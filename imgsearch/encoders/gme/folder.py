@@ -16,7 +16,7 @@ from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.encoders.options import choose_device, choose_dtype, limit_threads
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions, ModelCard
+from imgsearch.model_records import EncoderOptions, ModelCard
 
 __all__ = ["COLOURS", "check_folder", "choose_weights_dtype", "find_folder", "load"]
 

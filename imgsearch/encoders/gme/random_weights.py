@@ -20,7 +20,7 @@ from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTI
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.encoders.options import choose_device, limit_threads
 from imgsearch.errors import EncoderError
-from imgsearch.records import EncoderOptions, ModelCard
+from imgsearch.model_records import EncoderOptions, ModelCard
 
 RANDOM = "random"
 """The revision of a space whose vectors mean nothing."""

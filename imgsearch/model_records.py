@@ -1,0 +1,96 @@
+"""What is said of a model and to a model: its card, its input, how it is to be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """How large a decoded picture has to be for a model.
+
+    A decoder may scale a picture down as long as the shorter side keeps `short` pixels, or the
+    longer side `long` pixels, whichever is set; it never scales up. Both None: full size.
+    """
+
+    short: int | None = None
+    long: int | None = None
+
+    def scale(self, width: int, height: int) -> float:
+        """The factor, at most 1, by which a picture of this size may be scaled."""
+        if self.short:
+            return min(1.0, self.short / min(width, height))
+        if self.long:
+            return min(1.0, self.long / max(width, height))
+        return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What people should know of a model before they rely on it.
+
+    Attributes
+    ----------
+    languages : str
+        Languages of text queries, in words; "" where unknown.
+    scripts : tuple of str
+        Unicode scripts that a query may be written in ("LATIN",); empty means any.
+    limits : str
+        What it cannot find, in one or two sentences; "" where unknown.
+    alternative : str
+        A model for queries in other languages; "" where none is needed.
+    hub : str
+        Where its weights are published: an id of the Hugging Face hub; "" where it needs none.
+    parameters, dimension : int
+        How many weights it has, and how long its vectors are; 0 where unknown.
+    speed : str
+        In words, what it takes to be usable; "" where unknown.
+    needs : tuple of str
+        Packages that have to be installed beside imgsearch.
+    """
+
+    name: str
+    summary: str
+    languages: str = ""
+    scripts: tuple[str, ...] = ()
+    limits: str = ""
+    licence: str = ""
+    alternative: str = ""
+    hub: str = ""
+    parameters: int = 0
+    dimension: int = 0
+    speed: str = ""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def bf16_bytes(self) -> int:
+        """Memory of the weights in bf16: two bytes for each. Running it takes more than that."""
+        return 2 * self.parameters
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How a model is to be run.
+
+    Attributes
+    ----------
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision : str
+        What the network computes in: "auto", "fp32", "bf16" or "fp16". Vectors are float32
+        always. "auto" is bf16 on a CUDA device (fp16 where it has no bf16), and fp32 elsewhere,
+        where half precision is slower or less exact.
+    threads : int or None
+        Processor threads for the whole process; None leaves torch's choice.
+    batch_size : int
+        Inputs that go through the network together.
+    source : str
+        A folder, or an id of the Hugging Face hub, to take the weights from instead of the place
+        that the model's name stands for; "" for that place.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    batch_size: int = 32
+    source: str = ""
