@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from imgsearch import plugins
+from imgsearch.calibrate import Calibrator
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
 from imgsearch.catalog.summary import summary
@@ -158,7 +159,7 @@ class Library:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
                 space = self.encoder(space.model).space
                 report = ingest(space)
-            self._finish(writer, space)
+            self._finish(writer, space, report)
         return report
 
     def _require_index(self) -> None:
@@ -214,7 +215,7 @@ class Library:
             with suppress(CatalogError):
                 writer.end_run(outcome, _counts(ingestor.report))
 
-    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
+    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
         index, flushed = self._open_index(space), 0
         if worth_flushing(index):
@@ -222,6 +223,8 @@ class Library:
             flushed = index.revision
         writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
+        if not report.interrupted:
+            Calibrator(self.catalog, writer, index, self._encoder_of(space)).run()
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """A second model takes over once it covers as many pictures as the first."""

@@ -21,6 +21,7 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
+from imgsearch.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
 
@@ -159,6 +160,12 @@ class Catalog(Protocol):
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
         """The present pictures among `ids`."""
 
+    def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
+        """What unrelated queries score, by modality; empty before that was measured."""
+
+    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+
 
 class Writer(Protocol):
     """The writing half of a catalog. Each method is one transaction."""
@@ -178,3 +185,9 @@ class Writer(Protocol):
         unvisited: Sequence[Unvisited],
     ) -> int:
         """Declare absent what a scan did not see; returns how many pictures that were."""
+
+    def put_references(self, found: Sequence[Reference]) -> None:
+        """Replace what unrelated queries score in the space of this run."""
+
+    def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
+        """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""

@@ -187,6 +187,11 @@ class Term:
     vector: Embeddings | None = None
     weight: float = 1.0
 
+    @property
+    def modality(self) -> str:
+        """ "text" or "image"; a vector is that of a picture unless it comes with its text."""
+        return "image" if self.text is None else "text"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -198,21 +203,34 @@ class Query:
         At most so many hits.
     min_score : float
         Hits below this inner product are left out.
+    min_strength : float
+        Hits below this strength, 0 to 1, are left out, where strengths are known.
     """
 
     terms: Sequence[Term]
     limit: int = 20
     min_score: float = -2.0
+    min_strength: float = 0.0
     instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture found. `score` is the inner product with the query, -1 to 1."""
+    """A picture found.
+
+    Attributes
+    ----------
+    score : float
+        The inner product with the query, -1 to 1.
+    strength : float or None
+        How likely it is that the picture is meant, 0 to 1 (`imgsearch.strength`); None as long
+        as the library has no reference scores.
+    """
 
     rank: int
     score: float
     image: ImageRecord
+    strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

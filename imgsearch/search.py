@@ -11,6 +11,7 @@ import numpy as np
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
 from imgsearch.ports import Catalog, Encoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Term
+from imgsearch.strength import Scale, footing, query_scale
 from imgsearch.vectors import Embeddings, combine
 
 DIGITS = 6
@@ -42,7 +43,7 @@ class Searcher:
         QueryError
             The query is empty or has only negative terms, or the library has no pictures.
         """
-        vector = self.embed(query)
+        vector, scale = self.embed(query)
         with self.catalog.snapshot():
             self.refresh()
             if not len(self.index):
@@ -54,15 +55,20 @@ class Searcher:
         ranked = sorted(
             ((score, records[i]) for i, score in found.items() if i in records), key=_order
         )
-        hits = [hit for hit in ranked if hit[0] >= query.min_score][: query.limit]
-        return [Hit(rank, score, image) for rank, (score, image) in enumerate(hits, start=1)]
+        hits = (_hit(rank, score, image, scale) for rank, (score, image) in enumerate(ranked, 1))
+        return [hit for hit in hits if _passes(hit, query)][: query.limit]
 
-    def embed(self, query: Query) -> Embeddings:
-        """The query as one unit vector of shape (1, dimension)."""
+    def embed(self, query: Query) -> tuple[Embeddings, Scale | None]:
+        """The query as one unit vector of shape (1, dimension), and what its scores mean."""
         if not query.terms:
             raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        references = self.catalog.references(self.index.space)
+        modalities = [term.modality for term in query.terms]
+        factors = footing(references, modalities)
+        weights = [term.weight * each for term, each in zip(query.terms, factors, strict=True)]
         vectors = [self._embed_term(term, query.instruction) for term in query.terms]
-        return combine(vectors, [term.weight for term in query.terms])
+        vector, norm = combine(vectors, weights)
+        return vector, query_scale(references, modalities, weights, norm)
 
     def _embed_term(self, term: Term, instruction: str | None) -> Embeddings:
         if term.vector is not None:
@@ -119,6 +125,16 @@ def foreign_script(text: str, scripts: tuple[str, ...]) -> str:
         if script not in (*scripts, "MODIFIER"):
             return script if script == "CJK" else script.capitalize()
     return ""
+
+
+def _hit(rank: int, score: float, image: ImageRecord, scale: Scale | None) -> Hit:
+    return Hit(rank, score, image, None if scale is None else scale.strength(score))
+
+
+def _passes(hit: Hit, query: Query) -> bool:
+    """A hit whose strength is not known is kept: better too many than none."""
+    strong = hit.strength is None or hit.strength >= query.min_strength
+    return strong and hit.score >= query.min_score
 
 
 def _order(hit: tuple[float, ImageRecord]) -> tuple[float, str]:

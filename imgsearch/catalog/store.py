@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, rows, schema
+from imgsearch.catalog import comparison, health, references, rows, schema
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -41,6 +41,7 @@ from imgsearch.records import (
     SpaceRecord,
     Unvisited,
 )
+from imgsearch.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 FILE = "catalog.sqlite"
@@ -263,6 +264,16 @@ class SqlCatalog:
                 )
             ).scalar()
         return None if blob is None else rows.from_blobs([blob], space.dimension)[0]
+
+    def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
+        """What unrelated queries score, by modality; empty before that was measured."""
+        with self._read() as connection:
+            return references.scores(connection, space)
+
+    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+        with self._read() as connection:
+            return references.texts(connection, space, digest)
 
     def roots(self) -> list[RootRecord]:
         """The folders of the library, by path, with the number of pictures present in each."""

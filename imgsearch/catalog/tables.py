@@ -186,3 +186,24 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 """`outcome` is "running" (or killed), "done", "interrupted" or "failed"."""
+
+reference_scores = Table(
+    "reference_scores",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("modality", Text, primary_key=True),
+    Column("location", Float, nullable=False),
+    Column("scale", Float, nullable=False),
+    Column("pictures", Integer, nullable=False),
+)
+"""What queries of a modality score against pictures that they do not mean; may be empty."""
+
+reference_texts = Table(
+    "reference_texts",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
+)
+"""The vectors of the texts whose hash is `digest`, so that scores can be drawn again without a
+model. `vectors` holds them as `embeddings.vector` does, one after the other."""

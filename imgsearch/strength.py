@@ -1,0 +1,152 @@
+"""How unusual a score is: raw inner products put on one scale for all models and modalities.
+
+A cosine of 0.3 is a good match between text and picture in one model, and a poor one between two
+pictures, or in another model. What a score means shows only beside the scores of what does not
+belong together: of texts that are not about a picture, of pictures that have nothing in common.
+Such reference scores are drawn from the library itself, and summed up in two numbers.
+
+- z = (score - location) / scale, with robust location and scale: the z-normalisation of scores
+  as used in speaker verification (Auckenthaler et al., Digital Signal Processing 2000) and in the
+  fusion of searches (Renda & Straccia, SAC 2003).
+- strength = 1 / (1 + exp(-(slope z + offset))): the probability that a hit is a true one, fitted
+  once by logistic regression (Platt 1999) on captioned photos; see docs/STRENGTH.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.vectors import Embeddings
+
+TEXT, IMAGE = "text", "image"
+SAMPLE = 5000
+"""Pictures that a reference is drawn from, at most."""
+PAIRS = 200_000
+"""Pairs of pictures that the image reference is drawn from, at most."""
+GROWTH = 1.25
+"""References are drawn anew once a library has grown, or shrunk, by so much."""
+
+PLATT = {TEXT: (1.0, -3.0), IMAGE: (1.0, -3.0)}
+"""Modality to slope and offset of the fit."""
+DEFAULT_MIN = 0.2
+"""Hits below this strength are left out unless the user says otherwise."""
+
+_UPPER = 1.6449
+"""Of a normal distribution, 95 % lie below so many standard deviations above the median."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What queries of one modality score against pictures that they do not mean.
+
+    Attributes
+    ----------
+    modality : {"text", "image"}
+        Of the query.
+    location : float
+        The median score.
+    scale : float
+        The distance from the median to the 95th percentile, divided by 1.6449: the standard
+        deviation if scores were normal. The upper half is what false hits come from.
+    pictures : int
+        How many the library had when the reference was drawn.
+    """
+
+    modality: str
+    location: float
+    scale: float
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From scores of one query to strengths."""
+
+    location: float
+    scale: float
+    slope: float
+    offset: float
+
+    def strength(self, score: float) -> float:
+        """0 to 1: how likely it is that a hit of this score is meant."""
+        z = (score - self.location) / self.scale
+        return float(1 / (1 + np.exp(-np.clip(self.slope * z + self.offset, -50, 50))))
+
+
+def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Reference | None:
+    """The reference of text queries.
+
+    Parameters
+    ----------
+    texts : ndarray of shape (t, dimension), float32, unit norm
+        Of `imgsearch.reference_texts.TEXTS`.
+    pictures : ndarray of shape (n, dimension), float32, unit norm
+        A sample of the library.
+    count : int
+        Pictures of the whole library.
+    """
+    return _reference(TEXT, (texts @ pictures.T).ravel(), count)
+
+
+def image_reference(pictures: Embeddings, count: int) -> Reference | None:
+    """The reference of image queries: pairs of different pictures, which are in no order."""
+    n = len(pictures)
+    shifts = range(1, min(n, 1 + PAIRS // max(n, 1)))
+    scores = [np.einsum("ij,ij->i", pictures, np.roll(pictures, shift, axis=0)) for shift in shifts]
+    return _reference(IMAGE, np.concatenate(scores) if scores else np.empty(0), count)
+
+
+def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Reference | None:
+    """None where there are too few scores, or all alike, to say anything."""
+    if len(scores) < 2:
+        return None
+    middle, upper = np.quantile(scores.astype(np.float64), (0.5, 0.95))
+    if upper - middle < 1e-6:
+        return None
+    return Reference(modality, float(middle), float((upper - middle) / _UPPER), count)
+
+
+def outdated(references: Mapping[str, Reference], count: int) -> bool:
+    """True where a library of `count` pictures should have its references drawn anew."""
+    if references.keys() != {TEXT, IMAGE}:
+        return True
+    return any(
+        not drawn.pictures / GROWTH <= count <= drawn.pictures * GROWTH
+        for drawn in references.values()
+    )
+
+
+def footing(references: Mapping[str, Reference], modalities: Sequence[str]) -> list[float]:
+    """Factors that make terms of different modalities count alike: the inverse of their scale.
+
+    With them a composed query ranks by the weighted sum of its terms' z; without references all
+    are 1.
+    """
+    if any(modality not in references for modality in modalities):
+        return [1.0] * len(modalities)
+    return [1.0 / references[modality].scale for modality in modalities]
+
+
+def query_scale(
+    references: Mapping[str, Reference],
+    modalities: Sequence[str],
+    weights: Sequence[float],
+    norm: float,
+) -> Scale | None:
+    """The scale of a composed query, sum of weight_i * vector_i / norm.
+
+    Its reference follows from those of its terms, taken to be independent: locations add up,
+    variances add up. The fit is the mean of the terms' fits, by weight. None without references.
+    """
+    if not norm or any(modality not in references for modality in modalities):
+        return None
+    parts = [references[modality] for modality in modalities]
+    shares = np.abs(weights) / np.abs(weights).sum()
+    location = sum(w * part.location for w, part in zip(weights, parts, strict=True)) / norm
+    spread = np.sqrt(sum((w * part.scale) ** 2 for w, part in zip(weights, parts, strict=True)))
+    slope, offset = shares @ np.array([PLATT[modality] for modality in modalities])
+    return Scale(float(location), float(spread / norm), float(slope), float(offset))
