@@ -67,8 +67,9 @@ class Searcher:
         factors = footing(references, modalities)
         weights = [term.weight * each for term, each in zip(query.terms, factors, strict=True)]
         vectors = [self._embed_term(term, query.instruction) for term in query.terms]
-        vector, norm = combine(vectors, weights)
-        return vector, query_scale(references, modalities, weights, norm)
+        vector = combine(vectors, weights)
+        likeness = [float(vector[0] @ each) for each in vectors]
+        return vector, query_scale(references, modalities, weights, likeness)
 
     def _embed_term(self, term: Term, instruction: str | None) -> Embeddings:
         if term.vector is not None:

@@ -32,8 +32,6 @@ GROWTH = 1.25
 
 PLATT = {TEXT: (1.0, -3.0), IMAGE: (1.0, -3.0)}
 """Modality to slope and offset of the fit."""
-DEFAULT_MIN = 0.2
-"""Hits below this strength are left out unless the user says otherwise."""
 
 _UPPER = 1.6449
 """Of a normal distribution, 95 % lie below so many standard deviations above the median."""
@@ -135,18 +133,26 @@ def query_scale(
     references: Mapping[str, Reference],
     modalities: Sequence[str],
     weights: Sequence[float],
-    norm: float,
+    likeness: Sequence[float],
 ) -> Scale | None:
-    """The scale of a composed query, sum of weight_i * vector_i / norm.
+    """The scale of a composed query; None without references.
 
-    Its reference follows from those of its terms, taken to be independent: locations add up,
-    variances add up. The fit is the mean of the terms' fits, by weight. None without references.
+    The query is q = sum(weight_i * term_i) / norm, so its score is the same sum of the terms'
+    scores. Taking the terms to be independent, locations add up and variances add up. The fit is
+    the mean of the terms' fits, by weight.
+
+    Parameters
+    ----------
+    likeness : sequence of float
+        Inner product of q with each term: it gives norm = sum(weight_i * likeness_i).
     """
-    if not norm or any(modality not in references for modality in modalities):
+    if any(modality not in references for modality in modalities):
         return None
+    shares = np.asarray(weights) / np.abs(weights).max()
+    norm = float(shares @ likeness)
     parts = [references[modality] for modality in modalities]
-    shares = np.abs(weights) / np.abs(weights).sum()
-    location = sum(w * part.location for w, part in zip(weights, parts, strict=True)) / norm
-    spread = np.sqrt(sum((w * part.scale) ** 2 for w, part in zip(weights, parts, strict=True)))
-    slope, offset = shares @ np.array([PLATT[modality] for modality in modalities])
-    return Scale(float(location), float(spread / norm), float(slope), float(offset))
+    location = shares @ [part.location for part in parts]
+    spread = np.linalg.norm(shares * [part.scale for part in parts])
+    fits = np.array([PLATT[modality] for modality in modalities])
+    slope, offset = np.abs(shares) @ fits / np.abs(shares).sum()
+    return Scale(float(location / norm), float(spread / norm), float(slope), float(offset))

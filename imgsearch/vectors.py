@@ -90,9 +90,7 @@ def normalize(vectors: NDArray[np.generic]) -> Embeddings:
     return unit
 
 
-def combine(
-    vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]
-) -> tuple[Embeddings, float]:
+def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> Embeddings:
     """One query from several: the weighted sum of unit vectors, brought back to unit norm.
 
     Query arithmetic in the manner of Rocchio (1971): positive weights pull the query towards a
@@ -106,9 +104,7 @@ def combine(
 
     Returns
     -------
-    vector : ndarray of shape (1, dimension), float32, unit norm
-    norm : float
-        Of the weighted sum before it was brought to unit norm.
+    ndarray of shape (1, dimension), float32, unit norm
 
     Raises
     ------
@@ -123,12 +119,10 @@ def combine(
             "the query only says what not to find",
             "Add words or an example picture to search for.",
         )
-    largest = np.abs(weight).max()
-    weight = (weight / largest).astype(np.float32)  # no overflow, whatever is asked
-    total = (weight @ np.stack(vectors))[np.newaxis]
-    norm = float(np.linalg.norm(total) * largest)
-    if not norm > 0:
+    weight = (weight / np.abs(weight).max()).astype(np.float32)  # no overflow, whatever is asked
+    total = normalize((weight @ np.stack(vectors))[np.newaxis])
+    if not total.any():
         raise QueryError(
             "the terms of the query cancel each other out", "Change one of them, or its weight."
         )
-    return normalize(total), norm
+    return total

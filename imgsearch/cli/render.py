@@ -17,6 +17,7 @@ from imgsearch.records import Hit
 FIELDS = (
     "rank",
     "score",
+    "strength",
     "path",
     "width",
     "height",
@@ -45,6 +46,7 @@ def record(hit: Hit) -> dict[str, Any]:
     values = (
         hit.rank,
         hit.score,
+        None if hit.strength is None else round(hit.strength, 3),
         image.file.absolute,
         metadata.width,
         metadata.height,
@@ -66,10 +68,13 @@ def _table(hits: Sequence[Hit]) -> str:
         metadata = hit.image.metadata
         day = f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
         path = plain(nearest_name(hit.image.file.absolute))
-        lines.append(
-            f"{hit.rank:>3}  {hit.score:>6.3f}  {path}  ({metadata.width}x{metadata.height}){day}\n"
-        )
+        size = f"({metadata.width}x{metadata.height})"
+        lines.append(f"{hit.rank:>3}  {_strength(hit)}  {hit.score:>6.3f}  {path}  {size}{day}\n")
     return "".join(lines)
+
+
+def _strength(hit: Hit) -> str:
+    return "    " if hit.strength is None else f"{100 * hit.strength:>3.0f}%"
 
 
 def nearest_name(path: str) -> str:

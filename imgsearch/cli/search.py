@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DEFAULT_MIN_STRENGTH = 0.2
+"""What keeps nearly all true hits and drops many false ones; docs/STRENGTH.md has the curve."""
+
 
 def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
     """No hit would ever pass, or fail, a comparison with NaN."""
@@ -42,12 +45,24 @@ def result_options(function: F) -> F:
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
         click.option("--and", "plus", multiple=True, metavar="TERM", help="And this."),
         click.option(
-            "-t",
             "--min-score",
             type=float,
             callback=_number,
             metavar="MIN",
-            help="Leave out hits whose score, a cosine from -1 to 1, is lower.",
+            help="Leave out hits whose raw score, a cosine from -1 to 1, is lower.",
+        ),
+        click.option(
+            "--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."
+        ),
+        click.option(
+            "-t",
+            "--min-strength",
+            type=click.FloatRange(0, 1),
+            callback=_number,
+            default=DEFAULT_MIN_STRENGTH,
+            show_default=True,
+            metavar="MIN",
+            help="Leave out weaker hits; strengths go from 0 to 1.",
         ),
         click.option(
             "-n",
@@ -74,6 +89,8 @@ def command(
     like: tuple[str, ...],
     limit: int,
     min_score: float | None,
+    min_strength: float,
+    everything: bool,
     instruction: str | None,
     form: str,
     library: str | None,
@@ -96,7 +113,8 @@ def command(
     lib = ctx.library(**flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        least = 0.0 if everything else min_strength
+        answer(ctx, lib, terms, limit, min_score, least, instruction, form)
     finally:
         lib.close()
 
@@ -107,6 +125,7 @@ def answer(
     terms: Sequence[Term],
     limit: int,
     min_score: float | None,
+    min_strength: float,
     instruction: str | None,
     form: str,
 ) -> None:
@@ -115,11 +134,18 @@ def answer(
     from imgsearch.records import Query
 
     least = -2.0 if min_score is None else min_score
-    hits = lib.search(Query(terms, limit, least, instruction))
+    query = Query(terms, limit, least, min_strength, instruction)
+    hits = lib.search(query)
     warn_of_script(ctx, lib, terms)
     render(hits, form)
     if not hits:
-        ctx.say(f"No picture scores {least:g} or more.")
+        ctx.say(_nothing(min_score, min_strength))
+
+
+def _nothing(min_score: float | None, min_strength: float) -> str:
+    if min_strength:
+        return "No picture matches well. The nearest ones: --all"
+    return f"No picture scores {min_score:g} or more." if min_score is not None else "No picture."
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

@@ -22,6 +22,8 @@ def command(
     like: tuple[str, ...],
     limit: int,
     min_score: float | None,
+    min_strength: float,
+    everything: bool,
     instruction: str | None,
     form: str,
     library: str | None,
@@ -43,6 +45,7 @@ def command(
     lib = ctx.library(**flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        least = 0.0 if everything else min_strength
+        answer(ctx, lib, terms, limit, min_score, least, instruction, form)
     finally:
         lib.close()

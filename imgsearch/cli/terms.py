@@ -13,6 +13,9 @@ from imgsearch.records import Term
 if TYPE_CHECKING:
     from imgsearch.app import Library
 
+NOT_WEIGHT = 0.5
+"""Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
+that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
 LONGEST = 10_000
 """Characters of a text term; models read a few hundred at most."""
 
@@ -31,7 +34,7 @@ def query_terms(
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))
     terms += [_weighted(library, each, 1.0) for each in plus]
-    terms += [_weighted(library, each, -1.0) for each in minus]
+    terms += [_weighted(library, each, -NOT_WEIGHT) for each in minus]
     for each in like:
         path, weight = _split_weight(each)
         terms.append(library.image_term(path, weight))
