@@ -96,6 +96,9 @@ class ImageMetadata:
         Local time of the exposure, without time zone.
     latitude, longitude : float or None
         Degrees, WGS 84, north and east positive.
+    title, description : str or None
+    keywords : tuple of str
+        What people wrote into the file.
     """
 
     width: int
@@ -107,6 +110,9 @@ class ImageMetadata:
     camera_model: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    title: str | None = None
+    description: str | None = None
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

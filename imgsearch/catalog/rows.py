@@ -31,6 +31,9 @@ METADATA_COLUMNS = (
     "camera_model",
     "latitude",
     "longitude",
+    "title",
+    "description",
+    "keywords",
 )
 
 T = TypeVar("T")

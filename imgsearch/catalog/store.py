@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema
+from imgsearch.catalog import comparison, health, references, rows, schema, words
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -231,6 +231,16 @@ class SqlCatalog:
                 for row in connection.execute(query):
                     found[row.id] = rows.image_record(row)
         return found
+
+    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Present pictures whose names or captions have all words of `query`, best first.
+
+        Returns
+        -------
+        list of (id, BM25)
+        """
+        with self._read() as connection:
+            return words.ranked(connection, query, limit)
 
     def all_ids(self) -> Ids:
         """Ids of all present pictures, sorted."""

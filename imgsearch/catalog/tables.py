@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -54,6 +55,19 @@ class PathText(TypeDecorator[str]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
+
+
+class Lines(TypeDecorator[tuple[str, ...]]):
+    """Several short texts as one, each on a line of its own, so that a full-text index reads it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
+        return "\n".join(value) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...]:
+        return tuple(value.split("\n")) if value else ()
 
 
 library = Table(
@@ -108,6 +122,9 @@ images = Table(
     Column("camera_model", Text),
     Column("latitude", Float),
     Column("longitude", Float),
+    Column("title", Text),
+    Column("description", Text),
+    Column("keywords", Lines),
     Column("status", Text, nullable=False),
     Column("added_at", DateTime, nullable=False),
     Column("gone_at", DateTime),

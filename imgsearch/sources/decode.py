@@ -22,6 +22,7 @@ from imgsearch.errors import QueryError
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
+from imgsearch.sources.captions import read_captions
 from imgsearch.sources.files import Unusable, content_hash, read_file
 from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.metadata import orientation_of, read_metadata
@@ -146,7 +147,8 @@ def _decode_image(
         remaining = orientation_of(_exif(image))
     rgb = turned(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
     width, height = full if remaining < 5 else full[::-1]
-    metadata = read_metadata(exif, width, height, image.format or "", stated)
+    captions = read_captions(image, exif)
+    metadata = read_metadata(exif, width, height, image.format or "", stated, captions)
     return as_pixels(rgb), metadata
 
 
