@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from imgsearch.filters import Filter
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
@@ -158,6 +159,15 @@ class Catalog(Protocol):
 
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
         """The present pictures among `ids`."""
+
+    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
+        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted."""
+
+    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
+        """Present pictures that pass a filter, by date, newest first; those without one last."""
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many present pictures pass a filter."""
 
 
 class Writer(Protocol):

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
+from imgsearch.filters import Filter
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -194,24 +195,30 @@ class Query:
 
     Attributes
     ----------
+    terms : sequence of Term
+        Empty to list what passes the filter, by date.
     limit : int
         At most so many hits.
     min_score : float
-        Hits below this inner product are left out.
+        Hits below this inner product are left out, after the best of those that pass the filter
+        were found.
+    where : Filter or None
+        Which pictures may be found; None for all.
     """
 
     terms: Sequence[Term]
     limit: int = 20
     min_score: float = -2.0
     instruction: str | None = None
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture found. `score` is the inner product with the query, -1 to 1."""
+    """A picture found. `score` is the inner product with the query, -1 to 1; None in a list."""
 
     rank: int
-    score: float
+    score: float | None
     image: ImageRecord
 
 

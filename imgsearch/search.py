@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
+from imgsearch.explain import Explanation
 from imgsearch.ports import Catalog, Encoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Term
-from imgsearch.vectors import Embeddings, combine
+from imgsearch.vectors import Embeddings, Ids, combine
 
 DIGITS = 6
 """Scores that agree to so many digits count as equal, and are ordered by path."""
@@ -34,23 +35,33 @@ class Searcher:
     refresh: Callable[[], object]
     encoder: Callable[[], Encoder]
 
-    def search(self, query: Query) -> list[Hit]:
+    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
         """The best pictures for the query, by score and, where scores are equal, by path.
+
+        With a filter they are the best of those that pass, and there are as many as asked for if
+        so many pass; `min_score` is applied to them afterwards.
 
         Raises
         ------
         QueryError
             The query is empty or has only negative terms, or the library has no pictures.
         """
-        vector = self.embed(query)
+        told = told or Explanation()
+        _require_terms(query)
         with self.catalog.snapshot():
-            self.refresh()
+            with told.step("open"):
+                self.refresh()
             if not len(self.index):
-                raise QueryError(
-                    "the library has no pictures yet", "Add some: imgsearch index FOLDER"
-                )
-            found = self._best(vector, query.limit)
-            records = self.catalog.get(list(found))
+                raise _no_pictures()
+            allowed = self._allowed(query, told)
+            if told.passed == 0:
+                return []  # before a model is loaded for nothing
+            with told.step("encode"):
+                vector = self.embed(query)
+            with told.step("search"):
+                found = self._best(vector, query.limit, allowed, told)
+            with told.step("fetch"):
+                records = self.catalog.get(list(found))
         ranked = sorted(
             ((score, records[i]) for i, score in found.items() if i in records), key=_order
         )
@@ -59,8 +70,7 @@ class Searcher:
 
     def embed(self, query: Query) -> Embeddings:
         """The query as one unit vector of shape (1, dimension)."""
-        if not query.terms:
-            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        _require_terms(query)
         vectors = [self._embed_term(term, query.instruction) for term in query.terms]
         return combine(vectors, [term.weight for term in query.terms])
 
@@ -71,15 +81,52 @@ class Searcher:
         self.index.space.require(encoder.space)
         return encode_term(encoder, term, instruction)
 
-    def _best(self, vector: Embeddings, limit: int) -> dict[int, float]:
+    def _allowed(self, query: Query, told: Explanation) -> Ids | None:
+        told.total = len(self.index)
+        if query.where is None:
+            return None
+        with told.step("filter"):
+            allowed = self.catalog.select(query.where, self.index.space)
+        told.passed = len(allowed)
+        return allowed
+
+    def _best(
+        self, vector: Embeddings, limit: int, allowed: Ids | None, told: Explanation
+    ) -> dict[int, float]:
         """The best `limit` scores by id, and with them all that equal the last one."""
         wanted = limit + 1
         while True:
-            matches = self.index.search(vector, wanted)
+            matches = self.index.search(vector, wanted, allowed)
+            told.method = matches.method
             scores = np.round(matches.scores[0].astype(float), DIGITS)
             if len(scores) < wanted or scores[-1] < scores[limit - 1]:
                 return dict(zip(matches.ids[0].tolist(), scores.tolist(), strict=True))
             wanted *= 2
+
+
+def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
+    """The pictures that pass the filter of a query without terms, newest first, without scores.
+
+    It asks no index and no model, and takes in pictures that no model has seen yet.
+    """
+    with catalog.snapshot():
+        with told.step("filter"):
+            told.total, told.passed = catalog.count(), catalog.count(query.where)
+        if not told.total:
+            raise _no_pictures()
+        with told.step("fetch"):
+            found = catalog.newest(query.where, query.limit)
+    told.method = "the newest by date, from the catalog"
+    return [Hit(rank, None, image) for rank, image in enumerate(found, start=1)]
+
+
+def _no_pictures() -> QueryError:
+    return QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
+
+
+def _require_terms(query: Query) -> None:
+    if not query.terms:
+        raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
 
 
 def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) -> Embeddings:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -30,7 +32,7 @@ def result_options(function: F) -> F:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
+            type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
             default="table",
             show_default=True,
             help="paths0 ends each path with NUL, for xargs -0.",
@@ -65,9 +67,11 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@filter_options
 @model_options
 @common
 def command(
+    picked: Picked,
     words: tuple[str, ...],
     plus: tuple[str, ...],
     minus: tuple[str, ...],
@@ -86,17 +90,37 @@ def command(
     The words make one text. A single argument that names a picture file is an example. A TERM
     is a text or a picture file; it may have a weight: 'red car^0.5'.
 
+    Filters say which pictures may be found, and all of them must hold; of several --in, --type or
+    --orientation any may. With filters and nothing to search for, pictures are listed by date,
+    newest first. In an EXPR, comparisons are joined by and, or, not and parentheses;
+    docs/SEARCH.md tells all. A comparison with something that a picture lacks is false: 'not
+    taken < 2020' finds pictures without a date, too.
+
+    \b
+    EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
+          width height size > 5MB    orientation = portrait              has gps (date, camera)
+          in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
+
     \b
     imgsearch search a dog on the beach
     imgsearch search a dog --not people --like beach.jpg -n 30
+    imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
+    imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
     """
     from imgsearch.cli.terms import query_terms
+    from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        if words and not terms:
+            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        if min_score is not None and not terms:
+            raise QueryError(
+                "a list by date has no scores", "Say what to look for, or leave out --min-score."
+            )
+        answer(ctx, lib, terms, limit, min_score, instruction, form, picked)
     finally:
         lib.close()
 
@@ -109,17 +133,23 @@ def answer(
     min_score: float | None,
     instruction: str | None,
     form: str,
+    picked: Picked,
 ) -> None:
     """Search and print the hits."""
     from imgsearch.cli.render import render
     from imgsearch.records import Query
 
     least = -2.0 if min_score is None else min_score
-    hits = lib.search(Query(terms, limit, least, instruction))
-    warn_of_script(ctx, lib, terms)
+    hits = lib.search(Query(terms, limit, least, instruction, picked.where), picked.explanation)
+    if picked.explanation.passed != 0:
+        warn_of_script(ctx, lib, terms)
     render(hits, form)
-    if not hits:
+    if picked.where is not None and picked.explanation.passed == 0:
+        ctx.say(why_none(lib, picked.where))
+    elif not hits:
         ctx.say(f"No picture scores {least:g} or more.")
+    if picked.explain:
+        click.echo(plain(explained(picked), keep="\n"), err=True)
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
