@@ -24,13 +24,15 @@ from imgsearch.errors import (
     SourceError,
     SpaceMismatch,
 )
+from imgsearch.explain import Explanation
+from imgsearch.filters import Filter
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
 from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
-from imgsearch.search import Searcher, similarity
+from imgsearch.search import Searcher, by_date, similarity
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
 from imgsearch.sources.pool import ProcessDecoder
@@ -292,9 +294,18 @@ class Library:
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
-    def search(self, query: Query) -> list[Hit]:
-        """The best pictures for a query."""
-        return self.searcher.search(query)
+    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
+        """The best pictures for a query; without terms, those that pass its filter, by date."""
+        told = told or Explanation()
+        if query.where is not None and not query.terms:
+            return by_date(self.catalog, query, told)
+        with told.step("open"):
+            searcher = self.searcher
+        return searcher.search(query, told)
+
+    def passing(self, where: Filter) -> int:
+        """How many pictures pass a filter."""
+        return self.catalog.count(where)
 
     def image_term(self, path: str, weight: float = 1.0) -> Term:
         """A picture as a term; one that is indexed and unchanged needs no model."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from imgsearch.filters import Filter
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
@@ -165,6 +166,19 @@ class Catalog(Protocol):
 
     def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
         """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+
+    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Present pictures whose names or captions have all words of `query`, best first, each
+        with a score that means something beside the others only."""
+
+    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
+        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted."""
+
+    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
+        """Present pictures that pass a filter, by date, newest first; those without one last."""
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many present pictures pass a filter."""
 
 
 class Writer(Protocol):

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
+from imgsearch.filters import Filter
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -205,12 +206,20 @@ class Query:
 
     Attributes
     ----------
+    terms : sequence of Term
+        Empty to list what passes the filter, by date.
     limit : int
         At most so many hits.
     min_score : float
-        Hits below this inner product are left out.
+        Hits below this inner product are left out, after the best of those that pass the filter
+        were found.
     min_strength : float
-        Hits below this strength, 0 to 1, are left out, where strengths are known.
+        Hits below this strength, 0 to 1, are left out, where strengths are known. A picture found
+        by the words of its name or captions stays.
+    where : Filter or None
+        Which pictures may be found; None for all.
+    mode : {"hybrid", "semantic", "text"}
+        Text terms are looked for by what they mean, in names and captions, or in both.
     """
 
     terms: Sequence[Term]
@@ -218,6 +227,8 @@ class Query:
     min_score: float = -2.0
     min_strength: float = 0.0
     instruction: str | None = None
+    where: Filter | None = None
+    mode: str = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +237,20 @@ class Hit:
 
     Attributes
     ----------
-    score : float
-        The inner product with the query, -1 to 1.
+    score : float or None
+        The inner product with the query, -1 to 1; None where no model was asked.
     strength : float or None
         How likely it is that the picture is meant, 0 to 1 (`imgsearch.strength`); None as long
         as the library has no reference scores.
+    named : bool
+        True if its name or captions have the words of the query.
     """
 
     rank: int
-    score: float
+    score: float | None
     image: ImageRecord
     strength: float | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

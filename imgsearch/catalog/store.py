@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema, words
+from imgsearch.catalog import comparison, health, references, rows, schema, selection, words
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -29,6 +29,7 @@ from imgsearch.catalog.tables import (
 )
 from imgsearch.catalog.writer import CatalogWriter
 from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,
@@ -247,6 +248,29 @@ class SqlCatalog:
         with self._read() as connection:
             query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
             return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
+        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted.
+
+        Raises
+        ------
+        QueryError
+            The filter names a path that is in no folder of the library.
+        """
+        with self._read() as connection:
+            return selection.passing(connection, where, _space_id(connection, space))
+
+    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
+        """Present pictures that pass a filter, by date, newest first; those without one last."""
+        with self.snapshot(), self._read() as connection:
+            ids = selection.newest(connection, where, limit)
+            found = self.get(ids)
+        return [found[i] for i in ids]
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many present pictures pass a filter."""
+        with self._read() as connection:
+            return selection.count(connection, where)
 
     def locate(self, path: str) -> ImageRecord | None:
         """The present picture at this absolute path, None if there is none."""

@@ -125,6 +125,8 @@ images = Table(
     Column("title", Text),
     Column("description", Text),
     Column("keywords", Lines),
+    Column("name_key", Text, nullable=False),
+    Column("camera_key", Text),
     Column("status", Text, nullable=False),
     Column("added_at", DateTime, nullable=False),
     Column("gone_at", DateTime),
@@ -132,13 +134,21 @@ images = Table(
     CheckConstraint("status IN ('present', 'gone', 'unreadable')", name="status"),
     Index("ix_images_content_hash_status", "content_hash", "status"),
     Index("ix_images_size", "size"),
-    Index("ix_images_taken_at", "taken_at"),
     Index("ix_images_status_gone_at", "status", "gone_at"),
+    # For filters. Each begins with the status, so that the ids of present pictures that pass a
+    # filter on one field come out of the index alone, and the table itself is not read.
+    Index("ix_images_status_taken_at", "status", "taken_at", "mtime_ns"),
+    Index("ix_images_status_name_key", "status", "name_key"),
+    Index("ix_images_status_camera_key", "status", "camera_key"),
+    Index("ix_images_status_format", "status", "format"),
+    Index("ix_images_status_width_height", "status", "width", "height"),
+    Index("ix_images_status_latitude_longitude", "status", "latitude", "longitude"),
     # AUTOINCREMENT: an id is never given out twice, not even after its row is deleted.
     sqlite_autoincrement=True,
 )
 """`gone`: absent at the last complete scan; `unreadable`: there, but changed into something that
-does not decode. Both keep their vectors for a while, in case the picture comes back."""
+does not decode. Both keep their vectors for a while, in case the picture comes back. `name_key` is
+the file name, `camera_key` make and model, both `filters.folded`."""
 
 spaces = Table(
     "spaces",

@@ -40,7 +40,10 @@ def render(hits: Sequence[Hit], form: str) -> None:
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone."""
+    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone.
+
+    The score of a hit in a list by date is None.
+    """
     image, metadata = hit.image, hit.image.metadata
     taken = metadata.taken_at.isoformat() if metadata.taken_at else None
     values = (
@@ -68,8 +71,9 @@ def _table(hits: Sequence[Hit]) -> str:
         metadata = hit.image.metadata
         day = f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
         path = plain(nearest_name(hit.image.file.absolute))
+        score = "" if hit.score is None else f"{hit.score:.3f}"
         size = f"({metadata.width}x{metadata.height})"
-        lines.append(f"{hit.rank:>3}  {_strength(hit)}  {hit.score:>6.3f}  {path}  {size}{day}\n")
+        lines.append(f"{hit.rank:>3}  {_strength(hit)}  {score:>6}  {path}  {size}{day}\n")
     return "".join(lines)
 
 
@@ -103,7 +107,10 @@ def _csv(hits: Sequence[Hit]) -> str:
 
 
 def _tsv(hits: Sequence[Hit]) -> str:
-    return "".join(f"{hit.score:.6f}\t{_escaped(hit.image.file.absolute)}\n" for hit in hits)
+    def score(hit: Hit) -> str:
+        return "" if hit.score is None else f"{hit.score:.6f}"
+
+    return "".join(f"{score(hit)}\t{_escaped(hit.image.file.absolute)}\n" for hit in hits)
 
 
 def _escaped(path: str) -> str:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.cutoff import Cutoff, cutoff_options
+from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.records import Term
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-DEFAULT_MIN_STRENGTH = 0.2
-"""What keeps nearly all true hits and drops many false ones; docs/STRENGTH.md has the curve."""
-
-
-def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """No hit would ever pass, or fail, a comparison with NaN."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("it must be a number", ctx, option)
-    return value
 
 
 def result_options(function: F) -> F:
@@ -33,7 +25,7 @@ def result_options(function: F) -> F:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
+            type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
             default="table",
             show_default=True,
             help="paths0 ends each path with NUL, for xargs -0.",
@@ -44,26 +36,6 @@ def result_options(function: F) -> F:
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
         click.option("--and", "plus", multiple=True, metavar="TERM", help="And this."),
-        click.option(
-            "--min-score",
-            type=float,
-            callback=_number,
-            metavar="MIN",
-            help="Leave out hits whose raw score, a cosine from -1 to 1, is lower.",
-        ),
-        click.option(
-            "--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."
-        ),
-        click.option(
-            "-t",
-            "--min-strength",
-            type=click.FloatRange(0, 1),
-            callback=_number,
-            default=DEFAULT_MIN_STRENGTH,
-            show_default=True,
-            metavar="MIN",
-            help="Leave out weaker hits; strengths go from 0 to 1.",
-        ),
         click.option(
             "-n",
             "--limit",
@@ -80,17 +52,18 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@cutoff_options
+@filter_options
 @model_options
 @common
 def command(
+    picked: Picked,
+    cutoff: Cutoff,
     words: tuple[str, ...],
     plus: tuple[str, ...],
     minus: tuple[str, ...],
     like: tuple[str, ...],
     limit: int,
-    min_score: float | None,
-    min_strength: float,
-    everything: bool,
     instruction: str | None,
     form: str,
     library: str | None,
@@ -103,18 +76,37 @@ def command(
     The words make one text. A single argument that names a picture file is an example. A TERM
     is a text or a picture file; it may have a weight: 'red car^0.5'.
 
+    Filters say which pictures may be found, and all of them must hold; of several --in, --type or
+    --orientation any may. With filters and nothing to search for, pictures are listed by date,
+    newest first. In an EXPR, comparisons are joined by and, or, not and parentheses;
+    docs/SEARCH.md tells all. A comparison with something that a picture lacks is false: 'not
+    taken < 2020' finds pictures without a date, too.
+
+    \b
+    EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
+          width height size > 5MB    orientation = portrait              has gps (date, camera)
+          in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
+
     \b
     imgsearch search a dog on the beach
     imgsearch search a dog --not people --like beach.jpg -n 30
+    imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
+    imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
     """
     from imgsearch.cli.terms import query_terms
+    from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
-        least = 0.0 if everything else min_strength
-        answer(ctx, lib, terms, limit, min_score, least, instruction, form)
+        if words and not terms:
+            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        if cutoff.min_score is not None and not terms:
+            raise QueryError(
+                "a list by date has no scores", "Say what to look for, or leave out --min-score."
+            )
+        answer(ctx, lib, terms, limit, instruction, form, picked, cutoff)
     finally:
         lib.close()
 
@@ -124,28 +116,34 @@ def answer(
     lib: Library,
     terms: Sequence[Term],
     limit: int,
-    min_score: float | None,
-    min_strength: float,
     instruction: str | None,
     form: str,
+    picked: Picked,
+    cutoff: Cutoff,
 ) -> None:
     """Search and print the hits."""
     from imgsearch.cli.render import render
     from imgsearch.records import Query
 
-    least = -2.0 if min_score is None else min_score
-    query = Query(terms, limit, least, min_strength, instruction)
-    hits = lib.search(query)
-    warn_of_script(ctx, lib, terms)
+    query = Query(
+        terms,
+        limit,
+        min_score=cutoff.least_score,
+        min_strength=cutoff.min_strength,
+        instruction=instruction,
+        where=picked.where,
+        mode=cutoff.mode,
+    )
+    hits = lib.search(query, picked.explanation)
+    if picked.explanation.passed != 0 and cutoff.mode != "text":
+        warn_of_script(ctx, lib, terms)
     render(hits, form)
-    if not hits:
-        ctx.say(_nothing(min_score, min_strength))
-
-
-def _nothing(min_score: float | None, min_strength: float) -> str:
-    if min_strength:
-        return "No picture matches well. The nearest ones: --all"
-    return f"No picture scores {min_score:g} or more." if min_score is not None else "No picture."
+    if picked.where is not None and picked.explanation.passed == 0:
+        ctx.say(why_none(lib, picked.where))
+    elif not hits:
+        ctx.say(cutoff.why_none())
+    if picked.explain:
+        click.echo(plain(explained(picked), keep="\n"), err=True)
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from imgsearch.cli.cutoff import Cutoff, cutoff_options
+from imgsearch.cli.filters import Picked, filter_options
 from imgsearch.cli.group import common, context, model_options
 from imgsearch.cli.search import answer, result_options
 
@@ -13,17 +15,18 @@ from imgsearch.cli.search import answer, result_options
 @click.command("similar", short_help="Find pictures that look like a given one.")
 @click.argument("image", metavar="IMAGE")
 @result_options
+@cutoff_options
+@filter_options
 @model_options
 @common
 def command(
+    picked: Picked,
+    cutoff: Cutoff,
     image: str,
     plus: tuple[str, ...],
     minus: tuple[str, ...],
     like: tuple[str, ...],
     limit: int,
-    min_score: float | None,
-    min_strength: float,
-    everything: bool,
     instruction: str | None,
     form: str,
     library: str | None,
@@ -33,10 +36,12 @@ def command(
 ) -> None:
     """Find pictures that look like IMAGE, which need not be in the library.
 
-    A picture of the library finds itself first, with score 1.
+    A picture of the library finds itself first, with score 1. The filters are those of search, and
+    'imgsearch search --help' explains them.
 
     \b
     imgsearch similar holiday/beach.jpg
+    imgsearch similar holiday/beach.jpg --in ~/Pictures/2023 --type heic
     imgsearch similar beach.jpg --and sunset --not people --format paths
     """
     from imgsearch.cli.terms import query_terms
@@ -45,7 +50,6 @@ def command(
     lib = ctx.library(**flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        least = 0.0 if everything else min_strength
-        answer(ctx, lib, terms, limit, min_score, least, instruction, form)
+        answer(ctx, lib, terms, limit, instruction, form, picked, cutoff)
     finally:
         lib.close()
