@@ -160,8 +160,8 @@ class Catalog(Protocol):
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
         """The present pictures among `ids`."""
 
-    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
-        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted."""
+    def select(self, where: Filter) -> Ids:
+        """Ids of the present pictures that pass a filter, sorted."""
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
