@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from imgsearch.errors import QueryError
 from imgsearch.filters import (
@@ -63,12 +64,15 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
 ORIENTATIONS = ("landscape", "portrait", "square")
 WHAT = {"date": "date", "gps": "gps", "camera": "camera", "taken": "date", "position": "gps"}
 
+LARGEST = 2**63 - 1
+"""SQLite's largest integer."""
+
 _DATE = re.compile(
     r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2})"
     r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?)?)?"
 )
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})")
-_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmg]?)b?", re.IGNORECASE)
+_BYTES = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)([kmg]?)b?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,9})[xX×]([0-9]{1,9})")
 
 
@@ -102,7 +106,7 @@ def comparison(word: str, op: str, text: str) -> Filter:
     require_operator(field, op)
     if op in ("!=", "!~"):
         return negated(comparison(field, op[1:], text))
-    return _PARSERS[FIELDS[field]](field, op, text.strip())
+    return _PARSERS[FIELDS[field]](field, op, text if FIELDS[field] == "text" else text.strip())
 
 
 def require_operator(field: str, op: str) -> None:
@@ -117,7 +121,7 @@ def has(what: str) -> Has:
     found = WHAT.get(what.lower())
     if found is None:
         raise QueryError(
-            f"there is no 'has {_short(what)}'",
+            f"there is no {_short('has ' + what)}",
             f"{nearest(what, list(WHAT))}Use has date, has gps or has camera.",
         )
     return Has(found)
@@ -241,7 +245,7 @@ def _bytes(field: str, op: str, text: str) -> Filter:
     if match is None:
         raise QueryError(f"{_short(text)} is no file size", "Write 500000, 500kB, 5MB or 1.5GB.")
     power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
-    return Compare(field, op, min(round(float(match[1]) * 1000**power), 2**62))
+    return Compare(field, op, min(round(Decimal(match[1]) * 1000**power), LARGEST))
 
 
 def _number(text: str) -> int | float:

@@ -171,8 +171,8 @@ class Catalog(Protocol):
         """Present pictures whose names or captions have all words of `query`, best first, each
         with a score that means something beside the others only."""
 
-    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
-        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted."""
+    def select(self, where: Filter) -> Ids:
+        """Ids of the present pictures that pass a filter, sorted."""
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""

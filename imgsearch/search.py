@@ -122,11 +122,14 @@ class Searcher:
         return encode_term(encoder, term, instruction)
 
     def _allowed(self, query: Query, told: Explanation) -> Ids | None:
+        """Ids of the index that pass the filter; None for all of them."""
         told.total = len(self.index)
         if query.where is None:
             return None
         with told.step("filter"):
-            allowed = self.catalog.select(query.where, self.index.space)
+            # The index holds just those of the pictures that have a vector in its space.
+            ids = self.index.ids()
+            allowed: Ids = ids[np.isin(ids, self.catalog.select(query.where))]
         told.passed = len(allowed)
         return allowed
 

@@ -21,7 +21,8 @@ from sqlalchemy import (
     true,
 )
 
-from imgsearch.catalog.tables import embeddings, images, roots
+from imgsearch.catalog.comparison import below
+from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.geography import box_around
@@ -66,13 +67,14 @@ _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
 _WILD = re.compile(r"[*?]|\[[!^]?+\]?+[^\]]*\]")
 
 
-def passing(connection: Connection, where: Filter | None, space_id: int | None) -> Ids:
-    """Ids of the present pictures that have a vector in a space and pass a filter, sorted."""
-    vector = select(embeddings.c.id).where(
-        embeddings.c.image_id == images.c.id, embeddings.c.space_id == space_id
-    )
-    query = select(images.c.id).where(present(connection, where), vector.exists())
-    return np.sort(np.fromiter(connection.execute(query).scalars(), np.int64))
+def passing(connection: Connection, where: Filter | None) -> Ids:
+    """Ids of the present pictures that pass a filter, sorted.
+
+    SQLite hands them over as one text, which takes a quarter of the time of as many rows.
+    """
+    query = select(func.group_concat(images.c.id)).where(present(connection, where))
+    text = connection.execute(query).scalar_one() or ""
+    return np.sort(np.fromstring(text, np.int64, sep=","))
 
 
 def count(connection: Connection, where: Filter | None) -> int:
@@ -166,20 +168,22 @@ def _below(path: str, known: Roots) -> Condition:
 
     A folder of the library may be a link by now, or be reached through one.
     """
-    ways = dict.fromkeys((path, os.path.realpath(path)))
-    found = []
-    for root_id, root in known:
-        for way in ways:
-            for folder in dict.fromkeys((root, os.path.realpath(root))):
-                scope = relative(way, folder)
-                if scope is not None:
-                    found.append(and_(images.c.root_id == root_id, at_or_below(scope)))
+    ways = (path, os.path.realpath(path))
+    found = {
+        (root_id, scope)
+        for root_id, root in known
+        for folder in (root, os.path.realpath(root))
+        for way in ways
+        if (scope := relative(way, folder)) is not None
+    }
     if not found:
         raise QueryError(
             f"{path} is not in a folder of this library",
             "'imgsearch roots' lists its folders; 'imgsearch index' adds one.",
         )
-    return or_(*found)
+    if all((root_id, "") in found for root_id, _ in known):
+        return true()
+    return or_(*(and_(images.c.root_id == i, at_or_below(scope)) for i, scope in sorted(found)))
 
 
 def relative(path: str, root: str) -> str | None:
@@ -194,14 +198,4 @@ def at_or_below(scope: str) -> Condition:
     """The picture at a path of its root, or those in the folder there; all of them for ""."""
     if not scope:
         return true()
-    path = images.c.path
-    return or_(
-        path == scope,
-        # "0" follows "/": all that begin with the folder and a slash. A byte that is not UTF-8 is
-        # stored as "//d" and three digits, so those may be names that merely begin alike.
-        and_(
-            path > scope + "/",
-            path < scope + "0",
-            not_(path.between(scope + "//d", scope + "//e")),
-        ),
-    )
+    return or_(images.c.path == scope, below(images.c.path, scope))

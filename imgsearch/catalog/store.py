@@ -249,8 +249,8 @@ class SqlCatalog:
             query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
-    def select(self, where: Filter, space: EmbeddingSpace) -> Ids:
-        """Ids of the present pictures that pass a filter and have a vector in `space`, sorted.
+    def select(self, where: Filter) -> Ids:
+        """Ids of the present pictures that pass a filter, sorted.
 
         Raises
         ------
@@ -258,7 +258,7 @@ class SqlCatalog:
             The filter names a path that is in no folder of the library.
         """
         with self._read() as connection:
-            return selection.passing(connection, where, _space_id(connection, space))
+            return selection.passing(connection, where)
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""

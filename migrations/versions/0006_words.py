@@ -3,15 +3,15 @@
 The two indexes are FTS5 tables without content of their own: triggers keep them in step with
 `images`, whoever writes there. Pictures indexed before have no titles until they are read again.
 
-Revision ID: 0005
-Revises: 0004
+Revision ID: 0006
+Revises: 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -4,8 +4,8 @@
 composed form (SQLite itself folds ASCII letters only). The indexes begin with the status, so that
 a filter on one field is answered from its index alone.
 
-Revision ID: 0003
-Revises: 0002
+Revision ID: 0004
+Revises: 0003
 """
 
 import re
@@ -14,8 +14,8 @@ import unicodedata
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
