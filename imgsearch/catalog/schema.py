@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from imgsearch.catalog.engine import RESTORE, reading, told
 from imgsearch.errors import CatalogError, LibraryTooNew
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; the same as Alembic's head, which a test checks."""
 
 

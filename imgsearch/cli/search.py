@@ -36,7 +36,9 @@ def result_options(function: F) -> F:
             help="paths0 ends each path with NUL, for xargs -0.",
         ),
         click.option(
-            "--instruction", metavar="TEXT", help="Prompt for models that take instructions."
+            "--instruction",
+            metavar="TEXT",
+            help="What the model is told about the words, if it takes instructions.",
         ),
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
@@ -93,10 +95,10 @@ def command(
     from imgsearch.cli.terms import query_terms
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(**flags)
+    lib = ctx.library(instruction=instruction, **flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        answer(ctx, lib, terms, limit, min_score, form)
     finally:
         lib.close()
 
@@ -107,7 +109,6 @@ def answer(
     terms: Sequence[Term],
     limit: int,
     min_score: float | None,
-    instruction: str | None,
     form: str,
 ) -> None:
     """Search and print the hits."""
@@ -115,8 +116,9 @@ def answer(
     from imgsearch.records import Query
 
     least = -2.0 if min_score is None else min_score
-    hits = lib.search(Query(terms, limit, least, instruction))
+    hits = lib.search(Query(terms, limit, least, lib.settings.instruction or None))
     warn_of_script(ctx, lib, terms)
+    warn_of_instruction(ctx, lib, terms)
     render(hits, form)
     if not hits:
         ctx.say(f"No picture scores {least:g} or more.")
@@ -136,4 +138,19 @@ def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
             f"imgsearch: the model {card.name} reads {card.languages} only, and the query has "
             f"{script} letters: it can only guess. Index with a multilingual "
             f"model, such as {card.alternative}; see 'imgsearch models'."
+        )
+
+
+def warn_of_instruction(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
+    """Tell a user who gave an instruction where it cannot do what it is meant for."""
+    if not lib.settings.instruction:
+        return
+    if not any(term.text for term in terms):
+        ctx.say("imgsearch: the instruction is about the words of a query, and this one has none.")
+        return
+    card = lib.encoder().card
+    if not card.instructions:
+        ctx.say(
+            f"imgsearch: the model {card.name} was not trained with instructions: do not expect"
+            " one to help. See 'imgsearch models'."
         )

@@ -40,9 +40,9 @@ def command(
     from imgsearch.cli.terms import query_terms
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(**flags)
+    lib = ctx.library(instruction=instruction, **flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        answer(ctx, lib, terms, limit, min_score, form)
     finally:
         lib.close()
