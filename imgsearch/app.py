@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
@@ -18,9 +18,9 @@ from imgsearch.catalog.summary import summary
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
+    EncoderError,
     LibraryBusy,
     LibraryMissing,
-    QueryError,
     SourceError,
     SpaceMismatch,
 )
@@ -37,6 +37,7 @@ from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
+from imgsearch.spaces import Asked, choose, require_searchable, same_weights, told_apart
 from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
@@ -104,18 +105,31 @@ class Library:
                 return default.model
         return self.models.automatic.name
 
-    def encoder(self, model: str | None = None) -> Encoder:
-        """The model, loaded once."""
-        return self.models.encoder(model or self.model)
+    def encoder(self) -> Encoder:
+        """The model in use, loaded once, as the library has it."""
+        model = self.model
+        with suppress(LibraryMissing):
+            known = self.catalog.known_spaces
+            spaces = self._asked.fitting(known(filled=True), model)
+            spaces = spaces or self._asked.fitting(known(), model)
+            if spaces:
+                return self._load(self._meant(spaces))
+        return self.models.encoder(model, self._asked)
 
     def known_space(self) -> EmbeddingSpace | None:
         """The space of the model in use if this library has it already; loads no model."""
         model = self.model
         revision = self.models.revision(model)
-        spaces = self.catalog.known_spaces()
-        return next(
-            (s for s in reversed(spaces) if (s.model, s.revision) == (model, revision)), None
-        )
+        spaces = self._asked.fitting(self.catalog.known_spaces(), model)
+        spaces = [space for space in spaces if space.revision == revision]
+        return self._meant(spaces) if spaces else None
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.settings.document_instruction, self.settings.dimension)
+
+    def _meant(self, spaces: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+        return choose(spaces, self.catalog.default_space())
 
     # Indexing
 
@@ -159,7 +173,7 @@ class Library:
                 report = ingest(space)
             except SpaceMismatch:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
-                space = self.encoder(space.model).space
+                space = self._new_encoder().space
                 report = ingest(space)
             self._finish(writer, space, report)
         return report
@@ -170,12 +184,35 @@ class Library:
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
-        encoder = self.encoder()
+        encoder = self._new_encoder()
         card = encoder.card
         if self.models.chosen:
             self.say(f"No model was named, so it is {card.name}: {self.models.automatic.reason}.")
         self.say(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
         return encoder.space
+
+    def _new_encoder(self) -> Encoder:
+        """The model for a space that this library has not: where nothing else is asked for, the
+        library's document instruction and shorter vectors hold for a new revision, too."""
+        model = self.model
+        spaces = [space for space in self.catalog.known_spaces() if space.model == model]
+        if not spaces:
+            return self.models.encoder(model, self._asked)
+        card = self.models.card(model)
+        full = card.dimension if card and card.dimensions else 1
+        return self.models.encoder(model, self._asked.completed(self._meant(spaces), full))
+
+    def _load(self, space: EmbeddingSpace) -> Encoder:
+        """The model of a space, told and cut as then; it may have changed since."""
+        try:
+            return self.models.encoder(space.model, Asked(space.instruction, space.dimension))
+        except EncoderError as error:
+            if self.models.revision(space.model) == space.revision:
+                raise
+            raise SpaceMismatch(
+                f"the model has changed since pictures were indexed with {space}: {error}",
+                f"Index again: imgsearch index --model {space.model}",
+            ) from error
 
     def preview(self, request: IndexRequest) -> IngestReport:
         """What `index` would do; writes nothing, not even a new library."""
@@ -229,25 +266,26 @@ class Library:
             Calibrator(self.catalog, writer, index, self._encoder_of(space)).run()
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
-        """A second model takes over once it covers as many pictures as the first."""
+        """A second space takes over once it covers as many pictures as the first."""
         records = {record.space: record for record in self.catalog.spaces()}
         before = next((record for record in records.values() if record.default), records[space])
         if before.space == space:
             return
-        if before.space.model == space.model:
+        old, new = told_apart(before.space, space), told_apart(space, before.space)
+        if before.space.model == space.model and not same_weights(before.space, space):
             writer.set_default_space(space)  # another revision of it: the old one is not here
         elif records[space].vectors >= before.vectors:
             writer.set_default_space(space)
-            self.say(f"Searches now use {space.model}; {before.space.model} stays in the library.")
+            self.say(f"Searches now use {new}; {old} stays in the library.")
         else:
             self.say(
-                f"Searches go on with {before.space.model} until {space.model} covers all pictures "
+                f"Searches go on with {old} until {new} covers all pictures "
                 f"({records[space].vectors} of {before.vectors} so far)."
             )
 
     def _encoder_of(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
         def load() -> Encoder:
-            encoder = self.encoder(space.model)
+            encoder = self._load(space)
             if encoder.space != space:
                 raise SpaceMismatch(
                     f"the model has changed since pictures were indexed with it:\n"
@@ -333,22 +371,15 @@ class Library:
         return self.catalog.vector(self._searchable(), record.id)
 
     def _searchable(self) -> EmbeddingSpace:
-        model = self.model
-        filled = self.catalog.known_spaces(filled=True)
-        if not filled:
-            raise QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
-        spaces = [space for space in filled if space.model == model]
-        if not spaces:
-            known = ", ".join(sorted({space.model for space in filled}))
-            raise QueryError(
-                f"nothing in this library is indexed with {model}, only with {known}",
-                f"Leave out --model, or index with it first: imgsearch index --model {model}",
-            )
-        return spaces[-1]
+        model, filled = self.model, self.catalog.known_spaces(filled=True)
+        if all(space.model != model for space in filled):
+            plugins.encoder_module(model)  # a name that nothing bears is told first
+        require_searchable(filled, model, self._asked)
+        return self._meant(self._asked.fitting(filled, model))
 
     def similarity(self, first: Term, second: Term) -> float:
         """The inner product of two terms, with the model in use; needs no library."""
-        return similarity(self.encoder(), first, second)
+        return similarity(self.encoder(), first, second, self.settings.instruction or None)
 
     @property
     def index_folder(self) -> str:

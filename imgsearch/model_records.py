@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -41,8 +42,18 @@ class ModelCard:
         A model for queries in other languages; "" where none is needed.
     hub : str
         Where its weights are published: an id of the Hugging Face hub; "" where it needs none.
+    text_hub : str
+        Where those of its text tower are, for a model of two parts; `hub` is then that of the
+        tower for pictures. "" for all others.
     parameters, dimension : int
         How many weights it has, and how long its vectors are; 0 where unknown.
+    dimensions : sequence of int
+        Shorter lengths at which its vectors were trained to be cut (Matryoshka representation
+        learning, Kusupati et al. 2022); empty where they were not.
+    instructions : bool
+        True if it was trained to be told what to look for.
+    query_instruction, document_instruction : str
+        What it is told about queries and about pictures unless the user says otherwise.
     speed : str
         In words, what it takes to be usable; "" where unknown.
     needs : tuple of str
@@ -57,8 +68,13 @@ class ModelCard:
     licence: str = ""
     alternative: str = ""
     hub: str = ""
+    text_hub: str = ""
     parameters: int = 0
     dimension: int = 0
+    dimensions: Sequence[int] = ()
+    instructions: bool = False
+    query_instruction: str = ""
+    document_instruction: str = ""
     speed: str = ""
     needs: tuple[str, ...] = ()
 
@@ -87,6 +103,12 @@ class EncoderOptions:
     source : str
         A folder, or an id of the Hugging Face hub, to take the weights from instead of the place
         that the model's name stands for; "" for that place.
+    text_source : str
+        The same for the text tower of a model of two parts.
+    instruction : str
+        What the model is told about pictures; "" is its own document instruction.
+    dimension : int
+        How many numbers a vector has; 0 is as many as the model gives.
     """
 
     device: str = "auto"
@@ -94,3 +116,6 @@ class EncoderOptions:
     threads: int | None = None
     batch_size: int = 32
     source: str = ""
+    text_source: str = ""
+    instruction: str = ""
+    dimension: int = 0

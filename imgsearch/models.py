@@ -15,6 +15,7 @@ from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_records import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
 from imgsearch.settings import Settings
+from imgsearch.spaces import Asked
 
 
 class Models:
@@ -22,7 +23,7 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[tuple[str, Asked], Encoder] = {}
 
     @property
     def chosen(self) -> bool:
@@ -47,9 +48,17 @@ class Models:
 
     def revision(self, model: str) -> str:
         """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
-        source = self._source_of(model)
+        places = {
+            "source": self._source_of(model),
+            "text_source": self._source_of(model + presets.TEXT),
+        }
         module = plugins.encoder_module(model)
-        return module.revision(model, source) if source else module.revision(model)
+        return module.revision(model, **{name: place for name, place in places.items() if place})
+
+    def card(self, model: str) -> ModelCard | None:
+        """What is known of a model by its name alone; None for a folder or an id of the hub."""
+        name = canonical(model)
+        return next((c for c in plugins.encoder_module(name).CARDS if c.name == name), None)
 
     def _source_of(self, model: str) -> str:
         """Where the settings say that a model's weights are; "" where they say nothing."""
@@ -57,8 +66,15 @@ class Models:
         presets.require_known(places, "[models] in the settings")
         return places.get(model, "")
 
-    def download(self, model: str, revision: str | None = None, progress: bool = True) -> Download:
+    def download(
+        self, model: str, revision: str | None = None, progress: bool = True
+    ) -> list[Download]:
         """Fetch a model from the hub, the only thing in imgsearch that uses the network.
+
+        Returns
+        -------
+        list of Download
+            One, or one for each part of a model of two parts.
 
         Raises
         ------
@@ -66,35 +82,54 @@ class Models:
             It needs no download, cannot be had, or what came was not what the hub says it has.
         """
         name = canonical(model)
-        source = self._source_of(name)
-        for place in (name, source):
-            if os.path.isdir(os.path.expanduser(place)):
-                raise EncoderError(
-                    f"{model} is the folder {place}, and needs no download",
-                    f"Use it: imgsearch index --model {model} FOLDER",
-                )
+        places = self._places(name)
+        hubs = [presets.hub_id(each) for each in places if not _is_folder(each)]
+        if not hubs:
+            raise EncoderError(
+                f"{model} is the folder {places[0]}, and needs no download",
+                f"Use it: imgsearch index --model {model} FOLDER",
+            )
         plugins.encoder_module(name)
-        hub = presets.hub_id(source or name)
-        if "/" not in hub:
+        if "/" not in hubs[0]:
             raise EncoderError(
                 f"{name} comes with its package, and needs no download",
                 f"Use it: imgsearch index --model {name} FOLDER",
             )
-        return download(name, hub, revision, progress)
+        if revision and len(hubs) > 1:
+            raise EncoderError(
+                f"{name} has two parts, and {revision} can be a revision of one of them only",
+                "Fetch each by its id: "
+                + "; ".join(f"imgsearch models download {hub} --revision REV" for hub in hubs),
+            )
+        return [download(name, hub, revision, progress) for hub in hubs]
 
-    def encoder(self, model: str) -> Encoder:
-        """A model, loaded once."""
+    def _places(self, name: str) -> list[str]:
+        """Where the parts of a model come from, most models having one: folders, names, or ids."""
+        card = presets.preset(name)
+        places = [self._source_of(name) or name]
+        if card and card.text_hub:
+            places.append(self._source_of(name + presets.TEXT) or card.text_hub)
+        return places
+
+    def encoder(self, model: str, asked: Asked = Asked()) -> Encoder:  # noqa: B008 - frozen
+        """A model, loaded once for each space of it that is asked for."""
         name = canonical(model)
-        if name not in self._encoders:
+        for (loaded, _), encoder in self._encoders.items():
+            if loaded == name and asked.fits(encoder.space):
+                return encoder
+        if (name, asked) not in self._encoders:
             options = EncoderOptions(
                 device=self._settings.device,
                 precision=self._settings.precision,
                 threads=self._settings.threads or None,
                 batch_size=self._settings.batch_size,
                 source=self._source_of(name),
+                text_source=self._source_of(name + presets.TEXT),
+                instruction=asked.instruction,
+                dimension=asked.dimension,
             )
-            self._encoders[name] = plugins.encoder_module(name).load(name, options)
-        return self._encoders[name]
+            self._encoders[name, asked] = plugins.encoder_module(name).load(name, options)
+        return self._encoders[name, asked]
 
 
 def model_cards() -> list[ModelCard]:
@@ -105,6 +140,10 @@ def model_cards() -> list[ModelCard]:
             modules.append(plugins.encoder_module(name))
     cards = {card.name: card for module in modules for card in module.CARDS}
     return sorted(cards.values(), key=lambda card: (card.parameters, card.name))
+
+
+def _is_folder(place: str) -> bool:
+    return os.path.isdir(os.path.expanduser(place))
 
 
 def canonical(model: str) -> str:

@@ -81,9 +81,9 @@ class EncoderModule(Protocol):
     def load(self, name: str, options: EncoderOptions) -> Encoder:
         """The encoder of that name; raises EncoderError when it cannot be had."""
 
-    def revision(self, name: str, source: str = "") -> str:
-        """The revision of its space, found without loading the model. `source` is that of
-        `EncoderOptions`, and given only where it is not empty."""
+    def revision(self, name: str, source: str = "", text_source: str = "") -> str:
+        """The revision of its space, found without loading the model. The sources are those of
+        `EncoderOptions`, and given only where they are not empty."""
 
 
 class EncoderPool(Protocol):

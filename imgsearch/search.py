@@ -234,9 +234,12 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
     return vector
 
 
-def similarity(encoder: Encoder, first: Term, second: Term) -> float:
+def similarity(
+    encoder: Encoder, first: Term, second: Term, instruction: str | None = None
+) -> float:
     """The inner product of two terms: text and image, two images, or two texts."""
-    return float(encode_term(encoder, first) @ encode_term(encoder, second))
+    one, other = (encode_term(encoder, term, instruction) for term in (first, second))
+    return float(one @ other)
 
 
 def foreign_script(text: str, scripts: tuple[str, ...]) -> str:

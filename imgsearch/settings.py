@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_pixels": (1, 1e12),
     "decode_seconds": (1, 86_400),
     "keep_days": (0, 36_500),
+    "dimension": (0, 65_536),
 }
 
 
@@ -54,6 +55,15 @@ class Settings:
         A file that takes longer to decode is skipped.
     keep_days : float
         So long the vectors of absent pictures are kept, in case they come back.
+    instruction : str
+        What models that take instructions are told about the words of a query; "" is the
+        model's own.
+    document_instruction : str
+        What they are told about pictures. It is part of the space: another one means that all
+        pictures are encoded again. "" is the library's, or the model's own.
+    dimension : int
+        Length of vectors, for models that were trained to have theirs cut; part of the space, too.
+        0 is the library's, or the model's own.
     models : tuple of (name, place)
         Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
         or a folder. In the file a table, `[models]`; it has no flag and no variable.
@@ -69,6 +79,9 @@ class Settings:
     max_pixels: int = 250_000_000
     decode_seconds: float = 120.0
     keep_days: float = 30.0
+    instruction: str = ""
+    document_instruction: str = ""
+    dimension: int = 0
     models: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -32,20 +32,25 @@ class EmbeddingSpace:
     revision : str
         Which weights: a hub commit, a digest of a local folder, or a version of our own.
     preprocessing : str
-        How a picture becomes input: size, fit, and the instruction that documents get.
+        How a picture becomes input: size and fit.
     dimension : int
-        Length of a vector.
+        Length of a vector; the model may give longer ones, of which this is the beginning.
+    instruction : str
+        What the model was told about the pictures, the document instruction; "" where it was told
+        nothing. The instruction of queries is no part of a space: it is chosen anew each time.
     """
 
     model: str
     revision: str
     preprocessing: str
     dimension: int
+    instruction: str = ""
 
     @property
     def key(self) -> str:
         """Twelve hex digits that stand for the space in file names."""
-        text = "\n".join((self.model, self.revision, self.preprocessing, str(self.dimension)))
+        parts = [self.model, self.revision, self.preprocessing, str(self.dimension)]
+        text = "\n".join(parts + [self.instruction] * bool(self.instruction))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def require(self, other: EmbeddingSpace) -> None:
@@ -57,7 +62,11 @@ class EmbeddingSpace:
             )
 
     def __str__(self) -> str:
-        return f"{self.model} (revision {self.revision}, {self.preprocessing}, {self.dimension}-d)"
+        told = f", documents as {self.instruction!r}" if self.instruction else ""
+        return (
+            f"{self.model} (revision {self.revision}, {self.preprocessing}{told},"
+            f" {self.dimension}-d)"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,9 @@ def git_sha(content: bytes) -> str:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, repository: Repository, *arguments) -> None:
-        self.repository = repository
+    def __init__(self, repositories: tuple[Repository, ...], *arguments) -> None:
+        self.repositories = repositories
+        self.repository = repositories[0]
         super().__init__(*arguments)
 
     def log_message(self, *arguments) -> None:
@@ -96,6 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
+        for repository in self.repositories:
+            if f"{path}/".removeprefix("api/models/").startswith(f"{repository.name}/"):
+                self.repository = repository
         name = self.repository.name
         if path.startswith(f"api/models/{name}"):
             self.describe(path.removeprefix(f"api/models/{name}").strip("/").split("/"))
@@ -153,9 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(repository: Repository) -> Iterator[str]:
-    """The address of a hub that has this one repository."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, repository))
+def serve(*repositories: Repository) -> Iterator[str]:
+    """The address of a hub that has these repositories."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, repositories))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

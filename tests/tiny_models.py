@@ -5,10 +5,13 @@ Each function writes what `SentenceTransformer.save_pretrained` would: no networ
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
@@ -16,6 +19,8 @@ from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPProcessor,
+    DistilBertConfig,
+    DistilBertModel,
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipModel,
@@ -82,6 +87,57 @@ def make_text_only(folder: Path) -> Path:
     tokenizer = _tokenizer(["[PAD]", "[SEP]"], "$A [SEP]", pad_token="[PAD]", eos="[SEP]")
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **_LAYERS)
     return _save(BertModel(config), tokenizer, folder)
+
+
+def make_multilingual_text(folder: Path, dimension: int = DIMENSION) -> Path:
+    """DistilBERT, mean pooling and a dense layer to the dimension of a CLIP, in the files and
+    with the class names of sentence-transformers/clip-ViT-B-32-multilingual-v1."""
+    torch.manual_seed(1)
+    tokenizer = _tokenizer(["[PAD]", "[SEP]"], "$A [SEP]", pad_token="[PAD]", eos="[SEP]")
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        dim=24,
+        hidden_dim=48,
+        n_layers=2,
+        n_heads=2,
+    )
+    plain = folder.with_name(folder.name + "-plain")
+    DistilBertModel(config).eval().save_pretrained(plain)
+    tokenizer.save_pretrained(plain)
+    dense = modules.Dense(24, dimension, bias=False, activation_function=torch.nn.Identity())
+    parts = [modules.Transformer(str(plain)), modules.Pooling(24), dense]
+    SentenceTransformer(modules=parts, device="cpu").save_pretrained(str(folder))
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
+    _name_modules(folder, kinds)
+    return folder
+
+
+def make_older_clip(folder: Path) -> Path:
+    """The CLIP of `make_clip` in the files and with the class name of
+    sentence-transformers/clip-ViT-B-32, but as safetensors."""
+    make_clip(folder)
+    inner = folder / "0_CLIPModel"
+    shutil.copytree(folder.with_name(folder.name + "-plain"), inner)
+    for file in folder.iterdir():
+        if file != inner:
+            file.unlink()
+    _name_modules(folder, {"0_CLIPModel": "CLIPModel"})
+    return folder
+
+
+def _name_modules(folder: Path, kinds: dict[str, str]) -> None:
+    """As sentence-transformers named its classes when those models were published."""
+    entries = [
+        {
+            "idx": number,
+            "name": str(number),
+            "path": path,
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for number, (path, kind) in enumerate(kinds.items())
+    ]
+    (folder / "modules.json").write_text(json.dumps(entries))
 
 
 def _tokenizer(specials, template, *, pad_token, bos_token=None, eos=None, mask=True):

@@ -401,7 +401,9 @@ def _root_id(connection: Connection, path: str) -> int | None:
 
 
 def _space(row: Row[Any]) -> EmbeddingSpace:
-    return EmbeddingSpace(row.model, row.revision, row.preprocessing, row.dimension)
+    return EmbeddingSpace(
+        row.model, row.revision, row.preprocessing, row.dimension, row.instruction
+    )
 
 
 def _root_record(row: Row[Any]) -> RootRecord:

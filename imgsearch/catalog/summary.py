@@ -25,6 +25,7 @@ def summary(catalog: SqlCatalog) -> dict[str, Any]:
                     "model": record.space.model,
                     "revision": record.space.revision,
                     "dimension": record.space.dimension,
+                    "instruction": record.space.instruction,
                     "images": record.vectors,
                     "default": record.default,
                 }

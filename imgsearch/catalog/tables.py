@@ -160,6 +160,7 @@ spaces = Table(
     Column("preprocessing", Text, nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("created_at", DateTime, nullable=False),
+    Column("instruction", Text, nullable=False, server_default=""),
 )
 
 embeddings = Table(

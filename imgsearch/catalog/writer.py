@@ -81,6 +81,7 @@ class CatalogWriter:
                     revision=space.revision,
                     preprocessing=space.preprocessing,
                     dimension=space.dimension,
+                    instruction=space.instruction,
                     created_at=datetime.now(),
                 )
                 .on_conflict_do_nothing()

@@ -30,6 +30,16 @@ GONE_FOR_GOOD = (
 @model_options
 @click.option("--batch-size", type=click.IntRange(1, 4096), help="Pictures per batch and commit.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@click.option(
+    "--document-instruction",
+    metavar="TEXT",
+    help="What the model is told about pictures, if it takes instructions.",
+)
+@click.option(
+    "--dimension",
+    type=click.IntRange(1),
+    help="Length of vectors, if the model was trained to have its own cut.",
+)
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out; may be repeated.")
 @click.option("--no-exclude", is_flag=True, help="Forget the globs of earlier runs.")
 @click.option("--hidden/--no-hidden", default=None, help="Take in hidden files and folders.")
@@ -59,6 +69,10 @@ def command(
     Only new and changed files are read. Files that are gone leave the library, but not when
     their disk is unmounted. Without PATH, all folders of the library are brought up to date.
     Nothing below PATH is ever written. Stop with Ctrl-C at any time; run it again to go on.
+
+    Another --model, --document-instruction or --dimension than the library has means that all
+    pictures are encoded again, beside the vectors that are there. The library remembers them:
+    they need not be repeated. 'imgsearch models' tells which model takes them.
 
     \b
     imgsearch index ~/Pictures

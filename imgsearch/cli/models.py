@@ -11,6 +11,8 @@ from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
+    from imgsearch.cli.group import Context
+    from imgsearch.encoders.download import Download
     from imgsearch.model_records import ModelCard
 
 FIELDS = (
@@ -20,8 +22,11 @@ FIELDS = (
     "limits",
     "licence",
     "hub",
+    "text_hub",
     "parameters",
     "dimension",
+    "query_instruction",
+    "document_instruction",
     "bf16_bytes",
     "speed",
     "needs",
@@ -81,7 +86,11 @@ def download(
     imgsearch models download someone/some-clip --revision 0123abc
     """
     ctx = context(library, quiet, verbose)
-    done = ctx.library().models.download(name, revision, progress=not ctx.quiet)
+    for done in ctx.library().models.download(name, revision, progress=not ctx.quiet):
+        _tell(ctx, done)
+
+
+def _tell(ctx: Context, done: Download) -> None:
     if done.unchecked:
         ctx.say(f"The hub has no checksums for {', '.join(done.unchecked)}: only sizes compared.")
     if not ctx.quiet:
@@ -93,7 +102,8 @@ def download(
 
 
 def _entry(card: ModelCard, obstacle: str) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in FIELDS} | {"here": not obstacle}
+    found = {name: getattr(card, name) for name in FIELDS}
+    return found | {"dimensions": _dimensions(card), "here": not obstacle}
 
 
 def _lines(card: ModelCard, obstacle: str) -> list[str]:
@@ -103,7 +113,10 @@ def _lines(card: ModelCard, obstacle: str) -> list[str]:
         ("Limits: ", card.limits),
         ("Licence: ", card.licence),
         ("Size: ", _size(card)),
+        ("Shorter vectors: ", _dimensions(card)),
         ("Speed: ", card.speed),
+        ("Instruction for queries: ", card.query_instruction),
+        ("Instruction for pictures: ", card.document_instruction),
         ("Weights: ", _presence(card, obstacle)),
     )
     return [label + text for label, text in labelled if text]
@@ -119,6 +132,15 @@ def _size(card: ModelCard) -> str:
     if card.parameters:
         parts.append(f"weights {_bytes(card.bf16_bytes)} in bf16 (2 bytes for each)")
     return ", ".join(parts)
+
+
+def _dimensions(card: ModelCard) -> str:
+    """ "64 to 2048 numbers", or "" where there is only one length."""
+    from imgsearch.encoders.asked import describe_dimensions
+
+    if not card.dimensions:
+        return ""
+    return f"{describe_dimensions(card.dimensions)} numbers"
 
 
 def _presence(card: ModelCard, obstacle: str) -> str:

@@ -31,7 +31,9 @@ def result_options(function: F) -> F:
             help="paths0 ends each path with NUL, for xargs -0.",
         ),
         click.option(
-            "--instruction", metavar="TEXT", help="Prompt for models that take instructions."
+            "--instruction",
+            metavar="TEXT",
+            help="What the model is told about the words, if it takes instructions.",
         ),
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
@@ -97,7 +99,7 @@ def command(
     from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(**flags)
+    lib = ctx.library(instruction=instruction, **flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
         if words and not terms:
@@ -106,7 +108,7 @@ def command(
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-        answer(ctx, lib, terms, limit, instruction, form, picked, cutoff)
+        answer(ctx, lib, terms, limit, form, picked, cutoff)
     finally:
         lib.close()
 
@@ -116,7 +118,6 @@ def answer(
     lib: Library,
     terms: Sequence[Term],
     limit: int,
-    instruction: str | None,
     form: str,
     picked: Picked,
     cutoff: Cutoff,
@@ -130,13 +131,14 @@ def answer(
         limit,
         min_score=cutoff.least_score,
         min_strength=cutoff.min_strength,
-        instruction=instruction,
+        instruction=lib.settings.instruction or None,
         where=picked.where,
         mode=cutoff.mode,
     )
     hits = lib.search(query, picked.explanation)
     if picked.explanation.passed != 0 and cutoff.mode != "text":
         warn_of_script(ctx, lib, terms)
+        warn_of_instruction(ctx, lib, terms)
     render(hits, form)
     if picked.where is not None and picked.explanation.passed == 0:
         ctx.say(why_none(lib, picked.where))
@@ -160,4 +162,19 @@ def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
             f"imgsearch: the model {card.name} reads {card.languages} only, and the query has "
             f"{script} letters: it can only guess. Index with a multilingual "
             f"model, such as {card.alternative}; see 'imgsearch models'."
+        )
+
+
+def warn_of_instruction(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
+    """Tell a user who gave an instruction where it cannot do what it is meant for."""
+    if not lib.settings.instruction:
+        return
+    if not any(term.text for term in terms):
+        ctx.say("imgsearch: the instruction is about the words of a query, and this one has none.")
+        return
+    card = lib.encoder().card
+    if not card.instructions:
+        ctx.say(
+            f"imgsearch: the model {card.name} was not trained with instructions: do not expect"
+            " one to help. See 'imgsearch models'."
         )

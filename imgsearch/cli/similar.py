@@ -47,9 +47,9 @@ def command(
     from imgsearch.cli.terms import query_terms
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(**flags)
+    lib = ctx.library(instruction=instruction, **flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        answer(ctx, lib, terms, limit, instruction, form, picked, cutoff)
+        answer(ctx, lib, terms, limit, form, picked, cutoff)
     finally:
         lib.close()

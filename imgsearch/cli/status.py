@@ -38,9 +38,18 @@ def _text(found: dict[str, Any]) -> str:
     for space in found["spaces"]:
         mark = ", used for searches" if space["default"] else ""
         lines.append(
-            f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}{mark}"
+            f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}"
+            f"{_variant(space, found['spaces'])}{mark}"
         )
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")
     return "\n".join(lines)
+
+
+def _variant(space: dict[str, Any], spaces: list[dict[str, Any]]) -> str:
+    """What tells a space from others of the same model; "" where there is no other."""
+    if sum(other["model"] == space["model"] for other in spaces) == 1:
+        return ""
+    told = f", told {space['instruction']!r}" if space["instruction"] else ""
+    return f", vectors of {space['dimension']} numbers{plain(told)}"

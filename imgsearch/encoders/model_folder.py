@@ -143,14 +143,31 @@ def require_data_only(folder: Path, name: str) -> None:
 
 def model_type(folder: Path) -> str:
     """The architecture that config.json names; "" where it names none."""
+    return str(_config(folder).get("model_type", ""))
+
+
+def matryoshka_dimensions(folder: Path) -> tuple[int, ...]:
+    """The lengths to which vectors may be cut, as config.json lists them; shortest first.
+
+    There is no agreed place for this. These are the two names that published models use; the
+    length that sentence-transformers cuts to (truncate_dim) says nothing about training.
+    """
+    config = _config(folder)
+    listed = config.get("matryoshka_dims") or config.get("matryoshka_dimensions") or []
+    if not isinstance(listed, list) or not all(type(each) is int for each in listed):
+        raise _damaged(folder / "config.json")
+    return tuple(sorted(listed))
+
+
+def _config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
-        return ""
+        return {}
     try:
         config = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise _damaged(file) from error
-    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
+    return config if isinstance(config, dict) else {}
 
 
 def _snapshot(hub: str) -> Path | None:

@@ -20,6 +20,14 @@ FAST = "fast without a GPU"
 INSTANT = "instant"
 """Speed classes, from the slowest to the fastest."""
 
+GME_QUERY = "Find images that visually match this description:"
+"""What gme is told about a query unless the user says otherwise."""
+GME_DOCUMENT = "You are a helpful assistant."
+"""What gme was trained with on the side of documents: its model card's default."""
+TEXT = "-text"
+"""Behind the name of a preset of two parts: its text tower, in the table `[models]`."""
+
+_QWEN_INSTRUCTION = "Represent the user's input."
 _GME_LIMITS = "Without a GPU it takes seconds for each picture."
 _ENGLISH_AND_CHINESE = "English and Chinese; other languages of Qwen2-VL with less certainty"
 
@@ -33,6 +41,9 @@ GME = (
         hub="Alibaba-NLP/gme-Qwen2-VL-2B-Instruct",
         parameters=2_210_000_000,
         dimension=1536,
+        instructions=True,
+        query_instruction=GME_QUERY,
+        document_instruction=GME_DOCUMENT,
         speed=GPU,
     ),
     ModelCard(
@@ -44,6 +55,9 @@ GME = (
         hub="Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
         parameters=8_290_000_000,
         dimension=3584,
+        instructions=True,
+        query_instruction=GME_QUERY,
+        document_instruction=GME_DOCUMENT,
         speed=GPU,
     ),
 )
@@ -56,6 +70,22 @@ SENTENCE = (
         licence="MIT",
         hub="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
         parameters=151_277_313,
+        dimension=512,
+        speed=FAST,
+    ),
+    ModelCard(
+        name="clip-vit-b-32-multilingual",
+        summary="OpenAI's CLIP for pictures, and a text model that was aligned to it.",
+        languages="More than 50",
+        limits=(
+            "Sees 224 x 224 pixels from the middle of a picture. The weights for pictures are not"
+            " known to be published as safetensors: name a revision or a place that has them"
+            " (docs/MODELS.md)."
+        ),
+        licence="MIT (pictures) and Apache-2.0 (texts)",
+        hub="sentence-transformers/clip-ViT-B-32",
+        text_hub="sentence-transformers/clip-ViT-B-32-multilingual-v1",
+        parameters=286_404_609,
         dimension=512,
         speed=FAST,
     ),
@@ -93,13 +123,20 @@ SENTENCE = (
         hub="Qwen/Qwen3-VL-Embedding-2B",
         parameters=2_127_532_032,
         dimension=2048,
+        dimensions=range(64, 2049),
+        instructions=True,
+        query_instruction=_QWEN_INSTRUCTION,
+        document_instruction=_QWEN_INSTRUCTION,
         speed=GPU,
         needs=("torchvision",),
     ),
 )
 _CARDS = {card.name: card for card in (*GME, *SENTENCE)}
-_OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values()}
+# The tower for pictures of a model of two parts is a model of its own, with English texts.
+_OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values() if not card.text_hub}
 NAMES = tuple(_CARDS)
+PLACES = (*NAMES, *(card.name + TEXT for card in _CARDS.values() if card.text_hub))
+"""The names that the table `[models]` may give a place to."""
 
 
 def preset(name: str) -> ModelCard | None:
@@ -120,9 +157,9 @@ def short_name(name: str) -> str:
 
 
 def require_known(names: Iterable[str], where: str) -> None:
-    """Raise `ImgSearchError` unless all are names of presets."""
+    """Raise `ImgSearchError` unless all are names of presets, or of their text towers."""
     for name in names:
-        if name not in _CARDS:
-            near = difflib.get_close_matches(name, NAMES, 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(NAMES)}."
+        if name not in PLACES:
+            near = difflib.get_close_matches(name, PLACES, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(PLACES)}."
             raise ImgSearchError(f"{where} names an unknown model: {name}", hint)

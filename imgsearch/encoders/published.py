@@ -28,6 +28,10 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
         It is not on this machine or cannot be used.
     """
     options = options or EncoderOptions()
+    if _text_hub(name):
+        from imgsearch.encoders import two_towers
+
+        return two_towers.load(name, options)
     if _is_gme(name, options.source):
         return gme.load(name, options)
     from imgsearch.encoders import sentence
@@ -35,11 +39,23 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
     return sentence.load(name, options)
 
 
-def revision(name: str, source: str = "") -> str:
-    """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
+def revision(name: str, source: str = "", text_source: str = "") -> str:
+    """The revision of a model's space, without loading it; `EncoderError` if it is not here.
+
+    For a model of two parts, those of both: "PICTURES+TEXTS".
+    """
+    text_hub = _text_hub(name)
+    if text_hub:
+        parts = find_model(name, source), find_model(text_hub, text_source)
+        return "+".join(part.revision for part in parts)
     if _is_gme(name, source):
         return gme.revision(name, source)
     return find_model(name, source).revision
+
+
+def _text_hub(name: str) -> str:
+    card = presets.preset(name)
+    return card.text_hub if card else ""
 
 
 def _is_gme(name: str, source: str) -> bool:

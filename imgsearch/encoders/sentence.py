@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from imgsearch.encoders import presets
-from imgsearch.encoders.model_folder import ModelFolder, find_model
+from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
 from imgsearch.encoders.options import (
     choose_device,
     choose_dtype,
@@ -36,7 +37,10 @@ class SentenceEncoder:
     Parameters
     ----------
     model : SentenceTransformer
-        Takes texts and pictures.
+        Takes texts and pictures, or one of them where the other is never asked for.
+    space : EmbeddingSpace
+        Its instruction is what the model is told about pictures. Its dimension may be smaller
+        than the model's: the beginning of each vector is kept, at unit norm.
     batch_size : int
         Inputs that go through the network together.
     """
@@ -85,7 +89,8 @@ class SentenceEncoder:
             The network computed something that is not a number.
         """
         pictures = [Image.fromarray(_crop(pixels)) for pixels in images]
-        return self._rows(self._model.encode_document, pictures)
+        told = self._space.instruction or None
+        return self._rows(self._model.encode_document, pictures, prompt=told)
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
         """One row per text, in order; shape, dtype and errors as `encode_images`.
@@ -114,7 +119,7 @@ class SentenceEncoder:
                 f"the model {self._space.model} computed values that are not numbers",
                 "Try --precision fp32.",
             )
-        return normalize(rows)
+        return normalize(rows[:, : self._space.dimension])
 
 
 def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
@@ -130,7 +135,9 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     ------
     EncoderError
         It is not on this machine, needs code of its own, has no safetensors, cannot be loaded,
-        or does not take both texts and pictures; or the options cannot be met.
+        or does not take both texts and pictures; or the options cannot be met: no such device,
+        a dimension that the model was not trained for, or an instruction for pictures where it
+        takes none.
     """
     options = options or EncoderOptions()
     limit_threads(options.threads)
@@ -138,7 +145,7 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     dtype = choose_dtype(options.precision, device)
     folder = find_model(name, options.source)
     _require(presets.preset(folder.name))
-    model = _load(folder, device, dtype)
+    model = open_model(folder, device, dtype)
     missing = [kind for kind in ("text", "image") if not model.supports(kind)]
     if missing:
         raise EncoderError(
@@ -147,8 +154,11 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
         )
     _pad_texts_as_trained(model)
     size, preprocessing = describe_input(model)
-    space = EmbeddingSpace(folder.name, folder.revision, preprocessing, _dimension(model))
-    return SentenceEncoder(model, space, _card(folder, model), size, options.batch_size)
+    card = _card(folder, model)
+    dimension = choose_dimension(card, options.dimension, dimension_of(model))
+    told = _document_instruction(model, card, options.instruction)
+    space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, told)
+    return SentenceEncoder(model, space, card, size, options.batch_size)
 
 
 def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
@@ -181,7 +191,10 @@ def _require(card: ModelCard | None) -> None:
         )
 
 
-def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
+def open_model(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype
+) -> SentenceTransformer:
+    """The model in a folder, on its device; `EncoderError` if it cannot be loaded."""
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -218,7 +231,20 @@ def _pad_texts_as_trained(model: SentenceTransformer) -> None:
         reader.processing_kwargs = {**reader.processing_kwargs, "text": fixed | own}
 
 
-def _dimension(model: SentenceTransformer) -> int:
+def _document_instruction(model: SentenceTransformer, card: ModelCard, asked: str) -> str:
+    """What the model is told about pictures.
+
+    sentence-transformers tells a picture something only where the model reads conversations; for
+    a CLIP or a SigLIP a prompt stands before texts and nowhere else.
+    """
+    if not model.supports("message"):
+        refuse_document_instruction(card, asked)
+        return ""
+    return asked or model.prompts.get("document") or ""
+
+
+def dimension_of(model: SentenceTransformer) -> int:
+    """How many numbers the vectors have that the model gives."""
     return model.get_embedding_dimension() or len(model.encode(["a"], show_progress_bar=False)[0])
 
 
@@ -227,7 +253,15 @@ def _card(folder: ModelFolder, model: SentenceTransformer) -> ModelCard:
     if known:
         return known
     kind = getattr(model.config, "model_type", None) or type(model[0]).__name__
-    return ModelCard(name=folder.name, summary=f"A model of the kind {kind}.")
+    query, document = (model.prompts.get(side) or "" for side in ("query", "document"))
+    return ModelCard(
+        name=folder.name,
+        summary=f"A model of the kind {kind}.",
+        dimensions=matryoshka_dimensions(folder.path),
+        instructions=bool(query or document) or model.supports("message"),
+        query_instruction=query,
+        document_instruction=document,
+    )
 
 
 def _crop(pixels: Pixels) -> Pixels:

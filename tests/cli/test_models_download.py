@@ -211,6 +211,71 @@ def test_a_preset_can_be_taken_from_a_mirror(repository, cache, place, tmp_path,
     assert place.index(place.photos, "--model", "siglip2-base")["model"] == "siglip2-base"
 
 
+TWO = "clip-vit-b-32-multilingual"
+PICTURES = "sentence-transformers/clip-ViT-B-32"
+TEXTS = f"{PICTURES}-multilingual-v1"
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("parts")
+    clip = tiny_models.make_older_clip(folder / "clip")
+    return [clip, tiny_models.make_multilingual_text(folder / "texts")]
+
+
+def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, place):
+    repositories = [Repository(PICTURES, parts[0]), Repository(TEXTS, parts[1])]
+    with serve(*repositories) as address:
+        refused = download(address, TWO, "--revision", "v1")
+        assert not any(repository.requests for repository in repositories)
+        done = download(address, TWO)
+    assert refused.status == 1
+    assert f"imgsearch models download {TEXTS} --revision REV" in shown(refused)
+    assert done.status == 0, done.err
+    assert f"of {PICTURES}," in done.text and f"of {TEXTS}," in done.text
+    assert place.index(place.photos, "--model", TWO)["added"] == 4
+    assert len(place.call("search", "ein Hund", "--format", "json").paths) == 4
+    (space,) = place.call("status", "--json").json["spaces"]
+    assert (space["model"], space["revision"]) == (TWO, f"{COMMIT}+{COMMIT}")
+    # One part alone, of another revision: pictures and texts may not fit, so it is another space.
+    with serve(*repositories) as address:
+        assert download(address, TEXTS, "--revision", "v1").status == 0
+    assert place.call("search", "ein Hund").status == 1
+    place.index()
+    assert place.call("status", "--json").json["spaces"][-1]["revision"] == f"{COMMIT}+{OLDER}"
+
+
+def test_pickled_pictures_are_told_before_the_texts_are_fetched(parts, cache, tmp_path):
+    folder = shutil.copytree(parts[0], tmp_path / "pickled")
+    inner = folder / "0_CLIPModel"
+    (inner / "model.safetensors").rename(inner / "pytorch_model.bin")
+    repositories = [Repository(PICTURES, folder), Repository(TEXTS, parts[1])]
+    with serve(*repositories) as address:
+        refused = download(address, TWO)
+    assert refused.status == 1
+    assert f"{PICTURES} has no weights as safetensors" in shown(refused)
+    assert not any(repository.fetched() for repository in repositories)
+
+
+def test_each_of_two_parts_can_be_taken_from_elsewhere(parts, cache, place, tmp_path, monkeypatch):
+    configure(tmp_path, monkeypatch, f'[models]\n{TWO} = "{parts[0]}"\n')
+    repositories = [Repository(PICTURES, parts[0]), Repository(TEXTS, parts[1])]
+    with serve(*repositories) as address:
+        assert download(address, TWO).status == 0
+    assert not repositories[0].requests and repositories[1].fetched()
+    assert place.index(place.photos, "--model", TWO)["model"] == TWO
+    both = f'[models]\n{TWO} = "{parts[0]}"\n{TWO}-text = "{parts[1]}"\n'
+    configure(tmp_path, monkeypatch, both)
+    assert place.index(place.photos, "--model", TWO)["model"] == TWO
+    assert "needs no download" in call("models", "download", TWO).err
+
+
+def test_an_unknown_name_suggests_the_nearest_in_a_search_too(indexed):
+    refused = indexed.call("search", "a dog", "--model", "siglip2-bse")
+    assert refused.status == 1
+    assert "Did you mean siglip2-base?" in refused.err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from imgsearch.encoders import builtin, sentence
+from imgsearch.encoders import builtin, published, sentence
 from imgsearch.model_records import EncoderOptions
 from imgsearch.ports import Encoder
 from tests import tiny_models
@@ -18,11 +18,18 @@ TEXTS = ["a red car", "a photo of a dog on a beach", "", "sunset " * 200]
 SHAPES = [(64, 48), (40, 90), (300, 300), (1, 1), (1, 20000), (20000, 1)]
 
 
-@pytest.fixture(scope="module", params=["builtin", "clip", "siglip"])
+@pytest.fixture(scope="module", params=["builtin", "clip", "siglip", "two towers"])
 def load(request, tmp_path_factory):
     """A function from options to an encoder."""
     if request.param == "builtin":
         return lambda **options: builtin.load("builtin", EncoderOptions(**options))
+    if request.param == "two towers":
+        place = tmp_path_factory.mktemp("parts")
+        pictures = str(tiny_models.make_older_clip(place / "clip"))
+        texts = str(tiny_models.make_multilingual_text(place / "texts"))
+        parts = {"source": pictures, "text_source": texts}
+        name = "clip-vit-b-32-multilingual"
+        return lambda **options: published.load(name, EncoderOptions(**parts, **options))
     make = getattr(tiny_models, f"make_{request.param}")
     folder = str(make(tmp_path_factory.mktemp("models") / request.param))
     return lambda **options: sentence.load(folder, EncoderOptions(**options))

@@ -17,6 +17,7 @@ from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
 from imgsearch.filters import folded
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.sync import sync, verify
+from imgsearch.vectors import EmbeddingSpace
 from imgsearch.where import parse
 from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
 
@@ -109,6 +110,33 @@ def test_an_upgraded_library_works_on(tmp_path):
     assert set(held(catalog)) == {"/photos/a.jpg", "/photos/back.jpg", "/photos/gone.jpg"}
     ids = catalog.all_ids()
     assert ids.max() > 6, "an id is never used again"
+
+
+TOLD = "You are a helpful assistant."
+BEFORE_0003 = (
+    "two bicubic resizes to 256-1280 visual tokens, documents as 'You are a helpful assistant.',"
+    " last token, 1-d positions"
+)
+
+
+def test_the_instruction_leaves_the_preprocessing_and_no_vector_is_lost(tmp_path):
+    path = make_0001(tmp_path)
+    connection = sqlite3.connect(path)
+    row = (2, "gme-key", "gme", "abc", BEFORE_0003, 8, "2026-01-01 00:00:00.000000")
+    connection.execute("INSERT INTO spaces VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    vector = to_blob(vector_of("content 1"))
+    connection.execute(
+        "INSERT INTO embeddings (space_id, image_id, revision, vector) VALUES (2, 1, 3, ?)",
+        (vector,),
+    )
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    now = "two bicubic resizes to 256-1280 visual tokens, last token, 1-d positions"
+    told = EmbeddingSpace("gme", "abc", now, 8, TOLD)
+    assert catalog.known_spaces() == [SPACE, told]
+    assert set(held(catalog, told)) == {"/photos/a.jpg"}, "found by the key of the space"
+    assert len(held(catalog)) == 2
 
 
 def test_a_copy_is_kept_before_an_upgrade(tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +18,16 @@ import torch
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from imgsearch.encoders import sentence
+from imgsearch.encoders.gme import load as load_gme
 from imgsearch.encoders.options import choose_device, choose_dtype
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, InputSize
+from imgsearch.vectors import normalize
 from tests import tiny_models
+from tests.conftest import ROOT
 
 CPU = EncoderOptions(device="cpu")
+GME = str(ROOT / "tests" / "golden" / "gme" / "model")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -140,6 +146,66 @@ def test_an_instruction_goes_before_the_text(clip):
     told = encoder.encode_texts(["a dog"], instruction="a photo of ")
     assert np.allclose(told, encoder.encode_texts(["a photo of a dog"]), atol=1e-6)
     assert not np.allclose(told, encoder.encode_texts(["a dog"]), atol=1e-3)
+
+
+def test_an_instruction_for_pictures_is_given_with_each(tmp_path):
+    """sentence-transformers hands a prompt to the model; gme's module is one that heeds it."""
+    gme = load_gme(GME, CPU)
+    picture = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)]
+    told = dataclasses.replace(gme.space, instruction="Read what is written.")
+    rows = [
+        sentence.SentenceEncoder(gme.model, space, gme.card, gme.input_size).encode_images(picture)
+        for space in (gme.space, told)
+    ]
+    assert np.allclose(rows[0], gme.encode_images(picture), atol=1e-5)
+    other = load_gme(GME, dataclasses.replace(CPU, instruction=told.instruction))
+    assert other.space == told
+    assert np.allclose(rows[1], other.encode_images(picture), atol=1e-5)
+    assert not np.allclose(rows[0], rows[1], atol=1e-3)
+
+
+def test_only_a_model_that_reads_conversations_is_told_something_about_pictures(clip):
+    with pytest.raises(EncoderError, match="takes no instruction for pictures"):
+        sentence.load(str(clip), dataclasses.replace(CPU, instruction="Look."))
+    card = sentence.load(str(clip), CPU).card
+    assert not card.instructions
+    talks = SimpleNamespace(supports=lambda kind: True, prompts={"document": "Look."})
+    assert sentence._document_instruction(talks, card, "") == "Look."
+    assert sentence._document_instruction(talks, card, "Read.") == "Read."
+    silent = SimpleNamespace(supports=lambda kind: True, prompts={})
+    assert sentence._document_instruction(silent, card, "") == ""
+
+
+def test_the_prompts_of_a_model_are_its_defaults(clip):
+    file = clip / "config_sentence_transformers.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"prompts": {"query": "a photo of ", "document": ""}}))
+    encoder = sentence.load(str(clip), CPU)
+    assert (encoder.card.instructions, encoder.card.query_instruction) == (True, "a photo of ")
+    plain = encoder.encode_texts(["a dog"], instruction=" ")
+    assert not np.allclose(encoder.encode_texts(["a dog"]), plain, atol=1e-3)
+
+
+def test_a_shorter_vector_is_the_beginning_at_unit_length(clip):
+    config = json.loads((clip / "config.json").read_text()) | {"matryoshka_dims": [8, 16]}
+    (clip / "config.json").write_text(json.dumps(config))
+    full, short = (sentence.load(str(clip), dataclasses.replace(CPU, dimension=n)) for n in (0, 8))
+    assert (full.space.dimension, short.space.dimension) == (32, 8)
+    picture = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)]
+    for whole, part in (
+        (full.encode_images(picture), short.encode_images(picture)),
+        (full.encode_texts(["a dog"]), short.encode_texts(["a dog"])),
+    ):
+        assert part.shape == (1, 8) and part.flags.c_contiguous
+        assert np.allclose(np.linalg.norm(part, axis=1), 1, atol=1e-6)
+        assert np.allclose(part, normalize(whole[:, :8]), atol=1e-6)
+
+
+@pytest.mark.parametrize("listed", ["16", 16, [16.0], [True]])
+def test_lengths_that_are_no_list_of_numbers_are_told(clip, listed):
+    config = json.loads((clip / "config.json").read_text()) | {"matryoshka_dimensions": listed}
+    (clip / "config.json").write_text(json.dumps(config))
+    assert "damaged" in refusal(clip)
 
 
 def test_a_very_long_picture_stands_for_its_middle(clip):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
+from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
 from imgsearch.encoders.options import (
     choose_device,
     choose_dtype,
@@ -73,6 +74,8 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     from imgsearch.encoders.sentence import SentenceEncoder
 
     options = options or EncoderOptions()
+    choose_dimension(CARD, options.dimension, SPACE.dimension)
+    refuse_document_instruction(CARD, options.instruction)
     _require_packages()
     limit_threads(options.threads)
     device = choose_device(options.device)

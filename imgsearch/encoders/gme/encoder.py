@@ -39,6 +39,8 @@ class GmeEncoder:
         device runs out of memory.
     autocast : torch.dtype, optional
         Compute in this dtype while the weights stay in theirs.
+    instruction : str
+        What the model is told about pictures; "" is `DOCUMENT_INSTRUCTION`.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class GmeEncoder:
         batch_size: int = 32,
         autocast: torch.dtype | None = None,
         device: torch.device | None = None,
+        instruction: str = "",
     ) -> None:
+        told = instruction or DOCUMENT_INSTRUCTION
         self.model = SentenceTransformer(
             modules=[module],
             device=str(device or "cpu"),
-            prompts={"query": SEARCH_INSTRUCTION, "document": DOCUMENT_INSTRUCTION},
+            prompts={"query": SEARCH_INSTRUCTION, "document": told},
         )
         self.module = module.eval()
         self.card = card
@@ -63,7 +67,7 @@ class GmeEncoder:
         self._autocast = autocast
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="gme-prepare")
         self.space = EmbeddingSpace(
-            card.name, revision, _describe(module), module.get_embedding_dimension()
+            card.name, revision, _describe(module), module.get_embedding_dimension(), told
         )
 
     @property
@@ -80,7 +84,7 @@ class GmeEncoder:
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """Vectors of shape (n, dimension), float32, unit norm; with the document instruction."""
         parts = [{"image": image} for image in images]
-        return self._encode(parts, DOCUMENT_INSTRUCTION)
+        return self._encode(parts, self.space.instruction)
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
         """Vectors of shape (n, dimension), float32, unit norm; by default to search pictures."""
@@ -184,5 +188,5 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _describe(module: GmeModule) -> str:
     return (
         f"two bicubic resizes to {module.tokens.least}-{module.tokens.most} visual tokens,"
-        f" documents as {DOCUMENT_INSTRUCTION!r}, last token, 1-d positions"
+        " last token, 1-d positions"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from imgsearch.encoders.asked import choose_dimension
 from imgsearch.encoders.gme import CARDS, SCHEME
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.files import check_folder, find_folder, read
@@ -42,19 +43,22 @@ def load(
         Files are missing or are those of another model, or the device is not there.
     """
     options = options or EncoderOptions()
+    card = _card(name)
     limit_threads(options.threads)
     folder, revision = find_folder(name, options.source)
     device = choose_device(options.device)
     dtype, autocast = choose_weights_dtype(options.precision, device)
     resizers = ThreadPoolExecutor(options.threads or min(8, os.cpu_count() or 1), "gme-resize")
     module = _open(folder, dtype, tokens, resizers)
+    choose_dimension(card, options.dimension, module.get_embedding_dimension())
     return GmeEncoder(
         module,
-        _card(name),
+        card,
         revision,
         batch_size=options.batch_size,
         autocast=autocast,
         device=device,
+        instruction=options.instruction,
     )
 
 
@@ -111,4 +115,7 @@ def _card(name: str) -> ModelCard:
         languages=CARDS[0].languages,
         limits=CARDS[0].limits,
         licence=CARDS[0].licence,
+        instructions=True,
+        query_instruction=CARDS[0].query_instruction,
+        document_instruction=CARDS[0].document_instruction,
     )

@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-DOCUMENT_INSTRUCTION = "You are a helpful assistant."
-"""What the model was trained with on the side of documents; indexed pictures always get it."""
+from imgsearch.encoders import presets
 
-SEARCH_INSTRUCTION = "Find images that visually match this description:"
+DOCUMENT_INSTRUCTION = presets.GME_DOCUMENT
+"""The instruction of pictures unless the caller names another."""
+
+SEARCH_INSTRUCTION = presets.GME_QUERY
 """The instruction of queries unless the caller names another."""
 
 MAX_LENGTH = 1800

@@ -1,0 +1,110 @@
+"""Two models with one space: one for pictures, and one for texts that was trained to meet it.
+
+Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
+Distillation" (2020, arXiv:2004.09813): the text model learnt to give, for a text in any of its
+languages, the vector that CLIP gives for the English one. It fits that CLIP and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imgsearch.encoders import presets
+from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.model_folder import ModelFolder, find_model
+from imgsearch.encoders.options import choose_device, choose_dtype, limit_threads
+from imgsearch.encoders.sentence import SentenceEncoder, describe_input, dimension_of, open_model
+from imgsearch.errors import EncoderError
+from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
+
+
+class TwoTowerEncoder:
+    """Two models behind the port `Encoder`.
+
+    Parameters
+    ----------
+    pictures, texts : SentenceEncoder
+        Of the same space; each is asked for what its name says only.
+    """
+
+    def __init__(self, pictures: SentenceEncoder, texts: SentenceEncoder) -> None:
+        pictures.space.require(texts.space)
+        self._pictures = pictures
+        self._texts = texts
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._pictures.space
+
+    @property
+    def card(self) -> ModelCard:
+        return self._pictures.card
+
+    @property
+    def input_size(self) -> InputSize:
+        return self._pictures.input_size
+
+    def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
+        """As `SentenceEncoder.encode_images`."""
+        return self._pictures.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
+        """As `SentenceEncoder.encode_texts`."""
+        return self._texts.encode_texts(texts, instruction)
+
+
+def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
+    """The preset of that name, both parts from this machine only.
+
+    Parameters
+    ----------
+    name : str
+        A preset whose card has a `text_hub`.
+
+    Raises
+    ------
+    EncoderError
+        As `sentence.load`, of either part; or their vectors differ in length.
+    """
+    card = presets.preset(name)
+    assert card is not None
+    limit_threads(options.threads)
+    device = choose_device(options.device)
+    dtype = choose_dtype(options.precision, device)
+    refuse_document_instruction(card, options.instruction)
+    parts = find_model(name, options.source), find_model(card.text_hub, options.text_source)
+    models = [open_model(part, device, dtype) for part in parts]
+    for model, part, kind in zip(models, parts, ("image", "text"), strict=True):
+        if not model.supports(kind):  # type: ignore[arg-type]
+            raise EncoderError(
+                f"{part.path}, a part of {name}, does not take {kind} input", _mend(name)
+            )
+    size, preprocessing = describe_input(models[0])
+    dimension = choose_dimension(card, options.dimension, _common(name, *map(dimension_of, models)))
+    space = EmbeddingSpace(name, _revision(parts), preprocessing, dimension)
+    pictures, texts = (
+        SentenceEncoder(model, space, card, size, options.batch_size) for model in models
+    )
+    return TwoTowerEncoder(pictures, texts)
+
+
+def _common(name: str, pictures: int, texts: int) -> int:
+    if pictures != texts:
+        raise EncoderError(
+            f"the two parts of {name} do not belong together: vectors of {pictures} numbers for"
+            f" pictures, and of {texts} for texts",
+            _mend(name),
+        )
+    return pictures
+
+
+def _revision(parts: Sequence[ModelFolder]) -> str:
+    return "+".join(part.revision for part in parts)
+
+
+def _mend(name: str) -> str:
+    return (
+        f"Look at {name} (pictures) and {name}{presets.TEXT} (texts) in the table [models] of the"
+        " settings."
+    )

@@ -1,0 +1,112 @@
+"""Which space is meant, and what tells two spaces of one model apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from imgsearch.encoders.asked import choose_dimension, describe_dimensions
+from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
+from imgsearch.model_records import ModelCard
+from imgsearch.spaces import Asked, choose, require_searchable, told_apart
+from imgsearch.vectors import EmbeddingSpace
+
+LONG = EmbeddingSpace("model", "1", "whole", 64, "Look.")
+SHORT = dataclasses.replace(LONG, dimension=16)
+TOLD = dataclasses.replace(LONG, instruction="Read.")
+NEWER = dataclasses.replace(LONG, revision="2")
+OTHER = EmbeddingSpace("other", "1", "whole", 64)
+
+
+def test_the_instruction_is_part_of_a_space():
+    assert len({space.key for space in (LONG, SHORT, TOLD, NEWER, OTHER)}) == 5
+    assert "'Read.'" in str(TOLD)
+    with pytest.raises(SpaceMismatch):
+        LONG.require(TOLD)
+
+
+def test_a_space_without_one_has_the_key_that_it_always_had():
+    assert EmbeddingSpace("toy", "1", "none", 8).key == "9daa7896ce11"
+
+
+@pytest.mark.parametrize(
+    ("asked", "fitting"),
+    [
+        (Asked(), [LONG, SHORT, TOLD]),
+        (Asked(dimension=16), [SHORT]),
+        (Asked("Read."), [TOLD]),
+        (Asked("Look.", 64), [LONG]),
+        (Asked("Read.", 16), []),
+    ],
+)
+def test_what_was_not_asked_for_fits_anything(asked, fitting):
+    assert asked.fitting([LONG, SHORT, TOLD, OTHER], "model") == fitting
+
+
+def test_what_was_not_asked_for_is_taken_over():
+    assert Asked("Read.").completed(SHORT) == Asked("Read.", 16)
+    assert Asked(dimension=32).completed(TOLD) == Asked("Read.", 32)
+    assert Asked().completed(LONG, full=64) == Asked("Look.", 0), "nobody chose the full length"
+    assert Asked().completed(SHORT, full=64) == Asked("Look.", 16)
+
+
+def test_the_default_is_meant_unless_its_weights_have_been_replaced():
+    assert choose([LONG, SHORT], LONG) == LONG
+    assert choose([LONG, SHORT], OTHER) == SHORT
+    assert choose([LONG, NEWER], LONG) == NEWER
+    assert choose([LONG], None) == LONG
+
+
+def test_a_search_that_no_space_serves_is_told_what_there_is():
+    require_searchable([LONG, OTHER], "model", Asked("Look."))
+    with pytest.raises(QueryError, match="no pictures yet"):
+        require_searchable([], "model", Asked())
+    with pytest.raises(QueryError, match="indexed with third, only with model, other"):
+        require_searchable([LONG, OTHER], "third", Asked())
+    with pytest.raises(
+        SpaceMismatch, match=r"document instruction 'Read\.' and vectors of 9"
+    ) as told:
+        require_searchable([LONG, OTHER], "model", Asked("Read.", 9))
+    assert str(LONG) in str(told.value) and str(OTHER) not in str(told.value)
+    assert "document_instruction" in told.value.hint
+
+
+def test_spaces_of_one_model_are_told_apart():
+    assert told_apart(LONG, OTHER) == "model"
+    assert told_apart(LONG, NEWER) == "model"
+    assert told_apart(SHORT, TOLD) == "model (16 numbers, told 'Look.')"
+
+
+MATRYOSHKA = ModelCard("nested", "A model.", dimensions=range(64, 2049))
+LISTED = ModelCard("listed", "A model.", dimensions=(128, 256, 4096))
+PLAIN = ModelCard("plain", "A model.")
+
+
+@pytest.mark.parametrize(
+    ("card", "asked", "length"),
+    [(MATRYOSHKA, 64, 64), (MATRYOSHKA, 0, 2048), (LISTED, 256, 256), (PLAIN, 2048, 2048)],
+)
+def test_a_length_that_the_model_was_trained_for(card, asked, length):
+    assert choose_dimension(card, asked, 2048) == length
+
+
+@pytest.mark.parametrize(
+    ("card", "asked", "words", "hint"),
+    [
+        (MATRYOSHKA, 63, "has no vectors of 63", "Choose 64 to 2048."),
+        (MATRYOSHKA, 2049, "has no vectors of 2049", "Choose 64 to 2048."),
+        (LISTED, 129, "has no vectors of 129", "Choose 128, 256, 2048."),
+        (LISTED, 4096, "has no vectors of 4096", "Choose 128, 256, 2048."),
+        (PLAIN, 64, "nothing says that it was trained to have them cut to 64", "matryoshka_dims"),
+    ],
+)
+def test_another_length_is_refused(card, asked, words, hint):
+    with pytest.raises(EncoderError, match=words) as refused:
+        choose_dimension(card, asked, 2048)
+    assert hint in refused.value.hint
+
+
+def test_lengths_in_words():
+    assert describe_dimensions(range(64, 2049)) == "64 to 2048"
+    assert describe_dimensions((128, 256)) == "128, 256"
