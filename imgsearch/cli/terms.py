@@ -33,11 +33,11 @@ def query_terms(
         terms.append(library.image_term(words[0]))
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))
-    terms += [_weighted(library, each, 1.0) for each in plus]
-    terms += [_weighted(library, each, -NOT_WEIGHT) for each in minus]
-    for each in like:
-        path, weight = _split_weight(each)
-        terms.append(library.image_term(path, weight))
+    terms += [_term(library, *_split_weight(each, 1.0)) for each in plus]
+    for each in minus:
+        text, weight = _split_weight(each, NOT_WEIGHT)
+        terms.append(_term(library, text, -weight))
+    terms += [library.image_term(*_split_weight(each, 1.0)) for each in like]
     return terms
 
 
@@ -58,24 +58,23 @@ def picture_or_text(library: Library, word: str) -> Term:
     return Term(text=_text(word))
 
 
-def _weighted(library: Library, word: str, sign: float) -> Term:
-    text, weight = _split_weight(word)
+def _term(library: Library, text: str, weight: float) -> Term:
     if is_picture(text):
-        return library.image_term(text, sign * weight)
+        return library.image_term(text, weight)
     if not text.strip():
         raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
-    return Term(text=_text(text), weight=sign * weight)
+    return Term(text=_text(text), weight=weight)
 
 
-def _split_weight(word: str) -> tuple[str, float]:
-    """ "red car^0.5" is "red car" with weight 0.5; without "^" the weight is 1."""
+def _split_weight(word: str, default: float) -> tuple[str, float]:
+    """ "red car^0.5" is "red car" with weight 0.5; without "^" it has the default weight."""
     text, caret, number = word.rpartition("^")
     if not caret or os.path.exists(word):
-        return word, 1.0
+        return word, default
     try:
         weight = float(number)
     except ValueError:
-        return word, 1.0
+        return word, default
     if not math.isfinite(weight) or weight <= 0:
         raise QueryError(
             f"the weight of {text!r} must be a positive number, not {number}",

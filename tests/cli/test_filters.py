@@ -120,8 +120,8 @@ def test_a_list_has_no_scores(album):
     path = str(album.photos / PARIS)
     assert out("tsv") == f"\t{path}\n"
     assert out("paths") == f"{path}\n"
-    assert re.fullmatch(r"  1          \S*paris.jpg  \(64x48\)  2023-05-17\n", out("table"))
-    assert out("csv").splitlines()[1].startswith(f"1,,{path},64,48")
+    assert re.fullmatch(r"  1                \S*paris.jpg  \(64x48\)  2023-05-17\n", out("table"))
+    assert out("csv").splitlines()[1].startswith(f"1,,,False,{path},64,48")
     assert '"score": null' in out("json")
 
 
@@ -145,7 +145,7 @@ def test_a_filter_that_none_passes_needs_no_model(album):
 @pytest.mark.parametrize("limit", [1, 3, 5, 100])
 def test_the_best_of_those_that_pass(demo, limit):
     """A filtered search gives what an unfiltered one gives, less those that do not pass."""
-    both = ["search", "an", "animal", "--format", "json"]
+    both = ["search", "an", "animal", "--all", "--format", "json"]
     everything = demo.call(*both, "-n", COUNT).json
     for filters, passes in (
         (["--orientation", "portrait"], lambda hit: hit["height"] > hit["width"]),
@@ -160,11 +160,11 @@ def test_the_best_of_those_that_pass(demo, limit):
 
 
 def test_a_least_score_is_applied_afterwards(demo):
-    query = ["search", "an", "animal", "--orientation", "portrait", "--format", "json"]
+    query = ["search", "an animal", "--all", "--orientation", "portrait", "--format", "json"]
     scores = [hit["score"] for hit in demo.call(*query, "-n", COUNT).json]
     assert len(scores) > 3
-    assert len(demo.call(*query, "-t", scores[1]).json) == 2
-    outcome = demo.call(*query, "-t", "0.99")
+    assert len(demo.call(*query, "--min-score", scores[1]).json) == 2
+    outcome = demo.call(*query, "--min-score", "0.99")
     assert (outcome.json, outcome.err) == ([], "No picture scores 0.99 or more.\n")
 
 
@@ -193,7 +193,15 @@ def test_no_picture_passes(album):
 
 def test_explain(demo):
     outcome = demo.call(
-        "search", "a dog", "--orientation", "portrait", "--explain", "-q", "--format", "json"
+        "search",
+        "a dog",
+        "--all",
+        "--orientation",
+        "portrait",
+        "--explain",
+        "-q",
+        "--format",
+        "json",
     )
     filtered, passed, method, time = outcome.err.splitlines()
     assert filtered == 'filter  orientation = "portrait"'
@@ -223,7 +231,7 @@ def test_explain_without_a_filter_or_without_words(demo):
         (["--near", "here"], "a place is LATITUDE,LONGITUDE"),
         (["--has", "cheese"], "there is no 'has cheese'"),
         (["--in", "/no/such/folder"], "/no/such/folder is not in a folder of this library"),
-        (["--has", "gps", "-t", "0.3"], "a list by date has no scores"),
+        (["--has", "gps", "--min-score", "0.3"], "a list by date has no scores"),
         (["", "--has", "gps"], "the query is empty"),
         (["--not", "dog", "--has", "date"], "only says what not to find"),
     ],

@@ -28,6 +28,8 @@ def test_a_record():
     assert record(HITS[0]) == {
         "rank": 1,
         "score": 0.25,
+        "strength": None,
+        "named": False,
         "path": "/photos/a b.jpg",
         "width": 4000,
         "height": 3000,
@@ -69,8 +71,8 @@ def test_lines():
 def test_table(monkeypatch):
     monkeypatch.chdir("/")
     assert FORMATS["table"](HITS) == (
-        "  1   0.250  photos/a b.jpg  (4000x3000)  2020-05-04\n"
-        "  2   0.250  photos/sub/tab\\tnew\\nline\\.jpg  (1x2)\n"
+        "  1         0.250  photos/a b.jpg  (4000x3000)  2020-05-04\n"
+        "  2         0.250  photos/sub/tab\\tnew\\nline\\.jpg  (1x2)\n"
     )
     assert FORMATS["table"]([]) == ""
 
