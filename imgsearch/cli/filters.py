@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.filters import Filter
 
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice  # takes no parameter before click 8.2
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,7 +31,7 @@ class Picked:
     explanation: Explanation = field(default_factory=Explanation)
 
 
-class OutputFormat(click.Choice[str]):
+class OutputFormat(Choice):
     """Formats of the output; tells a user who means a format of pictures."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
