@@ -228,9 +228,11 @@ class SqlCatalog:
         found: dict[int, ImageRecord] = {}
         with self._read() as connection:
             for chunk in rows.chunks([int(i) for i in ids]):
-                query = _present().where(images.c.id.in_(chunk))
+                # The status is looked at here: asked for it, SQLite goes through an index of it.
+                query = _with_root().where(images.c.id.in_(chunk))
                 for row in connection.execute(query):
-                    found[row.id] = rows.image_record(row)
+                    if row.status == "present":
+                        found[row.id] = rows.image_record(row)
         return found
 
     def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
@@ -279,7 +281,8 @@ class SqlCatalog:
                 below = os.path.relpath(path, root.path).replace(os.sep, "/")
                 if below.startswith("../"):
                     continue
-                query = _present().where(and_(roots.c.id == root.id, images.c.path == below))
+                here = and_(images.c.root_id == root.id, images.c.path == below)
+                query = _with_root().where(here, images.c.status == "present")
                 row = connection.execute(query).first()
                 if row is not None:
                     return rows.image_record(row)
@@ -386,10 +389,8 @@ class SqlCatalog:
             return health.faults(connection)
 
 
-def _present() -> Any:
-    return (
-        select(images, roots.c.path.label("root")).join(roots).where(images.c.status == "present")
-    )
+def _with_root() -> Any:
+    return select(images, roots.c.path.label("root")).join(roots)
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int | None:

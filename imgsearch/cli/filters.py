@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.terminal import plain
 from imgsearch.explain import Explanation
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.filters import Filter
+
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice  # takes no parameter before click 8.2
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +32,7 @@ class Picked:
     explanation: Explanation = field(default_factory=Explanation)
 
 
-class OutputFormat(click.Choice[str]):
+class OutputFormat(Choice):
     """Formats of the output; tells a user who means a format of pictures."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -146,8 +151,8 @@ def why_none(library: Library, where: Filter) -> str:
     parts = where.parts if isinstance(where, And) else (where,)
     for part in parts:
         if not library.passing(part):
-            return f"No picture passes the filter: {part}"
-    return f"No picture passes all parts of the filter, though some pass each: {where}"
+            return f"No picture passes the filter: {plain(str(part))}"
+    return f"No picture passes all parts of the filter, though some pass each: {plain(str(where))}"
 
 
 def explained(picked: Picked) -> str:
@@ -160,4 +165,4 @@ def explained(picked: Picked) -> str:
         f"method  {told.method or 'nothing to search'}",
         "time    " + ", ".join(f"{name} {s * 1000:.1f} ms" for name, s in told.seconds.items()),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))

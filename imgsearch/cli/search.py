@@ -10,7 +10,6 @@ import click
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
 from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
-from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -145,7 +144,7 @@ def answer(
     elif not hits:
         ctx.say(cutoff.why_none())
     if picked.explain:
-        click.echo(plain(explained(picked), keep="\n"), err=True)
+        click.echo(explained(picked), err=True)
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

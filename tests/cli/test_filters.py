@@ -212,6 +212,14 @@ def test_explain(demo):
     assert steps == ["parse", "open", "filter", "encode", "search", "fetch"]
 
 
+def test_a_filter_cannot_forge_lines(album):
+    outcome = album.call("search", "--name", "x\npassed  9 of 9\x1b[2J", "--explain")
+    assert [line[:6] for line in outcome.err.splitlines()] == [
+        "No pic", "filter", "passed", "method", "time  "
+    ]  # fmt: skip
+    assert outcome.err.count("\\npassed  9 of 9\\x1b") == 2
+
+
 def test_explain_without_a_filter_or_without_words(demo):
     lines = demo.call("search", "a dog", "--explain").err.splitlines()
     assert lines[:2] == ["filter  none", f"passed  all {COUNT} pictures"]

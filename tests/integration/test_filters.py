@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, text
 
 from imgsearch.catalog import open_catalog, rows, selection
 from imgsearch.catalog.engine import writing
+from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
 from imgsearch.fields import FORMATS, ORIENTATIONS
@@ -272,6 +273,14 @@ def test_an_index_answers(catalog, expression):
         plan = connection.execute(text("EXPLAIN QUERY PLAN " + str(compiled).replace(":", r"\:")))
         steps = [row.detail for row in plan if row.detail.startswith(("SCAN", "SEARCH"))]
     assert steps and all("INDEX" in step for step in steps), steps
+
+
+def test_pictures_are_looked_up_by_their_ids(catalog):
+    with catalog._read() as connection:
+        query = _with_root().where(images.c.id.in_([1, 2, 3]))
+        compiled = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = connection.execute(text("EXPLAIN QUERY PLAN " + compiled)).all()
+    assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in [row.detail for row in plan]
 
 
 def test_the_formats_are_those_of_the_decoders():
