@@ -295,7 +295,7 @@ def test_an_unknown_model(place):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--batch-size", "0"),
+        ("--batch-size", "-1"),
         ("--batch-size", "99999999999999999999"),
         ("--workers", "-1"),
         ("--threads", "0"),
