@@ -25,7 +25,6 @@ _SHARE_OF_RAM = 0.25
 _GUESSED_WIDTH = 1024
 _GUESSED_PATCH = 14
 _WORDS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
-_NAMES = ("OutOfMemoryError", "MemoryError")
 
 
 class MemoryUse(TypedDict):
@@ -40,15 +39,23 @@ class MemoryUse(TypedDict):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """PyTorch on a processor, and the libraries below it on a GPU, say it in words only."""
-    return type(error).__name__ in _NAMES or any(each in str(error) for each in _WORDS)
+    """True if the error, or one that it came from, says that memory ran out.
+
+    PyTorch on a processor, and the libraries below it on a GPU, say it in words only; transformers
+    puts an error of its own about its inputs on top.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    below = error.__cause__ or error.__context__
+    said = any(each in str(error) for each in _WORDS)
+    return said or (below is not None and is_out_of_memory(below))
 
 
 def unless_out_of_memory(work: Callable[[Given], Result], given: Given) -> Result | None:
     """What the work gives, or None if memory ran out; by then nothing holds on to it any more."""
     try:
         return work(given)
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
         if not is_out_of_memory(error):
             raise
     return None

@@ -18,8 +18,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from imgsearch.encoders import gme
-from imgsearch.encoders.gme import resize as sizes
 from imgsearch.encoders.batches import ahead, plan_batches
+from imgsearch.encoders.gme import resize as sizes
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.folder import COLOURS, check_folder, find_folder, load
 from imgsearch.encoders.gme.graphs import Replay
