@@ -1,6 +1,6 @@
 """Does memory grow with use? Resident memory after a tenth, half and all of many encodes.
 
-    python benchmarks/growth.py [--model NAME] [--count 10000]
+    python benchmarks/growth.py [--model NAME] [--count 10000] [--kinds texts,pictures]
 
 Without --model: CLIP and SigLIP of a few thousand random weights, through the same code as the
 true ones, so that 10,000 texts and 10,000 pictures take minutes and not hours. Pictures and texts
@@ -56,8 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--count", type=int, default=10_000, help="a multiple of 1000")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=["texts", "pictures"])
     given = parser.parse_args()
-    options = EncoderOptions(device="cpu")
+    options = EncoderOptions(device="cpu", precision=given.precision)
     with tempfile.TemporaryDirectory() as place:
         if given.model:
             load = builtin.load if given.model == builtin.NAME else sentence.load
@@ -69,8 +71,12 @@ def main() -> None:
                 for name, make in makers.items()
             }
         for name, encoder in encoders.items():
-            watch(name, "texts", encoder.encode_texts, texts, given.count)
-            watch(name, "pictures", encoder.encode_images, pictures, given.count)
+            work = {
+                "texts": (encoder.encode_texts, texts),
+                "pictures": (encoder.encode_images, pictures),
+            }
+            for kind in given.kinds:
+                watch(name, kind, *work[kind], given.count)
 
 
 if __name__ == "__main__":

@@ -212,14 +212,14 @@ import numpy as np, psutil
 from imgsearch.encoders import sentence
 from imgsearch.model_records import EncoderOptions
 
-BATCH = 4096
+BATCH = 1024
 options = EncoderOptions(device="cpu", precision="fp32", threads=1, batch_size=BATCH)
 encoder = sentence.load(sys.argv[1], options)
 texts = [f"{n} dogs on a red beach by the blue sea at sunset" for n in range(BATCH)]
 encoder.batch_size = 64
 expected = encoder.encode_texts(texts)
 encoder.batch_size = BATCH
-room = psutil.Process().memory_info().vms + (32 << 20)
+room = psutil.Process().memory_info().vms + (16 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
 found = encoder.encode_texts(texts)
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

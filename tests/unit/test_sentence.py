@@ -171,6 +171,14 @@ def test_auto_finds_a_device_and_a_precision():
     assert choose_dtype("auto", choose_device("auto")).is_floating_point
 
 
+@pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
+def test_attention_is_one_kernel_in_both_towers(make, tmp_path):
+    """PyTorch's scaled_dot_product_attention, which never holds a whole matrix of attention."""
+    config = sentence.load(str(make(tmp_path / "model")), CPU)._model[0].auto_model.config
+    towers = config, config.text_config, config.vision_config
+    assert {each._attn_implementation for each in towers} == {"sdpa"}
+
+
 OFFLINE = """
 import sys
 def refuse(event, arguments):
