@@ -32,6 +32,7 @@ def test_the_report_has_exactly_these_keys(place):
         "model",
         "interrupted",
         "dry_run",
+        "memory",
     ]
 
 
