@@ -14,6 +14,7 @@ from imgsearch import plugins
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
 from imgsearch.catalog.summary import summary
+from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
@@ -27,7 +28,7 @@ from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
-from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.ports import BatchEncoder, Decoder, Encoder, VectorIndex
 from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
 from imgsearch.search import Searcher, similarity
 from imgsearch.settings import Settings
@@ -40,7 +41,9 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
-"""Decoded pictures that wait for the model: what bounds the memory of a run."""
+"""Pictures that are decoded or wait for the model; their pixels are bounded by the decoder, too."""
+BATCH = 32
+"""Pictures per commit at most, and per call of a model that does not say how many it wants."""
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
 
@@ -78,6 +81,10 @@ class Library:
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
         return summary(self.catalog)
+
+    def memory(self) -> MemoryUse:
+        """What this process has taken so far, decoder processes not included."""
+        return memory_used()
 
     def forget(self, path: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
@@ -156,11 +163,13 @@ class Library:
             for root, _ in planned:
                 writer.put_root(root)
 
+            given = self.settings.batch_size
+
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self._decoder, self.settings.batch_size)
+                pool = LocalPool(self._encoder_of(into), self._decoder, given or BATCH)
                 ingestor = Ingestor(
-                    catalog, writer, pool, into, self._signature, self.settings.batch_size,
+                    catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
                     catalog.folder, on_progress, stop,
                 )  # fmt: skip
                 with self._run(writer, into, ingestor, pool):
@@ -313,8 +322,14 @@ class Library:
             self._decode_settings(size),
             workers=self.settings.decoders,
             timeout_s=self.settings.decode_seconds,
-            in_flight=min(2 * self.settings.batch_size, MOST_IN_FLIGHT),
+            in_flight=self._in_flight(),
         )
+
+    def _in_flight(self) -> int:
+        """Enough for two calls of the model, so that decoding goes on while it works."""
+        encoder = self.encoder()
+        wanted = encoder.window if isinstance(encoder, BatchEncoder) else 0
+        return min(2 * (wanted or self.settings.batch_size or BATCH), MOST_IN_FLIGHT)
 
     # Searching
 
