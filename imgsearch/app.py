@@ -17,6 +17,7 @@ from imgsearch.catalog.summary import summary
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
+    EncoderError,
     LibraryBusy,
     LibraryMissing,
     QueryError,
@@ -35,7 +36,7 @@ from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signat
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.sync import sync, worth_flushing
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
@@ -138,13 +139,13 @@ class Library:
         if warning:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
         with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
-            space = self.known_space() or self._new_space()
+            space = _trained(self.known_space() or self._new_space())
             for root, _ in planned:
                 writer.put_root(root)
 
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self._decoder, self.settings.batch_size)
+                pool = LocalPool(self._encoder_of(into), self.decoder, self.settings.batch_size)
                 ingestor = Ingestor(
                     catalog, writer, pool, into, self._signature, self.settings.batch_size,
                     catalog.folder, on_progress, stop,
@@ -156,7 +157,7 @@ class Library:
                 report = ingest(space)
             except SpaceMismatch:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
-                space = self.encoder(space.model).space
+                space = _trained(self.encoder(space.model).space)
                 report = ingest(space)
             self._finish(writer, space)
         return report
@@ -270,7 +271,8 @@ class Library:
     def _decode_settings(self, size: InputSize) -> DecodeSettings:
         return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
 
-    def _decoder(self, size: InputSize) -> Decoder:
+    def decoder(self, size: InputSize) -> Decoder:
+        """Decoder processes as the settings have them; close them after use."""
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
@@ -358,6 +360,16 @@ class Library:
                 sync(self.catalog, index)  # or an older file could replace a newer one
                 index.flush()
         return index
+
+
+def _trained(space: EmbeddingSpace) -> EmbeddingSpace:
+    """The space, unless its vectors mean nothing: then `EncoderError`."""
+    if space.revision == RANDOM:
+        raise EncoderError(
+            f"{space.model} has random weights: nothing that is indexed with it could be found",
+            "Random weights are for 'imgsearch bench' only; 'imgsearch models' lists real models.",
+        )
+    return space
 
 
 def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:

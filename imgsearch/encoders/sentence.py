@@ -56,6 +56,11 @@ class SentenceEncoder:
         self._batch_size = batch_size
 
     @property
+    def model(self) -> SentenceTransformer:
+        """What computes the vectors."""
+        return self._model
+
+    @property
     def space(self) -> EmbeddingSpace:
         return self._space
 

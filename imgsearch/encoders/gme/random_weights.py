@@ -21,9 +21,7 @@ from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.encoders.options import choose_device, limit_threads
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, ModelCard
-
-RANDOM = "random"
-"""The revision of a space whose vectors mean nothing."""
+from imgsearch.vectors import RANDOM
 
 _TEXT: dict[str, Any] = {
     "rope_parameters": {
@@ -135,12 +133,13 @@ def random_model(architecture: str, device: torch.device, dtype: torch.dtype) ->
             config, dtype=dtype, attn_implementation="sdpa"
         )
     if device.type != "meta":
-        _fill(model, device)
+        fill(model, device)
     return model.eval()
 
 
 @torch.no_grad()
-def _fill(model: torch.nn.Module, device: torch.device) -> None:
+def fill(model: torch.nn.Module, device: torch.device) -> None:
+    """Random weights in place, one tensor of float32 at a time; see `random_model`."""
     numbers = torch.Generator(device).manual_seed(0)
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
