@@ -18,6 +18,7 @@ from imgsearch.encoders.gme.folder import COLOURS, choose_weights_dtype
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import VisualTokens
+from imgsearch.encoders.measure import TEXT
 from imgsearch.encoders.options import choose_device, limit_threads
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, ModelCard
@@ -151,10 +152,11 @@ def fill(model: torch.nn.Module, device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _stand_in_tokenizer() -> Any:
-    """A small byte-level BPE that keeps the prompts' words whole, as the true one does."""
+    """A small byte-level BPE that keeps the words of the prompts and of `measure.sample_texts`
+    whole, as the true one does."""
     from transformers import Qwen2Tokenizer
 
-    words = f"system user assistant {DOCUMENT_INSTRUCTION} {SEARCH_INSTRUCTION}"
+    words = f"system user assistant {DOCUMENT_INSTRUCTION} {SEARCH_INSTRUCTION} {TEXT}"
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
