@@ -37,7 +37,7 @@ from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import Asked, choose, require_searchable, same_weights, told_apart
 from imgsearch.sync import sync, worth_flushing
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
@@ -159,7 +159,7 @@ class Library:
         if warning:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
         with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
-            space = self.known_space() or self._new_space()
+            space = _trained(self.known_space() or self._new_space())
             for root, _ in planned:
                 writer.put_root(root)
 
@@ -167,7 +167,7 @@ class Library:
 
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self._decoder, given or BATCH)
+                pool = LocalPool(self._encoder_of(into), self.decoder, given or BATCH)
                 ingestor = Ingestor(
                     catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
                     catalog.folder, on_progress, stop,
@@ -179,7 +179,7 @@ class Library:
                 report = ingest(space)
             except SpaceMismatch:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
-                space = self._new_encoder().space
+                space = _trained(self._new_encoder().space)
                 report = ingest(space)
             self._finish(writer, space)
         return report
@@ -317,7 +317,8 @@ class Library:
     def _decode_settings(self, size: InputSize) -> DecodeSettings:
         return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
 
-    def _decoder(self, size: InputSize) -> Decoder:
+    def decoder(self, size: InputSize) -> Decoder:
+        """Decoder processes as the settings have them; close them after use."""
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
@@ -404,6 +405,16 @@ class Library:
                 sync(self.catalog, index)  # or an older file could replace a newer one
                 index.flush()
         return index
+
+
+def _trained(space: EmbeddingSpace) -> EmbeddingSpace:
+    """The space, unless its vectors mean nothing: then `EncoderError`."""
+    if space.revision == RANDOM:
+        raise EncoderError(
+            f"{space.model} has random weights: nothing that is indexed with it could be found",
+            "Random weights are for 'imgsearch bench' only; 'imgsearch models' lists real models.",
+        )
+    return space
 
 
 def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:

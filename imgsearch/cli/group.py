@@ -27,6 +27,7 @@ COMMANDS = (
     "roots",
     "models",
     "doctor",
+    "bench",
 )
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -82,6 +82,11 @@ class SentenceEncoder:
         self._autocast, self._alike = autocast, alike
 
     @property
+    def model(self) -> SentenceTransformer:
+        """What computes the vectors."""
+        return self._model
+
+    @property
     def space(self) -> EmbeddingSpace:
         return self._space
 

@@ -27,11 +27,11 @@ from imgsearch.encoders.gme.folder import COLOURS, check_folder, find_folder, lo
 from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import number_prompts, write_prompt
-from imgsearch.encoders.gme.random_weights import RANDOM, random_model, random_weights
+from imgsearch.encoders.gme.random_weights import random_model, random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.errors import EncoderError, QueryError
 from imgsearch.model_records import EncoderOptions
-from imgsearch.vectors import normalize
+from imgsearch.vectors import RANDOM, normalize
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "gme"
 sys.path.append(str(GOLDEN))
