@@ -7,7 +7,7 @@ space is `RANDOM`. Shapes are those of the published config.json files, written 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from imgsearch.encoders import presets, sentence
 from imgsearch.encoders.gme import random_weights as gme
 from imgsearch.encoders.measure import TEXT
+from imgsearch.encoders.options import choose_weights_dtype
 from imgsearch.encoders.quiet import no_warnings
+from imgsearch.encoders.sentence import SentenceEncoder
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_records import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
-from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, EmbeddingSpace
 
 Shape = dict[str, Any]
 
@@ -76,32 +78,6 @@ def _why_not(name: str) -> tuple[str, str]:
             f" --random-weights. {known}",
         )
     return (f"there is no architecture {name!r} to fill with random weights", known)
-
-
-class RandomEncoder:
-    """A `SentenceEncoder` whose space says that its vectors mean nothing."""
-
-    def __init__(self, encoder: sentence.SentenceEncoder, name: str) -> None:
-        self._encoder = encoder
-        dimension = encoder.model.get_embedding_dimension() or encoder.space.dimension
-        self.space = EmbeddingSpace(name, RANDOM, encoder.space.preprocessing, dimension)
-        self.card = ModelCard(
-            f"{name}-random", "random weights: for measuring speed and memory only"
-        )
-
-    @property
-    def model(self) -> torch.nn.Module:
-        return self._encoder.model
-
-    @property
-    def input_size(self) -> InputSize:
-        return self._encoder.input_size
-
-    def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
-        return self._encoder.encode_images(images)
-
-    def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
-        return self._encoder.encode_texts(texts, instruction)
 
 
 def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
@@ -170,7 +146,7 @@ def _filled(
     config: Callable[..., Any],
     text: Shape,
     vision: Shape,
-) -> RandomEncoder:
+) -> SentenceEncoder:
     """The encoder that `sentence.load` gives for a folder, with another network put into it.
 
     sentence-transformers opens folders only. It is given one with the true processor and a
@@ -190,7 +166,16 @@ def _filled(
         )
     gme.fill(network, like.device)
     reader.model = network.eval()
-    return RandomEncoder(encoder, name)
+    _, autocast = choose_weights_dtype(options.precision, like.device)
+    dimension = sentence.dimension_of(encoder.model)
+    return SentenceEncoder(
+        encoder.model,
+        EmbeddingSpace(name, RANDOM, encoder.space.preprocessing, dimension),
+        ModelCard(f"{name}-random", "random weights: for measuring speed and memory only"),
+        encoder.input_size,
+        encoder.batch_size,
+        autocast,
+    )
 
 
 def _tokenizer(begin: str, end: str, pad: str, longest: int) -> Any:

@@ -53,6 +53,11 @@ class TwoTowerEncoder:
         return self._pictures.input_size
 
     @property
+    def batch_size(self) -> int:
+        """Pictures that go through the network together."""
+        return self._pictures.batch_size
+
+    @property
     def window(self) -> int:
         """As `SentenceEncoder.window`."""
         return self._pictures.window
