@@ -3,6 +3,9 @@
     python benchmarks/gme_gpu.py --device cuda                     # the table, about 8 minutes
     python benchmarks/gme_gpu.py --device cpu --tiny --limit 120   # does the script work?
 
+`imgsearch bench` measures what a caller of the encoder gets, of any model. This script is about the
+network of one model and the ways to run it: recorded graphs, compiled blocks, transformers' own.
+
 For each precision and each way of running the network: texts of 20 tokens in the search prompt and
 pictures of 448 x 448 pixels (256 visual tokens) in batches of 1, 8, 16 and 64. Inputs lie
 preprocessed on the device, each figure is the median of repeated runs, device-synchronised, after
@@ -18,7 +21,6 @@ import gc
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -38,6 +40,7 @@ from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.prompt import SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.random_weights import random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
+from imgsearch.encoders.meter import describe_machine
 from imgsearch.model_records import EncoderOptions
 
 GIB = 1 << 30
@@ -302,17 +305,9 @@ class Bench:
             file.write(self.table())
 
     def machine(self) -> dict[str, str]:
-        import sentence_transformers
-        import transformers
-
         return {
             "date": time.strftime("%Y-%m-%d"),
-            "device": torch.cuda.get_device_name() if self.cuda else platform.processor() or "cpu",
-            "cores": str(self.cores),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "sentence-transformers": sentence_transformers.__version__,
+            **{name: str(value) for name, value in describe_machine(self.device).items()},
             "flash-attn": "yes" if importlib.util.find_spec("flash_attn") else "not installed",
             "command": " ".join(sys.argv),
         }

@@ -15,6 +15,7 @@ from imgsearch.calibrate import Calibrator
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
 from imgsearch.catalog.summary import summary
+from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
@@ -30,7 +31,7 @@ from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
-from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.ports import BatchEncoder, Decoder, Encoder, VectorIndex
 from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
 from imgsearch.search import Searcher, by_date, similarity
 from imgsearch.settings import Settings
@@ -39,11 +40,13 @@ from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import Asked, choose, require_searchable, same_weights, told_apart
 from imgsearch.sync import sync, worth_flushing
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
-"""Decoded pictures that wait for the model: what bounds the memory of a run."""
+"""Pictures that are decoded or wait for the model; their pixels are bounded by the decoder, too."""
+BATCH = 32
+"""Pictures per commit at most, and per call of a model that does not say how many it wants."""
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
 
@@ -81,6 +84,10 @@ class Library:
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
         return summary(self.catalog)
+
+    def memory(self) -> MemoryUse:
+        """What this process has taken so far, decoder processes not included."""
+        return memory_used()
 
     def forget(self, path: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
@@ -155,15 +162,17 @@ class Library:
         if warning:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
         with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
-            space = self.known_space() or self._new_space()
+            space = _trained(self.known_space() or self._new_space())
             for root, _ in planned:
                 writer.put_root(root)
 
+            given = self.settings.batch_size
+
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self._decoder, self.settings.batch_size)
+                pool = LocalPool(self._encoder_of(into), self.decoder, given or BATCH)
                 ingestor = Ingestor(
-                    catalog, writer, pool, into, self._signature, self.settings.batch_size,
+                    catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
                     catalog.folder, on_progress, stop,
                 )  # fmt: skip
                 with self._run(writer, into, ingestor, pool):
@@ -173,7 +182,7 @@ class Library:
                 report = ingest(space)
             except SpaceMismatch:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
-                space = self._new_encoder().space
+                space = _trained(self._new_encoder().space)
                 report = ingest(space)
             self._finish(writer, space, report)
         return report
@@ -313,13 +322,20 @@ class Library:
     def _decode_settings(self, size: InputSize) -> DecodeSettings:
         return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
 
-    def _decoder(self, size: InputSize) -> Decoder:
+    def decoder(self, size: InputSize) -> Decoder:
+        """Decoder processes as the settings have them; close them after use."""
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
             timeout_s=self.settings.decode_seconds,
-            in_flight=min(2 * self.settings.batch_size, MOST_IN_FLIGHT),
+            in_flight=self._in_flight(),
         )
+
+    def _in_flight(self) -> int:
+        """Enough for two calls of the model, so that decoding goes on while it works."""
+        encoder = self.encoder()
+        wanted = encoder.window if isinstance(encoder, BatchEncoder) else 0
+        return min(2 * (wanted or self.settings.batch_size or BATCH), MOST_IN_FLIGHT)
 
     # Searching
 
@@ -403,6 +419,16 @@ class Library:
                 sync(self.catalog, index)  # or an older file could replace a newer one
                 index.flush()
         return index
+
+
+def _trained(space: EmbeddingSpace) -> EmbeddingSpace:
+    """The space, unless its vectors mean nothing: then `EncoderError`."""
+    if space.revision == RANDOM:
+        raise EncoderError(
+            f"{space.model} has random weights: nothing that is indexed with it could be found",
+            "Random weights are for 'imgsearch bench' only; 'imgsearch models' lists real models.",
+        )
+    return space
 
 
 def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:

@@ -93,13 +93,15 @@ class EncoderOptions:
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision : str
-        What the network computes in: "auto", "fp32", "bf16" or "fp16". Vectors are float32
-        always. "auto" is bf16 on a CUDA device (fp16 where it has no bf16), and fp32 elsewhere,
-        where half precision is slower or less exact.
+        What the network computes in: "auto", "fp32", "bf16", "fp16", or "autocast" (weights in
+        float32, products in bf16 or fp16). Vectors are float32 always. "auto" is bf16 where the
+        device has instructions for it (CUDA 8.0, AMX, AVX512-BF16), fp16 on older CUDA devices,
+        and fp32 elsewhere, where half precision is slower or less exact.
     threads : int or None
         Processor threads for the whole process; None leaves torch's choice.
     batch_size : int
-        Inputs that go through the network together.
+        Inputs that go through the network together; 0 leaves it to the encoder, which knows what
+        one of them takes and how much memory is free.
     source : str
         A folder, or an id of the Hugging Face hub, to take the weights from instead of the place
         that the model's name stands for; "" for that place.
@@ -114,7 +116,7 @@ class EncoderOptions:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
-    batch_size: int = 32
+    batch_size: int = 0
     source: str = ""
     text_source: str = ""
     instruction: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from imgsearch.filters import Filter
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
@@ -69,6 +69,24 @@ class Encoder(Protocol):
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings: ...
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings: ...
+
+
+@runtime_checkable
+class BatchEncoder(Encoder, Protocol):
+    """An `Encoder` that makes batches itself: of pictures of like sizes, as many as fit in memory.
+
+    Whoever has many pictures hands it `window` of them at a time. An encoder without these two
+    members gets `Settings.batch_size` pictures per call of `encode_images`, or 32.
+    """
+
+    @property
+    def window(self) -> int:
+        """How many pictures it would like to have at once; fewer will do."""
+
+    def encode_in_batches(
+        self, images: Sequence[Pixels]
+    ) -> Iterator[tuple[Sequence[int], Embeddings]]:
+        """Places among the pictures, each once, and their rows, as soon as they are computed."""
 
 
 class EncoderModule(Protocol):

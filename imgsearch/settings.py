@@ -14,11 +14,11 @@ import platformdirs
 from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 TABLE = "models"
 """The setting that is a table in the file, and can be set nowhere else."""
 RANGES: dict[str, tuple[float, float]] = {
-    "batch_size": (1, 4096),
+    "batch_size": (0, 4096),
     "workers": (0, 256),
     "threads": (0, 1024),
     "max_pixels": (1, 1e12),
@@ -42,9 +42,10 @@ class Settings:
     device : str
         auto, cpu, cuda, cuda:N or mps.
     precision : str
-        Compute precision: auto, fp32, bf16 or fp16.
+        Compute precision: auto, fp32, bf16, fp16 or autocast.
     batch_size : int
-        Pictures per call of the model, and per commit.
+        Pictures that go through the model together; 0 is as many as fit in the free memory. What
+        is done is committed after so many, or after 32.
     workers : int
         Decoder processes; 0 is one per core.
     threads : int
@@ -73,7 +74,7 @@ class Settings:
     model: str = ""
     device: str = "auto"
     precision: str = "auto"
-    batch_size: int = 32
+    batch_size: int = 0
     workers: int = 0
     threads: int = 0
     max_pixels: int = 250_000_000

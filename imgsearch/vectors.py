@@ -21,6 +21,11 @@ Pixels = NDArray[np.uint8]
 """ndarray of shape (height, width, 3), uint8: one picture, sRGB, the right way up."""
 
 
+RANDOM = "random"
+"""The revision of a space of random weights, which are for measuring. Its vectors mean nothing, and
+no library takes them in."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """The space that a vector lives in: two vectors may be compared only if theirs are equal.

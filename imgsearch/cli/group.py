@@ -27,6 +27,7 @@ COMMANDS = (
     "roots",
     "models",
     "doctor",
+    "bench",
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,8 +102,8 @@ def model_options(function: F) -> F:
         click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the model."),
         click.option(
             "--precision",
-            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-            help="Compute precision of the model.",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16", "autocast"]),
+            help="What the model computes in. auto: bf16 where the device is made for it.",
         ),
         click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
         click.option(

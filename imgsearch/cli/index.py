@@ -28,7 +28,11 @@ GONE_FOR_GOOD = (
 @click.command("index", short_help="Make pictures searchable, or bring them up to date.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @model_options
-@click.option("--batch-size", type=click.IntRange(1, 4096), help="Pictures per batch and commit.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(0, 4096),
+    help="Pictures per call of the model. 0, the default: as many as fit in the free memory.",
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
 @click.option(
     "--document-instruction",
@@ -95,6 +99,8 @@ def command(
         if report.notes and not prune:
             ctx.say(GONE_FOR_GOOD)
         _tell(ctx, lib, report, as_json, dry_run)
+        if ctx.verbose:
+            ctx.say(_memory(lib))
     finally:
         lib.close()
     return status or _visited(report)
@@ -180,6 +186,7 @@ def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_r
             "model": lib.model,
             "interrupted": report.interrupted,
             "dry_run": dry_run,
+            "memory": lib.memory(),
         }
         click.echo(json.dumps(found))
     elif not ctx.quiet:
@@ -188,6 +195,15 @@ def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_r
             click.echo("Interrupted: everything counted above is kept. Run it again to go on.")
         elif report.skipped:
             click.echo("To see which files were skipped, and why: imgsearch skipped")
+
+
+def _memory(lib: Library) -> str:
+    used = lib.memory()
+    words = f"Memory: {used['resident_peak'] / 2**20:.0f} MiB at the peak of this process"
+    allocated, peak = used["device_allocated"], used["device_peak"]
+    if allocated is not None and peak is not None:
+        words += f"; on the GPU {allocated / 2**20:.0f} MiB now, {peak / 2**20:.0f} at the peak"
+    return words + "."
 
 
 def _sentence(report: IngestReport, dry_run: bool) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from imgsearch.errors import EncoderError
 
@@ -49,20 +50,59 @@ def _device_count(kind: str) -> int:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What a network computes in on a device; `EncoderError` for an unknown name."""
+    """What a network computes in on a device; `EncoderError` for an unknown name.
+
+    "auto" is bfloat16 where the device has instructions for it: CUDA from compute capability 8.0
+    on, processors with AMX or AVX512-BF16. It is float16 on older CUDA devices, and float32 on
+    whatever is left, where half precision is slower or less exact (docs/PERFORMANCE.md).
+    """
     import torch
 
     if precision == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        with torch.cuda.device(device):
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        if multiplies_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if device.type == "cuda" else torch.float32
     if precision not in PRECISIONS:
         raise EncoderError(
-            f"unknown precision {precision!r}", f"Choose auto, {', '.join(PRECISIONS)}."
+            f"unknown precision {precision!r}", f"Choose auto, {', '.join(PRECISIONS)}, autocast."
         )
     dtype: torch.dtype = getattr(torch, PRECISIONS[precision])
     return dtype
+
+
+def choose_weights_dtype(
+    precision: str, device: torch.device
+) -> tuple[torch.dtype, torch.dtype | None]:
+    """What the weights are stored in, and what to compute in where that differs.
+
+    "autocast" keeps the weights in float32 and computes matrix products in bfloat16, or in
+    float16 on CUDA devices that have no bfloat16.
+    """
+    import torch
+
+    if precision != "autocast":
+        return choose_dtype(precision, device), None
+    old = device.type == "cuda" and not multiplies_bf16(device)
+    return torch.float32, torch.float16 if old else torch.bfloat16
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """True if the device multiplies matrices of bfloat16 by instructions made for that."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # PyTorch says it of processors under private names only; without them, float32 is safe.
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    asked = [getattr(torch.cpu, name, None) for name in names]
+    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+
+
+def autocasting(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Within it, matrix products are computed in `dtype`; None changes nothing."""
+    import torch
+
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def limit_threads(threads: int | None) -> None:

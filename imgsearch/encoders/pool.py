@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_records import InputSize
-from imgsearch.ports import Decoder, Encoder
+from imgsearch.ports import BatchEncoder, Decoder, Encoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
+from imgsearch.vectors import Embeddings, Pixels
+
+WINDOW_BYTES = 512 << 20
 
 
 class LocalPool:
@@ -24,7 +27,9 @@ class LocalPool:
     decoder : callable
         Gives a decoder for the input size of the model.
     batch_size : int
-        Pictures per call of the model.
+        Pictures per call of a model that is no `BatchEncoder`.
+    window_bytes : int
+        Decoded pictures to hold at a time, in bytes of pixels; one more may be above it.
     """
 
     def __init__(
@@ -32,10 +37,12 @@ class LocalPool:
         load: Callable[[], Encoder],
         decoder: Callable[[InputSize], Decoder],
         batch_size: int,
+        window_bytes: int = WINDOW_BYTES,
     ) -> None:
         self._load = load
         self._decoder = decoder
         self._batch_size = batch_size
+        self._window_bytes = window_bytes
         self._open: Decoder | None = None
         self._succeeded = False
 
@@ -55,24 +62,22 @@ class LocalPool:
         if self._open is None:
             self._open = self._decoder(encoder.input_size)
         results = self._open.decode(chain([first], waiting))
-        while batch := list(islice(results, self._batch_size)):
-            yield from (item for item in batch if isinstance(item, Skipped))
-            yield from self._encode(encoder, [i for i in batch if isinstance(i, Decoded)])
+        most = encoder.window if isinstance(encoder, BatchEncoder) else self._batch_size
+        while window := _take(results, most, self._window_bytes):
+            yield from (item for item in window if isinstance(item, Skipped))
+            yield from self._encode(encoder, [i for i in window if isinstance(i, Decoded)])
 
-    def _encode(self, encoder: Encoder, batch: list[Decoded]) -> Iterator[Encoded | Skipped]:
-        if not batch:
-            return
+    def _encode(self, encoder: Encoder, window: list[Decoded]) -> Iterator[Encoded | Skipped]:
+        left = dict(enumerate(window))
         try:
-            vectors = encoder.encode_images([each.pixels for each in batch])
+            for places, vectors in _in_batches(encoder, [each.pixels for each in window]):
+                self._succeeded = True
+                for place, vector in zip(places, vectors, strict=True):
+                    yield _result(left.pop(place), vector)
         except Exception as error:
-            yield from self._divide(encoder, batch, error)
-            return
-        self._succeeded = True
-        for each, vector in zip(batch, vectors, strict=True):
-            if np.isfinite(vector).all() and vector.any():
-                yield Encoded(each.file, each.content_hash, each.metadata, vector)
-            else:
-                yield Skipped(each.file, "the model gives no usable vector for this picture")
+            if not left:
+                raise
+            yield from self._divide(encoder, list(left.values()), error)
 
     def _divide(
         self, encoder: Encoder, batch: list[Decoded], error: Exception
@@ -100,3 +105,33 @@ class LocalPool:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def _in_batches(
+    encoder: Encoder, images: list[Pixels]
+) -> Iterator[tuple[Sequence[int], Embeddings]]:
+    if isinstance(encoder, BatchEncoder):
+        yield from encoder.encode_in_batches(images)
+    elif images:
+        yield range(len(images)), encoder.encode_images(images)
+
+
+def _take(
+    results: Iterator[Decoded | Skipped], most: int, most_bytes: int
+) -> list[Decoded | Skipped]:
+    """The next results, until there are enough or their pixels take enough memory."""
+    taken: list[Decoded | Skipped] = []
+    held = 0
+    while len(taken) < most and held < most_bytes:
+        item = next(results, None)
+        if item is None:
+            break
+        taken.append(item)
+        held += item.pixels.nbytes if isinstance(item, Decoded) else 0
+    return taken
+
+
+def _result(each: Decoded, vector: np.ndarray) -> Encoded | Skipped:
+    if np.isfinite(vector).all() and vector.any():
+        return Encoded(each.file, each.content_hash, each.metadata, vector)
+    return Skipped(each.file, "the model gives no usable vector for this picture")

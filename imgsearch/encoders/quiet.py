@@ -1,4 +1,4 @@
-"""Keeps transformers from drawing progress bars of its own: only the command line may draw."""
+"""Keeps transformers from drawing and warning on its own: only the command line may."""
 
 from __future__ import annotations
 
@@ -18,3 +18,17 @@ def no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Within it, transformers draws no bar, and tells of errors only."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        with no_progress_bars():
+            yield
+    finally:
+        logging.set_verbosity(level)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,19 @@ from PIL import Image
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.batches import plan_batches, split_batches
+from imgsearch.encoders.memory import (
+    MOST_ON_PROCESSOR,
+    fitting_batch,
+    picture_bytes,
+    release_unused,
+    unless_out_of_memory,
+)
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
 from imgsearch.encoders.options import (
+    autocasting,
     choose_device,
-    choose_dtype,
+    choose_weights_dtype,
     limit_threads,
 )
 from imgsearch.encoders.quiet import no_progress_bars
@@ -30,6 +39,12 @@ LONGEST = 32
 """How many times longer than wide a picture may be. A longer one is cropped to its middle: models
 that scale the shorter side to 224 pixels would make gigabytes of a line of 20000 pixels."""
 
+WINDOW = 8
+"""Batches to look over at a time, where pictures go into the network in different sizes."""
+
+GUESSED_SIDE = 1024
+"""Pixels of a side, where the size depends on the picture."""
+
 
 class SentenceEncoder:
     """A SentenceTransformer behind the port `Encoder`.
@@ -42,7 +57,11 @@ class SentenceEncoder:
         Its instruction is what the model is told about pictures. Its dimension may be smaller
         than the model's: the beginning of each vector is kept, at unit norm.
     batch_size : int
-        Inputs that go through the network together.
+        Inputs that go through the network together. Halved, and remembered, when memory runs out.
+    autocast : torch.dtype, optional
+        Compute in this dtype while the weights stay in theirs.
+    alike : bool
+        True if the model brings all pictures to one size, so that any can share a batch.
     """
 
     def __init__(
@@ -51,13 +70,21 @@ class SentenceEncoder:
         space: EmbeddingSpace,
         card: ModelCard,
         input_size: InputSize,
-        batch_size: int = 32,
+        batch_size: int = MOST_ON_PROCESSOR,
+        autocast: torch.dtype | None = None,
+        alike: bool = True,
     ) -> None:
         self._model = model
         self._space = space
         self._card = card
         self._input_size = input_size
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        self._autocast, self._alike = autocast, alike
+
+    @property
+    def model(self) -> SentenceTransformer:
+        """What computes the vectors."""
+        return self._model
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -70,6 +97,14 @@ class SentenceEncoder:
     @property
     def input_size(self) -> InputSize:
         return self._input_size
+
+    @property
+    def window(self) -> int:
+        """How many pictures `encode_in_batches` would like to have at once.
+
+        Where all are brought to one size, a batch; else enough to sort them by size.
+        """
+        return self.batch_size * (1 if self._alike else WINDOW)
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """One row per picture, in order.
@@ -86,11 +121,23 @@ class SentenceEncoder:
         Raises
         ------
         EncoderError
-            The network computed something that is not a number.
+            The network computed something that is not a number, or there is too little memory
+            for a single picture.
         """
-        pictures = [Image.fromarray(_crop(pixels)) for pixels in images]
+        return self._together(len(images), self.encode_in_batches(images))
+
+    def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
+        """Places among the pictures, each once, and their rows, as soon as they are computed."""
+        areas = [float(image.shape[0] * image.shape[1]) for image in images]
+        costs = [1.0] * len(images) if self._alike else areas
+
         told = self._space.instruction or None
-        return self._rows(self._model.encode_document, pictures, prompt=told)
+
+        def encode(batch: list[int]) -> torch.Tensor:
+            pictures = [Image.fromarray(_crop(images[place])) for place in batch]
+            return self._tensor(self._model.encode_document, pictures, prompt=told)
+
+        return self._stream(encode, plan_batches(costs, self.batch_size))
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
         """One row per text, in order; shape, dtype and errors as `encode_images`.
@@ -101,19 +148,56 @@ class SentenceEncoder:
             Put before each text, for models that were trained with instructions; None means the
             model's own for queries, if it has one.
         """
-        return self._rows(self._model.encode_query, list(texts), prompt=instruction)
 
-    def _rows(self, encode: Any, inputs: list[Any], **options: Any) -> Embeddings:
-        if not inputs:
-            return np.empty((0, self._space.dimension), np.float32)
-        tensor = encode(
-            inputs,
-            batch_size=self._batch_size,
-            show_progress_bar=False,
-            convert_to_tensor=True,
-            **options,
-        )
-        rows = tensor.float().cpu().numpy()
+        def encode(batch: list[int]) -> torch.Tensor:
+            words = [texts[place] for place in batch]
+            return self._tensor(self._model.encode_query, words, prompt=instruction)
+
+        # Longest first: a text is padded to the longest of its batch.
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        batches = split_batches([order], self.batch_size)
+        return self._together(len(texts), self._stream(encode, batches))
+
+    def _together(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
+        rows = np.empty((count, self._space.dimension), np.float32)
+        for batch, found in batches:
+            rows[batch] = found
+        return rows
+
+    def _stream(
+        self, encode: Callable[[list[int]], torch.Tensor], batches: list[list[int]]
+    ) -> Iterator[tuple[list[int], Embeddings]]:
+        while batches:
+            tensor = unless_out_of_memory(encode, batches[0])
+            if tensor is None:
+                batches = self._smaller(batches)
+                continue
+            batch, *batches = batches
+            yield batch, self._checked(tensor.float().cpu().numpy())
+
+    def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
+        """The batches that are left, halved because the first of them did not fit."""
+        if len(batches[0]) == 1:
+            raise EncoderError(
+                f"there is too little memory for {self._space.model}",
+                "Close other programs, choose a smaller model, or use --device cpu.",
+            )
+        release_unused()
+        self.batch_size = (len(batches[0]) + 1) // 2
+        return split_batches(batches, self.batch_size)
+
+    def _tensor(self, encode: Any, inputs: list[Any], **options: Any) -> torch.Tensor:
+        with autocasting(self._model.device, self._autocast):
+            tensor: torch.Tensor = encode(
+                inputs,
+                batch_size=len(inputs),
+                show_progress_bar=False,
+                convert_to_tensor=True,
+                **options,
+            )
+        return tensor
+
+    def _checked(self, rows: Embeddings) -> Embeddings:
         if not np.isfinite(rows).all():
             raise EncoderError(
                 f"the model {self._space.model} computed values that are not numbers",
@@ -142,10 +226,10 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     options = options or EncoderOptions()
     limit_threads(options.threads)
     device = choose_device(options.device)
-    dtype = choose_dtype(options.precision, device)
+    weights, autocast = choose_weights_dtype(options.precision, device)
     folder = find_model(name, options.source)
     _require(presets.preset(folder.name))
-    model = open_model(folder, device, dtype)
+    model = open_model(folder, device, weights)
     missing = [kind for kind in ("text", "image") if not model.supports(kind)]
     if missing:
         raise EncoderError(
@@ -158,7 +242,9 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     dimension = choose_dimension(card, options.dimension, dimension_of(model))
     told = _document_instruction(model, card, options.instruction)
     space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, told)
-    return SentenceEncoder(model, space, card, size, options.batch_size)
+    each = picture_bytes(model.config, size.short or GUESSED_SIDE, weights.itemsize)
+    batch = options.batch_size or fitting_batch(device, each)
+    return SentenceEncoder(model, space, card, size, batch, autocast, bool(size.short))
 
 
 def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:

@@ -7,13 +7,20 @@ languages, the vector that CLIP gives for the English one. It fits that CLIP and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.memory import fitting_batch, picture_bytes
 from imgsearch.encoders.model_folder import ModelFolder, find_model
-from imgsearch.encoders.options import choose_device, choose_dtype, limit_threads
-from imgsearch.encoders.sentence import SentenceEncoder, describe_input, dimension_of, open_model
+from imgsearch.encoders.options import choose_device, choose_weights_dtype, limit_threads
+from imgsearch.encoders.sentence import (
+    GUESSED_SIDE,
+    SentenceEncoder,
+    describe_input,
+    dimension_of,
+    open_model,
+)
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
@@ -45,6 +52,20 @@ class TwoTowerEncoder:
     def input_size(self) -> InputSize:
         return self._pictures.input_size
 
+    @property
+    def batch_size(self) -> int:
+        """Pictures that go through the network together."""
+        return self._pictures.batch_size
+
+    @property
+    def window(self) -> int:
+        """As `SentenceEncoder.window`."""
+        return self._pictures.window
+
+    def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
+        """As `SentenceEncoder.encode_in_batches`."""
+        return self._pictures.encode_in_batches(images)
+
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """As `SentenceEncoder.encode_images`."""
         return self._pictures.encode_images(images)
@@ -71,10 +92,10 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     assert card is not None
     limit_threads(options.threads)
     device = choose_device(options.device)
-    dtype = choose_dtype(options.precision, device)
+    weights, autocast = choose_weights_dtype(options.precision, device)
     refuse_document_instruction(card, options.instruction)
     parts = find_model(name, options.source), find_model(card.text_hub, options.text_source)
-    models = [open_model(part, device, dtype) for part in parts]
+    models = [open_model(part, device, weights) for part in parts]
     for model, part, kind in zip(models, parts, ("image", "text"), strict=True):
         if not model.supports(kind):  # type: ignore[arg-type]
             raise EncoderError(
@@ -83,8 +104,10 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     size, preprocessing = describe_input(models[0])
     dimension = choose_dimension(card, options.dimension, _common(name, *map(dimension_of, models)))
     space = EmbeddingSpace(name, _revision(parts), preprocessing, dimension)
+    each = picture_bytes(models[0].config, size.short or GUESSED_SIDE, weights.itemsize)
+    batch = options.batch_size or fitting_batch(device, each)
     pictures, texts = (
-        SentenceEncoder(model, space, card, size, options.batch_size) for model in models
+        SentenceEncoder(model, space, card, size, batch, autocast) for model in models
     )
     return TwoTowerEncoder(pictures, texts)
 

@@ -22,6 +22,8 @@ from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import DecodeSettings, decode_file
 from imgsearch.sources.worker import DecodeOne, Orders, serve
 
+BYTES_AHEAD = 512 << 20
+"""Of decoded pixels that wait for the model: with large pictures, what bounds a run's memory."""
 _IN_FLIGHT = 4  # files per worker: enough that none waits for the consumer
 _START_SECONDS = 120.0  # a cold disk may take long to import NumPy
 _GRACE_SECONDS = 5.0
@@ -64,6 +66,8 @@ class ProcessDecoder:
     in_flight : int
         Files to work on ahead of the consumer; 0 is a few per worker. Enough for two batches
         keeps the workers busy while a model works on the batch before.
+    bytes_ahead : int
+        Pixels to hold for the consumer, in bytes. Each worker may be at one more picture.
 
     Notes
     -----
@@ -79,7 +83,9 @@ class ProcessDecoder:
         memory_limit: int | None = 4 << 30,
         decode_one: DecodeOne = decode_file,
         in_flight: int = 0,
+        bytes_ahead: int = BYTES_AHEAD,
     ) -> None:
+        self._bytes_ahead = bytes_ahead
         self._in_flight = in_flight or _IN_FLIGHT * max(1, workers)
         orders = Orders(settings, decode_one, memory_limit)
         self._workers = [_Worker(timeout_s, orders) for _ in range(max(1, workers))]
@@ -97,7 +103,7 @@ class ProcessDecoder:
             The worker processes cannot be started.
         """
         with self._busy:
-            run = self._run = _Run(self._workers, self._in_flight)
+            run = self._run = _Run(self._workers, self._in_flight, self._bytes_ahead)
             try:
                 yield from run.results(files)
             finally:
@@ -114,9 +120,10 @@ class ProcessDecoder:
 class _Run:
     """One call of `decode`: an inbox and an outbox, and a thread for each worker."""
 
-    def __init__(self, workers: list[_Worker], in_flight: int) -> None:
+    def __init__(self, workers: list[_Worker], in_flight: int, bytes_ahead: int) -> None:
         self._workers = workers
         self._in_flight = in_flight
+        self._shelf = _Shelf(bytes_ahead)
         self._inbox: SimpleQueue[ImageFile | None] = SimpleQueue()
         self._outbox: SimpleQueue[Decoded | Skipped | BaseException] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -134,6 +141,7 @@ class _Run:
     def stop(self) -> None:
         """End the threads; kill the workers if they are still at files that nobody wants."""
         self._stopped = True
+        self._shelf.give_up()
         self._discard_inbox()
         for _ in self._threads:
             self._inbox.put(None)
@@ -157,6 +165,7 @@ class _Run:
         self._waiting -= 1
         if isinstance(result, BaseException):
             raise result
+        self._shelf.take(_pixel_bytes(result))
         return result
 
     def _discard_inbox(self) -> None:
@@ -169,10 +178,49 @@ class _Run:
     def _feed(self, worker: _Worker) -> None:
         _leave_interrupts_to_main_thread()
         while (file := self._inbox.get()) is not None:
+            self._shelf.wait()
             try:
-                self._outbox.put(worker.decode(file, lambda: self._stopped))
+                result = worker.decode(file, lambda: self._stopped)
             except BaseException as error:  # raised again where somebody waits for a result
                 self._outbox.put(error)
+            else:
+                self._shelf.put(_pixel_bytes(result))
+                self._outbox.put(result)
+
+
+class _Shelf:
+    """Counts the pixels that wait for the consumer; who makes more waits while it is full.
+
+    What is counted lies in the outbox or is about to, so a consumer that waits for a result
+    always gets one: only a shelf with something on it makes anybody wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held, self._open = most, 0, True
+        self._changed = threading.Condition()
+
+    def wait(self) -> None:
+        """Return when there is room, or when nobody wants anything any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held < self._most or not self._open)
+
+    def put(self, size: int) -> None:
+        with self._changed:
+            self._held += size
+
+    def take(self, size: int) -> None:
+        with self._changed:
+            self._held -= size
+            self._changed.notify_all()
+
+    def give_up(self) -> None:
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+
+def _pixel_bytes(result: Decoded | Skipped) -> int:
+    return result.pixels.nbytes if isinstance(result, Decoded) else 0
 
 
 class _Worker:

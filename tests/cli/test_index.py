@@ -32,6 +32,7 @@ def test_the_report_has_exactly_these_keys(place):
         "model",
         "interrupted",
         "dry_run",
+        "memory",
     ]
 
 
@@ -45,6 +46,8 @@ def test_the_report_says_what_was_done(place):
     assert report["library"] == str(place.library)
     assert report["model"] == "builtin"
     assert report["interrupted"] is report["dry_run"] is False
+    assert report["memory"]["resident_peak"] > 20 << 20
+    assert set(report["memory"]) == {"resident_peak", "device_allocated", "device_peak"}
 
 
 def test_a_second_run_finds_all_unchanged(indexed):
@@ -73,6 +76,8 @@ def test_sentences_for_people(place):
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
     assert "English only" not in second.err
+    assert "Memory:" not in second.err
+    assert "MiB at the peak" in place.call("index", place.photos, "-v").err
 
 
 def test_quiet_is_silent(place):
@@ -295,7 +300,7 @@ def test_an_unknown_model(place):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--batch-size", "0"),
+        ("--batch-size", "-1"),
         ("--batch-size", "99999999999999999999"),
         ("--workers", "-1"),
         ("--threads", "0"),

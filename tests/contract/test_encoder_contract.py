@@ -11,7 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from imgsearch.encoders import builtin, published, sentence
 from imgsearch.model_records import EncoderOptions
-from imgsearch.ports import Encoder
+from imgsearch.ports import BatchEncoder, Encoder
 from tests import tiny_models
 
 TEXTS = ["a red car", "a photo of a dog on a beach", "", "sunset " * 200]
@@ -37,7 +37,7 @@ def load(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(load) -> Encoder:
-    return load(device="cpu", threads=1, batch_size=4)
+    return load(device="cpu", precision="fp32", threads=1, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_pictures_may_be_read_only_and_not_contiguous(encoder, pictures):
     assert np.array_equal(encoder.encode_images([turned]), expected)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "autocast"])
 def test_half_precision_gives_nearly_the_same_unit_rows(load, encoder, pictures, precision):
     half = load(device="cpu", precision=precision)
     rows = half.encode_images(pictures[:3])
@@ -110,6 +110,22 @@ def test_half_precision_gives_nearly_the_same_unit_rows(load, encoder, pictures,
     assert_embeddings(rows, 2, encoder.space.dimension)
     assert ((rows * encoder.encode_texts(TEXTS[:2])).sum(1) > 0.98).all()
     assert half.space == encoder.space
+
+
+def test_batches_of_its_own_making_hold_each_picture_once(encoder, pictures):
+    assert isinstance(encoder, BatchEncoder)
+    assert encoder.window >= encoder.batch_size == 4
+    batches = list(encoder.encode_in_batches(pictures))
+    assert sorted(place for places, _ in batches for place in places) == list(range(len(pictures)))
+    assert max(len(places) for places, _ in batches) <= 4
+    rows = encoder.encode_images(pictures)
+    for places, found in batches:
+        assert_embeddings(found, len(places), encoder.space.dimension)
+        assert np.array_equal(found, rows[list(places)])
+
+
+def test_a_batch_is_fitted_to_memory_unless_it_is_given(load):
+    assert 1 <= load(device="cpu").batch_size <= 32
 
 
 def test_it_says_what_it_is(encoder):

@@ -20,7 +20,7 @@ from imgsearch.model_records import EncoderOptions
 
 @pytest.fixture(scope="module")
 def encoder():
-    return builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
+    return builtin.load("builtin", EncoderOptions(device="cpu", threads=1, precision="fp32"))
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,19 +19,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from imgsearch.encoders import gme
+from imgsearch.encoders import gme, memory
+from imgsearch.encoders.batches import ahead, plan_batches
 from imgsearch.encoders.gme import resize as sizes
-from imgsearch.encoders.gme.batches import ahead, plan_batches
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.folder import COLOURS, check_folder, find_folder, load
 from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import number_prompts, write_prompt
-from imgsearch.encoders.gme.random_weights import RANDOM, random_model, random_weights
+from imgsearch.encoders.gme.random_weights import random_model, random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.errors import EncoderError, QueryError
 from imgsearch.model_records import EncoderOptions
-from imgsearch.vectors import normalize
+from imgsearch.vectors import RANDOM, normalize
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "gme"
 sys.path.append(str(GOLDEN))
@@ -346,6 +348,42 @@ class TestBatches:
             assert 1 <= len(batch) <= size
             used = sum(costs[place] for place in batch)
             assert used >= 0.9 * len(batch) * max(costs[place] for place in batch) - 1e-9
+
+    def test_a_batch_is_no_longer_than_its_room(self):
+        costs = [100.0] * 7 + [900.0]
+        batches = plan_batches(costs, 16, room=300)
+        assert batches == [[7], [0, 1, 2], [3, 4, 5], [6]]
+
+    def test_the_room_is_what_is_free(self, monkeypatch):
+        free = SimpleNamespace(available=32_000_000)
+        monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
+        tight, given = (
+            load(MODEL, EncoderOptions(device="cpu", precision="fp32", threads=1, batch_size=size))
+            for size in (0, 8)
+        )
+        assert given.room == math.inf and given.window == 64
+        images = [picture(56, 56)] * 12
+        batches = [list(places) for places, _ in tight.encode_in_batches(images)]
+        assert sorted(place for places in batches for place in places) == list(range(12))
+        cost = tight._cost({"image": images[0]})
+        assert 1 < max(map(len, batches)) <= tight.room / cost
+
+    def test_a_batch_is_handed_out_before_the_last_is_computed(self, golden, pictures):
+        encoder = load(MODEL, CPU)
+        encoder.batch_size = 1
+        embed, computed = GmeModule.embed, []
+
+        def counting(module, features):
+            computed.append(len(features["input_ids"]))
+            return embed(module, features)
+
+        encoder.module.embed = counting.__get__(encoder.module)
+        batches = encoder.encode_in_batches(pictures)
+        (place,), row = next(batches)
+        assert len(computed) == 2 < len(pictures)
+        assert_same(row, golden["images"][place : place + 1])
+        rest = {place: row for (place,), row in batches}
+        assert len(rest) == len(pictures) - 1
 
     def test_results_come_in_order(self):
         with ThreadPoolExecutor(1) as executor:

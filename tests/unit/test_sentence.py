@@ -234,14 +234,15 @@ def test_a_device_that_is_not_there_is_refused(device):
 
 
 def test_auto_finds_a_device_and_a_precision():
-    device = choose_device("auto")
-    assert choose_dtype("auto", torch.device("cpu")) is torch.float32
-    assert choose_dtype("auto", device).is_floating_point
+    assert choose_dtype("auto", choose_device("auto")).is_floating_point
 
 
-def test_an_unknown_precision_is_refused():
-    with pytest.raises(EncoderError, match="fp64"):
-        choose_dtype("fp64", torch.device("cpu"))
+@pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
+def test_attention_is_one_kernel_in_both_towers(make, tmp_path):
+    """PyTorch's scaled_dot_product_attention, which never holds a whole matrix of attention."""
+    config = sentence.load(str(make(tmp_path / "model")), CPU)._model[0].auto_model.config
+    towers = config, config.text_config, config.vision_config
+    assert {each._attn_implementation for each in towers} == {"sdpa"}
 
 
 OFFLINE = """

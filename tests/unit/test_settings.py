@@ -64,7 +64,7 @@ def test_the_file_in_the_usual_place(monkeypatch, tmp_path):
         (b"model = '\xff'", "cannot be read"),
         ("device = 'gpu'", "unknown device: gpu"),
         ("precision = 'int8'", "unknown precision: int8"),
-        ("batch_size = 0", "out of range"),
+        ("batch_size = -1", "out of range"),
         ("workers = -1", "out of range"),
         ("keep_days = nan", "out of range"),
         ("keep_days = inf", "out of range"),

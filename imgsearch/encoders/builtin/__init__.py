@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.memory import fitting_batch
 from imgsearch.encoders.options import (
     choose_device,
-    choose_dtype,
+    choose_weights_dtype,
     limit_threads,
 )
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
@@ -46,6 +47,8 @@ CARD = ModelCard(
 )
 CARDS = (CARD,)
 INPUT_SIZE = InputSize(long=260)
+BYTES_OF_ONE = 3 * 4 * 96 * 130**2
+"""About what one picture takes in the network: three times its widest layer, in float32."""
 
 
 def revision(name: str = NAME, source: str = "") -> str:
@@ -79,9 +82,11 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     _require_packages()
     limit_threads(options.threads)
     device = choose_device(options.device)
-    module = CrossModalConcepts(dtype=choose_dtype(options.precision, device))
+    dtype, autocast = choose_weights_dtype(options.precision, device)
+    module = CrossModalConcepts(dtype=dtype, autocast=autocast)
     model = SentenceTransformer(modules=[module], device=str(device))
-    return SentenceEncoder(model, SPACE, CARD, INPUT_SIZE, options.batch_size)
+    batch = options.batch_size or fitting_batch(device, BYTES_OF_ONE)
+    return SentenceEncoder(model, SPACE, CARD, INPUT_SIZE, batch)
 
 
 def _require_packages() -> None:

@@ -27,7 +27,9 @@ class CrossModalConcepts(InputModule):
     revision : str
         Of which revision of the model a saved folder was; another one is refused.
     dtype : torch.dtype
-        What the networks compute in. The arithmetic after them is float32.
+        What the weights of the networks are in. The arithmetic after them is float32.
+    autocast : torch.dtype, optional
+        What the networks compute in, where that is not `dtype`.
     """
 
     config_file_name = "imgsearch_builtin.json"
@@ -35,14 +37,19 @@ class CrossModalConcepts(InputModule):
     save_in_root = True
     anchor: Tensor
 
-    def __init__(self, revision: str = SPACE.revision, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        revision: str = SPACE.revision,
+        dtype: torch.dtype = torch.float32,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         if revision != SPACE.revision:
             raise EncoderError(
                 f"this is revision {SPACE.revision} of the built-in model, and not {revision}",
                 "Index the pictures again with this version of imgsearch.",
             )
-        self.revision, self._dtype = revision, dtype
+        self.revision, self._dtype, self._autocast = revision, dtype, autocast
         # Tells where the model was moved to while neither network is loaded.
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
@@ -86,5 +93,5 @@ class CrossModalConcepts(InputModule):
         if name not in self._modules:
             # Tensors made in inference mode could not be moved to another device later.
             with torch.inference_mode(False):
-                self.add_module(name, build(self._dtype).to(self.anchor.device))
+                self.add_module(name, build(self._dtype, self._autocast).to(self.anchor.device))
         return self._modules[name]

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import colour, efficientnet, weights
+from imgsearch.encoders.options import autocasting
 from imgsearch.encoders.quiet import no_progress_bars
 
 BLOCKS = {"sentence": 384, "concepts": 256, "colour": 16, "visual": 112}
@@ -71,8 +72,9 @@ class TextTower(nn.Module):
     concept_texts: Tensor
     concept_rotation: Tensor
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
+        self._autocast = autocast
         self.network = SentenceNetwork().to(dtype)
         arrays = weights.load_assets()
         _keep(self, "mean_text", arrays["class_texts"].mean(0))
@@ -86,7 +88,8 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, colour_words: Tensor) -> Tensor:
         """(n, 768), float32, unit norm."""
-        sentences = self.network(input_ids, attention_mask)
+        with autocasting(input_ids.device, self._autocast):
+            sentences = self.network(input_ids, attention_mask)
         likeness = torch.softmax(sentences @ self.concept_texts.T / _TEXT_TEMPERATURE, dim=1)
         return _join(
             sentence=sentences - self.mean_text,
@@ -109,8 +112,9 @@ class ImageTower(nn.Module):
     concept_rotation: Tensor
     visual_basis: Tensor
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
+        self._autocast = autocast
         network = efficientnet.from_checkpoint(weights.vision_state())
         self.network = network.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         arrays = weights.load_assets()
@@ -134,7 +138,9 @@ class ImageTower(nn.Module):
         # Rows of pixels are what torch calls channels_last: the permuted view needs no copy.
         scaled = efficientnet.scale_pixels(pixels.permute(0, 3, 1, 2).to(self._dtype))
         at_once = _AT_ONCE_ON_CPU if scaled.device.type == "cpu" else len(scaled)
-        maps = torch.cat([self.network(part) for part in torch.split(scaled, at_once)]).float()
+        with autocasting(scaled.device, self._autocast):
+            maps = torch.cat([self.network(part) for part in torch.split(scaled, at_once)])
+        maps = maps.float()
         features = maps.mean((2, 3))
         regions = F.avg_pool2d(maps, _REGION, stride=1).flatten(2).transpose(1, 2)
         whole_logits, region_logits = self._logits(features), self._logits(regions)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,25 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from imgsearch.encoders.gme.batches import ahead, plan_batches
+from imgsearch.encoders.batches import ahead, plan_batches, split_batches
 from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import SQUARE, count_tokens
+from imgsearch.encoders.memory import (
+    is_out_of_memory,
+    most_at_once,
+    release_unused,
+    room_for,
+    transformer_bytes,
+)
+from imgsearch.encoders.options import autocasting
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Part = Mapping[str, Any]
+WINDOW = 8
+"""Batches to look over at a time: enough pictures that batches of like sizes can be made."""
 
 
 class GmeEncoder:
@@ -35,8 +45,8 @@ class GmeEncoder:
     revision : str
         Which weights; `RANDOM` for weights that mean nothing.
     batch_size : int
-        Inputs that go through the network together, at most. Halved, and remembered, when the
-        device runs out of memory.
+        Inputs that go through the network together, at most; 0 is as many as the free memory has
+        room for, by their tokens. Halved, and remembered, when the device runs out of memory.
     autocast : torch.dtype, optional
         Compute in this dtype while the weights stay in theirs.
     instruction : str
@@ -49,7 +59,7 @@ class GmeEncoder:
         card: ModelCard,
         revision: str,
         *,
-        batch_size: int = 32,
+        batch_size: int = 0,
         autocast: torch.dtype | None = None,
         device: torch.device | None = None,
         instruction: str = "",
@@ -62,8 +72,9 @@ class GmeEncoder:
         )
         self.module = module.eval()
         self.card = card
-        self.batch_size = batch_size
         self.device = torch.device(device or "cpu")
+        self.batch_size = batch_size or most_at_once(self.device)
+        self.room = math.inf if batch_size else room_for(self.device) / _bytes_per_token(module)
         self._autocast = autocast
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="gme-prepare")
         self.space = EmbeddingSpace(
@@ -81,14 +92,23 @@ class GmeEncoder:
         """
         return InputSize(short=SQUARE * round(1.4 * math.sqrt(self.module.tokens.most)))
 
+    @property
+    def window(self) -> int:
+        """How many pictures `encode_in_batches` would like to have at once."""
+        return WINDOW * self.batch_size
+
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """Vectors of shape (n, dimension), float32, unit norm; with the document instruction."""
-        parts = [{"image": image} for image in images]
-        return self._encode(parts, self.space.instruction)
+        return self._encode([{"image": image} for image in images], self.space.instruction)
+
+    def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
+        """Places among the pictures, each once, and their vectors, as soon as they are computed."""
+        return self._stream([{"image": image} for image in images], self.space.instruction)
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
         """Vectors of shape (n, dimension), float32, unit norm; by default to search pictures."""
-        return self._encode([{"text": text} for text in texts], instruction or SEARCH_INSTRUCTION)
+        parts = [{"text": text} for text in texts]
+        return self._encode(parts, instruction or SEARCH_INSTRUCTION)
 
     def encode_fused(
         self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
@@ -100,48 +120,60 @@ class GmeEncoder:
 
     def _encode(self, parts: Sequence[Part], instruction: str) -> Embeddings:
         rows = np.empty((len(parts), self.space.dimension), dtype=np.float32)
-        waiting = plan_batches([self._cost(part) for part in parts], self.batch_size)
+        for batch, vectors in self._stream(parts, instruction):
+            rows[batch] = vectors
+        return rows
+
+    def _stream(
+        self, parts: Sequence[Part], instruction: str
+    ) -> Iterator[tuple[list[int], Embeddings]]:
+        costs = [self._cost(part) for part in parts]
+        waiting = plan_batches(costs, self.batch_size, self.room)
         while waiting:
-            waiting = self._fill(rows, parts, waiting, instruction)
-        if not np.isfinite(rows).all():
+            done = 0
+            for batch, vectors in self._computed(parts, waiting, instruction):
+                done += 1
+                yield batch, self._checked(vectors)
+            waiting = self._smaller(waiting[done:])
+
+    def _computed(
+        self, parts: Sequence[Part], batches: list[list[int]], instruction: str
+    ) -> Iterator[tuple[list[int], Embeddings]]:
+        """Batches and their vectors, in order; ends where the device's memory was too small.
+
+        A batch is launched before anyone waits for the one before it.
+        """
+        before: tuple[list[int], Callable[[], Embeddings]] | None = None
+        for batch, features in self._prepared(parts, batches, instruction):
+            arrived = self._launch(features)
+            if before:
+                yield before[0], before[1]()
+            before = (batch, arrived) if arrived else None
+            if not arrived:
+                return
+        if before:
+            yield before[0], before[1]()
+
+    def _checked(self, vectors: Embeddings) -> Embeddings:
+        if not np.isfinite(vectors).all():
             raise EncoderError(
                 f"{self.card.name} computed numbers that are not finite",
                 "Use --precision bf16 or fp32; float16 is too narrow for some weights.",
             )
-        return normalize(rows)
-
-    def _fill(
-        self,
-        rows: Embeddings,
-        parts: Sequence[Part],
-        batches: list[list[int]],
-        instruction: str,
-    ) -> list[list[int]]:
-        """Encode batches into `rows`; what is left when the device's memory was too small."""
-        done: list[tuple[list[int], Tensor]] = []
-        too_much = False
-        with torch.inference_mode(), self._precision():
-            try:
-                for batch, features in self._prepared(parts, batches, instruction):
-                    done.append((batch, self._run(features)))
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-                too_much = True
-            for batch, vectors in done:
-                rows[batch] = vectors.cpu().numpy()
-        return self._smaller(batches[len(done) :]) if too_much else []
+        return normalize(vectors)
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
+        """The batches that are left, halved because the first of them did not fit."""
+        if not batches:
+            return []
         if len(batches[0]) == 1:
             raise EncoderError(
                 f"{self.device} has too little memory for {self.card.name}",
                 "Close other programs that use it, allow fewer visual tokens, or use --device cpu.",
             )
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.batch_size = half = (len(batches[0]) + 1) // 2
-        return [batch[i : i + half] for batch in batches for i in range(0, len(batch), half)]
+        release_unused()
+        self.batch_size = (len(batches[0]) + 1) // 2
+        return split_batches(batches, self.batch_size)
 
     def _prepared(
         self, parts: Sequence[Part], batches: list[list[int]], instruction: str
@@ -156,6 +188,27 @@ class GmeEncoder:
         pin = self.device.type == "cuda" and isinstance(value, Tensor)
         return value.pin_memory() if pin else value
 
+    def _launch(self, features: Features) -> Callable[[], Embeddings] | None:
+        """Start one batch. The function that waits for its vectors; None if memory ran out."""
+        with torch.inference_mode(), self._precision():
+            try:
+                vectors = self._run(features)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                return None
+            if self.device.type != "cuda":
+                return lambda: vectors.cpu().numpy()
+            # Asked for now, so that the copy does not queue behind the next batch.
+            copy, arrived = vectors.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> Embeddings:
+            arrived.synchronize()
+            return copy.numpy()
+
+        return wait
+
     def _run(self, features: Features) -> Tensor:
         """Launch one batch; on a GPU this returns before it is computed."""
         placed = {
@@ -166,9 +219,7 @@ class GmeEncoder:
         return vectors
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if self._autocast is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self._autocast)
+        return autocasting(self.device, self._autocast)
 
     def _cost(self, part: Part) -> float:
         """About as many tokens as the part will have."""
@@ -179,10 +230,12 @@ class GmeEncoder:
         return cost
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """PyTorch on a processor, and the libraries below it on a GPU, say it in words only."""
-    words = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(one in str(error) for one in words)
+def _bytes_per_token(module: GmeModule) -> float:
+    """About what a visual token, which is four patches, takes in the wider of the two towers."""
+    config = module.model.config
+    eye, reader, size = config.vision_config, config.text_config, module.model.dtype.itemsize
+    seen = transformer_bytes(4, eye.embed_dim, int(eye.mlp_ratio * eye.embed_dim), size)
+    return max(seen, transformer_bytes(1, reader.hidden_size, reader.intermediate_size, size))
 
 
 def _describe(module: GmeModule) -> str:

@@ -14,7 +14,7 @@ from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.files import check_folder, find_folder, read
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.options import choose_device, choose_dtype, limit_threads
+from imgsearch.encoders.options import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, ModelCard
@@ -60,18 +60,6 @@ def load(
         device=device,
         instruction=options.instruction,
     )
-
-
-def choose_weights_dtype(
-    precision: str, device: torch.device
-) -> tuple[torch.dtype, torch.dtype | None]:
-    """What the weights are stored in, and what to compute in where that differs.
-
-    "autocast" keeps the weights in float32 and computes matrix products in bfloat16.
-    """
-    if precision == "autocast":
-        return torch.float32, torch.bfloat16
-    return choose_dtype(precision, device), None
 
 
 def _open(

@@ -18,12 +18,11 @@ from imgsearch.encoders.gme.folder import COLOURS, choose_weights_dtype
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import VisualTokens
+from imgsearch.encoders.measure import TEXT
 from imgsearch.encoders.options import choose_device, limit_threads
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions, ModelCard
-
-RANDOM = "random"
-"""The revision of a space whose vectors mean nothing."""
+from imgsearch.vectors import RANDOM
 
 _TEXT: dict[str, Any] = {
     "rope_parameters": {
@@ -135,12 +134,13 @@ def random_model(architecture: str, device: torch.device, dtype: torch.dtype) ->
             config, dtype=dtype, attn_implementation="sdpa"
         )
     if device.type != "meta":
-        _fill(model, device)
+        fill(model, device)
     return model.eval()
 
 
 @torch.no_grad()
-def _fill(model: torch.nn.Module, device: torch.device) -> None:
+def fill(model: torch.nn.Module, device: torch.device) -> None:
+    """Random weights in place, one tensor of float32 at a time; see `random_model`."""
     numbers = torch.Generator(device).manual_seed(0)
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
@@ -152,10 +152,11 @@ def _fill(model: torch.nn.Module, device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _stand_in_tokenizer() -> Any:
-    """A small byte-level BPE that keeps the prompts' words whole, as the true one does."""
+    """A small byte-level BPE that keeps the words of the prompts and of `measure.sample_texts`
+    whole, as the true one does."""
     from transformers import Qwen2Tokenizer
 
-    words = f"system user assistant {DOCUMENT_INSTRUCTION} {SEARCH_INSTRUCTION}"
+    words = f"system user assistant {DOCUMENT_INSTRUCTION} {SEARCH_INSTRUCTION} {TEXT}"
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -13,13 +14,16 @@ WASTE = 0.1
 """The share of padding that a batch may have at most."""
 
 
-def plan_batches(costs: Sequence[float], size: int) -> list[list[int]]:
+def plan_batches(costs: Sequence[float], size: int, room: float = math.inf) -> list[list[int]]:
     """Places of the inputs, longest first, in batches of at most `size` with little padding.
 
     Parameters
     ----------
     costs : sequence of float
-        Length of each input after padding's unit, here tokens.
+        Length of each input in the unit that is padded, such as tokens.
+    room : float
+        What a batch may come to with its padding, in the same unit. A single input that is
+        longer makes a batch of its own.
 
     Returns
     -------
@@ -32,13 +36,19 @@ def plan_batches(costs: Sequence[float], size: int) -> list[list[int]]:
     for place in order:
         if batches and len(batches[-1]) < size:
             longest, count = costs[batches[-1][0]], len(batches[-1]) + 1
-            if filled + costs[place] >= (1 - WASTE) * longest * count:
+            padded = longest * count
+            if padded <= room and filled + costs[place] >= (1 - WASTE) * padded:
                 batches[-1].append(place)
                 filled += costs[place]
                 continue
         batches.append([place])
         filled = costs[place]
     return batches
+
+
+def split_batches(batches: Sequence[list[int]], size: int) -> list[list[int]]:
+    """The same places in the same order, in batches of at most `size`."""
+    return [batch[i : i + size] for batch in batches for i in range(0, len(batch), size)]
 
 
 def ahead(

@@ -1,0 +1,83 @@
+"""Does memory grow with use? Resident memory after a tenth, half and all of many encodes.
+
+    python benchmarks/growth.py [--model NAME] [--count 10000] [--kinds texts,pictures]
+
+Without --model: CLIP and SigLIP of a few thousand random weights, through the same code as the
+true ones, so that 10,000 texts and 10,000 pictures take minutes and not hours. Pictures and texts
+are made as they are needed and have many sizes and lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import psutil
+
+from imgsearch.encoders import builtin, sentence
+from imgsearch.model_records import EncoderOptions
+from tests import tiny_models
+
+AT_ONCE = 100
+
+
+def pictures(random: np.random.Generator) -> list[np.ndarray]:
+    sides = random.integers(16, 300, (AT_ONCE, 2))
+    return [random.integers(0, 256, (*side, 3), dtype=np.uint8) for side in sides]
+
+
+def texts(random: np.random.Generator) -> list[str]:
+    words = ["red", "dog", "beach", "sunset", "of", "a", "photo", "two", "old", "trains"]
+    return [" ".join(random.choice(words, random.integers(1, 40))) for _ in range(AT_ONCE)]
+
+
+def watch(name: str, kind: str, encode: Callable, make: Callable, count: int) -> None:
+    random, process = np.random.default_rng(0), psutil.Process()
+    looks = {count // 10, count // 2, count}
+    found = []
+    for done in range(AT_ONCE, count + 1, AT_ONCE):
+        encode(make(random))
+        if done in looks:
+            gc.collect()
+            found.append(f"{done}: {process.memory_info().rss / 2**20:.1f} MiB")
+    print(f"{name}, {kind}: {'; '.join(found)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model")
+    parser.add_argument("--count", type=int, default=10_000, help="a multiple of 1000")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=["texts", "pictures"])
+    given = parser.parse_args()
+    options = EncoderOptions(device="cpu", precision=given.precision)
+    with tempfile.TemporaryDirectory() as place:
+        if given.model:
+            load = builtin.load if given.model == builtin.NAME else sentence.load
+            encoders = {given.model: load(given.model, options)}
+        else:
+            makers = {"clip": tiny_models.make_clip, "siglip": tiny_models.make_siglip}
+            encoders = {
+                name: sentence.load(str(make(Path(place, name))), options)
+                for name, make in makers.items()
+            }
+        for name, encoder in encoders.items():
+            work = {
+                "texts": (encoder.encode_texts, texts),
+                "pictures": (encoder.encode_images, pictures),
+            }
+            for kind in given.kinds:
+                watch(name, kind, *work[kind], given.count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""How fast indexing is, and what holds it: decoding, encoding, and both, in one run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import partial
+from typing import Any
+
+from imgsearch.app import Library
+from imgsearch.encoders.meter import Resident, describe_machine, meter_of
+from imgsearch.encoders.options import choose_device
+from imgsearch.errors import SourceError
+from imgsearch.plan import IndexRequest
+from imgsearch.ports import Encoder
+from imgsearch.records import ImageFile, IngestReport, Skipped
+from imgsearch.settings import Settings
+from imgsearch.sources.walk import FilesystemSource
+from imgsearch.vectors import Pixels
+
+KEPT_BYTES = 1 << 30
+"""Decoded pictures that are kept for the measurement of the model alone."""
+_WARM_UP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """Rates in pictures per second.
+
+    Attributes
+    ----------
+    images, skipped : int
+        Pictures of the folder, and files in it that do not decode.
+    decode_per_s : float
+        The decoder processes alone, their start included.
+    encode_per_s : float
+        The model alone, on pictures that are decoded already, `encoded` of them.
+    index_per_s : float
+        As a user runs it, into a new library, start of the processes included, loading of the
+        model not.
+    efficiency : float
+        `index_per_s` over the slower of the two. 1 would be perfect overlap.
+    of_shared_cores : float or None
+        On a processor, where decoding and encoding share the cores: `index_per_s` over
+        1 / (1 / decode + 1 / encode), which no overlap can pass if each fills all cores.
+    peak_bytes, peak_with_decoders_bytes : int
+        Resident memory of this process, and of it with the decoder processes, while indexing.
+    device_peak_bytes : int or None
+        Memory of tensors on the GPU at most, while indexing; None without one.
+    """
+
+    model: str
+    folder: str
+    date: str
+    machine: dict[str, Any]
+    images: int
+    skipped: int
+    encoded: int
+    decode_per_s: float
+    encode_per_s: float
+    index_per_s: float
+    efficiency: float
+    of_shared_cores: float | None
+    peak_bytes: int
+    peak_with_decoders_bytes: int
+    device_peak_bytes: int | None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
+def measure_indexing(
+    settings: Settings, folder: str, say: Callable[[str], None] = lambda note: None
+) -> IndexReport:
+    """Measure indexing of a folder, three times over; the user's library is not touched.
+
+    Raises
+    ------
+    SourceError
+        No folder, or no picture in it.
+    EncoderError
+        The model cannot be loaded.
+    """
+    model = Library(settings).model
+    with tempfile.TemporaryDirectory(prefix=".imgsearch-bench-") as place:
+        library = Library(replace(settings, library=place, model=model))
+        try:
+            return _measure(library, folder, say)
+        finally:
+            library.close()
+
+
+def _measure(library: Library, folder: str, say: Callable[[str], None]) -> IndexReport:
+    files = [f for f in FilesystemSource(folder).scan() if isinstance(f, ImageFile)]
+    if not files:
+        raise SourceError(f"there are no pictures in {folder}", "Name a folder with some hundred.")
+    encoder = library.encoder()
+    say(f"Decoding {len(files)} files.")
+    decode_s, pixels, decoded = _decode(library, encoder, files)
+    if not decoded:
+        raise SourceError(f"no file in {folder} can be decoded", "Name a folder of photos.")
+    say(f"Encoding {len(pixels)} decoded pictures.")
+    kept = len(pixels)
+    encode_s = _encode(encoder, pixels)
+    pixels.clear()  # or they would count as memory of indexing
+    say("Indexing.")
+    device = choose_device(library.settings.device)
+    done: list[IngestReport] = []
+    meter = meter_of(device) if device.type != "cpu" else None
+    with Resident(children=True) as memory:
+        run = partial(_index, library, folder, done)
+        peak = meter.peak_of(run) if meter else run()
+    rates = decoded / decode_s, kept / encode_s, done[0].encoded / done[0].seconds
+    shared = 1 / (1 / rates[0] + 1 / rates[1])
+    return IndexReport(
+        encoder.space.model,
+        folder,
+        date.today().isoformat(),
+        describe_machine(device),
+        images=decoded,
+        skipped=len(files) - decoded,
+        encoded=kept,
+        decode_per_s=rates[0],
+        encode_per_s=rates[1],
+        index_per_s=rates[2],
+        efficiency=rates[2] / min(rates[:2]),
+        of_shared_cores=rates[2] / shared if device.type == "cpu" else None,
+        peak_bytes=memory.peak,
+        peak_with_decoders_bytes=memory.with_children,
+        device_peak_bytes=peak,
+    )
+
+
+def _index(library: Library, folder: str, done: list[IngestReport]) -> None:
+    done.append(library.index(IndexRequest([folder])))
+
+
+def _decode(
+    library: Library, encoder: Encoder, files: list[ImageFile]
+) -> tuple[float, list[Pixels], int]:
+    """Seconds, pictures of at most `KEPT_BYTES` together, and how many files were decoded."""
+    decoder = library.decoder(encoder.input_size)
+    pixels: list[Pixels] = []
+    decoded = held = 0
+    started = time.perf_counter()
+    try:
+        for item in decoder.decode(files):
+            if isinstance(item, Skipped):
+                continue
+            decoded += 1
+            if held < KEPT_BYTES:
+                pixels.append(item.pixels)
+                held += item.pixels.nbytes
+        return time.perf_counter() - started, pixels, decoded
+    finally:
+        decoder.close()
+
+
+def _encode(encoder: Encoder, pixels: list[Pixels]) -> float:
+    """Seconds for all pictures, after a few that are not timed."""
+    encoder.encode_images(pixels[:_WARM_UP])
+    started = time.perf_counter()
+    encoder.encode_images(pixels)
+    return time.perf_counter() - started

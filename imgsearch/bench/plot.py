@@ -1,0 +1,58 @@
+"""The latencies of a model as a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imgsearch.bench.models import ModelReport
+from imgsearch.encoders.measure import Row
+from imgsearch.errors import MissingExtra
+
+_INCHES = (5.0, 3.6)
+
+
+def require_matplotlib() -> Any:
+    """matplotlib's Figure, which draws without a display; `MissingExtra` if it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("--plot", "bench") from error
+    return Figure
+
+
+def draw(report: ModelReport, path: str) -> None:
+    """Write a PNG: a panel for texts and one for pictures, bars for precisions at each batch size.
+
+    A bar is milliseconds per input, so batches can be compared; above it stands the speed-up.
+    """
+    kinds = report.work.kinds
+    figure = require_matplotlib()(figsize=(_INCHES[0] * len(kinds), _INCHES[1]))
+    for place, kind in enumerate(kinds, start=1):
+        axes = figure.add_subplot(1, len(kinds), place)
+        _panel(axes, kind, [row for row in report.rows if row.kind == kind and row.latency_ms])
+        axes.legend(fontsize="small", title=None)
+    weights = " with random weights" if report.random_weights else ""
+    machine = report.machine
+    figure.suptitle(
+        f"{report.model}{weights} on {machine['device']}, {machine['threads']} CPU threads,"
+        f" torch {machine['torch']}, {report.date}",
+        fontsize="small",
+    )
+    figure.tight_layout()
+    figure.savefig(path, format="png", dpi=150)
+
+
+def _panel(axes: Any, kind: str, rows: list[Row]) -> None:
+    precisions = list(dict.fromkeys(row.precision for row in rows))
+    batches = sorted({row.batch for row in rows})
+    width = 0.8 / max(1, len(precisions))
+    for shift, precision in enumerate(precisions):
+        own = [row for row in rows if row.precision == precision]
+        where = [batches.index(row.batch) + (shift + 0.5) * width - 0.4 for row in own]
+        heights = [(row.latency_ms or 0.0) / row.batch for row in own]
+        bars = axes.bar(where, heights, width, label=precision)
+        labels = [f"{row.speedup:.2g}x" if row.speedup else "" for row in own]
+        axes.bar_label(bars, labels, fontsize="x-small")
+    axes.set_xticks(range(len(batches)), [str(batch) for batch in batches])
+    axes.set_xlabel("batch size")
+    axes.set_ylabel("ms per text" if kind == "text" else "ms per picture")

@@ -1,0 +1,193 @@
+"""What a device is, and how much memory is in use on it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import torch
+
+MODES = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX-BF16", "bf16": "BF16"}
+"""What /proc/cpuinfo calls the instructions that compute in bfloat16, and their names."""
+_PERIOD_S = 0.001
+
+
+class Resident:
+    """The most memory that this process held while the context was open, in bytes.
+
+    Looks once in a millisecond, so what is held for less time may be missed.
+
+    Parameters
+    ----------
+    children : bool
+        Look at the processes that this one started, too, every 50 ms.
+
+    Attributes
+    ----------
+    peak : int
+        Of this process.
+    with_children : int
+        Of all of them together, pages that they share counted for each.
+    """
+
+    def __init__(self, children: bool = False) -> None:
+        self._process = psutil.Process()
+        self._children = children
+        self._stop = threading.Event()
+        self.peak = self.with_children = 0
+
+    def __enter__(self) -> Resident:
+        self._look()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05 if self._children else _PERIOD_S):
+            self._look()
+
+    def _look(self) -> None:
+        own = self._process.memory_info().rss
+        self.peak = max(self.peak, own)
+        if self._children:
+            total = own + sum(map(_resident, self._process.children(recursive=True)))
+            self.with_children = max(self.with_children, total)
+
+
+class Meter:
+    """Memory of a processor: that of this process, Python and libraries included."""
+
+    label = "resident memory of the whole process, with Python and its libraries"
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was told."""
+
+    def allocated(self) -> int:
+        """Bytes in use now."""
+        return int(psutil.Process().memory_info().rss)
+
+    def peak_of(self, run: Callable[[], object]) -> int:
+        """The most bytes in use while `run` runs."""
+        with Resident() as memory:
+            run()
+            self.synchronize()
+        return memory.peak
+
+    def release(self) -> None:
+        """Give back what nobody refers to any more."""
+        gc.collect()
+
+
+class CudaMeter(Meter):
+    """Memory of tensors on a CUDA device, as PyTorch's allocator counts it."""
+
+    label = "memory of tensors on the GPU (torch.cuda.memory_allocated, max_memory_allocated)"
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self._device)
+
+    def allocated(self) -> int:
+        return torch.cuda.memory_allocated(self._device)
+
+    def peak_of(self, run: Callable[[], object]) -> int:
+        self.release()
+        torch.cuda.reset_peak_memory_stats(self._device)
+        run()
+        self.synchronize()
+        return torch.cuda.max_memory_allocated(self._device)
+
+    def release(self) -> None:
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+class MpsMeter(Meter):
+    """Memory of an Apple GPU, which keeps no record of its peak: looked at after the run."""
+
+    label = "memory that the Metal driver holds for the process, looked at after the run"
+
+    def synchronize(self) -> None:
+        torch.mps.synchronize()
+
+    def allocated(self) -> int:
+        return torch.mps.driver_allocated_memory()
+
+    def peak_of(self, run: Callable[[], object]) -> int:
+        run()
+        self.synchronize()
+        return self.allocated()
+
+    def release(self) -> None:
+        gc.collect()
+        torch.mps.empty_cache()
+
+
+def meter_of(device: torch.device) -> Meter:
+    """The meter for a device."""
+    kinds: dict[str, type[Meter]] = {"cuda": CudaMeter, "mps": MpsMeter}
+    return kinds.get(device.type, Meter)(device)
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """The device, its threads and the versions that matter for speed, as plain values."""
+    import sentence_transformers
+    import transformers
+
+    return {
+        "device": device_name(device),
+        "kind": device.type,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "sentence_transformers": sentence_transformers.__version__,
+        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """ "NVIDIA H200", "Apple GPU", or the processor with its instructions for bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    found = _cpuinfo()
+    flags = found.get("flags", found.get("Features", "")).split()
+    modes = [name for flag, name in MODES.items() if flag in flags]
+    name = found.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({', '.join(modes) or 'no instructions for bfloat16 known'})"
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor of /proc/cpuinfo; {} on systems that have no such file."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            first = file.read().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it has just ended
+        return 0

@@ -1,0 +1,222 @@
+"""The presets' true architectures with random weights: speed and memory where no weights are here.
+
+Such an encoder costs what the real one costs, its vectors mean nothing, and the revision of its
+space is `RANDOM`. Shapes are those of the published config.json files, written down here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from imgsearch.encoders import presets, sentence
+from imgsearch.encoders.gme import random_weights as gme
+from imgsearch.encoders.measure import TEXT
+from imgsearch.encoders.options import choose_weights_dtype
+from imgsearch.encoders.quiet import no_warnings
+from imgsearch.encoders.sentence import SentenceEncoder
+from imgsearch.errors import EncoderError
+from imgsearch.model_records import EncoderOptions, ModelCard
+from imgsearch.ports import Encoder
+from imgsearch.vectors import RANDOM, EmbeddingSpace
+
+Shape = dict[str, Any]
+
+
+def _layers(width: int, inner: int, layers: int, heads: int) -> Shape:
+    return {
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+
+
+_BASE = _layers(768, 3072, 12, 12)
+_SO400M = _layers(1152, 4304, 27, 16)
+_CLIP_TEXT = _layers(512, 2048, 12, 8)
+_CLIP_VISION = {**_BASE, "image_size": 224, "patch_size": 32}
+_VOCABULARY = 900
+_TINY = _layers(32, 64, 1, 2)
+
+
+def random_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
+    """An encoder of a preset's architecture whose weights are random.
+
+    Weights are drawn on the device, tensor by tensor, the same in each precision but for rounding.
+
+    Parameters
+    ----------
+    name : str
+        One of `ARCHITECTURES`; "gme-cut" is gme-qwen2-vl-2b in its true width with two layers of
+        each tower and a small vocabulary.
+
+    Raises
+    ------
+    EncoderError
+        There is no such architecture here, or the device or the precision cannot be had.
+    """
+    if name not in ARCHITECTURES:
+        raise EncoderError(*_why_not(name))
+    return ARCHITECTURES[name](options or EncoderOptions())
+
+
+def _why_not(name: str) -> tuple[str, str]:
+    known = f"With random weights there are {', '.join(ARCHITECTURES)}."
+    card = presets.preset(name)
+    if card and card.needs:
+        return (
+            f"{name} cannot be had with random weights: transformers' processor for it needs"
+            f" {', '.join(card.needs)}, which imgsearch does not install",
+            f"With its weights and {', '.join(card.needs)} on this machine, leave out"
+            f" --random-weights. {known}",
+        )
+    return (f"there is no architecture {name!r} to fill with random weights", known)
+
+
+def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
+    """CLIP (Radford et al. 2021, arXiv:2103.00020) as LAION trained it: with GELU."""
+    from transformers import CLIPConfig
+
+    common = {"hidden_act": "gelu"}
+    tokens = {"max_position_embeddings": 77, "vocab_size": 49408, **_ends(tokenizer)}
+    return CLIPConfig(
+        text_config=common | tokens | text,
+        vision_config=common | vision,
+        projection_dim=dimension,
+    )
+
+
+def siglip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
+    """SigLIP 2 of fixed size (Tschannen et al. 2025, arXiv:2502.14786), which computes as SigLIP
+    does."""
+    from transformers import SiglipConfig
+
+    tokens = {"max_position_embeddings": 64, "vocab_size": 256000, **_ends(tokenizer)}
+    projection = {"projection_size": dimension}
+    return SiglipConfig(text_config=tokens | text | projection, vision_config=vision)
+
+
+def _ends(tokenizer: Any) -> Shape:
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return {name: getattr(tokenizer, name) for name in names} if tokenizer else {}
+
+
+def _clip(options: EncoderOptions, name: str, text: Shape, vision: Shape, dimension: int) -> Any:
+    from transformers import CLIPModel, CLIPProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    edge = vision["image_size"]
+    pictures: Any = CLIPImageProcessorPil(
+        size={"shortest_edge": edge}, crop_size={"height": edge, "width": edge}
+    )
+    tokenizer = _tokenizer("<|startoftext|>", "<|endoftext|>", "<|endoftext|>", 77)
+    processor = CLIPProcessor(  # type: ignore[no-untyped-call]
+        image_processor=pictures, tokenizer=tokenizer
+    )
+    config = partial(clip_config, dimension=dimension, tokenizer=tokenizer)
+    return _filled(name, options, processor, CLIPModel, config, text, vision)
+
+
+def _siglip(options: EncoderOptions, name: str, shape: Shape, edge: int, patch: int) -> Any:
+    from transformers import SiglipModel, SiglipProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    pictures: Any = SiglipImageProcessorPil(size={"height": edge, "width": edge})
+    tokenizer = _tokenizer("<bos>", "<eos>", "<pad>", 64)
+    processor = SiglipProcessor(  # type: ignore[no-untyped-call]
+        image_processor=pictures, tokenizer=tokenizer
+    )
+    vision = {**shape, "image_size": edge, "patch_size": patch}
+    config = partial(siglip_config, dimension=shape["hidden_size"], tokenizer=tokenizer)
+    return _filled(name, options, processor, SiglipModel, config, shape, vision)
+
+
+def _filled(
+    name: str,
+    options: EncoderOptions,
+    processor: Any,
+    kind: Any,
+    config: Callable[..., Any],
+    text: Shape,
+    vision: Shape,
+) -> SentenceEncoder:
+    """The encoder that `sentence.load` gives for a folder, with another network put into it.
+
+    sentence-transformers opens folders only. It is given one with the true processor and a
+    network of the same class with tiny layers, and in place of that comes the true one, made on
+    the device and in the dtype of the tiny one. So nothing large is written or made twice.
+    """
+    with tempfile.TemporaryDirectory(prefix="imgsearch-") as folder, no_warnings():
+        small = {**text, **_TINY, "vocab_size": _VOCABULARY}
+        kind(config(small, {**vision, **_TINY})).save_pretrained(folder)
+        processor.save_pretrained(folder)
+        encoder = sentence.load(str(Path(folder)), options)
+    reader: Any = encoder.model[0]
+    like = next(reader.model.parameters())
+    with torch.device(like.device):
+        network = kind._from_config(
+            config(text, vision), dtype=like.dtype, attn_implementation="sdpa"
+        )
+    gme.fill(network, like.device)
+    reader.model = network.eval()
+    _, autocast = choose_weights_dtype(options.precision, like.device)
+    dimension = sentence.dimension_of(encoder.model)
+    return SentenceEncoder(
+        encoder.model,
+        EmbeddingSpace(name, RANDOM, encoder.space.preprocessing, dimension),
+        ModelCard(f"{name}-random", "random weights: for measuring speed and memory only"),
+        encoder.input_size,
+        encoder.batch_size,
+        autocast,
+    )
+
+
+def _tokenizer(begin: str, end: str, pad: str, longest: int) -> Any:
+    """A byte-level BPE that keeps the words of `measure.sample_texts` whole, as the true one does
+    with common words."""
+    from transformers import PreTrainedTokenizerFast
+
+    specials = list(dict.fromkeys((pad, begin, end)))
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=_VOCABULARY,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([f" {TEXT}"] * 4, trainer)
+    template = f"{begin} $A {end}" if begin != "<bos>" else f"$A {end}"
+    made.post_processor = processors.TemplateProcessing(
+        single=template,
+        special_tokens=[(each, made.token_to_id(each)) for each in specials],
+    )
+    inputs = ["input_ids"] if begin == "<bos>" else ["input_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=made,
+        bos_token=begin,
+        eos_token=end,
+        unk_token=end,
+        pad_token=pad,
+        model_max_length=longest,
+        model_input_names=inputs,
+    )
+
+
+ARCHITECTURES: dict[str, Callable[[EncoderOptions], Encoder]] = {
+    name: partial(gme.random_weights, name) for name in gme.ARCHITECTURES
+} | {
+    "clip-vit-b-32": partial(
+        _clip, name="clip-vit-b-32", text=_CLIP_TEXT, vision=_CLIP_VISION, dimension=512
+    ),
+    "siglip2-base": partial(_siglip, name="siglip2-base", shape=_BASE, edge=256, patch=16),
+    "siglip2-so400m": partial(_siglip, name="siglip2-so400m", shape=_SO400M, edge=384, patch=14),
+}

@@ -1,0 +1,248 @@
+"""imgsearch bench: real measurements, of small models and few pictures."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from tests import tiny_models
+from tests.cli.calls import NO_TORCH, Place, call, process
+
+QUICK = ("--seconds", 0, "--repeats", 1, "--batch-sizes", "1,2", "--image-size", 64)
+ROW = {
+    "precision", "kind", "batch", "latency_ms", "cpu_ms", "per_second", "runs", "spread",
+    "weights_bytes", "memory_bytes", "peak_bytes", "speedup", "cosine", "note",
+}  # fmt: skip
+MACHINE = {"device", "kind", "cores", "threads", "platform", "python", "torch", "transformers"}
+
+
+def measured(*arguments: object) -> dict:
+    outcome = call("bench", *QUICK, *arguments, "--device", "cpu", "--json")
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == ""
+    return outcome.json
+
+
+# A model
+
+
+def check_rows(found: dict) -> None:
+    rows = found["rows"]
+    assert [(r["kind"], r["batch"], r["precision"]) for r in rows] == [
+        (kind, batch, precision)
+        for kind in ("text", "image")
+        for batch in (1, 2)
+        for precision in ("fp32", "bf16")
+    ]
+    for plain, half in zip(rows[::2], rows[1::2], strict=True):
+        assert plain.keys() == ROW
+        assert (plain["speedup"], plain["note"], half["note"]) == (1.0, "", "")
+        assert half["speedup"] == pytest.approx(plain["latency_ms"] / half["latency_ms"])
+        assert half["per_second"] == pytest.approx(1e3 * half["batch"] / half["latency_ms"])
+        assert plain["cosine"] == pytest.approx(1, abs=1e-5)
+        assert 0.98 < half["cosine"] < 0.9999999, "bfloat16 was really computed in"
+        assert half["weights_bytes"] < 0.7 * plain["weights_bytes"]
+        assert 100e6 < plain["memory_bytes"] <= plain["peak_bytes"] * 1.05
+
+
+def test_the_built_in_model():
+    found = measured("--model", "builtin", "--precision", "bf16,fp32", "--precision", "fp32")
+    assert [row["precision"] for row in found["rows"][:2]] == ["bf16", "fp32"], "as asked for"
+    assert found["rows"][0]["speedup"], "float32 is measured first all the same"
+    assert found["machine"].keys() >= MACHINE
+    assert found["machine"]["kind"] == "cpu"
+    assert (found["model"], found["random_weights"]) == ("builtin", False)
+    assert "resident memory of the whole process" in found["memory"]
+
+
+@pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
+@pytest.mark.parametrize("order", [(), ("--interleave",)])
+def test_a_model_folder(make, order, tmp_path):
+    folder = make(tmp_path / "model")
+    found = measured("--model", folder, "--precision", "fp32,bf16", *order)
+    assert found["model"] == str(folder)
+    assert found["work"]["interleave"] is bool(order)
+    check_rows(found)
+
+
+def test_random_weights():
+    found = measured("--model", "gme-tiny", "--random-weights", "--precision", "fp32,bf16")
+    assert found["random_weights"] is True
+    check_rows(found)
+
+
+def test_without_float32_nothing_is_compared():
+    found = measured("--model", "builtin", "--precision", "bf16", "--kind", "text")
+    assert {(row["speedup"], row["cosine"], row["kind"]) for row in found["rows"]} == {
+        (None, None, "text")
+    }
+
+
+def test_the_table_for_people():
+    outcome = call("bench", "--model", "builtin", "--precision", "fp32,bf16", *QUICK, "-v")
+    assert outcome.status == 0
+    lines = outcome.text.splitlines()
+    assert lines[0] == "builtin"
+    assert re.search(r"\d cores?, \d+ threads? of the model", lines[1])
+    assert re.search(r"^torch \S+, .*\d{4}-\d\d-\d\d$", lines[2])
+    heading = next(i for i, line in enumerate(lines) if line.startswith("input  batch"))
+    rows = lines[heading + 1 : heading + 9]
+    ends = {len(line) for line in lines[heading : heading + 9]}
+    assert len(ends) == 1, "columns are aligned"
+    assert [row.split()[:3] for row in rows[:2]] == [["text", "1", "fp32"], ["text", "1", "bf16"]]
+    assert rows[0].split()[5] == "1.00"
+    assert "fp32 text x1: " in outcome.err
+
+
+def test_a_plot(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib, of the extra [bench], is not installed")
+    for number, kind in enumerate(["text", "text,image"]):
+        file = tmp_path / f"{number}.png"
+        outcome = call(
+            "bench", "--model", "builtin", "--precision", "fp32", "--kind", kind, *QUICK,
+            "--plot", file,
+        )  # fmt: skip
+        assert (outcome.status, outcome.err) == (0, f"Drawn: {file}\n")
+        data = file.read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert data[12:16] == b"IHDR"
+        width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+        assert (width, height) == (750 * (number + 1), 540)
+
+
+def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    outcome = call("bench", "--model", "builtin", *QUICK, "--plot", tmp_path / "x.png")
+    assert (outcome.status, outcome.out) == (1, b"")
+    assert "run: pip install '.[bench]'" in outcome.err
+    assert call("bench", "--model", "builtin", *QUICK, "--kind", "text").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--precision", "fp8"], "'fp8' is none of fp32, bf16, fp16, autocast"),
+        (["--kind", "text,sound"], "'sound' is none of text, image"),
+        (["--batch-sizes", "1,0"], "'0' is no batch size"),
+        (["--batch-sizes", "eight"], "'eight' is no batch size"),
+        (["--batch-sizes", "1,,2"], "'' is no batch size"),
+        (["--plot", "x.jpg"], "x.jpg does not end in .png"),
+        (["--plot", "/nowhere/x.png"], "there is no folder to write /nowhere/x.png into"),
+        (["--repeats", "0"], "0 is not in the range"),
+        (["search", "--synthetic", "5"], "'5' is not N,DIM"),
+        (["search", "--synthetic", "5,0"], "'5,0' is not N,DIM"),
+        (["index", "/nowhere"], "'/nowhere' does not exist"),
+    ],
+)
+def test_arguments_that_cannot_be_used(arguments, words):
+    outcome = call("bench", *arguments)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert words in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "nonsense"], "there is no model called nonsense"),
+        (["--model", "siglip2-base"], "--model siglip2-base --random-weights"),
+        (["--model", "siglip3", "--random-weights"], "no architecture 'siglip3'"),
+        (["--model", "builtin", "--random-weights"], "no architecture 'builtin'"),
+        (["--model", "builtin", "--device", "cuda:99"], "there is no device 'cuda:99'"),
+    ],
+)
+def test_models_and_devices_that_are_not_there(arguments, words):
+    outcome = call("bench", *arguments, *QUICK)
+    assert (outcome.status, outcome.out) == (1, b"")
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_qwen3_says_why_it_cannot_be_had():
+    outcome = call("bench", "--model", "qwen3-vl-embedding-2b", "--random-weights", *QUICK)
+    assert outcome.status == 1
+    assert "needs torchvision" in outcome.err
+
+
+def test_help_loads_no_torch():
+    outcome = process("bench", "--help", prelude=NO_TORCH)
+    assert (outcome.status, outcome.err) == (0, "loaded []\n")
+    for command in ("index", "search"):
+        text = call("bench", command, "--help").text
+        assert len(re.findall(rf"^  imgsearch bench {command}", text, re.M)) == 2
+
+
+# Indexing
+
+
+def test_bench_index(place: Place):
+    (place.photos / "broken.jpg").write_bytes(b"no picture")
+    before = sorted(place.photos.rglob("*"))
+    outcome = place.call("bench", "index", place.photos, "--model", "builtin", "--json")
+    assert outcome.status == 0, outcome.err
+    found = outcome.json
+    assert (found["images"], found["encoded"], found["skipped"]) == (4, 4, 1)
+    rates = [found[f"{part}_per_s"] for part in ("decode", "encode", "index")]
+    assert min(rates) > 0
+    assert found["efficiency"] == pytest.approx(rates[2] / min(rates[:2]))
+    assert found["of_shared_cores"] == pytest.approx(rates[2] * (1 / rates[0] + 1 / rates[1]))
+    assert found["peak_with_decoders_bytes"] >= found["peak_bytes"] > 100e6
+    assert found["device_peak_bytes"] is None
+    assert not place.library.exists(), "the user's library is not touched"
+    assert sorted(place.photos.rglob("*")) == before
+    text = place.call("bench", "index", place.photos, "--model", "builtin", "-q").text
+    assert "builtin, 4 pictures, 1 file skipped, in " in text
+    assert "of the slower half" in text
+
+
+def test_bench_index_counts_decoder_processes(place: Place, decoder_processes):
+    outcome = place.call("bench", "index", place.photos, "--workers", 1, "--json", "-q")
+    assert outcome.status == 0, outcome.err
+    assert outcome.json["peak_with_decoders_bytes"] > outcome.json["peak_bytes"] + 10e6
+
+
+def test_bench_index_of_a_folder_without_pictures(tmp_path):
+    outcome = call("bench", "index", tmp_path, "--model", "builtin")
+    assert outcome.status == 1
+    assert f"there are no pictures in {tmp_path}" in outcome.err
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    outcome = call("bench", "index", tmp_path, "--model", "builtin")
+    assert outcome.status == 1
+    assert "can be decoded" in outcome.err
+
+
+# Searching
+
+
+def test_bench_search(indexed: Place):
+    outcome = indexed.call("bench", "search", "--repeats", 3, "--json")
+    assert outcome.status == 0, outcome.err
+    found = outcome.json
+    assert (found["model"], found["vectors"], found["dimension"]) == ("builtin", 4, 768)
+    assert found["recall_at_10"] == 1.0
+    assert found["open_ms"] > 0
+    assert found["index"].keys() == {"1", "64"}
+    for latency in (found["text"], found["search"], *found["index"].values()):
+        assert 0 < latency["p50_ms"] <= latency["p95_ms"]
+        assert latency["runs"] == 3
+    assert found["search"]["p50_ms"] > found["index"]["1"]["p50_ms"]
+    text = indexed.call("bench", "search", "--repeats", 3).text
+    assert "builtin, 4 vectors of 768 numbers" in text
+    assert re.search(r"^recall@10 +1\.0000 ", text, re.M)
+
+
+def test_bench_search_of_an_index_in_memory(tmp_path):
+    place = Place(tmp_path, tmp_path / "none")
+    command = ("bench", "search", "--synthetic", "2000,16", "--repeats", 3)
+    found = place.call(*command, "--json").json
+    assert (found["vectors"], found["dimension"], found["recall_at_10"]) == (2000, 16, 1.0)
+    assert (found["open_ms"], found["text"], found["search"]) == (None, None, None)
+    assert "synthetic, 2000 vectors of 16 numbers" in place.call(*command).text
+    assert not place.library.exists()
+
+
+def test_bench_search_without_a_library(tmp_path):
+    outcome = Place(tmp_path, tmp_path / "none").call("bench", "search")
+    assert outcome.status == 1
+    assert "there is no library in" in outcome.err
