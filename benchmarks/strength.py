@@ -169,16 +169,15 @@ def compose(judged: Judged) -> None:
             for share in (0.25, 0.5, 2, 4):
                 ways[f"footing, image x{share}"] = text + share * ratio * image
             for name, scores in ways.items():
-                scores = scores.copy()
-                scores[example] = -np.inf
-                rows.setdefault(name, []).append(r_precision(scores, rest))
+                without = np.where(np.arange(len(scores)) == example, -np.inf, scores)
+                rows.setdefault(name, []).append(r_precision(without, rest))
     print(f"{judged.name}: text with an example picture, R-precision of the others")
     for name, found in rows.items():
         print(f"  {name:24s} {np.mean(found):.3f}")
     print(f"{judged.name}: A but not B, where B is what disturbs A most")
     for weight in (0, 0.25, 0.5, 0.75, 1.0):
         kept, intruders = [], []
-        for index, (vector, places) in enumerate(groups):
+        for vector, places in groups:
             own = vector @ judged.pictures.T
             top = np.argsort(-own)[:TOP]
             others = [g for g in groups if not set(g[1]) & set(places)]
@@ -189,8 +188,8 @@ def compose(judged: Judged) -> None:
             kept.append(r_precision(scores, places))
             intruders.append(np.isin(np.argsort(-scores)[:TOP], other[1]).sum())
         if kept:
-            print(f"  weight {weight:<5} R-precision of A {np.mean(kept):.3f},"
-                  f" B among the first ten {np.mean(intruders):.2f} ({len(kept)} pairs)")  # fmt: skip
+            found = f"R-precision of A {np.mean(kept):.3f}, B among the first ten"
+            print(f"  weight {weight:<5} {found} {np.mean(intruders):.2f} ({len(kept)} pairs)")
 
 
 def main() -> None:

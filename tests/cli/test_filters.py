@@ -209,7 +209,7 @@ def test_explain(demo):
     assert passed == f"passed  {count} of {COUNT} pictures"
     assert f"{count} vectors that pass" in method
     steps = re.findall(r"(\w+) [0-9.]+ ms", time)
-    assert steps == ["parse", "open", "filter", "encode", "search", "fetch"]
+    assert steps == ["parse", "open", "filter", "words", "encode", "search", "fetch"]
 
 
 def test_a_filter_cannot_forge_lines(album):
