@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
@@ -23,16 +23,28 @@ from imgsearch.errors import (
     SourceError,
     SpaceMismatch,
 )
+from imgsearch.folding import near_identical, search_folded
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
 from imgsearch.ports import Decoder, Encoder, VectorIndex
-from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
+from imgsearch.records import (
+    Hit,
+    IngestReport,
+    OnProgress,
+    Query,
+    RootRecord,
+    Skipped,
+    Term,
+    Thumbnail,
+    clamped,
+)
 from imgsearch.search import Searcher, similarity
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
 from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.thumbnails import thumbnails
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
@@ -292,6 +304,25 @@ class Library:
     def search(self, query: Query) -> list[Hit]:
         """The best pictures for a query."""
         return self.searcher.search(query)
+
+    def search_folded(self, query: Query) -> list[Hit]:
+        """The best pictures for a query that are no copies of a better one."""
+        index = self.searcher.index
+        least = near_identical(index.space.model)
+        return search_folded(self.search, index.vectors, query, least)
+
+    def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
+        """A small copy of each picture by its id, of at most `side` pixels.
+
+        Made in decoder processes from the files as they are now.
+        """
+        ids = {hit.image.file.absolute: hit.image.id for hit in hits}
+        decoder = self._decoder(InputSize(long=side))
+        try:
+            made = thumbnails(decoder, [hit.image.file for hit in hits])
+            return {ids[each.file.absolute]: each for each in made}
+        finally:
+            decoder.close()
 
     def image_term(self, path: str, weight: float = 1.0) -> Term:
         """A picture as a term; one that is indexed and unchanged needs no model."""

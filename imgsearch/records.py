@@ -208,11 +208,25 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture found. `score` is the inner product with the query, -1 to 1."""
+    """A picture found. `score` is the inner product with the query, -1 to 1.
+
+    `duplicates` are pictures that were folded into this one; None where nothing was folded.
+    """
 
     rank: int
     score: float
     image: ImageRecord
+    duplicates: tuple[ImageRecord, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small copy of a picture, the right way up: `data` is a JPEG of width x height pixels."""
+
+    file: ImageFile
+    width: int
+    height: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

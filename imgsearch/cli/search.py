@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.output import Output, output_options
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -65,6 +66,7 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@output_options
 @model_options
 @common
 def command(
@@ -76,11 +78,12 @@ def command(
     min_score: float | None,
     instruction: str | None,
     form: str,
+    output: Output,
     library: str | None,
     quiet: bool,
     verbose: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Find pictures by words, by an example, or by both.
 
     The words make one text. A single argument that names a picture file is an example. A TERM
@@ -89,6 +92,7 @@ def command(
     \b
     imgsearch search a dog on the beach
     imgsearch search a dog --not people --like beach.jpg -n 30
+    imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
     """
     from imgsearch.cli.terms import query_terms
 
@@ -96,7 +100,7 @@ def command(
     lib = ctx.library(**flags)
     try:
         terms = query_terms(lib, words, plus, minus, like)
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        return answer(ctx, lib, terms, limit, min_score, instruction, form, output)
     finally:
         lib.close()
 
@@ -109,17 +113,18 @@ def answer(
     min_score: float | None,
     instruction: str | None,
     form: str,
-) -> None:
-    """Search and print the hits."""
-    from imgsearch.cli.render import render
+    output: Output,
+) -> int:
+    """Search, print the hits, and do with them what was asked for; the exit status."""
     from imgsearch.records import Query
 
     least = -2.0 if min_score is None else min_score
-    hits = lib.search(Query(terms, limit, least, instruction))
+    hits = output.find(lib, Query(terms, limit, least, instruction))
     warn_of_script(ctx, lib, terms)
-    render(hits, form)
+    status = output.deliver(ctx, lib, hits, form, " ".join(t.text for t in terms if t.text))
     if not hits:
         ctx.say(f"No picture scores {least:g} or more.")
+    return status
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

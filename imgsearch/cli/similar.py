@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import common, context, model_options
+from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search import answer, result_options
 
 
 @click.command("similar", short_help="Find pictures that look like a given one.")
 @click.argument("image", metavar="IMAGE")
 @result_options
+@output_options
 @model_options
 @common
 def command(
@@ -24,11 +26,12 @@ def command(
     min_score: float | None,
     instruction: str | None,
     form: str,
+    output: Output,
     library: str | None,
     quiet: bool,
     verbose: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Find pictures that look like IMAGE, which need not be in the library.
 
     A picture of the library finds itself first, with score 1.
@@ -43,6 +46,6 @@ def command(
     lib = ctx.library(**flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        answer(ctx, lib, terms, limit, min_score, instruction, form)
+        return answer(ctx, lib, terms, limit, min_score, instruction, form, output)
     finally:
         lib.close()
