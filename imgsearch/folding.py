@@ -75,20 +75,19 @@ def search_folded(
 def _groups(
     hits: Sequence[Hit], vectors: Callable[[Ids], Embeddings], least: float, most: int
 ) -> list[_Group]:
-    """Each hit goes to the best one that it is a copy of; ends when there are `most` groups."""
+    """Each hit goes to the one that it is a copy of, or makes a group; of those at most `most`."""
     rows = vectors(np.array([hit.image.id for hit in hits], np.int64))
     by_hash: dict[str, _Group] = {}
     groups: list[_Group] = []
     for hit, row in zip(hits, rows, strict=True):
         group = by_hash.get(hit.image.content_hash) or _nearest(groups, row, least)
-        if group is None:
+        if group is not None:
+            group.others.append(hit.image)
+        elif len(groups) < most:
             group = _Group(hit, row, [])
             groups.append(group)
-            if len(groups) == most:
-                break
-        else:
-            group.others.append(hit.image)
-        by_hash.setdefault(hit.image.content_hash, group)
+        if group is not None:
+            by_hash.setdefault(hit.image.content_hash, group)
     return groups
 
 
