@@ -124,7 +124,7 @@ def _warm_up(library: Library, questions: Sequence[Question]) -> None:
 def _ask(library: Library, names: Names, question: Question, relevant: set[int]) -> Outcome:
     own = names.find(question.image, question) if question.image else None
     started = time.perf_counter()
-    query = Query([_term(library, question)], TYPICAL)
+    query = Query([_term(library, names, question)], TYPICAL)
     hits = library.search(query)
     seconds = time.perf_counter() - started
     ranks = _ranks(hits, own, relevant)
@@ -144,11 +144,12 @@ def _ask(library: Library, names: Names, question: Question, relevant: set[int])
     )
 
 
-def _term(library: Library, question: Question) -> Term:
+def _term(library: Library, names: Names, question: Question) -> Term:
     if question.text:
         return Term(text=question.text)
     near = os.path.join(question.folder, question.image)
-    return library.image_term(near if os.path.exists(near) else question.image)
+    there = os.path.isfile(near)
+    return library.image_term(near if there else names.path(question.image, question))
 
 
 def _ranks(hits: Sequence[Hit], own: int | None, relevant: set[int]) -> tuple[int, ...]:

@@ -115,20 +115,32 @@ class Names:
         QueryError
             Several pictures could be meant.
         """
+        return self._paths.get(self.path(name, question))
+
+    def path(self, name: str, question: Question) -> str:
+        """The path of the picture of that name; the name itself if the library has none."""
         for folder in (question.folder, *self._roots):
             path = os.path.normpath(os.path.join(folder, name))
-            for each in (path, os.path.realpath(path)):
-                if each in self._paths:
-                    return self._paths[each]
+            if path in self._paths:
+                return path
+            if _real(path) in self._paths:
+                return _real(path)
         meant = [] if os.path.isabs(name) else self._ending_in(name)
         if len(meant) > 1:
             raise QueryError(
                 f"{question.origin}: {name} may be {meant[0]} or {meant[1]}",
                 "Give more of its path.",
             )
-        return self._paths[meant[0]] if meant else None
+        return meant[0] if meant else name
 
     def _ending_in(self, name: str) -> list[str]:
         parts = [part for part in os.path.normpath(name).split(os.sep) if part != os.pardir]
-        end = os.sep + os.path.join(*parts)
+        end = os.sep.join(["", *parts])
         return [path for path in self._ends.get(os.path.basename(name), []) if path.endswith(end)]
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a NUL, or what is no text
+        return path
