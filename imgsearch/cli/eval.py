@@ -11,7 +11,6 @@ import click
 from imgsearch.cli.group import Context, common, context, model_options
 from imgsearch.cli.terminal import count_of, plain
 from imgsearch.errors import QueryError
-from imgsearch.measures import MEASURES
 
 if TYPE_CHECKING:
     from imgsearch.evaluation import Comparison, Figures, Run
@@ -188,6 +187,8 @@ def _run_entry(run: Run, found: Sequence[Figures]) -> dict[str, Any]:
 
 
 def _group_entry(group: Figures) -> dict[str, Any]:
+    from imgsearch.measures import MEASURES
+
     return {
         "by": group.by,
         "kind": group.kind,
@@ -199,6 +200,8 @@ def _group_entry(group: Figures) -> dict[str, Any]:
 
 
 def _comparison_entry(a: Run, b: Run, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    from imgsearch.measures import MEASURES
+
     return {
         "a": {"model": a.model, "space": a.space},
         "b": {"model": b.model, "space": b.space},
