@@ -92,7 +92,8 @@ class Copies:
                 shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
-            shutil.copystat(original, name)
+            with suppress(OSError):  # some disks hold neither times nor permissions
+                shutil.copystat(original, name)
         except BaseException:
             os.unlink(name)
             raise
@@ -100,7 +101,9 @@ class Copies:
 
 
 def _same_bytes(original: str, target: str) -> bool:
-    return os.path.isfile(target) and filecmp.cmp(original, target, shallow=False)
+    with suppress(OSError):  # what cannot be read is another picture
+        return os.path.isfile(target) and filecmp.cmp(original, target, shallow=False)
+    return False
 
 
 def _rename_to_free(source: str, target: str) -> None:
