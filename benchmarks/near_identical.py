@@ -71,23 +71,26 @@ def main() -> None:
     parser.add_argument("--others", type=Path, action="append", default=[])
     parser.add_argument("--model")
     arguments = parser.parse_args()
-    print(f"threshold {near_identical(arguments.model or 'builtin')}")
+    least = near_identical(arguments.model or "builtin")
+    print(f"threshold {least}")
     for folder in arguments.copies:
-        report_copies(folder.name, vectors(folder, arguments.model), copies(folder))
+        report_copies(folder.name, vectors(folder, arguments.model), copies(folder), least)
     for folder in arguments.resaved:
         with tempfile.TemporaryDirectory() as place:
             altered = resave(folder, Path(place))
-            report_copies(folder.name, vectors(Path(place), arguments.model), altered)
+            report_copies(folder.name, vectors(Path(place), arguments.model), altered, least)
     for folder in arguments.others:
         report_others(folder.name, vectors(folder, arguments.model), {})
 
 
-def report_copies(name: str, found: dict, altered: list[tuple[str, str, str]]) -> None:
+def report_copies(
+    name: str, found: dict, altered: list[tuple[str, str, str]], least: float
+) -> None:
     print(f"{name + ': copy and original':40}   n     min     10 %  median  folded")
     for kind in sorted({kind for kind, _, _ in altered}):
         scores = np.array([found[a] @ found[b] for each, a, b in altered if each == kind])
         low, tenth, half = np.percentile(scores, [0, 10, 50])
-        folded = (scores >= near_identical("builtin")).mean()
+        folded = (scores >= least).mean()
         print(f"{kind:40}{len(scores):4}  {low:.4f}  {tenth:.4f}  {half:.4f}  {folded:6.0%}")
     report_others(name, found, {a: b for _, a, b in altered})
 
