@@ -30,6 +30,7 @@ The score is the cosine between the query and the picture: compare it within one
 Type next, for example:
   $imgsearch --library $library search old building
   $imgsearch --library $library similar data/photos/dairy_cow.jpg
+  $imgsearch --library $library eval data/queries.jsonl
 
 With pictures of your own (they are only read; the library is kept in your user data folder):
   $imgsearch index ~/Pictures

@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
+
+import numpy as np
 
 from imgsearch import plugins
 from imgsearch.calibrate import Calibrator
@@ -27,20 +29,32 @@ from imgsearch.errors import (
 )
 from imgsearch.explain import Explanation
 from imgsearch.filters import Filter
+from imgsearch.folding import near_identical, search_folded
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
 from imgsearch.ports import BatchEncoder, Decoder, Encoder, VectorIndex
-from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
+from imgsearch.records import (
+    Hit,
+    IngestReport,
+    OnProgress,
+    Query,
+    RootRecord,
+    Skipped,
+    Term,
+    Thumbnail,
+    clamped,
+)
 from imgsearch.search import Searcher, by_date, similarity
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
 from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.thumbnails import thumbnails
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import Asked, choose, require_searchable, same_weights, told_apart
 from imgsearch.sync import sync, worth_flushing
-from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Ids, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
@@ -360,6 +374,33 @@ class Library:
     def passing(self, where: Filter) -> int:
         """How many pictures pass a filter."""
         return self.catalog.count(where)
+
+    def search_folded(self, query: Query, told: Explanation | None = None) -> list[Hit]:
+        """The best pictures for a query that are no copies of a better one."""
+        index = self.searcher.index
+
+        def vectors(ids: Ids) -> Embeddings:
+            """Zero for a picture that this model has not seen: like none but its very copies."""
+            rows = np.zeros((len(ids), index.space.dimension), np.float32)
+            seen = np.isin(ids, index.ids())
+            rows[seen] = index.vectors(ids[seen])
+            return rows
+
+        least = near_identical(index.space.model)
+        return search_folded(partial(self.search, told=told), vectors, query, least)
+
+    def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
+        """A small copy of each picture by its id, of at most `side` pixels.
+
+        Made in decoder processes from the files as they are now.
+        """
+        ids = {hit.image.file.absolute: hit.image.id for hit in hits}
+        decoder = self.decoder(InputSize(long=side))
+        try:
+            made = thumbnails(decoder, [hit.image.file for hit in hits])
+            return {ids[each.file.absolute]: each for each in made}
+        finally:
+            decoder.close()
 
     def image_term(self, path: str, weight: float = 1.0) -> Term:
         """A picture as a term; one that is indexed and unchanged needs no model."""

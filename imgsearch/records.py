@@ -244,6 +244,8 @@ class Hit:
         as the library has no reference scores.
     named : bool
         True if its name or captions have the words of the query.
+    duplicates : tuple of ImageRecord or None
+        Pictures that were folded into this one; None where nothing was folded.
     """
 
     rank: int
@@ -251,6 +253,17 @@ class Hit:
     image: ImageRecord
     strength: float | None = None
     named: bool = False
+    duplicates: tuple[ImageRecord, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small copy of a picture, the right way up: `data` is a JPEG of width x height pixels."""
+
+    file: ImageFile
+    width: int
+    height: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from imgsearch.cli.terminal import plain
+from imgsearch.cli.terminal import columns, cut, plain
 from imgsearch.records import Hit
 
 FIELDS = (
@@ -31,6 +32,9 @@ FIELDS = (
     "longitude",
     "id",
 )
+"""Of a record; one of folded hits ends with `duplicates`."""
+
+_LEAST_ROOM = 16  # columns of a path, however narrow the terminal is
 
 
 def render(hits: Sequence[Hit], form: str) -> None:
@@ -44,6 +48,7 @@ def record(hit: Hit) -> dict[str, Any]:
     """A hit as one flat record; the path is absolute, times are ISO 8601 without zone.
 
     The score of a hit in a list by date is None.
+    Folded hits have a list of the paths that were folded into them.
     """
     image, metadata = hit.image, hit.image.metadata
     taken = metadata.taken_at.isoformat() if metadata.taken_at else None
@@ -64,19 +69,34 @@ def record(hit: Hit) -> dict[str, Any]:
         metadata.longitude,
         image.id,
     )
-    return dict(zip(FIELDS, values, strict=True))
+    found: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
+    if hit.duplicates is not None:
+        found["duplicates"] = [each.file.absolute for each in hit.duplicates]
+    return found
 
 
 def _table(hits: Sequence[Hit]) -> str:
-    lines = []
-    for hit in hits:
-        metadata = hit.image.metadata
-        day = f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
-        path = plain(nearest_name(hit.image.file.absolute))
-        score = "" if hit.score is None else f"{hit.score:.3f}"
-        size = f"({metadata.width}x{metadata.height})"
-        lines.append(f"{hit.rank:>3}  {_strength(hit)}  {score:>6}  {path}  {size}{day}\n")
-    return "".join(lines)
+    width = terminal_width()
+    return "".join(table_line(hit, width) + "\n" for hit in hits)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where stdout is none, and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table_line(hit: Hit, width: int | None = None) -> str:
+    """A hit for people: its path is cut in the middle where it would not fit into `width`."""
+    metadata = hit.image.metadata
+    score = "" if hit.score is None else f"{hit.score:.3f}"
+    start = f"{hit.rank:>3}  {_strength(hit)}  {score:>6}  "
+    end = f"  ({metadata.width}x{metadata.height})"
+    end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+    end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+    path = plain(nearest_name(hit.image.file.absolute))
+    if width is not None:
+        path = cut(path, max(_LEAST_ROOM, width - columns(start + end)))
+    return start + path + end
 
 
 def _strength(hit: Hit) -> str:
@@ -101,11 +121,25 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 
 def _csv(hits: Sequence[Hit]) -> str:
+    """As RFC 4180 has it; of duplicates, and only where hits are folded, the number."""
+    folded = any(hit.duplicates is not None for hit in hits)
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\r\n")
+    writer = csv.DictWriter(
+        out, (*FIELDS, "duplicates") if folded else FIELDS, lineterminator="\r\n"
+    )
     writer.writeheader()
-    writer.writerows(record(hit) for hit in hits)
+    writer.writerows(_cells(record(hit)) for hit in hits)
     return out.getvalue()
+
+
+def _cells(found: dict[str, Any]) -> dict[str, Any]:
+    """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
+    if "duplicates" in found:
+        found["duplicates"] = len(found["duplicates"])
+    for name in ("camera_make", "camera_model"):
+        if (found[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
+            found[name] = "'" + found[name]
+    return found
 
 
 def _tsv(hits: Sequence[Hit]) -> str:

@@ -10,6 +10,7 @@ import click
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
 from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.output import Output, output_options
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -53,6 +54,7 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@output_options
 @cutoff_options
 @filter_options
 @model_options
@@ -67,11 +69,12 @@ def command(
     limit: int,
     instruction: str | None,
     form: str,
+    output: Output,
     library: str | None,
     quiet: bool,
     verbose: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Find pictures by words, by an example, or by both.
 
     The words make one text. A single argument that names a picture file is an example. A TERM
@@ -93,6 +96,7 @@ def command(
     imgsearch search a dog --not people --like beach.jpg -n 30
     imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
     imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
+    imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
     """
     from imgsearch.cli.terms import query_terms
     from imgsearch.errors import QueryError
@@ -107,7 +111,7 @@ def command(
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-        answer(ctx, lib, terms, limit, form, picked, cutoff)
+        return answer(ctx, lib, terms, limit, form, picked, cutoff, output)
     finally:
         lib.close()
 
@@ -120,9 +124,9 @@ def answer(
     form: str,
     picked: Picked,
     cutoff: Cutoff,
-) -> None:
-    """Search and print the hits."""
-    from imgsearch.cli.render import render
+    output: Output,
+) -> int:
+    """Search, print the hits, and do with them what was asked for; the exit status."""
     from imgsearch.records import Query
 
     query = Query(
@@ -134,17 +138,18 @@ def answer(
         where=picked.where,
         mode=cutoff.mode,
     )
-    hits = lib.search(query, picked.explanation)
+    hits = output.find(lib, query, picked.explanation)
     if picked.explanation.passed != 0 and cutoff.mode != "text":
         warn_of_script(ctx, lib, terms)
         warn_of_instruction(ctx, lib, terms)
-    render(hits, form)
+    status = output.deliver(ctx, lib, hits, form, " ".join(t.text for t in terms if t.text))
     if picked.where is not None and picked.explanation.passed == 0:
         ctx.say(why_none(lib, picked.where))
     elif not hits:
         ctx.say(cutoff.why_none())
     if picked.explain:
         click.echo(explained(picked), err=True)
+    return status
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

@@ -9,12 +9,14 @@ import click
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
 from imgsearch.cli.filters import Picked, filter_options
 from imgsearch.cli.group import common, context, model_options
+from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search import answer, result_options
 
 
 @click.command("similar", short_help="Find pictures that look like a given one.")
 @click.argument("image", metavar="IMAGE")
 @result_options
+@output_options
 @cutoff_options
 @filter_options
 @model_options
@@ -29,11 +31,12 @@ def command(
     limit: int,
     instruction: str | None,
     form: str,
+    output: Output,
     library: str | None,
     quiet: bool,
     verbose: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Find pictures that look like IMAGE, which need not be in the library.
 
     A picture of the library finds itself first, with score 1. The filters are those of search, and
@@ -50,6 +53,6 @@ def command(
     lib = ctx.library(instruction=instruction, **flags)
     try:
         terms = [lib.image_term(image), *query_terms(lib, (), plus, minus, like)]
-        answer(ctx, lib, terms, limit, form, picked, cutoff)
+        return answer(ctx, lib, terms, limit, form, picked, cutoff, output)
     finally:
         lib.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
-from imgsearch.encoders import builtin
-from imgsearch.model_records import EncoderOptions
+from imgsearch.app import Library
+from imgsearch.evaluation import evaluate, figures
+from imgsearch.measures import MEASURES
+from imgsearch.plan import IndexRequest
+from imgsearch.questions import read_questions
+from imgsearch.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT.parent / "shared" / "data" / "dev"
@@ -20,34 +22,43 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def recall():
-    spec = importlib.util.spec_from_file_location("recall", ROOT / "benchmarks" / "recall.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["recall"] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def measured(tmp_path):
+    """Measures of a set by "text" and "image", through a library of its own."""
+
+    def measured(name: str) -> dict[str, dict[str, float]]:
+        settings = {"library": str(tmp_path / name), "device": "cpu", "threads": 1}
+        library = Library(load_settings(settings))
+        try:
+            library.index(IndexRequest((str(DEV / name / "images"),)))
+            files = [DEV / name / each for each in ("queries.jsonl", "image_queries.jsonl")]
+            questions = [q for file in files if file.exists() for q in read_questions(str(file))]
+            run = evaluate(library, questions)
+        finally:
+            library.close()
+        assert not run.missing
+        return {
+            group.by: dict(zip(MEASURES, group.values, strict=True))
+            for group in figures(run)
+            if group.kind == "all"
+        }
+
+    return measured
 
 
-@pytest.fixture(scope="module")
-def encoder():
-    return builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
+def test_pixabay107(measured):
+    found = measured("pixabay107")
+    assert found["text"]["recall_at_1"] >= 0.555
+    assert found["text"]["recall_at_5"] >= 0.909
+    assert found["text"]["mrr"] >= 0.699
+    assert found["image"]["recall_at_1"] >= 0.979  # .98, printed with two digits
 
 
-def test_pixabay107(recall, encoder):
-    pictures = recall.PictureSet(DEV / "pixabay107", encoder)
-    text, image = pictures.text_scores()["all"], pictures.image_scores()["all"]
-    assert text.recall_1 >= 0.555
-    assert text.recall_5 >= 0.909
-    assert text.mrr >= 0.699
-    assert image.recall_1 >= 0.979  # .98, printed with two digits
+def test_neardup40(measured):
+    assert measured("neardup40")["image"]["recall_at_1"] >= 0.98
 
 
-def test_neardup40(recall, encoder):
-    assert recall.PictureSet(DEV / "neardup40", encoder).image_scores()["all"].recall_1 >= 0.98
-
-
-def test_orientation(recall, encoder):
-    pictures = recall.PictureSet(DEV / "orientation", encoder)
-    assert pictures.text_scores()["all"].recall_1 == 1
-    assert pictures.image_scores()["all"].recall_1 == 1
+def test_orientation(measured):
+    found = measured("orientation")
+    assert found["text"]["recall_at_1"] == 1
+    assert found["image"]["recall_at_1"] == 1
