@@ -2,8 +2,9 @@
 
     python benchmarks/strength.py [--model NAME] [--min 0.2] SET...
 
-A SET is a folder as for benchmarks/recall.py. Its true hits are relevant pictures among the first
-ten of a query. Its false hits are the best picture of each text of tests/data/absent.jsonl, none
+A SET is a folder with `images/` or `photos/`, and `queries.jsonl` or `image_queries.jsonl` or both,
+as for `imgsearch eval`. Its true hits are relevant pictures among the first ten of a query. Its
+false hits are the best picture of each text of tests/data/absent.jsonl, none
 of which the set shows, and for queries by picture the best picture that is not relevant. Every
 set counts alike in the fit (Platt 1999). The last part measures composed queries: how terms of
 two modalities are put on one footing, and how much a negative term should weigh.
@@ -13,19 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.recall import PictureSet
 from imgsearch.encoders import builtin
 from imgsearch.model_records import EncoderOptions
 from imgsearch.plugins import encoder_module
 from imgsearch.reference_texts import TEXTS
+from imgsearch.sources.decode import DecodeSettings, decode_path
 from imgsearch.strength import IMAGE, PLATT, TEXT, image_reference, text_reference
 
 ABSENT = Path(__file__).resolve().parent.parent / "tests" / "data" / "absent.jsonl"
@@ -54,10 +52,10 @@ class Judged:
 
     def __init__(self, folder: Path, encoder) -> None:
         self.name = NAMES.get(folder.name, folder.name)
-        self._set = PictureSet(folder, encoder)
-        self._encoder = encoder
-        self.pictures = self._set._vectors
-        self.names = self._set.names
+        self._folder, self._encoder = folder, encoder
+        inside = next(name for name in ("images", "photos") if (folder / name).is_dir())
+        self.names = sorted(f"{inside}/{path.name}" for path in (folder / inside).iterdir())
+        self.pictures = self._encode_pictures(self.names)
         texts = encoder.encode_texts(TEXTS)
         shuffled = np.random.default_rng(0).permutation(self.pictures)
         count = len(self.pictures)
@@ -65,6 +63,19 @@ class Judged:
             TEXT: text_reference(texts, self.pictures, count),
             IMAGE: image_reference(shuffled, count),
         }
+
+    def _encode_pictures(self, names: list[str]) -> np.ndarray:
+        settings = DecodeSettings(input_size=self._encoder.input_size)
+        rows = []
+        for start in range(0, len(names), 16):
+            paths = [str(self._folder / name) for name in names[start : start + 16]]
+            pictures = [decode_path(path, settings).pixels for path in paths]
+            rows.append(self._encoder.encode_images(pictures))
+        return np.concatenate(rows)
+
+    def _read(self, name: str) -> list[dict]:
+        path = self._folder / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def z(self, modality: str, vectors: np.ndarray) -> np.ndarray:
         reference = self.references[modality]
@@ -74,7 +85,7 @@ class Judged:
         return [self.names.index(name) for name in query["relevant"]]
 
     def texts(self) -> Sample | None:
-        queries = [q for q in self._set._read("queries.jsonl") if q["kind"] != "label"]
+        queries = [q for q in self._read("queries.jsonl") if q["kind"] != "label"]
         if not queries:
             return None
         z = self.z(TEXT, self._encoder.encode_texts([q["query"] for q in queries]))
@@ -90,10 +101,10 @@ class Judged:
         return Sample(self.name, TEXT, np.array(true), false)
 
     def images(self) -> Sample | None:
-        queries = self._set._read("image_queries.jsonl")
+        queries = self._read("image_queries.jsonl")
         if not queries:
             return None
-        z = self.z(IMAGE, self._set._encode_pictures([q["query_image"] for q in queries]))
+        z = self.z(IMAGE, self._encode_pictures([q["query_image"] for q in queries]))
         true, false = [], []
         for row, query in zip(z, queries, strict=True):
             if query["query_image"] in self.names:
@@ -106,7 +117,7 @@ class Judged:
 
     def categories(self) -> list[tuple[np.ndarray, list[int]]]:
         """Texts that several pictures belong to, as vectors, with those pictures."""
-        queries = [q for q in self._set._read("queries.jsonl") if len(q["relevant"]) >= 3]
+        queries = [q for q in self._read("queries.jsonl") if len(q["relevant"]) >= 3]
         vectors = self._encoder.encode_texts([q["query"] for q in queries])
         return [(v, self.places(q)) for v, q in zip(vectors, queries, strict=True)]
 
