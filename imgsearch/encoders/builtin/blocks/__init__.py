@@ -18,8 +18,8 @@ from imgsearch.encoders.builtin.blocks.halves import Arrays, Block, Said, Seen
 
 BLOCKS = (
     Block("sentence", 384, 1.0, sentence.SentencePictures, sentence.SentenceTexts),
-    Block("concepts", 256, 1.5, concepts.ConceptPictures, concepts.ConceptTexts),
-    Block(colours.NAME, colours.DIMENSIONS, 0.2, colours.ColourPictures, colours.ColourTexts),
+    Block("concepts", 256, 0.4, concepts.ConceptPictures, concepts.ConceptTexts),
+    Block(colours.NAME, colours.DIMENSIONS, 0.3, colours.ColourPictures, colours.ColourTexts),
     # No text has this one, so its share decides how pictures compare with pictures, and no more.
     Block("visual", 112, 3.0, visual.VisualPictures, None),
 )
