@@ -27,7 +27,12 @@ NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
 """A model for queries that this one cannot read."""
 
-SPACE = EmbeddingSpace(NAME, "1", "fit 260, white margins", 768)
+CELL = 32
+"""Pixels of a side of what becomes one cell of the vision network's last feature map."""
+CELLS = 121
+"""How many of them a picture gets, about, in its own shape."""
+
+SPACE = EmbeddingSpace(NAME, "2", f"about {CELLS} cells of {CELL}", 768)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
@@ -46,8 +51,8 @@ CARD = ModelCard(
     speed=presets.INSTANT,
 )
 CARDS = (CARD,)
-INPUT_SIZE = InputSize(long=260)
-BYTES_OF_ONE = 3 * 4 * 96 * 130**2
+INPUT_SIZE = InputSize(area=CELLS * CELL**2)
+BYTES_OF_ONE = 3 * 4 * 96 * CELLS * CELL**2 // 4
 """About what one picture takes in the network: three times its widest layer, in float32."""
 
 

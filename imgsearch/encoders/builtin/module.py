@@ -11,7 +11,8 @@ from sentence_transformers.base.modules import InputModule
 from torch import Tensor
 
 from imgsearch.encoders.builtin import SPACE
-from imgsearch.encoders.builtin.towers import DIMENSION, ImageTower, TextTower
+from imgsearch.encoders.builtin.blocks import DIMENSION
+from imgsearch.encoders.builtin.towers import ImageTower, TextTower
 from imgsearch.errors import EncoderError
 
 
