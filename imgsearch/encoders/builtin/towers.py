@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import colour, efficientnet, weights
+from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.quiet import no_progress_bars
 
 BLOCKS = {"sentence": 384, "concepts": 256, "colour": 16, "visual": 112}
@@ -74,19 +75,29 @@ class TextTower(nn.Module):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = SentenceNetwork().to(dtype)
+        self.languages = Languages()
         arrays = weights.load_assets()
         _keep(self, "mean_text", arrays["class_texts"].mean(0))
         _keep(self, "concept_texts", arrays["concept_texts"])
         _keep(self, "concept_rotation", arrays["concept_rotation"])
 
     def prepare(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids, mask, and colour words of n texts."""
-        words = np.stack([colour.of_text(text) for text in texts])
-        return self.network.tokenize(texts) | {"colour_words": torch.from_numpy(words)}
+        """Token ids, mask, colour words, and what was understood of other languages, of n texts."""
+        english, understood = self.languages.read_all(texts)
+        words = np.stack([colour.of_text(text) for text in english])
+        return self.network.tokenize(english) | {
+            "colour_words": torch.from_numpy(words),
+            "understood": torch.from_numpy(understood),
+        }
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, colour_words: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, colour_words: Tensor, understood: Tensor
+    ) -> Tensor:
         """(n, 768), float32, unit norm."""
         sentences = self.network(input_ids, attention_mask)
+        foreign = understood.any(1)
+        if foreign.any():  # rows in English stay as they are, bit for bit
+            sentences[foreign] = F.normalize(sentences[foreign] + understood[foreign], dim=1)
         likeness = torch.softmax(sentences @ self.concept_texts.T / _TEXT_TEMPERATURE, dim=1)
         return _join(
             sentence=sentences - self.mean_text,
