@@ -38,9 +38,10 @@ CARD = ModelCard(
     scripts=SCRIPTS,
     limits=(
         "Reads English best, and of 14 other languages nouns and little more; knows about 1000"
-        " kinds of objects (animals, vehicles, tools, food, furniture, scenes) and their categories, and eleven colours. It does not understand"
-        " actions, relations, numbers, names of people and places, or text in a picture."
-        f" For more languages and finer questions use a larger model, such as {MULTILINGUAL}."
+        " kinds of objects (animals, vehicles, tools, food, furniture, scenes) and their"
+        " categories, and eleven colours. It does not understand actions, relations, numbers,"
+        " names of people and places, or text in a picture. For more languages and finer questions"
+        f" use a larger model, such as {MULTILINGUAL}."
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,

@@ -12,39 +12,36 @@ from collections.abc import Set
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ELISION = re.compile(r"\b(?:l|d|qu|un|all|dall|dell|nell|sull)['’]\w", re.IGNORECASE)  # l'arbre
-_ENGLISH = frozenset(
-    "the of on with and by from near under his their this that these those its behind between for"
-    " without to into".split()
-)
+_ENGLISH_WORDS = """
+    the of on with and by from near under his their this that these those its behind between for
+    without to into
+"""
+_OTHER_WORDS = """
+    der das dem des ein eine einen einem einer eines und mit auf im vor über zwei drei vom zum zur am
+    bei aus für von ohne neben hinter zwischen ist sind
+    le la les un une du de et avec dans sur sous aux en qui deux trois cette devant derrière
+    el los las una unos unas del con y por para al que dos tres
+    il lo gli uno di della dei delle dello degli nel nella sul sulla sulle sui e che
+    à os um uma uns umas das em com ao às dois duas três num numa sob sobre
+    het een op onder voor naar uit bij twee drie aan tegen achter
+    w z na nad przed przez od ze się dwa dwie trzy jest przy
+    bir ve ile üzerinde altında iki üç için
+"""
+_SCRIPT_NAMES = "CYRILLIC CJK IDEOGRAPHIC HIRAGANA KATAKANA KATAKANA-HIRAGANA HANGUL ARABIC THAI"
+
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 """Little words that mean English; those that are words of other languages as well ("in", "a",
 "is", "over", "at") are left out."""
-LITTLE_WORDS = frozenset(
-    # German
-    "der das dem des ein eine einen einem einer eines und mit auf im vor über zwei drei vom zum zur"
-    " bei aus für von ohne neben hinter zwischen ist sind"
-    # French
-    " le la les un une du de et avec dans sur sous aux en qui deux trois cette devant derrière"
-    # Spanish and Italian
-    " el los las una unos unas del con y por para al que dos tres il lo gli uno di della dei delle"
-    " dello degli nel nella sul sulla sulle sui e che"
-    # Portuguese
-    " à os um uma uns umas das em com ao às dois duas três num numa sob sobre"
-    # Dutch
-    " het een op onder voor naar uit bij twee drie aan tegen achter"
-    # Polish and Turkish
-    " w z na nad przed przez od ze się dwa dwie trzy jest przy bir ve ile üzerinde altında iki üç"
-    " için".split()
-)
+LITTLE_WORDS = frozenset(_OTHER_WORDS.split())
 """Articles, prepositions and the like of other languages that are no English words."""
+_SCRIPTS = frozenset(_SCRIPT_NAMES.split())
+SCRIPTS = ("LATIN", *sorted(_SCRIPTS))
+"""First words of the Unicode names of the letters that some language of the model is written in."""
+
 _ENDINGS = (
     ("'s", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""),
     ("ing", "e"), ("er", ""), ("er", "e"), ("est", ""), ("est", "e"), ("ers", ""), ("ly", ""),
 )  # fmt: skip
-_SCRIPTS = frozenset(
-    "CYRILLIC CJK IDEOGRAPHIC HIRAGANA KATAKANA KATAKANA-HIRAGANA HANGUL ARABIC THAI".split()
-)
-SCRIPTS = ("LATIN", *sorted(_SCRIPTS))
-"""First words of the Unicode names of the letters that some language of the model is written in."""
 
 
 def is_foreign(text: str, lexicon: Set[str]) -> bool:

