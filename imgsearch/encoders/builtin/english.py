@@ -17,7 +17,8 @@ _ENGLISH_WORDS = """
     without to into
 """
 _OTHER_WORDS = """
-    der das dem des ein eine einen einem einer eines und mit auf im vor über zwei drei vom zum zur am
+    der das dem des ein eine einen einem einer eines und mit auf im am vor über zwei drei vom zum
+    zur
     bei aus für von ohne neben hinter zwischen ist sind
     le la les un une du de et avec dans sur sous aux en qui deux trois cette devant derrière
     el los las una unos unas del con y por para al que dos tres
