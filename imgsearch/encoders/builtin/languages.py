@@ -128,11 +128,11 @@ class Languages:
 
     @cached_property
     def _meanings(self) -> Floats:
-        return self._archive["meanings"].astype(np.float32) / STEPS
+        return np.asarray(self._archive["meanings"], np.float32) / np.float32(STEPS)
 
     @cached_property
     def _map(self) -> Floats:
-        return self._archive["map"].astype(np.float32)
+        return np.asarray(self._archive["map"], np.float32)
 
     def _lines(self, name: str) -> list[str]:
         return bytes(self._archive[name]).decode().split("\n")

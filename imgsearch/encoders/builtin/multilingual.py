@@ -33,6 +33,25 @@ _BEGIN, _END = 1, 2
 class MultilingualNetwork(nn.Module):
     """Texts of any of its languages to sentence embeddings, (n, 512), float32, unit norm."""
 
+    table: Tensor
+    scale: Tensor
+    lo: Tensor
+    projection: Tensor
+    projection_bias: Tensor
+    projection_gain: Tensor
+    projection_shift: Tensor
+    ln_g: Tensor
+    ln_b: Tensor
+    cnn_W: Tensor
+    cnn_b: Tensor
+    d0: Tensor
+    d1: Tensor
+    d2: Tensor
+    d3: Tensor
+    p1: Tensor
+    p3: Tensor
+    eps: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self._tokenizer = read_tokenizer(weights.multilingual_file("sp.model"))
@@ -71,7 +90,7 @@ class MultilingualNetwork(nn.Module):
             projected, projected.shape[-1:], self.projection_gain, self.projection_shift, self._eps
         )
         parts = [words]
-        for (order, left), x in zip(_ORDERS, projected.split(_CHANNELS, -1), strict=True):
+        for (order, left), x in zip(_ORDERS, torch.split(projected, _CHANNELS, -1), strict=True):
             h = x + self._window(x * inside, f"1_{order}", left)
             parts.append(h + self._window(h * inside, f"2_{order}", left))
         joined = torch.cat(parts, -1)
