@@ -188,7 +188,8 @@ def test_folding_the_normalisation_changes_nothing():
 
 def test_limits_are_told_and_name_a_multilingual_model():
     card = builtin.CARD
-    assert (card.languages, card.scripts) == ("English", ("LATIN",))
+    assert card.languages.startswith("English; less well Arabic")
+    assert {"LATIN", "CYRILLIC", "CJK", "THAI"} <= set(card.scripts)
     assert "1000 kinds of objects" in card.limits
     assert "actions, relations" in card.limits
     assert builtin.MULTILINGUAL in card.limits

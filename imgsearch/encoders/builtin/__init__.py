@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.builtin.english import SCRIPTS
 from imgsearch.encoders.memory import fitting_batch
 from imgsearch.encoders.options import (
     choose_device,
@@ -27,6 +28,10 @@ NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
 """A model for queries that this one cannot read."""
 
+LANGUAGES = (
+    "English; less well Arabic, Chinese, Dutch, French, German, Italian, Japanese, Korean, Polish,"
+    " Portuguese, Russian, Spanish, Thai, Turkish"
+)
 CELL = 32
 """Pixels of a side of what becomes one cell of the vision network's last feature map."""
 CELLS = 121
@@ -36,13 +41,14 @@ SPACE = EmbeddingSpace(NAME, "2", f"about {CELLS} cells of {CELL}", 768)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
-    languages="English",
-    scripts=("LATIN",),
+    languages=LANGUAGES,
+    scripts=SCRIPTS,
     limits=(
-        "Reads English only; knows about 1000 kinds of objects (animals, vehicles, tools, food,"
-        " furniture, scenes) and their categories, and eleven colours. It does not understand"
-        " actions, relations, numbers, names of people and places, or text in a picture."
-        f" For other languages and finer questions use a larger model, such as {MULTILINGUAL}."
+        "Reads English best, and of 14 other languages nouns and little more; knows about 1000"
+        " kinds of objects (animals, vehicles, tools, food, furniture, scenes) and their"
+        " categories, and eleven colours. It does not understand actions, relations, numbers,"
+        " names of people and places, or text in a picture. For more languages and finer questions"
+        f" use a larger model, such as {MULTILINGUAL}."
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
@@ -63,7 +69,7 @@ def revision(name: str = NAME, source: str = "") -> str:
 
 
 def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
-    """The built-in model as an encoder. Its two networks are loaded when first needed.
+    """The built-in model as an encoder. Its networks are loaded when first needed.
 
     Parameters
     ----------
@@ -97,5 +103,9 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
 def _require_packages() -> None:
     from imgsearch.encoders.builtin import weights
 
-    for package in (weights.VISION_PACKAGE, weights.TEXT_PACKAGE):
+    for package in (
+        weights.VISION_PACKAGE,
+        weights.TEXT_PACKAGE,
+        weights.MULTILINGUAL_PACKAGE,
+    ):
         weights.package_folder(package)

@@ -13,6 +13,7 @@ from imgsearch.encoders.builtin import efficientnet, grid, weights
 from imgsearch.encoders.builtin.blocks import DIMENSION, Halves
 from imgsearch.encoders.builtin.blocks.halves import Said, Seen
 from imgsearch.encoders.builtin.evidence import evidence, regions_of
+from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.options import autocasting
 
@@ -27,16 +28,25 @@ class TextTower(nn.Module):
         super().__init__()
         self._autocast = autocast
         self.network = SentenceNetwork().to(dtype)
+        self.languages = Languages()
         self.halves = Halves("texts", weights.load_assets(), dtype)
 
     def prepare(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and mask of n texts, and what the blocks read off them."""
-        return self.network.tokenize(texts) | self.halves.prepare(texts)
+        """Token ids and mask of n texts, what was understood of other languages, and what the
+        blocks read off them."""
+        english, understood = self.languages.read_all(texts)
+        read = self.network.tokenize(english) | self.halves.prepare(english)
+        return read | {"understood": torch.from_numpy(understood)}
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **read: Tensor) -> Tensor:
-        """(n, 768), float32, unit norm."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, understood: Tensor, **read: Tensor
+    ) -> Tensor:
+        """(n, dimension), float32, unit norm."""
         with autocasting(input_ids.device, self._autocast):
             sentences = self.network(input_ids, attention_mask)
+        foreign = understood.any(1)
+        if foreign.any():  # rows in English stay as they are, bit for bit
+            sentences[foreign] = F.normalize(sentences[foreign] + understood[foreign], dim=1)
         rows: Tensor = self.halves(Said(sentences, read), len(sentences))
         return rows
 
