@@ -25,7 +25,7 @@ NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
 """A model for queries that this one cannot read."""
 
-SPACE = EmbeddingSpace(NAME, "1", "fit 260, white margins", 768)
+SPACE = EmbeddingSpace(NAME, "2", "fit 260, white margins", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",

