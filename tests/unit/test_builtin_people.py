@@ -166,7 +166,7 @@ def test_the_block_finds_people():
     pictures, texts = PeoplePictures({}, torch.float32), PeopleTexts({}, torch.float32)
     names = ["president_portrait", "officer_portrait", "beach", "breakdancer"]
     images = [Image.open(SCENES / f"{name}.jpg").convert("RGB") for name in names]
-    seen = pictures(Seen(*[torch.empty(0)] * 4, {"people": pictures.prepare(images)}))
+    seen = pictures(Seen(*[torch.empty(0)] * 5, {"people": pictures.prepare(images)}))
     assert torch.allclose(seen.norm(dim=1), torch.ones(len(names)))
     queries = ["portrait of a man", "an old woman", "somebody dancing"]
     said = texts(Said(torch.empty(0), {"people": texts.prepare(queries)}))

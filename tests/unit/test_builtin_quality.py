@@ -14,10 +14,10 @@ from imgsearch.model_records import EncoderOptions
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT.parent / "shared" / "data" / "dev"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not DEV.is_dir(), reason="the development sets (../shared) are not here"),
-]
+pytestmark = pytest.mark.slow
+with_dev_sets = pytest.mark.skipif(
+    not DEV.is_dir(), reason="the development sets (../shared) are not here"
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +34,37 @@ def encoder():
     return builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
 
 
+def test_the_pictures_of_the_demo(recall, encoder):
+    text = recall.PictureSet(ROOT / "data", encoder).text_scores()["all"]
+    assert text.recall_1 >= 0.75
+    assert text.mrr >= 0.84
+
+
+@with_dev_sets
 def test_pixabay107(recall, encoder):
     pictures = recall.PictureSet(DEV / "pixabay107", encoder)
     text, image = pictures.text_scores()["all"], pictures.image_scores()["all"]
-    assert text.recall_1 >= 0.555
-    assert text.recall_5 >= 0.909
-    assert text.mrr >= 0.699
-    assert image.recall_1 >= 0.979  # .98, printed with two digits
+    assert text.recall_1 >= 0.65
+    assert text.recall_5 >= 0.93
+    assert text.mrr >= 0.775
+    assert image.recall_1 >= 0.97
 
 
+@with_dev_sets
+def test_imagenet302(recall, encoder):
+    scores = recall.PictureSet(DEV / "imagenet302", encoder).text_scores()
+    asked = [scores[kind] for kind in ("caption", "category")]
+    total = sum(score.queries for score in asked)
+    assert sum(score.mrr * score.queries for score in asked) / total >= 0.88
+    assert scores["label"].recall_1 >= 0.9
+
+
+@with_dev_sets
 def test_neardup40(recall, encoder):
     assert recall.PictureSet(DEV / "neardup40", encoder).image_scores()["all"].recall_1 >= 0.98
 
 
+@with_dev_sets
 def test_orientation(recall, encoder):
-    pictures = recall.PictureSet(DEV / "orientation", encoder)
-    assert pictures.text_scores()["all"].recall_1 == 1
-    assert pictures.image_scores()["all"].recall_1 == 1
+    """Both pictures of this set are waterfalls, so which of them a text means is not asked."""
+    assert recall.PictureSet(DEV / "orientation", encoder).image_scores()["all"].recall_1 == 1

@@ -25,7 +25,12 @@ NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
 """A model for queries that this one cannot read."""
 
-SPACE = EmbeddingSpace(NAME, "2", "fit 260, white margins", 800)
+CELL = 32
+"""Pixels of a side of what becomes one cell of the vision network's last feature map."""
+CELLS = 121
+"""How many of them a picture gets, about, in its own shape."""
+
+SPACE = EmbeddingSpace(NAME, "2", f"about {CELLS} cells of {CELL}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
@@ -44,7 +49,7 @@ CARD = ModelCard(
     speed=presets.INSTANT,
 )
 CARDS = (CARD,)
-INPUT_SIZE = InputSize(long=260)
+INPUT_SIZE = InputSize(area=CELLS * CELL**2)
 
 
 def revision(name: str = NAME, source: str = "") -> str:

@@ -75,7 +75,7 @@ class CrossModalConcepts(InputModule):
         raise ValueError("one call takes either texts or pictures (PIL images), not both")
 
     def forward(self, features: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        """Adds `sentence_embedding`: (n, 768), float32, unit norm."""
+        """Adds `sentence_embedding`: (n, 800), float32, unit norm."""
         tower = self.text_tower if "input_ids" in features else self.image_tower
         return {**features, "sentence_embedding": tower(**features)}
 

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imgsearch.encoders.builtin.blocks.evidence import evidence
 from imgsearch.encoders.builtin.blocks.halves import (
     Arrays,
     PictureHalf,
@@ -19,7 +18,7 @@ from imgsearch.encoders.builtin.blocks.halves import (
     keep,
 )
 
-_TEXT_TEMPERATURE = 0.06
+_TEXT_TEMPERATURE = 0.1
 
 
 class ConceptPictures(PictureHalf):
@@ -34,7 +33,7 @@ class ConceptPictures(PictureHalf):
         keep(self, "concept_rotation", arrays["concept_rotation"])
 
     def forward(self, seen: Seen) -> Tensor:
-        likely = (evidence(seen, 1.0) @ self.concept_members).clamp(0, 1)
+        likely = (seen.likely @ self.concept_members).clamp(0, 1)
         surprising = likely.sqrt() * self.concept_weights
         return F.normalize(F.normalize(surprising, dim=1) @ self.concept_rotation, dim=1)
 

@@ -34,6 +34,8 @@ class Seen:
         Its mean.
     whole, regions : Tensor of shape (n, classes), (n, regions, classes)
         Class logits of the picture, and of its regions.
+    likely : Tensor of shape (n, classes)
+        How likely each class is to be in the picture (`evidence`).
     read : dict of str to Tensor
         By the name of a block, what its half has prepared of each picture.
     """
@@ -42,6 +44,7 @@ class Seen:
     features: Tensor
     whole: Tensor
     regions: Tensor
+    likely: Tensor
     read: Mapping[str, Tensor]
 
 

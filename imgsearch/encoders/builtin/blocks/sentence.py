@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imgsearch.encoders.builtin.blocks.evidence import evidence
 from imgsearch.encoders.builtin.blocks.halves import (
     Arrays,
     PictureHalf,
@@ -19,8 +18,6 @@ from imgsearch.encoders.builtin.blocks.halves import (
     TextHalf,
     keep,
 )
-
-_TEMPERATURE = 0.7  # below 1: the likeliest classes place a picture
 
 
 class SentencePictures(PictureHalf):
@@ -32,7 +29,7 @@ class SentencePictures(PictureHalf):
         keep(self, "class_texts", texts - texts.mean(0))
 
     def forward(self, seen: Seen) -> Tensor:
-        return F.normalize(evidence(seen, _TEMPERATURE).sqrt() @ self.class_texts, dim=1)
+        return F.normalize(seen.likely.sqrt() @ self.class_texts, dim=1)
 
 
 class SentenceTexts(TextHalf):

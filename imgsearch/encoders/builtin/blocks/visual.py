@@ -10,7 +10,11 @@ from imgsearch.encoders.builtin.blocks.halves import Arrays, PictureHalf, Seen, 
 
 
 class VisualPictures(PictureHalf):
-    """Features in the directions in which the classifier's weights differ most."""
+    """Features in the directions in which the classifier's weights differ most.
+
+    Half the mean of the feature map, which tells what a picture is full of, and half its maximum,
+    which a crop or a margin changes less.
+    """
 
     visual_basis: Tensor
 
@@ -19,4 +23,6 @@ class VisualPictures(PictureHalf):
         keep(self, "visual_basis", arrays["visual_basis"])
 
     def forward(self, seen: Seen) -> Tensor:
-        return F.normalize(seen.features @ self.visual_basis, dim=1)
+        peaks = seen.maps.amax((2, 3))
+        parts = [F.normalize(x @ self.visual_basis, dim=1) for x in (seen.features, peaks)]
+        return F.normalize(parts[0] + parts[1], dim=1)
