@@ -119,6 +119,13 @@ def asked(text):
         ("a beach without people", set()),
         ("a human-sized chair for Manfred", {"person"}),
         ("mango on a plate", set()),
+        ("a baby elephant", set()),
+        ("a baby in a cowboy hat", {"person", "child"}),
+        ("a group of dogs", set()),
+        ("a group of people", {"person", "several"}),
+        ("a record player", set()),
+        ("a mandrill with a colourful face", set()),
+        ("close-up of a face", {"person", "portrait", "close face"}),
     ],
 )
 def test_words_for_people(text, kinds):

@@ -38,13 +38,15 @@ CARD = ModelCard(
     scripts=("LATIN",),
     limits=(
         "Reads English only; knows about 1000 kinds of objects (animals, vehicles, tools, food,"
-        " furniture, scenes) and their categories, and eleven colours. It does not understand"
-        " actions, relations, numbers, names of people and places, or text in a picture."
+        " furniture) and their categories, eleven colours, whether there are people, and light and"
+        " ground (night, sunset, snow, black and white). Whether somebody is a woman, a man, a"
+        " child or old is a guess by the face. It does not understand actions, relations, exact"
+        " numbers, names of people and places, or text in a picture."
         f" For other languages and finer questions use a larger model, such as {MULTILINGUAL}."
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
-    parameters=28_776_240,
+    parameters=32_630_381,
     dimension=SPACE.dimension,
     speed=presets.INSTANT,
 )

