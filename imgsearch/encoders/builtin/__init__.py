@@ -30,7 +30,7 @@ CELL = 32
 CELLS = 121
 """How many of them a picture gets, about, in its own shape."""
 
-SPACE = EmbeddingSpace(NAME, "2", f"about {CELLS} cells of {CELL}", 800)
+SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",

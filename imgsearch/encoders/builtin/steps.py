@@ -54,7 +54,7 @@ class Network(nn.Module):
             weight = torch.from_numpy(np.array(arrays[key], np.float32))
             if weight.ndim == 4:
                 weight = weight.contiguous(memory_format=torch.channels_last)
-            self.register_buffer(name, weight, persistent=False)
+            self.register_parameter(name, nn.Parameter(weight, requires_grad=False))
         self._last_use = {name: i for i, step in enumerate(steps) for name in _inputs(step)}
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
