@@ -93,7 +93,7 @@ def test_english_beside_another_language_keeps_its_vector():
     alone = encoder.encode_texts(["a cat"])[0]
     both = encoder.encode_texts(["a cat", "eine Katze"])
     assert np.allclose(both[0], alone, atol=1e-6)
-    assert both[1] @ alone > 0.9
+    assert both[1] @ alone > 0.8
 
 
 def test_translated_queries_find_the_demo_photos():

@@ -37,7 +37,7 @@ CELL = 32
 CELLS = 121
 """How many of them a picture gets, about, in its own shape."""
 
-SPACE = EmbeddingSpace(NAME, "2", f"about {CELLS} cells of {CELL}", 768)
+SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
@@ -45,14 +45,16 @@ CARD = ModelCard(
     scripts=SCRIPTS,
     limits=(
         "Reads English best, and of 14 other languages nouns and little more; knows about 1000"
-        " kinds of objects (animals, vehicles, tools, food, furniture, scenes) and their"
-        " categories, and eleven colours. It does not understand actions, relations, numbers,"
-        " names of people and places, or text in a picture. For more languages and finer questions"
-        f" use a larger model, such as {MULTILINGUAL}."
+        " kinds of objects (animals, vehicles, tools, food, furniture) and their categories, eleven"
+        " colours, whether there are people, and light and ground (night, sunset, snow, black and"
+        " white). Whether somebody is a woman, a man, a child or old is a guess by the face. It"
+        " does not understand actions, relations, exact numbers, names of people and places, or"
+        " text in a picture. For more languages and finer questions use a larger model, such as"
+        f" {MULTILINGUAL}."
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
-    parameters=28_776_240,
+    parameters=32_630_381,
     dimension=SPACE.dimension,
     speed=presets.INSTANT,
 )

@@ -67,7 +67,7 @@ class ImageTower(nn.Module):
         return grid.lay_out(images) | self.halves.prepare(images)
 
     def forward(self, pixels: Tensor, shapes: Tensor, **read: Tensor) -> Tensor:
-        """(n, 768), float32, unit norm."""
+        """(n, 800), float32, unit norm."""
         rows = torch.empty(len(shapes), DIMENSION, device=pixels.device)
         for numbers, alike in grid.by_shape(pixels, shapes).values():
             own = {name: each[numbers] for name, each in read.items()}

@@ -13,13 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imgsearch.encoders.builtin.blocks import colours, concepts, sentence, visual
+from imgsearch.encoders.builtin.blocks import (
+    colours,
+    concepts,
+    people,
+    sentence,
+    sights,
+    visual,
+)
 from imgsearch.encoders.builtin.blocks.halves import Arrays, Block, Said, Seen
 
 BLOCKS = (
     Block("sentence", 384, 1.0, sentence.SentencePictures, sentence.SentenceTexts),
     Block("concepts", 256, 0.4, concepts.ConceptPictures, concepts.ConceptTexts),
     Block(colours.NAME, colours.DIMENSIONS, 0.3, colours.ColourPictures, colours.ColourTexts),
+    Block(people.NAME, people.DIMENSIONS, 0.3, people.PeoplePictures, people.PeopleTexts),
+    Block(sights.NAME, sights.DIMENSIONS, 0.4, sights.SightPictures, sights.SightTexts),
     # No text has this one, so its share decides how pictures compare with pictures, and no more.
     Block("visual", 112, 3.0, visual.VisualPictures, None),
 )
