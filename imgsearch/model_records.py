@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,13 @@ class InputSize:
     """How large a decoded picture has to be for a model.
 
     A decoder may scale a picture down as long as the shorter side keeps `short` pixels, or the
-    longer side `long` pixels, whichever is set; it never scales up. Both None: full size.
+    longer side `long` pixels, or the whole `area` pixels, whichever is set; it never scales up.
+    All None: full size.
     """
 
     short: int | None = None
     long: int | None = None
+    area: int | None = None
 
     def scale(self, width: int, height: int) -> float:
         """The factor, at most 1, by which a picture of this size may be scaled."""
@@ -23,6 +26,8 @@ class InputSize:
             return min(1.0, self.short / min(width, height))
         if self.long:
             return min(1.0, self.long / max(width, height))
+        if self.area:
+            return min(1.0, math.sqrt(self.area / (width * height)))
         return 1.0
 
 

@@ -163,7 +163,7 @@ def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
     script = foreign_script(text, card.scripts)
     if script:
         ctx.say(
-            f"imgsearch: the model {card.name} reads {card.languages} only, and the query has "
+            f"imgsearch: the model {card.name} reads only {card.languages}; the query has "
             f"{script} letters: it can only guess. Index with a multilingual "
             f"model, such as {card.alternative}; see 'imgsearch models'."
         )

@@ -71,11 +71,11 @@ def test_sentences_for_people(place):
     assert first.text.startswith("Indexed 5 files in ")
     assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
     assert first.text.endswith("why: imgsearch skipped\n")
-    assert "English only" in first.err, "the limits of the model are told at the first run"
+    assert "Reads English best" in first.err, "the limits of the model are told at the first run"
     assert "5/5" in first.err, "progress"
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
-    assert "English only" not in second.err
+    assert "Reads English best" not in second.err
     assert "Memory:" not in second.err
     assert "MiB at the peak" in place.call("index", place.photos, "-v").err
 

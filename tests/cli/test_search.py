@@ -327,13 +327,13 @@ def test_no_library(tmp_path, command):
 
 
 @pytest.mark.parametrize(
-    ("query", "script"), [("собака", "Cyrillic"), ("猫", "CJK"), ("γάτα", "Greek")]
+    ("query", "script"), [("כלב", "Hebrew"), ("बिल्ली", "Devanagari"), ("γάτα", "Greek")]
 )
 def test_a_query_that_the_model_cannot_read_gets_a_warning(demo, query, script):
     outcome = demo.call("search", query, "--all", "-n", 1)
     assert outcome.status == 0
     assert len(outcome.text.splitlines()) == 1, "the warning is not among the results"
-    assert f"English only, and the query has {script} letters" in outcome.err
+    assert f"Turkish; the query has {script} letters" in outcome.err
     assert "google/siglip2-base-patch16-256" in outcome.err
     assert demo.call("search", query, "-q").err == ""
     assert script in demo.call("search", "dog", "--not", query, "-n", 1).err

@@ -207,6 +207,16 @@ def test_scaling_goes_exactly_as_far_as_the_model_allows(size, short, long, expe
     assert np.abs(result.astype(int) - (9, 99, 199)).max() < 4
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1200, 800), (300, 200)), ((800, 1200), (200, 300)), ((300, 100), (300, 100))],
+)
+def test_a_model_may_ask_for_so_many_pixels_in_any_shape(size, expected):
+    data = saved(Image.new("RGB", size), "JPEG")
+    result = pixels(data, DecodeSettings(InputSize(area=60_000)))
+    assert result.shape[1::-1] == expected
+
+
 def test_decoding_is_deterministic_and_leaves_pillow_as_it_was():
     before = Image.MAX_IMAGE_PIXELS
     data = saved(scene(1600, 1000), "JPEG")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.builtin.english import SCRIPTS
 from imgsearch.encoders.memory import fitting_batch
 from imgsearch.encoders.options import (
     choose_device,
@@ -27,27 +28,39 @@ NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
 """A model for queries that this one cannot read."""
 
-SPACE = EmbeddingSpace(NAME, "1", "fit 260, white margins", 768)
+LANGUAGES = (
+    "English; less well Arabic, Chinese, Dutch, French, German, Italian, Japanese, Korean, Polish,"
+    " Portuguese, Russian, Spanish, Thai, Turkish"
+)
+CELL = 32
+"""Pixels of a side of what becomes one cell of the vision network's last feature map."""
+CELLS = 121
+"""How many of them a picture gets, about, in its own shape."""
+
+SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
-    languages="English",
-    scripts=("LATIN",),
+    languages=LANGUAGES,
+    scripts=SCRIPTS,
     limits=(
-        "Reads English only; knows about 1000 kinds of objects (animals, vehicles, tools, food,"
-        " furniture, scenes) and their categories, and eleven colours. It does not understand"
-        " actions, relations, numbers, names of people and places, or text in a picture."
-        f" For other languages and finer questions use a larger model, such as {MULTILINGUAL}."
+        "Reads English best, and of 14 other languages nouns and little more; knows about 1000"
+        " kinds of objects (animals, vehicles, tools, food, furniture) and their categories, eleven"
+        " colours, whether there are people, and light and ground (night, sunset, snow, black and"
+        " white). Whether somebody is a woman, a man, a child or old is a guess by the face. It"
+        " does not understand actions, relations, exact numbers, names of people and places, or"
+        " text in a picture. For more languages and finer questions use a larger model, such as"
+        f" {MULTILINGUAL}."
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
-    parameters=28_776_240,
+    parameters=32_630_381,
     dimension=SPACE.dimension,
     speed=presets.INSTANT,
 )
 CARDS = (CARD,)
-INPUT_SIZE = InputSize(long=260)
-BYTES_OF_ONE = 3 * 4 * 96 * 130**2
+INPUT_SIZE = InputSize(area=CELLS * CELL**2)
+BYTES_OF_ONE = 3 * 4 * 96 * CELLS * CELL**2 // 4
 """About what one picture takes in the network: three times its widest layer, in float32."""
 
 
@@ -58,7 +71,7 @@ def revision(name: str = NAME, source: str = "") -> str:
 
 
 def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
-    """The built-in model as an encoder. Its two networks are loaded when first needed.
+    """The built-in model as an encoder. Its networks are loaded when first needed.
 
     Parameters
     ----------
@@ -92,5 +105,9 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
 def _require_packages() -> None:
     from imgsearch.encoders.builtin import weights
 
-    for package in (weights.VISION_PACKAGE, weights.TEXT_PACKAGE):
+    for package in (
+        weights.VISION_PACKAGE,
+        weights.TEXT_PACKAGE,
+        weights.MULTILINGUAL_PACKAGE,
+    ):
         weights.package_folder(package)

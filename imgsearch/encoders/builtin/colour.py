@@ -80,8 +80,8 @@ def of_text(text: str) -> NDArray[np.float32]:
 
 def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far each of n sRGB colours belongs to each term: (n, 11), rows sum to 1."""
-    lab = _lab(colours)
-    apart = (lab[:, np.newaxis] - _TYPICAL) ** 2
+    points = lab(colours)
+    apart = (points[:, np.newaxis] - _TYPICAL) ** 2
     distance = apart[..., 0] * _LIGHTNESS_WEIGHT + apart[..., 1] + apart[..., 2]
     # The nearest term at distance 0: a colour far from all terms still belongs to the nearest.
     distance -= distance.min(axis=1, keepdims=True)
@@ -90,7 +90,7 @@ def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
-def _lab(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
+def lab(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
     """sRGB, 0 to 255, to CIE L*a*b*; both (..., 3), float32."""
     c = srgb / np.float32(255)
     linear = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
@@ -107,5 +107,5 @@ def _focus_weights() -> NDArray[np.float32]:
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-_TYPICAL = _lab(np.array(list(TERMS.values()), np.float32))
+_TYPICAL = lab(np.array(list(TERMS.values()), np.float32))
 _FOCUS_WEIGHTS = _focus_weights()

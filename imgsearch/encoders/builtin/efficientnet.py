@@ -2,9 +2,10 @@
 
 Architecture after Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks", ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 in place of swish, stem
-and head not scaled. The weights were trained in TensorFlow, so convolutions pad as TensorFlow's
-"SAME" does: the output has ceil(input / stride) pixels, and an odd row of padding goes to the
-bottom and to the right. Batch normalisation is folded into the convolutions when loaded.
+and head not scaled. The weights were trained on squares of 260 pixels in TensorFlow, so
+convolutions pad as TensorFlow's "SAME" does: the output has ceil(input / stride) pixels, and an
+odd row of padding goes to the bottom and to the right. Batch normalisation is folded into the
+convolutions when loaded.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIZE = 260
-"""Pixels of a side of the square input that the weights were trained on."""
 FEATURES = 1280
 CLASSES = 1000
 

@@ -150,7 +150,7 @@ def embed_texts(texts: list[str]) -> Floats:
     """Sentence embeddings, (n, 384), float32, unit norm."""
     import torch
 
-    from imgsearch.encoders.builtin.towers import SentenceNetwork
+    from imgsearch.encoders.builtin.minilm import SentenceNetwork
 
     network = SentenceNetwork()
     batches = [texts[i : i + 64] for i in range(0, len(texts), 64)]

