@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from imgsearch.records import Term
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_MIN_STRENGTH = 0.15
-"""Keeps nearly all true hits and drops many false ones; docs/STRENGTH.md has the curve."""
+MIN_STRENGTH = 0.2
+MIN_STRENGTH_OF_PICTURES = 0.05
+"""What is shown where nothing is said, of a query with words and of one by pictures alone: of the
+hits that are meant about one in twenty is lost (docs/STRENGTH.md has the curves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +26,15 @@ class Cutoff:
     """How to rank, and what to leave out."""
 
     mode: str = "hybrid"
-    min_strength: float = 0.0
+    min_strength: float | None = None
     min_score: float | None = None
+
+    def least_strength(self, terms: Sequence[Term]) -> float:
+        """What was asked for, or what suits the terms."""
+        if self.min_strength is not None:
+            return self.min_strength
+        words = any(term.modality == "text" for term in terms)
+        return MIN_STRENGTH if words else MIN_STRENGTH_OF_PICTURES
 
     @property
     def least_score(self) -> float:
@@ -51,7 +63,7 @@ def cutoff_options(function: F) -> F:
     @functools.wraps(function)
     def command(
         mode: str,
-        min_strength: float,
+        min_strength: float | None,
         everything: bool,
         min_score: float | None,
         **values: Any,
@@ -83,10 +95,9 @@ def cutoff_options(function: F) -> F:
             "--min-strength",
             type=click.FloatRange(0, 1),
             callback=_number,
-            default=DEFAULT_MIN_STRENGTH,
-            show_default=True,
             metavar="MIN",
-            help="Leave out hits that are weaker; strengths go from 0 to 1.",
+            help=f"Leave out hits that are weaker. Strengths go from 0 to 1; the default is"
+            f" {MIN_STRENGTH}, and {MIN_STRENGTH_OF_PICTURES} for pictures alone.",
         ),
     ):
         decorated = option(decorated)

@@ -133,7 +133,7 @@ def answer(
         terms,
         limit,
         min_score=cutoff.least_score,
-        min_strength=cutoff.min_strength,
+        min_strength=cutoff.least_strength(terms),
         instruction=lib.settings.instruction or None,
         where=picked.where,
         mode=cutoff.mode,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NOT_WEIGHT = 0.5
 """Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
 that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
+LIKE_WEIGHT = 0.5
+"""Of an example picture after --like, beside words: it orders what the words find."""
 LONGEST = 10_000
 """Characters of a text term; models read a few hundred at most."""
 
@@ -37,7 +39,7 @@ def query_terms(
     for each in minus:
         text, weight = _split_weight(each, NOT_WEIGHT)
         terms.append(_term(library, text, -weight))
-    terms += [library.image_term(*_split_weight(each, 1.0)) for each in like]
+    terms += [library.image_term(*_split_weight(each, LIKE_WEIGHT)) for each in like]
     return terms
 
 
