@@ -34,7 +34,7 @@ from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
-from imgsearch.ports import BatchEncoder, Decoder, Encoder, VectorIndex
+from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import (
     Hit,
     IngestReport,
@@ -336,20 +336,21 @@ class Library:
     def _decode_settings(self, size: InputSize) -> DecodeSettings:
         return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
 
-    def decoder(self, size: InputSize) -> Decoder:
-        """Decoder processes as the settings have them; close them after use."""
+    def decoder(self, size: InputSize, at_once: int = BATCH) -> Decoder:
+        """Decoder processes as the settings have them; close them after use.
+
+        Parameters
+        ----------
+        at_once : int
+            Pictures per call of the model: there will be enough for two calls in flight, so that
+            decoding goes on while it works.
+        """
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
             timeout_s=self.settings.decode_seconds,
-            in_flight=self._in_flight(),
+            in_flight=min(2 * at_once, MOST_IN_FLIGHT),
         )
-
-    def _in_flight(self) -> int:
-        """Enough for two calls of the model, so that decoding goes on while it works."""
-        encoder = self.encoder()
-        wanted = encoder.window if isinstance(encoder, BatchEncoder) else 0
-        return min(2 * (wanted or self.settings.batch_size or BATCH), MOST_IN_FLIGHT)
 
     # Searching
 

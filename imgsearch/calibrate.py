@@ -10,7 +10,7 @@ import xxhash
 
 from imgsearch.ports import Catalog, Encoder, VectorIndex, Writer
 from imgsearch.reference_texts import TEXTS
-from imgsearch.strength import SAMPLE, image_reference, outdated, text_reference
+from imgsearch.strength import LEAST_PICTURES, SAMPLE, image_reference, outdated, text_reference
 from imgsearch.vectors import Embeddings
 
 DIGEST = xxhash.xxh3_128_hexdigest("\0".join(TEXTS).encode())
@@ -35,9 +35,12 @@ class Calibrator:
     encoder: Callable[[], Encoder]
 
     def run(self) -> None:
-        """Nothing is done for an empty library, or where the references are still good."""
+        """Nothing is done for a small library, or where the references are still good."""
         count = len(self.index)
-        if not count or not outdated(self.catalog.references(self.index.space), count):
+        if not outdated(self.catalog.references(self.index.space), count):
+            return
+        if count < LEAST_PICTURES:
+            self.writer.put_references([])
             return
         sample = self._sample()
         drawn = (text_reference(self._texts(), sample, count), image_reference(sample, count))

@@ -15,7 +15,7 @@ Such reference scores are drawn from the library itself, and summed up in two nu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from imgsearch.vectors import Embeddings
 
 TEXT, IMAGE = "text", "image"
+LEAST_PICTURES = 16
+"""With fewer, nothing can be said of what is usual in a library; hits have no strength then."""
 SAMPLE = 5000
 """Pictures that a reference is drawn from, at most."""
 PAIRS = 200_000
@@ -33,6 +35,8 @@ GROWTH = 1.25
 PLATT = {TEXT: (1.1, -3.0), IMAGE: (1.2, -4.5)}
 """Modality to slope and offset of the fit, which was made with the built-in model."""
 
+_SURE = 2.2
+"""The logarithm of the odds of a strength of 0.9."""
 _UPPER = 1.6449
 """Of a normal distribution, 95 % lie below so many standard deviations above the median."""
 
@@ -91,11 +95,19 @@ def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Refer
 
 
 def image_reference(pictures: Embeddings, count: int) -> Reference | None:
-    """The reference of image queries: pairs of different pictures, which are in no order."""
+    """The reference of image queries: pairs of different pictures, which are in no order.
+
+    Where all pictures are alike the spread is limited, so that a picture always finds itself.
+    """
     n = len(pictures)
     shifts = range(1, min(n, 1 + PAIRS // max(n, 1)))
     scores = [np.einsum("ij,ij->i", pictures, np.roll(pictures, shift, axis=0)) for shift in shifts]
-    return _reference(IMAGE, np.concatenate(scores) if scores else np.empty(0), count)
+    drawn = _reference(IMAGE, np.concatenate(scores) if scores else np.empty(0), count)
+    if drawn is None:
+        return None
+    slope, offset = PLATT[IMAGE]
+    most = (1.0 - drawn.location) * slope / (_SURE - offset)
+    return replace(drawn, scale=min(drawn.scale, max(most, 1e-6)))
 
 
 def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Reference | None:
@@ -110,6 +122,8 @@ def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Refer
 
 def outdated(references: Mapping[str, Reference], count: int) -> bool:
     """True where a library of `count` pictures should have its references drawn anew."""
+    if count < LEAST_PICTURES:
+        return bool(references)
     if references.keys() != {TEXT, IMAGE}:
         return True
     return any(

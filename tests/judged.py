@@ -32,6 +32,6 @@ def measure(folder: Path, library: Path) -> Measured:
     assert not run.missing
     return {
         (group.by, group.kind): dict(zip(MEASURES, group.values, strict=True))
-        | {"queries": group.count}
+        | {"queries": group.queries}
         for group in figures(run)
     }

@@ -89,7 +89,7 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     """A hit for people: its path is cut in the middle where it would not fit into `width`."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
-    start = f"{hit.rank:>3}  {_strength(hit)}  {score:>6}  "
+    start = f"{hit.rank:>3}  {_strength(hit)}{score:>6}  "
     end = f"  ({metadata.width}x{metadata.height})"
     end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
@@ -100,7 +100,7 @@ def table_line(hit: Hit, width: int | None = None) -> str:
 
 
 def _strength(hit: Hit) -> str:
-    return "    " if hit.strength is None else f"{100 * hit.strength:>3.0f}%"
+    return "" if hit.strength is None else f"{100 * hit.strength:>3.0f}%  "
 
 
 def nearest_name(path: str) -> str:

@@ -84,7 +84,7 @@ def _umask() -> int:
 def test_a_sheet_is_written_anew(demo: Place, tmp_path):
     out = tmp_path / "sheet.html"
     for query in ("a dog", "<b>a cat"):
-        assert demo.call("search", query, "-n", 1, "--html", out).status == 0
+        assert demo.call("search", "--all", query, "-n", 1, "--html", out).status == 0
     page = Page(out.read_bytes())
     assert "<b>a cat (1 picture)" in page.text
     assert "b" not in page.tags
@@ -98,7 +98,7 @@ def test_nothing_else_is_overwritten(demo: Place, tmp_path, name):
         target.mkdir()
     elif name != "sheet.heic":
         target.write_bytes(b"mine")
-    outcome = demo.call("search", "a dog", "-n", 1, "--html", target)
+    outcome = demo.call("search", "--all", "a dog", "-n", 1, "--html", target)
     assert outcome.status == 1
     assert "--html results.html" in outcome.err
     if target.is_file():
@@ -147,7 +147,7 @@ def test_a_picture_that_is_gone_is_shown_without(indexed: Place, tmp_path):
 
 def test_a_page_without_hits(demo: Place, tmp_path):
     out = tmp_path / "out.html"
-    assert demo.call("search", "dog", "-t", "0.999", "--html", out).status == 0
+    assert demo.call("search", "dog", "--min-score", "0.999", "--html", out).status == 0
     assert "dog (0 pictures)" in Page(out.read_bytes()).text
 
 
@@ -242,7 +242,7 @@ def desktop(tmp_path, monkeypatch):
 
 
 def test_open(demo: Place, desktop, capfd):
-    outcome = demo.call("similar", CAT, "-n", 12, "--open", "--format", "json")
+    outcome = demo.call("similar", CAT, "--all", "-n", 12, "--open", "--format", "json")
     assert outcome.status == 0, outcome.err
     assert sorted(desktop(10)) == sorted(outcome.paths[:10])
     assert "Opened the first 10 of 12 pictures." in outcome.err

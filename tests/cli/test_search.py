@@ -110,8 +110,8 @@ def test_least_strength(demo):
     assert 0 < len(strengths()) < len(every), "the default leaves out what is not meant"
 
 
-def test_what_is_not_there_is_not_found(demo):
-    outcome = demo.call("search", "a boarding pass", "--format", "json")
+def test_weak_hits_are_left_out_and_a_sentence_says_how_to_see_them(demo):
+    outcome = demo.call("search", "zeppelins and gondolas", "-t", "0.9", "--format", "json")
     assert (outcome.status, outcome.json) == (0, [])
     assert outcome.err == ("No picture matches well. To see the nearest ones all the same: --all\n")
 

@@ -72,7 +72,7 @@ def test_drawn_once_and_again_when_the_library_has_grown(catalog):
 
 
 def test_the_texts_are_kept_as_vectors_are(catalog):
-    grown(catalog, 3)
+    grown(catalog, 16)
     calibrate(catalog, TextTower())
     kept = catalog.reference_texts(SPACE, DIGEST)
     assert kept.shape == (len(TEXTS), SPACE.dimension)
@@ -81,12 +81,12 @@ def test_the_texts_are_kept_as_vectors_are(catalog):
     assert catalog.check() == []
 
 
-def test_a_library_that_shrinks_to_one_picture_forgets_its_image_reference(catalog):
+def test_a_library_that_shrinks_to_a_handful_forgets_its_references(catalog):
     grown(catalog, 20)
     calibrate(catalog, TextTower())
-    grown(catalog, 1)
+    grown(catalog, 5)
     calibrate(catalog, TextTower())
-    assert catalog.references(SPACE).keys() == {TEXT}
+    assert catalog.references(SPACE) == {}
 
 
 def test_hits_have_a_strength_once_there_are_references(catalog):

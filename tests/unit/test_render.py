@@ -71,8 +71,8 @@ def test_lines():
 def test_table(monkeypatch):
     monkeypatch.chdir("/")
     assert FORMATS["table"](HITS) == (
-        "  1         0.250  photos/a b.jpg  (4000x3000)  2020-05-04\n"
-        "  2         0.250  photos/sub/tab\\tnew\\nline\\.jpg  (1x2)\n"
+        "  1   0.250  photos/a b.jpg  (4000x3000)  2020-05-04\n"
+        "  2   0.250  photos/sub/tab\\tnew\\nline\\.jpg  (1x2)\n"
     )
     assert FORMATS["table"]([]) == ""
 
@@ -87,8 +87,8 @@ def test_nearest_name(monkeypatch, folder, expected):
 
 
 FOLDED = [
-    Hit(1, 0.5, HITS[0].image, tuple(each.image for each in HITS[1:])),
-    Hit(2, 0.25, HITS[1].image, ()),
+    Hit(1, 0.5, HITS[0].image, duplicates=tuple(each.image for each in HITS[1:])),
+    Hit(2, 0.25, HITS[1].image, duplicates=()),
 ]
 
 

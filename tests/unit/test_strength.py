@@ -11,6 +11,7 @@ from imgsearch.reference_texts import TEXTS
 from imgsearch.strength import (
     GROWTH,
     IMAGE,
+    LEAST_PICTURES,
     TEXT,
     Reference,
     footing,
@@ -53,6 +54,13 @@ def test_an_image_reference_compares_different_pictures_only():
     assert found.scale == pytest.approx(1 / 8, rel=0.1)
 
 
+def test_a_picture_finds_itself_where_all_are_alike():
+    pictures = normalize(np.ones((1, 64)) + 0.3 * unit_rows(30, 4, 64))
+    reference = image_reference(pictures, 30)
+    scale = query_scale({IMAGE: reference}, [IMAGE], [1.0], [1.0])
+    assert scale.strength(1.0) >= 0.89
+
+
 @pytest.mark.parametrize("pictures", [np.empty((0, 4)), unit_rows(1, 0, 4)])
 def test_too_few_pictures_say_nothing(pictures):
     assert image_reference(pictures, len(pictures)) is None
@@ -71,7 +79,9 @@ def test_references_age_with_the_library(count, expected):
 
 
 def test_missing_references_are_outdated():
-    assert outdated({}, 5)
+    assert outdated({}, LEAST_PICTURES)
+    assert not outdated({}, LEAST_PICTURES - 1), "too few to say anything"
+    assert outdated(REFERENCES, LEAST_PICTURES - 1), "to be forgotten"
 
 
 @given(score=st.floats(-1, 1), more=st.floats(1e-3, 1))
