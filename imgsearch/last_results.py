@@ -87,6 +87,9 @@ class LastSearch:
             A term is a picture, of which only the vector was kept, and `space` is another one.
         """
         if self.space in ("", space.key):
+            vectors = (term.vector for term in self.terms)
+            if any(each is not None and len(each) != space.dimension for each in vectors):
+                raise nothing_yet("its query")  # someone has changed the file
             return list(self.terms)
         if any(term.text is None for term in self.terms):
             raise SpaceMismatch(
@@ -238,7 +241,7 @@ def _term_from_json(found: Any) -> Term:
     if found["vector"] is not None:
         row = np.frombuffer(base64.b64decode(found["vector"], validate=True), "<f4")
         vector = normalize(row[np.newaxis])[0]
-    usable = math.isfinite(weight) and (vector is None or np.isfinite(vector).all())
+    usable = math.isfinite(weight) and (vector is None or abs(np.linalg.norm(vector) - 1) < 1e-3)
     if not usable or (text is None and vector is None) or not isinstance(text, str | None):
         raise ValueError("no term")
     return Term(text, None, vector, weight)
