@@ -90,14 +90,15 @@ def report(name: str, judged: Judged, shown: int) -> None:
         found = [judged.change(*query, shown) for query in judged.queries]
         pairs = [pair for pair in found if pair is not None]
         before, after = zip(*pairs, strict=True)
-        found = paired_bootstrap(before, after)
+        change = paired_bootstrap(before, after)
         gained = sum(b > a for a, b in pairs)
         lost = sum(b < a for a, b in pairs)
         print(
             f"{name}: {len(pairs)} of {len(judged.queries)} queries,"
             f" beta {feedback.BETA:g} gamma {feedback.GAMMA:g}:"
             f" R-precision {sum(before) / len(pairs):.3f} -> {sum(after) / len(pairs):.3f},"
-            f" {found}, {gained} gained, {lost} lost"
+            f" difference {change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}],"
+            f" {gained} gained, {lost} lost"
         )
 
 

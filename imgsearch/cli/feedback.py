@@ -64,7 +64,10 @@ def feedback_options(function: F) -> F:
     decorated: Any = command
     for option in (
         click.option(
-            "--less", multiple=True, metavar="N,...", help="Less like these results of the last."
+            "--less",
+            multiple=True,
+            metavar="N,...",
+            help="Less like these results of the last search.",
         ),
         click.option(
             "--more",

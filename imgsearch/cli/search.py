@@ -84,7 +84,7 @@ def command(
 
     The words make one text. A single argument that names a picture is an example. A TERM is a
     text or a picture; it may have a weight: 'red car^0.5'. A picture is a file, - for stdin,
-    '#3' for the third result of the last search, or a URL with --allow-url.
+    '#3' for the third result of the last search, or with --allow-url a URL.
 
     Filters say which pictures may be found, and all of them must hold; of several --in, --type or
     --orientation any may. With filters and nothing to search for, pictures are listed by date,

@@ -43,9 +43,9 @@ def command(
 ) -> int:
     """Find pictures that look like IMAGE, which need not be in the library.
 
-    IMAGE is a file, - for stdin, '#3' for the third result of the last search, or a URL with
-    --allow-url. A picture of the library finds itself first, with score 1. The filters are those
-    of search, and 'imgsearch search --help' explains them.
+    IMAGE is a file, - for stdin, '#3' for the third result of the last search, or with
+    --allow-url a URL. A picture of the library finds itself first, with score 1. The filters are
+    those of search, and 'imgsearch search --help' explains them.
 
     \b
     imgsearch similar holiday/beach.jpg
