@@ -42,9 +42,9 @@ def commands(library: Path, photos: Path) -> list[list[str]]:
     cat = str(photos / PICTURES[0])
     return [
         ["index", str(photos), *here, "--json", "--workers", "2"],
-        ["search", "a", "cat", *here, "--format", "paths"],
-        ["similar", str(photos.parent / "stranger.jpg"), *here, "--format", "paths"],
-        ["similar", cat, *here, "--format", "paths"],
+        ["search", "a", "cat", *here, "--all", "--format", "paths"],
+        ["similar", str(photos.parent / "stranger.jpg"), *here, "--all", "--format", "paths"],
+        ["similar", cat, *here, "--all", "--format", "paths"],
         ["similar", "#1", *here, "--all", "--format", "paths"],
         ["search", "--more", "1", "--less", "2", *here, "--all", "--format", "paths"],
         ["similarity", cat, "a cat", *here],
