@@ -48,7 +48,12 @@ from imgsearch.records import (
 )
 from imgsearch.search import Searcher, by_date, similarity
 from imgsearch.settings import Settings
-from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
+from imgsearch.sources.decode import (
+    DecodeSettings,
+    decode_given,
+    decode_path,
+    decoder_signature,
+)
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.thumbnails import thumbnails
 from imgsearch.sources.walk import FilesystemSource
@@ -409,6 +414,11 @@ class Library:
         if vector is not None:
             return Term(vector=vector, weight=weight)
         return Term(image=self.pixels(path), weight=weight)
+
+    def given_term(self, data: bytes, name: str, weight: float = 1.0) -> Term:
+        """A picture that is no file as a term; raises `QueryError` if it cannot be decoded."""
+        size = self.encoder().input_size
+        return Term(image=decode_given(data, name, self._decode_settings(size)), weight=weight)
 
     def pixels(self, path: str) -> Pixels:
         """A picture decoded for the model in use; raises `QueryError` if it cannot be."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from imgsearch.vectors import Embeddings
 
 
 @dataclass(slots=True)
@@ -22,12 +24,15 @@ class Explanation:
         How the best among them were found, in words.
     seconds : dict of str to float
         Wall time by step, in the order of the first time that each began.
+    vectors : sequence of ndarray of shape (dimension,), float32, unit norm
+        What the terms of the query became; empty where no model's vectors were compared.
     """
 
     passed: int | None = None
     total: int = 0
     method: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    vectors: Sequence[Embeddings] = ()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

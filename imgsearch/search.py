@@ -81,7 +81,7 @@ class Searcher:
     ) -> Found:
         """What is near the query in the model's space, and what is named like it."""
         with told.step("encode"):
-            vector, scale = self.embed(query)
+            vector, scale = self.embed(query, told)
         with told.step("search"):
             depth = max(query.limit, DEPTH) if named else query.limit
             scores = self._best(vector, depth, allowed, told)
@@ -102,7 +102,9 @@ class Searcher:
         passing = set(allowed.tolist())
         return {key: score for key, score in named.items() if key in passing}
 
-    def embed(self, query: Query) -> tuple[Embeddings, Scale | None]:
+    def embed(
+        self, query: Query, told: Explanation | None = None
+    ) -> tuple[Embeddings, Scale | None]:
         """The query as one unit vector of shape (1, dimension), and what its scores mean."""
         _require_terms(query)
         references = self.catalog.references(self.index.space)
@@ -111,6 +113,8 @@ class Searcher:
         weights = [term.weight * each for term, each in zip(query.terms, factors, strict=True)]
         vectors = [self._embed_term(term, query.instruction) for term in query.terms]
         vector = combine(vectors, weights)
+        if told is not None:
+            told.vectors = vectors
         likeness = [float(vector[0] @ each) for each in vectors]
         return vector, query_scale(references, modalities, weights, likeness)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
+from imgsearch.cli.feedback import Feedback, feedback_options, remember
 from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
 from imgsearch.cli.output import Output, output_options
@@ -35,6 +36,7 @@ def result_options(function: F) -> F:
             metavar="TEXT",
             help="What the model is told about the words, if it takes instructions.",
         ),
+        click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
         click.option("--and", "plus", multiple=True, metavar="TERM", help="And this."),
@@ -54,6 +56,7 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@feedback_options
 @output_options
 @cutoff_options
 @filter_options
@@ -62,10 +65,12 @@ def result_options(function: F) -> F:
 def command(
     picked: Picked,
     cutoff: Cutoff,
+    feedback: Feedback,
     words: tuple[str, ...],
     plus: tuple[str, ...],
     minus: tuple[str, ...],
     like: tuple[str, ...],
+    allow_url: bool,
     limit: int,
     instruction: str | None,
     form: str,
@@ -77,8 +82,9 @@ def command(
 ) -> int:
     """Find pictures by words, by an example, or by both.
 
-    The words make one text. A single argument that names a picture file is an example. A TERM
-    is a text or a picture file; it may have a weight: 'red car^0.5'.
+    The words make one text. A single argument that names a picture is an example. A TERM is a
+    text or a picture; it may have a weight: 'red car^0.5'. A picture is a file, - for stdin,
+    '#3' for the third result of the last search, or with --allow-url a URL.
 
     Filters say which pictures may be found, and all of them must hold; of several --in, --type or
     --orientation any may. With filters and nothing to search for, pictures are listed by date,
@@ -97,16 +103,20 @@ def command(
     imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
     imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
     imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
+    imgsearch search --more 1,4 --less 2
     """
+    from imgsearch.cli.pictures import Pictures
     from imgsearch.cli.terms import query_terms
     from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(instruction=instruction, **flags)
     try:
-        terms = query_terms(lib, words, plus, minus, like)
+        pictures = Pictures(lib, allow_url)
+        terms = query_terms(pictures, words, plus, minus, like)
         if words and not terms:
             raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        terms = feedback.refine(pictures, terms, ctx.say)
         if cutoff.min_score is not None and not terms:
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
@@ -139,6 +149,7 @@ def answer(
         mode=cutoff.mode,
     )
     hits = output.find(lib, query, picked.explanation)
+    remember(lib, terms, hits, picked.explanation)
     if picked.explanation.passed != 0 and cutoff.mode != "text":
         warn_of_script(ctx, lib, terms)
         warn_of_instruction(ctx, lib, terms)

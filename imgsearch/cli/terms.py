@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imgsearch.cli.pictures import Pictures, is_picture
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
 
@@ -23,7 +24,7 @@ LONGEST = 10_000
 
 
 def query_terms(
-    library: Library,
+    pictures: Pictures,
     words: Sequence[str],
     plus: Sequence[str],
     minus: Sequence[str],
@@ -31,24 +32,16 @@ def query_terms(
 ) -> list[Term]:
     """The terms of `search`: bare words make one text, or name one picture."""
     terms = []
-    if len(words) == 1 and is_picture(words[0]):
-        terms.append(library.image_term(words[0]))
+    if len(words) == 1 and pictures.means(words[0]):
+        terms.append(pictures.term(words[0]))
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))
-    terms += [_term(library, *_split_weight(each, 1.0)) for each in plus]
+    terms += [_term(pictures, *_split_weight(each, 1.0)) for each in plus]
     for each in minus:
         text, weight = _split_weight(each, NOT_WEIGHT)
-        terms.append(_term(library, text, -weight))
-    terms += [library.image_term(*_split_weight(each, LIKE_WEIGHT)) for each in like]
+        terms.append(_term(pictures, text, -weight))
+    terms += [pictures.term(*_split_weight(each, LIKE_WEIGHT)) for each in like]
     return terms
-
-
-def is_picture(word: str) -> bool:
-    """True if a word is meant as a file: it ends like a picture, or is the path of a file."""
-    from imgsearch.sources.formats import is_picture_name
-
-    path = os.sep in word and os.path.isfile(word)
-    return path or (is_picture_name(word) and "\n" not in word)
 
 
 def picture_or_text(library: Library, word: str) -> Term:
@@ -60,9 +53,9 @@ def picture_or_text(library: Library, word: str) -> Term:
     return Term(text=_text(word))
 
 
-def _term(library: Library, text: str, weight: float) -> Term:
-    if is_picture(text):
-        return library.image_term(text, weight)
+def _term(pictures: Pictures, text: str, weight: float) -> Term:
+    if pictures.means(text):
+        return pictures.term(text, weight)
     if not text.strip():
         raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
     return Term(text=_text(text), weight=weight)

@@ -96,8 +96,20 @@ def decode_path(path: str, settings: DecodeSettings) -> Decoded:
         reason = "there is no such file"
     else:
         reason = result.reason if result else "it is a folder, not a picture"
-    raise QueryError(
-        f"cannot use {path} as a picture to search with: {reason}",
+    raise _no_query(path, reason)
+
+
+def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:
+    """Decode the picture of a query that is no file, called `name`; `QueryError` if it is none."""
+    try:
+        return decode_bytes(data, settings, name)[0]
+    except Unusable as error:
+        raise _no_query(name, error.reason) from error
+
+
+def _no_query(name: str, reason: str) -> QueryError:
+    return QueryError(
+        f"cannot use {name} as a picture to search with: {reason}",
         "Give the path of a picture file, such as a JPEG, PNG or HEIC.",
     )
 
