@@ -4,7 +4,7 @@
 #   EXTRAS=gpu          faiss-gpu instead of faiss-cpu
 #   JOBS=2              how many test processes
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-wheel install clean
+.PHONY: help demo test lint docs test-wheel install clean
 
 PYTHON ?=
 EXTRAS ?= cpu
@@ -40,6 +40,9 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY) ## write docs/CLI.md anew from the commands' --help
+	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
+
 test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
 	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
 
@@ -51,7 +54,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 $(READY)-test: $(INPUTS)
-	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),raw,test
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),preview,raw,test
 	@touch $@ $(READY)
 
 clean: ## remove .venv, the demo library, builds and caches

@@ -5,7 +5,7 @@
 
 Two models: the built-in one with its real weights, and CLIP ViT-B/32 with random weights, whose
 speed is true and whose vectors mean nothing: they lie so close together that neighbours swap more
-easily than with trained weights. A SET is a folder as for `recall.py`.
+easily than with trained weights. A SET is a folder as for `imgsearch eval`.
 
 `speed` times the networks alone, precisions in turns within one run, in processor time (another
 program on the machine then matters less), and prints medians. `agreement` compares with fp32:

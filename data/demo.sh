@@ -25,11 +25,13 @@ show similar data/photos/tabby_cat_face.jpg -n 3
 
 cat <<END
 
-The score is the cosine between the query and the picture: compare it within one search only.
+After the rank come the strength (how likely the picture is meant) and the score (a cosine, to be
+compared within one search only). Weak hits are left out; --all shows them.
 
 Type next, for example:
   $imgsearch --library $library search old building
   $imgsearch --library $library similar data/photos/dairy_cow.jpg
+  $imgsearch --library $library eval data/queries.jsonl
 
 With pictures of your own (they are only read; the library is kept in your user data folder):
   $imgsearch index ~/Pictures

@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from imgsearch import plugins
+from imgsearch.calibrate import Calibrator
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
 from imgsearch.catalog.summary import summary
@@ -24,20 +27,39 @@ from imgsearch.errors import (
     SourceError,
     SpaceMismatch,
 )
+from imgsearch.explain import Explanation
+from imgsearch.filters import Filter
+from imgsearch.folding import near_identical, search_folded
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.plan import IndexRequest, known_root, plan
-from imgsearch.ports import BatchEncoder, Decoder, Encoder, VectorIndex
-from imgsearch.records import Hit, IngestReport, OnProgress, Query, RootRecord, Term, clamped
-from imgsearch.search import Searcher, similarity
+from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.records import (
+    Hit,
+    IngestReport,
+    OnProgress,
+    Query,
+    RootRecord,
+    Skipped,
+    Term,
+    Thumbnail,
+    clamped,
+)
+from imgsearch.search import Searcher, by_date, similarity
 from imgsearch.settings import Settings
-from imgsearch.sources.decode import DecodeSettings, decode_path, decoder_signature
+from imgsearch.sources.decode import (
+    DecodeSettings,
+    decode_given,
+    decode_path,
+    decoder_signature,
+)
 from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.thumbnails import thumbnails
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import Asked, choose, require_searchable, same_weights, told_apart
 from imgsearch.sync import sync, worth_flushing
-from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Pixels
+from imgsearch.vectors import RANDOM, Embeddings, EmbeddingSpace, Ids, Pixels
 
 INDEX = "faiss"
 MOST_IN_FLIGHT = 512
@@ -181,7 +203,7 @@ class Library:
                 self.say(f"{space.model} has changed: all pictures are encoded again.")
                 space = _trained(self._new_encoder().space)
                 report = ingest(space)
-            self._finish(writer, space)
+            self._finish(writer, space, report)
         return report
 
     def _require_index(self) -> None:
@@ -260,7 +282,7 @@ class Library:
             with suppress(CatalogError):
                 writer.end_run(outcome, _counts(ingestor.report))
 
-    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
+    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
         index, flushed = self._open_index(space), 0
         if worth_flushing(index):
@@ -268,6 +290,8 @@ class Library:
             flushed = index.revision
         writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
+        if not report.interrupted:
+            Calibrator(self.catalog, writer, index, self._encoder_of(space)).run()
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """A second space takes over once it covers as many pictures as the first."""
@@ -317,20 +341,21 @@ class Library:
     def _decode_settings(self, size: InputSize) -> DecodeSettings:
         return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
 
-    def decoder(self, size: InputSize) -> Decoder:
-        """Decoder processes as the settings have them; close them after use."""
+    def decoder(self, size: InputSize, at_once: int = BATCH) -> Decoder:
+        """Decoder processes as the settings have them; close them after use.
+
+        Parameters
+        ----------
+        at_once : int
+            Pictures per call of the model: there will be enough for two calls in flight, so that
+            decoding goes on while it works.
+        """
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
             timeout_s=self.settings.decode_seconds,
-            in_flight=self._in_flight(),
+            in_flight=min(2 * at_once, MOST_IN_FLIGHT),
         )
-
-    def _in_flight(self) -> int:
-        """Enough for two calls of the model, so that decoding goes on while it works."""
-        encoder = self.encoder()
-        wanted = encoder.window if isinstance(encoder, BatchEncoder) else 0
-        return min(2 * (wanted or self.settings.batch_size or BATCH), MOST_IN_FLIGHT)
 
     # Searching
 
@@ -343,9 +368,45 @@ class Library:
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
-    def search(self, query: Query) -> list[Hit]:
-        """The best pictures for a query."""
-        return self.searcher.search(query)
+    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
+        """The best pictures for a query; without terms, those that pass its filter, by date."""
+        told = told or Explanation()
+        if query.where is not None and not query.terms:
+            return by_date(self.catalog, query, told)
+        with told.step("open"):
+            searcher = self.searcher
+        return searcher.search(query, told)
+
+    def passing(self, where: Filter) -> int:
+        """How many pictures pass a filter."""
+        return self.catalog.count(where)
+
+    def search_folded(self, query: Query, told: Explanation | None = None) -> list[Hit]:
+        """The best pictures for a query that are no copies of a better one."""
+        index = self.searcher.index
+
+        def vectors(ids: Ids) -> Embeddings:
+            """Zero for a picture that this model has not seen: like none but its very copies."""
+            rows = np.zeros((len(ids), index.space.dimension), np.float32)
+            seen = np.isin(ids, index.ids())
+            rows[seen] = index.vectors(ids[seen])
+            return rows
+
+        least = near_identical(index.space.model)
+        return search_folded(partial(self.search, told=told), vectors, query, least)
+
+    def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
+        """A small copy of each picture by its id, of at most `side` pixels.
+
+        Made in decoder processes from the files as they are now.
+        """
+        ids = {hit.image.file.absolute: hit.image.id for hit in hits}
+        decoder = self.decoder(InputSize(long=side))
+        try:
+            made = thumbnails(decoder, [hit.image.file for hit in hits])
+            return {ids[each.file.absolute]: each for each in made}
+        finally:
+            decoder.close()
 
     def image_term(self, path: str, weight: float = 1.0) -> Term:
         """A picture as a term; one that is indexed and unchanged needs no model."""
@@ -353,6 +414,11 @@ class Library:
         if vector is not None:
             return Term(vector=vector, weight=weight)
         return Term(image=self.pixels(path), weight=weight)
+
+    def given_term(self, data: bytes, name: str, weight: float = 1.0) -> Term:
+        """A picture that is no file as a term; raises `QueryError` if it cannot be decoded."""
+        size = self.encoder().input_size
+        return Term(image=decode_given(data, name, self._decode_settings(size)), weight=weight)
 
     def pixels(self, path: str) -> Pixels:
         """A picture decoded for the model in use; raises `QueryError` if it cannot be."""

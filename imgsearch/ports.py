@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
+from imgsearch.filters import Filter
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
@@ -21,6 +22,7 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
+from imgsearch.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
 
@@ -177,6 +179,25 @@ class Catalog(Protocol):
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
         """The present pictures among `ids`."""
 
+    def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
+        """What unrelated queries score, by modality; empty before that was measured."""
+
+    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+
+    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Present pictures whose names or captions have all words of `query`, best first, each
+        with a score that means something beside the others only."""
+
+    def select(self, where: Filter) -> Ids:
+        """Ids of the present pictures that pass a filter, sorted."""
+
+    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
+        """Present pictures that pass a filter, by date, newest first; those without one last."""
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many present pictures pass a filter."""
+
 
 class Writer(Protocol):
     """The writing half of a catalog. Each method is one transaction."""
@@ -196,3 +217,9 @@ class Writer(Protocol):
         unvisited: Sequence[Unvisited],
     ) -> int:
         """Declare absent what a scan did not see; returns how many pictures that were."""
+
+    def put_references(self, found: Sequence[Reference]) -> None:
+        """Replace what unrelated queries score in the space of this run."""
+
+    def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
+        """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
+from imgsearch.filters import Filter
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -96,6 +97,9 @@ class ImageMetadata:
         Local time of the exposure, without time zone.
     latitude, longitude : float or None
         Degrees, WGS 84, north and east positive.
+    title, description : str or None
+    keywords : tuple of str
+        What people wrote into the file.
     """
 
     width: int
@@ -107,6 +111,9 @@ class ImageMetadata:
     camera_model: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    title: str | None = None
+    description: str | None = None
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,11 @@ class Term:
     vector: Embeddings | None = None
     weight: float = 1.0
 
+    @property
+    def modality(self) -> str:
+        """ "text" or "image"; a vector is that of a picture unless it comes with its text."""
+        return "image" if self.text is None else "text"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -194,25 +206,64 @@ class Query:
 
     Attributes
     ----------
+    terms : sequence of Term
+        Empty to list what passes the filter, by date.
     limit : int
         At most so many hits.
     min_score : float
-        Hits below this inner product are left out.
+        Hits below this inner product are left out, after the best of those that pass the filter
+        were found.
+    min_strength : float
+        Hits below this strength, 0 to 1, are left out, where strengths are known. A picture found
+        by the words of its name or captions stays.
+    where : Filter or None
+        Which pictures may be found; None for all.
+    mode : {"hybrid", "semantic", "text"}
+        Text terms are looked for by what they mean, in names and captions, or in both.
     """
 
     terms: Sequence[Term]
     limit: int = 20
     min_score: float = -2.0
+    min_strength: float = 0.0
     instruction: str | None = None
+    where: Filter | None = None
+    mode: str = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture found. `score` is the inner product with the query, -1 to 1."""
+    """A picture found.
+
+    Attributes
+    ----------
+    score : float or None
+        The inner product with the query, -1 to 1; None where no model was asked.
+    strength : float or None
+        How likely it is that the picture is meant, 0 to 1 (`imgsearch.strength`); None as long
+        as the library has no reference scores.
+    named : bool
+        True if its name or captions have the words of the query.
+    duplicates : tuple of ImageRecord or None
+        Pictures that were folded into this one; None where nothing was folded.
+    """
 
     rank: int
-    score: float
+    score: float | None
     image: ImageRecord
+    strength: float | None = None
+    named: bool = False
+    duplicates: tuple[ImageRecord, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small copy of a picture, the right way up: `data` is a JPEG of width x height pixels."""
+
+    file: ImageFile
+    width: int
+    height: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

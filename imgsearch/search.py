@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
+from imgsearch.explain import Explanation
+from imgsearch.fusion import fuse
 from imgsearch.ports import Catalog, Encoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Term
-from imgsearch.vectors import Embeddings, combine
+from imgsearch.strength import Scale, footing, query_scale
+from imgsearch.vectors import Embeddings, Ids, Matches, combine
 
 DIGITS = 6
 """Scores that agree to so many digits count as equal, and are ordered by path."""
+DEPTH = 1000
+"""How far down the ranking by meaning goes that is fused with one by words."""
+MOST = 10_000
+"""Pictures that a search by words looks at, where no filter thins them out."""
+WORDS_WEIGHT = 1.0
+"""Of the ranking by words in the fusion. Those pictures have all words of the query in their names
+or captions; with full weight they come first, ordered among themselves by what they mean."""
 
 
 @dataclass(slots=True)
@@ -34,35 +44,79 @@ class Searcher:
     refresh: Callable[[], object]
     encoder: Callable[[], Encoder]
 
-    def search(self, query: Query) -> list[Hit]:
-        """The best pictures for the query, by score and, where scores are equal, by path.
+    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
+        """The best pictures for the query; equal ones by path.
+
+        With a filter they are the best of those that pass, and there are as many as asked for if
+        so many pass; `min_score` and `min_strength` are applied to them afterwards.
 
         Raises
         ------
         QueryError
             The query is empty or has only negative terms, or the library has no pictures.
         """
-        vector = self.embed(query)
+        told = told or Explanation()
+        _require_terms(query)
         with self.catalog.snapshot():
-            self.refresh()
+            with told.step("open"):
+                self.refresh()
             if not len(self.index):
-                raise QueryError(
-                    "the library has no pictures yet", "Add some: imgsearch index FOLDER"
-                )
-            found = self._best(vector, query.limit)
-            records = self.catalog.get(list(found))
-        ranked = sorted(
-            ((score, records[i]) for i, score in found.items() if i in records), key=_order
-        )
-        hits = [hit for hit in ranked if hit[0] >= query.min_score][: query.limit]
-        return [Hit(rank, score, image) for rank, (score, image) in enumerate(hits, start=1)]
+                raise _no_pictures()
+            allowed = self._allowed(query, told)
+            if told.passed == 0:
+                return []  # before a model is loaded for nothing
+            with told.step("words"):
+                named = self._named(query, allowed)
+            if query.mode == "text":
+                found = Found({}, named)
+            else:
+                found = self._meant(query, allowed, named, told)
+            with told.step("fetch"):
+                records = self.catalog.get(list(found.order))
+        hits = found.hits(records)
+        return [hit for hit in hits if _passes(hit, query)][: query.limit]
 
-    def embed(self, query: Query) -> Embeddings:
-        """The query as one unit vector of shape (1, dimension)."""
-        if not query.terms:
-            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+    def _meant(
+        self, query: Query, allowed: Ids | None, named: Mapping[int, float], told: Explanation
+    ) -> Found:
+        """What is near the query in the model's space, and what is named like it."""
+        with told.step("encode"):
+            vector, scale = self.embed(query, told)
+        with told.step("search"):
+            depth = max(query.limit, DEPTH) if named else query.limit
+            scores = self._best(vector, depth, allowed, told)
+            if named:
+                ids = np.array(sorted(named), np.int64)
+                more = self.index.search(vector, len(ids), ids)
+                scores = _by_id(more) | scores
+        return Found(scores, {key: named[key] for key in named if key in scores}, scale)
+
+    def _named(self, query: Query, allowed: Ids | None) -> dict[int, float]:
+        """BM25 by id of the pictures whose names or captions have the words of the query."""
+        words = [term.text for term in query.terms if term.text and term.weight > 0]
+        if query.mode == "semantic" or not words:
+            return {}
+        named = dict(self.catalog.with_words(" ".join(words), -1 if allowed is not None else MOST))
+        if allowed is None:
+            return named
+        passing = set(allowed.tolist())
+        return {key: score for key, score in named.items() if key in passing}
+
+    def embed(
+        self, query: Query, told: Explanation | None = None
+    ) -> tuple[Embeddings, Scale | None]:
+        """The query as one unit vector of shape (1, dimension), and what its scores mean."""
+        _require_terms(query)
+        references = self.catalog.references(self.index.space)
+        modalities = [term.modality for term in query.terms]
+        factors = footing(references, modalities)
+        weights = [term.weight * each for term, each in zip(query.terms, factors, strict=True)]
         vectors = [self._embed_term(term, query.instruction) for term in query.terms]
-        return combine(vectors, [term.weight for term in query.terms])
+        vector = combine(vectors, weights)
+        if told is not None:
+            told.vectors = vectors
+        likeness = [float(vector[0] @ each) for each in vectors]
+        return vector, query_scale(references, modalities, weights, likeness)
 
     def _embed_term(self, term: Term, instruction: str | None) -> Embeddings:
         if term.vector is not None:
@@ -71,15 +125,97 @@ class Searcher:
         self.index.space.require(encoder.space)
         return encode_term(encoder, term, instruction)
 
-    def _best(self, vector: Embeddings, limit: int) -> dict[int, float]:
+    def _allowed(self, query: Query, told: Explanation) -> Ids | None:
+        """Ids of the index that pass the filter; None for all of them."""
+        told.total = len(self.index)
+        if query.where is None:
+            return None
+        with told.step("filter"):
+            # The index holds just those of the pictures that have a vector in its space.
+            ids = self.index.ids()
+            allowed: Ids = ids[np.isin(ids, self.catalog.select(query.where))]
+        told.passed = len(allowed)
+        return allowed
+
+    def _best(
+        self, vector: Embeddings, limit: int, allowed: Ids | None, told: Explanation
+    ) -> dict[int, float]:
         """The best `limit` scores by id, and with them all that equal the last one."""
         wanted = limit + 1
         while True:
-            matches = self.index.search(vector, wanted)
-            scores = np.round(matches.scores[0].astype(float), DIGITS)
-            if len(scores) < wanted or scores[-1] < scores[limit - 1]:
-                return dict(zip(matches.ids[0].tolist(), scores.tolist(), strict=True))
+            matches = self.index.search(vector, wanted, allowed)
+            told.method = matches.method
+            scores = _by_id(matches)
+            values = list(scores.values())
+            if len(scores) < wanted or values[-1] < values[limit - 1]:
+                return scores
             wanted *= 2
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has found, by id, before the pictures themselves are looked up.
+
+    Attributes
+    ----------
+    scores : mapping of id to inner product
+        In a search by words alone empty.
+    named : mapping of id to BM25
+        Pictures whose names or captions have the words of the query.
+    """
+
+    scores: Mapping[int, float]
+    named: Mapping[int, float]
+    scale: Scale | None = None
+
+    @property
+    def order(self) -> Mapping[int, float]:
+        """What the ranking goes by: the fusion of both, where there are both."""
+        if self.scores and self.named:
+            return fuse([self.scores, self.named], [1.0, WORDS_WEIGHT])
+        return self.scores or self.named
+
+    def hits(self, records: Mapping[int, ImageRecord]) -> list[Hit]:
+        """All pictures that were found and are there, best first."""
+        order = self.order
+
+        def place(image: ImageRecord) -> tuple[float, float, str]:
+            return -order[image.id], -self.scores.get(image.id, 0.0), image.file.absolute
+
+        ranked = sorted(records.values(), key=place)
+        return [self._hit(rank, image) for rank, image in enumerate(ranked, start=1)]
+
+    def _hit(self, rank: int, image: ImageRecord) -> Hit:
+        score = self.scores.get(image.id)
+        strength = None
+        if self.scale is not None and score is not None:
+            strength = self.scale.strength(score)
+        return Hit(rank, score, image, strength, named=image.id in self.named)
+
+
+def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
+    """The pictures that pass the filter of a query without terms, newest first, without scores.
+
+    It asks no index and no model, and takes in pictures that no model has seen yet.
+    """
+    with catalog.snapshot():
+        with told.step("filter"):
+            told.total, told.passed = catalog.count(), catalog.count(query.where)
+        if not told.total:
+            raise _no_pictures()
+        with told.step("fetch"):
+            found = catalog.newest(query.where, query.limit)
+    told.method = "the newest by date, from the catalog"
+    return [Hit(rank, None, image) for rank, image in enumerate(found, start=1)]
+
+
+def _no_pictures() -> QueryError:
+    return QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
+
+
+def _require_terms(query: Query) -> None:
+    if not query.terms:
+        raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
 
 
 def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) -> Embeddings:
@@ -124,6 +260,13 @@ def foreign_script(text: str, scripts: tuple[str, ...]) -> str:
     return ""
 
 
-def _order(hit: tuple[float, ImageRecord]) -> tuple[float, str]:
-    score, image = hit
-    return -score, image.file.absolute
+def _by_id(matches: Matches) -> dict[int, float]:
+    """The scores of the first query, best first."""
+    scores = np.round(matches.scores[0].astype(float), DIGITS)
+    return dict(zip(matches.ids[0].tolist(), scores.tolist(), strict=True))
+
+
+def _passes(hit: Hit, query: Query) -> bool:
+    """A hit whose strength is not known is kept: better too many than none."""
+    strong = hit.strength is None or hit.named or hit.strength >= query.min_strength
+    return strong and (hit.score is None or hit.score >= query.min_score)

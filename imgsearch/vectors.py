@@ -84,10 +84,13 @@ class Matches:
     scores : ndarray of shape (queries, k'), float32
         Inner products, which are cosines, because both sides are unit vectors. k' is min(k,
         the number of vectors that were allowed): there is never padding.
+    method : str
+        How they were found, in words.
     """
 
     ids: Ids
     scores: NDArray[np.float32]
+    method: str = ""
 
 
 def normalize(vectors: NDArray[np.generic]) -> Embeddings:

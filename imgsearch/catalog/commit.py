@@ -91,13 +91,16 @@ class Commit:
     def _take_over(self, item: Known, row: Row[Any] | None, donor: Row[Any]) -> int:
         """A new name for a picture that is gone from its old one, or a copy of one that is not."""
         if row is None and donor.status == "gone":
-            moved = {"root_id": self._root_id(item.file.root), "path": item.file.path}
+            moved = {
+                "root_id": self._root_id(item.file.root),
+                **rows.path_values(item.file.path),
+            }
             self._update_image(donor.id, item, moved)
             self._ledger.revive(donor.id)
             self.result.moved += 1
             self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
             return int(donor.id)
-        metadata = {name: getattr(donor, name) for name in rows.METADATA_COLUMNS}
+        metadata = rows.metadata_values(donor)
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
@@ -172,7 +175,7 @@ class Commit:
     def _insert_image(self, item: Encoded | Known, metadata: dict[str, Any]) -> int:
         values = {
             "root_id": self._root_id(item.file.root),
-            "path": item.file.path,
+            **rows.path_values(item.file.path),
             "added_at": datetime.now(),
         }
         inserted = self._connection.execute(

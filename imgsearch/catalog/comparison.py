@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, not_, select
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.tables import embeddings, images, skipped
@@ -116,6 +116,17 @@ def _sizes(connection: Connection, sizes: Sequence[int]) -> set[int]:
     return found
 
 
+def below(path: ColumnElement[Any], folder: str) -> ColumnElement[bool]:
+    """What is true of the paths in a folder, however deep.
+
+    "0" follows "/", so all paths that begin with the folder and a slash lie between the two. A byte
+    that is not UTF-8 is stored as "//d" and three digits: behind the folder that is no slash, but
+    the rest of a longer name.
+    """
+    slash, next_ = folder + "/", folder + "0"
+    return and_(path > slash, path < next_, not_(path.between(folder + "//d", folder + "//e")))
+
+
 def missing(
     connection: Connection,
     table: Table,
@@ -131,8 +142,7 @@ def missing(
     if table is images:
         condition.append(table.c.status != "gone")
     if scope:
-        # "0" follows "/": all paths that begin with the folder and a slash.
-        condition.append(and_(table.c.path > scope + "/", table.c.path < scope + "0"))
+        condition.append(below(table.c.path, scope))
     query = select(table.c.id).where(*condition)
     present = np.fromiter(connection.execute(query).scalars(), np.int64)
     unseen = np.setdiff1d(present, seen)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from imgsearch.errors import CatalogError
+from imgsearch.geography import distance_km
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -30,6 +31,17 @@ def open_engine(path: str) -> Engine:
 
 
 def _connect(path: str) -> Any:
+    connection = _opened(path)
+    # SQLite may be built without sin and cos.
+    connection.create_function("distance_km", 4, _distance_km, deterministic=True)
+    return connection
+
+
+def _distance_km(*degrees: float | None) -> float | None:
+    return None if None in degrees else distance_km(*degrees)  # type: ignore[arg-type]
+
+
+def _opened(path: str) -> sqlite3.Connection:
     if _is_read_only(path):
         # Nobody can write to it, so SQLite may read it without its lock and log files.
         uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?immutable=1"

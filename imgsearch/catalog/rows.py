@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from imgsearch.catalog.tables import roots
+from imgsearch.filters import folded
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.vectors import Embeddings, normalize
 
@@ -31,6 +32,9 @@ METADATA_COLUMNS = (
     "camera_model",
     "latitude",
     "longitude",
+    "title",
+    "description",
+    "keywords",
 )
 
 T = TypeVar("T")
@@ -57,9 +61,16 @@ def from_blobs(blobs: Sequence[bytes], dimension: int) -> Embeddings:
     return normalize(stored.reshape(len(blobs), dimension))
 
 
-def metadata_values(metadata: ImageMetadata) -> dict[str, Any]:
-    """The columns of `images` that hold `metadata`."""
-    return {name: getattr(metadata, name) for name in METADATA_COLUMNS}
+def metadata_values(metadata: Any) -> dict[str, Any]:
+    """The columns of `images` that hold the metadata of an `ImageMetadata`, or of another row."""
+    values = {name: getattr(metadata, name) for name in METADATA_COLUMNS}
+    camera = " ".join(filter(None, (values["camera_make"], values["camera_model"])))
+    return {**values, "camera_key": folded(camera) or None}
+
+
+def path_values(path: str) -> dict[str, Any]:
+    """The columns of `images` that hold the path below the root."""
+    return {"path": path, "name_key": folded(path.rpartition("/")[2])}
 
 
 def image_record(row: Any) -> ImageRecord:

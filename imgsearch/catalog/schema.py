@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from imgsearch.catalog.engine import RESTORE, reading, told
 from imgsearch.errors import CatalogError, LibraryTooNew
 
-HEAD = "0003"
+HEAD = "0006"
 """The newest migration; the same as Alembic's head, which a test checks."""
 
 

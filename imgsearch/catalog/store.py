@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, rows, schema
+from imgsearch.catalog import comparison, health, references, rows, schema, selection, words
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -29,6 +29,7 @@ from imgsearch.catalog.tables import (
 )
 from imgsearch.catalog.writer import CatalogWriter
 from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,
@@ -41,6 +42,7 @@ from imgsearch.records import (
     SpaceRecord,
     Unvisited,
 )
+from imgsearch.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 FILE = "catalog.sqlite"
@@ -226,16 +228,51 @@ class SqlCatalog:
         found: dict[int, ImageRecord] = {}
         with self._read() as connection:
             for chunk in rows.chunks([int(i) for i in ids]):
-                query = _present().where(images.c.id.in_(chunk))
+                # The status is looked at here: asked for it, SQLite goes through an index of it.
+                query = _with_root().where(images.c.id.in_(chunk))
                 for row in connection.execute(query):
-                    found[row.id] = rows.image_record(row)
+                    if row.status == "present":
+                        found[row.id] = rows.image_record(row)
         return found
+
+    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Present pictures whose names or captions have all words of `query`, best first.
+
+        Returns
+        -------
+        list of (id, BM25)
+        """
+        with self._read() as connection:
+            return words.ranked(connection, query, limit)
 
     def all_ids(self) -> Ids:
         """Ids of all present pictures, sorted."""
         with self._read() as connection:
             query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
             return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def select(self, where: Filter) -> Ids:
+        """Ids of the present pictures that pass a filter, sorted.
+
+        Raises
+        ------
+        QueryError
+            The filter names a path that is in no folder of the library.
+        """
+        with self._read() as connection:
+            return selection.passing(connection, where)
+
+    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
+        """Present pictures that pass a filter, by date, newest first; those without one last."""
+        with self.snapshot(), self._read() as connection:
+            ids = selection.newest(connection, where, limit)
+            found = self.get(ids)
+        return [found[i] for i in ids]
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many present pictures pass a filter."""
+        with self._read() as connection:
+            return selection.count(connection, where)
 
     def locate(self, path: str) -> ImageRecord | None:
         """The present picture at this absolute path, None if there is none."""
@@ -244,7 +281,8 @@ class SqlCatalog:
                 below = os.path.relpath(path, root.path).replace(os.sep, "/")
                 if below.startswith("../"):
                     continue
-                query = _present().where(and_(roots.c.id == root.id, images.c.path == below))
+                here = and_(images.c.root_id == root.id, images.c.path == below)
+                query = _with_root().where(here, images.c.status == "present")
                 row = connection.execute(query).first()
                 if row is not None:
                     return rows.image_record(row)
@@ -263,6 +301,16 @@ class SqlCatalog:
                 )
             ).scalar()
         return None if blob is None else rows.from_blobs([blob], space.dimension)[0]
+
+    def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
+        """What unrelated queries score, by modality; empty before that was measured."""
+        with self._read() as connection:
+            return references.scores(connection, space)
+
+    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+        with self._read() as connection:
+            return references.texts(connection, space, digest)
 
     def roots(self) -> list[RootRecord]:
         """The folders of the library, by path, with the number of pictures present in each."""
@@ -341,10 +389,8 @@ class SqlCatalog:
             return health.faults(connection)
 
 
-def _present() -> Any:
-    return (
-        select(images, roots.c.path.label("root")).join(roots).where(images.c.status == "present")
-    )
+def _with_root() -> Any:
+    return select(images, roots.c.path.label("root")).join(roots)
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int | None:

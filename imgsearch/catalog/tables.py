@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -54,6 +55,19 @@ class PathText(TypeDecorator[str]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
+
+
+class Lines(TypeDecorator[tuple[str, ...]]):
+    """Several short texts as one, each on a line of its own, so that a full-text index reads it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
+        return "\n".join(value) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...]:
+        return tuple(value.split("\n")) if value else ()
 
 
 library = Table(
@@ -108,6 +122,11 @@ images = Table(
     Column("camera_model", Text),
     Column("latitude", Float),
     Column("longitude", Float),
+    Column("title", Text),
+    Column("description", Text),
+    Column("keywords", Lines),
+    Column("name_key", Text, nullable=False),
+    Column("camera_key", Text),
     Column("status", Text, nullable=False),
     Column("added_at", DateTime, nullable=False),
     Column("gone_at", DateTime),
@@ -115,13 +134,21 @@ images = Table(
     CheckConstraint("status IN ('present', 'gone', 'unreadable')", name="status"),
     Index("ix_images_content_hash_status", "content_hash", "status"),
     Index("ix_images_size", "size"),
-    Index("ix_images_taken_at", "taken_at"),
     Index("ix_images_status_gone_at", "status", "gone_at"),
+    # For filters. Each begins with the status, so that the ids of present pictures that pass a
+    # filter on one field come out of the index alone, and the table itself is not read.
+    Index("ix_images_status_taken_at", "status", "taken_at", "mtime_ns"),
+    Index("ix_images_status_name_key", "status", "name_key"),
+    Index("ix_images_status_camera_key", "status", "camera_key"),
+    Index("ix_images_status_format", "status", "format"),
+    Index("ix_images_status_width_height", "status", "width", "height"),
+    Index("ix_images_status_latitude_longitude", "status", "latitude", "longitude"),
     # AUTOINCREMENT: an id is never given out twice, not even after its row is deleted.
     sqlite_autoincrement=True,
 )
 """`gone`: absent at the last complete scan; `unreadable`: there, but changed into something that
-does not decode. Both keep their vectors for a while, in case the picture comes back."""
+does not decode. Both keep their vectors for a while, in case the picture comes back. `name_key` is
+the file name, `camera_key` make and model, both `filters.folded`."""
 
 spaces = Table(
     "spaces",
@@ -187,3 +214,24 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 """`outcome` is "running" (or killed), "done", "interrupted" or "failed"."""
+
+reference_scores = Table(
+    "reference_scores",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("modality", Text, primary_key=True),
+    Column("location", Float, nullable=False),
+    Column("scale", Float, nullable=False),
+    Column("pictures", Integer, nullable=False),
+)
+"""What queries of a modality score against pictures that they do not mean; may be empty."""
+
+reference_texts = Table(
+    "reference_texts",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
+)
+"""The vectors of the texts whose hash is `digest`, so that scores can be drawn again without a
+model. `vectors` holds them as `embeddings.vector` does, one after the other."""

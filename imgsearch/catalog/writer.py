@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import comparison, rows
+from imgsearch.catalog import comparison, references, rows
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -41,7 +41,8 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
-from imgsearch.vectors import EmbeddingSpace, Ids
+from imgsearch.strength import Reference
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 
 class CatalogWriter:
@@ -120,6 +121,16 @@ class CatalogWriter:
         chosen = select(spaces.c.id).where(spaces.c.key == space.key).scalar_subquery()
         with writing(self._engine) as connection:
             connection.execute(update(library).values(default_space_id=chosen))
+
+    def put_references(self, found: Sequence[Reference]) -> None:
+        """Replace what unrelated queries score in the space of this run."""
+        with writing(self._engine) as connection:
+            references.put_scores(connection, self._space, found)
+
+    def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
+        """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""
+        with writing(self._engine) as connection:
+            references.put_texts(connection, self._space, digest, vectors)
 
     # Roots
 

@@ -10,11 +10,10 @@ from contextlib import suppress
 import click
 
 from imgsearch.cli.group import cli
-from imgsearch.cli.terminal import plain
+from imgsearch.cli.terminal import complain
 from imgsearch.errors import ImgSearchError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
-LINES = "\n"
 FREE_SPACE = "Free some space on the disk and run the command again; what was committed is kept."
 
 
@@ -59,10 +58,3 @@ def _let_go_of_stdout() -> None:
     """Keep Python from trying once more, and complaining, when it ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def complain(message: str, hint: str = "") -> None:
-    """An error on stderr, and under it how to mend it."""
-    click.echo(f"imgsearch: {plain(message, keep=LINES)}", err=True)
-    if hint:
-        click.echo(f"  {plain(hint, keep=LINES)}", err=True)

@@ -26,6 +26,7 @@ COMMANDS = (
     "skipped",
     "roots",
     "models",
+    "eval",
     "doctor",
     "bench",
 )

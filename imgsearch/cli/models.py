@@ -75,7 +75,7 @@ def download(
 ) -> None:
     """Fetch the model NAME, or OWNER/NAME of the Hugging Face hub, and check what came.
 
-    This is the only command of imgsearch that uses the network, and it does so even where
+    Of all commands this one uses the network without being told to, and it does so even where
     HF_HUB_OFFLINE is set; HF_ENDPOINT names a mirror. Only weights in safetensors and the
     configuration are fetched, no code. Files that are here already are not fetched again. Each
     file is compared with the checksum that the hub has for it, and the revision stays the one

@@ -7,16 +7,19 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from imgsearch.cli.terminal import plain
+from imgsearch.cli.terminal import columns, cut, plain
 from imgsearch.records import Hit
 
 FIELDS = (
     "rank",
     "score",
+    "strength",
+    "named",
     "path",
     "width",
     "height",
@@ -29,6 +32,9 @@ FIELDS = (
     "longitude",
     "id",
 )
+"""Of a record; one of folded hits ends with `duplicates`."""
+
+_LEAST_ROOM = 16  # columns of a path, however narrow the terminal is
 
 
 def render(hits: Sequence[Hit], form: str) -> None:
@@ -39,12 +45,18 @@ def render(hits: Sequence[Hit], form: str) -> None:
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone."""
+    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone.
+
+    The score of a hit in a list by date is None.
+    Folded hits have a list of the paths that were folded into them.
+    """
     image, metadata = hit.image, hit.image.metadata
     taken = metadata.taken_at.isoformat() if metadata.taken_at else None
     values = (
         hit.rank,
         hit.score,
+        None if hit.strength is None else round(hit.strength, 3),
+        hit.named,
         image.file.absolute,
         metadata.width,
         metadata.height,
@@ -57,19 +69,38 @@ def record(hit: Hit) -> dict[str, Any]:
         metadata.longitude,
         image.id,
     )
-    return dict(zip(FIELDS, values, strict=True))
+    found: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
+    if hit.duplicates is not None:
+        found["duplicates"] = [each.file.absolute for each in hit.duplicates]
+    return found
 
 
 def _table(hits: Sequence[Hit]) -> str:
-    lines = []
-    for hit in hits:
-        metadata = hit.image.metadata
-        day = f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
-        path = plain(nearest_name(hit.image.file.absolute))
-        lines.append(
-            f"{hit.rank:>3}  {hit.score:>6.3f}  {path}  ({metadata.width}x{metadata.height}){day}\n"
-        )
-    return "".join(lines)
+    width = terminal_width()
+    return "".join(table_line(hit, width) + "\n" for hit in hits)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where stdout is none, and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table_line(hit: Hit, width: int | None = None) -> str:
+    """A hit for people: its path is cut in the middle where it would not fit into `width`."""
+    metadata = hit.image.metadata
+    score = "" if hit.score is None else f"{hit.score:.3f}"
+    start = f"{hit.rank:>3}  {_strength(hit)}{score:>6}  "
+    end = f"  ({metadata.width}x{metadata.height})"
+    end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+    end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+    path = plain(nearest_name(hit.image.file.absolute))
+    if width is not None:
+        path = cut(path, max(_LEAST_ROOM, width - columns(start + end)))
+    return start + path + end
+
+
+def _strength(hit: Hit) -> str:
+    return "" if hit.strength is None else f"{100 * hit.strength:>3.0f}%  "
 
 
 def nearest_name(path: str) -> str:
@@ -90,15 +121,32 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 
 def _csv(hits: Sequence[Hit]) -> str:
+    """As RFC 4180 has it; of duplicates, and only where hits are folded, the number."""
+    folded = any(hit.duplicates is not None for hit in hits)
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\r\n")
+    writer = csv.DictWriter(
+        out, (*FIELDS, "duplicates") if folded else FIELDS, lineterminator="\r\n"
+    )
     writer.writeheader()
-    writer.writerows(record(hit) for hit in hits)
+    writer.writerows(_cells(record(hit)) for hit in hits)
     return out.getvalue()
 
 
+def _cells(found: dict[str, Any]) -> dict[str, Any]:
+    """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
+    if "duplicates" in found:
+        found["duplicates"] = len(found["duplicates"])
+    for name in ("camera_make", "camera_model"):
+        if (found[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
+            found[name] = "'" + found[name]
+    return found
+
+
 def _tsv(hits: Sequence[Hit]) -> str:
-    return "".join(f"{hit.score:.6f}\t{_escaped(hit.image.file.absolute)}\n" for hit in hits)
+    def score(hit: Hit) -> str:
+        return "" if hit.score is None else f"{hit.score:.6f}"
+
+    return "".join(f"{score(hit)}\t{_escaped(hit.image.file.absolute)}\n" for hit in hits)
 
 
 def _escaped(path: str) -> str:

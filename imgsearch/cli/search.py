@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.cutoff import Cutoff, cutoff_options
+from imgsearch.cli.feedback import Feedback, feedback_options, remember
+from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.output import Output, output_options
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -17,20 +20,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """No hit would ever pass, or fail, a comparison with NaN."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("it must be a number", ctx, option)
-    return value
-
-
 def result_options(function: F) -> F:
     """Options of every command that prints hits."""
     for option in (
         click.option(
             "--format",
             "form",
-            type=click.Choice(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
+            type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
             default="table",
             show_default=True,
             help="paths0 ends each path with NUL, for xargs -0.",
@@ -40,17 +36,10 @@ def result_options(function: F) -> F:
             metavar="TEXT",
             help="What the model is told about the words, if it takes instructions.",
         ),
+        click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
         click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
         click.option("--and", "plus", multiple=True, metavar="TERM", help="And this."),
-        click.option(
-            "-t",
-            "--min-score",
-            type=float,
-            callback=_number,
-            metavar="MIN",
-            help="Leave out hits whose score, a cosine from -1 to 1, is lower.",
-        ),
         click.option(
             "-n",
             "--limit",
@@ -67,38 +56,72 @@ def result_options(function: F) -> F:
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @result_options
+@feedback_options
+@output_options
+@cutoff_options
+@filter_options
 @model_options
 @common
 def command(
+    picked: Picked,
+    cutoff: Cutoff,
+    feedback: Feedback,
     words: tuple[str, ...],
     plus: tuple[str, ...],
     minus: tuple[str, ...],
     like: tuple[str, ...],
+    allow_url: bool,
     limit: int,
-    min_score: float | None,
     instruction: str | None,
     form: str,
+    output: Output,
     library: str | None,
     quiet: bool,
     verbose: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Find pictures by words, by an example, or by both.
 
-    The words make one text. A single argument that names a picture file is an example. A TERM
-    is a text or a picture file; it may have a weight: 'red car^0.5'.
+    The words make one text. A single argument that names a picture is an example. A TERM is a
+    text or a picture; it may have a weight: 'red car^0.5'. A picture is a file, - for stdin,
+    '#3' for the third result of the last search, or with --allow-url a URL.
+
+    Filters say which pictures may be found, and all of them must hold; of several --in, --type or
+    --orientation any may. With filters and nothing to search for, pictures are listed by date,
+    newest first. In an EXPR, comparisons are joined by and, or, not and parentheses;
+    docs/SEARCH.md tells all. A comparison with something that a picture lacks is false: 'not
+    taken < 2020' finds pictures without a date, too.
+
+    \b
+    EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
+          width height size > 5MB    orientation = portrait              has gps (date, camera)
+          in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
 
     \b
     imgsearch search a dog on the beach
     imgsearch search a dog --not people --like beach.jpg -n 30
+    imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
+    imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
+    imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
+    imgsearch search --more 1,4 --less 2
     """
+    from imgsearch.cli.pictures import Pictures
     from imgsearch.cli.terms import query_terms
+    from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(instruction=instruction, **flags)
     try:
-        terms = query_terms(lib, words, plus, minus, like)
-        answer(ctx, lib, terms, limit, min_score, form)
+        pictures = Pictures(lib, allow_url)
+        terms = query_terms(pictures, words, plus, minus, like)
+        if words and not terms:
+            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+        terms = feedback.refine(pictures, terms, ctx.say)
+        if cutoff.min_score is not None and not terms:
+            raise QueryError(
+                "a list by date has no scores", "Say what to look for, or leave out --min-score."
+            )
+        return answer(ctx, lib, terms, limit, form, picked, cutoff, output)
     finally:
         lib.close()
 
@@ -108,20 +131,36 @@ def answer(
     lib: Library,
     terms: Sequence[Term],
     limit: int,
-    min_score: float | None,
     form: str,
-) -> None:
-    """Search and print the hits."""
-    from imgsearch.cli.render import render
+    picked: Picked,
+    cutoff: Cutoff,
+    output: Output,
+) -> int:
+    """Search, print the hits, and do with them what was asked for; the exit status."""
     from imgsearch.records import Query
 
-    least = -2.0 if min_score is None else min_score
-    hits = lib.search(Query(terms, limit, least, lib.settings.instruction or None))
-    warn_of_script(ctx, lib, terms)
-    warn_of_instruction(ctx, lib, terms)
-    render(hits, form)
-    if not hits:
-        ctx.say(f"No picture scores {least:g} or more.")
+    query = Query(
+        terms,
+        limit,
+        min_score=cutoff.least_score,
+        min_strength=cutoff.least_strength(terms),
+        instruction=lib.settings.instruction or None,
+        where=picked.where,
+        mode=cutoff.mode,
+    )
+    hits = output.find(lib, query, picked.explanation)
+    remember(lib, terms, hits, picked.explanation)
+    if picked.explanation.passed != 0 and cutoff.mode != "text":
+        warn_of_script(ctx, lib, terms)
+        warn_of_instruction(ctx, lib, terms)
+    status = output.deliver(ctx, lib, hits, form, " ".join(t.text for t in terms if t.text))
+    if picked.where is not None and picked.explanation.passed == 0:
+        ctx.say(why_none(lib, picked.where))
+    elif not hits:
+        ctx.say(cutoff.why_none())
+    if picked.explain:
+        click.echo(explained(picked), err=True)
+    return status
 
 
 def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:

@@ -7,18 +7,24 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imgsearch.cli.pictures import Pictures, is_picture
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
 
+NOT_WEIGHT = 0.5
+"""Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
+that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
+LIKE_WEIGHT = 0.5
+"""Of an example picture after --like, beside words: it orders what the words find."""
 LONGEST = 10_000
 """Characters of a text term; models read a few hundred at most."""
 
 
 def query_terms(
-    library: Library,
+    pictures: Pictures,
     words: Sequence[str],
     plus: Sequence[str],
     minus: Sequence[str],
@@ -26,24 +32,16 @@ def query_terms(
 ) -> list[Term]:
     """The terms of `search`: bare words make one text, or name one picture."""
     terms = []
-    if len(words) == 1 and is_picture(words[0]):
-        terms.append(library.image_term(words[0]))
+    if len(words) == 1 and pictures.means(words[0]):
+        terms.append(pictures.term(words[0]))
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))
-    terms += [_weighted(library, each, 1.0) for each in plus]
-    terms += [_weighted(library, each, -1.0) for each in minus]
-    for each in like:
-        path, weight = _split_weight(each)
-        terms.append(library.image_term(path, weight))
+    terms += [_term(pictures, *_split_weight(each, 1.0)) for each in plus]
+    for each in minus:
+        text, weight = _split_weight(each, NOT_WEIGHT)
+        terms.append(_term(pictures, text, -weight))
+    terms += [pictures.term(*_split_weight(each, LIKE_WEIGHT)) for each in like]
     return terms
-
-
-def is_picture(word: str) -> bool:
-    """True if a word is meant as a file: it ends like a picture, or is the path of a file."""
-    from imgsearch.sources.formats import is_picture_name
-
-    path = os.sep in word and os.path.isfile(word)
-    return path or (is_picture_name(word) and "\n" not in word)
 
 
 def picture_or_text(library: Library, word: str) -> Term:
@@ -55,24 +53,23 @@ def picture_or_text(library: Library, word: str) -> Term:
     return Term(text=_text(word))
 
 
-def _weighted(library: Library, word: str, sign: float) -> Term:
-    text, weight = _split_weight(word)
-    if is_picture(text):
-        return library.image_term(text, sign * weight)
+def _term(pictures: Pictures, text: str, weight: float) -> Term:
+    if pictures.means(text):
+        return pictures.term(text, weight)
     if not text.strip():
         raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
-    return Term(text=_text(text), weight=sign * weight)
+    return Term(text=_text(text), weight=weight)
 
 
-def _split_weight(word: str) -> tuple[str, float]:
-    """ "red car^0.5" is "red car" with weight 0.5; without "^" the weight is 1."""
+def _split_weight(word: str, default: float) -> tuple[str, float]:
+    """ "red car^0.5" is "red car" with weight 0.5; without "^" it has the default weight."""
     text, caret, number = word.rpartition("^")
     if not caret or os.path.exists(word):
-        return word, 1.0
+        return word, default
     try:
         weight = float(number)
     except ValueError:
-        return word, 1.0
+        return word, default
     if not math.isfinite(weight) or weight <= 0:
         raise QueryError(
             f"the weight of {text!r} must be a positive number, not {number}",

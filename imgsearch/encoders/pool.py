@@ -35,7 +35,7 @@ class LocalPool:
     def __init__(
         self,
         load: Callable[[], Encoder],
-        decoder: Callable[[InputSize], Decoder],
+        decoder: Callable[[InputSize, int], Decoder],
         batch_size: int,
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
@@ -59,10 +59,10 @@ class LocalPool:
         if first is None:
             return
         encoder = self._load()
-        if self._open is None:
-            self._open = self._decoder(encoder.input_size)
-        results = self._open.decode(chain([first], waiting))
         most = encoder.window if isinstance(encoder, BatchEncoder) else self._batch_size
+        if self._open is None:
+            self._open = self._decoder(encoder.input_size, most)
+        results = self._open.decode(chain([first], waiting))
         while window := _take(results, most, self._window_bytes):
             yield from (item for item in window if isinstance(item, Skipped))
             yield from self._encode(encoder, [i for i in window if isinstance(i, Decoded)])

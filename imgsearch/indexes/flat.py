@@ -16,6 +16,14 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches
 BLAS_THRESHOLD = 20
 """Batches of so many queries go through BLAS: for 64 queries 12 times as fast as the default."""
 
+GATHERED_BYTES = 8 << 20
+"""So many bytes of vectors are copied out of the index and compared; more are scanned in place.
+
+Up to there the copy stays in the processor's cache, and both take the same time for each vector,
+but a scan also looks at a bit of every other one. Above, the copy is what costs. Measured by
+`benchmarks/filters.py` with 200 000 vectors of 768 numbers (docs/PERFORMANCE.md).
+"""
+
 
 def import_faiss() -> ModuleType:
     """The faiss module, set up; raises `ImgSearchError` with the command that installs it."""
@@ -153,17 +161,48 @@ class FaissIndex:
         self._unflushed = 0
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
-        count = len(self) if allowed is None else len(self._known.intersection(allowed.tolist()))
+        ids = self._faiss.vector_to_array(self._index.id_map).astype(np.int64)
+        rows = None if allowed is None else np.flatnonzero(np.isin(ids, allowed))
+        count = len(ids) if rows is None else len(rows)
         k = min(k, count)
         if k <= 0 or not len(queries):
             shape = (len(queries), max(k, 0))
             return Matches(np.empty(shape, np.int64), np.empty(shape, np.float32))
-        parameters = None
-        if allowed is not None:
-            selector = self._faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
-            parameters = self._faiss.SearchParameters(sel=selector)
-        scores, ids = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
-        return Matches(ids, scores)
+        queries = np.ascontiguousarray(queries)
+        if rows is None or count == len(ids):
+            scores, best = self._flat.search(queries, k)
+            method = f"FAISS scan of all {count} vectors"
+        elif count * self.space.dimension * 4 <= GATHERED_BYTES:
+            scores, best = self._gathered(queries, k, rows)
+            method = f"the {count} vectors that pass, taken out of {len(ids)} and compared"
+        else:
+            scores, best = self._selected(queries, k, rows)
+            method = f"FAISS scan of {len(ids)} vectors, {count} of them selected by a bitmap"
+        return Matches(ids[best], scores, method)
+
+    @property
+    def _flat(self) -> Any:
+        """The vectors without their ids: row i has the i-th id of `id_map`."""
+        return self._faiss.downcast_index(self._index.index)
+
+    def _gathered(self, queries: Embeddings, k: int, rows: Ids) -> tuple[Any, Ids]:
+        """Scores and rows of the k best, by a copy of the few vectors that count."""
+        size = len(self) * self.space.dimension
+        stored = self._faiss.rev_swig_ptr(self._flat.get_xb(), size)
+        scores = queries @ stored.reshape(len(self), -1)[rows].T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, best, axis=1), rows[best]
+
+    def _selected(self, queries: Embeddings, k: int, rows: Ids) -> tuple[Any, Ids]:
+        """Scores and rows of the k best, by a scan that passes over the other rows."""
+        wanted = np.zeros(len(self), np.bool_)
+        wanted[rows] = True
+        bitmap = np.packbits(wanted, bitorder="little")
+        selector = self._faiss.IDSelectorBitmap(bitmap)
+        found: tuple[Any, Ids] = self._flat.search(
+            queries, k, params=self._faiss.SearchParameters(sel=selector)
+        )
+        return found
 
 
 def _first_line(error: BaseException) -> str:

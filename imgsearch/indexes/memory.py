@@ -53,4 +53,5 @@ class MemoryIndex:
         k = min(k, len(ids))
         scores = queries @ self.vectors(ids).T
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return Matches(ids[best], np.take_along_axis(scores, best, axis=1))
+        found = np.take_along_axis(scores, best, axis=1)
+        return Matches(ids[best], found, f"{len(ids)} vectors compared in one product")

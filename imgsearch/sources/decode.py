@@ -22,6 +22,7 @@ from imgsearch.errors import QueryError
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
+from imgsearch.sources.captions import read_captions
 from imgsearch.sources.files import Unusable, content_hash, read_file
 from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.metadata import orientation_of, read_metadata
@@ -95,8 +96,20 @@ def decode_path(path: str, settings: DecodeSettings) -> Decoded:
         reason = "there is no such file"
     else:
         reason = result.reason if result else "it is a folder, not a picture"
-    raise QueryError(
-        f"cannot use {path} as a picture to search with: {reason}",
+    raise _no_query(path, reason)
+
+
+def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:
+    """Decode the picture of a query that is no file, called `name`; `QueryError` if it is none."""
+    try:
+        return decode_bytes(data, settings, name)[0]
+    except Unusable as error:
+        raise _no_query(name, error.reason) from error
+
+
+def _no_query(name: str, reason: str) -> QueryError:
+    return QueryError(
+        f"cannot use {name} as a picture to search with: {reason}",
         "Give the path of a picture file, such as a JPEG, PNG or HEIC.",
     )
 
@@ -146,7 +159,8 @@ def _decode_image(
         remaining = orientation_of(_exif(image))
     rgb = turned(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
     width, height = full if remaining < 5 else full[::-1]
-    metadata = read_metadata(exif, width, height, image.format or "", stated)
+    captions = read_captions(image, exif)
+    metadata = read_metadata(exif, width, height, image.format or "", stated, captions)
     return as_pixels(rgb), metadata
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
 from imgsearch.records import ImageMetadata
+from imgsearch.sources.captions import Captions
 
 _WHEN = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
 _YEARS = range(1826, 2201)  # from the first photograph that has survived
@@ -24,7 +25,12 @@ Tags = Mapping[int, Any]
 
 
 def read_metadata(
-    exif: Image.Exif, width: int, height: int, format: str, orientation: int = 1
+    exif: Image.Exif,
+    width: int,
+    height: int,
+    format: str,
+    orientation: int = 1,
+    captions: Captions | None = None,
 ) -> ImageMetadata:
     """What a picture says of itself; a tag that makes no sense counts as absent.
 
@@ -45,6 +51,9 @@ def read_metadata(
         camera_model=_text(main.get(Base.Model)),
         latitude=latitude,
         longitude=longitude,
+        title=captions.title or None if captions else None,
+        description=captions.description or None if captions else None,
+        keywords=captions.keywords if captions else (),
     )
 
 

@@ -127,6 +127,7 @@ class Place:
 
     def listed(self) -> list[str]:
         """Paths, below `photos`, of all pictures that a search can find."""
-        found = self.call("similar", self.photos / "a.jpg", "-n", "1000", "--format", "json")
+        options = ("--all", "-n", "1000", "--format", "json")
+        found = self.call("similar", self.photos / "a.jpg", *options)
         assert found.status == 0, found.err
         return sorted(os.path.relpath(path, self.photos) for path in found.paths)

@@ -219,7 +219,7 @@ def test_bench_search(indexed: Place):
     outcome = indexed.call("bench", "search", "--repeats", 3, "--json")
     assert outcome.status == 0, outcome.err
     found = outcome.json
-    assert (found["model"], found["vectors"], found["dimension"]) == ("builtin", 4, 768)
+    assert (found["model"], found["vectors"], found["dimension"]) == ("builtin", 4, 800)
     assert found["recall_at_10"] == 1.0
     assert found["open_ms"] > 0
     assert found["index"].keys() == {"1", "64"}
@@ -228,7 +228,7 @@ def test_bench_search(indexed: Place):
         assert latency["runs"] == 3
     assert found["search"]["p50_ms"] > found["index"]["1"]["p50_ms"]
     text = indexed.call("bench", "search", "--repeats", 3).text
-    assert "builtin, 4 vectors of 768 numbers" in text
+    assert "builtin, 4 vectors of 800 numbers" in text
     assert re.search(r"^recall@10 +1\.0000 ", text, re.M)
 
 

@@ -38,7 +38,7 @@ def ranks(demo: Place) -> dict[str, int]:
     """Query -> rank of the first picture that is relevant."""
     found = {}
     for query in QUERIES:
-        paths = demo.call("search", query["query"], "-n", 1000, "--format", "json").paths
+        paths = demo.call("search", "--all", query["query"], "-n", 1000, "--format", "json").paths
         names = ["photos/" + os.path.basename(path) for path in paths]
         found[query["query"]] = min(names.index(name) for name in query["relevant"]) + 1
     return found
@@ -105,7 +105,9 @@ def test_the_script_shows_commands_and_ranked_hits(shown):
     assert sum(" similar " in command for command in commands) >= 1
     assert "44 added" in parts[0] or f"{len(list(PHOTOS.iterdir()))} added" in parts[0]
     for command, part in zip(commands[1:], parts[1:], strict=True):
-        hits = re.findall(r"^ +(\d+) +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M)
+        hits = re.findall(
+            r"^ +(\d+) +\d+% +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M
+        )
         assert [int(rank) for rank, _, _ in hits] == list(range(1, len(hits) + 1)), command
         scores = [float(score) for _, score, _ in hits]
         assert scores == sorted(scores, reverse=True)

@@ -101,13 +101,13 @@ def test_json_is_plain_ascii(odd):
 
 def test_the_paths_that_are_printed_open(odd):
     data = (odd.photos / "a.jpg").read_bytes()
-    names = odd.call("search", "x", "--format", "paths0", "-n", 100).out.split(b"\0")[:-1]
+    names = odd.call("search", "--all", "x", "--format", "paths0", "-n", 100).out.split(b"\0")[:-1]
     assert len(names) == len(NAMES) + 2
     assert sum(Path(os.fsdecode(name)).read_bytes() == data for name in names) == len(NAMES) + 1
 
 
 def test_no_control_character_reaches_the_terminal(odd, expected):
-    outcome = odd.call("search", "x", "-n", 100)
+    outcome = odd.call("search", "--all", "x", "-n", 100)
     lines = outcome.out.split(b"\n")[:-1]
     assert len(lines) == len(expected), "one line per hit"
     for line in lines:

@@ -190,7 +190,7 @@ def test_a_folder_that_is_away_loses_nothing(indexed, tmp_path):
     assert f"{indexed.photos}: is not there: is the disk mounted?" in outcome.err
     assert "Nothing that was indexed there has been removed." in outcome.err
     assert indexed.call("status", "--json").json["images"] == 4
-    found = indexed.call("search", "red", "--format", "json")
+    found = indexed.call("search", "--all", "red", "--format", "json")
     assert len(found.paths) == 4, "a search needs the library only"
     (tmp_path / "away").rename(indexed.photos)
     assert counts(indexed.index()) == {"unchanged": 4}
@@ -292,7 +292,7 @@ def test_an_unknown_model(place):
     outcome = place.call("index", place.photos, "--model", "nobody/nothing")
     assert outcome.status == 1
     assert "nobody/nothing is not on this machine" in outcome.err
-    again = place.call("search", "dog")
+    again = place.call("search", "--all", "dog")
     assert again.status == 1
     assert "no pictures yet" in again.err
 

@@ -64,7 +64,9 @@ def test_another_document_instruction_is_another_space_that_the_library_remember
     copy = shutil.copy(place.photos / "b.jpg", tmp_path / "copy.jpg")
     near = scores(place.call("similar", copy, "--format", "json"))
     assert near[str(place.photos / "b.jpg")] > 0.999
-    assert len(scores(place.call("search", "a dog", "--and", copy, "--format", "json"))) == 4
+    assert (
+        len(scores(place.call("search", "--all", "a dog", "--and", copy, "--format", "json"))) == 4
+    )
 
 
 def test_the_old_text_leads_back_and_nothing_is_encoded_again(place):
@@ -84,10 +86,10 @@ def test_a_new_revision_is_told_the_same(place, tmp_path, monkeypatch):
     settings.write_text(f'[models]\ngme-qwen2-vl-2b = "{GME}"\n')
     place.index(place.photos, "--model", "gme-qwen2-vl-2b", "--document-instruction", OTHER)
     settings.write_text(f'[models]\ngme-qwen2-vl-2b = "{newer}"\n')
-    assert "has changed since" in said(place.call("search", "a dog"))
+    assert "has changed since" in said(place.call("search", "--all", "a dog"))
     place.index()
     assert spaces(place) == [(OTHER, 64, 4, False), (OTHER, 64, 4, True)]
-    assert place.call("search", "a dog").status == 0
+    assert place.call("search", "--all", "a dog").status == 0
 
 
 def test_a_space_that_covers_less_is_not_searched_yet(place):
@@ -95,24 +97,24 @@ def test_a_space_that_covers_less_is_not_searched_yet(place):
     part = place.call("index", place.photos / "sub", "--document-instruction", OTHER)
     assert f"Searches go on with {GME} (told {USUAL!r}) until" in said(part)
     assert "(2 of 4 so far)" in part.err
-    assert len(place.call("search", "a dog", "--format", "json").json) == 4
+    assert len(place.call("search", "--all", "a dog", "--format", "json").json) == 4
 
 
 def test_a_setting_that_no_vectors_have_is_told_with_the_mend(place, monkeypatch):
     place.index(place.photos, "--model", GME)
     monkeypatch.setenv("IMGSEARCH_DOCUMENT_INSTRUCTION", OTHER)
-    refused = place.call("search", "a dog")
+    refused = place.call("search", "--all", "a dog")
     assert refused.status == 1
     assert f"with the document instruction {OTHER!r}, only with:" in said(refused)
     assert repr(USUAL) in refused.err and "imgsearch index" in refused.err
     place.index()
-    assert place.call("search", "a dog").status == 0
+    assert place.call("search", "--all", "a dog").status == 0
     assert spaces(place)[-1] == (OTHER, 64, 4, True)
 
 
 def test_what_is_said_of_a_query_by_flag_or_setting(place, monkeypatch):
     place.index(place.photos, "--model", GME)
-    search = ("search", "a dog", "--format", "json")
+    search = ("search", "--all", "a dog", "--format", "json")
     usual = place.call(*search)
     told = place.call(*search, "--instruction", OTHER)
     assert scores(told) != scores(usual)
@@ -127,11 +129,11 @@ def test_what_is_said_of_a_query_by_flag_or_setting(place, monkeypatch):
 
 
 def test_an_instruction_that_cannot_help_is_noted(indexed):
-    noted = indexed.call("search", "a dog", "--instruction", OTHER)
+    noted = indexed.call("search", "--all", "a dog", "--instruction", OTHER)
     assert noted.status == 0
     assert "the model builtin was not trained with instructions" in said(noted)
-    assert "instruction" not in indexed.call("search", "a dog").err
-    assert indexed.call("search", "a dog", "--instruction", OTHER, "-q").err == ""
+    assert "instruction" not in indexed.call("search", "--all", "a dog").err
+    assert indexed.call("search", "--all", "a dog", "--instruction", OTHER, "-q").err == ""
     picture = indexed.photos / "a.jpg"
     assert "this one has none" in indexed.call("similar", picture, "--instruction", OTHER).err
 
@@ -148,13 +150,13 @@ def test_a_model_that_cannot_refuses(indexed, option, value, words):
     assert refused.status == 1
     assert words in said(refused)
     assert len(spaces(indexed)) == 1
-    assert indexed.call("search", "a dog").status == 0
+    assert indexed.call("search", "--all", "a dog").status == 0
 
 
 def test_shorter_vectors_are_remembered(place, nested):
     assert place.index(place.photos, "--model", nested, "--dimension", 16)["added"] == 4
     assert spaces(place) == [("", 16, 4, True)]
-    assert len(scores(place.call("search", "a dog", "--format", "json"))) == 4
+    assert len(scores(place.call("search", "--all", "a dog", "--format", "json"))) == 4
     assert place.index()["unchanged"] == 4
     refused = place.call("index", "--dimension", 12)
     assert refused.status == 1
@@ -166,13 +168,13 @@ def test_shorter_vectors_are_remembered(place, nested):
 def test_a_model_that_can_no_longer_give_that_length_has_changed(place, nested):
     place.index(place.photos, "--model", nested, "--dimension", 16)
     say_lengths(nested, [8])
-    refused = place.call("search", "a dog")
+    refused = place.call("search", "--all", "a dog")
     assert refused.status == 1
     assert "the model has changed since pictures were indexed" in said(refused)
     assert "imgsearch index --model" in refused.err
     place.index()
     assert spaces(place)[-1] == ("", 32, 4, True)
-    assert place.call("search", "a dog").status == 0
+    assert place.call("search", "--all", "a dog").status == 0
 
 
 def test_the_list_of_models_says_what_each_takes():

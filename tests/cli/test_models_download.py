@@ -74,7 +74,7 @@ def test_a_model_is_fetched_checked_and_used_offline(repository, cache, place: P
     wanted = {f for f in repository.files if f.endswith((".json", ".txt", ".safetensors"))}
     assert repository.fetched() == wanted - {"onnx/config.json"}
     assert place.index(place.photos, "--model", NAME)["model"] == NAME
-    found = place.call("search", "a red dog", "--format", "json")
+    found = place.call("search", "--all", "a red dog", "--format", "json")
     assert len(found.paths) == 4
     assert place.call("status", "--json").text.count(COMMIT) >= 1
 
@@ -234,13 +234,13 @@ def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, plac
     assert done.status == 0, done.err
     assert f"of {PICTURES}," in done.text and f"of {TEXTS}," in done.text
     assert place.index(place.photos, "--model", TWO)["added"] == 4
-    assert len(place.call("search", "ein Hund", "--format", "json").paths) == 4
+    assert len(place.call("search", "--all", "ein Hund", "--format", "json").paths) == 4
     (space,) = place.call("status", "--json").json["spaces"]
     assert (space["model"], space["revision"]) == (TWO, f"{COMMIT}+{COMMIT}")
     # One part alone, of another revision: pictures and texts may not fit, so it is another space.
     with serve(*repositories) as address:
         assert download(address, TEXTS, "--revision", "v1").status == 0
-    assert place.call("search", "ein Hund").status == 1
+    assert place.call("search", "--all", "ein Hund").status == 1
     place.index()
     assert place.call("status", "--json").json["spaces"][-1]["revision"] == f"{COMMIT}+{OLDER}"
 
@@ -271,7 +271,7 @@ def test_each_of_two_parts_can_be_taken_from_elsewhere(parts, cache, place, tmp_
 
 
 def test_an_unknown_name_suggests_the_nearest_in_a_search_too(indexed):
-    refused = indexed.call("search", "a dog", "--model", "siglip2-bse")
+    refused = indexed.call("search", "--all", "a dog", "--model", "siglip2-bse")
     assert refused.status == 1
     assert "Did you mean siglip2-base?" in refused.err
 

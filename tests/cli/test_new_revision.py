@@ -37,4 +37,4 @@ def test_all_pictures_are_encoded_again_and_searches_use_the_new_vectors(of_old)
     new = spaces[builtin.SPACE.revision]
     assert (new["images"], new["default"]) == (4, True)
     assert not any(space["default"] for revision, space in spaces.items() if space is not new)
-    assert len(of_old.call("search", "a dog", "--format", "json").json) == 4
+    assert len(of_old.call("search", "--all", "a dog", "--format", "json").json) == 4

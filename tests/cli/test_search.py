@@ -30,7 +30,8 @@ def scores(demo):
     """File name -> score of a search, over all pictures."""
 
     def scores(*query: object) -> dict[str, float]:
-        outcome = demo.call("search", *query, "-n", 1000, "--format", "json")
+        options = ("--all", "--mode", "semantic", "-n", 1000, "--format", "json")
+        outcome = demo.call("search", *query, *options)
         assert outcome.status == 0, outcome.err
         return {os.path.basename(hit["path"]): hit["score"] for hit in outcome.json}
 
@@ -53,7 +54,7 @@ def test_a_hit_in_json(demo):
 
 def test_all_formats_say_the_same(demo):
     def out(form: str) -> str:
-        outcome = demo.call("search", "an", "animal", "-n", 7, "--format", form)
+        outcome = demo.call("search", "an", "animal", "--all", "-n", 7, "--format", form)
         assert (outcome.status, outcome.err) == (0, "")
         return outcome.text
 
@@ -73,7 +74,8 @@ def test_all_formats_say_the_same(demo):
     assert out("paths0") == "".join(path + "\0" for path in paths)
     table = out("table").splitlines()
     for line, hit in zip(table, hits, strict=True):
-        assert line.split()[:2] == [str(hit["rank"]), f"{hit['score']:.3f}"]
+        strength = f"{100 * hit['strength']:.0f}%"
+        assert line.split()[:3] == [str(hit["rank"]), strength, f"{hit['score']:.3f}"]
         assert os.path.basename(hit["path"]) in line
         assert f"({hit['width']}x{hit['height']})" in line
 
@@ -81,22 +83,61 @@ def test_all_formats_say_the_same(demo):
 def test_more_hits_than_there_are_pictures(demo):
     count = len(list(PHOTOS.iterdir()))
     for limit in (count, count + 1, 10**9, 10**30):
-        assert len(demo.call("search", "dog", "-n", limit, "--format", "json").json) == count
-    assert len(demo.call("search", "dog", "--format", "json").json) == 20, "the default"
+        assert (
+            len(demo.call("search", "dog", "--all", "-n", limit, "--format", "json").json) == count
+        )
+    assert len(demo.call("search", "dog", "--all", "--format", "json").json) == 20, "the default"
 
 
 def test_least_score(demo, scores):
     ranked = list(scores("dog").values())
     assert ranked == sorted(ranked, reverse=True)
-    outcome = demo.call("search", "dog", "-t", ranked[4], "-n", 1000, "--format", "json")
+    options = ("--mode", "semantic", "-n", 1000, "--format", "json")
+    outcome = demo.call("search", "dog", "--min-score", ranked[4], *options)
     assert [hit["score"] for hit in outcome.json] == ranked[:5]
 
 
+def test_least_strength(demo):
+    def strengths(*options: object) -> list[float]:
+        base = ("search", "a koala", "--mode", "semantic", "-n", 1000, "--format", "json")
+        return [hit["strength"] for hit in demo.call(*base, *options).json]
+
+    every = strengths("--all")
+    assert every == sorted(every, reverse=True)
+    assert every[0] > 0.5 > every[-1]
+    assert strengths("-t", 0) == every
+    assert strengths("-t", 0.5) == [strength for strength in every if strength >= 0.5]
+    assert 0 < len(strengths()) < len(every), "the default leaves out what is not meant"
+
+
+def test_weak_hits_are_left_out_and_a_sentence_says_how_to_see_them(demo):
+    outcome = demo.call("search", "zeppelins and gondolas", "-t", "0.9", "--format", "json")
+    assert (outcome.status, outcome.json) == (0, [])
+    assert outcome.err == ("No picture matches well. To see the nearest ones all the same: --all\n")
+
+
+def test_words_of_a_name_find_a_picture(demo):
+    for mode in ("hybrid", "text"):
+        arguments = ("search", "tabby face", "--mode", mode, "--format", "json")
+        [first, *others] = demo.call(*arguments).json
+        assert first["path"] == str(CAT) and first["named"]
+        assert not any(hit["named"] for hit in others)
+    assert others == [] and first["score"] is None, "no model was asked"
+    semantic = demo.call("search", "tabby face", "--mode", "semantic", "--format", "json").json
+    assert not any(hit["named"] for hit in semantic)
+
+
+def test_no_name_has_the_words(demo):
+    outcome = demo.call("search", "zeppelin", "--mode", "text")
+    assert (outcome.status, outcome.out) == (0, b"")
+    assert outcome.err == "No name or caption has all these words.\n"
+
+
 def test_no_hit_is_no_error(demo):
-    outcome = demo.call("search", "dog", "-t", "0.999", "--format", "json")
+    outcome = demo.call("search", "dog", "--min-score", "0.999", "--format", "json")
     assert (outcome.status, outcome.json) == (0, [])
     assert outcome.err == "No picture scores 0.999 or more.\n"
-    assert demo.call("search", "dog", "-t", "inf", "--format", "paths").out == b""
+    assert demo.call("search", "dog", "--min-score", "inf", "--format", "paths").out == b""
 
 
 # What a search can be asked
@@ -163,7 +204,7 @@ def test_similar_takes_a_picture_from_elsewhere(demo, tmp_path):
 
 
 def test_similar_takes_the_options_of_search(demo):
-    found = demo.call("similar", CAT, "--not", "a cat", "--and", "a dog", "-n", 5, "-t", "-1")
+    found = demo.call("similar", CAT, "--not", "a cat", "--and", "a dog", "-n", 5, "--all")
     assert len(found.text.splitlines()) == 5
 
 
@@ -211,7 +252,7 @@ def test_similarity_needs_no_library(tmp_path):
         (["search", ""], "the query is empty"),
         (["search", "  ", "\t"], "the query is empty"),
         (["search", "--not", "a dog"], "only says what not to find"),
-        (["search", "dog", "--not", "dog"], "cancel each other"),
+        (["search", "dog", "--not", "dog^1"], "cancel each other"),
         (["search", "--and", " "], "a term of the query is empty"),
         (["search", "--and", "^2"], "a term of the query is empty"),
         (["search", "x" * 10_001], "the longest allowed is 10000"),
@@ -250,6 +291,9 @@ def test_what_cannot_be_answered_gets_a_sentence(demo, arguments, words):
         ["search", "a", "-n", "many"],
         ["search", "a", "-t", "high"],
         ["search", "a", "-t", "nan"],
+        ["search", "a", "-t", "1.5"],
+        ["search", "a", "--min-score", "nan"],
+        ["search", "a", "--mode", "magic"],
         ["search", "a", "--format", "xml"],
         ["search", "a", "--colour", "red"],
         ["similar"],
@@ -286,7 +330,7 @@ def test_no_library(tmp_path, command):
     ("query", "script"), [("כלב", "Hebrew"), ("बिल्ली", "Devanagari"), ("γάτα", "Greek")]
 )
 def test_a_query_that_the_model_cannot_read_gets_a_warning(demo, query, script):
-    outcome = demo.call("search", query, "-n", 1)
+    outcome = demo.call("search", query, "--all", "-n", 1)
     assert outcome.status == 0
     assert len(outcome.text.splitlines()) == 1, "the warning is not among the results"
     assert f"Turkish; the query has {script} letters" in outcome.err
@@ -298,7 +342,7 @@ def test_a_query_that_the_model_cannot_read_gets_a_warning(demo, query, script):
 
 @pytest.mark.parametrize("query", ["a café", "naïve", "Ｄｏｇ", "dog 🐕 №1", "ﬁsh"])
 def test_a_query_that_it_can_read_gets_none(demo, query):
-    assert demo.call("search", query, "-n", 1).err == ""
+    assert demo.call("search", query, "--all", "-n", 1).err == ""
 
 
 # fmt: off
@@ -318,10 +362,10 @@ anything = st.text(st.characters(), max_size=40) | st.sampled_from(TRICKY)
 @example(words=["x" * 9_000], plus="y" * 9_000, minus="z" * 9_000, like=str(CAT))
 def test_whatever_is_asked_gets_an_answer_or_a_sentence(demo, words, plus, minus, like):
     queries = [
-        ["search", "-n", "2", "--", *words],
-        ["search", "-n", "2", f"--and={plus}", f"--not={minus}"],
-        ["search", "-n", "2", f"--like={like}", f"--not={minus}"],
-        ["similar", "-n", "2", "--", like],
+        ["search", "--all", "-n", "2", "--", *words],
+        ["search", "--all", "-n", "2", f"--and={plus}", f"--not={minus}"],
+        ["search", "--all", "-n", "2", f"--like={like}", f"--not={minus}"],
+        ["similar", "--all", "-n", "2", "--", like],
         ["similarity", "--", plus, minus],
     ]
     for query in queries:

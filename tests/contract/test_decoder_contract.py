@@ -98,7 +98,7 @@ class Averages:
 @pytest.fixture(params=["local", "memory"])
 def pool(request, files) -> Iterator[EncoderPool]:
     if request.param == "local":
-        pool: EncoderPool = LocalPool(Averages, lambda size: InlineDecoder(SETTINGS), 2)
+        pool: EncoderPool = LocalPool(Averages, lambda size, at_once: InlineDecoder(SETTINGS), 2)
     else:
         folder = MemoryFolder(files[0].root)
         folder.files = {f"{n}.png": (f"content {n}", 1) for n in range(7)}
@@ -140,4 +140,7 @@ def test_a_pool_with_nothing_to_do_loads_nothing():
     def load():
         raise AssertionError("loaded")
 
-    assert list(LocalPool(load, lambda size: InlineDecoder(SETTINGS), 2).encode_files([])) == []
+    assert (
+        list(LocalPool(load, lambda size, at_once: InlineDecoder(SETTINGS), 2).encode_files([]))
+        == []
+    )

@@ -74,6 +74,36 @@ def test_searches_among_allowed_exactly(index):
     assert index.search(rows[:1], 10, np.array([], np.int64)).ids.shape == (1, 0)
 
 
+@pytest.mark.parametrize("gathered", [0, 8 << 20], ids=["scanned", "gathered"])
+@pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
+def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
+    monkeypatch.setattr("imgsearch.indexes.flat.GATHERED_BYTES", gathered)
+    random = np.random.default_rng(5)
+    rows, queries = unit_rows(1000), unit_rows(3, seed=1)
+    ids = np.arange(1000) * step + 5
+    index.apply(batch(ids.tolist(), rows))
+    gone = (5, 5 + step * 999)
+    index.apply(batch([], unit_rows(0), 1, 2, removals=gone))  # rows are no longer the ids' order
+    chosen = random.choice(np.arange(1, 999), size=round(share * 998), replace=False)
+    strangers = np.array([-1, 0, *gone, 2**62])
+    allowed = random.permutation(np.concatenate([ids[chosen], ids[chosen][:3], strangers]))
+    for k in (1, 20, 5000):
+        matches = index.search(queries, k, allowed)
+        best = chosen[np.argsort(-(queries @ rows[chosen].T), axis=1)][:, :k]
+        assert matches.ids.shape == (3, min(k, len(chosen))), "never fewer than there are"
+        assert (matches.ids == ids[best]).all()
+        scores = np.take_along_axis(queries @ rows.T, best, axis=1)
+        assert np.allclose(matches.scores, scores, atol=1e-6)
+        assert matches.ids.dtype == np.int64 and matches.scores.dtype == np.float32
+
+
+def test_says_how_it_searched(index):
+    index.apply(batch([1, 2, 3], unit_rows(3)))
+    assert "3 vectors" in index.search(unit_rows(1), 2).method
+    assert "2 vectors" in index.search(unit_rows(1), 2, np.array([1, 3, 9])).method
+
+
 def test_clear_forgets_everything(index):
     index.apply(batch([1], unit_rows(1)))
     index.clear()

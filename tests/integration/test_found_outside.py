@@ -69,7 +69,7 @@ def test_one_picture_without_a_vector_does_not_end_the_run(tmp_path):
                 raise EncoderError("not a number")
             return unit_rows(len(images))
 
-    pool = LocalPool(Fragile, lambda size: InlineDecoder(DecodeSettings(size)), 4)
+    pool = LocalPool(Fragile, lambda size, at_once: InlineDecoder(DecodeSettings(size)), 4)
     files = [ImageFile(str(tmp_path), f"{number}.png", 0, 0) for number in range(5)]
     results = list(pool.encode_files(files))
     assert [type(each) for each in results].count(Encoded) == 4

@@ -42,9 +42,11 @@ def commands(library: Path, photos: Path) -> list[list[str]]:
     cat = str(photos / PICTURES[0])
     return [
         ["index", str(photos), *here, "--json", "--workers", "2"],
-        ["search", "a", "cat", *here, "--format", "paths"],
-        ["similar", str(photos.parent / "stranger.jpg"), *here, "--format", "paths"],
-        ["similar", cat, *here, "--format", "paths"],
+        ["search", "a", "cat", *here, "--all", "--format", "paths"],
+        ["similar", str(photos.parent / "stranger.jpg"), *here, "--all", "--format", "paths"],
+        ["similar", cat, *here, "--all", "--format", "paths"],
+        ["similar", "#1", *here, "--all", "--format", "paths"],
+        ["search", "--more", "1", "--less", "2", *here, "--all", "--format", "paths"],
         ["similarity", cat, "a cat", *here],
         ["status", *here, "--json"],
     ]
@@ -93,11 +95,14 @@ def test_no_process_asks_for_a_connection(photos: Path, tmp_path: Path) -> None:
     for arguments in commands(tmp_path / "library", photos):
         done = run([], arguments, PYTHONPATH=path, GUARD_NOTES=str(notes))
         check(arguments, done, photos)
+    address = ["search", "http://127.0.0.1:9/cat.jpg", "--library", str(tmp_path / "library")]
+    refused = run([], address, PYTHONPATH=path, GUARD_NOTES=str(notes))
+    assert refused.returncode == 1 and "--allow-url" in refused.stderr
     lines = notes.read_text().splitlines()
     attempts = [line for line in lines if line.split()[1] != "started"]
     assert attempts == []
     processes = {line.split()[0] for line in lines}
-    assert len(processes) >= 6 + 2, "the decoder processes are to be watched, too"
+    assert len(processes) >= 9 + 2, "the decoder processes are to be watched, too"
 
 
 def test_the_guard_sees_attempts(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
 from imgsearch.catalog.store import FILE
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
+from imgsearch.filters import folded
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.sync import sync, verify
 from imgsearch.vectors import EmbeddingSpace
+from imgsearch.where import parse
 from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
 
 ROWS_0001 = """
@@ -70,6 +72,32 @@ def test_an_old_library_keeps_all_its_rows(tmp_path):
     assert catalog.last_run().outcome == "done"
     index = MemoryIndex("", catalog.uuid, SPACE)
     assert sync(catalog, index) == "" and verify(catalog, index) == []
+
+
+def test_filters_find_what_was_indexed_before_there_were_any(tmp_path):
+    path = make_0001(tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE images SET camera_make = 'NIKON', camera_model = 'D750', "
+        "path = 'sub/\u00c9T\u00c9.JPG', taken_at = '2023-05-17 12:00:00.000000' WHERE id = 1"
+    )
+    connection.execute("UPDATE images SET camera_make = '' WHERE id = 5")
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    found = {
+        text: catalog.select(parse(text)).tolist()
+        for text in ("name ~ 'e\u0301te\u0301.jpg'", "name = 'caf?.jpg' or name ~ 'caf?.jpg'",
+                     "taken = 2023-05", "camera = 'nikon d750'", "not has camera",
+                     "has camera or not has camera")
+    }  # fmt: skip
+    assert list(found.values()) == [[1], [5], [1], [1], [5], [1, 5]], "6 is gone"
+    connection = sqlite3.connect(path)
+    keys = connection.execute("SELECT id, path, name_key, camera_key FROM images").fetchall()
+    connection.close()
+    for _, stored, name, camera in keys:
+        assert name == folded(stored.replace("//dce9", "\udce9").rpartition("/")[2])
+        assert camera in (None, "nikon d750")
 
 
 def test_an_upgraded_library_works_on(tmp_path):

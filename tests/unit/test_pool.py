@@ -65,7 +65,7 @@ class Sorting(Plain):
 
 def pool_of(encoder, **options) -> LocalPool:
     return LocalPool(
-        lambda: encoder, lambda size: InlineDecoder(DecodeSettings(size)), 4, **options
+        lambda: encoder, lambda size, at_once: InlineDecoder(DecodeSettings(size)), 4, **options
     )
 
 

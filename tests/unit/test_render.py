@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from imgsearch.cli.render import FIELDS, FORMATS, nearest_name, record
+from imgsearch.cli.render import FIELDS, FORMATS, nearest_name, record, table_line
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord
 
 METADATA = ImageMetadata(
@@ -28,6 +28,8 @@ def test_a_record():
     assert record(HITS[0]) == {
         "rank": 1,
         "score": 0.25,
+        "strength": None,
+        "named": False,
         "path": "/photos/a b.jpg",
         "width": 4000,
         "height": 3000,
@@ -82,3 +84,44 @@ def test_nearest_name(monkeypatch, folder, expected):
     monkeypatch.chdir(folder)
     shown = nearest_name("/usr/lib/python")
     assert shown == (expected if expected != ".." else "/usr/lib/python")
+
+
+FOLDED = [
+    Hit(1, 0.5, HITS[0].image, duplicates=tuple(each.image for each in HITS[1:])),
+    Hit(2, 0.25, HITS[1].image, duplicates=()),
+]
+
+
+def test_folded_hits(monkeypatch):
+    monkeypatch.chdir("/")
+    first, second = json.loads(FORMATS["json"](FOLDED))
+    assert first["duplicates"] == ["/photos/sub/tab\tnew\nline\\.jpg"]
+    assert (second["duplicates"], tuple(second)) == ([], (*FIELDS, "duplicates"))
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](FOLDED), newline="")))
+    assert [row["duplicates"] for row in rows] == ["1", "0"]
+    lines = FORMATS["table"](FOLDED).splitlines()
+    assert lines[0].endswith("2020-05-04  +1 like it")
+    assert lines[1].endswith("(1x2)")
+    assert FORMATS["paths"](FOLDED[:1]) == "/photos/a b.jpg\n", "one path for each"
+
+
+def test_the_table_is_as_wide_as_the_terminal(monkeypatch):
+    monkeypatch.chdir("/")
+    assert table_line(HITS[0], 80) == "  1   0.250  photos/a b.jpg  (4000x3000)  2020-05-04"
+    long = hit(1, "a" * 50 + "/beach.jpg")
+    line = table_line(long, 70)
+    assert len(line) == 70
+    assert "…" in line
+    assert "/beach.jpg  (4000x3000)  2020-05-04" in line
+    narrow = table_line(long, 20)
+    assert "beach.jpg" in narrow, "better too long than useless"
+
+
+@pytest.mark.parametrize("camera", ["=1+1", "+A1", "-A1", "@SUM(A1)"])
+def test_a_camera_that_a_spreadsheet_would_run(camera):
+    metadata = ImageMetadata(1, 2, "PNG", 1, None, camera, 'Say "hi", twice\n')
+    out = FORMATS["csv"]([hit(1, "a.jpg", metadata)])
+    [row] = csv.DictReader(io.StringIO(out, newline=""))
+    assert row["camera_make"] == "'" + camera
+    assert row["camera_model"] == 'Say "hi", twice\n'
+    assert json.loads(FORMATS["json"]([hit(1, "a.jpg", metadata)]))[0]["camera_make"] == camera

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
 
 from imgsearch.catalog import SqlCatalog, open_catalog
 from imgsearch.errors import QueryError
+from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
-from imgsearch.search import Searcher, foreign_script
+from imgsearch.search import Searcher, by_date, foreign_script
 from imgsearch.sync import sync
-from tests.parts import SPACE, MemoryFolder, ingest, vector_of
+from imgsearch.where import parse
+from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 
 
 @pytest.fixture
@@ -70,6 +73,55 @@ def test_a_least_score(folder, catalog, searcher):
     ingest(catalog, folder)
     assert paths(searcher.search(query("a", min_score=0.99))) == ["a.jpg"]
     assert searcher.search(query("a", min_score=1.5)) == []
+
+
+def test_only_what_passes_and_as_many_as_asked_for(folder, catalog, searcher):
+    folder.files = {f"{n:03}.jpg": (f"content {n % 50}", 1) for n in range(100)}
+    ingest(catalog, folder)
+    everything = paths(searcher.search(query("content 7", limit=1000)))
+    for pattern, count in (
+        ("*", 100),
+        ("0*", 100),
+        ("00*", 10),
+        ("*7*", 19),
+        ("042*", 1),
+        ("x*", 0),
+    ):
+        where = parse(f"name ~ '{pattern}'")
+        expected = [path for path in everything if fnmatch(path, pattern)]
+        assert len(expected) == count
+        for limit in (1, 2, 19, 200):
+            told = Explanation()
+            found = searcher.search(query("content 7", limit=limit, where=where), told)
+            assert paths(found) == expected[:limit]
+            assert (told.passed, told.total) == (count, 100)
+
+
+def test_a_filter_counts_pictures_with_a_vector_in_the_space(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
+    ingest(catalog, folder, space=OTHER)
+    told, where = Explanation(), parse("format = jpeg")
+    assert paths(searcher.search(query("a", where=where), told)) == ["a.jpg"]
+    assert (told.passed, told.total) == (1, 1)
+    told = Explanation()
+    assert paths(by_date(catalog, Query([], where=where), told)) == ["a.jpg", "b.jpg"]
+    assert (told.passed, told.total) == (2, 2)
+
+
+def test_a_filter_that_none_passes_asks_no_model(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    told = Explanation()
+    text = Query([Term(text="a dog")], where=parse("has gps"))
+    assert searcher.search(text, told) == []
+    assert told.passed == 0 and "encode" not in told.seconds
+
+
+def test_a_list_of_nothing(catalog):
+    with pytest.raises(QueryError, match="no pictures yet"):
+        by_date(catalog, Query([], where=parse("has gps")), Explanation())
 
 
 def test_each_search_sees_what_was_committed_before(folder, catalog, searcher):

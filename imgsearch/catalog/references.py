@@ -1,0 +1,56 @@
+"""What the catalog keeps of reference scores: see `imgsearch.strength`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from imgsearch.catalog import rows
+from imgsearch.catalog.tables import reference_scores, reference_texts, spaces
+from imgsearch.strength import Reference
+from imgsearch.vectors import Embeddings, EmbeddingSpace
+
+
+def scores(connection: Connection, space: EmbeddingSpace) -> dict[str, Reference]:
+    """The references of a space by modality; empty before they were drawn."""
+    query = select(reference_scores).join(spaces).where(spaces.c.key == space.key)
+    return {
+        row.modality: Reference(row.modality, row.location, row.scale, row.pictures)
+        for row in connection.execute(query)
+    }
+
+
+def texts(connection: Connection, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+    """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+    query = (
+        select(reference_texts.c.vectors)
+        .join(spaces)
+        .where(spaces.c.key == space.key, reference_texts.c.digest == digest)
+    )
+    blob = connection.execute(query).scalar()
+    if blob is None:
+        return None
+    size = space.dimension * rows.STORAGE.itemsize
+    return rows.from_blobs(
+        [blob[start : start + size] for start in range(0, len(blob), size)], space.dimension
+    )
+
+
+def put_scores(connection: Connection, space_id: int, found: Sequence[Reference]) -> None:
+    """Replace the references of a space."""
+    connection.execute(delete(reference_scores).where(reference_scores.c.space_id == space_id))
+    for each in found:
+        connection.execute(insert(reference_scores).values(space_id=space_id, **asdict(each)))
+
+
+def put_texts(connection: Connection, space_id: int, digest: str, vectors: Embeddings) -> None:
+    """Replace the vectors of the reference texts of a space."""
+    values = {"digest": digest, "vectors": b"".join(rows.to_blob(row) for row in vectors)}
+    connection.execute(
+        upsert(reference_texts)
+        .values(space_id=space_id, **values)
+        .on_conflict_do_update(index_elements=["space_id"], set_=values)
+    )

@@ -1,0 +1,92 @@
+"""Full-text search over names, folders, cameras and captions (SQLite FTS5).
+
+Two indexes over the same columns: `words` splits text at anything that is no letter or digit and
+stems English (Porter 1980); `letters` holds every run of three characters, for scripts that write
+without spaces. Triggers keep both in step with `images`. Ranking is Okapi BM25 (Robertson et al.,
+TREC-3, 1994) with the weights below.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from sqlalchemy import Connection, text
+
+WEIGHTS = {
+    "path": 2.0,
+    "camera_make": 1.0,
+    "camera_model": 1.0,
+    "title": 3.0,
+    "description": 2.0,
+    "keywords": 3.0,
+}
+"""Column to its weight in BM25, in the order of the columns of the index."""
+
+_TOKEN = re.compile(r"\w+")
+_SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
+_STOP = frozenset(
+    """a an and any are as at be by for from had has have his her i in into is it its me my near of
+    on or our over some that the their them there these this those to under was we were what where
+    which who with you your photo photos picture pictures image images""".split()  # noqa: SIM905
+)
+_LETTERS = 3
+
+
+def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, float]]:
+    """Present pictures that have all words of the query, best first, with their BM25.
+
+    Words that say nothing ("the", "photo") are not asked for unless there are no others.
+    """
+    spaced, spaceless = tokens(query)
+    if not spaced and not spaceless:
+        return []
+    # Both indexes have the same rows, so a picture has to be found in each that is asked.
+    parts = []
+    values: dict[str, object] = {"most": limit}
+    if spaced:
+        values["words"] = " ".join(f'"{token}"' for token in spaced)
+        parts.append(_match("words", "words"))
+    long = [token for token in spaceless if len(token) >= _LETTERS]
+    if long:
+        values["letters"] = " ".join(f'"{token}"' for token in long)
+        parts.append(_match("letters", "letters"))
+    for number, token in enumerate(each for each in spaceless if len(each) < _LETTERS):
+        values[f"like{number}"] = f"%{token}%"
+        likes = " OR ".join(f"{column} LIKE :like{number}" for column in WEIGHTS)
+        parts.append(f"SELECT id, 0.0 AS score FROM images WHERE {likes}")
+    # Materialised, because bm25() only works where its index is read.
+    asked = ", ".join(f"part{n} AS MATERIALIZED ({part})" for n, part in enumerate(parts))
+    every = " UNION ALL ".join(f"SELECT id, score FROM part{n}" for n in range(len(parts)))
+    found = connection.execute(
+        text(
+            f"WITH {asked} SELECT id, sum(score) AS total FROM ({every}) JOIN images USING (id)"
+            " WHERE status = 'present' GROUP BY id"
+            f" HAVING count(*) = {len(parts)} ORDER BY total, id LIMIT :most"
+        ),
+        values,
+    )
+    return [(row.id, -row.total) for row in found]
+
+
+def _match(table: str, name: str) -> str:
+    weights = ", ".join(str(weight) for weight in WEIGHTS.values())
+    return (
+        f"SELECT rowid AS id, bm25({table}, {weights}) AS score"
+        f" FROM {table} WHERE {table} MATCH :{name}"
+    )
+
+
+def tokens(query: str) -> tuple[list[str], list[str]]:
+    """The words of a query in scripts with spaces, and the runs of letters in those without."""
+    spaced: list[str] = []
+    spaceless: list[str] = []
+    for word in _TOKEN.findall(unicodedata.normalize("NFC", query).replace("_", " ")):
+        for run in re.findall(r"[\x00-\u0e00\u0f00-\u0fff\u1e00-\u2fff]+|[^\x00-\u0e00]+", word):
+            (spaceless if _is_spaceless(run) else spaced).append(run)
+    meant = [word for word in spaced if word.lower() not in _STOP]
+    return (meant or spaced if not spaceless else meant), spaceless
+
+
+def _is_spaceless(run: str) -> bool:
+    return unicodedata.name(run[0], "").startswith(_SPACELESS)

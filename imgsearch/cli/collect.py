@@ -1,0 +1,179 @@
+"""Results collected in a folder, as copies or as links. Nothing that is there is overwritten."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import itertools
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from imgsearch.cli.group import Context
+from imgsearch.cli.terminal import complain, count_of
+from imgsearch.errors import ImgSearchError
+
+if TYPE_CHECKING:
+    from imgsearch.app import Library
+    from imgsearch.records import Hit
+
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next one would fare no better
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+class Collection(Protocol):
+    """A way to put pictures into `folder`."""
+
+    @property
+    def folder(self) -> str: ...
+    @property
+    def verb(self) -> str: ...
+
+    def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
+        """Make the first of `targets` that is free, or find it there already: its path, made.
+
+        Raises OSError where the original cannot be read, or nothing can be written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Symbolic links to the originals."""
+
+    folder: str
+    verb: str = "Linked"
+
+    def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
+        os.stat(original)  # a link to nothing is of no use
+        for target in targets:
+            if os.path.islink(target) and os.readlink(target) == original:
+                return target, False
+            with suppress(FileExistsError):
+                os.symlink(original, target)
+                return target, True
+        raise AssertionError("targets never end")
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Copies with the times of the originals; each appears whole or not at all."""
+
+    folder: str
+    verb: str = "Copied"
+
+    def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
+        if not stat.S_ISREG(os.stat(original).st_mode):  # a pipe would keep us waiting for ever
+            raise OSError(errno.EINVAL, "not a regular file")
+        unfinished = ""
+        try:
+            for target in targets:
+                if _same_bytes(original, target):
+                    return target, False
+                unfinished = unfinished or self._unfinished(original)
+                with suppress(FileExistsError):
+                    _rename_to_free(unfinished, target)
+                    return target, True
+        finally:
+            with suppress(OSError):
+                os.unlink(unfinished)
+        raise AssertionError("targets never end")
+
+    def _unfinished(self, original: str) -> str:
+        """A copy under a name that no scan takes for a picture."""
+        number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=self.folder)
+        try:
+            with open(original, "rb") as source, os.fdopen(number, "wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(OSError):  # some disks hold neither times nor permissions
+                shutil.copystat(original, name)
+        except BaseException:
+            os.unlink(name)
+            raise
+        return name
+
+
+def _same_bytes(original: str, target: str) -> bool:
+    with suppress(OSError):  # what cannot be read is another picture
+        return os.path.isfile(target) and filecmp.cmp(original, target, shallow=False)
+    return False
+
+
+def _rename_to_free(source: str, target: str) -> None:
+    """Rename, but raise `FileExistsError` where something has the name already."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # FAT and some network disks: take the name first, then replace what we have put there.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.replace(source, target)
+
+
+def collect(ctx: Context, lib: Library, hits: Sequence[Hit], into: Collection) -> int:
+    """Put the pictures of the hits into a folder, and tell of each; 1 if one failed.
+
+    A name that another picture has gets a number: "beach.jpg", "beach-2.jpg".
+    """
+    _prepare(ctx, lib, into.folder)
+    failed = 0
+    for hit in hits:
+        original = hit.image.file.absolute
+        try:
+            target, made = into.put(original, _names(into.folder, os.path.basename(original)))
+            ctx.say(f"{into.verb if made else 'Has already'} {original} -> {target}")
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            failed += 1
+            complain(f"{original} was left out: {(error.strerror or str(error)).lower()}")
+    done = count_of(len(hits) - failed, "picture")
+    ctx.say(f"{into.folder} has {done}{f', {failed} left out' if failed else ''}.")
+    return int(failed > 0)
+
+
+def _names(folder: str, name: str) -> Iterator[str]:
+    """The name in the folder, then the name with 2, 3, ... and, if that is too long, shortened."""
+    stem, extension = os.path.splitext(name)
+    yield os.path.join(folder, name)
+    for number in itertools.count(2):
+        tail = f"-{number}{extension}"
+        room = _LONGEST_NAME - len(os.fsencode(tail))
+        while len(os.fsencode(stem)) > room:
+            stem = stem[:-1]
+        yield os.path.join(folder, stem + tail)
+
+
+def _prepare(ctx: Context, lib: Library, folder: str) -> None:
+    """Make the folder; tell if what lies there will be taken for pictures of the library."""
+    real = os.path.realpath(folder)
+    if _inside(real, os.path.realpath(lib.settings.library)):
+        raise ImgSearchError(
+            f"{folder} lies in the folder of the library, which is for imgsearch alone",
+            "Name another folder.",
+        )
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise ImgSearchError(
+            f"the folder {folder} cannot be made: {error.strerror}", "Name another folder."
+        ) from error
+    for root in lib.catalog.roots():
+        if _inside(real, os.path.realpath(root.path)):
+            ctx.say(
+                f"Beware: {folder} lies in {root.path}, which is indexed: 'imgsearch index' will "
+                "find these pictures there, too, unless an --exclude names the folder."
+            )
+            return
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))

@@ -1,0 +1,166 @@
+"""The hits as one HTML page that needs nothing beside itself: no files, no network, no script."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgsearch.cli.group import Context
+from imgsearch.cli.terminal import complain, count_of, plain
+from imgsearch.errors import ImgSearchError
+
+if TYPE_CHECKING:
+    from imgsearch.app import Library
+    from imgsearch.records import Hit, Skipped, Thumbnail
+
+SIDE = 320
+"""Pixels of the longer side of a small picture."""
+
+# Escaped by Jinja, every value of it: names and queries are text here, whatever is in them. Should
+# that ever fail, the policy in the head still lets no script run and nothing be fetched.
+TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="imgsearch">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light dark; --page: #fff; --text: #222; --faint: #666; --edge: #ddd }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #161616; --text: #ddd; --faint: #999; --edge: #333 }
+}
+body { margin: 1.5rem; background: var(--page); color: var(--text); font: 15px/1.4 sans-serif }
+h1 { font-size: 1.3rem; font-weight: normal; overflow-wrap: anywhere }
+ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem;
+  margin: 0; padding: 0; list-style: none }
+li { border: 1px solid var(--edge); border-radius: 4px; padding: .6rem; overflow-wrap: anywhere }
+a { color: inherit }
+a.picture { display: flex; height: 15rem; align-items: center; justify-content: center;
+  text-align: center; margin-bottom: .4rem }
+img { max-width: 100%; max-height: 100%; object-fit: contain }
+p { margin: 0 }
+.faint { color: var(--faint); font-size: .85rem }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<ol>
+{% for entry in entries %}
+<li>
+<a class="picture" href="{{ entry.link }}">
+{%- if entry.data %}<img src="data:image/jpeg;base64,{{ entry.data }}"
+ width="{{ entry.width }}" height="{{ entry.height }}" alt="{{ entry.name }}">
+{%- else %}<span class="faint">{{ entry.reason }}</span>{% endif -%}
+</a>
+<p>{{ entry.rank }}. <a href="{{ entry.link }}">{{ entry.name }}</a></p>
+<p class="faint">{{ entry.facts }}</p>
+<p class="faint">{{ entry.folder }}</p>
+</li>
+{% endfor %}
+</ol>
+</body>
+</html>
+"""
+
+
+def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, title: str) -> int:
+    """Write the page; 1 if one of the pictures could not be read, and is shown without."""
+    from imgsearch.records import Skipped
+
+    _require_writable(target)
+    small = lib.thumbnails(hits, SIDE)
+    missing = [each for each in small.values() if isinstance(each, Skipped)]
+    for each in missing:
+        complain(f"{each.file.absolute}: {each.reason}")
+    entries = [_entry(hit, small[hit.image.id]) for hit in hits]
+    heading = plain(title) or "Pictures"
+    _replace(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
+    ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
+    return int(bool(missing))
+
+
+def page(title: str, entries: Sequence[dict[str, Any]]) -> bytes:
+    """The page in UTF-8."""
+    from jinja2 import Environment
+
+    text = Environment(autoescape=True).from_string(TEMPLATE).render(title=title, entries=entries)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _entry(hit: Hit, small: Thumbnail | Skipped) -> dict[str, Any]:
+    from imgsearch.records import Thumbnail
+
+    path = hit.image.file.absolute
+    folder, name = os.path.split(path)
+    metadata = hit.image.metadata
+    facts = [] if hit.strength is None else [f"{100 * hit.strength:.0f}%"]
+    facts += [] if hit.score is None else [f"{hit.score:.3f}"]
+    facts += [f"{metadata.width} x {metadata.height}"]
+    facts += [f"{metadata.taken_at:%Y-%m-%d}"] if metadata.taken_at else []
+    facts += [f"{len(hit.duplicates)} more like it"] if hit.duplicates else []
+    entry = {
+        "rank": hit.rank,
+        "link": Path(path).as_uri(),
+        "name": _shown(name),
+        "folder": _shown(folder),
+        "facts": ", ".join(facts),
+    }
+    if isinstance(small, Thumbnail):
+        data = b64encode(small.data).decode()
+        return entry | {"data": data, "width": small.width, "height": small.height}
+    return entry | {"reason": small.reason}
+
+
+def _shown(name: str) -> str:
+    r"""A name for people: characters that are acted upon, and bytes that are not UTF-8, as \x.."""
+    return os.fsencode(plain(name)).decode("utf-8", "backslashreplace")
+
+
+def _require_writable(target: str) -> None:
+    """A page of ours or another HTML file may be replaced; nothing else may."""
+    from imgsearch.sources.formats import is_picture_name
+
+    hint = "Name a file that is not there yet: --html results.html"
+    if is_picture_name(target):
+        raise ImgSearchError(f"{target} has the name of a picture, and is to be a page", hint)
+    if not os.path.lexists(target):
+        return
+    start = b""
+    if os.path.isfile(target):
+        with open(target, "rb") as file:
+            start = file.read(64).lstrip().lower()
+    if not start.startswith((b"<!doctype html", b"<html")):
+        raise ImgSearchError(f"{target} is there already, and is no HTML page", hint)
+
+
+def _replace(target: str, data: bytes) -> None:
+    """Write the file whole or not at all. A link stays a link."""
+    real = os.path.realpath(target)
+    number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=os.path.dirname(real))
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, real)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    """What a plain open would have left out of the permissions."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,99 @@
+"""What is done with hits besides printing them: pages, previews, collections, the desktop."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imgsearch.cli.group import Context
+
+if TYPE_CHECKING:
+    from imgsearch.app import Library
+    from imgsearch.explain import Explanation
+    from imgsearch.records import Hit, Query
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the user wants done with the hits; the names are those of the options."""
+
+    unique: bool = False
+    preview: bool = False
+    html: str | None = None
+    copy_to: str | None = None
+    link_to: str | None = None
+    open_them: bool = False
+
+    def find(self, lib: Library, query: Query, told: Explanation) -> list[Hit]:
+        """The hits, near-identical ones folded if that was asked for."""
+        return (lib.search_folded if self.unique else lib.search)(query, told)
+
+    def deliver(
+        self, ctx: Context, lib: Library, hits: Sequence[Hit], form: str, title: str
+    ) -> int:
+        """Print the hits and do what else was asked for; the exit status."""
+        from imgsearch.cli.preview import show
+        from imgsearch.cli.render import render
+
+        if not (self.preview and show(ctx, lib, hits)):
+            render(hits, form)
+        steps = (self._page, self._copied, self._linked, self._opened)
+        return max(step(ctx, lib, hits, title) for step in steps)
+
+    def _page(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+        from imgsearch.cli.contact_sheet import write_sheet
+
+        return 0 if self.html is None else write_sheet(ctx, lib, hits, self.html, title)
+
+    def _copied(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+        from imgsearch.cli.collect import Copies, collect
+
+        return 0 if self.copy_to is None else collect(ctx, lib, hits, Copies(self.copy_to))
+
+    def _linked(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+        from imgsearch.cli.collect import Links, collect
+
+        return 0 if self.link_to is None else collect(ctx, lib, hits, Links(self.link_to))
+
+    def _opened(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+        from imgsearch.cli.desktop import open_pictures
+
+        return open_pictures(ctx, hits) if self.open_them else 0
+
+
+def output_options(function: F) -> F:
+    """Options that say what else is to be done with hits; the command gets one `output`."""
+    function = _gathered(function)
+    for option in (
+        click.option("--open", "open_them", is_flag=True, help="Open the pictures on the desktop."),
+        click.option("--link-to", metavar="DIR", help="Link the pictures into a folder."),
+        click.option("--copy-to", metavar="DIR", help="Copy the pictures into a folder."),
+        click.option("--html", metavar="FILE", help="Write a page with small pictures."),
+        click.option(
+            "--preview", is_flag=True, help="Show small pictures, in terminals that can do so."
+        ),
+        click.option(
+            "--unique", is_flag=True, help="Show near-identical pictures as one, with their number."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _gathered(function: F) -> F:
+    """The function, called with one `Output` in place of the single options."""
+
+    @functools.wraps(function)
+    def gather(**values: Any) -> Any:
+        output = Output(**{each.name: values.pop(each.name) for each in fields(Output)})
+        if output.preview and values["form"] != "table":
+            raise click.UsageError("--preview shows a table, and goes with no other --format.")
+        return function(output=output, **values)
+
+    return gather  # type: ignore[return-value]

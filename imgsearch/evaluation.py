@@ -1,0 +1,255 @@
+"""How well a library answers queries whose right answers are known."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from imgsearch.app import Library
+from imgsearch.errors import QueryError
+from imgsearch.measures import Difference, judge, paired_bootstrap
+from imgsearch.questions import HINT, Names, Question
+from imgsearch.records import Hit, Query, Term
+
+DEPTH = 1000
+"""So far down a ranking is looked; what comes later counts as not found."""
+TYPICAL = 20
+"""Hits of the search whose time is taken: the default of `imgsearch search`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one question was answered.
+
+    Attributes
+    ----------
+    by : str
+        "text" or "image".
+    ranks : tuple of int
+        Of the relevant pictures among the first `DEPTH`, ascending.
+    relevant : int
+        How many there are to be found.
+    seconds : float
+        What a search for the first `TYPICAL` took, encoding the query included.
+    """
+
+    query: str
+    by: str
+    kind: str
+    ranks: tuple[int, ...]
+    relevant: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All outcomes of one set of questions in one space; what `--save` writes.
+
+    `missing` are relevant pictures that the library does not have: they count as not found.
+    """
+
+    model: str
+    space: str
+    pictures: int
+    outcomes: tuple[Outcome, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The means of a group of outcomes; `values` has one for each of `MEASURES`."""
+
+    by: str
+    kind: str
+    queries: int
+    values: tuple[float, ...]
+    p50_seconds: float
+    p95_seconds: float
+
+
+# Runs
+
+
+def evaluate(
+    library: Library,
+    questions: Sequence[Question],
+    on_progress: Callable[[int], None] = lambda done: None,
+    mode: str = "semantic",
+) -> Run:
+    """Ask the library all questions, in the space of the model in use, weak hits and all.
+
+    Parameters
+    ----------
+    mode : str
+        As `Query.mode`.
+
+    Raises
+    ------
+    QueryError
+        No picture that the questions name is in the library, or a query has no answer.
+    """
+    names = Names(library, questions)
+    found: list[Outcome] = []
+    missing: set[str] = set()
+    answers = [_answers(names, question, missing) for question in questions]
+    if not any(answers):
+        raise QueryError(
+            "none of the pictures that the queries name is in the library",
+            f"Index them first; the first one is {questions[0].relevant[0]}.",
+        )
+    _warm_up(library, questions)
+    for question, relevant in zip(questions, answers, strict=True):
+        found.append(_ask(library, names, question, relevant, mode))
+        on_progress(len(found))
+    index = library.searcher.index
+    return Run(
+        index.space.model, str(index.space), len(index), tuple(found), tuple(sorted(missing))
+    )
+
+
+def _answers(names: Names, question: Question, missing: set[str]) -> set[int]:
+    found = {name: names.find(name, question) for name in question.relevant}
+    missing.update(name for name, image_id in found.items() if image_id is None)
+    return {image_id for image_id in found.values() if image_id is not None}
+
+
+def _warm_up(library: Library, questions: Sequence[Question]) -> None:
+    """Load the model and the index, so that the first question is not slower than the others."""
+    text = next((each.text for each in questions if each.text), "")
+    if text:
+        library.search(Query([Term(text=text)], 1))
+    else:
+        library.searcher.refresh()
+
+
+def _ask(
+    library: Library, names: Names, question: Question, relevant: set[int], mode: str
+) -> Outcome:
+    own = names.find(question.image, question) if question.image else None
+    started = time.perf_counter()
+    query = Query([_term(library, names, question)], TYPICAL, mode=mode)
+    hits = library.search(query)
+    seconds = time.perf_counter() - started
+    ranks = _ranks(hits, own, relevant)
+    if len(ranks) < len(relevant - {own}):
+        hits = library.search(replace(query, limit=DEPTH + 1))
+        ranks = tuple(rank for rank in _ranks(hits, own, relevant) if rank <= DEPTH)
+    count = len(question.relevant) - (own in relevant)
+    if not count:
+        raise QueryError(f"{question.origin}: a picture is the only answer to itself", HINT)
+    return Outcome(
+        question.text or question.image,
+        "text" if question.text else "image",
+        question.kind,
+        ranks,
+        count,
+        seconds,
+    )
+
+
+def _term(library: Library, names: Names, question: Question) -> Term:
+    if question.text:
+        return Term(text=question.text)
+    near = os.path.join(question.folder, question.image)
+    there = os.path.isfile(near)
+    return library.image_term(near if there else names.path(question.image, question))
+
+
+def _ranks(hits: Sequence[Hit], own: int | None, relevant: set[int]) -> tuple[int, ...]:
+    """Ranks of the relevant pictures in a ranking that the query picture is taken out of."""
+    others = (hit.image.id for hit in hits if hit.image.id != own)
+    return tuple(rank for rank, each in enumerate(others, start=1) if each in relevant)
+
+
+# Figures
+
+
+def figures(run: Run) -> list[Figures]:
+    """For text and for image queries: the figures of all of them, then by kind."""
+    return [_figures(by, kind, group) for by, kind, group in _groups(run.outcomes)]
+
+
+def _groups(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, list[Outcome]]]:
+    for by in ("text", "image"):
+        mine = [each for each in outcomes if each.by == by]
+        kinds = sorted({each.kind for each in mine})
+        if mine:
+            yield by, "all", mine
+        for kind in kinds if len(kinds) > 1 else ():
+            yield by, kind, [each for each in mine if each.kind == kind]
+
+
+def _figures(by: str, kind: str, group: Sequence[Outcome]) -> Figures:
+    p50, p95 = np.percentile([each.seconds for each in group], [50, 95])
+    values = tuple(float(value) for value in _values(group).mean(axis=0))
+    return Figures(by, kind, len(group), values, float(p50), float(p95))
+
+
+def _values(group: Sequence[Outcome]) -> Any:
+    """ndarray of shape (queries, measures), float64."""
+    return np.array([judge(each.ranks, each.relevant) for each in group], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs on the same queries: the figures of both, and b - a for each of `MEASURES`."""
+
+    a: Figures
+    b: Figures
+    differences: tuple[Difference, ...]
+
+
+def compare(a: Run, b: Run) -> tuple[list[Comparison], int]:
+    """Compare two runs by the queries that both have; also how many only one of them has.
+
+    Raises
+    ------
+    QueryError
+        They have no query in common.
+    """
+    first, second = ({_key(each): each for each in run.outcomes} for run in (a, b))
+    common = [key for key in first if key in second]
+    if not common:
+        raise QueryError("the two runs have no query in common", "Compare runs of the same file.")
+    found = []
+    for by, kind, group in _groups([first[key] for key in common]):
+        other = [second[_key(each)] for each in group]
+        pairs = zip(_values(group).T, _values(other).T, strict=True)
+        differences = tuple(paired_bootstrap(before, after) for before, after in pairs)
+        found.append(Comparison(_figures(by, kind, group), _figures(by, kind, other), differences))
+    return found, len(first.keys() ^ second.keys())
+
+
+def _key(outcome: Outcome) -> tuple[str, str, str]:
+    return outcome.by, outcome.kind, outcome.query
+
+
+# Saved runs
+
+
+def run_to_json(run: Run) -> dict[str, Any]:
+    """A run as plain values for JSON."""
+    return {"imgsearch_run": 1, **asdict(run)}
+
+
+def run_from_json(found: Any, path: str) -> Run:
+    """A run that was saved; `QueryError` if it is something else."""
+    try:
+        if found["imgsearch_run"] != 1:
+            raise ValueError
+        outcomes = tuple(
+            Outcome(**{**each, "ranks": tuple(map(int, each["ranks"]))})
+            for each in found["outcomes"]
+        )
+        for each in outcomes:
+            judge(each.ranks, each.relevant)
+        return Run(str(found["model"]), str(found["space"]), int(found["pictures"]), outcomes)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
+        raise QueryError(
+            f"{path} is no run that 'imgsearch eval --save' has written", "Save it again."
+        ) from None

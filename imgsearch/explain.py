@@ -1,0 +1,45 @@
+"""What a search did, and how long each step of it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from imgsearch.vectors import Embeddings
+
+
+@dataclass(slots=True)
+class Explanation:
+    """Filled in on the way of a query, for `--explain` and for whoever asks why nothing was found.
+
+    Attributes
+    ----------
+    passed : int or None
+        Pictures that pass the filter; None where there is no filter.
+    total : int
+        Pictures that could have been found without it.
+    method : str
+        How the best among them were found, in words.
+    seconds : dict of str to float
+        Wall time by step, in the order of the first time that each began.
+    vectors : sequence of ndarray of shape (dimension,), float32, unit norm
+        What the terms of the query became; empty where no model's vectors were compared.
+    """
+
+    passed: int | None = None
+    total: int = 0
+    method: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    vectors: Sequence[Embeddings] = ()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure a step; the times of one that comes twice are added up."""
+        self.seconds.setdefault(name, 0.0)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started

@@ -1,0 +1,281 @@
+"""From words to filters: what each field of the catalog is called and may be compared with.
+
+Flags and the language of `--where` both come through here, so that they mean the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from imgsearch.errors import QueryError
+from imgsearch.filters import (
+    LONGEST_TEXT,
+    Below,
+    Compare,
+    Filter,
+    Has,
+    Near,
+    all_of,
+    folded,
+    negated,
+)
+
+FIELDS = {
+    "taken": "date",
+    "name": "text",
+    "camera": "text",
+    "format": "format",
+    "orientation": "orientation",
+    "width": "number",
+    "height": "number",
+    "size": "bytes",
+    "latitude": "number",
+    "longitude": "number",
+}
+"""The fields of a filter and their kinds."""
+
+ALIASES = {"date": "taken", "taken_at": "taken", "type": "format", "lat": "latitude",
+           "lon": "longitude"}  # fmt: skip
+
+OPERATORS = {
+    "date": ("=", "!=", "<", "<=", ">", ">="),
+    "text": ("=", "!=", "~", "!~"),
+    "format": ("=", "!="),
+    "orientation": ("=", "!="),
+    "number": ("=", "!=", "<", "<=", ">", ">="),
+    "bytes": ("=", "!=", "<", "<=", ">", ">="),
+}
+
+FORMATS = (
+    "JPEG", "PNG", "HEIF", "WEBP", "GIF", "TIFF", "AVIF", "BMP", "DIB", "PPM", "JPEG2000", "ICO",
+    "PCX", "PSD", "QOI", "SGI", "ICNS", "DDS", "TGA", "RAW",
+)  # fmt: skip
+"""The formats that the catalog knows, in its spelling."""
+
+OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2": "JPEG2000",
+               "PGM": "PPM", "PBM": "PPM"}  # fmt: skip
+
+ORIENTATIONS = ("landscape", "portrait", "square")
+WHAT = {"date": "date", "gps": "gps", "camera": "camera", "taken": "date", "position": "gps"}
+
+LARGEST = 2**63 - 1
+"""SQLite's largest integer."""
+
+_DATE = re.compile(
+    r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2})"
+    r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?)?)?"
+)
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})")
+_BYTES = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)([kmg]?)b?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,9})[xX×]([0-9]{1,9})")
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """ "Did you mean X? " for the nearest of `known`, "" if none is near."""
+    near = difflib.get_close_matches(word.lower()[:40], [each.lower() for each in known], 1)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def field_named(word: str) -> str:
+    """The field that a word means; raises `QueryError` for one that there is not."""
+    name = word.lower()
+    name = ALIASES.get(name, name)
+    if name not in FIELDS:
+        raise QueryError(
+            f"there is no field {_short(word)}",
+            f"{nearest(word, list(FIELDS))}The fields are {', '.join(FIELDS)}.",
+        )
+    return name
+
+
+def comparison(word: str, op: str, text: str) -> Filter:
+    """A field, an operator and a value, all as they were written.
+
+    Raises
+    ------
+    QueryError
+        No such field, or the value or the operator does not fit it.
+    """
+    field = field_named(word)
+    require_operator(field, op)
+    if op in ("!=", "!~"):
+        return negated(comparison(field, op[1:], text))
+    return _PARSERS[FIELDS[field]](field, op, text if FIELDS[field] == "text" else text.strip())
+
+
+def require_operator(field: str, op: str) -> None:
+    """Raise `QueryError` for an operator that the field does not take."""
+    allowed = OPERATORS[FIELDS[field]]
+    if op not in allowed:
+        raise QueryError(f"{field} cannot be compared with {op}", f"Use {' or '.join(allowed)}.")
+
+
+def has(what: str) -> Has:
+    """The picture tells its date, its position or its camera."""
+    found = WHAT.get(what.lower())
+    if found is None:
+        raise QueryError(
+            f"there is no {_short('has ' + what)}",
+            f"{nearest(what, list(WHAT))}Use has date, has gps or has camera.",
+        )
+    return Has(found)
+
+
+def near(texts: list[str]) -> Near:
+    """Latitude, longitude and, if given, kilometres."""
+    if len(texts) not in (2, 3):
+        raise QueryError(
+            "a place is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,KM",
+            "Paris and 5 km around it: 48.8566,2.3522,5",
+        )
+    latitude = _within("a latitude", texts[0], 90)
+    longitude = _within("a longitude", texts[1], 180)
+    if len(texts) == 2:
+        return Near(latitude, longitude)
+    km = _number(texts[2])
+    if km <= 0:
+        raise QueryError("the distance must be above 0 km", "Leave it out for 10 km.")
+    return Near(latitude, longitude, km)
+
+
+def below(path: str) -> Below:
+    """A file or folder, as the user names it: relative to the working folder, or with ~."""
+    if not path.strip() or "\0" in path:
+        raise QueryError("the path of a folder is empty or no path", "Name a folder or a file.")
+    try:
+        return Below(os.path.abspath(os.path.expanduser(path)))
+    except OSError as error:
+        raise QueryError(
+            f"the working folder is gone: {error.strerror}", "Name the folder by its whole path."
+        ) from error
+
+
+def min_size(text: str) -> Filter:
+    """At least so many pixels wide and high, the right way up: "1920x1080"."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise QueryError(f"{_short(text)} is no size in pixels", "Give width and height: 1920x1080")
+    width, height = int(match[1]), int(match[2])
+    whole = all_of([Compare("width", ">=", width), Compare("height", ">=", height)])
+    assert whole is not None
+    return whole
+
+
+def period(text: str) -> tuple[datetime, datetime]:
+    """The first moment of a year, month, day, minute or second, and the first after it."""
+    match = _DATE.fullmatch(text)
+    hint = "Write 2023, 2023-05, 2023-05-17 or 2023-05-17T14:30."
+    if match is None:
+        raise QueryError(f"{_short(text)} is no date", hint)
+    given = [int(part) for part in match.groups() if part is not None]
+    try:
+        start = datetime(*[*given, 1, 1][: max(3, len(given))])  # type: ignore[arg-type]
+        return start, _after(start, len(given))
+    except (ValueError, OverflowError) as error:
+        raise QueryError(f"there is no date {text}", hint) from error
+
+
+def _after(start: datetime, parts: int) -> datetime:
+    if parts == 1:
+        return start.replace(year=start.year + 1)
+    if parts == 2:
+        return (start + timedelta(days=31)).replace(day=1)
+    return (
+        start
+        + (timedelta(days=1), timedelta(), timedelta(minutes=1), timedelta(seconds=1))[parts - 3]
+    )
+
+
+def _taken(field: str, op: str, text: str) -> Filter:
+    start, end = period(text)
+    match op:
+        case "<" | ">=":
+            return Compare(field, op, start)
+        case "<=":
+            return Compare(field, "<", end)
+        case ">":
+            return Compare(field, ">=", end)
+    whole = all_of([Compare(field, ">=", start), Compare(field, "<", end)])
+    assert whole is not None
+    return whole
+
+
+def _text(field: str, op: str, text: str) -> Filter:
+    if not text or len(text) > LONGEST_TEXT:
+        raise QueryError(
+            f"the text for {field} is empty or longer than {LONGEST_TEXT} characters",
+            f'Write some of it: {field} ~ "beach"',
+        )
+    return Compare(field, op, folded(text))
+
+
+def _format(field: str, op: str, text: str) -> Filter:
+    name = text.upper()
+    name = OTHER_NAMES.get(name, name)
+    if name not in FORMATS:
+        names = sorted(each.lower() for each in (*FORMATS, *OTHER_NAMES))
+        raise QueryError(
+            f"there is no picture format {_short(text)}",
+            f"{nearest(text, names)}The formats are {', '.join(names)}.",
+        )
+    return Compare(field, op, name)
+
+
+def _orientation(field: str, op: str, text: str) -> Filter:
+    if text.lower() not in ORIENTATIONS:
+        raise QueryError(
+            f"there is no orientation {_short(text)}",
+            f"{nearest(text, ORIENTATIONS)}It is landscape, portrait or square.",
+        )
+    return Compare(field, op, text.lower())
+
+
+def _plain_number(field: str, op: str, text: str) -> Filter:
+    return Compare(field, op, _number(text))
+
+
+def _bytes(field: str, op: str, text: str) -> Filter:
+    match = _BYTES.fullmatch(text)
+    if match is None:
+        raise QueryError(f"{_short(text)} is no file size", "Write 500000, 500kB, 5MB or 1.5GB.")
+    power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
+    return Compare(field, op, min(round(Decimal(match[1]) * 1000**power), LARGEST))
+
+
+def _number(text: str) -> int | float:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise QueryError(
+            f"{_short(text)} is no number", "Write it in digits, with a point for decimals: 12.5"
+        )
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _within(what: str, text: str, limit: int) -> float:
+    number = float(_number(text))
+    if not math.fabs(number) <= limit:
+        raise QueryError(
+            f"{what} is from -{limit} to {limit} degrees, not {_short(text)}",
+            "North and east are positive; latitude comes first.",
+        )
+    return number
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+_PARSERS: dict[str, Callable[[str, str, str], Filter]] = {
+    "date": _taken,
+    "text": _text,
+    "format": _format,
+    "orientation": _orientation,
+    "number": _plain_number,
+    "bytes": _bytes,
+}

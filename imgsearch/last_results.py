@@ -1,0 +1,247 @@
+"""What the last search asked and found, kept in the library folder for the next one to refer to.
+
+One small JSON file, replaced as a whole: of two searches at the same time the later one stays.
+Keeping it is a convenience, so a library that cannot be written to, or a file that makes no sense,
+is no error: there is no last search then.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from imgsearch.errors import QueryError, SpaceMismatch
+from imgsearch.ports import Catalog
+from imgsearch.records import Hit, Term
+from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
+
+FILE = "last-search.json"
+FORMAT = 1
+MOST = 10_000
+"""Results that are kept."""
+MOST_BYTES = 64 << 20
+"""A larger file is none of ours."""
+AGAIN = "Search again, and choose among the new results."
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A picture as it was found."""
+
+    image_id: int
+    content_hash: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastSearch:
+    """A search, as far as the next one can build on it.
+
+    Attributes
+    ----------
+    library : str
+        The uuid of the catalog.
+    space, model : str
+        The key of the space that the vectors of `terms` live in, and its model; "" where no term
+        has a vector.
+    terms : sequence of Term
+        None of them has pixels.
+    results : sequence of Result
+        By rank, the first one has rank 1.
+    """
+
+    library: str
+    space: str
+    model: str
+    terms: Sequence[Term]
+    results: Sequence[Result]
+
+    def result(self, rank: int) -> Result:
+        """The result of that rank; `QueryError` if there was none."""
+        count = len(self.results)
+        if 1 <= rank <= count:
+            return self.results[rank - 1]
+        if not count:
+            raise QueryError(f"the last search found nothing, so there is no #{rank}", AGAIN)
+        raise QueryError(
+            f"the last search gave {count} {'pictures' if count > 1 else 'picture'}, and there is"
+            f" no #{rank}",
+            f"Choose a number from 1 to {count}." if count > 1 else "Choose #1.",
+        )
+
+    def terms_for(self, space: EmbeddingSpace) -> list[Term]:
+        """The terms for a search in `space`; words are encoded anew where it is another one.
+
+        Raises
+        ------
+        SpaceMismatch
+            A term is a picture, of which only the vector was kept, and `space` is another one.
+        """
+        if self.space in ("", space.key):
+            vectors = (term.vector for term in self.terms)
+            if any(each is not None and len(each) != space.dimension for each in vectors):
+                raise nothing_yet("its query")  # someone has changed the file
+            return list(self.terms)
+        if any(term.text is None for term in self.terms):
+            raise SpaceMismatch(
+                f"the last search was made with {self.model}, and its pictures mean nothing to "
+                f"{space.model}",
+                f"Go on with --model {self.model}, or say anew what to search for.",
+            )
+        return [replace(term, vector=None) for term in self.terms]
+
+
+def from_search(
+    library: str,
+    space: EmbeddingSpace | None,
+    terms: Sequence[Term],
+    vectors: Sequence[Embeddings],
+    hits: Sequence[Hit],
+) -> LastSearch:
+    """What is to be kept of a search.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace or None
+        That of the search; None if no index was asked.
+    vectors : sequence of ndarray of shape (dimension,), float32, unit norm
+        What the terms became, in their order; empty if the search did without.
+    """
+    known: list[Embeddings | None] = list(vectors) or [term.vector for term in terms]
+    kept = [
+        Term(term.text, None, vector, term.weight)
+        for term, vector in zip(terms, known, strict=True)
+        if term.text is not None or vector is not None
+    ]
+    spaced = space if any(term.vector is not None for term in kept) else None
+    return LastSearch(
+        library,
+        spaced.key if spaced else "",
+        spaced.model if spaced else "",
+        kept,
+        [
+            Result(hit.image.id, hit.image.content_hash, hit.image.file.absolute)
+            for hit in hits[:MOST]
+        ],
+    )
+
+
+def picture(
+    last: LastSearch,
+    rank: int,
+    catalog: Catalog,
+    space: EmbeddingSpace,
+    vector_of: Callable[[EmbeddingSpace, int], Embeddings | None],
+) -> Embeddings:
+    """The vector of a result of the last search, shape (dimension,), in the space in use.
+
+    Parameters
+    ----------
+    vector_of : callable
+        Gives the vector of a picture by its id, or None.
+
+    Raises
+    ------
+    QueryError
+        No such result, a picture that is gone or has changed since, or one that
+        this model has not seen.
+    """
+    result = last.result(rank)
+    record = catalog.get([result.image_id]).get(result.image_id)
+    if record is None:
+        raise QueryError(f"result #{rank}, {result.path}, is no longer in the library", AGAIN)
+    if record.content_hash != result.content_hash:
+        raise QueryError(f"result #{rank}, {result.path}, has changed since it was found", AGAIN)
+    vector = vector_of(space, result.image_id)
+    if vector is None:
+        raise QueryError(
+            f"result #{rank}, {result.path}, has not been indexed with {space.model}",
+            f"Index with it: imgsearch index --model {space.model}",
+        )
+    return vector
+
+
+def nothing_yet(wanted: str) -> QueryError:
+    """There is no last search that `wanted` could be taken from."""
+    return QueryError(
+        f"there is no last search in this library to take {wanted} from",
+        "Search first: imgsearch search a dog",
+    )
+
+
+# The file
+
+
+def save(folder: str, last: LastSearch) -> bool:
+    """Replace the last search of the library in `folder`; False if that was not possible."""
+    text = json.dumps(
+        {
+            "format": FORMAT,
+            "library": last.library,
+            "space": last.space,
+            "model": last.model,
+            "terms": [_term_to_json(term) for term in last.terms],
+            "results": [[each.image_id, each.content_hash, each.path] for each in last.results],
+        }
+    )
+    try:
+        # Only its owner may read it, and no two processes write to the same one.
+        handle, temporary = tempfile.mkstemp(".tmp", f".{FILE}.", folder)
+    except OSError:
+        return False
+    try:
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(temporary, os.path.join(folder, FILE))
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            os.remove(temporary)
+    return True
+
+
+def load(folder: str, library: str) -> LastSearch | None:
+    """The last search of the library of that uuid in `folder`, if there is one."""
+    try:
+        with open(os.path.join(folder, FILE), "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        found: Any = json.loads(data) if len(data) <= MOST_BYTES else None
+        if found["format"] != FORMAT or found["library"] != library:
+            return None
+        return LastSearch(
+            library,
+            str(found["space"]),
+            str(found["model"]),
+            [_term_from_json(each) for each in found["terms"]],
+            [Result(int(key), str(digest), str(path)) for key, digest, path in found["results"]],
+        )
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, OverflowError):
+        return None
+
+
+def _term_to_json(term: Term) -> dict[str, Any]:
+    vector = None
+    if term.vector is not None:
+        vector = base64.b64encode(term.vector.astype("<f4").tobytes()).decode()
+    return {"text": term.text, "weight": term.weight, "vector": vector}
+
+
+def _term_from_json(found: Any) -> Term:
+    text, weight, vector = found["text"], float(found["weight"]), None
+    if found["vector"] is not None:
+        row = np.frombuffer(base64.b64decode(found["vector"], validate=True), "<f4")
+        vector = normalize(row[np.newaxis])[0]
+    usable = math.isfinite(weight) and (vector is None or abs(np.linalg.norm(vector) - 1) < 1e-3)
+    if not usable or (text is None and vector is None) or not isinstance(text, str | None):
+        raise ValueError("no term")
+    return Term(text, None, vector, weight)

@@ -1,0 +1,199 @@
+"""imgsearch eval on the demo photos, with a floor, and on files of queries that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from imgsearch.measures import MEASURES
+from tests.cli.calls import Place, picture
+from tests.conftest import PHOTOS, ROOT
+
+DEMO = ROOT / "data" / "queries.jsonl"
+
+
+def lines(path, *entries) -> str:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return str(path)
+
+
+def groups(outcome) -> dict[tuple[str, str], dict]:
+    assert outcome.status == 0, outcome.err
+    return {(group["by"], group["kind"]): group for group in outcome.json["groups"]}
+
+
+@pytest.fixture(scope="module")
+def report(demo: Place):
+    return demo.call("eval", DEMO, "--json")
+
+
+def test_the_demo_queries_find_their_pictures(report):
+    """Measured with the built-in model: R@1 34/49 = .694, R@5 46/49 = .939, MRR .804."""
+    found = groups(report)
+    everything = found["text", "all"]
+    assert everything["queries"] == len(DEMO.read_text(encoding="utf-8").splitlines())
+    assert everything["recall_at_1"] >= 0.65
+    assert everything["recall_at_5"] >= 0.93
+    assert everything["mrr"] >= 0.78
+    assert found["text", "demo"]["recall_at_1"] == 1
+    assert (
+        found["text", "caption"]["queries"] + found["text", "demo"]["queries"]
+        == (everything["queries"])
+    )
+    assert report.json["missing"] == []
+    assert report.json["pictures"] == len(list(PHOTOS.iterdir()))
+
+
+def test_the_figures_fit_together(report):
+    for group in groups(report).values():
+        assert tuple(group)[3:-2] == MEASURES
+        assert group["recall_at_1"] <= group["recall_at_5"] <= group["recall_at_10"]
+        assert group["recall_at_1"] <= group["mrr"] <= group["ndcg_at_10"] + 1e-9
+        assert group["recall_at_1"] == pytest.approx(group["r_precision"]), "one relevant each"
+        assert 0 < group["p50_ms"] <= group["p95_ms"]
+
+
+def test_the_table(demo: Place, tmp_path):
+    file = lines(tmp_path / "q.jsonl", {"query": "a koala", "relevant": ["koala.jpg"], "kind": "x"})
+    outcome = demo.call("eval", file)
+    first, heading, row = outcome.text.splitlines()
+    assert first == f"builtin, {len(list(PHOTOS.iterdir()))} pictures"
+    assert heading.split()[:8] == ["queries", "n", "R@1", "R@5", "R@10", "MRR", "R-prec", "nDCG@10"]
+    assert row.split()[:9] == ["text", "all", "1", *["1.000"] * 6]
+
+
+def test_a_picture_is_left_out_of_its_own_results(demo: Place, tmp_path):
+    kitten = {"query_image": "tabby_cat_face.jpg", "relevant": ["kitten_with_wool.jpg"]}
+    both = {**kitten, "relevant": ["tabby_cat_face.jpg", "kitten_with_wool.jpg"]}
+    shutil.copy(PHOTOS / "tabby_cat_face.jpg", tmp_path / "elsewhere.jpg")
+    copy = {"query_image": "elsewhere.jpg", "relevant": ["kitten_with_wool.jpg"]}
+    file = lines(tmp_path / "q.jsonl", kitten | {"kind": "a"}, both | {"kind": "b"})
+    found = groups(demo.call("eval", file, "--json"))
+    assert found["image", "a"]["recall_at_1"] == found["image", "b"]["recall_at_1"] == 1
+    assert found["image", "b"]["r_precision"] == 1
+    away = groups(demo.call("eval", lines(tmp_path / "r.jsonl", copy), "--json"))["image", "all"]
+    assert (away["recall_at_1"], away["mrr"]) == (0, 0.5), "the library's own copy comes first"
+
+
+def test_names(indexed: Place, tmp_path):
+    """Absolute, relative to the file or to a folder of the library, or the end of a path."""
+    picture(indexed.photos / "sub" / "a.jpg", 50)
+    indexed.index()
+    beside = indexed.photos / "sub" / "q.jsonl"
+    for name, target, file in [
+        (str(indexed.photos / "b.jpg"), "b.jpg", tmp_path / "q.jsonl"),
+        ("sub/c.png", "sub/c.png", tmp_path / "q.jsonl"),
+        ("a.jpg", "a.jpg", tmp_path / "q.jsonl"),
+        ("a.jpg", "sub/a.jpg", beside),
+        ("../b.jpg", "b.jpg", beside),
+        ("deep/d.jpg", "sub/deep/d.jpg", tmp_path / "q.jsonl"),
+        ("d.jpg", "sub/deep/d.jpg", tmp_path / "q.jsonl"),
+        ("photos/b.jpg", "b.jpg", tmp_path / "q.jsonl"),
+    ]:
+        question = {"query_image": str(_copy(indexed, target, tmp_path)), "relevant": [name]}
+        found = groups(indexed.call("eval", lines(file, question), "--json"))
+        assert found["image", "all"]["recall_at_1"] == 1, name
+        file.unlink()
+
+
+def _copy(place: Place, target: str, tmp_path) -> object:
+    """The same picture where the library does not look."""
+    extension = os.path.splitext(target)[1]
+    return shutil.copy(place.photos / target, tmp_path / f"outside{extension}")
+
+
+def test_a_name_that_several_pictures_have(indexed: Place, tmp_path):
+    picture(indexed.photos / "sub" / "d.jpg", 51)
+    indexed.index()
+    file = lines(tmp_path / "q.jsonl", {"query": "x", "relevant": ["d.jpg"]})
+    outcome = indexed.call("eval", file)
+    assert outcome.status == 1
+    assert f"{file}, line 1: d.jpg may be {indexed.photos}/sub/" in outcome.err
+    assert "Give more of its path." in outcome.err
+
+
+def test_pictures_that_are_not_in_the_library(demo: Place, tmp_path):
+    one = {"query": "a koala", "relevant": ["koala.jpg", "lost.jpg"]}
+    outcome = demo.call("eval", lines(tmp_path / "q.jsonl", one), "--json")
+    assert outcome.json["missing"] == ["lost.jpg"]
+    assert "1 relevant picture not in the library" in outcome.err
+    assert groups(outcome)["text", "all"]["r_precision"] == 0.5
+    other = demo.call("eval", lines(tmp_path / "q.jsonl", {"query": "x", "relevant": ["no.jpg"]}))
+    assert other.status == 1
+    assert "none of the pictures that the queries name is in the library" in other.err
+
+
+def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
+    run = tmp_path / "run.json"
+    assert demo.call("eval", DEMO, "--save", run, "-q").status == 0
+    saved = json.loads(run.read_text(encoding="utf-8"))
+    assert saved["imgsearch_run"] == 1
+    worse = json.loads(run.read_text(encoding="utf-8"))
+    for outcome in worse["outcomes"]:
+        outcome["ranks"] = [rank + 1 for rank in outcome["ranks"]]
+    worse["outcomes"].pop()
+    other = tmp_path / "worse.json"
+    other.write_text(json.dumps(worse), encoding="utf-8")
+    place = Place(tmp_path, tmp_path / "none")
+    found = place.call("eval", run, "--compare", other, "--json")
+    assert found.status == 0, found.err
+    assert "1 query is in one of the runs only, and left out." in found.err
+    [group, *_] = found.json["groups"]
+    assert group["b"]["recall_at_1"] == 0
+    change = group["differences"]["recall_at_1"]
+    assert change["mean"] == pytest.approx(-group["a"]["recall_at_1"])
+    assert change["low"] < change["mean"] < change["high"] < 0
+    text = place.call("eval", run, "--compare", other).text
+    assert "text all, n = 48" in text
+    assert " *" in text.split("R@1")[1].splitlines()[0]
+    same = place.call("eval", run, "--compare", run, "--json").json["groups"][0]["differences"]
+    assert all(value == {"mean": 0, "low": 0, "high": 0} for value in same.values())
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no queries"),
+        ("\n\n", "has no queries"),
+        ("{", "line 1 is no JSON"),
+        ("[" * 100_000, "line 1 is no JSON"),
+        ("[]", "is no query"),
+        ("null", "is no query"),
+        ('{"query": "x"}', "is no query"),
+        ('{"query": "x", "relevant": []}', "is no query"),
+        ('{"query": "x", "relevant": "a.jpg"}', "is no query"),
+        ('{"query": "x", "relevant": [1]}', "is no query"),
+        ('{"query": "", "relevant": ["a.jpg"]}', "is no query"),
+        ('{"query": "x", "query_image": "y", "relevant": ["a.jpg"]}', "is no query"),
+        ('{"query": "x", "relevant": ["a.jpg"], "kind": 3}', "is no query"),
+        ('{"query": "x", "relevant": ["/"]}', "none of the pictures"),
+        ('{"query": "x", "relevant": [".."]}', "none of the pictures"),
+        ('{"query": "x", "relevant": ["\\u0000"]}', "none of the pictures"),
+        ('{"query": "x", "relevant": ["\\ud800"]}', "none of the pictures"),
+        ('{"query_image": "no.jpg", "relevant": ["koala.jpg"]}', "there is no such file"),
+        ('{"query_image": "koala.jpg", "relevant": ["koala.jpg"]}', "only answer to itself"),
+    ],
+)
+def test_files_that_cannot_be_used_get_a_sentence(demo: Place, tmp_path, text, words):
+    file = tmp_path / "q.jsonl"
+    file.write_text(text, encoding="utf-8")
+    outcome = demo.call("eval", file)
+    assert (outcome.status, outcome.out) == (1, b"")
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"imgsearch_run": 2}', "\0"])
+def test_runs_that_cannot_be_used_get_a_sentence(demo: Place, tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    outcome = demo.call("eval", tmp_path / "run.json")
+    assert outcome.status == 1
+    assert "is no run that 'imgsearch eval --save' has written" in outcome.err
+    assert demo.call("eval", DEMO, "--save", tmp_path / "x.jpg").status == 1
+    assert demo.call("eval", tmp_path / "missing.json").status == 1
+    assert demo.call("eval", tmp_path / "missing.jsonl").status == 1
+    assert not (tmp_path / "x.jpg").exists()

@@ -1,0 +1,309 @@
+"""The filters of imgsearch search and similar, the list by date, and --explain."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.ExifTags import GPS, IFD, Base
+
+from tests.cli.calls import NO_TORCH, Place, picture, process
+from tests.conftest import PHOTOS
+
+COUNT = len(list(PHOTOS.iterdir()))
+
+
+def photo(
+    path: Path, seed: int, taken: str = "", camera: str = "", gps: tuple = (), **size
+) -> None:
+    """A picture with EXIF."""
+    picture(path, seed, **size)
+    image = Image.open(path)
+    exif = Image.Exif()
+    if camera:
+        exif[Base.Make], exif[Base.Model] = camera.split(" ", 1)
+    if taken:
+        exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = taken
+    if gps:
+        latitude, longitude = gps
+        exif.get_ifd(IFD.GPSInfo).update({
+            GPS.GPSLatitudeRef: "N" if latitude >= 0 else "S",
+            GPS.GPSLatitude: (abs(latitude), 0.0, 0.0),
+            GPS.GPSLongitudeRef: "E" if longitude >= 0 else "W",
+            GPS.GPSLongitude: (abs(longitude), 0.0, 0.0),
+        })  # fmt: skip
+    image.save(path, exif=exif)
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory) -> Place:
+    folder = tmp_path_factory.mktemp("album")
+    place = Place(folder / "photos", folder / "library")
+    photo(place.photos / "paris.jpg", 1, "2023:05:17 10:00:00", "Canon EOS 80D", (48.85, 2.35))
+    photo(place.photos / "fiji.jpg", 2, "2023:01:01 00:00:00", "NIKON D750", (-17.8, 179.9))
+    photo(place.photos / "2022/old.png", 3, size=(48, 64))
+    photo(place.photos / "2022/Éte.jpg", 4, "2022:12:31 23:59:59", "Canon EOS R5", size=(50, 50))
+    for age, name in enumerate(["paris.jpg", "2022/old.png", "fiji.jpg", "2022/Éte.jpg"]):
+        os.utime(place.photos / name, (10**9 - age, 10**9 - age))
+    assert place.index()["added"] == 4
+    return place
+
+
+def listed(place: Place, *arguments: object) -> list[str]:
+    """File names that a list with these filters gives, in its order."""
+    outcome = place.call("search", *arguments, "--format", "json")
+    assert outcome.status == 0, outcome.err
+    return [os.path.basename(path) for path in outcome.paths]
+
+
+PARIS, FIJI, OLD, ETE = "paris.jpg", "fiji.jpg", "old.png", "Éte.jpg"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--after", "2023"], [PARIS, FIJI]),
+        (["--before", "2023"], [ETE]),
+        (["--after", "2023-01-01", "--before", "2023-05-17"], [FIJI]),
+        (["--after", "2022-12-31", "--before", "2023-01-01"], [ETE]),
+        (["--camera", "canon"], [PARIS, ETE]),
+        (["--camera", "canon", "--camera", "r5"], [ETE]),
+        (["--camera", "nikon d7*"], [FIJI]),
+        (["--type", "png"], [OLD]),
+        (["--type", "png", "--type", "JPG"], [PARIS, FIJI, ETE, OLD]),
+        (["--min-size", "64x48"], [PARIS, FIJI]),
+        (["--orientation", "portrait"], [OLD]),
+        (["--orientation", "square", "--orientation", "portrait"], [ETE, OLD]),
+        (["--near", "48.9,2.4"], [PARIS]),
+        (["--near", "48.9,2.4,5"], []),
+        (["--near", "-17.8,-179.9,50"], [FIJI]),
+        (["--has", "gps"], [PARIS, FIJI]),
+        (["--has", "date"], [PARIS, FIJI, ETE]),
+        (["--has", "date", "--has", "gps", "--type", "png"], []),
+        (["--name", "e\u0301TE*"], [ETE]),
+        (["--name", "*.JPG"], [PARIS, FIJI, ETE]),
+        (["--name", "i"], [PARIS, FIJI]),
+        (["--where", "not taken < 2023"], [PARIS, FIJI, OLD]),
+        (["--where", "camera ~ canon or format = png", "--where", "not has gps"], [ETE, OLD]),
+        (["--where", "name in ('old.png', FIJI.jpg)", "-n", "1"], [FIJI]),
+    ],
+)
+def test_a_list_by_date(album, arguments, names):
+    assert listed(album, *arguments) == names
+
+
+def test_in_a_folder(album, monkeypatch):
+    assert listed(album, "--in", album.photos) == [PARIS, FIJI, ETE, OLD]
+    assert listed(album, "--in", album.photos / "2022") == [ETE, OLD]
+    assert listed(album, "--in", album.photos / "paris.jpg") == [PARIS]
+    assert listed(album, "--in", album.photos / "20") == []
+    monkeypatch.chdir(album.photos)
+    assert listed(album, "--in", "2022/") == [ETE, OLD]
+    assert listed(album, "--in", "2022", "--in", "./fiji.jpg") == [FIJI, ETE, OLD]
+    assert listed(album, "--where", "in 2022 or in fiji.jpg") == [FIJI, ETE, OLD]
+    monkeypatch.chdir(album.photos / "2022")
+    assert listed(album, "--in", "..", "--type", "png") == [OLD]
+
+
+def test_a_list_has_no_scores(album):
+    def out(form: str) -> str:
+        outcome = album.call("search", "--has", "date", "-n", 1, "--format", form)
+        assert (outcome.status, outcome.err) == (0, "")
+        return outcome.text
+
+    path = str(album.photos / PARIS)
+    assert out("tsv") == f"\t{path}\n"
+    assert out("paths") == f"{path}\n"
+    assert re.fullmatch(r"  1          \S*paris.jpg  \(64x48\)  2023-05-17\n", out("table"))
+    assert out("csv").splitlines()[1].startswith(f"1,,,False,{path},64,48")
+    assert '"score": null' in out("json")
+
+
+def test_a_list_needs_no_model(album):
+    outcome = process(
+        "--library", album.library, "search", "--after", "2023", "--where", "has gps",
+        "--format", "paths", prelude=NO_TORCH,
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert len(outcome.text.splitlines()) == 2
+    assert outcome.err.splitlines()[-1] == "loaded []"
+
+
+def test_a_filter_that_none_passes_needs_no_model(album):
+    call = ["--library", album.library, "search", "a dog", "--after", "2030", "--format", "json"]
+    outcome = process(*call, prelude=NO_TORCH)
+    assert (outcome.status, outcome.json) == (0, [])
+    assert outcome.err.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 100])
+def test_the_best_of_those_that_pass(demo, limit):
+    """A filtered search gives what an unfiltered one gives, less those that do not pass."""
+    both = ["search", "an", "animal", "--all", "--format", "json"]
+    everything = demo.call(*both, "-n", COUNT).json
+    for filters, passes in (
+        (["--orientation", "portrait"], lambda hit: hit["height"] > hit["width"]),
+        (["--type", "png", "--type", "webp"], lambda hit: hit["format"] in ("PNG", "WEBP")),
+        (["--name", "koala"], lambda hit: hit["path"].endswith("koala.jpg")),
+        (["--in", PHOTOS], lambda hit: True),
+    ):
+        expected = [(hit["path"], hit["score"]) for hit in everything if passes(hit)]
+        found = demo.call(*both, "-n", limit, *filters).json
+        assert [(hit["path"], hit["score"]) for hit in found] == expected[:limit]
+        assert [hit["rank"] for hit in found] == list(range(1, len(found) + 1))
+
+
+def test_a_least_score_is_applied_afterwards(demo):
+    query = ["search", "an animal", "--all", "--orientation", "portrait", "--format", "json"]
+    scores = [hit["score"] for hit in demo.call(*query, "-n", COUNT).json]
+    assert len(scores) > 3
+    assert len(demo.call(*query, "--min-score", scores[1]).json) == 2
+    outcome = demo.call(*query, "--min-score", "0.99")
+    assert (outcome.json, outcome.err) == ([], "No picture scores 0.99 or more.\n")
+
+
+def test_similar_takes_filters(demo):
+    cat = PHOTOS / "tabby_cat_face.jpg"
+    found = demo.call("similar", cat, "--name", "kitten", "--format", "json")
+    assert [os.path.basename(path) for path in found.paths] == ["kitten_with_wool.jpg"]
+
+
+def test_no_picture_passes(album):
+    def told(*filters: object) -> str:
+        outcome = album.call("search", *filters, "--format", "json")
+        assert (outcome.status, outcome.json) == (0, [])
+        assert album.call("search", *filters, "-q").err == ""
+        return outcome.err
+
+    assert told("--after", "2030") == ("No picture passes the filter: taken >= 2030-01-01\n")
+    assert told("a dog", "--type", "jpeg", "--camera", "Leica") == (
+        'No picture passes the filter: camera ~ "leica"\n'
+    )
+    assert told("--type", "png", "--camera", "canon") == (
+        "No picture passes all parts of the filter, though some pass each: "
+        'format = "PNG" and camera ~ "canon"\n'
+    )
+
+
+def test_explain(demo):
+    outcome = demo.call(
+        "search",
+        "a dog",
+        "--all",
+        "--orientation",
+        "portrait",
+        "--explain",
+        "-q",
+        "--format",
+        "json",
+    )
+    filtered, passed, method, time = outcome.err.splitlines()
+    assert filtered == 'filter  orientation = "portrait"'
+    count = len(outcome.json)
+    assert passed == f"passed  {count} of {COUNT} pictures"
+    assert f"{count} vectors that pass" in method
+    steps = re.findall(r"(\w+) [0-9.]+ ms", time)
+    assert steps == ["parse", "open", "filter", "words", "encode", "search", "fetch"]
+
+
+def test_a_filter_cannot_forge_lines(album):
+    outcome = album.call("search", "--name", "x\npassed  9 of 9\x1b[2J", "--explain")
+    assert [line[:6] for line in outcome.err.splitlines()] == [
+        "No pic", "filter", "passed", "method", "time  "
+    ]  # fmt: skip
+    assert outcome.err.count("\\npassed  9 of 9\\x1b") == 2
+
+
+def test_explain_without_a_filter_or_without_words(demo):
+    lines = demo.call("search", "a dog", "--explain").err.splitlines()
+    assert lines[:2] == ["filter  none", f"passed  all {COUNT} pictures"]
+    assert lines[2] == f"method  FAISS scan of all {COUNT} vectors"
+    lines = demo.call("search", "--in", PHOTOS, "--explain").err.splitlines()
+    assert lines[1] == f"passed  {COUNT} of {COUNT} pictures"
+    assert lines[2] == "method  the newest by date, from the catalog"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--where", "camra = canon"], "there is no field 'camra' (column 1)"),
+        (["--after", "soon"], "'soon' is no date"),
+        (["--type", "doc"], "there is no picture format 'doc'"),
+        (["--min-size", "big"], "'big' is no size in pixels"),
+        (["--near", "here"], "a place is LATITUDE,LONGITUDE"),
+        (["--has", "cheese"], "there is no 'has cheese'"),
+        (["--in", "/no/such/folder"], "/no/such/folder is not in a folder of this library"),
+        (["--has", "gps", "--min-score", "0.3"], "a list by date has no scores"),
+        (["", "--has", "gps"], "the query is empty"),
+        (["--not", "dog", "--has", "date"], "only says what not to find"),
+    ],
+)
+def test_what_cannot_be_answered_gets_a_sentence(album, arguments, words):
+    outcome = album.call("search", *arguments)
+    assert (outcome.status, outcome.out) == (1, b"")
+    first, *_, hint = outcome.err.splitlines()
+    assert first.startswith("imgsearch: ") and words in first
+    assert hint.startswith("  ")
+
+
+def test_a_picture_format_is_not_an_output_format(album):
+    outcome = album.call("search", "dog", "--format", "heic")
+    assert outcome.status == 2
+    assert "use --type heic" in outcome.err
+
+
+def test_a_list_of_an_empty_library(tmp_path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    (place.photos / "sub").mkdir(parents=True)
+    place.index()
+    outcome = place.call("search", "--has", "date")
+    assert outcome.status == 1
+    assert "the library has no pictures yet" in outcome.err
+
+
+def test_a_time_zone_is_no_part_of_a_date(album):
+    assert datetime.fromisoformat(
+        album.call("search", "--name", "paris", "--format", "json").json[0]["taken_at"]
+    ) == datetime(2023, 5, 17, 10)
+
+
+# fmt: off
+PIECES = [
+    "taken", "name", "camera", "width", "size", "format", "orientation", "=", "!=", "<", ">=", "~",
+    "!~", "and", "or", "not", "in", "has", "near", "gps", "date", "(", ")", ",", "2023", "9999",
+    "2023-05-17", "0", "-1", "1e9", "jpeg", "'", '"', "\"a\"", "*", "[", "[a-", "%", ";", "--",
+    "\0", "\udcff", "\x1b[2J", "DROP TABLE images", "\\", "~", "/", "..", "5MB", "9" * 30, "nan",
+    "日本",
+]
+# fmt: on
+pieces = st.sampled_from(PIECES)
+anything = st.text(st.characters(), max_size=30) | st.lists(pieces, max_size=8).map(" ".join)
+FLAGS = ("--in", "--after", "--before", "--camera", "--type", "--min-size", "--orientation",
+         "--near", "--has", "--name", "--where")  # fmt: skip
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(given=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
+@example(given=[("--where", "(" * 9000)])
+@example(given=[("--where", "not (" * 1500 + "has gps" + ")" * 1500)])
+@example(given=[("--where", "name ~ '" + "*a" * 249 + "'")])
+@example(given=[("--where", "size = 9999999999999999999GB or width > 999999999999999")])
+@example(given=[("--where", "taken <= 9998 or taken > 9998-12-31T23:59:59")])
+@example(given=[("--name", "\ud800[!\0]")])
+@example(given=[("--in", "x" * 5000)])
+@example(given=[("--near", "90,180,99999999")])
+@example(given=[("--min-size", "999999999x999999999")])
+def test_whatever_is_asked_gets_a_list_or_a_sentence(album, given):
+    outcome = album.call("search", *(f"{flag}={value}" for flag, value in given))
+    assert outcome.status in (0, 1, 2)
+    assert outcome.status == 0 or (outcome.err and not outcome.out)
+    assert "Traceback" not in outcome.err
+    assert not any(c < " " and c != "\n" for c in outcome.text + outcome.err)

@@ -1,0 +1,110 @@
+"""--preview, on terminals of our own: one like kitty, one with Sixel, and a plain one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import Place, blocking, picture, process, start
+from tests.conftest import PHOTOS
+
+CAT = PHOTOS / "tabby_cat_face.jpg"
+ASKS_FOR_ATTRIBUTES, ASKS_FOR_KITTY = b"\x1b[c", b"a=q"
+SIXEL, PLAIN = b"\x1b[?62;4c", b"\x1b[?62c"
+KITTY = b"\x1b_Gi=1;OK\x1b\\"
+
+
+def on_terminal(place: Place, answers: dict[bytes, bytes], *arguments: object) -> tuple[int, bytes]:
+    """Run a command on a pseudo-terminal that answers questions; exit status and what it showed."""
+    terminal, side_of_child = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 80))
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), side_of_child)
+    child = start("--library", place.library, *arguments, start_new_session=True, **streams)
+    os.close(side_of_child)
+    shown, end = b"", time.monotonic() + 240
+    waiting = dict(answers)
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 1)[0]:
+            continue
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:  # the other side has closed it
+            break
+        for question in [each for each in waiting if each in shown]:
+            os.write(terminal, waiting.pop(question))
+    os.close(terminal)
+    return child.wait(timeout=60), shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "drawn"),
+    [
+        ({ASKS_FOR_ATTRIBUTES: SIXEL}, rb"\x1bP[0-9;]*q.+\x1b\\"),
+        ({ASKS_FOR_ATTRIBUTES: PLAIN, ASKS_FOR_KITTY: KITTY}, rb"\x1b_Gi=\d+,m=[01],f=100"),
+    ],
+    ids=["sixel", "kitty"],
+)
+def test_pictures_stand_under_their_lines(demo, answers, drawn):
+    status, shown = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
+    assert status == 0, shown
+    first, second = (shown.index(name) for name in (b"tabby_cat_face.jpg", b"kitten_with_wool"))
+    assert first < second
+    assert re.search(drawn, shown[first:second], re.S), shown[first:second][:300]
+    assert re.search(drawn, shown[second:], re.S)
+
+
+def test_a_terminal_without_pictures_gets_the_plain_table(demo):
+    answers = {ASKS_FOR_ATTRIBUTES: PLAIN, ASKS_FOR_KITTY: b"\x1b[?62c"}
+    status, shown = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
+    assert status == 0
+    assert b"No previews: this is no terminal that shows pictures" in shown
+    assert b"kitten_with_wool.jpg" in shown
+    assert b"\x1bP" not in shown
+
+
+def test_a_pipe_gets_the_plain_table(demo):
+    plain = demo.call("similar", CAT, "-n", 3)
+    outcome = demo.call("similar", CAT, "-n", 3, "--preview")
+    assert (outcome.status, outcome.out) == (0, plain.out)
+    assert "No previews" in outcome.err
+
+
+def test_without_the_package_there_is_the_command_that_installs_it(demo):
+    place = ["--library", demo.library, "similar", CAT, "-n", 1, "--preview"]
+    outcome = process(*place, prelude=blocking("textual_image"))
+    assert (outcome.status, outcome.out) == (1, b"")
+    assert outcome.err.endswith("run: pip install '.[preview]'\n")
+
+
+def test_other_formats_have_no_previews(demo):
+    outcome = demo.call("search", "cat", "--preview", "--format", "json")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert "--preview shows a table" in outcome.err
+
+
+def test_a_picture_that_is_gone_is_told(indexed: Place):
+    Path(indexed.photos / "b.jpg").unlink()
+    answers = {ASKS_FOR_ATTRIBUTES: SIXEL}
+    command = ("similar", indexed.photos / "a.jpg", "-n", 4, "--preview")
+    status, shown = on_terminal(indexed, answers, *command)
+    assert status == 0
+    assert b"(is not there any more)" in shown
+
+
+def test_long_paths_are_cut_to_the_width_of_the_terminal(tmp_path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    picture(place.photos / ("x" * 100) / "a.jpg", 1)
+    place.index()
+    _, shown = on_terminal(place, {}, "similar", place.photos / ("x" * 100) / "a.jpg")
+    [line] = shown.decode().splitlines()
+    assert len(line) == 80
+    assert re.fullmatch(r"  1   1\.000  \S+…x*/a\.jpg  \(64x48\)", line)
+    piped = place.call("similar", place.photos / ("x" * 100) / "a.jpg").text
+    assert "x" * 100 in piped

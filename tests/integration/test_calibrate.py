@@ -1,0 +1,108 @@
+"""Index to reference scores, over a real catalog: drawn once, kept, and drawn anew in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from imgsearch.calibrate import DIGEST, Calibrator
+from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.records import Query, Term
+from imgsearch.reference_texts import TEXTS
+from imgsearch.search import Searcher
+from imgsearch.strength import IMAGE, TEXT
+from imgsearch.sync import sync
+from tests.parts import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
+
+
+@pytest.fixture
+def catalog(tmp_path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    yield catalog
+    catalog.close()
+
+
+class TextTower:
+    """Texts to vectors of the toy space; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def encode_texts(self, texts, instruction=None):
+        self.asked += 1
+        return unit_rows(len(texts), seed=7)
+
+
+def calibrate(catalog: SqlCatalog, tower: TextTower) -> MemoryIndex:
+    index = MemoryIndex("", catalog.uuid, SPACE)
+    sync(catalog, index)
+    with catalog.writer() as writer:
+        writer.begin_run(SPACE, DECODER, "fp32")
+        Calibrator(catalog, writer, index, lambda: tower).run()
+    return index
+
+
+def grown(catalog: SqlCatalog, count: int) -> None:
+    folder = MemoryFolder()
+    folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(count)}
+    ingest(catalog, folder)
+
+
+def test_an_empty_library_has_no_references(catalog):
+    tower = TextTower()
+    calibrate(catalog, tower)
+    assert catalog.references(SPACE) == {} and tower.asked == 0
+
+
+def test_drawn_once_and_again_when_the_library_has_grown(catalog):
+    tower = TextTower()
+    grown(catalog, 20)
+    calibrate(catalog, tower)
+    first = catalog.references(SPACE)
+    assert first.keys() == {TEXT, IMAGE} and first[TEXT].pictures == 20
+    grown(catalog, 22)
+    calibrate(catalog, tower)
+    assert catalog.references(SPACE) == first, "a little growth changes nothing"
+    grown(catalog, 40)
+    calibrate(catalog, tower)
+    assert catalog.references(SPACE)[TEXT].pictures == 40
+    assert tower.asked == 1, "the vectors of the texts are kept"
+
+
+def test_the_texts_are_kept_as_vectors_are(catalog):
+    grown(catalog, 16)
+    calibrate(catalog, TextTower())
+    kept = catalog.reference_texts(SPACE, DIGEST)
+    assert kept.shape == (len(TEXTS), SPACE.dimension)
+    assert abs(kept - unit_rows(len(TEXTS), seed=7)).max() < 1e-3  # stored as float16
+    assert catalog.reference_texts(SPACE, "of other texts") is None
+    assert catalog.check() == []
+
+
+def test_a_library_that_shrinks_to_a_handful_forgets_its_references(catalog):
+    grown(catalog, 20)
+    calibrate(catalog, TextTower())
+    grown(catalog, 5)
+    calibrate(catalog, TextTower())
+    assert catalog.references(SPACE) == {}
+
+
+def test_hits_have_a_strength_once_there_are_references(catalog):
+    grown(catalog, 20)
+    index = MemoryIndex("", catalog.uuid, SPACE)
+
+    def search(least: float = 0.0):
+        searcher = Searcher(catalog, index, lambda: sync(catalog, index), TextTower)
+        term = Term(vector=vector_of("content 5"))
+        return searcher.search(Query([term], limit=50, min_strength=least))
+
+    assert {hit.strength for hit in search()} == {None}
+    assert len(search(0.9)) == 20, "what has no strength is kept"
+    calibrate(catalog, TextTower())
+    hits = search()
+    strengths = [hit.strength for hit in hits]
+    assert strengths == sorted(strengths, reverse=True)
+    middle = (strengths[4] + strengths[5]) / 2
+    assert search(middle) == hits[:5]

@@ -1,0 +1,135 @@
+"""What a filter means, said again in plain Python: the oracle for the SQL of the catalog."""
+
+from __future__ import annotations
+
+import os
+
+from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or, folded
+from imgsearch.geography import distance_km
+from imgsearch.records import ImageRecord
+
+
+def passes(where: Filter, image: ImageRecord) -> bool:
+    match where:
+        case And(parts):
+            return all(passes(part, image) for part in parts)
+        case Or(parts):
+            return any(passes(part, image) for part in parts)
+        case Not(part):
+            return not passes(part, image)
+        case Compare():
+            return compares(where, image)
+        case Has("gps"):
+            return image.metadata.latitude is not None and image.metadata.longitude is not None
+        case Has("date"):
+            return image.metadata.taken_at is not None
+        case Has("camera"):
+            return camera(image) is not None
+        case Near(latitude, longitude, km):
+            here = image.metadata.latitude, image.metadata.longitude
+            return None not in here and distance_km(*here, latitude, longitude) <= km
+        case Below(path):
+            return (image.file.absolute + os.sep).startswith(path.rstrip(os.sep) + os.sep)
+    raise AssertionError(where)
+
+
+def camera(image: ImageRecord) -> str | None:
+    parts = [p for p in (image.metadata.camera_make, image.metadata.camera_model) if p]
+    return " ".join(parts) or None
+
+
+def value(field: str, image: ImageRecord):
+    metadata = image.metadata
+    match field:
+        case "taken":
+            return metadata.taken_at
+        case "name":
+            return folded(os.path.basename(image.file.path))
+        case "camera":
+            found = camera(image)
+            return None if found is None else folded(found)
+        case "size":
+            return image.file.size
+        case "orientation":
+            return ["square", "landscape", "portrait"][
+                (metadata.width > metadata.height) - (metadata.width < metadata.height)
+            ]
+    return getattr(metadata, field)
+
+
+def compares(where: Compare, image: ImageRecord) -> bool:
+    found = value(where.field, image)
+    if found is None:
+        return False
+    match where.op:
+        case "=":
+            return found == where.value
+        case "<":
+            return found < where.value
+        case "<=":
+            return found <= where.value
+        case ">":
+            return found > where.value
+        case ">=":
+            return found >= where.value
+        case "~":
+            return like(pieces(where.value), found)
+    raise AssertionError(where)
+
+
+def pieces(pattern: str) -> list:
+    """A pattern as "*", "?" and sets of characters: (members as ranges, inverted)."""
+    out: list = []
+    rest = pattern
+    wild = False
+    while rest:
+        end = closing(rest)
+        if rest[0] == "[" and end:
+            out.append(members(rest[1:end]))
+            rest, wild = rest[end + 1 :], True
+            continue
+        wild |= rest[0] in "*?"
+        out.append(rest[0] if rest[0] in "*?" else ([(rest[0], rest[0])], False))
+        rest = rest[1:]
+    return out if wild else ["*", *out, "*"]
+
+
+def closing(text: str) -> int:
+    """Where the class that `text` begins with ends; 0 if it does not."""
+    start = 1 + (text[1:2] in ("!", "^") and text[1:2] != "")
+    return max(0, text.find("]", start + 1))
+
+
+def members(inner: str) -> tuple[list[tuple[str, str]], bool]:
+    inverted = inner[0] in "!^"
+    inner = inner[inverted:]
+    ranges, i = [], 0
+    while i < len(inner):
+        if i + 2 < len(inner) and inner[i + 1] == "-" and not (i == 0 and inner[0] == "]"):
+            # both ends count for themselves, too: that matters where they are in the wrong order
+            ranges += [(inner[i], inner[i]), (inner[i], inner[i + 2])]
+            i += 3
+        else:
+            ranges.append((inner[i], inner[i]))
+            i += 1
+    return ranges, inverted
+
+
+def like(wanted: list, text: str) -> bool:
+    """Which positions of the text can be reached, piece by piece."""
+    reached = {0}
+    for piece in wanted:
+        if piece == "*":
+            reached = set(range(min(reached), len(text) + 1)) if reached else set()
+            continue
+        after = set()
+        for at in reached:
+            if at < len(text) and (piece == "?" or fits(piece, text[at])):
+                after.add(at + 1)
+        reached = after
+    return len(text) in reached
+
+
+def fits(piece, char: str) -> bool:
+    ranges, inverted = piece
+    return any(low <= char <= high for low, high in ranges) != inverted

@@ -1,0 +1,270 @@
+"""From flags and expressions to filters, and distances on the globe."""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import datetime
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from imgsearch import fields
+from imgsearch.cli.filters import chosen
+from imgsearch.errors import QueryError
+from imgsearch.filters import (
+    DEEPEST,
+    MOST_LEAVES,
+    And,
+    Below,
+    Compare,
+    Has,
+    Near,
+    Not,
+    Or,
+    all_of,
+    any_of,
+    folded,
+)
+from imgsearch.geography import EARTH_KM, box_around, distance_km
+from imgsearch.where import LONGEST, parse
+
+A, B, C = Has("gps"), Has("date"), Has("camera")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("has gps", A),
+        ("HAS GPS", A),
+        ("has gps and has date or has camera", Or((And((A, B)), C))),
+        ("has gps and (has date or has camera)", And((A, Or((B, C))))),
+        ("not has gps and has date", And((Not(A), B))),
+        ("not (has gps and has date)", Not(And((A, B)))),
+        ("not not has gps", A),
+        ("((has gps))", A),
+        ("width >= 100", Compare("width", ">=", 100)),
+        ("width>=100", Compare("width", ">=", 100)),
+        ("latitude < -33.5", Compare("latitude", "<", -33.5)),
+        ("size > 1.5MB", Compare("size", ">", 1_500_000)),
+        ("format = heic", Compare("format", "=", "HEIF")),
+        (
+            "format in (jpg, png)",
+            Or((Compare("format", "=", "JPEG"), Compare("format", "=", "PNG"))),
+        ),
+        ("format not in (jpg)", Not(Compare("format", "=", "JPEG"))),
+        ("camera ~ 'Canon EOS'", Compare("camera", "~", "canon eos")),
+        ("camera !~ canon", Not(Compare("camera", "~", "canon"))),
+        ("camera != canon", Not(Compare("camera", "=", "canon"))),
+        (r'name = "a\"b\\c"', Compare("name", "=", 'a"b\\c')),
+        ("name = and", Compare("name", "=", "and")),
+        ("name = IMG_1.jpg", Compare("name", "=", "img_1.jpg")),
+        ("in '/a b'", Below("/a b")),
+        ("near(48.85, 2.35)", Near(48.85, 2.35, 10)),
+        ("near(-33.8, 151.2, 0.5)", Near(-33.8, 151.2, 0.5)),
+        ("taken >= 2023", Compare("taken", ">=", datetime(2023, 1, 1))),
+        ("taken > 2023", Compare("taken", ">=", datetime(2024, 1, 1))),
+        ("taken <= 2023-02", Compare("taken", "<", datetime(2023, 3, 1))),
+        ("date < 2023-12-31", Compare("taken", "<", datetime(2023, 12, 31))),
+        ("taken > 2023-12", Compare("taken", ">=", datetime(2024, 1, 1))),
+        ("taken < 2023-05-17T14:30", Compare("taken", "<", datetime(2023, 5, 17, 14, 30))),
+        (
+            "taken = 2024-02-29",
+            And(
+                (
+                    Compare("taken", ">=", datetime(2024, 2, 29)),
+                    Compare("taken", "<", datetime(2024, 3, 1)),
+                )
+            ),
+        ),
+    ],
+)
+def test_what_an_expression_means(text, meant):
+    assert parse(text) == meant
+
+
+def test_a_path_is_relative_to_the_working_folder_and_knows_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse("in 2023/..") == Below(str(tmp_path))
+    assert fields.below("~/x") == Below(os.path.join(os.environ["HOME"], "x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("camra = canon", 1, "there is no field 'camra'|Did you mean camera?"),
+        ("has gps and colour = red", 13, "there is no field 'colour'"),
+        ("width ~ 3", 7, "width cannot be compared with ~"),
+        ("taken = 2023-02-30", 9, "there is no date 2023-02-30|Write 2023"),
+        ("taken > yesterday", 9, "'yesterday' is no date"),
+        ("taken > 0000", 9, "there is no date"),
+        ("width > 3m", 9, "'3m' is no number"),
+        ("width > ١٢", 9, "is no number"),
+        ("width > nan", 9, "is no number"),
+        ("size > 1e9", 8, "is no file size"),
+        ("format = jepg", 10, "there is no picture format 'jepg'|Did you mean jp"),
+        ("orientation = tall", 15, "there is no orientation 'tall'"),
+        ("has face", 5, "there is no 'has face'"),
+        ("near(91, 0)", 6, "a latitude is from -90 to 90"),
+        ("near(0, 181)", 6, "a longitude is from -180 to 180"),
+        ("near(1)", 6, "a place is LATITUDE,LONGITUDE"),
+        ("near(1, 2, 0)", 6, "must be above 0 km"),
+        ("in ''", 4, "is empty"),
+        ("name = ''", 8, "is empty"),
+        ("(has gps", 9, "ends too early|)"),
+        ("has gps)", 8, "')' is not expected"),
+        ("has gps has date", 9, "'has' is not expected|and, or"),
+        ("name = 'x", 8, "the quotes are not closed"),
+        ("a ! b", 3, "this is not expected"),
+        ("", 1, "ends too early"),
+        ("日本語 = 1", 1, "there is no field"),
+    ],
+)
+def test_errors_point_at_the_place(text, column, words):
+    with pytest.raises(QueryError) as told:
+        parse(text)
+    message, line, caret = str(told.value).split("\n")
+    assert f"(column {column})" in message
+    assert line == "    " + text
+    assert caret == " " * (3 + column) + "^"
+    assert all(word in message + told.value.hint for word in words.split("|"))
+
+
+def test_the_caret_stands_below_wide_letters_and_in_long_expressions():
+    with pytest.raises(QueryError) as told:
+        parse("name = 猫 wrong")
+    assert str(told.value).split("\n")[2] == "    " + " " * 10 + "^"
+    with pytest.raises(QueryError) as told:
+        parse("has gps or " * 100 + "wrong = 1")
+    _, line, caret = str(told.value).split("\n")
+    assert line[len(caret) - 1 :] == "wrong = 1"
+
+
+def test_too_much_is_refused_with_a_sentence():
+    for text in (
+        "has gps or " * MOST_LEAVES + "has gps",
+        "(has gps and (has date or " * DEEPEST + "has gps" + "))" * DEEPEST,
+        "x" * (LONGEST + 1),
+        "name in (" + "a," * MOST_LEAVES + "a)",
+    ):
+        with pytest.raises(QueryError, match=r"the most allowed|the longest allowed"):
+            parse(text)
+    assert parse("not " * 1000 + "has gps") == A
+    assert parse("(" * 4000 + "has gps" + ")" * 4000) == A
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60) | st.lists(st.sampled_from(
+    ["(", ")", "and", "or", "not", "in", "has", "near", "gps", "taken", "name", "=", "~", "!=",
+     "<=", "2023", "'a'", '"', ",", "-1", "width", "*", "[", "\\", "\0", "\udcff", "9" * 400]),
+    max_size=12).map(" ".join))  # fmt: skip
+@example("in '\0'")
+@example("in '~\udcff'")
+@example("size > 999999999999GB")
+def test_any_text_is_a_filter_or_a_sentence(text):
+    try:
+        found = parse(text)
+    except QueryError as error:
+        assert error.hint and str(error)
+    else:
+        assert parse(str(found))
+
+
+# Flags
+
+
+def test_flags_make_the_same_filters_as_expressions():
+    flags = chosen(
+        inside=("/a", "/b"), after=("2023-05",), before=("2024",), camera=("Canon",),
+        type=("jpg", "heic"), min_size=("1920x1080",), orientation=("portrait",),
+        near=("48.85,2.35,5",), has=("gps", "date"), name=("IMG_*",),
+        where=("width > 3 or has gps",),
+    )  # fmt: skip
+    assert flags == parse(
+        "(in /a or in /b) and format in (jpeg, heif) and orientation = portrait "
+        "and taken >= 2023-05 and taken < 2024 and camera ~ canon and name ~ img_* "
+        "and near(48.85, 2.35, 5) "
+        "and width >= 1920 and height >= 1080 and has gps and has date and (width > 3 or has gps)"
+    )
+    assert chosen() is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("inside", ""), ("inside", "\0"), ("after", "soon"), ("before", "2023-13"), ("camera", ""),
+        ("camera", "x" * 501), ("type", "doc"), ("min_size", "1920"), ("min_size", "-1x2"),
+        ("orientation", "up"), ("near", "1"), ("near", "1,2,3,4"), ("near", "a,b"),
+        ("near", "1,2,-3"), ("near", "1,2,inf"), ("has", "legs"), ("name", ""), ("where", "("),
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense(flag, value):
+    with pytest.raises(QueryError) as told:
+        chosen(**{flag: (value,)})
+    assert told.value.hint
+
+
+def test_joining():
+    assert all_of([]) is None
+    assert all_of([A]) == any_of([A]) == A
+    assert all_of([And((A, B)), C]) == And((A, B, C))
+    assert any_of([A, Or((B, C))]) == Or((A, B, C))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("É", "e\u0301"), ("STRASSE", "straße"), ("Ａ", "ａ"), ("\udcff", "\ud800")]
+)
+def test_folding(one, other):
+    assert folded(one) == folded(other)
+    assert len(folded("\udcff\udcfe")) == 2
+
+
+# The globe
+
+
+def angle_between(a, b) -> float:
+    """By unit vectors in space, which no longitude formula has a part in."""
+
+    def unit(place):
+        phi, lam = map(math.radians, place)
+        return math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)
+
+    (x, y, z), (u, v, w) = unit(a), unit(b)
+    cross = math.hypot(y * w - z * v, z * u - x * w, x * v - y * u)
+    return math.atan2(cross, x * u + y * v + z * w)
+
+
+places = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+
+
+@given(places, places)
+@example((90.0, 0.0), (-90.0, 0.0))
+@example((0.0, 180.0), (0.0, -180.0))
+def test_distance(a, b):
+    assert distance_km(*a, *b) == pytest.approx(EARTH_KM * angle_between(a, b), abs=1e-3)
+
+
+def test_known_distances():
+    assert distance_km(48.8566, 2.3522, 51.5074, -0.1278) == pytest.approx(343.6, abs=0.5)
+    assert distance_km(0, 179.9, 0, -179.9) == pytest.approx(22.24, abs=0.01)
+    assert distance_km(89.9, 0, 89.9, 180) == pytest.approx(22.24, abs=0.01)
+
+
+@settings(max_examples=300)
+@given(places, st.floats(0, 360), st.floats(0, 1), st.floats(0.001, 25_000))
+@example((89.95, 0.0), 0.0, 1.0, 10.0)
+@example((0.0, 179.95), 90.0, 1.0, 10.0)
+def test_the_box_holds_the_circle(place, bearing, share, km):
+    """A point that lies so far away, in some direction, is in the box."""
+    phi, angle, course = math.radians(place[0]), share * km / EARTH_KM, math.radians(bearing)
+    sine = math.sin(phi) * math.cos(angle) + math.cos(phi) * math.sin(angle) * math.cos(course)
+    latitude = math.degrees(math.asin(max(-1.0, min(1.0, sine))))
+    east = math.atan2(
+        math.sin(course) * math.sin(angle) * math.cos(phi), math.cos(angle) - math.sin(phi) * sine
+    )
+    longitude = (place[1] + math.degrees(east) + 540) % 360 - 180
+    if distance_km(*place, latitude, longitude) <= km:
+        box = box_around(*place, km)
+        assert box.south <= latitude <= box.north
+        assert any(west <= longitude <= east for west, east in box.longitudes)
