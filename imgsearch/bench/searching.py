@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from imgsearch import plugins
-from imgsearch.app import INDEX, Library
+from imgsearch.app import Library
 from imgsearch.encoders.measure import sample_texts
 from imgsearch.encoders.meter import describe_machine
 from imgsearch.encoders.options import choose_device
 from imgsearch.errors import QueryError
+from imgsearch.opened import INDEX
 from imgsearch.ports import VectorIndex
 from imgsearch.records import ChangeBatch, Query, Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import IndexRequest, Library
+from imgsearch.app import Library
 from imgsearch.errors import EncoderError
+from imgsearch.plan import IndexRequest
 from imgsearch.settings import Settings
 from tests.cli.calls import call, picture
 

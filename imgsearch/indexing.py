@@ -1,0 +1,213 @@
+"""Folders to library: settings and requests to an `Ingestor`, and what comes after it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+
+from imgsearch import plugins
+from imgsearch.calibrate import Calibrator
+from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
+from imgsearch.catalog.place import network_warning
+from imgsearch.encoders.pool import LocalPool
+from imgsearch.errors import (
+    CatalogError,
+    EncoderError,
+    LibraryMissing,
+    SpaceMismatch,
+)
+from imgsearch.ingest import Ingestor, preview
+from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
+from imgsearch.plan import IndexRequest, plan
+from imgsearch.ports import Encoder
+from imgsearch.records import (
+    IngestReport,
+    OnProgress,
+    RootRecord,
+)
+from imgsearch.sources.walk import FilesystemSource
+from imgsearch.spaces import same_weights, told_apart
+from imgsearch.sync import worth_flushing
+from imgsearch.vectors import RANDOM, EmbeddingSpace
+
+
+class Indexing(Opened):
+    """The half of a library that writes."""
+
+    def index(
+        self,
+        request: IndexRequest,
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """Bring the library up to what lies in the folders.
+
+        Raises
+        ------
+        SourceError
+            A folder that cannot be indexed.
+        LibraryBusy
+            Another process is indexing into this library.
+        """
+        planned = self._planned(request)
+        self._require_index()
+        catalog = self.create()
+        warning = network_warning(catalog.folder)
+        if warning:
+            self.say(f"Beware: {warning[0]}. {warning[1]}")
+        with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
+            space = _trained(self.known_space() or self._new_space())
+            for root, _ in planned:
+                writer.put_root(root)
+
+            given = self.settings.batch_size
+
+            def ingest(into: EmbeddingSpace) -> IngestReport:
+                sources = [(_source(root, scope, request), root) for root, scope in planned]
+                pool = LocalPool(self._encoder_of(into), self.decoder, given or BATCH)
+                ingestor = Ingestor(
+                    catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
+                    catalog.folder, on_progress, stop,
+                )  # fmt: skip
+                with self._run(writer, into, ingestor, pool):
+                    return ingestor.run(sources)
+
+            try:
+                report = ingest(space)
+            except SpaceMismatch:
+                self.say(f"{space.model} has changed: all pictures are encoded again.")
+                space = _trained(self._new_encoder().space)
+                report = ingest(space)
+            self._finish(writer, space, report)
+        return report
+
+    def _require_index(self) -> None:
+        """Fail now, and not after hours of encoding, where no index can be made."""
+        plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+
+    def _new_space(self) -> EmbeddingSpace:
+        """The space of a model that is new to this library; tells what the model can do."""
+        encoder = self._new_encoder()
+        card = encoder.card
+        if self.models.chosen:
+            self.say(f"No model was named, so it is {card.name}: {self.models.automatic.reason}.")
+        self.say(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
+        return encoder.space
+
+    def _new_encoder(self) -> Encoder:
+        """The model for a space that this library has not: where nothing else is asked for, the
+        library's document instruction and shorter vectors hold for a new revision, too."""
+        model = self.model
+        spaces = [space for space in self.catalog.known_spaces() if space.model == model]
+        if not spaces:
+            return self.models.encoder(model, self._asked)
+        card = self.models.card(model)
+        full = card.dimension if card and card.dimensions else 1
+        return self.models.encoder(model, self._asked.completed(self._meant(spaces), full))
+
+    def preview(self, request: IndexRequest) -> IngestReport:
+        """What `index` would do; writes nothing, not even a new library."""
+        with self._catalog_or_empty() as catalog:
+            space = self.known_space() or EmbeddingSpace(self.model, "", "", 1)
+            sources = [_source(*planned, request) for planned in self._planned(request)]
+            return preview(catalog, space, self._signature, sources)
+
+    @contextmanager
+    def _catalog_or_empty(self) -> Iterator[SqlCatalog]:
+        with ExitStack() as stack:
+            try:
+                catalog = self.catalog
+            except LibraryMissing:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsearch-"))
+                catalog = self.catalog = open_catalog(folder, create=True)
+                stack.callback(self._drop_catalog)
+            yield catalog
+
+    def _drop_catalog(self) -> None:
+        self.close()
+        del self.catalog
+
+    @contextmanager
+    def _run(
+        self, writer: CatalogWriter, space: EmbeddingSpace, ingestor: Ingestor, pool: LocalPool
+    ) -> Iterator[None]:
+        """Note the run in the catalog, and how it ended."""
+        writer.begin_run(space, self._signature, self.settings.precision)
+        outcome = "failed"
+        try:
+            yield
+            outcome = "interrupted" if ingestor.report.interrupted else "done"
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
+        finally:
+            pool.close()
+            with suppress(CatalogError):
+                writer.end_run(outcome, _counts(ingestor.report))
+
+    def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
+        """Bring the index up, forget what nobody needs, and make a complete space the default."""
+        index, flushed = self._open_index(space), 0
+        if worth_flushing(index):
+            index.flush()
+            flushed = index.revision
+        writer.purge(flushed, timedelta(days=self.settings.keep_days))
+        self._choose_default(writer, space)
+        if not report.interrupted:
+            Calibrator(self.catalog, writer, index, self._encoder_of(space)).run()
+
+    def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
+        """A second space takes over once it covers as many pictures as the first."""
+        records = {record.space: record for record in self.catalog.spaces()}
+        before = next((record for record in records.values() if record.default), records[space])
+        if before.space == space:
+            return
+        old, new = told_apart(before.space, space), told_apart(space, before.space)
+        if before.space.model == space.model and not same_weights(before.space, space):
+            writer.set_default_space(space)  # another revision of it: the old one is not here
+        elif records[space].vectors >= before.vectors:
+            writer.set_default_space(space)
+            self.say(f"Searches now use {new}; {old} stays in the library.")
+        else:
+            self.say(
+                f"Searches go on with {old} until {new} covers all pictures "
+                f"({records[space].vectors} of {before.vectors} so far)."
+            )
+
+    def _planned(self, request: IndexRequest) -> list[tuple[RootRecord, str]]:
+        roots = self._known_roots()
+        return plan(request, roots, self.settings.library)
+
+    def _known_roots(self) -> list[RootRecord]:
+        try:
+            return self.catalog.roots()
+        except LibraryMissing:
+            return []
+
+
+def _trained(space: EmbeddingSpace) -> EmbeddingSpace:
+    """The space, unless its vectors mean nothing: then `EncoderError`."""
+    if space.revision == RANDOM:
+        raise EncoderError(
+            f"{space.model} has random weights: nothing that is indexed with it could be found",
+            "Random weights are for 'imgsearch bench' only; 'imgsearch models' lists real models.",
+        )
+    return space
+
+
+def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:
+    return FilesystemSource(
+        root.path,
+        scope=scope,
+        exclude=root.exclude,
+        hidden=root.hidden,
+        mounts=root.mounts,
+        prune=request.prune,
+    )
+
+
+def _counts(report: IngestReport) -> dict[str, float]:
+    names = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped", "seconds")
+    return {name: getattr(report, name) for name in names}

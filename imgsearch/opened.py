@@ -1,0 +1,177 @@
+"""A library that is open: its settings, its catalog, its models and its index files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+from imgsearch import plugins
+from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.errors import (
+    CatalogError,
+    EncoderError,
+    LibraryBusy,
+    LibraryMissing,
+    SpaceMismatch,
+)
+from imgsearch.model_records import InputSize
+from imgsearch.models import Models, canonical
+from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.settings import Settings
+from imgsearch.sources.decode import (
+    DecodeSettings,
+    decoder_signature,
+)
+from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.spaces import Asked, choose
+from imgsearch.sync import sync, worth_flushing
+from imgsearch.vectors import EmbeddingSpace
+
+INDEX = "faiss"
+MOST_IN_FLIGHT = 512
+"""Pictures that are decoded or wait for the model; their pixels are bounded by the decoder, too."""
+BATCH = 32
+"""Pictures per commit at most, and per call of a model that does not say how many it wants."""
+LOCK_WAIT_S = 3.0
+"""A search may hold the lock for a moment, to write an index file."""
+
+
+class Opened:
+    """What indexing and searching have in common.
+
+    Parameters
+    ----------
+    say : callable
+        Gets notes for the user, one sentence each.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda note: None) -> None:
+        self.settings = settings
+        self.say = say
+        self.models = Models(settings)
+
+    @cached_property
+    def catalog(self) -> SqlCatalog:
+        """The catalog; raises `LibraryMissing` if there is none yet."""
+        return open_catalog(self.settings.library)
+
+    def create(self) -> SqlCatalog:
+        """The catalog, made if there is none."""
+        if "catalog" not in self.__dict__:
+            self.catalog = open_catalog(self.settings.library, create=True)
+        return self.catalog
+
+    def close(self) -> None:
+        """Close the catalog."""
+        if "catalog" in self.__dict__:
+            self.catalog.close()
+
+    @property
+    def model(self) -> str:
+        """The model in use: the one that was asked for, else the library's, else `automatic`."""
+        if self.settings.model:
+            return canonical(self.settings.model)
+        with suppress(LibraryMissing):
+            default = self.catalog.default_space()
+            if default is not None:
+                return default.model
+        return self.models.automatic.name
+
+    def encoder(self) -> Encoder:
+        """The model in use, loaded once, as the library has it."""
+        model = self.model
+        with suppress(LibraryMissing):
+            known = self.catalog.known_spaces
+            spaces = self._asked.fitting(known(filled=True), model)
+            spaces = spaces or self._asked.fitting(known(), model)
+            if spaces:
+                return self._load(self._meant(spaces))
+        return self.models.encoder(model, self._asked)
+
+    def known_space(self) -> EmbeddingSpace | None:
+        """The space of the model in use if this library has it already; loads no model."""
+        model = self.model
+        revision = self.models.revision(model)
+        spaces = self._asked.fitting(self.catalog.known_spaces(), model)
+        spaces = [space for space in spaces if space.revision == revision]
+        return self._meant(spaces) if spaces else None
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.settings.document_instruction, self.settings.dimension)
+
+    def _meant(self, spaces: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+        return choose(spaces, self.catalog.default_space())
+
+    def _load(self, space: EmbeddingSpace) -> Encoder:
+        """The model of a space, told and cut as then; it may have changed since."""
+        try:
+            return self.models.encoder(space.model, Asked(space.instruction, space.dimension))
+        except EncoderError as error:
+            if self.models.revision(space.model) == space.revision:
+                raise
+            raise SpaceMismatch(
+                f"the model has changed since pictures were indexed with {space}: {error}",
+                f"Index again: imgsearch index --model {space.model}",
+            ) from error
+
+    def _encoder_of(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
+        def load() -> Encoder:
+            encoder = self._load(space)
+            if encoder.space != space:
+                raise SpaceMismatch(
+                    f"the model has changed since pictures were indexed with it:\n"
+                    f"  indexed with {space}\n  present      {encoder.space}",
+                    f"Index again: imgsearch index --model {space.model}",
+                )
+            return encoder
+
+        return load
+
+    @property
+    def _signature(self) -> str:
+        return decoder_signature(self._decode_settings(InputSize()))
+
+    def _decode_settings(self, size: InputSize) -> DecodeSettings:
+        return DecodeSettings(max_pixels=self.settings.max_pixels, input_size=size)
+
+    def decoder(self, size: InputSize, at_once: int = BATCH) -> Decoder:
+        """Decoder processes as the settings have them; close them after use.
+
+        Parameters
+        ----------
+        at_once : int
+            Pictures per call of the model: there will be enough for two calls in flight, so that
+            decoding goes on while it works.
+        """
+        return ProcessDecoder(
+            self._decode_settings(size),
+            workers=self.settings.decoders,
+            timeout_s=self.settings.decode_seconds,
+            in_flight=min(2 * at_once, MOST_IN_FLIGHT),
+        )
+
+    @property
+    def index_folder(self) -> str:
+        """Where the index files lie."""
+        return os.path.join(self.catalog.folder, "index")
+
+    def stored_index(self, space: EmbeddingSpace) -> VectorIndex:
+        """The index of a space as it lies on disk; empty if there is none."""
+        index: VectorIndex = plugins.index_class(INDEX)(self.index_folder, self.catalog.uuid, space)
+        return index
+
+    def _open_index(self, space: EmbeddingSpace, flush: bool = False) -> VectorIndex:
+        """The index of a space, brought up to the catalog; rebuilt on any doubt."""
+        index = self.stored_index(space)
+        doubt = sync(self.catalog, index) or index.doubt
+        if doubt:
+            self.say(f"The index was rebuilt from the catalog: {doubt}.")
+        if flush and worth_flushing(index):
+            # Only to spare the next opening the same work: never mind if someone else writes.
+            with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
+                sync(self.catalog, index)  # or an older file could replace a newer one
+                index.flush()
+        return index
