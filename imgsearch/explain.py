@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from imgsearch.vectors import Embeddings
+if TYPE_CHECKING:
+    from imgsearch.vectors import Embeddings
 
 
 @dataclass(slots=True)

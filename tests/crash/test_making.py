@@ -49,7 +49,8 @@ def old_library(folder: str) -> None:
         command.upgrade(schema.alembic_config(connection), "0001")
     day = "2026-01-01 00:00:00.000000"
     with sqlite3.connect(path) as db:
-        space = {name: getattr(SPACE, name) for name in SPACE.__slots__}
+        names = ("model", "revision", "preprocessing", "dimension")
+        space = {name: getattr(SPACE, name) for name in names}
         put(db, "spaces", id=1, key=SPACE.key, created_at=day, **space)
         row = {"uuid": "0" * 32, "revision": 10, "purge_floor": 0, "default_space_id": 1}
         put(db, "library", id=1, created_at=day, **row)

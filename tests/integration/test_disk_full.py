@@ -70,7 +70,7 @@ def index(library: Path, album: Album, *more: str) -> subprocess.CompletedProces
 
 
 def search(library: Path) -> subprocess.CompletedProcess[str]:
-    return imgsearch("search", "anything", "--library", str(library), "--model", "cheap",
+    return imgsearch("search", "anything", "--all", "--library", str(library), "--model", "cheap",
                      "--format", "json", "-n", "1000")  # fmt: skip
 
 

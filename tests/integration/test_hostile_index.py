@@ -31,7 +31,9 @@ class Run:
     @property
     def indexed(self) -> set[str]:
         """Paths below the folder, as a search lists them."""
-        found = self.place.call("similar", self.first_picture(), "-n", 10_000, "--format", "json")
+        found = self.place.call(
+            "similar", self.first_picture(), "--all", "-n", 10_000, "--format", "json"
+        )
         assert found.status == 0, found.err
         return {os.path.relpath(path, self.place.photos) for path in found.paths}
 
@@ -92,7 +94,7 @@ def assert_finds_itself(place: Place, path: str) -> None:
     data = Path(place.photos, path).read_bytes()
     copy = place.library.parent / ("copy" + os.path.splitext(path)[1])
     copy.write_bytes(data)
-    outcome = place.call("similar", copy, "-n", 10_000, "--format", "json")
+    outcome = place.call("similar", copy, "--all", "-n", 10_000, "--format", "json")
     assert outcome.status == 0, outcome.err
     scores = {os.path.relpath(hit["path"], place.photos): hit["score"] for hit in outcome.json}
     assert scores[path] > 0.999, path
@@ -126,7 +128,7 @@ def test_no_result_is_shifted(ours, path):
 @pytest.mark.parametrize("tail", ["jpg", "tif", "png", "heic"])
 def test_all_orientations_are_one_picture(ours, tail):
     path = ours.place.photos / f"turned_1.{tail}"
-    hits = ours.place.call("similar", path, "-n", 10_000, "--format", "json").json
+    hits = ours.place.call("similar", path, "--all", "-n", 10_000, "--format", "json").json
     scores = {os.path.basename(hit["path"]): hit for hit in hits}
     for number in range(1, 9):
         hit = scores[f"turned_{number}.{tail}"]

@@ -196,8 +196,8 @@ def test_readers_are_not_blocked_by_a_transaction_that_stands_still(
             assert {hit.image.file.absolute for hit in find(lib, 10)} == before
             assert lib.status()["images"] == len(before)
             assert time.monotonic() - started < 5
-        done = imgsearch("search", "anything", "--library", str(library), "--format", "paths0",
-                         "--model", "cheap")  # fmt: skip
+        done = imgsearch("search", "anything", "--all", "--library", str(library),
+                         "--format", "paths0", "--model", "cheap")  # fmt: skip
         assert set(done.stdout.split("\0")) - {""} == before
     finally:
         held.execute("ROLLBACK")
