@@ -21,7 +21,7 @@ from imgsearch.errors import (
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
-from imgsearch.ports import Encoder
+from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.records import (
     IngestReport,
     OnProgress,
@@ -156,7 +156,14 @@ class Indexing(Opened):
         writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
         if not report.interrupted:
-            Calibrator(self.catalog, writer, index, self._encoder_of(space)).run()
+            self._calibrate(writer, index)
+
+    def _calibrate(self, writer: CatalogWriter, index: VectorIndex) -> None:
+        """Nothing of it is worth failing a run whose pictures are all in the library."""
+        try:
+            Calibrator(self.catalog, writer, index, self._encoder_of(index.space)).run()
+        except Exception as error:  # of the model, its device, or the disk
+            self.say(f"Strengths were not measured, the next run will try again: {error}")
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """A second space takes over once it covers as many pictures as the first."""

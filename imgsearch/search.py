@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,9 +22,9 @@ DEPTH = 1000
 """How far down the ranking by meaning goes that is fused with one by words."""
 MOST = 10_000
 """Pictures that a search by words looks at, where no filter thins them out."""
-WORDS_WEIGHT = 1.0
+WORDS_WEIGHT = 2.0
 """Of the ranking by words in the fusion. Those pictures have all words of the query in their names
-or captions; with full weight they come first, ordered among themselves by what they mean."""
+or captions: dozens of them come before any other, however little they look like it."""
 
 
 @dataclass(slots=True)
@@ -73,8 +73,8 @@ class Searcher:
                 found = self._meant(query, allowed, named, told)
             with told.step("fetch"):
                 records = self.catalog.get(list(found.order))
-        hits = found.hits(records)
-        return [hit for hit in hits if _passes(hit, query)][: query.limit]
+        hits = [hit for hit in found.hits(records) if _passes(hit, query)][: query.limit]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
 
     def _meant(
         self, query: Query, allowed: Ids | None, named: Mapping[int, float], told: Explanation
@@ -94,6 +94,8 @@ class Searcher:
     def _named(self, query: Query, allowed: Ids | None) -> dict[int, float]:
         """BM25 by id of the pictures whose names or captions have the words of the query."""
         words = [term.text for term in query.terms if term.text and term.weight > 0]
+        if query.mode == "text":
+            _require_words(query)
         if query.mode == "semantic" or not words:
             return {}
         named = dict(self.catalog.with_words(" ".join(words), -1 if allowed is not None else MOST))
@@ -216,6 +218,15 @@ def _no_pictures() -> QueryError:
 def _require_terms(query: Query) -> None:
     if not query.terms:
         raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
+
+
+def _require_words(query: Query) -> None:
+    if any(term.text is None or term.weight < 0 for term in query.terms):
+        raise QueryError(
+            "names and captions are searched for words only, and the query has a picture or"
+            " something that is not wanted",
+            "Leave out --mode text, or everything but words.",
+        )
 
 
 def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) -> Embeddings:

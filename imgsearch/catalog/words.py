@@ -31,6 +31,7 @@ _STOP = frozenset(
     which who with you your photo photos picture pictures image images""".split()  # noqa: SIM905
 )
 _LETTERS = 3
+_MOST = 32
 
 
 def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, float]]:
@@ -49,11 +50,14 @@ def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, fl
         parts.append(_match("words", "words"))
     long = [token for token in spaceless if len(token) >= _LETTERS]
     if long:
-        values["letters"] = " ".join(f'"{token}"' for token in long)
+        values["letters"] = " AND ".join(f"({_forms(token)})" for token in long)
         parts.append(_match("letters", "letters"))
     for number, token in enumerate(each for each in spaceless if len(each) < _LETTERS):
         values[f"like{number}"] = f"%{token}%"
-        likes = " OR ".join(f"{column} LIKE :like{number}" for column in WEIGHTS)
+        values[f"apart{number}"] = f"%{unicodedata.normalize('NFD', token)}%"
+        likes = " OR ".join(
+            f"{column} LIKE :like{number} OR {column} LIKE :apart{number}" for column in WEIGHTS
+        )
         parts.append(f"SELECT id, 0.0 AS score FROM images WHERE {likes}")
     # Materialised, because bm25() only works where its index is read.
     asked = ", ".join(f"part{n} AS MATERIALIZED ({part})" for n, part in enumerate(parts))
@@ -69,6 +73,12 @@ def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, fl
     return [(row.id, -row.total) for row in found]
 
 
+def _forms(token: str) -> str:
+    """The token as Unicode composes it, or taken apart, as macOS writes names of files."""
+    forms = dict.fromkeys((token, unicodedata.normalize("NFD", token)))
+    return " OR ".join(f'"{form}"' for form in forms)
+
+
 def _match(table: str, name: str) -> str:
     weights = ", ".join(str(weight) for weight in WEIGHTS.values())
     return (
@@ -78,15 +88,17 @@ def _match(table: str, name: str) -> str:
 
 
 def tokens(query: str) -> tuple[list[str], list[str]]:
-    """The words of a query in scripts with spaces, and the runs of letters in those without."""
-    spaced: list[str] = []
-    spaceless: list[str] = []
-    for word in _TOKEN.findall(unicodedata.normalize("NFC", query).replace("_", " ")):
-        for run in re.findall(r"[\x00-\u0e00\u0f00-\u0fff\u1e00-\u2fff]+|[^\x00-\u0e00]+", word):
-            (spaceless if _is_spaceless(run) else spaced).append(run)
+    """The words of a query in scripts with spaces, and those with letters of the other scripts.
+
+    Each once, and of each kind no more than a name could have.
+    """
+    plain = unicodedata.normalize("NFC", query).replace("_", " ")
+    words = list(dict.fromkeys(_TOKEN.findall(plain)))
+    spaceless = [word for word in words if any(map(_is_spaceless, word))][:_MOST]
+    spaced = [word for word in words if not any(map(_is_spaceless, word))]
     meant = [word for word in spaced if word.lower() not in _STOP]
-    return (meant or spaced if not spaceless else meant), spaceless
+    return (meant if meant or spaceless else spaced)[:_MOST], spaceless
 
 
-def _is_spaceless(run: str) -> bool:
-    return unicodedata.name(run[0], "").startswith(_SPACELESS)
+def _is_spaceless(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(_SPACELESS)

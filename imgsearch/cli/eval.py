@@ -66,6 +66,8 @@ def command(
     from imgsearch.evaluation import compare, figures
 
     ctx = context(library, quiet, verbose)
+    if save is not None and not save.endswith(".json"):
+        raise QueryError(f"a run cannot be saved as {save}", "Let its name end in .json.")
     run = _run_of(ctx, files, mode, flags)
     if save is not None:
         _save(run, save)
@@ -139,8 +141,6 @@ def _saved(path: str) -> Run | None:
 def _save(run: Run, path: str) -> None:
     from imgsearch.evaluation import run_to_json
 
-    if not path.endswith(".json"):
-        raise QueryError(f"a run cannot be saved as {path}", "Let its name end in .json.")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(run_to_json(run), file, indent=1)
         file.write("\n")

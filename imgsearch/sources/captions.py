@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from defusedxml import ElementTree
@@ -72,7 +73,9 @@ def _xmp(image: Image.Image) -> Captions:
 
 
 def _items(tree: Any, name: str) -> list[str]:
-    return [item.text or "" for each in tree.iter(name) for item in each.iter(f"{_RDF}li")]
+    """Texts of the lists of that name; not many, because hostile ones may be nested."""
+    found = (item.text or "" for each in tree.iter(name) for item in each.iter(f"{_RDF}li"))
+    return list(islice(found, 2 * MOST))
 
 
 def _iptc(image: Image.Image) -> Captions:
@@ -105,7 +108,14 @@ def _exif(exif: Image.Exif) -> Captions:
 
 
 def _plain(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+    """Exif means ASCII; many write UTF-8, which Pillow reads as Latin-1."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    text = str(value or "")
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _utf16(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ NAMES = [
     "ภาพถ่าย/ทะเล.jpg",
     "DogsOnBeach.jpg",
     "dogs/rex.jpg",
+    "iPhone写真2023.jpg",
+    unicodedata.normalize("NFD", "서울여행.jpg"),
 ]
 
 
@@ -57,13 +60,18 @@ def found(catalog: SqlCatalog, query: str) -> list[str]:
         ("a photo of the cakes", NAMES[1:2]),  # words that say nothing are not asked for
         ("grandma birthday 1234", NAMES[2:3]),
         ("IMG_1234.jpg", NAMES[2:3]),
-        ("dog", NAMES[7:]),
+        ("dog", NAMES[7:8]),
         ("東京", NAMES[3:4]),  # two letters: shorter than the index knows
         ("東京タワー", NAMES[3:4]),
         ("旅行 東京", NAMES[3:4]),
         ("제주", NAMES[4:5]),
         ("ทะเล", NAMES[5:6]),
         ("東京 jpg", NAMES[3:4]),
+        ("写真2023", NAMES[8:9]),
+        ("写真", NAMES[8:9]),
+        ("서울여행", NAMES[9:]),  # taken apart in the name
+        ("서울", NAMES[9:]),
+        ("日、" * 4000, []),
         ("京都", []),
         ("the", []),
         ("", []),

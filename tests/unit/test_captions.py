@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,25 @@ def test_exif():
     exif[Base.XPTitle] = "Mühle".encode("utf-16-le") + b"\0\0"
     exif[Base.XPKeywords] = "mill;wind ; ".encode("utf-16-le")
     assert captions(jpeg(exif=exif)) == Captions("Mühle", "The old mill", ("mill", "wind"))
+
+
+def test_utf8_in_a_tag_that_should_be_ascii():
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = "Café à Zürich 東京".encode()
+    assert captions(jpeg(exif=exif)).description == "Café à Zürich 東京"
+
+
+def test_nested_lists_are_not_read_to_the_end():
+    lists = "<dc:title>" * 200 + "<rdf:li>x</rdf:li>" * 2000 + "</dc:title>" * 200
+    packet = (
+        '<a xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+        f' xmlns:dc="http://purl.org/dc/elements/1.1/">{lists}</a>'
+    )
+    image = Image.new("RGB", (1, 1))
+    image.info["xmp"] = packet.encode()
+    started = time.process_time()
+    assert read_captions(image, Image.Exif()).title == "x"
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

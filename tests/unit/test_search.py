@@ -159,3 +159,23 @@ def test_no_terms_and_no_pictures(folder, catalog, searcher):
 def test_foreign_script(text, script):
     assert foreign_script(text, ("LATIN",)) == script
     assert foreign_script(text, ()) == ""
+
+
+def test_ranks_count_what_is_shown(folder, catalog, searcher):
+    """Whoever says '#3' means the third line, also where weak hits were left out in between."""
+    folder.files = {f"{n:02}.jpg": (f"content {n}", 1) for n in range(40)}
+    folder.files |= {f"dog {n:02}.jpg": (f"named {n}", 1) for n in range(5)}
+    ingest(catalog, folder)
+    scores = sorted(hit.score for hit in searcher.search(query("content 5", limit=100)))
+    term = Term(text="dog", vector=vector_of("content 5"))
+    hits = searcher.search(Query([term], limit=100, min_score=scores[20]))
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    assert any(hit.named for hit in hits) and not all(hit.named for hit in hits)
+
+
+def test_words_alone_take_no_pictures_and_nothing_unwanted(folder, catalog, searcher):
+    folder.files = {"dog.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    for term in (Term(vector=vector_of("a")), Term(text="dog", weight=-1.0)):
+        with pytest.raises(QueryError, match="words only"):
+            searcher.search(Query([Term(text="dog"), term], mode="text"))
