@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from imgsearch.cli.group import Context
-from imgsearch.cli.terminal import complain, count_of
+from imgsearch.cli.terminal import complain, count_of, plain
 from imgsearch.errors import ImgSearchError
 
 if TYPE_CHECKING:
@@ -129,14 +129,15 @@ def collect(ctx: Context, lib: Library, hits: Sequence[Hit], into: Collection) -
         original = hit.image.file.absolute
         try:
             target, made = into.put(original, _names(into.folder, os.path.basename(original)))
-            ctx.say(f"{into.verb if made else 'Has already'} {original} -> {target}")
+            done = into.verb if made else "Has already"
+            ctx.say(f"{done} {plain(original)} -> {plain(target)}")
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise
             failed += 1
             complain(f"{original} was left out: {(error.strerror or str(error)).lower()}")
-    done = count_of(len(hits) - failed, "picture")
-    ctx.say(f"{into.folder} has {done}{f', {failed} left out' if failed else ''}.")
+    whole = count_of(len(hits) - failed, "picture")
+    ctx.say(f"{whole} of this search in {into.folder}{f', {failed} left out' if failed else ''}.")
     return int(failed > 0)
 
 

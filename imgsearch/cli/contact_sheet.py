@@ -126,20 +126,22 @@ def _shown(name: str) -> str:
 
 
 def _require_writable(target: str) -> None:
-    """A page of ours or another HTML file may be replaced; nothing else may."""
+    """A page that an earlier search wrote may be replaced; nothing else may."""
     from imgsearch.sources.formats import is_picture_name
 
     hint = "Name a file that is not there yet: --html results.html"
     if is_picture_name(target):
         raise ImgSearchError(f"{target} has the name of a picture, and is to be a page", hint)
+    if not os.path.isdir(os.path.dirname(os.path.abspath(target))):
+        raise ImgSearchError(f"there is no folder for {target}", "Make it, or name another place.")
     if not os.path.lexists(target):
         return
     start = b""
     if os.path.isfile(target):
         with open(target, "rb") as file:
-            start = file.read(64).lstrip().lower()
-    if not start.startswith((b"<!doctype html", b"<html")):
-        raise ImgSearchError(f"{target} is there already, and is no HTML page", hint)
+            start = file.read(1024)
+    if b'name="generator" content="imgsearch"' not in start:
+        raise ImgSearchError(f"{target} is there already, and no page of imgsearch", hint)
 
 
 def _replace(target: str, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,13 +97,16 @@ def _ranks(option: str, texts: Sequence[str]) -> tuple[int, ...]:
 
 def remember(
     library: Library, terms: Sequence[Term], hits: Sequence[Hit], told: Explanation
-) -> None:
-    """Keep a search for the next one to refer to, if the library folder can be written to."""
-    from imgsearch.last_results import from_search, save
+) -> str:
+    """Keep a search for the next one to refer to; what to tell if an older one is kept instead."""
+    from imgsearch.last_results import FILE, from_search, save
 
     catalog = library.catalog
     space = library.searcher.index.space if any(_has_vector(terms, told)) else None
-    save(catalog.folder, from_search(catalog.uuid, space, terms, told.vectors, hits))
+    last = from_search(catalog.uuid, space, terms, told.vectors, hits)
+    if save(catalog.folder, last) or not os.path.isfile(os.path.join(catalog.folder, FILE)):
+        return ""
+    return "This search could not be kept: '#1' and --more still mean an earlier one."
 
 
 def _has_vector(terms: Sequence[Term], told: Explanation) -> list[bool]:

@@ -133,7 +133,8 @@ def _set_up_logging(found: Context) -> None:
 
     if not found.verbose:
         warnings.simplefilter("ignore")
-    logging.basicConfig(level=logging.INFO if found.verbose else logging.ERROR)
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("imgsearch").setLevel(logging.INFO if found.verbose else logging.ERROR)
 
 
 @click.group(

@@ -113,7 +113,8 @@ def command(
     lib = ctx.library(instruction=instruction, **flags)
     try:
         pictures = Pictures(lib, allow_url)
-        terms = query_terms(pictures, words, plus, minus, like)
+        only_words = cutoff.mode == "text"
+        terms = query_terms(pictures, words, plus, minus, like, only_words)
         if words and not terms:
             raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
         terms = feedback.refine(pictures, terms, ctx.say)
@@ -149,7 +150,8 @@ def answer(
         mode=cutoff.mode,
     )
     hits = output.find(lib, query, picked.explanation)
-    remember(lib, terms, hits, picked.explanation)
+    if lost := remember(lib, terms, hits, picked.explanation):
+        ctx.say(lost)
     if picked.explanation.passed != 0 and cutoff.mode != "text":
         warn_of_script(ctx, lib, terms)
         warn_of_instruction(ctx, lib, terms)

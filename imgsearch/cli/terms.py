@@ -29,10 +29,19 @@ def query_terms(
     plus: Sequence[str],
     minus: Sequence[str],
     like: Sequence[str],
+    only_words: bool = False,
 ) -> list[Term]:
-    """The terms of `search`: bare words make one text, or name one picture."""
+    """The terms of `search`: bare words make one text, or name one picture.
+
+    Parameters
+    ----------
+    only_words : bool
+        True where even "owl.jpg" is meant as a text: the name of a file is looked for.
+    """
     terms = []
-    if len(words) == 1 and pictures.means(words[0]):
+    if not only_words and len(words) == 1 and pictures.means(words[0].rpartition("^")[0]):
+        terms.append(pictures.term(*_split_weight(words[0], 1.0)))
+    elif not only_words and len(words) == 1 and pictures.means(words[0]):
         terms.append(pictures.term(words[0]))
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))

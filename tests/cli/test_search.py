@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from imgsearch.cli.render import FIELDS
-from tests.cli.calls import Place, call, picture
+from tests.cli.calls import Place, call, picture, process
 from tests.conftest import PHOTOS
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
@@ -375,3 +375,22 @@ def test_whatever_is_asked_gets_an_answer_or_a_sentence(demo, words, plus, minus
         assert outcome.status == 0 or outcome.err
         assert "Traceback" not in outcome.err
         assert not any(c < " " and c != "\n" for c in outcome.text + outcome.err)
+
+
+def test_a_picture_alone_may_have_a_weight_and_a_text_may_end_like_one(demo):
+    weighed = demo.call("search", f"{CAT}^0.5", "-n", 1, "--format", "json").json
+    assert weighed[0]["path"] == str(CAT) and weighed[0]["score"] == pytest.approx(1, abs=1e-3)
+    assert demo.call("search", f"{CAT}^0").status == 1
+    assert demo.call("search", "a cat^2", "-n", 1).status == 0
+
+
+def test_text_mode_looks_up_the_name_of_a_file(demo):
+    found = demo.call("search", "owl.jpg", "--mode", "text", "--format", "json").paths
+    assert [os.path.basename(path) for path in found] == ["owl.jpg"]
+    refused = demo.call("similar", CAT, "--mode", "text")
+    assert refused.status == 1 and "words only" in refused.err
+
+
+def test_verbose_behind_the_command_tells_how_a_query_was_read(tmp_path, demo):
+    told = process("--library", demo.library, "search", "ein Hund am Fenster", "-v")
+    assert told.status == 0 and "is read as" in told.err
