@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import SqlCatalog
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -34,3 +39,13 @@ def shared() -> Path:
             pytest.fail(f"{folder} has to be there")
         pytest.skip("the further test data in ../shared is not there")
     return folder / "data"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+    """An empty catalog in a folder of its own."""
+    from imgsearch.catalog import open_catalog
+
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    yield catalog
+    catalog.close()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from imgsearch.calibrate import DIGEST, Calibrator
-from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.catalog import SqlCatalog
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
 from imgsearch.reference_texts import TEXTS
@@ -15,13 +11,6 @@ from imgsearch.search import Searcher
 from imgsearch.strength import IMAGE, TEXT
 from imgsearch.sync import sync
 from tests.parts import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
-
-
-@pytest.fixture
-def catalog(tmp_path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
-    yield catalog
-    catalog.close()
 
 
 class TextTower:

@@ -11,6 +11,7 @@ from imgsearch.plan import IndexRequest
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
 from tests.cli.calls import picture
+from tests.plugged import installed
 
 PLUGIN = """
 from cheap_encoder import CARDS, CheapEncoder, revision  # noqa: F401
@@ -30,14 +31,10 @@ CHEAP = Path(__file__).resolve().parents[1] / "crash" / "plugin"
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A plug-in, installed, whose model `cheap` cannot encode texts."""
-    folder = tmp_path / "site"
-    info = folder / "no_texts-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: no-texts\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgsearch.encoders]\ncheap = no_texts_plugin\n")
-    (folder / "no_texts_plugin.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(CHEAP)
-    monkeypatch.syspath_prepend(folder)
+    entry = {"cheap": "no_texts_plugin"}
+    with installed(monkeypatch, tmp_path / "site", "no_texts_plugin", PLUGIN, **entry):
+        yield
 
 
 def test_pictures_stay_and_the_run_is_good(plugin, tmp_path):

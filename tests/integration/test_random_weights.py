@@ -11,6 +11,7 @@ from imgsearch.errors import EncoderError
 from imgsearch.plan import IndexRequest
 from imgsearch.settings import Settings
 from tests.cli.calls import call, picture
+from tests.plugged import installed
 
 PLUGIN = """
 from imgsearch.encoders.random_models import random_encoder
@@ -48,17 +49,11 @@ trained = False
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A plug-in, installed, whose model `untrained` has random weights."""
-    folder = tmp_path / "site"
-    info = folder / "untrained-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: untrained\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgsearch.encoders]\nuntrained = untrained_plugin\n")
-    (folder / "untrained_plugin.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(folder)
-    import untrained_plugin
+    entry = {"untrained": "untrained_plugin"}
+    with installed(monkeypatch, tmp_path / "site", "untrained_plugin", PLUGIN, **entry):
+        import untrained_plugin
 
-    yield untrained_plugin
-    monkeypatch.delitem(__import__("sys").modules, "untrained_plugin")
+        yield untrained_plugin
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -27,13 +26,6 @@ NAMES = [
     "iPhone写真2023.jpg",
     unicodedata.normalize("NFD", "서울여행.jpg"),
 ]
-
-
-@pytest.fixture
-def catalog(tmp_path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from imgsearch import plugins
 from imgsearch.encoders import builtin
 from imgsearch.errors import ImgSearchError
 from imgsearch.indexes.memory import MemoryIndex
+from tests.plugged import installed
 
 
 def test_ours_are_there():
@@ -28,16 +27,9 @@ def test_any_other_name_is_for_the_generic_encoder():
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
     """A distribution of somebody else, as pip would install it."""
-    info = tmp_path / "other-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[imgsearch.encoders]\nother = other_encoder\nbroken = no_such_module\n"
-    )
-    (tmp_path / "other_encoder.py").write_text("CARDS = ()\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("other_encoder", None)
+    entries = {"other": "other_encoder", "broken": "no_such_module"}
+    with installed(monkeypatch, tmp_path, "other_encoder", "CARDS = ()\n", **entries):
+        yield
 
 
 def test_one_of_somebody_else_by_name_and_by_scheme(foreign):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatch
 
 import numpy as np
 import pytest
 
-from imgsearch.catalog import SqlCatalog, open_catalog
 from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
@@ -22,13 +20,6 @@ from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 @pytest.fixture
 def folder() -> MemoryFolder:
     return MemoryFolder()
-
-
-@pytest.fixture
-def catalog(tmp_path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture
