@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,8 +73,7 @@ class Searcher:
                 found = self._meant(query, allowed, named, told)
             with told.step("fetch"):
                 records = self.catalog.get(list(found.order))
-        hits = [hit for hit in found.hits(records) if _passes(hit, query)][: query.limit]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+        return found.hits(records, query)
 
     def _meant(
         self, query: Query, allowed: Ids | None, named: Mapping[int, float], told: Explanation
@@ -177,15 +176,19 @@ class Found:
             return fuse([self.scores, self.named], [1.0, WORDS_WEIGHT])
         return self.scores or self.named
 
-    def hits(self, records: Mapping[int, ImageRecord]) -> list[Hit]:
-        """All pictures that were found and are there, best first."""
+    def hits(self, records: Mapping[int, ImageRecord], query: Query) -> list[Hit]:
+        """The best pictures that were found, are there, and are not too weak for the query."""
         order = self.order
 
         def place(image: ImageRecord) -> tuple[float, float, str]:
             return -order[image.id], -self.scores.get(image.id, 0.0), image.file.absolute
 
-        ranked = sorted(records.values(), key=place)
-        return [self._hit(rank, image) for rank, image in enumerate(ranked, start=1)]
+        hits: list[Hit] = []
+        for image in sorted(records.values(), key=place):
+            hit = self._hit(len(hits) + 1, image)
+            if _passes(hit, query):
+                hits.append(hit)
+        return hits[: query.limit]
 
     def _hit(self, rank: int, image: ImageRecord) -> Hit:
         score = self.scores.get(image.id)

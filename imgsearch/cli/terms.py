@@ -39,10 +39,9 @@ def query_terms(
         True where even "owl.jpg" is meant as a text: the name of a file is looked for.
     """
     terms = []
-    if not only_words and len(words) == 1 and pictures.means(words[0].rpartition("^")[0]):
-        terms.append(pictures.term(*_split_weight(words[0], 1.0)))
-    elif not only_words and len(words) == 1 and pictures.means(words[0]):
-        terms.append(pictures.term(words[0]))
+    alone = words[0] if len(words) == 1 and not only_words else ""
+    if pictures.means(alone) or pictures.means(alone.rpartition("^")[0]):
+        terms.append(pictures.term(*_split_weight(alone, 1.0)))
     elif any(word.strip() for word in words):
         terms.append(Term(text=_text(" ".join(words))))
     terms += [_term(pictures, *_split_weight(each, 1.0)) for each in plus]

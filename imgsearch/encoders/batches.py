@@ -51,6 +51,20 @@ def split_batches(batches: Sequence[list[int]], size: int) -> list[list[int]]:
     return [batch[i : i + size] for batch in batches for i in range(0, len(batch), size)]
 
 
+def halved(batches: Sequence[list[int]], refusal: Exception) -> tuple[list[list[int]], int]:
+    """Batches of half the size of the first, which did not fit in memory, and that size.
+
+    Raises
+    ------
+    refusal
+        The first has one input only.
+    """
+    if len(batches[0]) == 1:
+        raise refusal
+    half = (len(batches[0]) + 1) // 2
+    return split_batches(batches, half), half
+
+
 def ahead(
     executor: Executor, prepare: Callable[[Source], Result], sources: Iterable[Source]
 ) -> Iterator[tuple[Source, Result]]:

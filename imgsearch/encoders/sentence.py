@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
-from imgsearch.encoders.batches import plan_batches, split_batches
+from imgsearch.encoders.batches import halved, plan_batches, split_batches
 from imgsearch.encoders.memory import (
     MOST_ON_PROCESSOR,
     fitting_batch,
@@ -177,14 +177,13 @@ class SentenceEncoder:
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
         """The batches that are left, halved because the first of them did not fit."""
-        if len(batches[0]) == 1:
-            raise EncoderError(
-                f"there is too little memory for {self._space.model}",
-                "Close other programs, choose a smaller model, or use --device cpu.",
-            )
+        refusal = EncoderError(
+            f"there is too little memory for {self._space.model}",
+            "Close other programs, choose a smaller model, or use --device cpu.",
+        )
+        smaller, self.batch_size = halved(batches, refusal)
         release_unused()
-        self.batch_size = (len(batches[0]) + 1) // 2
-        return split_batches(batches, self.batch_size)
+        return smaller
 
     def _tensor(self, encode: Any, inputs: list[Any], **options: Any) -> torch.Tensor:
         with autocasting(self._model.device, self._autocast):
@@ -242,9 +241,16 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     dimension = choose_dimension(card, options.dimension, dimension_of(model))
     told = _document_instruction(model, card, options.instruction)
     space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, told)
-    each = picture_bytes(model.config, size.short or GUESSED_SIDE, weights.itemsize)
-    batch = options.batch_size or fitting_batch(device, each)
+    batch = options.batch_size or batch_for(model, size, weights, device)
     return SentenceEncoder(model, space, card, size, batch, autocast, bool(size.short))
+
+
+def batch_for(
+    model: SentenceTransformer, size: InputSize, weights: torch.dtype, device: torch.device
+) -> int:
+    """How many pictures should go through a model together, from the memory that is free."""
+    each = picture_bytes(model.config, size.short or GUESSED_SIDE, weights.itemsize)
+    return fitting_batch(device, each)
 
 
 def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:

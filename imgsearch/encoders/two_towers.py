@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
-from imgsearch.encoders.memory import fitting_batch, picture_bytes
 from imgsearch.encoders.model_folder import ModelFolder, find_model
 from imgsearch.encoders.options import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.sentence import (
-    GUESSED_SIDE,
     SentenceEncoder,
+    batch_for,
     describe_input,
     dimension_of,
     open_model,
@@ -104,8 +103,7 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     size, preprocessing = describe_input(models[0])
     dimension = choose_dimension(card, options.dimension, _common(name, *map(dimension_of, models)))
     space = EmbeddingSpace(name, _revision(parts), preprocessing, dimension)
-    each = picture_bytes(models[0].config, size.short or GUESSED_SIDE, weights.itemsize)
-    batch = options.batch_size or fitting_batch(device, each)
+    batch = options.batch_size or batch_for(models[0], size, weights, device)
     pictures, texts = (
         SentenceEncoder(model, space, card, size, batch, autocast) for model in models
     )

@@ -13,7 +13,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from imgsearch.encoders.batches import ahead, plan_batches, split_batches
+from imgsearch.encoders.batches import ahead, halved, plan_batches
 from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import SQUARE, count_tokens
@@ -166,14 +166,13 @@ class GmeEncoder:
         """The batches that are left, halved because the first of them did not fit."""
         if not batches:
             return []
-        if len(batches[0]) == 1:
-            raise EncoderError(
-                f"{self.device} has too little memory for {self.card.name}",
-                "Close other programs that use it, allow fewer visual tokens, or use --device cpu.",
-            )
+        refusal = EncoderError(
+            f"{self.device} has too little memory for {self.card.name}",
+            "Close other programs that use it, allow fewer visual tokens, or use --device cpu.",
+        )
+        smaller, self.batch_size = halved(batches, refusal)
         release_unused()
-        self.batch_size = (len(batches[0]) + 1) // 2
-        return split_batches(batches, self.batch_size)
+        return smaller
 
     def _prepared(
         self, parts: Sequence[Part], batches: list[list[int]], instruction: str
