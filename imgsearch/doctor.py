@@ -13,12 +13,13 @@ from importlib import metadata
 from imgsearch import plugins
 from imgsearch.app import Library
 from imgsearch.catalog.place import network_warning
-from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import files
 from imgsearch.indexes.flat import import_faiss
 from imgsearch.models import model_cards
 from imgsearch.sources.decode import decoders
 from imgsearch.sync import sync, verify
+from imgsearch.texts import rapid
 from imgsearch.vectors import EmbeddingSpace
 
 
@@ -39,6 +40,7 @@ def examine(library: Library) -> list[Check]:
         _torch,
         _faiss,
         _decoders,
+        _texts,
         _models,
         _disk,
         _catalog,
@@ -97,6 +99,19 @@ def _decoders(library: Library) -> Iterator[Check]:
             yield Check("decoder", "ok", f"{decoder.name} {decoder.version}: {decoder.formats}")
         else:
             yield Check("decoder", "note", f"{decoder.name} is not installed", decoder.hint)
+
+
+def _texts(library: Library) -> Iterator[Check]:
+    try:
+        reader = rapid.RapidReader()
+        rapid.model_files()
+    except MissingExtra as error:
+        finding = "texts in pictures cannot be read: rapidocr or onnxruntime is not installed"
+        yield Check("texts", "note", finding, error.hint)
+    except ImgSearchError as error:
+        yield Check("texts", "wrong", str(error), error.hint)
+    else:
+        yield Check("texts", "ok", f"{reader.engine}: 'imgsearch index --ocr' reads pictures")
 
 
 def _models(library: Library) -> Iterator[Check]:

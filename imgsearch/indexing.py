@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
-from imgsearch import plugins
+from imgsearch import plugins, reading
 from imgsearch.calibrate import Calibrator
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
@@ -16,12 +16,14 @@ from imgsearch.errors import (
     CatalogError,
     EncoderError,
     LibraryMissing,
+    MissingExtra,
     SpaceMismatch,
 )
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
-from imgsearch.ports import Encoder, VectorIndex
+from imgsearch.ports import Encoder, TextReader, VectorIndex
+from imgsearch.reading import TextIngestor
 from imgsearch.records import (
     IngestReport,
     OnProgress,
@@ -30,6 +32,9 @@ from imgsearch.records import (
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
 from imgsearch.sync import worth_flushing
+from imgsearch.text_records import TextReport
+from imgsearch.texts.null import NullReader
+from imgsearch.texts.rapid import RapidReader
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
 
@@ -58,6 +63,7 @@ class Indexing(Opened):
         if warning:
             self.say(f"Beware: {warning[0]}. {warning[1]}")
         with catalog.writer(wait_s=LOCK_WAIT_S) as writer:
+            reader = self._reader(writer, request.ocr)
             space = _trained(self.known_space() or self._new_space())
             for root, _ in planned:
                 writer.put_root(root)
@@ -81,7 +87,41 @@ class Indexing(Opened):
                 space = _trained(self._new_encoder().space)
                 report = ingest(space)
             self._finish(writer, space, report)
+            if reader.engine and not report.interrupted:
+                places = [(root.path, scope) for root, scope in planned]
+                report.texts = self._read_texts(writer, reader, places, on_progress, stop)
+                report.interrupted = stop()
         return report
+
+    def _reader(self, writer: CatalogWriter, asked: bool | None) -> TextReader:
+        """What reads texts: none where nobody asked for it, or where it is not installed though
+        an earlier run has asked."""
+        wanted = self.catalog.wants_texts() if asked is None else asked
+        try:
+            reader = RapidReader(self.settings.threads) if wanted else NullReader()
+        except MissingExtra as error:
+            if asked:
+                raise
+            self.say(f"Texts in pictures are not read: {error}. {error.hint}")
+            return NullReader()
+        if asked is not None:
+            writer.want_texts(asked)
+        return reader
+
+    def _read_texts(
+        self,
+        writer: CatalogWriter,
+        reader: TextReader,
+        places: Sequence[tuple[str, str]],
+        on_progress: OnProgress,
+        stop: Callable[[], bool],
+    ) -> TextReport:
+        decoder = self.decoder(reader.input_size, reading.BATCH)
+        try:
+            ingestor = TextIngestor(self.catalog, writer, decoder, reader, on_progress, stop)
+            return ingestor.run(places)
+        finally:
+            decoder.close()
 
     def _require_index(self) -> None:
         """Fail now, and not after hours of encoding, where no index can be made."""

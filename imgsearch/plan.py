@@ -28,12 +28,15 @@ class IndexRequest:
         Take hidden files in; None keeps what the folder was last indexed with.
     prune : bool
         Accept that pictures are absent even where a disk looks unmounted or a folder is empty.
+    ocr : bool or None
+        Read the texts in pictures, too; None keeps what the library was last told.
     """
 
     paths: Sequence[str] = ()
     exclude: Sequence[str] | None = None
     hidden: bool | None = None
     prune: bool = False
+    ocr: bool | None = None
 
 
 def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> list[Planned]:

@@ -23,6 +23,7 @@ from imgsearch.records import (
     Unvisited,
 )
 from imgsearch.strength import Reference
+from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
 
@@ -113,6 +114,24 @@ class EncoderPool(Protocol):
     def close(self) -> None: ...
 
 
+class TextReader(Protocol):
+    """Reads what is written in pictures."""
+
+    @property
+    def engine(self) -> str:
+        """Name and revision of what reads, kept beside each text; "" for one that reads nothing."""
+
+    @property
+    def input_size(self) -> InputSize:
+        """How large pictures have to be for small print to be legible."""
+
+    def read(self, pixels: Pixels) -> str:
+        """The text of a picture, lines apart; "" where there is none.
+
+        What it raises is a fault of this picture, unless it is an `ImgSearchError`.
+        """
+
+
 class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched."""
 
@@ -185,9 +204,21 @@ class Catalog(Protocol):
     def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
         """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
 
-    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
-        """Present pictures whose names or captions have all words of `query`, best first, each
-        with a score that means something beside the others only."""
+    def with_words(
+        self, query: str, limit: int, allowed: Ids | None = None
+    ) -> list[tuple[int, float]]:
+        """Present pictures among `allowed` (sorted; all when None) whose names, captions or texts
+        have all words of `query`, best first, each with a score that means something beside the
+        others only."""
+
+    def unread(
+        self, root: str, scope: str, engine: str, after: str, limit: int
+    ) -> list[ImageRecord]:
+        """Present pictures below `scope` whose text was not read yet, or not by `engine` where
+        another one has failed: one for each content hash beyond `after`, in their order."""
+
+    def unread_count(self, root: str, scope: str, engine: str) -> int:
+        """How many there are of them."""
 
     def select(self, where: Filter) -> Ids:
         """Ids of the present pictures that pass a filter, sorted."""
@@ -223,3 +254,6 @@ class Writer(Protocol):
 
     def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
         """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""
+
+    def put_texts(self, found: Sequence[TextFound]) -> None:
+        """Write what was read in some pictures, in place of what was read before."""

@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 
 from imgsearch.filters import Filter
+from imgsearch.text_records import TextReport
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -219,7 +220,7 @@ class Query:
     where : Filter or None
         Which pictures may be found; None for all.
     mode : {"hybrid", "semantic", "text"}
-        Text terms are looked for by what they mean, in names and captions, or in both.
+        Text terms are looked for by what they mean, in names, captions and texts, or in both.
     """
 
     terms: Sequence[Term]
@@ -243,7 +244,7 @@ class Hit:
         How likely it is that the picture is meant, 0 to 1 (`imgsearch.strength`); None as long
         as the library has no reference scores.
     named : bool
-        True if its name or captions have the words of the query.
+        True if its name, its captions or the text in it have the words of the query.
     duplicates : tuple of ImageRecord or None
         Pictures that were folded into this one; None where nothing was folded.
     """
@@ -371,7 +372,7 @@ class CommitResult:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of one run over the files of one or more roots."""
+    """Counts of one run over the files of one or more roots; `texts` is None if none were read."""
 
     scanned: int = 0
     added: int = 0
@@ -384,11 +385,15 @@ class IngestReport:
     seconds: float = 0.0
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
+    texts: TextReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: `stage` is "scan", "digest" or "encode"; `total` is None while unknown."""
+    """How far a run is; `total` is None while unknown.
+
+    `stage` is "scan", "digest", "encode" or "read".
+    """
 
     stage: str
     done: int

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from imgsearch.catalog.engine import RESTORE, reading, told
 from imgsearch.errors import CatalogError, LibraryTooNew
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; the same as Alembic's head, which a test checks."""
 
 
@@ -70,6 +70,8 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
         # that point there. The pragma does nothing inside a transaction, so it goes around
         # SQLAlchemy, which would begin one.
         driver(connection).execute("PRAGMA foreign_keys=OFF")
+        # And while it is away, the view and the triggers that name it point nowhere.
+        driver(connection).execute("PRAGMA legacy_alter_table=ON")
         driver(connection).execute("PRAGMA journal_mode=WAL")
         try:
             with connection.execution_options(immediate=True).begin():

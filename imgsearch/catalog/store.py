@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema, selection, words
+from imgsearch.catalog import comparison, health, references, rows, schema, selection, texts, words
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -43,6 +43,7 @@ from imgsearch.records import (
     Unvisited,
 )
 from imgsearch.strength import Reference
+from imgsearch.text_records import TextCounts
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 FILE = "catalog.sqlite"
@@ -235,15 +236,49 @@ class SqlCatalog:
                         found[row.id] = rows.image_record(row)
         return found
 
-    def with_words(self, query: str, limit: int) -> list[tuple[int, float]]:
-        """Present pictures whose names or captions have all words of `query`, best first.
+    def with_words(
+        self, query: str, limit: int, allowed: Ids | None = None
+    ) -> list[tuple[int, float]]:
+        """Present pictures whose names, captions or texts have all words of `query`, best first.
+
+        Parameters
+        ----------
+        allowed : ndarray of shape (n,), int64, sorted, or None
+            Which pictures count; None for all.
 
         Returns
         -------
         list of (id, BM25)
         """
         with self._read() as connection:
-            return words.ranked(connection, query, limit)
+            return words.ranked(connection, query, limit, allowed)
+
+    def unread(
+        self, root: str, scope: str, engine: str, after: str, limit: int
+    ) -> list[ImageRecord]:
+        """Present pictures whose text is to be read, one for each content hash beyond `after`."""
+        with self._read() as connection:
+            return texts.unread(connection, root, scope, engine, after, limit)
+
+    def unread_count(self, root: str, scope: str, engine: str) -> int:
+        """How many content hashes have a text that is still to be read."""
+        with self._read() as connection:
+            return texts.unread_count(connection, root, scope, engine)
+
+    def wants_texts(self) -> bool:
+        """True if the indexer is to read the texts of new pictures."""
+        with self._read() as connection:
+            return texts.wanted(connection)
+
+    def texts(self) -> TextCounts:
+        """How many present pictures were read, and by what."""
+        with self._read() as connection:
+            return texts.counts(connection)
+
+    def unreadable_texts(self) -> list[Skipped]:
+        """Present pictures whose text could not be read, by path."""
+        with self._read() as connection:
+            return texts.failed(connection)
 
     def all_ids(self) -> Ids:
         """Ids of all present pictures, sorted."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from imgsearch.catalog.store import SqlCatalog
 from imgsearch.records import RunRecord
+from imgsearch.text_records import TextCounts
 
 
 def summary(catalog: SqlCatalog) -> dict[str, Any]:
@@ -31,8 +33,13 @@ def summary(catalog: SqlCatalog) -> dict[str, Any]:
                 }
                 for record in catalog.spaces()
             ],
+            "texts": _texts(catalog.texts()),
             "last_run": _run(run) if run else None,
         }
+
+
+def _texts(counts: TextCounts) -> dict[str, Any]:
+    return asdict(counts) | {"engines": list(counts.engines)}
 
 
 def _run(run: RunRecord) -> dict[str, Any]:

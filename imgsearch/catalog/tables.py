@@ -79,9 +79,11 @@ library = Table(
     Column("purge_floor", Integer, nullable=False),
     Column("default_space_id", ForeignKey("spaces.id")),
     Column("created_at", DateTime, nullable=False),
+    Column("reads_texts", Boolean, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row. `revision` is the latest one given out; tombstones up to `purge_floor` are gone."""
+"""One row. `revision` is the latest one given out; tombstones up to `purge_floor` are gone.
+`reads_texts` is whether the indexer reads the texts in pictures."""
 
 commits = Table(
     "commits",
@@ -235,3 +237,14 @@ reference_texts = Table(
 )
 """The vectors of the texts whose hash is `digest`, so that scores can be drawn again without a
 model. `vectors` holds them as `embeddings.vector` does, one after the other."""
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("content_hash", Text, primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""What is written in the pictures with these bytes, "" where nothing is; `reason` says why it
+could not be read. Triggers drop a row with the last picture that has its bytes."""

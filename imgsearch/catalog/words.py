@@ -1,17 +1,22 @@
-"""Full-text search over names, folders, cameras and captions (SQLite FTS5).
+"""Full-text search over names, folders, cameras, captions and texts in pictures (SQLite FTS5).
 
 Two indexes over the same columns: `words` splits text at anything that is no letter or digit and
 stems English (Porter 1980); `letters` holds every run of three characters, for scripts that write
-without spaces. Triggers keep both in step with `images`. Ranking is Okapi BM25 (Robertson et al.,
-TREC-3, 1994) with the weights below.
+without spaces. Triggers keep both in step with `images` and `texts`. Ranking is Okapi BM25
+(Robertson et al., TREC-3, 1994) with the weights below.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import islice
 
+import numpy as np
 from sqlalchemy import Connection, text
+
+from imgsearch.vectors import Ids
 
 WEIGHTS = {
     "path": 2.0,
@@ -20,6 +25,7 @@ WEIGHTS = {
     "title": 3.0,
     "description": 2.0,
     "keywords": 3.0,
+    "text": 1.0,
 }
 """Column to its weight in BM25, in the order of the columns of the index."""
 
@@ -32,19 +38,33 @@ _STOP = frozenset(
 )
 _LETTERS = 3
 _MOST = 32
+_PAGE = 1000
 
 
-def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, float]]:
+def ranked(
+    connection: Connection, query: str, limit: int, allowed: Ids | None = None
+) -> list[tuple[int, float]]:
     """Present pictures that have all words of the query, best first, with their BM25.
 
     Words that say nothing ("the", "photo") are not asked for unless there are no others.
+
+    Parameters
+    ----------
+    allowed : ndarray of shape (n,), int64, sorted, or None
+        Which pictures count; None for all. At most `limit` of them come back.
     """
+    return list(islice(_matching(connection, query, allowed), limit))
+
+
+def _matching(
+    connection: Connection, query: str, allowed: Ids | None
+) -> Iterator[tuple[int, float]]:
     spaced, spaceless = tokens(query)
     if not spaced and not spaceless:
-        return []
+        return
     # Both indexes have the same rows, so a picture has to be found in each that is asked.
     parts = []
-    values: dict[str, object] = {"most": limit}
+    values: dict[str, object] = {}
     if spaced:
         values["words"] = " ".join(f'"{token}"' for token in spaced)
         parts.append(_match("words", "words"))
@@ -58,7 +78,7 @@ def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, fl
         likes = " OR ".join(
             f"{column} LIKE :like{number} OR {column} LIKE :apart{number}" for column in WEIGHTS
         )
-        parts.append(f"SELECT id, 0.0 AS score FROM images WHERE {likes}")
+        parts.append(f"SELECT id, 0.0 AS score FROM searchable WHERE {likes}")
     # Materialised, because bm25() only works where its index is read.
     asked = ", ".join(f"part{n} AS MATERIALIZED ({part})" for n, part in enumerate(parts))
     every = " UNION ALL ".join(f"SELECT id, score FROM part{n}" for n in range(len(parts)))
@@ -66,11 +86,23 @@ def ranked(connection: Connection, query: str, limit: int) -> list[tuple[int, fl
         text(
             f"WITH {asked} SELECT id, sum(score) AS total FROM ({every}) JOIN images USING (id)"
             " WHERE status = 'present' GROUP BY id"
-            f" HAVING count(*) = {len(parts)} ORDER BY total, id LIMIT :most"
+            f" HAVING count(*) = {len(parts)} ORDER BY total, id"
         ),
         values,
     )
-    return [(row.id, -row.total) for row in found]
+    for rows in found.partitions(_PAGE):
+        passing = _among(np.array([row.id for row in rows], np.int64), allowed)
+        yield from ((rows[i].id, -rows[i].total) for i in passing)
+
+
+def _among(ids: Ids, allowed: Ids | None) -> Iterator[int]:
+    """Places of the ids that are allowed."""
+    if allowed is None:
+        return iter(range(len(ids)))
+    if not len(allowed):
+        return iter(())
+    places = np.minimum(np.searchsorted(allowed, ids), len(allowed) - 1)
+    return iter(np.flatnonzero(allowed[places] == ids).tolist())
 
 
 def _forms(token: str) -> str:

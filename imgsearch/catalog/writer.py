@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import comparison, references, rows
+from imgsearch.catalog import comparison, references, rows, texts
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -42,6 +42,7 @@ from imgsearch.records import (
     Unvisited,
 )
 from imgsearch.strength import Reference
+from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 
@@ -189,6 +190,16 @@ class CatalogWriter:
             for item in items:
                 commit.put(item)
         return commit.result
+
+    def put_texts(self, found: Sequence[TextFound]) -> None:
+        """Write what was read in some pictures, in place of what was read before."""
+        with writing(self._engine) as connection:
+            texts.put(connection, found)
+
+    def want_texts(self, wanted: bool) -> None:
+        """Remember whether the texts of new pictures are to be read."""
+        with writing(self._engine) as connection:
+            texts.want(connection, wanted)
 
     def retire(
         self,

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from imgsearch.cli.terminal import count_of, plain
 if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.records import IngestReport, Progress
+    from imgsearch.text_records import TextReport
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 GONE_FOR_GOOD = (
@@ -52,6 +54,11 @@ GONE_FOR_GOOD = (
     is_flag=True,
     help="Accept that pictures are gone even where a disk looks unmounted or a folder is empty.",
 )
+@click.option(
+    "--ocr/--no-ocr",
+    default=None,
+    help="Read the text in pictures, too, in this run and in later ones.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
 @common
@@ -61,6 +68,7 @@ def command(
     no_exclude: bool,
     hidden: bool | None,
     prune: bool,
+    ocr: bool | None,
     dry_run: bool,
     as_json: bool,
     library: str | None,
@@ -78,15 +86,19 @@ def command(
     pictures are encoded again, beside the vectors that are there. The library remembers them:
     they need not be repeated. 'imgsearch models' tells which model takes them.
 
+    With --ocr, 'imgsearch search' finds pictures by words that are written in them. They are read
+    after the pictures themselves were indexed, which takes about a second each.
+
     \b
     imgsearch index ~/Pictures
+    imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
     from imgsearch.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
     request = IndexRequest(
-        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune
+        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune, ocr
     )
     lib = ctx.library(**flags)
     try:
@@ -165,12 +177,14 @@ class _Bar:
 
         self.__exit__()
         self._stage = progress.stage
-        words = {"scan": "Looking", "digest": "Comparing", "encode": "Encoding"}
+        words = {
+            "scan": "Looking", "digest": "Comparing", "encode": "Encoding", "read": "Reading",
+        }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
             total=progress.total,
-            unit=" images" if progress.stage == "encode" else " files",
-            leave=progress.stage == "encode",
+            unit=" images" if progress.stage in ("encode", "read") else " files",
+            leave=progress.stage in ("encode", "read"),
             dynamic_ncols=True,
         )
 
@@ -185,16 +199,26 @@ def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_r
             "library": lib.settings.library,
             "model": lib.model,
             "interrupted": report.interrupted,
+            "texts": asdict(report.texts) if report.texts else None,
             "dry_run": dry_run,
             "memory": lib.memory(),
         }
         click.echo(json.dumps(found))
     elif not ctx.quiet:
         click.echo(_sentence(report, dry_run))
+        if report.texts:
+            click.echo(_of_texts(report.texts))
         if report.interrupted:
             click.echo("Interrupted: everything counted above is kept. Run it again to go on.")
         elif report.skipped:
             click.echo("To see which files were skipped, and why: imgsearch skipped")
+
+
+def _of_texts(texts: TextReport) -> str:
+    rate = f" in {texts.seconds:.1f} s" if texts.read else ""
+    words = f"Read {count_of(texts.read, 'picture')}{rate}: {texts.with_text} with text"
+    words += f", {texts.failed} failed ('imgsearch skipped --texts')" if texts.failed else ""
+    return words + (f", {texts.put_off} put off to the next run." if texts.put_off else ".")
 
 
 def _memory(lib: Library) -> str:

@@ -12,19 +12,21 @@ from imgsearch.cli.terminal import plain
 
 @click.command("skipped", short_help="List the files that could not be indexed, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--texts", is_flag=True, help="List pictures whose text could not be read instead.")
 @common
-def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
+def command(as_json: bool, texts: bool, library: str | None, quiet: bool, verbose: bool) -> None:
     """List the files that could not be indexed, each with the reason.
 
     A file is tried again when it changes, or when a decoder is added or updated.
 
     \b
     imgsearch skipped
+    imgsearch skipped --texts
     imgsearch skipped --json | jq -r '.[].path'
     """
     lib = context(library, quiet, verbose).library()
     try:
-        found = lib.catalog.skipped()
+        found = lib.catalog.unreadable_texts() if texts else lib.catalog.skipped()
         if as_json:
             entries = [
                 {"path": each.file.absolute, "reason": each.reason, "transient": each.transient}

@@ -41,6 +41,9 @@ def _text(found: dict[str, Any]) -> str:
             f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}"
             f"{_variant(space, found['spaces'])}{mark}"
         )
+    texts = found["texts"]
+    if texts["wanted"] or texts["read"]:
+        lines.append(f"Texts     {_texts(texts, found['images'])}")
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")
@@ -53,3 +56,10 @@ def _variant(space: dict[str, Any], spaces: list[dict[str, Any]]) -> str:
         return ""
     told = f", told {space['instruction']!r}" if space["instruction"] else ""
     return f", vectors of {space['dimension']} numbers{plain(told)}"
+
+
+def _texts(texts: dict[str, Any], images: int) -> str:
+    words = f"{texts['read']} of {count_of(images, 'picture')} read, {texts['with_text']} with text"
+    words += f", {texts['failed']} failed" if texts["failed"] else ""
+    words += f" ({plain('; '.join(texts['engines']))})" if texts["engines"] else ""
+    return words + ("" if texts["wanted"] else "; new ones are not read")

@@ -1,0 +1,46 @@
+"""What every reader of texts must do, run on each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imgsearch.ports import TextReader
+from imgsearch.texts import rapid
+from imgsearch.texts.null import NullReader
+
+SHAPES = [(1, 1), (1, 3000), (2500, 3), (31, 33), (300, 400)]
+
+
+@pytest.fixture(scope="module", params=["null", "rapidocr"])
+def reader(request) -> TextReader:
+    if request.param == "null":
+        return NullReader()
+    if not rapid.installed():
+        pytest.skip("the extra ocr is not installed")
+    return rapid.RapidReader(threads=1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_blank_picture_of_any_shape_has_no_text(reader, shape):
+    pixels = np.full((*shape, 3), 200, np.uint8)
+    before = pixels.copy()
+    assert reader.read(pixels) == ""
+    assert np.array_equal(pixels, before)
+
+
+def test_what_it_says_of_itself(reader):
+    assert reader.engine.isprintable()
+    assert (reader.engine == "") == isinstance(reader, NullReader)
+    assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is bounded"
+
+
+def test_narrow_pictures_get_margins():
+    narrow = np.zeros((1, 2000, 3), np.uint8)
+    padded = rapid._with_margins(narrow)
+    assert padded.shape == (250, 2000, 3)
+    assert padded[124:126].min() == 0 and padded[0].min() == 255
+    assert rapid._with_margins(narrow.transpose(1, 0, 2)).shape == (2000, 250, 3)
+    wide_enough = np.zeros((250, 2000, 3), np.uint8)
+    assert rapid._with_margins(wide_enough) is wide_enough
+    assert rapid._with_margins(np.zeros((3, 5, 3), np.uint8)).shape == (32, 32, 3)
