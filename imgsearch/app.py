@@ -30,7 +30,7 @@ from imgsearch.records import (
     Thumbnail,
     clamped,
 )
-from imgsearch.search import Searcher, by_date, similarity
+from imgsearch.search import Searcher, by_date, by_words, similarity
 from imgsearch.sources.decode import (
     decode_given,
     decode_path,
@@ -76,6 +76,8 @@ class Library(Indexing):
         told = told or Explanation()
         if query.where is not None and not query.terms:
             return by_date(self.catalog, query, told)
+        if query.terms and query.mode == "text":
+            return by_words(self.catalog, query, told)
         with told.step("open"):
             searcher = self.searcher
         return searcher.search(query, told)

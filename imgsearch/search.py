@@ -21,10 +21,10 @@ DIGITS = 6
 DEPTH = 1000
 """How far down the ranking by meaning goes that is fused with one by words."""
 MOST = 10_000
-"""Pictures that a search by words looks at, where no filter thins them out."""
+"""Pictures that have the words of a query and are looked at: the best of those that pass."""
 WORDS_WEIGHT = 2.0
-"""Of the ranking by words in the fusion. Those pictures have all words of the query in their names
-or captions: dozens of them come before any other, however little they look like it."""
+"""Of the ranking by words in the fusion. Those pictures have all words of the query in their names,
+captions or texts: dozens of them come before any other, however little they look like it."""
 
 
 @dataclass(slots=True)
@@ -57,6 +57,8 @@ class Searcher:
         """
         told = told or Explanation()
         _require_terms(query)
+        if query.mode == "text":
+            return by_words(self.catalog, query, told)
         with self.catalog.snapshot():
             with told.step("open"):
                 self.refresh()
@@ -66,11 +68,8 @@ class Searcher:
             if told.passed == 0:
                 return []  # before a model is loaded for nothing
             with told.step("words"):
-                named = self._named(query, allowed)
-            if query.mode == "text":
-                found = Found({}, named)
-            else:
-                found = self._meant(query, allowed, named, told)
+                named = {} if query.mode == "semantic" else _named(self.catalog, query, allowed)
+            found = self._meant(query, allowed, named, told)
             with told.step("fetch"):
                 records = self.catalog.get(list(found.order))
         return found.hits(records, query)
@@ -89,19 +88,6 @@ class Searcher:
                 more = self.index.search(vector, len(ids), ids)
                 scores = _by_id(more) | scores
         return Found(scores, {key: named[key] for key in named if key in scores}, scale)
-
-    def _named(self, query: Query, allowed: Ids | None) -> dict[int, float]:
-        """BM25 by id of the pictures whose names or captions have the words of the query."""
-        words = [term.text for term in query.terms if term.text and term.weight > 0]
-        if query.mode == "text":
-            _require_words(query)
-        if query.mode == "semantic" or not words:
-            return {}
-        named = dict(self.catalog.with_words(" ".join(words), -1 if allowed is not None else MOST))
-        if allowed is None:
-            return named
-        passing = set(allowed.tolist())
-        return {key: score for key, score in named.items() if key in passing}
 
     def embed(
         self, query: Query, told: Explanation | None = None
@@ -162,7 +148,7 @@ class Found:
     scores : mapping of id to inner product
         In a search by words alone empty.
     named : mapping of id to BM25
-        Pictures whose names or captions have the words of the query.
+        Pictures whose names, captions or texts have the words of the query.
     """
 
     scores: Mapping[int, float]
@@ -198,6 +184,35 @@ class Found:
         return Hit(rank, score, image, strength, named=image.id in self.named)
 
 
+def by_words(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
+    """The pictures that pass and have all words of the query in names, captions or texts.
+
+    It asks no index and no model, and takes in pictures that no model has seen yet.
+    """
+    _require_words(query)
+    with catalog.snapshot():
+        allowed: Ids | None = None
+        with told.step("filter"):
+            told.total = catalog.count()
+            if query.where is not None:
+                allowed = catalog.select(query.where)
+                told.passed = len(allowed)
+        if not told.total:
+            raise _no_pictures()
+        with told.step("words"):
+            found = Found({}, _named(catalog, query, allowed))
+        with told.step("fetch"):
+            records = catalog.get(list(found.order))
+    told.method = "by words, from the catalog"
+    return found.hits(records, query)
+
+
+def _named(catalog: Catalog, query: Query, allowed: Ids | None) -> dict[int, float]:
+    """BM25 by id of the pictures that have the words of the query, the best `MOST` of `allowed`."""
+    words = [term.text for term in query.terms if term.text and term.weight > 0]
+    return dict(catalog.with_words(" ".join(words), MOST, allowed)) if words else {}
+
+
 def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
     """The pictures that pass the filter of a query without terms, newest first, without scores.
 
@@ -226,7 +241,7 @@ def _require_terms(query: Query) -> None:
 def _require_words(query: Query) -> None:
     if any(term.text is None or term.weight < 0 for term in query.terms):
         raise QueryError(
-            "names and captions are searched for words only, and the query has a picture or"
+            "names, captions and texts are searched for words only, and the query has a picture or"
             " something that is not wanted",
             "Leave out --mode text, or everything but words.",
         )

@@ -25,8 +25,8 @@ from imgsearch.text_records import TextCounts, TextFound
 
 # With a sign before it a column is not looked for in an index: that of the content hashes, in the
 # order of which the pictures are wanted, is the one to go by.
-_STATUS: ColumnElement[Any] = literal_column("+images.status")
-_ROOT: ColumnElement[Any] = literal_column("+images.root_id")
+_status: ColumnElement[Any] = literal_column("+images.status")
+_root: ColumnElement[Any] = literal_column("+images.root_id")
 _MINE = texts.c.content_hash == images.c.content_hash
 
 
@@ -60,7 +60,7 @@ def _waiting(connection: Connection, root: str, scope: str, engine: str) -> Colu
     settled = select(texts.c.content_hash).where(
         _MINE, or_(texts.c.reason == "", texts.c.engine == engine)
     )
-    there = and_(_STATUS == "present", root_id == _ROOT, at_or_below(scope))
+    there = and_(_status == "present", _root == root_id, at_or_below(scope))
     return and_(there, ~settled.exists())
 
 
@@ -92,7 +92,7 @@ def counts(connection: Connection) -> TextCounts:
         func.count().filter(texts.c.text != ""),
         func.count().filter(texts.c.reason != ""),
     )
-    there = query.select_from(texts.join(images, _MINE)).where(_STATUS == "present")
+    there = query.select_from(texts.join(images, _MINE)).where(_status == "present")
     tried, with_text, failed = connection.execute(there).one()
     engines = connection.execute(select(texts.c.engine).distinct().order_by(texts.c.engine))
     names = tuple(engines.scalars())
@@ -105,7 +105,7 @@ def failed(connection: Connection) -> list[Skipped]:
         select(images, roots.c.path.label("root"), texts.c.reason)
         .join(roots)
         .join(texts, _MINE)
-        .where(texts.c.reason != "", _STATUS == "present")
+        .where(texts.c.reason != "", _status == "present")
     )
     found = [Skipped(rows.image_record(row).file, row.reason) for row in connection.execute(query)]
     return sorted(found, key=lambda each: each.file.absolute)

@@ -44,7 +44,7 @@ class Cutoff:
     def why_none(self) -> str:
         """A sentence for a search that has found nothing."""
         if self.mode == "text":
-            return "No name or caption has all these words."
+            return "No name, caption or text in a picture has all these words."
         if self.min_score is not None:
             return f"No picture scores {self.min_score:g} or more."
         return "No picture matches well. To see the nearest ones all the same: --all"
@@ -78,7 +78,7 @@ def cutoff_options(function: F) -> F:
             type=click.Choice(["hybrid", "semantic", "text"]),
             default="hybrid",
             show_default=True,
-            help="Look for words by meaning (semantic), in names and captions (text), or in both.",
+            help="Look for words by meaning (semantic), in names, captions and texts (text), or in both.",
         ),
         click.option(
             "--min-score",

@@ -87,7 +87,10 @@ class RapidReader:
 
 def installed() -> bool:
     """True if the extra `ocr` is there; imports nothing of it."""
-    return all(util.find_spec(name) is not None for name in PACKAGES)
+    try:
+        return all(util.find_spec(name) is not None for name in PACKAGES)
+    except ImportError:  # by whatever finds modules in this process
+        return False
 
 
 def model_files() -> dict[str, Path]:

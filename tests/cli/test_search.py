@@ -130,7 +130,7 @@ def test_words_of_a_name_find_a_picture(demo):
 def test_no_name_has_the_words(demo):
     outcome = demo.call("search", "zeppelin", "--mode", "text")
     assert (outcome.status, outcome.out) == (0, b"")
-    assert outcome.err == "No name or caption has all these words.\n"
+    assert outcome.err == "No name, caption or text has all these words.\n"
 
 
 def test_no_hit_is_no_error(demo):

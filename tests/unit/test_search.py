@@ -7,6 +7,8 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
+from imgsearch import search
+from imgsearch.catalog import words as words_of_catalog
 from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
@@ -170,3 +172,42 @@ def test_words_alone_take_no_pictures_and_nothing_unwanted(folder, catalog, sear
     for term in (Term(vector=vector_of("a")), Term(text="dog", weight=-1.0)):
         with pytest.raises(QueryError, match="words only"):
             searcher.search(Query([Term(text="dog"), term], mode="text"))
+
+
+def test_words_alone_find_what_no_model_has_seen(folder, catalog, searcher):
+    """Nor does a filter ask for a vector, which nobody needs here."""
+    folder.files = {"dog 1.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    folder.files |= {"dog 2.jpg": ("b", 1), "cat.jpg": ("c", 1)}
+    ingest(catalog, folder, space=OTHER)
+    for where in (None, parse("format = jpeg"), parse("name ~ 'dog*'")):
+        told = Explanation()
+        words = Query([Term(text="dog")], mode="text", where=where)
+        found = searcher.search(words, told)
+        assert paths(found) == ["dog 1.jpg", "dog 2.jpg"]
+        assert told.total == 3
+        assert all(hit.named and hit.score is None for hit in found)
+    vector = Term(text="dog", vector=vector_of("a"))
+    assert paths(searcher.search(Query([vector]))) == ["dog 1.jpg"], "it has no score without"
+    assert searcher.search(Query([Term(text="dog")], mode="text", where=parse("has gps"))) == []
+
+
+def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catalog, monkeypatch):
+    """One bound for both, and it counts those that pass."""
+    folder.files = {f"{'dog ' * (1 + n % 7)}{n:03}.jpg": (f"{n}", 1) for n in range(70)}
+    ingest(catalog, folder)
+    monkeypatch.setattr(search, "MOST", 5)
+
+    def best(where) -> list[str]:
+        words = Query([Term(text="dog")], limit=100, mode="text", where=where)
+        return paths(search.by_words(catalog, words, Explanation()))
+
+    ids = catalog.select(parse("name ~ '*1.jpg'"))
+    monkeypatch.setattr(words_of_catalog, "_PAGE", 3)
+    assert len(best(None)) == len(best(parse("name ~ '*.jpg'"))) == 5
+    assert best(None) == best(parse("name ~ '*.jpg'"))
+    assert len(best(parse("name ~ '*1.jpg'"))) == 5 and len(ids) == 7
+    assert all(path.endswith("1.jpg") for path in best(parse("name ~ '*1.jpg'")))
+    every = [i for i, _ in catalog.with_words("dog", 100)]
+    assert [i for i, _ in catalog.with_words("dog", 100, ids)] == [i for i in every if i in ids]
+    assert catalog.with_words("dog", 100, ids[:0]) == []
