@@ -21,7 +21,7 @@ import numpy as np
 
 from imgsearch.errors import QueryError, SpaceMismatch
 from imgsearch.ports import Catalog
-from imgsearch.records import Hit, Term
+from imgsearch.records import Hit, ImageRecord, Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 
 FILE = "last-search.json"
@@ -91,7 +91,7 @@ class LastSearch:
             if any(each is not None and len(each) != space.dimension for each in vectors):
                 raise nothing_yet("its query")  # someone has changed the file
             return list(self.terms)
-        if any(term.text is None for term in self.terms):
+        if any(term.text is None or term.fused for term in self.terms):
             raise SpaceMismatch(
                 f"the last search was made with {self.model}, and its pictures mean nothing to "
                 f"{space.model}",
@@ -118,7 +118,7 @@ def from_search(
     """
     known: list[Embeddings | None] = list(vectors) or [term.vector for term in terms]
     kept = [
-        Term(term.text, None, vector, term.weight)
+        replace(term, image=None, vector=vector)
         for term, vector in zip(terms, known, strict=True)
         if term.text is not None or vector is not None
     ]
@@ -152,8 +152,25 @@ def picture(
     Raises
     ------
     QueryError
-        No such result, a picture that is gone or has changed since, or one that
-        this model has not seen.
+        As `still_there`, or a picture that this model has not seen.
+    """
+    record = still_there(last, rank, catalog)
+    vector = vector_of(space, record.id)
+    if vector is None:
+        raise QueryError(
+            f"result #{rank}, {record.file.absolute}, has not been indexed with {space.model}",
+            f"Index with it: imgsearch index --model {space.model}",
+        )
+    return vector
+
+
+def still_there(last: LastSearch, rank: int, catalog: Catalog) -> ImageRecord:
+    """A result of the last search, as the library has it now.
+
+    Raises
+    ------
+    QueryError
+        No such result, or a picture that is gone or has changed since.
     """
     result = last.result(rank)
     record = catalog.get([result.image_id]).get(result.image_id)
@@ -161,13 +178,7 @@ def picture(
         raise QueryError(f"result #{rank}, {result.path}, is no longer in the library", AGAIN)
     if record.content_hash != result.content_hash:
         raise QueryError(f"result #{rank}, {result.path}, has changed since it was found", AGAIN)
-    vector = vector_of(space, result.image_id)
-    if vector is None:
-        raise QueryError(
-            f"result #{rank}, {result.path}, has not been indexed with {space.model}",
-            f"Index with it: imgsearch index --model {space.model}",
-        )
-    return vector
+    return record
 
 
 def nothing_yet(wanted: str) -> QueryError:
@@ -233,15 +244,18 @@ def _term_to_json(term: Term) -> dict[str, Any]:
     vector = None
     if term.vector is not None:
         vector = base64.b64encode(term.vector.astype("<f4").tobytes()).decode()
-    return {"text": term.text, "weight": term.weight, "vector": vector}
+    kept = {"text": term.text, "weight": term.weight, "vector": vector}
+    return kept | {"fused": True} if term.fused else kept
 
 
 def _term_from_json(found: Any) -> Term:
     text, weight, vector = found["text"], float(found["weight"]), None
+    fused = found.get("fused") is True
     if found["vector"] is not None:
         row = np.frombuffer(base64.b64decode(found["vector"], validate=True), "<f4")
         vector = normalize(row[np.newaxis])[0]
     usable = math.isfinite(weight) and (vector is None or abs(np.linalg.norm(vector) - 1) < 1e-3)
-    if not usable or (text is None and vector is None) or not isinstance(text, str | None):
+    needs_vector = text is None or fused
+    if not usable or (needs_vector and vector is None) or not isinstance(text, str | None):
         raise ValueError("no term")
-    return Term(text, None, vector, weight)
+    return Term(text, None, vector, weight, fused)

@@ -90,6 +90,16 @@ class BatchEncoder(Encoder, Protocol):
         """Places among the pictures, each once, and their rows, as soon as they are computed."""
 
 
+@runtime_checkable
+class FusedEncoder(Encoder, Protocol):
+    """An `Encoder` that reads words and a picture in one forward pass."""
+
+    def encode_fused(
+        self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
+    ) -> Embeddings:
+        """One unit row for each text with its picture, in order."""
+
+
 class EncoderModule(Protocol):
     """What an entry point of the group `imgsearch.encoders` points to."""
 

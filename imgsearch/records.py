@@ -188,16 +188,22 @@ class ChangeBatch:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a query: words or a picture, with a weight; negative means "not this"."""
+    """One part of a query: words or a picture, with a weight; negative means "not this".
+
+    `fused` says that `text` and `image` are one thing to a `FusedEncoder`, and `vector` theirs.
+    """
 
     text: str | None = None
     image: Pixels | None = None
     vector: Embeddings | None = None
     weight: float = 1.0
+    fused: bool = False
 
     @property
     def modality(self) -> str:
-        """ "text" or "image"; a vector is that of a picture unless it comes with its text."""
+        """ "text", "image" or "fused"; a vector is that of a picture unless it has its text."""
+        if self.fused:
+            return "fused"
         return "image" if self.text is None else "text"
 
 

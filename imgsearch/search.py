@@ -11,7 +11,7 @@ import numpy as np
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
 from imgsearch.explain import Explanation
 from imgsearch.fusion import fuse
-from imgsearch.ports import Catalog, Encoder, VectorIndex
+from imgsearch.ports import Catalog, Encoder, FusedEncoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Term
 from imgsearch.strength import Scale, footing, query_scale
 from imgsearch.vectors import Embeddings, Ids, Matches, combine
@@ -239,7 +239,7 @@ def _require_terms(query: Query) -> None:
 
 
 def _require_words(query: Query) -> None:
-    if any(term.text is None or term.weight < 0 for term in query.terms):
+    if any(term.text is None or term.fused or term.weight < 0 for term in query.terms):
         raise QueryError(
             "names, captions and texts are searched for words only, and the query has a picture or"
             " something that is not wanted",
@@ -252,7 +252,9 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
     if term.image is None and not (term.text or "").strip():
         raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
     try:
-        if term.image is not None:
+        if term.fused:
+            rows = _encode_fused(encoder, term, instruction)
+        elif term.image is not None:
             rows = encoder.encode_images([term.image])
         else:
             rows = encoder.encode_texts([term.text or ""], instruction)
@@ -265,6 +267,17 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
         ) from error
     vector: Embeddings = rows[0]
     return vector
+
+
+def _encode_fused(encoder: Encoder, term: Term, instruction: str | None) -> Embeddings:
+    assert term.text is not None and term.image is not None
+    if not isinstance(encoder, FusedEncoder):
+        raise QueryError(
+            f"{encoder.card.name} cannot read words and a picture in one",
+            "Leave out --fused, and the two are added up; or index with a model that can, such as"
+            " gme-qwen2-vl-2b: imgsearch index --model gme-qwen2-vl-2b",
+        )
+    return encoder.encode_fused([term.text], [term.image], instruction)
 
 
 def similarity(

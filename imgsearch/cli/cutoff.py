@@ -78,7 +78,8 @@ def cutoff_options(function: F) -> F:
             type=click.Choice(["hybrid", "semantic", "text"]),
             default="hybrid",
             show_default=True,
-            help="Look for words by meaning (semantic), in names, captions and texts (text), or in both.",
+            help="Look for words by meaning (semantic), in names, captions and texts (text), or"
+            " both.",
         ),
         click.option(
             "--min-score",

@@ -21,6 +21,8 @@ MOST_STDIN = 256 << 20
 """Bytes of a picture from stdin."""
 _RESULT = re.compile(r"#([0-9]{1,9})")
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+"""Of any scheme: RFC 3986, 3.1. No words that somebody searches for look like that."""
 
 
 def is_picture(word: str) -> bool:
@@ -32,16 +34,24 @@ def is_picture(word: str) -> bool:
 
 
 class Pictures:
-    """Turns what the user wrote into terms that are pictures, for one query."""
+    """Turns what the user wrote into terms that are pictures, for one query.
 
-    def __init__(self, library: Library, allow_url: bool = False) -> None:
+    Parameters
+    ----------
+    pixels : bool
+        True where a model has to see each picture itself; else that of a picture of the library
+        is the vector that is known already.
+    """
+
+    def __init__(self, library: Library, allow_url: bool = False, pixels: bool = False) -> None:
         self.library = library
         self._allow_url = allow_url
+        self._pixels = pixels
         self._stdin_taken = False
 
     def means(self, word: str) -> bool:
         """True if a word that may also be a text is meant as a picture."""
-        named = word == STDIN or _RESULT.fullmatch(word) or _is_url(word)
+        named = word == STDIN or _RESULT.fullmatch(word) or _is_address(word)
         return bool(named) or is_picture(word)
 
     def term(self, word: str, weight: float = 1.0) -> Term:
@@ -56,10 +66,14 @@ class Pictures:
 
         if word == STDIN:
             return self.library.given_term(self._stdin(), "what came from stdin", weight)
-        if _is_url(word):
+        if _is_address(word):
             return self.library.given_term(self._fetched(word), word, weight)
-        if found := _RESULT.fullmatch(word):
+        found = _RESULT.fullmatch(word)
+        if found and not self._pixels:
             return Term(vector=self.result(int(found[1])), weight=weight)
+        if self._pixels:
+            path = self._path_of_result(int(found[1])) if found else word
+            return Term(image=self.library.pixels(path), weight=weight)
         return self.library.image_term(word, weight)
 
     @cached_property
@@ -78,6 +92,13 @@ class Pictures:
         catalog, space = self.library.catalog, self.library.searcher.index.space
         return picture(self.last, rank, catalog, space, catalog.vector)
 
+    def _path_of_result(self, rank: int) -> str:
+        from imgsearch.last_results import nothing_yet, still_there
+
+        if self.last is None:
+            raise nothing_yet(f"result #{rank}")
+        return still_there(self.last, rank, self.library.catalog).file.absolute
+
     def _stdin(self) -> bytes:
         if self._stdin_taken:
             raise QueryError("stdin can be only one picture of a query", "Give '-' once.")
@@ -85,6 +106,11 @@ class Pictures:
         return _read_stdin()
 
     def _fetched(self, url: str) -> bytes:
+        if not _URL.match(url):
+            raise QueryError(
+                f"{url} is no http or https address, and no others are fetched",
+                "A picture on this machine is given by its path: /photos/beach.jpg",
+            )
         if not self._allow_url:
             raise QueryError(
                 f"{url} is on the network, which imgsearch leaves alone unless told otherwise",
@@ -101,8 +127,8 @@ class Pictures:
             ) from error
 
 
-def _is_url(word: str) -> bool:
-    return _URL.match(word) is not None and not any(map(str.isspace, word))
+def _is_address(word: str) -> bool:
+    return _ADDRESS.fullmatch(word) is not None and not os.path.exists(word)
 
 
 def _read_stdin() -> bytes:

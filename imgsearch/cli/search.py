@@ -55,6 +55,11 @@ def result_options(function: F) -> F:
 
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.option(
+    "--fused",
+    is_flag=True,
+    help="Have the model read the words and the picture of --like as one, if it can.",
+)
 @result_options
 @feedback_options
 @output_options
@@ -70,6 +75,7 @@ def command(
     plus: tuple[str, ...],
     minus: tuple[str, ...],
     like: tuple[str, ...],
+    fused: bool,
     allow_url: bool,
     limit: int,
     instruction: str | None,
@@ -100,21 +106,26 @@ def command(
     \b
     imgsearch search a dog on the beach
     imgsearch search a dog --not people --like beach.jpg -n 30
+    imgsearch search the same car in red --like car.jpg --fused
     imgsearch search sunset --after 2023-06 --before 2023-09 --camera canon
     imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
     imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
     imgsearch search --more 1,4 --less 2
     """
     from imgsearch.cli.pictures import Pictures
-    from imgsearch.cli.terms import query_terms
+    from imgsearch.cli.terms import fused_term, query_terms
     from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(instruction=instruction, **flags)
     try:
         pictures = Pictures(lib, allow_url)
-        only_words = cutoff.mode == "text"
-        terms = query_terms(pictures, words, plus, minus, like, only_words)
+        if fused:
+            whole = fused_term(Pictures(lib, allow_url, pixels=True), words, like)
+            terms = [whole, *query_terms(pictures, (), plus, minus, ())]
+        else:
+            only_words = cutoff.mode == "text"
+            terms = query_terms(pictures, words, plus, minus, like, only_words)
         if words and not terms:
             raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
         terms = feedback.refine(pictures, terms, ctx.say)

@@ -15,12 +15,14 @@ from imgsearch.cli.search import warn_of_script
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL.")
 @model_options
 @common
 def command(
     first: str,
     second: str,
     as_json: bool,
+    allow_url: bool,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -28,18 +30,22 @@ def command(
 ) -> None:
     """Print how alike A and B are: the cosine of their vectors, from -1 to 1.
 
-    Each is a picture file, or else a text. No library is needed.
+    Each is a picture, or else a text. A picture is a file, - for stdin, '#3' for the third result
+    of the last search, or with --allow-url a URL. Only '#3' needs a library.
 
     \b
     imgsearch similarity dog.jpg "a dog"
     imgsearch similarity one.jpg two.jpg
+    imgsearch similarity '#1' '#2'
     """
+    from imgsearch.cli.pictures import Pictures
     from imgsearch.cli.terms import picture_or_text
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
-        terms = [picture_or_text(lib, each) for each in (first, second)]
+        pictures = Pictures(lib, allow_url, pixels=True)
+        terms = [picture_or_text(pictures, each) for each in (first, second)]
         score = lib.similarity(*terms)
         warn_of_script(ctx, lib, terms)
         if as_json:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from imgsearch.cli.pictures import Pictures, is_picture
+from imgsearch.cli.pictures import Pictures
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
-
-if TYPE_CHECKING:
-    from imgsearch.app import Library
 
 NOT_WEIGHT = 0.5
 """Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
@@ -52,13 +49,30 @@ def query_terms(
     return terms
 
 
-def picture_or_text(library: Library, word: str) -> Term:
-    """A term for a model alone: it needs no library."""
-    if is_picture(word):
-        return Term(image=library.pixels(word))
+def fused_term(pictures: Pictures, words: Sequence[str], like: Sequence[str]) -> Term:
+    """The words with the one picture that they are about, for a model that reads both in one.
+
+    `pictures` gives pixels: a vector that is known would be that of the picture without the words.
+    """
+    if len(like) != 1 or not any(word.strip() for word in words):
+        raise QueryError(
+            "--fused is for words with one picture",
+            "For example: imgsearch search the same car in red --like car.jpg --fused",
+        )
+    picture, weight = _split_weight(like[0], 0.0)
+    if weight:
+        raise QueryError(
+            f"a picture that is fused with words has no weight of its own: {like[0]}",
+            "Leave the weight out, or leave out --fused.",
+        )
+    return replace(pictures.term(picture), text=_text(" ".join(words)), fused=True)
+
+
+def picture_or_text(pictures: Pictures, word: str) -> Term:
+    """A term for a model alone: a picture of any kind, or else a text."""
     if not word.strip():
         raise QueryError("one of the two texts is empty", "Give a text or a picture file.")
-    return Term(text=_text(word))
+    return _term(pictures, word, 1.0)
 
 
 def _term(pictures: Pictures, text: str, weight: float) -> Term:
