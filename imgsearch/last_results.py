@@ -11,9 +11,7 @@ import base64
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +21,7 @@ from imgsearch.errors import QueryError, SpaceMismatch
 from imgsearch.ports import Catalog
 from imgsearch.records import Hit, ImageRecord, Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
+from imgsearch.writing import replace_file
 
 FILE = "last-search.json"
 FORMAT = 1
@@ -205,19 +204,10 @@ def save(folder: str, last: LastSearch) -> bool:
         }
     )
     try:
-        # Only its owner may read it, and no two processes write to the same one.
-        handle, temporary = tempfile.mkstemp(".tmp", f".{FILE}.", folder)
+        path = os.path.join(folder, FILE)
+        replace_file(path, text.encode("ascii"), private=True, durable=False)
     except OSError:
         return False
-    try:
-        with open(handle, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(temporary, os.path.join(folder, FILE))
-    except OSError:
-        return False
-    finally:
-        with suppress(OSError):
-            os.remove(temporary)
     return True
 
 

@@ -8,7 +8,6 @@ import itertools
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from imgsearch.cli.group import Context
 from imgsearch.cli.terminal import complain, count_of, plain
 from imgsearch.errors import ImgSearchError
+from imgsearch.writing import discard, unfinished
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -35,6 +35,9 @@ class Collection(Protocol):
     @property
     def verb(self) -> str: ...
 
+    def found_in(self, root: str, originals: Sequence[str]) -> bool:
+        """True if a scan of the root would find anything of it in a folder there."""
+
     def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
         """Make the first of `targets` that is free, or find it there already: its path, made.
 
@@ -48,6 +51,10 @@ class Links:
 
     folder: str
     verb: str = "Linked"
+
+    def found_in(self, root: str, originals: Sequence[str]) -> bool:
+        """A scan leaves out links to what lies in the same root."""
+        return any(not _inside(os.path.realpath(each), root) for each in originals)
 
     def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
         os.stat(original)  # a link to nothing is of no use
@@ -67,36 +74,31 @@ class Copies:
     folder: str
     verb: str = "Copied"
 
+    def found_in(self, root: str, originals: Sequence[str]) -> bool:
+        """A copy is a picture like any other."""
+        return bool(originals)
+
     def put(self, original: str, targets: Iterator[str]) -> tuple[str, bool]:
         if not stat.S_ISREG(os.stat(original).st_mode):  # a pipe would keep us waiting for ever
             raise OSError(errno.EINVAL, "not a regular file")
-        unfinished = ""
+        copy = ""
         try:
             for target in targets:
                 if _same_bytes(original, target):
                     return target, False
-                unfinished = unfinished or self._unfinished(original)
+                copy = copy or self._unfinished(original)
                 with suppress(FileExistsError):
-                    _rename_to_free(unfinished, target)
+                    _rename_to_free(copy, target)
                     return target, True
         finally:
-            with suppress(OSError):
-                os.unlink(unfinished)
+            discard(copy)
         raise AssertionError("targets never end")
 
     def _unfinished(self, original: str) -> str:
-        """A copy under a name that no scan takes for a picture."""
-        number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=self.folder)
-        try:
-            with open(original, "rb") as source, os.fdopen(number, "wb") as file:
-                shutil.copyfileobj(source, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(OSError):  # some disks hold neither times nor permissions
-                shutil.copystat(original, name)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with open(original, "rb") as source:
+            name = unfinished(self.folder, lambda file: shutil.copyfileobj(source, file, 1 << 20))
+        with suppress(OSError):  # some disks hold neither times nor permissions
+            shutil.copystat(original, name)
         return name
 
 
@@ -123,10 +125,10 @@ def collect(ctx: Context, lib: Library, hits: Sequence[Hit], into: Collection) -
 
     A name that another picture has gets a number: "beach.jpg", "beach-2.jpg".
     """
-    _prepare(ctx, lib, into.folder)
+    originals = [hit.image.file.absolute for hit in hits]
+    _prepare(ctx, lib, into, originals)
     failed = 0
-    for hit in hits:
-        original = hit.image.file.absolute
+    for original in originals:
         try:
             target, made = into.put(original, _names(into.folder, os.path.basename(original)))
             done = into.verb if made else "Has already"
@@ -153,8 +155,9 @@ def _names(folder: str, name: str) -> Iterator[str]:
         yield os.path.join(folder, stem + tail)
 
 
-def _prepare(ctx: Context, lib: Library, folder: str) -> None:
+def _prepare(ctx: Context, lib: Library, into: Collection, originals: Sequence[str]) -> None:
     """Make the folder; tell if what lies there will be taken for pictures of the library."""
+    folder = into.folder
     real = os.path.realpath(folder)
     if _inside(real, os.path.realpath(lib.settings.library)):
         raise ImgSearchError(
@@ -168,7 +171,8 @@ def _prepare(ctx: Context, lib: Library, folder: str) -> None:
             f"the folder {folder} cannot be made: {error.strerror}", "Name another folder."
         ) from error
     for root in lib.catalog.roots():
-        if _inside(real, os.path.realpath(root.path)):
+        top = os.path.realpath(root.path)
+        if _inside(real, top) and into.found_in(top, originals):
             ctx.say(
                 f"Beware: {folder} lies in {root.path}, which is indexed: 'imgsearch index' will "
                 "find these pictures there, too, unless an --exclude names the folder."

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from base64 import b64encode
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.cli.group import Context
 from imgsearch.cli.terminal import complain, count_of, plain
 from imgsearch.errors import ImgSearchError
+from imgsearch.writing import replace_file
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
@@ -83,7 +82,7 @@ def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, ti
         complain(f"{each.file.absolute}: {each.reason}")
     entries = [_entry(hit, small[hit.image.id]) for hit in hits]
     heading = plain(title) or "Pictures"
-    _replace(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
+    replace_file(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
     return int(bool(missing))
 
@@ -142,27 +141,3 @@ def _require_writable(target: str) -> None:
             start = file.read(1024)
     if b'name="generator" content="imgsearch"' not in start:
         raise ImgSearchError(f"{target} is there already, and no page of imgsearch", hint)
-
-
-def _replace(target: str, data: bytes) -> None:
-    """Write the file whole or not at all. A link stays a link."""
-    real = os.path.realpath(target)
-    number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=os.path.dirname(real))
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, real)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    """What a plain open would have left out of the permissions."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

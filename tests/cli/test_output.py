@@ -203,6 +203,20 @@ def test_a_folder_among_the_pictures_gets_a_warning(indexed: Place):
     assert os.listdir(to) == ["a.jpg"]
 
 
+def test_links_get_it_only_where_a_scan_would_find_them(indexed: Place, tmp_path):
+    a = indexed.photos / "a.jpg"
+    inside = indexed.call("similar", a, "--link-to", indexed.photos / "inside")
+    assert inside.status == 0 and "Beware" not in inside.err
+    assert indexed.index()["scanned"] == 4, "links to what lies in the same root are left out"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "e.png").write_bytes((indexed.photos / "sub" / "c.png").read_bytes())
+    indexed.index(other)
+    outside = indexed.call("similar", a, "--link-to", other / "outside")
+    assert f"Beware: {other}/outside lies in {other}, which is indexed" in outside.err
+    assert indexed.index(other)["scanned"] == 1 + 4, "those to another root are found"
+
+
 @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
 def test_folders_that_cannot_be_used(indexed: Place, tmp_path, option):
     (tmp_path / "file").write_text("x")
