@@ -1,22 +1,24 @@
 """One picture from the web, for a user who gave its address and allowed it.
 
 Nothing is kept. The address itself may be of this machine or of the local network, because the user
-typed it. A server may redirect to other public addresses only, or to the host that was typed.
+typed it. A server may redirect to other public addresses only, or to the host that was typed; each
+name is looked up once, so that what was checked is what is connected to (`addresses`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.client import HTTPMessage, InvalidURL
+from functools import partial
+from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnection, InvalidURL
 from typing import IO, Any
 
 from imgsearch import __version__
+from imgsearch.sources.addresses import Names
 from imgsearch.sources.files import Unusable
 
 SCHEMES = ("http", "https")
@@ -86,24 +88,47 @@ def _in_ascii(url: str) -> str:
 
 def _opener(typed: str) -> urllib.request.OpenerDirector:
     """Knows HTTP and HTTPS and nothing else: no files, no FTP, no data URLs, no cookies."""
+    proxies = urllib.request.getproxies()
+    hosts = [urllib.parse.urlsplit(proxy).hostname or "" for proxy in proxies.values()]
+    names = Names(typed, hosts)
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.ProxyHandler(proxies),
+        _Http(names),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _Redirects(typed),
+        _Redirects(names),
     ):
         opener.add_handler(handler)
     return opener
 
 
+class _Http(urllib.request.AbstractHTTPHandler):
+    """Opens connections to addresses that were checked."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__()
+        self._names = names
+
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(self._connection, HTTPConnection), req)
+
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(self._connection, HTTPSConnection), req)
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+    def _connection(self, kind: type[HTTPConnection], host: str, **values: Any) -> HTTPConnection:
+        made = kind(host, **values)
+        made._create_connection = self._names.connect  # type: ignore[attr-defined]
+        return made
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to where the user could have meant to go."""
 
-    def __init__(self, typed: str) -> None:
-        self._typed = typed
+    def __init__(self, names: Names) -> None:
+        self._names = names
 
     def redirect_request(
         self,
@@ -117,24 +142,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         address = urllib.parse.urlsplit(newurl)
         if address.scheme.lower() not in SCHEMES:
             raise Unusable("the server redirects to something that is neither http nor https")
-        host = address.hostname or ""
-        if host != self._typed and _private(host):
-            raise Unusable(f"the server redirects to {host}, an address of a private network")
+        self._names.require_public(address.hostname or "")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _private(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, None)
-    except OSError:  # perhaps only a proxy can look it up; else the connection will fail
-        return False
-    return not all(_is_global(str(each[4][0])) for each in found)
-
-
-def _is_global(text: str) -> bool:
-    address: Any = ipaddress.ip_address(text.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    return bool(address.is_global)
 
 
 def _reason(error: Exception, seconds: float) -> Unusable:

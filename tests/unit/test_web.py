@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,16 @@ from threading import Thread
 import pytest
 
 from imgsearch.sources import web
+from imgsearch.sources.addresses import is_public
 from imgsearch.sources.files import Unusable
+
+TARGETS = {
+    "/file": "file:///etc/passwd",
+    "/ftp": "ftp://localhost/x",
+    "/loop": "/loop",
+    "/here": "/good%20one",
+    "/private": "http://localhost:PORT/good",
+}
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -18,16 +28,9 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         port = self.server.server_address[1]
-        targets = {
-            "/file": "file:///etc/passwd",
-            "/ftp": "ftp://localhost/x",
-            "/loop": "/loop",
-            "/here": "/good%20one",
-            "/private": f"http://localhost:{port}/good",
-        }
-        if self.path in targets:
+        if self.path in TARGETS:
             self.send_response(302)
-            self.send_header("Location", targets[self.path])
+            self.send_header("Location", TARGETS[self.path].replace("PORT", str(port)))
             self.end_headers()
         elif self.path == "/slow":
             self.send_response(200)
@@ -104,10 +107,95 @@ def test_other_schemes(url):
         web.fetch(url)
 
 
-@pytest.mark.parametrize(("host", "private"), [
-    ("127.0.0.1", True), ("10.1.2.3", True), ("169.254.169.254", True), ("::1", True),
-    ("::ffff:127.0.0.1", True), ("fe80::1", True), ("0.0.0.0", True), ("8.8.8.8", False),
-    ("2001:4860:4860::8888", False),
+@pytest.mark.parametrize(("address", "public"), [
+    ("127.0.0.1", False), ("10.1.2.3", False), ("169.254.169.254", False), ("0.0.0.0", False),
+    ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("8.8.8.8", True),
+    ("::1", False), ("::", False), ("fe80::1", False), ("fe80::1%eth0", False), ("fc00::1", False),
+    ("fec0::1", False), ("ff02::1", False), ("2001:4860:4860::8888", True),
+    ("2001:4860:4860::8888%eth0", False),
+    ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True),  # mapped
+    ("::127.0.0.1", False),  # "compatible", which nobody uses any more
+    ("2002:7f00:1::", False), ("2002:c0a8:101::1", False), ("2002:808:808::1", True),  # 6to4
+    ("64:ff9b::7f00:1", False), ("64:ff9b::10.0.0.1", False), ("64:ff9b::808:808", True),  # NAT64
+    ("64:ff9b:1::808:808", False), ("2001:0:808:808::1", False),  # local NAT64, Teredo
 ])  # fmt: skip
-def test_private_addresses(host, private):
-    assert web._private(host) == private
+def test_public_addresses(address, public):
+    assert is_public(address) == public
+
+
+@pytest.fixture
+def look_ups(monkeypatch):
+    """Host -> what it answers to each look-up, one after the other; the last one for ever."""
+    answers: dict[str, list[str]] = {}
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        if host not in answers:
+            raise socket.gaierror(-2, "Name or service not known")
+        address = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return answers, asked
+
+
+@pytest.fixture
+def connected(monkeypatch) -> list[tuple[str, int]]:
+    """Where connections went; those to public addresses fail, as there is no network."""
+    places: list[tuple[str, int]] = []
+    connect = socket.socket.connect
+
+    def noted(self: socket.socket, place: tuple[str, int]) -> None:
+        places.append(place)
+        if place[0] != "127.0.0.1":
+            raise ConnectionRefusedError(111, "Connection refused")
+        connect(self, place)
+
+    monkeypatch.setattr(socket.socket, "connect", noted)
+    return places
+
+
+def test_a_name_that_changes_its_mind_is_held_to_what_it_said(server, look_ups, connected):
+    """The typed host answers with a public address first, and then with one of this machine."""
+    port = int(server.rpartition(":")[2])
+    look_ups[0]["typed.example"] = ["127.0.0.1", "10.0.0.1"]
+    assert web.fetch(f"http://typed.example:{port}/here") == b"data", "redirected to itself"
+    assert connected == [("127.0.0.1", port)] * 2
+    assert look_ups[1].count("typed.example") == 1
+
+
+def test_a_redirect_goes_only_where_it_was_checked_to_go(server, look_ups, connected, monkeypatch):
+    port = int(server.rpartition(":")[2])
+    look_ups[0]["typed.example"] = ["127.0.0.1"]
+    look_ups[0]["rebinding.example"] = ["8.8.8.8", "127.0.0.1"]
+    monkeypatch.setitem(TARGETS, "/away", "http://rebinding.example:PORT/good")
+    with pytest.raises(Unusable, match="refused"):
+        web.fetch(f"http://typed.example:{port}/away")
+    assert connected == [("127.0.0.1", port), ("8.8.8.8", port)], "not this machine's"
+    with pytest.raises(Unusable, match="an address of a private network"):
+        web.fetch(f"http://typed.example:{port}/away")
+    assert connected[2:] == [("127.0.0.1", port)]
+
+
+def test_https_goes_the_same_way(look_ups, connected):
+    look_ups[0]["typed.example"] = ["8.8.4.4"]
+    with pytest.raises(Unusable, match="refused"):
+        web.fetch("https://typed.example/x")
+    assert connected == [("8.8.4.4", 443)]
+    with pytest.raises(Unusable, match="no host of that name"):
+        web.fetch("https://unknown.example/x")
+
+
+def test_a_proxy_may_be_private(server, look_ups, connected, monkeypatch):
+    port = int(server.rpartition(":")[2])
+    look_ups[0]["proxy.local"] = ["127.0.0.1"]
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", f"http://proxy.local:{port}")
+    with pytest.raises(Unusable, match="404"):  # this server knows no absolute addresses
+        web.fetch("http://typed.example/good")
+    assert connected == [("127.0.0.1", port)]
+    monkeypatch.setitem(TARGETS, "http://typed.example/", "http://proxy.local:PORT/good")
+    look_ups[0]["typed.example"] = ["8.8.8.8"]
+    with pytest.raises(Unusable, match=r"redirects to proxy\.local, an address of a private"):
+        web.fetch("http://typed.example/")
