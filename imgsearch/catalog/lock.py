@@ -11,7 +11,7 @@ from datetime import datetime
 
 from filelock import FileLock, Timeout
 
-from imgsearch.errors import LibraryBusy
+from imgsearch.errors import CatalogError, LibraryBusy
 
 LOCK = "writer.lock"
 HOLDER = "writer.json"
@@ -25,6 +25,8 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
     ------
     LibraryBusy
         Another process holds it for longer than `wait_s`; the message says which.
+    CatalogError
+        The folder cannot be written to.
     """
     lock = FileLock(os.path.join(folder, LOCK))
     try:
@@ -35,6 +37,11 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
             "Wait until it has finished, or stop it, and run the command again. "
             "Searching works meanwhile.",
         ) from None
+    except OSError as error:
+        raise CatalogError(
+            f"the library folder {folder} cannot be written to: {error.strerror}",
+            "Check its permissions, or choose another library with --library DIR.",
+        ) from error
     try:
         _sign(folder)
         yield

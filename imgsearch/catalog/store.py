@@ -69,9 +69,23 @@ def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
     found = schema.version(engine)
     schema.require_known(found)
     if found != schema.HEAD:
+        _require_upgradable(folder, found)
         with writer_lock(folder):
             schema.upgrade(engine, path, _first_row)
     return SqlCatalog(folder, engine)
+
+
+def _require_upgradable(folder: str, found: str | None) -> None:
+    if not os.access(folder, os.W_OK):
+        written = (
+            f"by an older version of imgsearch (schema {found})" if found else "not to its end"
+        )
+        raise CatalogError(
+            f"the library in {folder} was written {written}, and it cannot be brought up to date"
+            f" (schema {schema.HEAD}) because the folder is read-only",
+            "Run any command once where the folder can be written to; or copy the folder to such a"
+            " place, and name that with --library DIR.",
+        )
 
 
 def _prepare(folder: str, create: bool) -> None:

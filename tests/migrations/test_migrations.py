@@ -17,6 +17,7 @@ from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
 from imgsearch.filters import folded
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.sync import sync, verify
+from imgsearch.text_records import TextFound
 from imgsearch.vectors import EmbeddingSpace
 from imgsearch.where import parse
 from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
@@ -137,6 +138,71 @@ def test_the_instruction_leaves_the_preprocessing_and_no_vector_is_lost(tmp_path
     assert catalog.known_spaces() == [SPACE, told]
     assert set(held(catalog, told)) == {"/photos/a.jpg"}, "found by the key of the space"
     assert len(held(catalog)) == 2
+
+
+@pytest.mark.parametrize("version", ["0001", "none"])
+def test_an_old_library_that_is_read_only_is_told_with_the_mend(tmp_path, monkeypatch, version):
+    if version == "0001":
+        make_0001(tmp_path)
+    else:
+        (tmp_path / FILE).touch()
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    with monkeypatch.context() as patch:  # a superuser may write anywhere
+        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+        with pytest.raises(CatalogError, match="because the folder is read-only") as told:
+            open_catalog(str(tmp_path))
+    assert ("older version of imgsearch (schema 0001)" in str(told.value)) == (version == "0001")
+    assert "copy the folder" in told.value.hint
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+    assert open_catalog(str(tmp_path)).uuid, "where it can be written to it opens"
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path, monkeypatch):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with (
+        pytest.raises(CatalogError, match="cannot be written to: Permission denied") as told,
+        catalog.writer(),
+    ):
+        pass
+    assert "--library DIR" in told.value.hint
+
+
+def test_words_of_an_older_library_are_found_beside_new_texts(tmp_path):
+    path = make_0001(tmp_path)
+    upgraded_to(tmp_path, "0006")
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE images SET title = 'Opening night', keywords = 'opera' WHERE id = 1")
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    assert [i for i, _ in catalog.with_words("opera night", 9)] == [1]
+    assert not catalog.wants_texts() and catalog.texts().read == 0
+    with catalog.writer() as writer:
+        writer.put_texts([TextFound("content 1", "reader", "corner shop")])
+        writer.want_texts(True)
+    assert [i for i, _ in catalog.with_words("opera shop", 9)] == [1]
+    assert catalog.wants_texts()
+    catalog.close()
+    connection = sqlite3.connect(path)
+    for table in ("words", "letters"):
+        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection.execute("DELETE FROM texts")
+    connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
+    for table in ("words", "letters"):
+        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection.close()
+
+
+def upgraded_to(folder, version: str) -> None:
+    engine = open_engine(os.path.join(folder, FILE))
+    with engine.connect().execution_options(immediate=True) as connection, connection.begin():
+        command.upgrade(schema.alembic_config(connection), version)
+    engine.dispose()
 
 
 def test_a_copy_is_kept_before_an_upgrade(tmp_path):
