@@ -199,9 +199,9 @@ def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_r
             "library": lib.settings.library,
             "model": lib.model,
             "interrupted": report.interrupted,
-            "texts": asdict(report.texts) if report.texts else None,
             "dry_run": dry_run,
             "memory": lib.memory(),
+            "texts": asdict(report.texts) if report.texts else None,
         }
         click.echo(json.dumps(found))
     elif not ctx.quiet:

@@ -33,6 +33,7 @@ def test_the_report_has_exactly_these_keys(place):
         "interrupted",
         "dry_run",
         "memory",
+        "texts",
     ]
 
 
