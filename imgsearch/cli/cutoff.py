@@ -44,7 +44,7 @@ class Cutoff:
     def why_none(self) -> str:
         """A sentence for a search that has found nothing."""
         if self.mode == "text":
-            return "No name, caption or text in a picture has all these words."
+            return "No name, caption or text has all these words."
         if self.min_score is not None:
             return f"No picture scores {self.min_score:g} or more."
         return "No picture matches well. To see the nearest ones all the same: --all"
