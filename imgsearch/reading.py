@@ -52,7 +52,7 @@ class TextIngestor:
         started = time.monotonic()
         self._total = sum(self.catalog.unread_count(*place, self.reader.engine) for place in places)
         self._commit()
-        for root, scope in places:
+        for root, scope in places if self._total else ():
             for record, result in self._decoded(root, scope):
                 self._put(self._read(record, result))
                 if len(self._waiting) >= self.batch_size or self.stop():

@@ -61,7 +61,9 @@ def triggers() -> list[str]:
         "DELETE FROM texts WHERE content_hash = old.content_hash AND NOT EXISTS "
         "(SELECT 1 FROM images WHERE content_hash = old.content_hash); "
     )
-    changed = f"UPDATE OF {NAMES}, content_hash ON images"
+    # Files that were only touched are written with the hash that they had.
+    differs = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*COLUMNS, "content_hash"))
+    changed = f"UPDATE OF {NAMES}, content_hash ON images WHEN {differs}"
     enter, leave = _of_text("new", "new.text"), _of_text("old", "old.text", drop=True)
     unread, read = _of_text("old", "NULL"), _of_text("new", "NULL", drop=True)
     return [

@@ -131,3 +131,34 @@ def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
     assert "1 added" in told.text
     doctor = process("--library", receipt.library, "doctor", prelude=blocking("rapidocr"))
     assert "texts in pictures cannot be read" in doctor.text
+
+
+KILLED = """
+import os
+from imgsearch.texts.rapid import RapidReader
+whole, seen = RapidReader.read, []
+def read(self, pixels):
+    seen.append(1)
+    if len(seen) == 10:
+        os.kill(os.getpid(), 9)
+    return whole(self, pixels)
+RapidReader.read = read
+"""
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_run_loses_the_batch_in_flight(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for shade in range(11):
+        Image.new("RGB", (40, 40), (20 * shade, 0, 0)).save(photos / f"{shade}.png")
+    place = Place(photos, tmp_path / "library")
+    killed = process(
+        *("--library", place.library, "index", photos, "--ocr", "--workers", 1), prelude=KILLED
+    )
+    assert killed.status == -9, killed.err
+    status = place.call("status", "--json").json["texts"]
+    assert (status["read"], status["wanted"]) == (8, True)
+    report = place.index()
+    assert (report["unchanged"], report["texts"]["read"]) == (11, 3)

@@ -270,3 +270,20 @@ def test_texts_are_put_in_place_of_others(catalog, folder):
         writer.put_texts([TextFound("corner shop total", "reader 2", "something else")])
     assert found(catalog, "corner") == [] and found(catalog, "something") == ["a.jpg"]
     assert sound(catalog)
+
+
+def test_a_file_that_was_only_touched_leaves_the_indexes_alone(catalog, folder):
+    read(catalog, folder)
+
+    def entries() -> list[bytes]:
+        with catalog._engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT block FROM words_data").scalars().all()
+
+    before = entries()
+    folder.files = {path: (content, 9) for path, (content, _) in folder.files.items()}
+    assert ingest(catalog, folder).unchanged == 3
+    assert entries() == before
+    folder.files["renamed.jpg"] = folder.files.pop("a.jpg")
+    ingest(catalog, folder)
+    assert entries() != before
+    assert found(catalog, "corner") == ["renamed.jpg"] and sound(catalog)
