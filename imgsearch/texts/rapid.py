@@ -32,6 +32,9 @@ NARROWEST = 8
 """The longer side over the shorter one, at most: narrower pictures get margins. Detection scales
 the shorter side up to 736 pixels, which would make a strip of 2000 x 1 pixels a very large one."""
 LEAST_SIDE = 32
+LEAST_SCORE = 0.75
+"""Of the engine's confidence in a line. Most of what it takes for letters in leaves, fur and water
+lies below, and little that is written (docs/adr/0016-texts-in-pictures.md)."""
 
 
 class RapidReader:
@@ -73,7 +76,8 @@ class RapidReader:
             from rapidocr import RapidOCR
 
             onnxruntime.disable_telemetry_events()  # of the builds for Windows
-            engine = RapidOCR(params={"Global.log_level": "critical", **threads, **paths})
+            told = {"Global.log_level": "critical", "Global.text_score": LEAST_SCORE}
+            engine = RapidOCR(params={**told, **threads, **paths})
             blank = np.full((48, 96, 3), 255, np.uint8)
             engine(blank, use_det=False)
             engine(blank, use_det=True)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from imgsearch.ports import TextReader
+from imgsearch.sources.decode import DecodeSettings, decode_path
 from imgsearch.texts import rapid
 from imgsearch.texts.null import NullReader
+from tests.conftest import PHOTOS
 
 SHAPES = [(1, 1), (1, 3000), (2500, 3), (31, 33), (300, 400)]
 
@@ -33,6 +35,12 @@ def test_what_it_says_of_itself(reader):
     assert reader.engine.isprintable()
     assert (reader.engine == "") == isinstance(reader, NullReader)
     assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is bounded"
+
+
+@pytest.mark.parametrize("name", ["tabby_cat_face.jpg", "great_wall.jpg", "moose.jpg"])
+def test_fur_stones_and_leaves_are_no_letters(reader, name):
+    settings = DecodeSettings(input_size=reader.input_size)
+    assert reader.read(decode_path(str(PHOTOS / name), settings).pixels) == ""
 
 
 def test_narrow_pictures_get_margins():
