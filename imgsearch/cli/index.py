@@ -87,7 +87,7 @@ def command(
     they need not be repeated. 'imgsearch models' tells which model takes them.
 
     With --ocr, 'imgsearch search' finds pictures by words that are written in them. They are read
-    after the pictures themselves were indexed, which takes about a second each.
+    after the pictures themselves were indexed, which takes a core about half a second each.
 
     \b
     imgsearch index ~/Pictures
