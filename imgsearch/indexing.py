@@ -18,6 +18,7 @@ from imgsearch.errors import (
     LibraryMissing,
     SpaceMismatch,
 )
+from imgsearch.indexes.files import newest
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
@@ -29,6 +30,7 @@ from imgsearch.records import (
 )
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
+from imgsearch.strength import outdated
 from imgsearch.sync import worth_flushing
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
@@ -52,7 +54,6 @@ class Indexing(Opened):
             Another process is indexing into this library.
         """
         planned = self._planned(request)
-        self._require_index()
         catalog = self.create()
         warning = network_warning(catalog.folder)
         if warning:
@@ -66,7 +67,7 @@ class Indexing(Opened):
 
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self.decoder, given or BATCH)
+                pool = LocalPool(self._loading(into), self.decoder, given or BATCH)
                 ingestor = Ingestor(
                     catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
                     catalog.folder, on_progress, stop,
@@ -83,9 +84,15 @@ class Indexing(Opened):
             self._finish(writer, space, report)
         return report
 
-    def _require_index(self) -> None:
-        """Fail now, and not after hours of encoding, where no index can be made."""
-        plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+    def _loading(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
+        """The encoder, when there is something to encode. Fails then, and not after hours of
+        encoding, where no index can be made."""
+
+        def load() -> Encoder:
+            plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+            return self._encoder_of(space)()
+
+        return load
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
@@ -149,6 +156,10 @@ class Indexing(Opened):
 
     def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
+        if self._nothing_to_finish(space):
+            writer.purge(0, timedelta(days=self.settings.keep_days))
+            self._choose_default(writer, space)
+            return
         index, flushed = self._open_index(space), 0
         if worth_flushing(index):
             index.flush()
@@ -157,6 +168,17 @@ class Indexing(Opened):
         self._choose_default(writer, space)
         if not report.interrupted:
             self._calibrate(writer, index)
+
+    def _nothing_to_finish(self, space: EmbeddingSpace) -> bool:
+        """True if the index file is up to date, by its name, and the references are still good.
+
+        After a run that found nothing new, so as not to read gigabytes.
+        """
+        revision, _ = self.catalog.head()
+        stored = newest(self.index_folder, self.catalog.uuid, space.key)
+        if stored is None or stored.revision != revision:
+            return False
+        return not outdated(self.catalog.references(space), self.catalog.count())
 
     def _calibrate(self, writer: CatalogWriter, index: VectorIndex) -> None:
         """Nothing of it is worth failing a run whose pictures are all in the library."""
@@ -167,6 +189,8 @@ class Indexing(Opened):
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """A second space takes over once it covers as many pictures as the first."""
+        if self.catalog.default_space() == space:
+            return
         records = {record.space: record for record in self.catalog.spaces()}
         before = next((record for record in records.values() if record.default), records[space])
         if before.space == space:
