@@ -213,7 +213,7 @@ class Indexing(Opened):
 
     def _known_roots(self) -> list[RootRecord]:
         try:
-            return self.catalog.roots()
+            return self.catalog.roots(counted=False)
         except LibraryMissing:
             return []
 

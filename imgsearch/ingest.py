@@ -15,7 +15,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import IO, TypeVar
@@ -259,7 +259,8 @@ class Worklist:
         """Add files, to be encoded or, first, to be hashed."""
         spool = self._waiting[digest]
         for file in files:
-            spool.write(json.dumps(asdict(file)) + "\n")
+            line = json.dumps((file.root, file.path, file.size, file.mtime_ns))
+            spool.write(line + "\n")
             self._count[digest] += 1
 
     def take(self, digest: bool = False) -> Iterator[ImageFile]:
@@ -267,7 +268,7 @@ class Worklist:
         spool = self._waiting[digest]
         spool.seek(0)
         for line in spool:
-            yield ImageFile(**json.loads(line))
+            yield ImageFile(*json.loads(line))
         spool.seek(0)
         spool.truncate()
         self._count[digest] = 0

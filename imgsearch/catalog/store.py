@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, literal, select
 
 from imgsearch.catalog import (
     comparison,
@@ -341,13 +341,13 @@ class SqlCatalog:
         with self._read() as connection:
             return references.texts(connection, space, digest)
 
-    def roots(self) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of pictures present in each."""
-        count = (
-            select(func.count())
-            .where(images.c.root_id == roots.c.id, images.c.status == "present")
-            .scalar_subquery()
-        )
+    def roots(self, counted: bool = True) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of pictures present in each, or 0
+        where they need not be counted."""
+        count: Any = literal(0)
+        if counted:
+            present = and_(images.c.root_id == roots.c.id, images.c.status == "present")
+            count = select(func.count()).where(present).scalar_subquery()
         with self._read() as connection:
             found = connection.execute(select(roots, count.label("images")))
             return sorted((_root_record(row) for row in found), key=lambda root: root.path)
