@@ -1,6 +1,7 @@
 """What indexing of a folder loses against its parts, and against Pillow alone, in one run.
 
-Measured, in pictures per second, the median of `--rounds`:
+Measured, in pictures per second and in milliseconds of processor per picture, which a busy machine
+disturbs less, the median of `--rounds`:
 
 - pillow: one process that reads each file and does open, draft, load, reduce and nothing else;
 - threads: our decoder in as many threads as there are cores;
@@ -28,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pillow_heif
+import psutil
 from PIL import Image
 
 from imgsearch.app import Library
@@ -43,6 +45,7 @@ from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
+Cost = tuple[float, float]
 BATCH = 32
 SIDE = 224
 
@@ -58,10 +61,9 @@ class CheapEncoder:
         return normalize(np.stack([np.resize(c, 192) for c in corners]).astype(np.float32) + 1)
 
 
-def pillow(files: Sequence[ImageFile], side: int) -> float:
-    """Seconds of one thread for the least that has to be done."""
+def pillow(files: Sequence[ImageFile], side: int) -> None:
+    """The least that has to be done, in one thread."""
     pillow_heif.register_heif_opener()
-    started = time.perf_counter()
     for file in files:
         with open(file.absolute, "rb") as opened:
             data = opened.read()
@@ -71,16 +73,13 @@ def pillow(files: Sequence[ImageFile], side: int) -> float:
             image.draft("RGB", (2 * size[0], 2 * size[1]))
             image.load()
             np.array(image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
-    return time.perf_counter() - started
 
 
-def in_threads(files: Sequence[ImageFile], settings: DecodeSettings, cores: int) -> float:
-    """Seconds of our decoder in threads."""
-    started = time.perf_counter()
+def in_threads(files: Sequence[ImageFile], settings: DecodeSettings, cores: int) -> None:
+    """Our decoder in threads."""
     with ThreadPoolExecutor(cores) as pool:
         for result in pool.map(lambda file: decode_file(file, settings), files):
             assert isinstance(result, Decoded), result
-    return time.perf_counter() - started
 
 
 class Started:
@@ -98,8 +97,8 @@ class Started:
         pass
 
 
-def indexed(folder: str, encoder: Encoder, decoder: Started) -> float:
-    """Seconds of the whole pipeline into a new catalog."""
+def indexed(folder: str, encoder: Encoder, decoder: Started) -> Cost:
+    """The whole pipeline into a new catalog, from the scan to the last commit."""
     with tempfile.TemporaryDirectory(prefix=".imgsearch-rates-", dir=os.curdir) as place:
         catalog = open_catalog(os.path.join(place, "library"), create=True)
         root = RootRecord(os.path.abspath(folder))
@@ -108,15 +107,31 @@ def indexed(folder: str, encoder: Encoder, decoder: Started) -> float:
             writer.begin_run(encoder.space, "none", "auto")
             pool = LocalPool(lambda: encoder, lambda size, most: decoder, BATCH)
             ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH, place)
-            report = ingestor.run([(FilesystemSource(root.path), root)])
+            cost = timed(lambda: ingestor.run([(FilesystemSource(root.path), root)]))
         catalog.close()
-    assert report.encoded and not report.skipped, report
-    return report.seconds
+    assert ingestor.report.encoded and not ingestor.report.skipped, ingestor.report
+    return cost
 
 
-def median(rounds: int, count: int, measure: Callable[[], float]) -> float:
-    """Pictures per second."""
-    return count / statistics.median(measure() for _ in range(rounds))
+def busy() -> float:
+    """Seconds of processor of this process and of the decoder processes."""
+    here = psutil.Process()
+    times = [each.cpu_times() for each in (here, *here.children())]
+    return sum(each.user + each.system for each in times)
+
+
+def timed(run: Callable[[], object]) -> Cost:
+    """Seconds of the clock, and of the processor."""
+    before, started = busy(), time.perf_counter()
+    run()
+    return time.perf_counter() - started, busy() - before
+
+
+def median(rounds: int, count: int, measure: Callable[[], Cost]) -> Cost:
+    """Pictures per second by the clock, and milliseconds of processor per picture."""
+    found = [measure() for _ in range(rounds)]
+    clock, processor = (statistics.median(each) for each in zip(*found, strict=True))
+    return count / clock, processor / count * 1e3
 
 
 def main() -> None:
@@ -136,33 +151,40 @@ def main() -> None:
     pixels = [item.pixels for item in decoder.decode(iter(files)) if isinstance(item, Decoded)]
     encoder.encode_images(pixels[:4])
 
-    def decode() -> float:
-        started = time.perf_counter()
+    def decode() -> None:
         for _ in decoder.decode(iter(files)):
             pass
-        return time.perf_counter() - started
 
-    def encode() -> float:
-        started = time.perf_counter()
+    def encode() -> None:
         for at in range(0, len(pixels), BATCH):
             encoder.encode_images(pixels[at : at + BATCH])
-        return time.perf_counter() - started
 
     n, rounds = len(files), given.rounds
-    one = median(rounds, n, lambda: pillow(files, SIDE))
-    threads = median(rounds, n, lambda: in_threads(files, settings, given.workers))
-    d, e = median(rounds, n, decode), median(rounds, n, encode)
-    i = median(rounds, n, lambda: indexed(given.folder, encoder, decoder))
+    one, one_ms = median(rounds, n, lambda: timed(lambda: pillow(files, SIDE)))
+    threads, threads_ms = median(
+        rounds, n, lambda: timed(lambda: in_threads(files, settings, given.workers))
+    )
+    (d, d_ms), (e, e_ms) = (
+        median(rounds, n, lambda: timed(decode)),
+        median(rounds, n, lambda: timed(encode)),
+    )
+    i, i_ms = median(rounds, n, lambda: indexed(given.folder, encoder, decoder))
     processes.close()
     both = 1 / (1 / d + 1 / e)
+    print(f"{n} pictures, {given.workers} workers, {encoder.space.model}, {encoder.input_size}")
+    print(f"{'':18} pillow x1  threads   decode   encode    index")
+    print(f"{'pictures/s':18} {one:9.1f} {threads:8.1f} {d:8.1f} {e:8.1f} {i:8.1f}")
     print(
-        f"{n} pictures, {given.workers} workers, {encoder.space.model}, input {encoder.input_size}"
+        f"{'processor, ms':18} {one_ms:9.2f} {threads_ms:8.2f} {d_ms:8.2f} {e_ms:8.2f} {i_ms:8.2f}"
     )
-    print("pillow x1  threads  decode  /(n x pillow)  encode  index  /slower  /both on these cores")
     print(
-        f"{one:9.1f} {threads:8.1f} {d:7.1f} {d / given.workers / one:14.2f}"
-        f" {e:7.1f} {i:6.1f} {i / min(d, e):8.2f} {i / both:9.2f}"
+        f"decode / ({given.workers} x pillow)      {d / given.workers / one:.2f} by the clock,",
+        end="",
     )
+    print(f" {one_ms / d_ms:.2f} by the processor")
+    print(f"index / the slower half    {i / min(d, e):.2f}")
+    print(f"index / both, same cores   {i / both:.2f} by the clock,", end="")
+    print(f" {(d_ms + e_ms) / i_ms:.2f} by the processor")
 
 
 if __name__ == "__main__":
