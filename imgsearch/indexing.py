@@ -19,6 +19,7 @@ from imgsearch.errors import (
     MissingExtra,
     SpaceMismatch,
 )
+from imgsearch.indexes.files import newest
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
@@ -31,6 +32,7 @@ from imgsearch.records import (
 )
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
+from imgsearch.strength import outdated
 from imgsearch.sync import worth_flushing
 from imgsearch.text_records import TextReport
 from imgsearch.texts.null import NullReader
@@ -57,7 +59,6 @@ class Indexing(Opened):
             Another process is indexing into this library.
         """
         planned = self._planned(request)
-        self._require_index()
         catalog = self.create()
         warning = network_warning(catalog.folder)
         if warning:
@@ -72,7 +73,7 @@ class Indexing(Opened):
 
             def ingest(into: EmbeddingSpace) -> IngestReport:
                 sources = [(_source(root, scope, request), root) for root, scope in planned]
-                pool = LocalPool(self._encoder_of(into), self.decoder, given or BATCH)
+                pool = LocalPool(self._loading(into), self.decoder, given or BATCH)
                 ingestor = Ingestor(
                     catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
                     catalog.folder, on_progress, stop,
@@ -123,9 +124,15 @@ class Indexing(Opened):
         finally:
             decoder.close()
 
-    def _require_index(self) -> None:
-        """Fail now, and not after hours of encoding, where no index can be made."""
-        plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+    def _loading(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
+        """The encoder, when there is something to encode. Fails then, and not after hours of
+        encoding, where no index can be made."""
+
+        def load() -> Encoder:
+            plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+            return self._encoder_of(space)()
+
+        return load
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
@@ -189,6 +196,10 @@ class Indexing(Opened):
 
     def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
+        if self._nothing_to_finish(space):
+            writer.purge(0, timedelta(days=self.settings.keep_days))
+            self._choose_default(writer, space)
+            return
         index, flushed = self._open_index(space), 0
         if worth_flushing(index):
             index.flush()
@@ -197,6 +208,17 @@ class Indexing(Opened):
         self._choose_default(writer, space)
         if not report.interrupted:
             self._calibrate(writer, index)
+
+    def _nothing_to_finish(self, space: EmbeddingSpace) -> bool:
+        """True if the index file is up to date, by its name, and the references are still good.
+
+        After a run that found nothing new, so as not to read gigabytes.
+        """
+        revision, _ = self.catalog.head()
+        stored = newest(self.index_folder, self.catalog.uuid, space.key)
+        if stored is None or stored.revision != revision:
+            return False
+        return not outdated(self.catalog.references(space), self.catalog.count())
 
     def _calibrate(self, writer: CatalogWriter, index: VectorIndex) -> None:
         """Nothing of it is worth failing a run whose pictures are all in the library."""
@@ -207,6 +229,8 @@ class Indexing(Opened):
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         """A second space takes over once it covers as many pictures as the first."""
+        if self.catalog.default_space() == space:
+            return
         records = {record.space: record for record in self.catalog.spaces()}
         before = next((record for record in records.values() if record.default), records[space])
         if before.space == space:
@@ -229,7 +253,7 @@ class Indexing(Opened):
 
     def _known_roots(self) -> list[RootRecord]:
         try:
-            return self.catalog.roots()
+            return self.catalog.roots(counted=False)
         except LibraryMissing:
             return []
 

@@ -15,14 +15,14 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import IO, TypeVar
 
 import numpy as np
 
-from imgsearch.ports import Catalog, EncoderPool, ImageSource, Writer
+from imgsearch.ports import Catalog, EncoderPool, ImageSource, Unchanged, Writer
 from imgsearch.records import (
     CommitResult,
     Comparison,
@@ -37,6 +37,11 @@ from imgsearch.records import (
     Unvisited,
 )
 from imgsearch.vectors import EmbeddingSpace, Ids
+
+
+class _Stopped(Exception):
+    """The user has asked to stop, and the scan was told."""
+
 
 SCAN_BATCH = 1000
 READERS = 8
@@ -96,18 +101,30 @@ class Ingestor:
         return self.report
 
     def _scan(self, source: ImageSource, root: RootRecord, work: Worklist) -> None:
-        seen = _Seen()
-        for batch in _batches(_found(source, seen), SCAN_BATCH):
+        seen, before = _Seen(), self.report.scanned
+
+        def on_page(unchanged: int) -> None:
+            self.on_progress(Progress("scan", max(before + unchanged, self.report.scanned)))
             if self.stop():
-                return
-            comparison = self.catalog.compare(self.space, self.decoder, batch)
-            seen.add(comparison)
-            self._count(comparison, len(batch))
-            self._commit_unread(comparison, work)
+                raise _Stopped
+
+        known = self.catalog.unchanged(self.space, source.root, source.scope, on_page)
+        try:
+            for batch in _batches(_found(source, known, seen), SCAN_BATCH):
+                if self.stop():
+                    raise _Stopped
+                comparison = self.catalog.compare(self.space, self.decoder, batch)
+                seen.add(comparison)
+                self._count(comparison, len(batch))
+                self._commit_unread(comparison, work)
+        except _Stopped:
+            return
+        finally:
+            self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
         self.report.notes += [_note(source, folder) for folder in seen.unvisited]
         # Moved pictures are first taken for absent, and found again below by their bytes.
         self.report.removed += self.writer.retire(
-            source.root, source.scope, seen.images, seen.skipped, seen.unvisited
+            source.root, source.scope, seen.images(known.ids), seen.skipped, seen.unvisited
         )
         self.writer.put_root(replace(root, mounts=tuple(source.mounts), scanned_at=datetime.now()))
 
@@ -177,7 +194,8 @@ def preview(
     report, started = IngestReport(), time.monotonic()
     for source in sources:
         seen = _Seen()
-        for batch in _batches(_found(source, seen), SCAN_BATCH):
+        known = catalog.unchanged(space, source.root, source.scope, lambda count: None)
+        for batch in _batches(_found(source, known, seen), SCAN_BATCH):
             comparison = catalog.compare(space, decoder, batch)
             seen.add(comparison)
             waiting = len(comparison.to_encode) + len(comparison.to_digest)
@@ -186,7 +204,11 @@ def preview(
             report.skipped += comparison.still_skipped + len(comparison.to_skip)
             report.updated += comparison.changed
             report.added += waiting - comparison.changed + len(comparison.returned)
-        report.removed += catalog.missing(source.root, source.scope, seen.images, seen.unvisited)
+        report.scanned += len(known.ids)
+        report.unchanged += len(known.ids)
+        report.removed += catalog.missing(
+            source.root, source.scope, seen.images(known.ids), seen.unvisited
+        )
         report.notes += [_note(source, folder) for folder in seen.unvisited]
     report.seconds = time.monotonic() - started
     return report
@@ -204,9 +226,8 @@ class _Seen:
         self._images.extend(comparison.image_ids)
         self._skipped.extend(comparison.skipped_ids)
 
-    @property
-    def images(self) -> Ids:
-        return np.array(self._images, np.int64)
+    def images(self, unchanged: Ids) -> Ids:
+        return np.concatenate([unchanged, np.array(self._images, np.int64)])
 
     @property
     def skipped(self) -> Ids:
@@ -238,7 +259,8 @@ class Worklist:
         """Add files, to be encoded or, first, to be hashed."""
         spool = self._waiting[digest]
         for file in files:
-            spool.write(json.dumps(asdict(file)) + "\n")
+            line = json.dumps((file.root, file.path, file.size, file.mtime_ns))
+            spool.write(line + "\n")
             self._count[digest] += 1
 
     def take(self, digest: bool = False) -> Iterator[ImageFile]:
@@ -246,14 +268,14 @@ class Worklist:
         spool = self._waiting[digest]
         spool.seek(0)
         for line in spool:
-            yield ImageFile(**json.loads(line))
+            yield ImageFile(*json.loads(line))
         spool.seek(0)
         spool.truncate()
         self._count[digest] = 0
 
 
-def _found(source: ImageSource, seen: _Seen) -> Iterator[ImageFile | Skipped]:
-    for item in source.scan():
+def _found(source: ImageSource, known: Unchanged, seen: _Seen) -> Iterator[ImageFile | Skipped]:
+    for item in source.scan(known):
         if isinstance(item, Unvisited):
             seen.unvisited.append(item)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,22 @@ from imgsearch.strength import Reference
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
+Unchanged = Callable[[str, int, int], bool]
+"""Tells of a path below a root, its size and its mtime_ns if the catalog has it just so."""
+
+
+def nothing_known(path: str, size: int, mtime_ns: int) -> bool:
+    """No file is unchanged."""
+    return False
+
+
+class UnchangedFiles(Protocol):
+    """An `Unchanged` that remembers which pictures it said "yes" to."""
+
+    def __call__(self, path: str, size: int, mtime_ns: int) -> bool: ...
+    @property
+    def ids(self) -> Ids: ...
+
 
 class ImageSource(Protocol):
     """A place that pictures come from."""
@@ -42,8 +58,14 @@ class ImageSource(Protocol):
     def mounts(self) -> Sequence[str]:
         """After a scan: the mount point that holds the root, then those below it."""
 
-    def scan(self) -> Iterator[ImageFile | Skipped | Unvisited]:
-        """Every picture file once, in any order; opens none of them."""
+    def scan(
+        self, unchanged: Unchanged = nothing_known
+    ) -> Iterator[ImageFile | Skipped | Unvisited]:
+        """Every picture file once, in any order; opens none of them.
+
+        Files that are `unchanged` are left out. It is asked once for each, quickest in the order
+        of paths.
+        """
 
     def digest(self, file: ImageFile) -> Known | Skipped:
         """Read the file once and hash it, without decoding."""
@@ -196,6 +218,11 @@ class Catalog(Protocol):
 
     def changes(self, space: EmbeddingSpace, since: Revision) -> Iterator[ChangeBatch]:
         """All changes after `since`, oldest first, in batches of bounded size."""
+
+    def unchanged(
+        self, space: EmbeddingSpace, root: str, scope: str, on_page: Callable[[int], None]
+    ) -> UnchangedFiles:
+        """Tells which files of a scan are as they were; `on_page` hears now and then how many."""
 
     def compare(
         self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]

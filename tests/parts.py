@@ -11,6 +11,7 @@ import numpy as np
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
 from imgsearch.ingest import Ingestor
+from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (
     ChangeBatch,
     Encoded,
@@ -77,7 +78,9 @@ class MemoryFolder:
         self.files: dict[str, tuple[str, int]] = {}
         self.unvisited: list[Unvisited] = []
 
-    def scan(self) -> Iterator[ImageFile | Skipped | Unvisited]:
+    def scan(
+        self, unchanged: Unchanged = nothing_known
+    ) -> Iterator[ImageFile | Skipped | Unvisited]:
         yield from self.unvisited
         closed = tuple(folder.path + "/" for folder in self.unvisited if folder.path)
         if any(not folder.path for folder in self.unvisited):
@@ -85,7 +88,9 @@ class MemoryFolder:
         for path, (content, mtime_ns) in self.files.items():
             below = not self.scope or path.startswith(self.scope + "/")
             if below and not (closed and path.startswith(closed)):
-                yield file_of(path, content, self.root, mtime_ns)
+                file = file_of(path, content, self.root, mtime_ns)
+                if not unchanged(path, file.size, mtime_ns):
+                    yield file
 
     def digest(self, file: ImageFile) -> Known | Skipped:
         return Known(file, self.files[file.path][0])

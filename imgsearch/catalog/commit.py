@@ -1,17 +1,71 @@
-"""One file at a time into the catalog: new, changed, moved, copied, touched, back, or broken."""
+"""Some files into the catalog: new, changed, moved, copied, touched, back, or broken.
+
+What the catalog has under the same paths is read at once, and new rows are written at once. All
+other statements are constants: SQLAlchemy takes several times as long to put one together as
+SQLite takes to run it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, select, true, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, select, text, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import CommitResult, Encoded, ImageFile, Known, Skipped
+
+_HERE = (
+    images.c.id,
+    images.c.root_id,
+    images.c.path,
+    images.c.size,
+    images.c.mtime_ns,
+    images.c.content_hash,
+    images.c.status,
+)
+_STATE = ("size", "mtime_ns", "content_hash", "status", "gone_at")
+_INSERT = insert(images)
+_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
+_HIGHEST_ID = text("SELECT max(id) FROM images")
+_FORGET = delete(skipped).where(skipped.c.id == bindparam("skip_id"))
+_VECTORS_OF = select(embeddings.c.space_id, embeddings.c.vector).where(
+    embeddings.c.image_id == bindparam("image_id")
+)
+
+
+def _update(*names: str) -> Any:
+    """The statement that sets these columns of the image `image_id`."""
+    values = {name: bindparam(name, type_=images.c[name].type) for name in names}
+    return update(images).where(images.c.id == bindparam("image_id")).values(**values)
+
+
+_METADATA = (*rows.METADATA_COLUMNS, "camera_key")
+_TOUCH = _update(*_STATE)
+_RENAME = _update(*_STATE, "root_id", "path", "name_key")
+_REREAD = _update(*_STATE, *_METADATA)
+
+
+def _donors() -> list[Any]:
+    """Queries for a picture with given bytes: best one with a vector, and that is gone.
+
+    One small query after the other: a sort would look at every copy of the picture.
+    """
+    same = select(images).where(images.c.content_hash == bindparam("content_hash")).limit(1)
+    vector = (
+        select(embeddings.c.id)
+        .where(embeddings.c.image_id == images.c.id, embeddings.c.space_id == bindparam("space"))
+        .exists()
+    )
+    gone = images.c.status == "gone"
+    return [same.where(wanted) for wanted in (and_(gone, vector), vector, gone, true())]
+
+
+_DONORS = _donors()
 
 
 class Commit:
@@ -35,16 +89,48 @@ class Commit:
         self._since = since
         self._decoder = decoder
         self._root_ids: dict[str, int] = {}
+        self._rows: dict[tuple[int, str], Any] = {}
+        self._skips: dict[tuple[int, str], int] = {}
+        self._new: list[dict[str, Any]] = []
+        self._fresh: set[str] = set()
+        self._next_id = 0
         self.result = CommitResult()
 
-    def put(self, item: Encoded | Known | Skipped) -> None:
-        """Write the result for one file."""
-        if isinstance(item, Encoded):
-            self._put_encoded(item)
-        elif isinstance(item, Known):
-            self._put_known(item)
-        else:
-            self._put_skipped(item)
+    def put(self, items: Sequence[Encoded | Known | Skipped]) -> None:
+        """Write the results for these files, each at most once."""
+        self._look_up([item.file for item in items])
+        for item in items:
+            if isinstance(item, Encoded):
+                self._put_encoded(item)
+            elif isinstance(item, Known):
+                self._put_known(item)
+            else:
+                self._put_skipped(item)
+        self._write_new()
+
+    def _look_up(self, files: Iterable[ImageFile]) -> None:
+        """Read what there is under the paths of these files."""
+        by_root: dict[int, list[str]] = {}
+        for file in files:
+            by_root.setdefault(self._root_id(file.root), []).append(file.path)
+        for root_id, paths in by_root.items():
+            for chunk in rows.chunks(paths):
+                here = select(*_HERE).where(images.c.root_id == root_id, images.c.path.in_(chunk))
+                for row in self._connection.execute(here):
+                    self._rows[root_id, row.path] = row
+                refused = select(skipped.c.id, skipped.c.path).where(
+                    skipped.c.root_id == root_id, skipped.c.path.in_(chunk)
+                )
+                for skip in self._connection.execute(refused):
+                    self._skips[root_id, skip.path] = skip.id
+
+    def _write_new(self) -> None:
+        """Write the new pictures, and then the vectors that were put meanwhile."""
+        if self._new:
+            self._connection.execute(_INSERT, self._new)
+            self._new.clear()
+            self._fresh.clear()
+        self._ledger.write()
 
     def _put_encoded(self, item: Encoded) -> None:
         row = self._image_row(item.file)
@@ -52,16 +138,18 @@ class Commit:
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
+            self._ledger.put_vector(self._space, image_id, rows.to_blob(item.vector), new=True)
         else:
             image_id = row.id
+            self._fresh.add(item.content_hash)
             if row.content_hash != item.content_hash:
                 self._ledger.drop_vectors(image_id)
-            self._update_image(image_id, item, metadata)
+            self._update_image(_REREAD, image_id, item, metadata)
             if row.status != "present":
                 self._ledger.revive(image_id)
             self.result.added += row.status == "gone"
             self.result.updated += row.status != "gone"
-        self._ledger.put_vector(self._space, image_id, rows.to_blob(item.vector))
+            self._ledger.put_vector(self._space, image_id, rows.to_blob(item.vector))
         self._forget_skipped(item.file)
 
     def _put_known(self, item: Known) -> None:
@@ -78,9 +166,9 @@ class Commit:
         if not self._ledger.has_vector(self._space, image_id):
             self.result.unresolved.append(item.file)
 
-    def _refresh(self, row: Row[Any], item: Known) -> int:
+    def _refresh(self, row: Any, item: Known) -> int:
         """A file that was touched, or that has come back."""
-        self._update_image(row.id, item, {})
+        self._update_image(_TOUCH, row.id, item, {})
         if row.status == "present":
             self.result.unchanged += 1
         else:
@@ -88,14 +176,13 @@ class Commit:
             self.result.added += 1
         return int(row.id)
 
-    def _take_over(self, item: Known, row: Row[Any] | None, donor: Row[Any]) -> int:
+    def _take_over(self, item: Known, row: Any, donor: Row[Any]) -> int:
         """A new name for a picture that is gone from its old one, or a copy of one that is not."""
         if row is None and donor.status == "gone":
-            moved = {
-                "root_id": self._root_id(item.file.root),
-                **rows.path_values(item.file.path),
-            }
-            self._update_image(donor.id, item, moved)
+            root_id = self._root_id(item.file.root)
+            moved = {"root_id": root_id, **rows.path_values(item.file.path)}
+            self._update_image(_RENAME, donor.id, item, moved)
+            self._rows.pop((donor.root_id, donor.path), None)
             self._ledger.revive(donor.id)
             self.result.moved += 1
             self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
@@ -107,17 +194,11 @@ class Commit:
         else:
             image_id = row.id
             self._ledger.drop_vectors(image_id)
-            self._update_image(image_id, item, metadata)
+            self._update_image(_REREAD, image_id, item, metadata)
             self.result.updated += 1
-        self._copy_vectors(donor.id, image_id)
+        for space_id, vector in self._connection.execute(_VECTORS_OF, {"image_id": donor.id}).all():
+            self._ledger.put_vector(space_id, image_id, vector, new=row is None)
         return image_id
-
-    def _copy_vectors(self, source_id: int, target_id: int) -> None:
-        query = select(embeddings.c.space_id, embeddings.c.vector).where(
-            embeddings.c.image_id == source_id
-        )
-        for space_id, vector in self._connection.execute(query).all():
-            self._ledger.put_vector(space_id, target_id, vector)
 
     def _put_skipped(self, item: Skipped) -> None:
         file = item.file
@@ -143,21 +224,16 @@ class Commit:
             # the vector stays for the case that the picture comes back.
             self._ledger.bury([row.id])
             self._connection.execute(
-                update(images).where(images.c.id == row.id).values(status="unreadable")
+                _update("status"), {"image_id": row.id, "status": "unreadable"}
             )
 
     def _donor(self, content_hash: str) -> Row[Any] | None:
-        """A picture with these bytes: best one with a vector in this space, and that is gone."""
-        same = select(images).where(images.c.content_hash == content_hash).limit(1)
-        has_vector = (
-            select(embeddings.c.id)
-            .where(embeddings.c.image_id == images.c.id, embeddings.c.space_id == self._space)
-            .exists()
-        )
-        gone = images.c.status == "gone"
-        # One small query after the other: a sort would look at every copy of the picture.
-        for wanted in (and_(gone, has_vector), has_vector, gone, true()):
-            row = self._connection.execute(same.where(wanted)).first()
+        """A picture with these bytes, see `_donors`."""
+        if content_hash in self._fresh:
+            self._write_new()
+        for query in _DONORS:
+            values = {"content_hash": content_hash, "space": self._space}
+            row = self._connection.execute(query, values).first()
             if row is not None:
                 return row
         return None
@@ -167,32 +243,43 @@ class Commit:
             self._root_ids[path] = rows.root_id(self._connection, path)
         return self._root_ids[path]
 
-    def _image_row(self, file: ImageFile) -> Row[Any] | None:
-        root_id = self._root_id(file.root)
-        query = select(images).where(images.c.root_id == root_id, images.c.path == file.path)
-        return self._connection.execute(query).first()
+    def _image_row(self, file: ImageFile) -> Any:
+        """What the catalog has under the path of a file, None if nothing."""
+        return self._rows.get((self._root_id(file.root), file.path))
 
     def _insert_image(self, item: Encoded | Known, metadata: dict[str, Any]) -> int:
-        values = {
-            "root_id": self._root_id(item.file.root),
-            **rows.path_values(item.file.path),
-            "added_at": datetime.now(),
-        }
-        inserted = self._connection.execute(
-            insert(images).values(**values, **_state(item), **metadata).returning(images.c.id)
+        image_id = self._new_id()
+        self._fresh.add(item.content_hash)
+        self._new.append(
+            {
+                "id": image_id,
+                "root_id": self._root_id(item.file.root),
+                **rows.path_values(item.file.path),
+                "added_at": datetime.now(),
+                **_state(item),
+                **metadata,
+            }
         )
-        return int(inserted.scalar_one())
+        return image_id
 
-    def _update_image(self, image_id: int, item: Encoded | Known, more: dict[str, Any]) -> None:
-        self._connection.execute(
-            update(images).where(images.c.id == image_id).values(**_state(item), **more)
-        )
+    def _new_id(self) -> int:
+        """What AUTOINCREMENT would give: above every id that there has ever been."""
+        if not self._next_id:
+            ever = self._connection.execute(_LAST_ID).scalar()
+            highest = self._connection.execute(_HIGHEST_ID).scalar()
+            self._next_id = max(ever or 0, highest or 0)
+        self._next_id += 1
+        return self._next_id
+
+    def _update_image(
+        self, statement: Any, image_id: int, item: Encoded | Known, more: dict[str, Any]
+    ) -> None:
+        self._connection.execute(statement, {"image_id": image_id, **_state(item), **more})
 
     def _forget_skipped(self, file: ImageFile) -> None:
-        root_id = self._root_id(file.root)
-        self._connection.execute(
-            delete(skipped).where(skipped.c.root_id == root_id, skipped.c.path == file.path)
-        )
+        skip_id = self._skips.get((self._root_id(file.root), file.path))
+        if skip_id is not None:
+            self._connection.execute(_FORGET, {"skip_id": skip_id})
 
 
 def _state(item: Encoded | Known) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def missing(
         condition.append(below(table.c.path, scope))
     query = select(table.c.id).where(*condition)
     present = np.fromiter(connection.execute(query).scalars(), np.int64)
-    unseen = np.setdiff1d(present, seen)
+    unseen = present[~np.isin(present, seen)]
     if not unvisited:
         return [int(i) for i in unseen]
     kept = tuple(folder.path + "/" for folder in unvisited)

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, literal, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema, selection, texts, words
+from imgsearch.catalog import (
+    comparison,
+    health,
+    references,
+    rows,
+    schema,
+    selection,
+    texts,
+    unchanged,
+    words,
+)
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -27,6 +37,7 @@ from imgsearch.catalog.tables import (
     spaces,
     tombstones,
 )
+from imgsearch.catalog.unchanged import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
 from imgsearch.errors import CatalogError, LibraryMissing
 from imgsearch.filters import Filter
@@ -214,6 +225,25 @@ class SqlCatalog:
                 position = head if last else found[-1].revision
                 removals = np.empty(0, np.int64)
 
+    def unchanged(
+        self, space: EmbeddingSpace, root: str, scope: str, on_page: Callable[[int], None]
+    ) -> UnchangedFiles:
+        """Tells which files of a scan are present, unchanged and have a vector.
+
+        Parameters
+        ----------
+        on_page : callable
+            Told now and then how many there were so far; may raise to end the scan.
+        """
+        with self._read() as connection:
+            ids = _root_id(connection, root), _space_id(connection, space)
+
+        def page(after: str) -> list[Any]:
+            with self._read() as connection:
+                return unchanged.page(connection, *ids, after)
+
+        return UnchangedFiles(page, unchanged.beginning(scope), on_page)
+
     def compare(
         self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
     ) -> Comparison:
@@ -361,13 +391,13 @@ class SqlCatalog:
         with self._read() as connection:
             return references.texts(connection, space, digest)
 
-    def roots(self) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of pictures present in each."""
-        count = (
-            select(func.count())
-            .where(images.c.root_id == roots.c.id, images.c.status == "present")
-            .scalar_subquery()
-        )
+    def roots(self, counted: bool = True) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of pictures present in each, or 0
+        where they need not be counted."""
+        count: Any = literal(0)
+        if counted:
+            present = and_(images.c.root_id == roots.c.id, images.c.status == "present")
+            count = select(func.count()).where(present).scalar_subquery()
         with self._read() as connection:
             found = connection.execute(select(roots, count.label("images")))
             return sorted((_root_record(row) for row in found), key=lambda root: root.path)

@@ -39,6 +39,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("//([0-9a-f]{4})")
 
 
+def stored_path(path: str) -> str:
+    """A path as `PathText` stores it."""
+    return path if path.isascii() else _SURROGATE.sub(lambda m: f"//{ord(m[0]):04x}", path)
+
+
 class PathText(TypeDecorator[str]):
     """A path as UTF-8 text that also holds names that are not UTF-8.
 
@@ -51,10 +56,12 @@ class PathText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else _SURROGATE.sub(lambda m: f"//{ord(m[0]):04x}", value)
+        return None if value is None else stored_path(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
+        if value is None or "//" not in value:
+            return value
+        return _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
 
 
 class Lines(TypeDecorator[tuple[str, ...]]):

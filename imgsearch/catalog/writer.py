@@ -187,8 +187,7 @@ class CatalogWriter:
         """Write the results for some files, each at most once, in one transaction."""
         with changing(self._engine) as ledger:
             commit = Commit(ledger, self._space, self._run, self._since, self._decoder)
-            for item in items:
-                commit.put(item)
+            commit.put(items)
         return commit.result
 
     def put_texts(self, found: Sequence[TextFound]) -> None:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathspec import GitIgnoreSpec
 
 from imgsearch.errors import SourceError
-from imgsearch.records import ImageFile, Known, Skipped, Unvisited, clamped
+from imgsearch.ports import Unchanged, nothing_known
+from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
+from imgsearch.sources.descent import Descent, Found
 from imgsearch.sources.files import digest_file, os_reason
-from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
 
 _NEVER = frozenset(
     (
@@ -36,8 +37,6 @@ _NEVER = frozenset(
     )
 )
 _RESOURCE_FORK = "._"  # macOS writes one beside each file on foreign disks, named like it
-
-Found = ImageFile | Skipped | Unvisited
 
 
 class FilesystemSource:
@@ -84,7 +83,7 @@ class FilesystemSource:
         self._remembered = list(mounts)
         self._mounts = list(mounts)
         self._prune = prune
-        self._ismount = ismount
+        self._is_mount = ismount
 
     @property
     def root(self) -> str:
@@ -107,22 +106,26 @@ class FilesystemSource:
         """Read the file once and hash it, without decoding."""
         return digest_file(file)
 
-    def scan(self) -> Iterator[Found]:
-        """Every picture file once, and every folder that could not be looked into."""
+    def scan(self, unchanged: Unchanged = nothing_known) -> Iterator[Found]:
+        """Every picture file once, and every folder that could not be looked into.
+
+        Files that are `unchanged` are left out; it is asked in the order of paths, but for
+        what lies behind links.
+        """
         refusal = self._refusal()
         if refusal:
             yield Unvisited("", refusal)
             return
         yield from self._moved()
         points = [point for point in self._remembered[1:] if self._guards(point)]
-        gone = list(mounted.unmounted(self._root, points, self._ismount))
+        gone = list(mounted.unmounted(self._root, points, self.ismount))
         yield from gone
         self._mounts = self._kept()
-        yield from _Walk(self).run()
+        yield from Descent(self, unchanged).run()
         # A disk that was pulled out while we walked looks just like an empty folder.
         told = {unvisited.path for unvisited in gone}
         here = [p for p in self._mounts[1:] if self._concerned(p) and p not in told]
-        yield from mounted.unmounted(self._root, here, self._ismount)
+        yield from mounted.unmounted(self._root, here, self.ismount)
         if refusal := self._refusal():
             yield Unvisited("", refusal)
 
@@ -143,7 +146,7 @@ class FilesystemSource:
 
     def _moved(self) -> Iterator[Unvisited]:
         if self._remembered and self._remembered[0] and not self._prune:
-            reason = mounted.root_moved(self._root, self._remembered[0], self._ismount)
+            reason = mounted.root_moved(self._root, self._remembered[0], self.ismount)
             if reason:
                 yield Unvisited("", reason)
 
@@ -156,145 +159,26 @@ class FilesystemSource:
     def _kept(self) -> list[str]:
         """The mount points that are remembered whatever the walk finds."""
         if self._remembered and not self._prune:
-            own = self._remembered[0] or mounted.mount_point_of(self._root, self._ismount)
+            own = self._remembered[0] or mounted.mount_point_of(self._root, self.ismount)
             return [own, *self._remembered[1:]]
         elsewhere = [p for p in self._remembered[1:] if not mounted.below(p, self._scope)]
-        return [mounted.mount_point_of(self._root, self._ismount), *elsewhere]
+        return [mounted.mount_point_of(self._root, self.ismount), *elsewhere]
 
-    def _note_mount(self, path: str) -> None:
+    def ismount(self, path: str) -> bool:
+        return self._is_mount(path)
+
+    def note_mount(self, path: str) -> None:
         if path not in self._mounts[1:]:
             self._mounts.append(path)
 
-    def _leaves_out(self, name: str, path: str, folder: bool) -> bool:
+    def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK)):
             return True
         if name.lower() in _NEVER:
             return True
         if self._excluded is None:
             return False
-        return self._excluded.match_file(path + "/" if folder else path)
-
-
-class _Walk:
-    """One pass over the tree; holds the folders still to be entered, never the files."""
-
-    def __init__(self, source: FilesystemSource) -> None:
-        self._source = source
-        self._root = source.root
-        self._real_root = os.path.realpath(source.root)
-        self._entered: set[tuple[int, int]] = set()
-        self._folders: list[tuple[str, int | None]] = []
-        self._links: list[str] = []
-
-    def run(self) -> Iterator[Found]:
-        self._folders.append((self._source.scope, None))
-        yield from self._empty_stack()
-        while self._links:
-            links, self._links = sorted(self._links), []
-            for link in links:
-                self._folders.append((link, self._device(os.path.dirname(link))))
-                yield from self._empty_stack()
-
-    def _empty_stack(self) -> Iterator[Found]:
-        while self._folders:
-            yield from self._enter(*self._folders.pop())
-
-    def _enter(self, path: str, parent_device: int | None) -> Iterator[Found]:
-        absolute = self._absolute(path)
-        try:
-            status = os.stat(absolute)
-            if self._been_in(status):
-                return
-            if parent_device is not None and status.st_dev != parent_device:
-                self._cross(path, absolute)
-            with os.scandir(absolute) as entries:
-                for entry in entries:
-                    found = self._judge(entry, path, status.st_dev)
-                    if found is not None:
-                        yield found
-        except OSError as error:
-            yield Unvisited(path, os_reason(error))
-
-    def _been_in(self, status: os.stat_result) -> bool:
-        identity = status.st_dev, status.st_ino
-        if identity in self._entered:
-            return True
-        if status.st_ino:  # some network file systems number nothing
-            self._entered.add(identity)
-        return False
-
-    def _cross(self, path: str, absolute: str) -> None:
-        if mounted.is_boundary(absolute, self._source._ismount):
-            self._source._note_mount(path)
-
-    def _judge(self, entry: os.DirEntry[str], folder: str, device: int) -> Found | None:
-        """A picture, or None: nothing, or a folder or link that was put down for later."""
-        name = entry.name
-        path = f"{folder}/{name}" if folder else name
-        try:
-            if entry.is_symlink():
-                return self._link(entry, name, path)
-            if entry.is_dir(follow_symlinks=False):
-                if not self._source._leaves_out(name, path, folder=True):
-                    self._folders.append((path, device))
-                return None
-            tail = extension(name)
-            if tail not in CANDIDATES or self._source._leaves_out(name, path, folder=False):
-                return None
-            return _picture(self._root, path, tail, entry.stat(follow_symlinks=False))
-        except FileNotFoundError:  # gone since it was listed
-            return None
-        except OSError as error:
-            return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
-
-    def _link(self, entry: os.DirEntry[str], name: str, path: str) -> Found | None:
-        target = os.path.realpath(entry.path)
-        if self._inside(target):
-            return self._dangling(entry, name, path) if not os.path.lexists(target) else None
-        try:
-            status = os.stat(entry.path)
-        except OSError:
-            return self._dangling(entry, name, path)
-        folder = stat.S_ISDIR(status.st_mode)
-        if self._source._leaves_out(name, path, folder):
-            return None
-        if folder:
-            self._links.append(path)
-            return None
-        tail = extension(name)
-        return _picture(self._root, path, tail, status) if tail in CANDIDATES else None
-
-    def _dangling(self, entry: os.DirEntry[str], name: str, path: str) -> Found | None:
-        """A link that leads nowhere: to a picture that is lost, or to a disk that is away."""
-        if self._source._leaves_out(name, path, folder=False):
-            return None
-        reason = "a link that leads nowhere"
-        if extension(name) not in CANDIDATES:
-            return Unvisited(path, reason)
-        return Skipped(ImageFile(self._root, path, 0, 0), reason, transient=True)
-
-    def _inside(self, target: str) -> bool:
-        top = self._real_root
-        return target == top or target.startswith(top.rstrip(os.sep) + os.sep)
-
-    def _device(self, path: str) -> int | None:
-        try:
-            return os.stat(self._absolute(path)).st_dev
-        except OSError:
-            return None
-
-    def _absolute(self, path: str) -> str:
-        return os.path.join(self._root, *path.split("/")) if path else self._root
-
-
-def _picture(root: str, path: str, tail: str, status: os.stat_result) -> ImageFile | Skipped:
-    file = ImageFile(root, path, status.st_size, clamped(status.st_mtime_ns))
-    if not stat.S_ISREG(status.st_mode):
-        return Skipped(file, "not a regular file (a pipe, socket or device)")
-    if tail in UNSUPPORTED_EXTENSIONS:
-        kind = UNSUPPORTED_EXTENSIONS[tail]
-        return Skipped(file, f"{kind} pictures are not supported: there is no decoder for them")
-    return file
+        return self._excluded.match_file(f"{prefix}{name}/" if folder else prefix + name)
 
 
 def _patterns(exclude: Sequence[str]) -> GitIgnoreSpec | None:

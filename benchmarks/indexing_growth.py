@@ -1,0 +1,213 @@
+"""How indexing grows with the library: time, size of the catalog and memory, with made-up pictures.
+
+The pictures come through the port of a source, and their pixels from a decoder that makes them up;
+the rest is what `imgsearch index` runs: Ingestor, worklist, pool, catalog, a commit per batch with
+full durability. The model is a sum of pixels. Not part of it: reading and decoding files, a real
+model, and the index file. Each size is a process of its own, so that memory is told cleanly.
+
+    python benchmarks/indexing_growth.py --sizes 1000,10000,100000 --plot docs/indexing.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import psutil
+
+from imgsearch.catalog import open_catalog
+from imgsearch.encoders.pool import LocalPool
+from imgsearch.ingest import Ingestor
+from imgsearch.model_records import InputSize
+from imgsearch.ports import Unchanged, nothing_known
+from imgsearch.records import Decoded, ImageFile, ImageMetadata, Known, RootRecord
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
+
+ROOT = "/made-up"
+PER_FOLDER = 500
+BATCH = 32
+CAMERAS = ("Canon EOS R6", "Nikon Z 6", "Pixel 8", "iPhone 15")
+
+
+class MadeUpSource:
+    """`count` files in folders of `PER_FOLDER`, in the order of paths. An `ImageSource`."""
+
+    root, scope = ROOT, ""
+    mounts: Sequence[str] = ()
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def scan(self, unchanged: Unchanged = nothing_known) -> Iterator[ImageFile]:
+        for i in range(self._count):
+            path, size, mtime_ns = f"{i // PER_FOLDER:06d}/IMG_{i:08d}.jpg", 10**6 + i, i
+            if not unchanged(path, size, mtime_ns):
+                yield ImageFile(ROOT, path, size, mtime_ns)
+
+    def digest(self, file: ImageFile) -> Known:
+        return Known(file, f"{file.mtime_ns:032x}")
+
+
+class MadeUpDecoder:
+    """A `Decoder` whose pictures are functions of the file."""
+
+    def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded]:
+        first = datetime(2010, 1, 1)
+        for file in files:
+            i = file.mtime_ns
+            metadata = ImageMetadata(
+                4000, 3000, "JPEG", taken_at=first + timedelta(minutes=i),
+                camera_make=CAMERAS[i % 4].split()[0], camera_model=CAMERAS[i % 4],
+                latitude=i % 90 / 2, longitude=i % 180 / 2,
+            )  # fmt: skip
+            pixels: Pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
+            yield Decoded(file, f"{i:032x}", metadata, pixels)
+
+    def close(self) -> None:
+        pass
+
+
+class CheapEncoder:
+    """An `Encoder` that costs nearly nothing: random sums of 64 pixels."""
+
+    input_size = InputSize()
+
+    def __init__(self, dimension: int) -> None:
+        self.space = EmbeddingSpace("cheap", "1", "none", dimension)
+        self._weights = np.random.default_rng(0).standard_normal((192, dimension), np.float32)
+
+    def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
+        return normalize(
+            np.stack([i.reshape(-1) for i in images]).astype(np.float32) @ self._weights
+        )
+
+
+class Peak:
+    """Resident memory of this process at most, sampled, in bytes over what it was before."""
+
+    def __enter__(self) -> Peak:
+        self._process, self._stop = psutil.Process(), threading.Event()
+        self._before = self._process.memory_info().rss
+        self.growth = 0
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            self.growth = max(self.growth, self._process.memory_info().rss - self._before)
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def measure(count: int, dimension: int, folder: str) -> dict[str, float]:
+    """Index `count` pictures into a new library, and scan them once more."""
+    catalog = open_catalog(os.path.join(folder, "library"), create=True)
+    found: dict[str, float] = {"pictures": count, "dimension": dimension}
+    encoder = CheapEncoder(dimension)
+    with catalog.writer() as writer:
+        for name in ("index", "rescan"):
+            writer.put_root(RootRecord(ROOT))
+            writer.begin_run(encoder.space, "none", "fp32")
+            pool = LocalPool(lambda: encoder, lambda size, most: MadeUpDecoder(), BATCH)
+            ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH, catalog.folder)
+            started, busy = time.perf_counter(), time.process_time()
+            with Peak() as peak:
+                report = ingestor.run([(MadeUpSource(count), RootRecord(ROOT))])
+            found[f"{name}_s"] = time.perf_counter() - started
+            found[f"{name}_cpu_s"] = time.process_time() - busy
+            found[f"{name}_growth_mb"] = peak.growth / 1e6
+            assert report.encoded == (count if name == "index" else 0), report
+    catalog.close()
+    found["catalog_mb"] = os.path.getsize(os.path.join(catalog.folder, "catalog.sqlite")) / 1e6
+    return found
+
+
+def table(rows: Sequence[dict[str, float]]) -> str:
+    """As Markdown."""
+    lines = [
+        "| pictures | index, s | processor, s | ms of it per picture | catalog, MB |"
+        " kB per picture | memory grows, MB | re-scan, s | memory grows, MB |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        n = row["pictures"]
+        cells = (
+            f"{n:,.0f}".replace(",", " "), f"{row['index_s']:.1f}", f"{row['index_cpu_s']:.1f}",
+            f"{row['index_cpu_s'] / n * 1e3:.2f}", f"{row['catalog_mb']:.1f}",
+            f"{row['catalog_mb'] / n * 1e3:.2f}", f"{row['index_growth_mb']:.0f}",
+            f"{row['rescan_s']:.2f}", f"{row['rescan_growth_mb']:.0f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(rows: Sequence[dict[str, float]], path: str) -> None:
+    """Three curves over the number of pictures, both axes logarithmic."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "imgsearch"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    counts = [row["pictures"] for row in rows]
+    for key, label, mark in (
+        ("index_cpu_s", "indexing, s of processor", "o-"),
+        ("rescan_s", "re-scan, s", "s-"),
+        ("catalog_mb", "catalog, MB", "^-"),
+        ("index_growth_mb", "memory grows, MB", "d-"),
+    ):
+        axes.plot(counts, [row[key] for row in rows], mark, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="pictures")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="1000,10000,100000", help="1000000 takes minutes")
+    parser.add_argument("--dimension", type=int, default=64)
+    parser.add_argument("--folder", help="where the libraries are made; default: a temporary one")
+    parser.add_argument("--results", help="JSON lines to add to, and to draw from")
+    parser.add_argument("--plot", metavar="FILE.svg", help="needs the extra [bench]")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            print(json.dumps(measure(given.one, given.dimension, folder)))
+        return
+    rows = []
+    if given.results and os.path.exists(given.results):
+        with open(given.results, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+    for size in (int(word) for word in given.sizes.split(",") if word):
+        command = [sys.executable, __file__, "--one", str(size)]
+        command += ["--dimension", str(given.dimension)]
+        command += ["--folder", given.folder] if given.folder else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        rows.append(json.loads(done.stdout))
+        if given.results:
+            with open(given.results, "a", encoding="utf-8") as file:
+                file.write(done.stdout)
+    rows.sort(key=lambda row: row["pictures"])
+    print(table(rows))
+    if given.plot:
+        draw(rows, given.plot)
+
+
+if __name__ == "__main__":
+    main()

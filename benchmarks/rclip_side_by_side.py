@@ -1,0 +1,136 @@
+"""The same pictures through our indexing and through rclip's, with the same stand-in for a model.
+
+What is compared is everything but the model: scan, reading, hashing, decoding, database. Both get
+an encoder that takes the mean colour of patches and gives 512 numbers; ours asks for pictures
+of 256 px, as rclip's does. rclip is no dependency of imgsearch: install it first, or name a folder
+where it was unpacked. Both run in this process, in turns, into new databases; ours starts its
+decoder processes within the time. Then both look at the same folder again, unchanged.
+
+    pip install rclip
+    python benchmarks/rclip_side_by_side.py FOLDER [--rclip DIR-WITH-RCLIP] [--again TREE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from imgsearch.catalog import open_catalog
+from imgsearch.encoders.pool import LocalPool
+from imgsearch.ingest import Ingestor
+from imgsearch.model_records import InputSize
+from imgsearch.records import IngestReport, RootRecord
+from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.walk import FilesystemSource
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
+
+SIDE, DIMENSION, BATCH = 256, 512, 32
+
+
+class Ours:
+    """An `Encoder` as cheap as rclip's stand-in."""
+
+    input_size = InputSize(short=SIDE)
+    space = EmbeddingSpace("stand-in", "1", "none", DIMENSION)
+
+    def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
+        rows = [np.resize(image[:256:16, :256:16].reshape(-1), DIMENSION) for image in images]
+        return normalize(np.stack(rows).astype(np.float32) + 1)
+
+
+class Theirs:
+    """What rclip calls of its model while it indexes."""
+
+    def compute_preprocessed_image_features(
+        self, images: Sequence[Any], for_indexing: bool = False
+    ) -> Embeddings:
+        rows = [np.resize(image[:, ::16, ::16].reshape(-1), DIMENSION) for image in images]
+        return normalize(np.stack(rows).astype(np.float32))
+
+
+def ours(folder: str, place: str) -> Callable[[], IngestReport]:
+    """A run of our indexer."""
+    catalog = open_catalog(os.path.join(place, "library"), create=True)
+
+    def run() -> IngestReport:
+        root = RootRecord(folder)
+
+        def decoder(size: InputSize, most: int) -> ProcessDecoder:
+            workers = os.cpu_count() or 1
+            return ProcessDecoder(DecodeSettings(input_size=size), workers, in_flight=2 * BATCH)
+
+        with catalog.writer() as writer:
+            writer.put_root(root)
+            writer.begin_run(Ours.space, "none", "auto")
+            pool = LocalPool(Ours, decoder, BATCH)  # type: ignore[arg-type]
+            ingestor = Ingestor(catalog, writer, pool, Ours.space, "none", BATCH, place)
+            try:
+                return ingestor.run([(FilesystemSource(folder), root)])
+            finally:
+                pool.close()
+
+    return run
+
+
+def theirs(folder: str, place: str) -> Callable[[], None]:
+    """A run of rclip's indexer, with the batch size that it has by default."""
+    from rclip import db, main
+
+    database = db.DB(os.path.join(place, "rclip.sqlite"))
+    rclip = main.RClip(Theirs(), database, BATCH, None)
+
+    def run() -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            rclip.ensure_index(folder)
+
+    return run
+
+
+def seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def measure(folder: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of the first run and of the second, which finds nothing new, for each."""
+    found: dict[str, list[tuple[float, float]]] = {"imgsearch": [], "rclip": []}
+    for number in range(rounds):
+        for name, make in (("imgsearch", ours), ("rclip", theirs))[:: 1 - 2 * (number % 2)]:
+            with tempfile.TemporaryDirectory(prefix=".imgsearch-rclip-", dir=os.curdir) as place:
+                run = make(folder, place)
+                found[name].append((seconds(run), seconds(run)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--rclip", metavar="DIR", help="where rclip was unpacked")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    if given.rclip:
+        sys.path.append(given.rclip)
+    folder = os.path.realpath(given.folder)
+    count = sum(1 for _ in FilesystemSource(folder).scan())
+    print(f"{count} files, rclip {version('rclip')}, medians of {given.rounds}")
+    print(f"{'':10} index, s  files/s  again, s")
+    for name, runs in measure(folder, given.rounds).items():
+        first, again = (statistics.median(each) for each in zip(*runs, strict=True))
+        print(f"{name:10} {first:8.2f} {count / first:8.1f} {again:9.3f}")
+
+
+if __name__ == "__main__":
+    main()
