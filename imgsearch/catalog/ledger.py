@@ -35,6 +35,14 @@ _PUT = _PUT.on_conflict_do_update(
     index_elements=["image_id", "space_id"],
     set_={"revision": _PUT.excluded.revision, "vector": _PUT.excluded.vector},
 )
+_BURY = upsert(tombstones).values(
+    space_id=bindparam("space_id"),
+    image_id=bindparam("image_id"),
+    revision=bindparam("revision"),
+)
+_BURY = _BURY.on_conflict_do_update(
+    index_elements=["space_id", "image_id"], set_={"revision": _BURY.excluded.revision}
+)
 _EXHUME = delete(tombstones).where(
     tombstones.c.image_id == bindparam("image"), tombstones.c.space_id == bindparam("space")
 )
@@ -105,13 +113,12 @@ class Ledger:
             query = select(embeddings.c.space_id, embeddings.c.image_id).where(
                 embeddings.c.image_id.in_(chunk)
             )
-            for space_id, image_id in self.connection.execute(query).all():
-                values = {"revision": self._next()}
-                self.connection.execute(
-                    upsert(tombstones)
-                    .values(space_id=space_id, image_id=image_id, **values)
-                    .on_conflict_do_update(index_elements=["space_id", "image_id"], set_=values)
-                )
+            graves = [
+                {"space_id": space_id, "image_id": image_id, "revision": self._next()}
+                for space_id, image_id in self.connection.execute(query).all()
+            ]
+            if graves:
+                self.connection.execute(_BURY, graves)
 
     def drop_vectors(self, image_id: int) -> None:
         """The picture has changed: its vectors are wrong in every space."""
