@@ -19,7 +19,7 @@ from imgsearch.errors import (
     SpaceMismatch,
 )
 from imgsearch.ingest import Ingestor, preview
-from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
+from imgsearch.opened import BATCH, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
 from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.records import (
@@ -29,7 +29,6 @@ from imgsearch.records import (
 )
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
-from imgsearch.sync import worth_flushing
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
 
@@ -85,7 +84,7 @@ class Indexing(Opened):
 
     def _require_index(self) -> None:
         """Fail now, and not after hours of encoding, where no index can be made."""
-        plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+        plugins.index_class(self.settings.index)("", "", EmbeddingSpace("", "", "", 1))
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
@@ -149,10 +148,7 @@ class Indexing(Opened):
 
     def _finish(self, writer: CatalogWriter, space: EmbeddingSpace, report: IngestReport) -> None:
         """Bring the index up, forget what nobody needs, and make a complete space the default."""
-        index, flushed = self._open_index(space), 0
-        if worth_flushing(index):
-            index.flush()
-            flushed = index.revision
+        index, flushed = self.brought_up(space)
         writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
         if not report.interrupted:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.group import Context, common, context, index_option, model_options
 
 if TYPE_CHECKING:
     from imgsearch.encoders.measure import Row
@@ -248,6 +248,7 @@ def index(
     "--repeats", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Timed calls."
 )
 @model_options
+@index_option
 @_json_option
 @common
 def search(

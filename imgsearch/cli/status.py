@@ -41,6 +41,8 @@ def _text(found: dict[str, Any]) -> str:
             f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}"
             f"{_variant(space, found['spaces'])}{mark}"
         )
+        if space["index"]:
+            lines.append(f"Index     {space['index']}")
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")

@@ -69,7 +69,7 @@ def watch_commits() -> None:
 
 def watch_flushes() -> None:
     """After each flush: the revision that the index file on disk has from now on."""
-    from imgsearch.indexes.flat import FaissIndex
+    from imgsearch.indexes.kinds import FaissIndex
 
     flush = FaissIndex.flush
 

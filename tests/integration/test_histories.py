@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from imgsearch.catalog import open_catalog
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.kinds import FaissIndex
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Unvisited
 from imgsearch.sync import sync, verify

@@ -1,0 +1,84 @@
+"""An exact index whose scan runs in torch: on a GPU where there is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.errors import MissingExtra
+from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes.stored import Stored
+from imgsearch.vectors import Embeddings, Ids
+
+SCANNED = 1 << 20
+"""Rows in one product on the device."""
+LOADED = 1 << 14
+"""Rows that go to the device at once."""
+BF16_SLACK = 2.0**-7
+"""By how much a product in bfloat16 may miss: both factors are rounded to 8 bits of mantissa, so
+|sum of x'q' - sum of xq| <= (2 u + u^2) sum |xq| <= 2^-7.9 for unit vectors, u = 2^-9, by Cauchy and
+Schwarz; then the score itself is rounded, by u at most. 2^-8 + 2^-9 < 2^-7."""
+
+
+class TorchIndex(FaissIndex):
+    """All vectors in bfloat16 on the device, scanned in one go; candidates compared in float32.
+
+    The file is that of the kind `flat`. What the scan finds is certain by `BF16_SLACK`, so the
+    answers are those of an exact index.
+    """
+
+    trained_from = 0
+    device = ""
+    """The torch device; "" is the first GPU, or the processor where there is none."""
+
+    def _exact(
+        self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
+    ) -> tuple[Embeddings, Ids, str]:
+        if getattr(self, "_scanned", None) is not main:
+            self._scanned, self._scan = main, DeviceScan(main, self.device)
+        found = main.best(queries, k, bitmap, self._scan, BF16_SLACK)
+        return *found, f"torch scan in bfloat16 on {self._scan.device}"
+
+
+class DeviceScan:
+    """The vectors of a file on a device, in bfloat16."""
+
+    def __init__(self, main: Stored, device: str) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra("--index torch", "cpu") from error
+        self._torch: Any = torch
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        shape = (main.count, main.dimension)
+        self._rows = torch.empty(shape, dtype=torch.bfloat16, device=self.device)
+        for start in range(0, main.count, LOADED):
+            stop = min(main.count, start + LOADED)
+            part = torch.from_numpy(main.vectors(np.arange(start, stop)))
+            self._rows[start:stop].copy_(part)
+
+    def __call__(
+        self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
+    ) -> tuple[Embeddings, Ids]:
+        """Scores and rows of about the best k; row -1 where a bitmap leaves fewer."""
+        torch, count = self._torch, len(self._rows)
+        with torch.inference_mode():
+            asked = torch.from_numpy(queries).to(self.device, torch.bfloat16)
+            wanted = None
+            if bitmap is not None:
+                bits = np.unpackbits(bitmap, count=count, bitorder="little").astype(bool)
+                wanted = torch.from_numpy(bits).to(self.device)
+            tops = []
+            for start in range(0, count, SCANNED):
+                part = self._rows[start : start + SCANNED]
+                scores = (asked @ part.T).float()
+                if wanted is not None:
+                    scores.masked_fill_(~wanted[start : start + SCANNED], -torch.inf)
+                best, rows = scores.topk(min(k, len(part)), dim=1)
+                tops.append((best, rows + start))
+            best, place = torch.cat([each for each, _ in tops], 1).topk(min(k, count), dim=1)
+            rows = torch.cat([each for _, each in tops], 1).gather(1, place)
+            rows[best == -torch.inf] = -1
+            return best.cpu().numpy(), rows.cpu().numpy()
