@@ -10,6 +10,7 @@ import numpy as np
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
+from imgsearch.indexes.kinds import IvfIndex
 from imgsearch.ingest import Ingestor
 from imgsearch.records import (
     ChangeBatch,
@@ -24,10 +25,18 @@ from imgsearch.records import (
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 
+
+
 DIMENSION = 8
 SPACE = EmbeddingSpace("toy", "1", "none", DIMENSION)
 OTHER = EmbeddingSpace("other", "1", "none", DIMENSION)
 DECODER = "decoder 1"
+
+
+class SmallIvf(IvfIndex):
+    """An inverted file from four pictures on."""
+
+    trained_from = 4
 
 
 def vector_of(content: str, dimension: int = DIMENSION) -> Embeddings:

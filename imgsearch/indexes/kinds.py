@@ -76,6 +76,11 @@ class FaissIndex:
         self._all: Ids | None = None
         self._bits: NDArray[np.uint8] | None = None
 
+    @property
+    def main(self) -> Stored | None:
+        """The part that lies on disk; None if there is none."""
+        return self._main
+
     def reload(self) -> None:
         """Open the newest file; a writer may replace it meanwhile, so look again."""
         for _ in range(3):

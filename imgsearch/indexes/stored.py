@@ -92,6 +92,7 @@ class Stored:
         self._id_of = self._array("row_ids", np.int64, self.count) if header.trained else self.ids
         self.starts = np.concatenate([[0], np.cumsum(self._array("sizes", np.int64, header.lists))])
         self._code = np.dtype(header.dtype).itemsize * self.dimension
+        self._window = self._every_place()
         self._ivf = self._inverted_file()
 
     def _array(self, name: str, dtype: Any, *shape: int) -> Any:
@@ -136,6 +137,12 @@ class Stored:
         ivf.is_trained, ivf.ntotal = True, self.count
         return ivf
 
+    @property
+    def raw(self) -> Any:
+        """FAISS's own index over the file, for whoever wants to compare; nothing may be added."""
+        self._ivf.nprobe = max(1, self.header.probes)
+        return self._ivf
+
     def positions(self, ids: Ids) -> Ids:
         """Where in `self.ids` those of `ids` are that are there, each once, sorted."""
         if not len(ids) or not self.count:
@@ -159,16 +166,16 @@ class Stored:
         """Vectors as they are stored, of shape (n, dimension), copied."""
         start = self.starts[self.lists_of(rows)]
         places = start * (self._code + 8) + (rows - start) * self._code
-        step = gcd(self._code, 8)
-        item = np.dtype(self.header.dtype)
+        found: NDArray[Any] = self._window[places // gcd(self._code, 8)]
+        return found
+
+    def _every_place(self) -> NDArray[Any]:
+        """The lists as overlapping rows: one begins at each place where a vector could."""
+        item, step = np.dtype(self.header.dtype), gcd(self._code, 8)
         end = self.count * (self._code + 8)
         flat = self._body[:end].view(np.ndarray).view(item)
-        slots = max(0, (end - self._code) // step + 1)
-        window = np.lib.stride_tricks.as_strided(
-            flat, (slots, self.dimension), (step, item.itemsize), writeable=False
-        )
-        found: NDArray[Any] = window[places // step]
-        return found
+        shape = (max(0, (end - self._code) // step + 1), self.dimension)
+        return np.lib.stride_tricks.as_strided(flat, shape, (step, item.itemsize), writeable=False)
 
     def vectors(self, rows: Rows) -> Embeddings:
         """The vectors of rows, bit by bit as they were put in."""
@@ -224,6 +231,8 @@ class Stored:
             found: Ids = self._quantizer.search(part, probes)[1]
             return found
 
+        if len(queries) == 1:
+            return work(queries)
         return np.concatenate(list(each(work, np.array_split(queries, threads()))))
 
     def scan_all(
@@ -256,12 +265,12 @@ class Stored:
         lists : ndarray of shape (queries, n), int64
         """
         count = threads()
-        if len(queries) >= count:
+        if len(queries) >= count > 1:
             parts = zip(np.array_split(queries, count), np.array_split(lists, count), strict=True)
             found = list(each(lambda part: self._scan(part[0], k, bitmap, part[1]), parts))
             return np.concatenate([s for s, _ in found]), np.concatenate([r for _, r in found])
         if lists.shape[1] * len(queries) * self.count < count * self.header.lists * CHUNK:
-            return next(each(lambda part: self._scan(queries, k, bitmap, part), [lists]))
+            return self._scan(queries, k, bitmap, lists)  # too little to be shared out
         columns = np.array_split(lists, count, axis=1)
         return merged(each(lambda part: self._scan(queries, k, bitmap, part), columns), k)
 

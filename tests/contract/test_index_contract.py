@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imgsearch.indexes.kinds import FaissIndex, FlatIndex, IvfIndex
+from imgsearch.indexes.kinds import FaissIndex, FlatIndex
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.indexes.torch_scan import TorchIndex
 from imgsearch.vectors import normalize
-from tests.parts import DIMENSION, SPACE, batch, unit_rows
+from tests.parts import DIMENSION, SPACE, SmallIvf, batch, unit_rows
 
 
 class Written:
@@ -34,10 +34,6 @@ class HalfWritten:
         self.flush(train=True)
         none = np.empty(0, np.int64)
         super().apply(replace(changes, removals=none, ids=late[0], vectors=late[1]))
-
-
-class SmallIvf(IvfIndex):
-    trained_from = 4
 
 
 def kind(how, what):
