@@ -190,4 +190,8 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
         mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
-    return Check("index", "ok", f"{space.model}: {len(index)} vectors, equal to the catalog, {index.described()}")
+    return Check(
+        "index",
+        "ok",
+        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.described()}",
+    )

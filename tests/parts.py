@@ -25,8 +25,6 @@ from imgsearch.records import (
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 
-
-
 DIMENSION = 8
 SPACE = EmbeddingSpace("toy", "1", "none", DIMENSION)
 OTHER = EmbeddingSpace("other", "1", "none", DIMENSION)

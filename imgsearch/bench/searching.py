@@ -192,7 +192,9 @@ def _facts(
     def among(allowed: Ids) -> Latency:
         return _latency([partial(index.search, each, LIMIT, allowed) for each in ones])
 
-    filtered = {f"{share:g}": among(ids) for share, ids in synthetic.selections(index.ids()).items()}
+    filtered = {
+        f"{share:g}": among(ids) for share, ids in synthetic.selections(index.ids()).items()
+    }
     of_raw, raw = {}, synthetic.raw_search(index)
     for batch in BATCHES if raw else ():
         parts = [queries[:batch]] if batch > 1 else ones

@@ -165,7 +165,9 @@ def scanned_bytes(index: VectorIndex) -> int:
     main = index.main if isinstance(index, FaissIndex) else None
     if main is None:
         return len(index) * index.space.dimension * 4
-    lists = main.count * main.header.probes // main.header.lists if main.header.trained else main.count
+    lists = (
+        main.count * main.header.probes // main.header.lists if main.header.trained else main.count
+    )
     middles = main.header.lists * index.space.dimension * 4 if main.header.trained else 0
     width = int(np.dtype(main.header.dtype).itemsize)
     return middles + lists * (width * index.space.dimension + 8)

@@ -121,7 +121,9 @@ def _facts(facts: IndexFacts) -> list[str]:
         f"{'memory for both':<24}{facts.opening.memory_bytes / 1e6:>9.1f} MB",
         f"{'bytes / memory rate':<24}{facts.floor_ms:>9.2f} ms, the floor of one query",
     ]
-    rows = [(f"{float(share):g} of all may be found", each) for share, each in facts.filtered.items()]
+    rows = [
+        (f"{float(share):g} of all may be found", each) for share, each in facts.filtered.items()
+    ]
     rows.append(("beside a busy process", facts.neighbour))
     lines += [f"{name:<24}{each.p50_ms:>9.2f} ms {each.p95_ms:>9.2f} ms" for name, each in rows]
     lines += [

@@ -197,7 +197,7 @@ class _Scratch:
                 sealing.write(codes)
                 sealing.write(rows)
             ids = self.ids[order]
-            arrays = {"sizes": sizes, "ids": np.sort(ids)}
+            arrays: dict[str, NDArray[Any]] = {"sizes": sizes, "ids": np.sort(ids)}
             if self.centroids is not None:
                 by_id = np.argsort(ids, kind="stable").astype(np.int64)
                 arrays |= {"rows": by_id, "row_ids": ids, "centroids": self.centroids}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from imgsearch.errors import CatalogError
 from imgsearch.indexes import building, files
 from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.indexes.stored import CHUNK, Header, Stored, merged, open_stored
+from imgsearch.indexes.stored import CHUNK, HALF, Header, Stored, merged, open_stored
 from imgsearch.indexes.workers import import_faiss
 from imgsearch.records import ChangeBatch, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches
@@ -199,7 +199,7 @@ class FaissIndex:
     ) -> None:
         """Write a file and go on with it; raises `CatalogError` if that fails."""
         name = files.IndexName(self._library, self.space.key, revision)
-        header = Header(*name, token, self.space.dimension, building.HALF, 0, 0)
+        header = Header(*name, token, self.space.dimension, HALF, 0, 0)
         plan = building.Plan(header, train=self.trained_from if train else 0)
         main = self._main
         keep = self._lists_fit or not train
@@ -237,9 +237,7 @@ class FaissIndex:
             codes = building.stored_as(dtype, tail.vectors(part))
             yield part, codes, np.full(len(part), -1, np.int64)
 
-    def search(
-        self, queries: Embeddings, k: int, allowed: Ids | None = None
-    ) -> Matches:
+    def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         queries = np.ascontiguousarray(queries, np.float32)
         found = self._in_main(queries, k, allowed)
         if not len(self._tail):
@@ -265,8 +263,10 @@ class FaissIndex:
             how = f"{probes} of {main.header.lists} lists of {count} vectors, compared exactly"
         else:
             scores, rows, how = self._exact(main, queries, k, self._bitmap(positions))
-            how += f" of {count} vectors" if count == main.count else (
-                f" of {main.count} vectors, {count} of them selected by a bitmap"
+            how += (
+                f" of {count} vectors"
+                if count == main.count
+                else (f" of {main.count} vectors, {count} of them selected by a bitmap")
             )
         return Matches(main.ids_of(rows), scores, how)
 
@@ -284,7 +284,11 @@ class FaissIndex:
         if positions is None and self._bits is not None:
             return self._bits
         wanted = np.zeros(self._main.count, np.bool_)
-        wanted[self._main.rows(np.flatnonzero(self._kept) if positions is None else positions)] = 1
+        if positions is None:
+            assert self._kept is not None
+            wanted[self._main.rows(np.flatnonzero(self._kept))] = True
+        else:
+            wanted[self._main.rows(positions)] = True
         bits = np.packbits(wanted, bitorder="little")
         if positions is None:
             self._bits = bits

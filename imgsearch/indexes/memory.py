@@ -86,15 +86,16 @@ class MemoryIndex:
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         ids, rows = self._matrix
         if allowed is not None:
-            chosen = np.flatnonzero(np.isin(ids, allowed))
-            ids, rows = ids[chosen], rows[chosen]
+            passing = np.flatnonzero(np.isin(ids, allowed))
+            ids, rows = ids[passing], rows[passing]
         k = min(k, len(ids))
         scores = queries @ rows.T
         if 0 < k < len(ids) // 4:
             best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
         else:
-            best = np.broadcast_to(np.arange(len(ids)), scores.shape)
+            best = np.tile(np.arange(len(ids)), (len(queries), 1))
         found = np.take_along_axis(scores, best, axis=1)
         order = np.argsort(-found, axis=1, kind="stable")[:, :k]
-        best, found = (np.take_along_axis(each, order, axis=1) for each in (best, found))
-        return Matches(ids[best], found, f"{len(ids)} vectors compared in one product")
+        chosen = ids[np.take_along_axis(best, order, axis=1)]
+        method = f"{len(ids)} vectors compared in one product"
+        return Matches(chosen, np.take_along_axis(found, order, axis=1), method)

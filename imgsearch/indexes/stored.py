@@ -105,9 +105,7 @@ class Stored:
         """The middle of each list, of shape (lists, dimension); None if they are blocks."""
         if not self.header.trained:
             return None
-        found: Embeddings = self._array(
-            "centroids", np.float32, self.header.lists, self.dimension
-        )
+        found: Embeddings = self._array("centroids", np.float32, self.header.lists, self.dimension)
         return found
 
     def _inverted_file(self) -> Any:
@@ -151,11 +149,15 @@ class Stored:
             return np.flatnonzero(np.isin(self.ids, ids))
         ids = np.unique(ids)
         places = np.searchsorted(self.ids, ids).clip(max=self.count - 1)
-        return places[self.ids[places] == ids]
+        found: Ids = places[self.ids[places] == ids]
+        return found
 
     def rows(self, positions: Ids) -> Rows:
         """The rows of these places among the ids."""
-        return positions if self._row_of is None else self._row_of[positions]
+        if self._row_of is None:
+            return positions
+        found: Rows = self._row_of[positions]
+        return found
 
     def ids_of(self, rows: Rows) -> Ids:
         """The ids of rows, int64, of the same shape."""

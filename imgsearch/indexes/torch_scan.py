@@ -16,10 +16,11 @@ SCANNED = 1 << 20
 """Rows in one product on the device."""
 LOADED = 1 << 14
 """Rows that go to the device at once."""
-BF16_SLACK = 2.0**-7
-"""By how much a product in bfloat16 may miss: both factors are rounded to 8 bits of mantissa, so
-|sum of x'q' - sum of xq| <= (2 u + u^2) sum |xq| <= 2^-7.9 for unit vectors, u = 2^-9, by Cauchy and
-Schwarz; then the score itself is rounded, by u at most. 2^-8 + 2^-9 < 2^-7."""
+BF16_SLACK = 2.0**-6
+"""By how much a product in bfloat16 may miss. Rounding to its 8 bits moves a number by a share of
+u = 2^-8 at most. Both factors are rounded, so the sum of x'q' is off by (2u + u^2) times the sum of
+|xq| at most, which is no more than 1 for unit vectors (Cauchy and Schwarz); then the score itself
+is rounded, by u. Together that is less than 3.1 u. Sums are in float32."""
 
 
 class TorchIndex(FaissIndex):
@@ -51,6 +52,7 @@ class DeviceScan:
         except ImportError as error:
             raise MissingExtra("--index torch", "cpu") from error
         self._torch: Any = torch
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         shape = (main.count, main.dimension)
         self._rows = torch.empty(shape, dtype=torch.bfloat16, device=self.device)

@@ -5,8 +5,8 @@
 DRIVER_REPORT is the descriptor of the pipe. A line goes there after each commit and each flush
 has returned. DRIVER_STEP=N kills the process with SIGKILL at the Nth call of, or return from, a
 function of imgsearch in the main thread; without it, the last line says how many there were.
-DRIVER_FLUSH=1 makes each change worth a flush. DRIVER_TRAINED=N lets the kind ivf train its lists from
-N pictures on.
+DRIVER_FLUSH=1 makes each change worth a flush. DRIVER_TRAINED=N lets the kind ivf train its lists
+from N pictures on.
 """
 
 from __future__ import annotations

@@ -195,7 +195,9 @@ class Histories(RuleBasedStateMachine):
             matches = index.search(vectors, len(ids))
             assert matches.ids.shape == (len(ids), len(ids))
             assert (np.sort(matches.ids, axis=1) == ids).all()
-            assert np.allclose(matches.scores, np.sort(-vectors @ vectors.T, axis=1) * -1, atol=1e-6)
+            assert np.allclose(
+                matches.scores, np.sort(-vectors @ vectors.T, axis=1) * -1, atol=1e-6
+            )
 
     @precondition(lambda self: hasattr(self, "catalog"))
     @invariant()
