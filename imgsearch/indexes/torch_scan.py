@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.errors import MissingExtra
 from imgsearch.indexes.kinds import FaissIndex
 from imgsearch.indexes.stored import Stored
 from imgsearch.vectors import Embeddings, Ids
@@ -38,28 +37,41 @@ class TorchIndex(FaissIndex):
         self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Ids, str]:
         if getattr(self, "_scanned", None) is not main:
-            self._scanned, self._scan = main, DeviceScan(main, self.device)
+            self._scanned, self._scan = main, DeviceScan.of(main, self.device)
         found = main.best(queries, k, bitmap, self._scan, BF16_SLACK)
         return *found, f"torch scan in bfloat16 on {self._scan.device}"
 
 
 class DeviceScan:
-    """The vectors of a file on a device, in bfloat16."""
+    """Vectors on a device, in bfloat16.
 
-    def __init__(self, main: Stored, device: str) -> None:
-        try:
-            import torch
-        except ImportError as error:
-            raise MissingExtra("--index torch", "cpu") from error
+    Parameters
+    ----------
+    rows : torch tensor of shape (n, dimension), bfloat16, on the device
+    """
+
+    def __init__(self, rows: Any) -> None:
+        import torch
+
         self._torch: Any = torch
+        # Sums in bfloat16 would break the bound.
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._rows = rows
+        self.device = str(rows.device)
+
+    @classmethod
+    def of(cls, main: Stored, device: str) -> DeviceScan:
+        """The vectors of a file, copied to the device."""
+        import torch
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         shape = (main.count, main.dimension)
-        self._rows = torch.empty(shape, dtype=torch.bfloat16, device=self.device)
+        rows = torch.empty(shape, dtype=torch.bfloat16, device=device)
         for start in range(0, main.count, LOADED):
             stop = min(main.count, start + LOADED)
             part = torch.from_numpy(main.vectors(np.arange(start, stop)))
-            self._rows[start:stop].copy_(part)
+            rows[start:stop].copy_(part)
+        return cls(rows)
 
     def __call__(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
