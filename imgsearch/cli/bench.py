@@ -306,11 +306,12 @@ def search(
 
     lib = context(library, quiet, verbose).library(**flags)
     try:
-        reports = [measure_synthetic(lib, *each, repeats, folder) for each in synthetic]
-        reports = reports or [measure_search(lib, repeats)]
+        measured = (measure_synthetic(lib, *each, repeats, folder) for each in synthetic)
+        reports = []
+        for report in measured if synthetic else [measure_search(lib, repeats)]:
+            click.echo(json.dumps(report.plain()) if as_json else search_table(report) + "\n")
+            reports.append(report)
     finally:
         lib.close()
-    for report in reports:
-        click.echo(json.dumps(report.plain()) if as_json else search_table(report) + "\n")
     if plot:
         draw_growth(reports, plot)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.indexes import files
-from imgsearch.indexes.workers import BLAS_THRESHOLD, each, import_faiss, threads
+from imgsearch.indexes.workers import BLAS_THRESHOLD, alone, each, import_faiss, threads
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 HALF, SINGLE = "<f2", "<f4"
@@ -234,7 +234,7 @@ class Stored:
             return found
 
         if len(queries) == 1:
-            return work(queries)
+            return alone(lambda: work(queries))
         return np.concatenate(list(each(work, np.array_split(queries, threads()))))
 
     def scan_all(
@@ -272,7 +272,7 @@ class Stored:
             found = list(each(lambda part: self._scan(part[0], k, bitmap, part[1]), parts))
             return np.concatenate([s for s, _ in found]), np.concatenate([r for _, r in found])
         if lists.shape[1] * len(queries) * self.count < count * self.header.lists * CHUNK:
-            return self._scan(queries, k, bitmap, lists)  # too little to be shared out
+            return alone(lambda: self._scan(queries, k, bitmap, lists))  # too little to share
         columns = np.array_split(lists, count, axis=1)
         return merged(each(lambda part: self._scan(queries, k, bitmap, part), columns), k)
 

@@ -47,6 +47,17 @@ def each(work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:
     return _pool(os.getpid()).map(work, parts)
 
 
+def alone(work: Callable[[], R]) -> R:
+    """`work` in this thread, with none of FAISS's own beside it: see `each`."""
+    faiss: Any = import_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        return work()
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:
     """One pool for each process: threads do not survive a fork."""
