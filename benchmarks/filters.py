@@ -24,7 +24,7 @@ from sqlalchemy import insert
 from imgsearch.catalog import SqlCatalog, open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import images, roots
-from imgsearch.indexes import flat
+from imgsearch.indexes import kinds
 from imgsearch.records import ChangeBatch, ImageMetadata
 from imgsearch.vectors import EmbeddingSpace, Ids, normalize
 from imgsearch.where import parse
@@ -86,13 +86,17 @@ def fill(catalog: SqlCatalog, count: int) -> None:
             connection.execute(insert(images), [picture(random, number) for number in numbers])
 
 
-def filled(space: EmbeddingSpace, count: int) -> flat.FaissIndex:
-    index = flat.FaissIndex("", "", space)
-    for start in range(1, count + 1, 20_000):
-        ids = np.arange(start, min(start + 20_000, count + 1))
-        random = np.random.default_rng(start)
-        vectors = normalize(random.standard_normal((len(ids), space.dimension), np.float32))
-        index.apply(ChangeBatch(start, start + 1, "", np.empty(0, np.int64), ids, vectors))
+def filled(folder: str, space: EmbeddingSpace, count: int) -> kinds.FlatIndex:
+    def batches() -> Iterator[ChangeBatch]:
+        for start in range(1, count + 1, 20_000):
+            ids = np.arange(start, min(start + 20_000, count + 1))
+            random = np.random.default_rng(start)
+            rows = normalize(random.standard_normal((len(ids), space.dimension), np.float32))
+            vectors = normalize(rows.astype(np.float16))  # as a catalog gives them
+            yield ChangeBatch(start, start + 1, "", np.empty(0, np.int64), ids, vectors)
+
+    index = kinds.FlatIndex(folder, "", space)
+    index.build(count, "-", batches)
     return index
 
 
@@ -114,7 +118,7 @@ def filter_lines(catalog: SqlCatalog) -> Iterator[str]:
         yield f"{spent:9.1f} {listed:9.1f} {len(ids):9}  {text}"
 
 
-def search_lines(index: flat.FaissIndex, allowed: Ids) -> Iterator[str]:
+def search_lines(index: kinds.FlatIndex, allowed: Ids) -> Iterator[str]:
     query = normalize(np.random.default_rng(1).standard_normal((1, index.space.dimension)))
     spent, _ = median_ms(lambda: index.search(query, 21))
     yield f"{spent:9.1f}            {len(allowed):9}  no filter"
@@ -124,9 +128,9 @@ def search_lines(index: flat.FaissIndex, allowed: Ids) -> Iterator[str]:
         spent, found = median_ms(lambda some=some: index.search(query, 21, some))
         yield f"{spent:9.1f}            {len(some):9}  share {share:g}: {found.method}"
         for most in (0, 1 << 40):  # always the one way, always the other
-            chosen, flat.GATHERED_BYTES = flat.GATHERED_BYTES, most
+            chosen, kinds.GATHERED_BYTES = kinds.GATHERED_BYTES, most
             spent, found = median_ms(lambda some=some: index.search(query, 21, some))
-            flat.GATHERED_BYTES = chosen
+            kinds.GATHERED_BYTES = chosen
             yield f"          {spent:9.1f}  {'':9}    {found.method}"
 
 
@@ -143,9 +147,10 @@ def main() -> None:
         for line in filter_lines(catalog):
             print(line, flush=True)
         catalog.close()
-    print("search ms  forced ms pictures")
-    for line in search_lines(filled(space, options.pictures), np.arange(1, options.pictures + 1)):
-        print(line, flush=True)
+        print("search ms  forced ms pictures")
+        index = filled(f"{folder}/index", space, options.pictures)
+        for line in search_lines(index, np.arange(1, options.pictures + 1)):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

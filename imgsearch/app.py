@@ -18,6 +18,7 @@ from imgsearch.errors import (
 from imgsearch.explain import Explanation
 from imgsearch.filters import Filter
 from imgsearch.folding import near_identical, search_folded
+from imgsearch.indexes.files import stored_kind
 from imgsearch.indexing import Indexing
 from imgsearch.model_records import InputSize
 from imgsearch.opened import LOCK_WAIT_S
@@ -46,7 +47,16 @@ class Library(Indexing):
 
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
-        return summary(self.catalog)
+        found = summary(self.catalog)
+        for told, space in zip(found["spaces"], self.catalog.known_spaces(), strict=True):
+            told["index"] = stored_kind(self.index_folder, self.catalog.uuid, space.key)
+        return found
+
+    def optimize(self) -> str:
+        """Write the index of the model in use anew, trained for its size; says what it is now."""
+        with self.catalog.writer(wait_s=LOCK_WAIT_S):
+            index, _ = self.brought_up(self._searchable(), anew=True)
+        return f"{len(index)} vectors: {index.described()}"
 
     def memory(self) -> MemoryUse:
         """What this process has taken so far, decoder processes not included."""
@@ -66,7 +76,7 @@ class Library(Indexing):
     def searcher(self) -> Searcher:
         """Answers queries in the space of the model in use."""
         space = self._searchable()
-        index = self._open_index(space, flush=True)
+        index = self.searched_index(space)
         return Searcher(
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )

@@ -15,7 +15,7 @@ from imgsearch.app import Library
 from imgsearch.catalog.place import network_warning
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import files
-from imgsearch.indexes.flat import import_faiss
+from imgsearch.indexes.workers import import_faiss
 from imgsearch.models import model_cards
 from imgsearch.sources.decode import decoders
 from imgsearch.sync import sync, verify
@@ -200,9 +200,13 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
         faults = verify(library.catalog, index)
-    doubt = index.doubt or replayed
+    doubt = index.doubt or replayed or index.check()
     if doubt or faults:
         mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
-    return Check("index", "ok", f"{space.model}: {len(index)} vectors, equal to the catalog")
+    return Check(
+        "index",
+        "ok",
+        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.described()}",
+    )

@@ -19,9 +19,8 @@ from imgsearch.errors import (
     MissingExtra,
     SpaceMismatch,
 )
-from imgsearch.indexes.files import newest
 from imgsearch.ingest import Ingestor, preview
-from imgsearch.opened import BATCH, INDEX, LOCK_WAIT_S, Opened
+from imgsearch.opened import BATCH, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
 from imgsearch.ports import Encoder, TextReader, VectorIndex
 from imgsearch.reading import TextIngestor
@@ -33,7 +32,6 @@ from imgsearch.records import (
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
 from imgsearch.strength import outdated
-from imgsearch.sync import worth_flushing
 from imgsearch.text_records import TextReport
 from imgsearch.texts.null import NullReader
 from imgsearch.texts.rapid import RapidReader
@@ -129,7 +127,7 @@ class Indexing(Opened):
         encoding, where no index can be made."""
 
         def load() -> Encoder:
-            plugins.index_class(INDEX)("", "", EmbeddingSpace("", "", "", 1))
+            plugins.index_class(self.settings.index)("", "", EmbeddingSpace("", "", "", 1))
             return self._encoder_of(space)()
 
         return load
@@ -200,23 +198,20 @@ class Indexing(Opened):
             writer.purge(0, timedelta(days=self.settings.keep_days))
             self._choose_default(writer, space)
             return
-        index, flushed = self._open_index(space), 0
-        if worth_flushing(index):
-            index.flush()
-            flushed = index.revision
+        index, flushed = self.brought_up(space)
         writer.purge(flushed, timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
         if not report.interrupted:
             self._calibrate(writer, index)
 
     def _nothing_to_finish(self, space: EmbeddingSpace) -> bool:
-        """True if the index file is up to date, by its name, and the references are still good.
+        """True if the index lies there as it should, and the references are still good.
 
-        After a run that found nothing new, so as not to read gigabytes.
+        After a run that found nothing new: then the index is not even loaded.
         """
         revision, _ = self.catalog.head()
-        stored = newest(self.index_folder, self.catalog.uuid, space.key)
-        if stored is None or stored.revision != revision:
+        kind = plugins.index_class(self.settings.index)
+        if not kind.settled(self.index_folder, self.catalog.uuid, space, revision):
             return False
         return not outdated(self.catalog.references(space), self.catalog.count())
 

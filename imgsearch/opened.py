@@ -19,6 +19,7 @@ from imgsearch.errors import (
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.records import Revision
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import (
     DecodeSettings,
@@ -26,10 +27,9 @@ from imgsearch.sources.decode import (
 )
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.spaces import Asked, choose
-from imgsearch.sync import sync, worth_flushing
+from imgsearch.sync import far_behind, rebuild, sync, worth_flushing
 from imgsearch.vectors import EmbeddingSpace
 
-INDEX = "faiss"
 MOST_IN_FLIGHT = 512
 """Pictures that are decoded or wait for the model; their pixels are bounded by the decoder, too."""
 BATCH = 32
@@ -160,18 +160,61 @@ class Opened:
 
     def stored_index(self, space: EmbeddingSpace) -> VectorIndex:
         """The index of a space as it lies on disk; empty if there is none."""
-        index: VectorIndex = plugins.index_class(INDEX)(self.index_folder, self.catalog.uuid, space)
+        kind = plugins.index_class(self.settings.index)
+        index: VectorIndex = kind(self.index_folder, self.catalog.uuid, space)
         return index
 
-    def _open_index(self, space: EmbeddingSpace, flush: bool = False) -> VectorIndex:
-        """The index of a space, brought up to the catalog; rebuilt on any doubt."""
+    def searched_index(self, space: EmbeddingSpace) -> VectorIndex:
+        """The index of a space, brought up to the catalog, for somebody who waits for an answer.
+
+        Nothing is trained here. A file is written only where it is missing, or so old that to
+        replay what happened since would take longer again and again; and never mind if it cannot
+        be, because someone else writes or the library is read-only.
+        """
         index = self.stored_index(space)
-        doubt = sync(self.catalog, index) or index.doubt
-        if doubt:
-            self.say(f"The index was rebuilt from the catalog: {doubt}.")
-        if flush and worth_flushing(index):
-            # Only to spare the next opening the same work: never mind if someone else writes.
+        doubt = index.doubt
+        if far_behind(self.catalog, index):
+            with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
+                rebuild(self.catalog, index)
+                doubt = doubt or "too much has happened since it was written"
+        doubt = sync(self.catalog, index) or doubt
+        self._tell_rebuilt(doubt)
+        if worth_flushing(index, waited_for=True):
             with suppress(LibraryBusy, CatalogError, OSError), self.catalog.writer():
                 sync(self.catalog, index)  # or an older file could replace a newer one
                 index.flush()
         return index
+
+    def brought_up(self, space: EmbeddingSpace, anew: bool = False) -> tuple[VectorIndex, Revision]:
+        """The index of a space as it should lie on disk; the caller holds the writer lock.
+
+        Parameters
+        ----------
+        anew : bool
+            Write and train it in any case.
+
+        Returns
+        -------
+        index, flushed
+            `flushed` is the revision of what was written here; 0 if nothing was.
+        """
+        index, flushed = self.stored_index(space), 0
+        doubt = index.doubt
+        if far_behind(self.catalog, index):
+            rebuild(self.catalog, index, train=True)
+            flushed = index.revision
+        doubt = sync(self.catalog, index) or doubt
+        if anew or index.due or worth_flushing(index):
+            damage = index.check()  # what was written once is not written again unseen
+            doubt = damage or doubt
+            if damage:
+                index.clear()
+                rebuild(self.catalog, index, train=True)
+            index.flush(train=True, anew=anew)
+            flushed = index.revision
+        self._tell_rebuilt(doubt)
+        return index, flushed
+
+    def _tell_rebuilt(self, doubt: str) -> None:
+        if doubt:
+            self.say(f"The index was rebuilt from the catalog: {doubt}.")

@@ -167,6 +167,10 @@ class TextReader(Protocol):
 class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched."""
 
+    @classmethod
+    def settled(cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision) -> bool:
+        """True if what is stored is of this revision and nothing of it is due; loads no index."""
+
     @property
     def space(self) -> EmbeddingSpace: ...
     @property
@@ -191,17 +195,55 @@ class VectorIndex(Protocol):
     def clear(self) -> None:
         """Forget everything: revision 0."""
 
+    def reload(self) -> None:
+        """Go on with what is stored if another process has stored a newer state."""
+
+    def check(self) -> str:
+        """What is wrong with what is stored, found by reading all of it; "" if nothing is."""
+
+    def described(self) -> str:
+        """What kind of index it is, in words."""
+
+    @property
+    def due(self) -> bool:
+        """True if what is stored should be trained anew, for so many vectors."""
+
     def apply(self, changes: ChangeBatch) -> None:
         """Take out `removals`, then put in or replace the upserts, and move to `revision`."""
 
     def unflushed(self) -> int:
         """How many vectors were put in or taken out since the last flush."""
 
-    def flush(self) -> None:
-        """Make the present state durable; nothing to do for an index in memory."""
+    def flush(self, train: bool = False, anew: bool = False) -> None:
+        """Make the present state durable; nothing to do for an index in memory.
+
+        With `train`, train for the present size where that is due, with `anew` in any case. What
+        is stored is replaced at once, when all is done: nobody who searches waits.
+        """
+
+    def build(
+        self,
+        revision: Revision,
+        token: str,
+        batches: Callable[[], Iterable[ChangeBatch]],
+        train: bool = False,
+    ) -> None:
+        """Replace everything by what the batches hold, and make it durable, in bounded memory.
+
+        Parameters
+        ----------
+        revision, token
+            The state of the catalog that the batches lead to.
+        batches : callable
+            Gives all changes since revision 0, each id once; it may be called again.
+        """
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
-        """The k best by inner product, exactly, among `allowed` (all when None)."""
+        """The k best by inner product, with exact scores.
+
+        Among `allowed` they are exactly the best, and so are they among all (None) but for kinds
+        that look into a part of the vectors; there are always as many as there can be.
+        """
 
 
 class Catalog(Protocol):

@@ -65,6 +65,8 @@ class Settings:
     dimension : int
         Length of vectors, for models that were trained to have theirs cut; part of the space, too.
         0 is the library's, or the model's own.
+    index : str
+        How vectors are searched: auto, flat (exact), ivf, torch, or the name of a plug-in.
     models : tuple of (name, place)
         Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
         or a folder. In the file a table, `[models]`; it has no flag and no variable.
@@ -83,6 +85,7 @@ class Settings:
     instruction: str = ""
     document_instruction: str = ""
     dimension: int = 0
+    index: str = "auto"
     models: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
+from imgsearch.indexes.kinds import IvfIndex
 from imgsearch.ingest import Ingestor
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (
@@ -29,6 +30,12 @@ DIMENSION = 8
 SPACE = EmbeddingSpace("toy", "1", "none", DIMENSION)
 OTHER = EmbeddingSpace("other", "1", "none", DIMENSION)
 DECODER = "decoder 1"
+
+
+class SmallIvf(IvfIndex):
+    """An inverted file from four pictures on."""
+
+    trained_from = 4
 
 
 def vector_of(content: str, dimension: int = DIMENSION) -> Embeddings:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from imgsearch.bench.models import ModelReport
+from imgsearch.bench.searching import SearchReport
 from imgsearch.encoders.measure import Row
 from imgsearch.errors import MissingExtra
 
@@ -56,3 +58,31 @@ def _panel(axes: Any, kind: str, rows: list[Row]) -> None:
     axes.set_xticks(range(len(batches)), [str(batch) for batch in batches])
     axes.set_xlabel("batch size")
     axes.set_ylabel("ms per text" if kind == "text" else "ms per picture")
+
+
+def draw_growth(reports: Sequence[SearchReport], path: str) -> None:
+    """Write an SVG: file, memory, opening and one query against the number of vectors."""
+    known = sorted((each for each in reports if each.facts), key=lambda each: each.vectors)
+    facts = [each.facts for each in known if each.facts]
+    counts = [each.vectors for each in known]
+    panels = (
+        ("MB", {
+            "on disk": [each.file_bytes / 1e6 for each in facts],
+            "memory to open and search": [each.opening.memory_bytes / 1e6 for each in facts],
+        }),
+        ("ms", {
+            "open": [each.opening.open_ms for each in facts],
+            "one query, p50": [each.index["1"].p50_ms for each in known],
+            "one query, p95": [each.index["1"].p95_ms for each in known],
+        }),
+    )  # fmt: skip
+    figure = require_matplotlib()(figsize=(_INCHES[0] * len(panels), _INCHES[1]))
+    for place, (unit, lines) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for name, values in lines.items():
+            axes.loglog(counts, values, marker="o", label=name)
+        axes.set_xlabel("vectors")
+        axes.set_ylabel(unit)
+        axes.legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, format="svg", metadata={"Date": None})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch import plugins
 from imgsearch.app import Library
+from imgsearch.bench import synthetic
 from imgsearch.encoders.measure import sample_texts
 from imgsearch.encoders.meter import describe_machine
 from imgsearch.encoders.options import choose_device
 from imgsearch.errors import QueryError
-from imgsearch.opened import INDEX
 from imgsearch.ports import VectorIndex
-from imgsearch.records import ChangeBatch, Query, Term
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
+from imgsearch.records import Query, Term
+from imgsearch.vectors import Embeddings, Ids, normalize
 
 LIMIT = 20
 RECALL = 10
@@ -42,6 +43,36 @@ class Latency:
     p50_ms: float
     p95_ms: float
     runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """What an index on disk takes.
+
+    Attributes
+    ----------
+    described : str
+        Its kind.
+    floor_ms : float
+        The bytes that a query has to read, at the rate at which one thread reads memory.
+    filtered : dict
+        By the share of the vectors that pass a filter: one query among them.
+    of_raw : dict
+        By number of queries at once: FAISS's own search of the same lists, its time over ours.
+    neighbour : Latency
+        One query while another process keeps a core busy.
+    build_s : float or None
+        Making it; None where it was there.
+    """
+
+    described: str
+    file_bytes: int
+    opening: synthetic.Opening
+    floor_ms: float
+    filtered: dict[str, Latency]
+    of_raw: dict[str, float]
+    neighbour: Latency
+    build_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,7 @@ class SearchReport:
     load_model_s: float | None
     text: Latency | None
     search: Latency | None
+    facts: IndexFacts | None = None
 
     def plain(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -114,21 +146,74 @@ def measure_search(library: Library, repeats: int = 50) -> SearchReport:
 
 
 def measure_synthetic(
-    library: Library, count: int, dimension: int, repeats: int = 50
+    library: Library, count: int, dimension: int, repeats: int = 50, folder: str = ""
 ) -> SearchReport:
-    """Measure an index in memory of `count` random unit vectors; no library is needed."""
-    space = EmbeddingSpace("synthetic", "1", "none", dimension)
-    index: VectorIndex = plugins.index_class(INDEX)("", "", space)
-    numbers = np.random.default_rng(0)
-    kept = []
-    for start in range(0, count, CHUNK):
-        ids = np.arange(start, min(start + CHUNK, count), dtype=np.int64)
-        vectors = normalize(numbers.standard_normal((len(ids), dimension), np.float32))
-        none = np.empty(0, np.int64)
-        index.apply(ChangeBatch(index.revision, index.revision + 1, "-", none, ids, vectors))
-        kept.append((ids, vectors))
-    latencies, recall = _of_index(index, kept[0][1], kept, repeats)
-    return _report(library, index, latencies, recall)
+    """Measure an index of `count` made-up vectors, of the kind that is set; no library is needed.
+
+    Parameters
+    ----------
+    folder : str
+        The index is kept there, and used again if it is there; "" is a temporary folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="imgsearch-") as temporary:
+        kept = os.path.join(folder or temporary, f"{count}x{dimension}")
+        index, build_s = synthetic.made(library.settings.index, kept, count, dimension)
+        latencies, recall = _of_index(index, _some(index), _chunks(index), repeats)
+        facts = _facts(library, index, kept, build_s, latencies, repeats)
+        return _report(library, index, latencies, recall, facts=facts)
+
+
+def _some(index: VectorIndex) -> Embeddings:
+    """Vectors of the index, drawn by chance."""
+    ids = index.ids()
+    chosen = np.random.default_rng(1).choice(ids, min(len(ids), 4096), replace=False)
+    return index.vectors(np.sort(chosen))
+
+
+def _chunks(index: VectorIndex) -> Iterator[tuple[Ids, Embeddings]]:
+    ids = index.ids()
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        yield part, index.vectors(part)
+
+
+def _facts(
+    library: Library,
+    index: VectorIndex,
+    folder: str,
+    build_s: float | None,
+    latencies: dict[str, Latency],
+    repeats: int,
+) -> IndexFacts:
+    kind, space = library.settings.index, index.space
+    queries = _queries(_some(index))
+    ones = [queries[n : n + 1] for n in islice(cycle(range(len(queries))), repeats)]
+
+    def among(allowed: Ids) -> Latency:
+        return _latency([partial(index.search, each, LIMIT, allowed) for each in ones])
+
+    filtered = {
+        f"{share:g}": among(ids) for share, ids in synthetic.selections(index.ids()).items()
+    }
+    of_raw, raw = {}, synthetic.raw_search(index)
+    for batch in BATCHES if raw else ():
+        parts = [queries[:batch]] if batch > 1 else ones
+        calls = [partial(raw, each, LIMIT) for each in parts]
+        own = [partial(index.search, each, LIMIT) for each in parts]
+        spent = [_latency(each * (5 if batch > 1 else 1)).p50_ms for each in (calls, own)]
+        of_raw[str(batch)] = spent[0] / spent[1]
+    with synthetic.neighbour():
+        beside = _latency([partial(index.search, each, LIMIT) for each in ones])
+    return IndexFacts(
+        index.described(),
+        synthetic.file_bytes(folder),
+        synthetic.opening(kind, folder, space, synthetic.LIBRARY),
+        synthetic.scanned_bytes(index) / synthetic.read_rate() * 1e3,
+        filtered,
+        of_raw,
+        beside,
+        build_s,
+    )
 
 
 def recall_at(index: VectorIndex, queries: Embeddings, chunks: Chunks, k: int = RECALL) -> float:
@@ -162,10 +247,7 @@ def _of_index(
     index: VectorIndex, vectors: Embeddings, chunks: Chunks, repeats: int
 ) -> tuple[dict[str, Latency], float]:
     """Latency by number of queries, and recall, of queries near to some of `vectors`."""
-    numbers = np.random.default_rng(1)
-    rows = vectors[numbers.integers(0, len(vectors), max(BATCHES))]
-    noise = normalize(numbers.standard_normal(rows.shape))
-    queries = normalize(rows + _NOISE * noise)
+    queries = _queries(vectors)
     latencies = {}
     for batch in BATCHES:
         starts = islice(cycle(range(0, len(queries), batch)), repeats)
@@ -173,6 +255,13 @@ def _of_index(
             [partial(index.search, queries[start : start + batch], LIMIT) for start in starts]
         )
     return latencies, recall_at(index, queries, chunks)
+
+
+def _queries(vectors: Embeddings) -> Embeddings:
+    """Queries near to some of these vectors."""
+    numbers = np.random.default_rng(1)
+    rows = vectors[numbers.integers(0, len(vectors), max(BATCHES))]
+    return normalize(rows + _NOISE * normalize(numbers.standard_normal(rows.shape)))
 
 
 def _latency(calls: Sequence[Callable[[], object]]) -> Latency:
@@ -196,6 +285,7 @@ def _report(
     load_s: float | None = None,
     text: Latency | None = None,
     search: Latency | None = None,
+    facts: IndexFacts | None = None,
 ) -> SearchReport:
     return SearchReport(
         index.space.model,
@@ -210,4 +300,5 @@ def _report(
         load_s,
         text,
         search,
+        facts,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.group import Context, common, context, index_option, model_options
 
 if TYPE_CHECKING:
     from imgsearch.encoders.measure import Row
@@ -59,19 +59,29 @@ def _picture(ctx: click.Context, option: click.Parameter, value: str | None) -> 
     return value
 
 
-def _count_and_dimension(
-    ctx: click.Context, option: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    words = value.split(",")
-    if len(words) != 2 or not all(word.strip().isdecimal() and int(word) for word in words):
-        raise click.BadParameter(
-            f"{value!r} is not N,DIM: give how many vectors and how long, such as 100000,768.",
-            ctx,
-            option,
-        )
-    return int(words[0]), int(words[1])
+def _counts_and_dimensions(
+    ctx: click.Context, option: click.Parameter, values: Sequence[str]
+) -> list[tuple[int, int]]:
+    found = []
+    for value in values:
+        words = value.split(",")
+        if len(words) != 2 or not all(word.strip().isdecimal() and int(word) for word in words):
+            raise click.BadParameter(
+                f"{value!r} is not N,DIM: give how many vectors and how long, such as 100000,768.",
+                ctx,
+                option,
+            )
+        found.append((int(words[0]), int(words[1])))
+    return found
+
+
+def _drawing(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A file to draw into, in a folder that is there."""
+    if value is not None and not os.path.isdir(os.path.dirname(os.path.abspath(value))):
+        raise click.BadParameter(f"there is no folder to write {value} into.", ctx, option)
+    if value is not None and not value.lower().endswith(".svg"):
+        raise click.BadParameter(f"{value} does not end in .svg.", ctx, option)
+    return value
 
 
 def _json_option(function: F) -> F:
@@ -241,17 +251,33 @@ def index(
 @click.option(
     "--synthetic",
     metavar="N,DIM",
-    callback=_count_and_dimension,
-    help="N random vectors of DIM numbers in memory, in place of your library.",
+    multiple=True,
+    callback=_counts_and_dimensions,
+    help="N made-up vectors of DIM numbers, in place of your library; may be repeated.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False),
+    default="",
+    help="Keep the indexes of --synthetic there, and use them again.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE.svg",
+    callback=_drawing,
+    help="Draw how cost grows over several --synthetic; needs the extra [bench].",
 )
 @click.option(
     "--repeats", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Timed calls."
 )
 @model_options
+@index_option
 @_json_option
 @common
 def search(
-    synthetic: tuple[int, int] | None,
+    synthetic: list[tuple[int, int]],
+    folder: str,
+    plot: str | None,
     repeats: int,
     as_json: bool,
     library: str | None,
@@ -262,20 +288,30 @@ def search(
     """Measure searches of your library: opening it, one text, the index, and all together.
 
     Recall is the share of the ten best pictures, by exact products in NumPy, that the index finds.
+    With --synthetic an index is made, and there is more to measure: opening it in a fresh process,
+    searches among a share of the vectors, FAISS's own search of the same lists, and a search while
+    another process keeps a core busy.
 
     \b
     imgsearch bench search
     imgsearch bench search --synthetic 100000,768
+    imgsearch bench search --synthetic 1000,768 --synthetic 100000,768 --plot growth.svg
     """
+    from imgsearch.bench.plot import draw_growth, require_matplotlib
     from imgsearch.bench.searching import measure_search, measure_synthetic
     from imgsearch.cli.bench_tables import search_table
 
+    if plot:
+        require_matplotlib()
+
     lib = context(library, quiet, verbose).library(**flags)
     try:
-        if synthetic:
-            report = measure_synthetic(lib, *synthetic, repeats=repeats)
-        else:
-            report = measure_search(lib, repeats)
+        measured = (measure_synthetic(lib, *each, repeats, folder) for each in synthetic)
+        reports = []
+        for report in measured if synthetic else [measure_search(lib, repeats)]:
+            click.echo(json.dumps(report.plain()) if as_json else search_table(report) + "\n")
+            reports.append(report)
     finally:
         lib.close()
-    click.echo(json.dumps(report.plain()) if as_json else search_table(report))
+    if plot:
+        draw_growth(reports, plot)

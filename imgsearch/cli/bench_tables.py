@@ -10,7 +10,7 @@ from imgsearch.cli.terminal import count_of, plain
 if TYPE_CHECKING:
     from imgsearch.bench.indexing import IndexReport
     from imgsearch.bench.models import ModelReport
-    from imgsearch.bench.searching import Latency, SearchReport
+    from imgsearch.bench.searching import IndexFacts, Latency, SearchReport
     from imgsearch.encoders.measure import Row
 
 HEADINGS = (
@@ -106,7 +106,33 @@ def search_table(report: SearchReport) -> str:
         f"{name:<24}{each.p50_ms:>9.2f} ms {each.p95_ms:>9.2f} ms" for name, each in parts if each
     ]
     lines.append(f"{'recall@10':<24}{report.recall_at_10:>9.4f} of exact search in NumPy")
+    if report.facts:
+        lines += ["", *_facts(report.facts)]
     return "\n".join(plain(line) for line in lines)
+
+
+def _facts(facts: IndexFacts) -> list[str]:
+    """What is known of an index that was made for the measurement."""
+    lines = [
+        facts.described,
+        f"{'on disk':<24}{facts.file_bytes / 1e6:>9.1f} MB",
+        f"{'open':<24}{facts.opening.open_ms:>9.2f} ms",
+        f"{'first query after it':<24}{facts.opening.first_ms:>9.2f} ms",
+        f"{'memory for both':<24}{facts.opening.memory_bytes / 1e6:>9.1f} MB",
+        f"{'bytes / memory rate':<24}{facts.floor_ms:>9.2f} ms, the floor of one query",
+    ]
+    rows = [
+        (f"{float(share):g} of all may be found", each) for share, each in facts.filtered.items()
+    ]
+    rows.append(("beside a busy process", facts.neighbour))
+    lines += [f"{name:<24}{each.p50_ms:>9.2f} ms {each.p95_ms:>9.2f} ms" for name, each in rows]
+    lines += [
+        f"{f'{batch} at once':<24}{ratio:>9.2f} of the rate of FAISS's own search"
+        for batch, ratio in facts.of_raw.items()
+    ]
+    if facts.build_s is not None:
+        lines.append(f"{'made in':<24}{facts.build_s:>9.1f} s, with the vectors themselves")
+    return lines
 
 
 def _where(machine: dict[str, Any], date: str) -> list[str]:

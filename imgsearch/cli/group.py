@@ -28,6 +28,7 @@ COMMANDS = (
     "models",
     "eval",
     "doctor",
+    "optimize",
     "bench",
 )
 
@@ -113,6 +114,16 @@ def model_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def index_option(function: F) -> F:
+    """How vectors are searched."""
+    return click.option(
+        "--index",
+        metavar="KIND",
+        help="auto, flat (exact), ivf or torch (exact, on a GPU where there is one). auto is exact"
+        " up to 300 000 pictures, and ivf from there.",
+    )(function)
 
 
 def context(library: str | None, quiet: bool, verbose: bool) -> Context:

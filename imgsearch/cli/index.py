@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ GONE_FOR_GOOD = (
 @click.command("index", short_help="Make pictures searchable, or bring them up to date.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @model_options
+@index_option
 @click.option(
     "--batch-size",
     type=click.IntRange(0, 4096),

@@ -10,7 +10,7 @@ import click
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
 from imgsearch.cli.feedback import Feedback, feedback_options, remember
 from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
-from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def result_options(function: F) -> F:
             "--instruction",
             metavar="TEXT",
             help="What the model is told about the words, if it takes instructions.",
+        ),
+        click.option(
+            "--exact",
+            "index",
+            flag_value="flat",
+            help="Compare with every picture; the same as --index flat.",
         ),
         click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
         click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
@@ -66,6 +72,7 @@ def result_options(function: F) -> F:
 @cutoff_options
 @filter_options
 @model_options
+@index_option
 @common
 def command(
     picked: Picked,

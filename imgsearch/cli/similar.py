@@ -9,7 +9,7 @@ import click
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
 from imgsearch.cli.feedback import Feedback, feedback_options
 from imgsearch.cli.filters import Picked, filter_options
-from imgsearch.cli.group import common, context, model_options
+from imgsearch.cli.group import common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search import answer, result_options
 
@@ -22,6 +22,7 @@ from imgsearch.cli.search import answer, result_options
 @cutoff_options
 @filter_options
 @model_options
+@index_option
 @common
 def command(
     picked: Picked,

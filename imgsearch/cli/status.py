@@ -44,6 +44,8 @@ def _text(found: dict[str, Any]) -> str:
     texts = found["texts"]
     if texts["wanted"] or texts["read"]:
         lines.append(f"Texts     {_texts(texts, found['images'])}")
+        if space["index"]:
+            lines.append(f"Index     {space['index']}")
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")

@@ -1,25 +1,33 @@
-"""Index files on disk: named by what they hold, sealed by a checksum, replaced atomically.
+"""Index files on disk: named by what they hold, sealed, replaced atomically.
 
-The name is `<library uuid>.<space key>.<revision>.faiss`. Behind the index itself stands a seal
-of 64 bytes: a magic number, the length of the index, the xxh3-128 of all that comes before the
-digest, and the catalog's token for the revision.
+The name is `<library uuid>.<space key>.<revision>.faiss`. Behind the body stand a header (JSON), an
+xxh3-64 of each block of the body, and a seal of 48 bytes: a magic number, the lengths of body,
+header and digests, and the xxh3-128 of what lies between body and seal and of the seal itself.
+
+An opening checks the seal, and with it the length of the file, the header and the digests; the
+body only where it is small. So a file that was cut, or is another one, is found at once, and a bit
+that changed in a large body by `check`, which `imgsearch doctor` and every rewriting call (ADR 17).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import xxhash
 
 from imgsearch.records import Revision
 
-_SEAL = struct.Struct("<8sQ32s16s")
-_MAGIC = b"imgsidx1"
+_SEAL = struct.Struct("<8sQQQ")
+_DIGEST = 16
+_MAGIC = b"imgsidx2"
 _BLOCK = 1 << 22
+WHOLE_BYTES = 64 << 20
+"""A body of so many bytes is checked at every opening: that takes some ten milliseconds."""
 
 
 class IndexName(NamedTuple):
@@ -44,6 +52,26 @@ def strangers(folder: str, library: str) -> list[str]:
     return [str(name) for name in _listed(folder) if name.library != library]
 
 
+def described(header: dict[str, Any]) -> str:
+    """What kind of index a header is of, in words."""
+    if not header["trained"]:
+        return "exact"
+    return (
+        f"{header['lists']} lists trained on {header['trained']} vectors, {header['probes']} looked"
+        f" into for recall@10 {header['recall']:.3f}"
+    )
+
+
+def stored_kind(folder: str, library: str, space: str) -> str:
+    """What kind of index lies on disk, in words; "" if there is none that can be read."""
+    name = newest(folder, library, space)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if name is not None:
+            with open(os.path.join(folder, str(name)), "rb") as file:
+                return described(unseal(file, whole=False).header)
+    return ""
+
+
 def _listed(folder: str) -> list[IndexName]:
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -54,13 +82,14 @@ def _listed(folder: str) -> list[IndexName]:
     return found
 
 
-def write(folder: str, name: IndexName, token: str, save: Callable[[str], None]) -> None:
+def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
     """Write an index file so that after a crash either the old or the new one is there, whole.
 
     Parameters
     ----------
     save : callable
-        Writes the index itself to the path that it is given.
+        Writes the sealed file to the path that it is given. It may use paths that begin with that
+        one for what it needs on the way.
 
     Raises
     ------
@@ -72,11 +101,9 @@ def write(folder: str, name: IndexName, token: str, save: Callable[[str], None])
     temporary = os.path.join(folder, f".{os.getpid()}.tmp")
     try:
         save(temporary)
-        _seal(temporary, token)
         os.replace(temporary, os.path.join(folder, str(name)))
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
+        _sweep(folder)
         raise
     _sync_folder(folder)
     for old in _listed(folder):
@@ -93,47 +120,100 @@ def _sweep(folder: str) -> None:
                 os.remove(os.path.join(folder, name))
 
 
-def unseal(path: str) -> str:
-    """The token of a sealed index file.
+class Sealing:
+    """A file that is being written: its body first, then `close` puts header and seal behind it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.length = 0
+        self._digests: list[bytes] = []
+        self._state = xxhash.xxh3_64()
+        self._room = _BLOCK
+
+    def write(self, data: Any) -> None:
+        """Append what has a buffer, in C-order."""
+        view = memoryview(data)
+        if not view.nbytes:  # cannot be cast
+            return
+        view = view.cast("B")
+        self._file.write(view)
+        self.length += len(view)
+        while len(view) >= self._room:
+            self._state.update(view[: self._room])
+            view = view[self._room :]
+            self._end_block()
+        self._state.update(view)
+        self._room -= len(view)
+
+    def align(self) -> int:
+        """Go on at the next multiple of 64 bytes; returns the place."""
+        self.write(bytes(-self.length % 64))
+        return self.length
+
+    def _end_block(self) -> None:
+        self._digests.append(self._state.digest())
+        self._state.reset()
+        self._room = _BLOCK
+
+    def close(self, header: dict[str, Any]) -> None:
+        """Write header, digests and seal, and make all of it durable."""
+        self._end_block()
+        told, digests = json.dumps(header).encode(), b"".join(self._digests)
+        sizes = _SEAL.pack(_MAGIC, self.length, len(told), len(digests))
+        digest = xxhash.xxh3_128(told + digests + sizes).digest()
+        self._file.write(told + digests + sizes + digest)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+class Sealed(NamedTuple):
+    """What stands behind the body of a file."""
+
+    length: int
+    header: dict[str, Any]
+    digests: bytes
+
+
+def unseal(file: BinaryIO, whole: bool = True) -> Sealed:
+    """Read header and seal of a file, and with `whole` a small body.
 
     Raises
     ------
     ValueError
-        The file is not whole: its length or its checksum is wrong.
+        The file is not whole, or of another kind.
     """
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END) - _SEAL.size
-        if size < 0:
+    size = file.seek(0, os.SEEK_END) - _SEAL.size - _DIGEST
+    if size < 0:
+        raise ValueError("the file is too short")
+    file.seek(size)
+    sizes, digest = file.read(_SEAL.size), file.read(_DIGEST)
+    magic, length, told, digests = _SEAL.unpack(sizes)
+    if magic != _MAGIC or length + told + digests != size:
+        raise ValueError("the file has no valid seal")
+    file.seek(length)
+    between = file.read(told + digests)
+    if xxhash.xxh3_128(between + sizes).digest() != digest:
+        raise ValueError("the checksum of the header is wrong")
+    found = Sealed(length, json.loads(between[:told]), between[told:])
+    if whole and length <= WHOLE_BYTES:
+        check(file, found)
+    return found
+
+
+def check(file: BinaryIO, found: Sealed) -> None:
+    """Read the whole body; raises `ValueError` if a block is not what was written."""
+    file.seek(0)
+    left, digests = found.length, []
+    while left > 0:
+        block = file.read(min(_BLOCK, left))
+        if not block:
             raise ValueError("the file is too short")
-        file.seek(size)
-        magic, length, digest, token = _SEAL.unpack(file.read())
-        if magic != _MAGIC or length != size:
-            raise ValueError("the file has no valid seal")
-        if _digest(path, size, token) != digest:
-            raise ValueError("the checksum is wrong")
-    return str(token.rstrip(b"\0").decode())
-
-
-def _seal(path: str, token: str) -> None:
-    size = os.path.getsize(path)
-    padded = token.encode().ljust(16, b"\0")
-    digest = _digest(path, size, padded)
-    with open(path, "ab") as file:
-        file.write(_SEAL.pack(_MAGIC, size, digest, padded))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _digest(path: str, size: int, token: bytes) -> bytes:
-    state = xxhash.xxh3_128(token)
-    with open(path, "rb") as file:
-        while size > 0:
-            block = file.read(min(_BLOCK, size))
-            if not block:
-                raise ValueError("the file is too short")
-            state.update(block)
-            size -= len(block)
-    return state.hexdigest().encode()
+        digests.append(xxhash.xxh3_64(block).digest())
+        left -= len(block)
+    if found.length % _BLOCK == 0:
+        digests.append(xxhash.xxh3_64().digest())  # the block that `close` ended was empty
+    if b"".join(digests) != found.digests:
+        raise ValueError("the checksum is wrong")
 
 
 def _sync_folder(folder: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 
@@ -232,14 +234,41 @@ def test_bench_search(indexed: Place):
     assert re.search(r"^recall@10 +1\.0000 ", text, re.M)
 
 
-def test_bench_search_of_an_index_in_memory(tmp_path):
+def test_bench_search_of_made_up_vectors(tmp_path):
     place = Place(tmp_path, tmp_path / "none")
-    command = ("bench", "search", "--synthetic", "2000,16", "--repeats", 3)
-    found = place.call(*command, "--json").json
-    assert (found["vectors"], found["dimension"], found["recall_at_10"]) == (2000, 16, 1.0)
-    assert (found["open_ms"], found["text"], found["search"]) == (None, None, None)
-    assert "synthetic, 2000 vectors of 16 numbers" in place.call(*command).text
+    sizes = ("--synthetic", "500,16", "--synthetic", "2000,16")
+    command = ("bench", "search", *sizes, "--repeats", 3, "--index", "ivf", "--folder", tmp_path)
+    outcome = place.call(*command, "--json", "--plot", tmp_path / "growth.svg")
+    assert outcome.status == 0, outcome.err
+    reports = [json.loads(line) for line in outcome.text.splitlines()]
+    assert [(each["vectors"], each["dimension"]) for each in reports] == [(500, 16), (2000, 16)]
+    for found in reports:
+        assert found["recall_at_10"] >= 0.95
+        assert (found["open_ms"], found["text"], found["search"]) == (None, None, None)
+        facts = found["facts"]
+        assert "lists trained on" in facts["described"] and facts["build_s"] > 0
+        assert facts["file_bytes"] == os.path.getsize(made_index(tmp_path, found["vectors"]))
+        assert facts["file_bytes"] > found["vectors"] * 32
+        assert facts["opening"]["open_ms"] > 0 and facts["floor_ms"] > 0
+        assert facts["filtered"].keys() == {"1", "0.1", "0.01", "0.0001"}
+        assert facts["of_raw"].keys() == {"1", "64"} and min(facts["of_raw"].values()) > 0
+        assert 0 < facts["neighbour"]["p50_ms"] <= facts["neighbour"]["p95_ms"]
+    assert (tmp_path / "growth.svg").read_text().startswith("<?xml")
     assert not place.library.exists()
+
+
+def made_index(folder, count):
+    (path,) = (folder / f"{count}x16").iterdir()
+    return path
+
+
+def test_bench_search_uses_a_kept_index_again(tmp_path):
+    place = Place(tmp_path, tmp_path / "none")
+    command = ("bench", "search", "--synthetic", "300,16", "--repeats", 2, "--folder", tmp_path)
+    first, again = (place.call(*command).text for _ in range(2))
+    assert "synthetic, 300 vectors of 16 numbers" in first
+    assert "made in" in first and "made in" not in again
+    assert re.search(r"^beside a busy process +\d", first, re.M)
 
 
 def test_bench_search_without_a_library(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.catalog.rows import from_blobs, to_blob
-from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.kinds import FaissIndex
 from imgsearch.records import Decoded, ImageFile
 from imgsearch.sources.decode import DecodeSettings, decode_file
 from imgsearch.sync import sync, verify

@@ -5,7 +5,8 @@
 DRIVER_REPORT is the descriptor of the pipe. A line goes there after each commit and each flush
 has returned. DRIVER_STEP=N kills the process with SIGKILL at the Nth call of, or return from, a
 function of imgsearch in the main thread; without it, the last line says how many there were.
-DRIVER_FLUSH=1 makes each change worth a flush.
+DRIVER_FLUSH=1 makes each change worth a flush. DRIVER_TRAINED=N lets the kind ivf train its lists
+from N pictures on.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ def main() -> None:
         from imgsearch import sync
 
         sync.FLUSH_SHARE = 0.0
+    if os.environ.get("DRIVER_TRAINED"):
+        from imgsearch.indexes.kinds import IvfIndex
+
+        IvfIndex.trained_from = int(os.environ["DRIVER_TRAINED"])
     steps = count_steps(int(os.environ.get("DRIVER_STEP", "0")))
     atexit.register(lambda: tell({"steps": steps()}))
     imgsearch()
@@ -69,16 +74,16 @@ def watch_commits() -> None:
 
 def watch_flushes() -> None:
     """After each flush: the revision that the index file on disk has from now on."""
-    from imgsearch.indexes.flat import FaissIndex
+    from imgsearch.indexes.kinds import FaissIndex
 
-    flush = FaissIndex.flush
+    write = FaissIndex._write
 
-    @wraps(flush)
-    def watched(self: FaissIndex) -> None:
-        flush(self)
-        tell({"flushed": self.revision})
+    @wraps(write)
+    def watched(self: FaissIndex, *arguments: Any, **more: Any) -> None:
+        write(self, *arguments, **more)
+        tell({"flushed": self.revision, "trained": "lists" in self.described()})
 
-    FaissIndex.flush = watched  # type: ignore[method-assign]
+    FaissIndex._write = watched  # type: ignore[method-assign]
 
 
 def count_steps(fatal: int) -> Callable[[], int]:

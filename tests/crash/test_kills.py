@@ -35,7 +35,8 @@ pytestmark = [
 class Story:
     """One library, its pictures, and the kills that it survives."""
 
-    def __init__(self, place: Path, seed: int) -> None:
+    def __init__(self, place: Path, seed: int, kind: str) -> None:
+        self.kind = kind
         self.random = random.Random(seed)
         self.album = Album(place, seed)
         self.library = str(place / "library")
@@ -60,6 +61,7 @@ class Story:
             self.tally[f"{kind} by {how}"] += 1
             self.tally["after a commit"] += bool(ended.committed)
             self.tally["after a flush"] += bool(ended.last("flushed"))
+            self.tally["with lists"] += bool(ended.last("trained"))
         elif kind == "index":
             self.span[kind] = ended.seconds
             self.steps[kind] = ended.last("steps") or self.steps[kind]
@@ -77,7 +79,7 @@ class Story:
 
     def _run(self, command: list[str]) -> tuple[Ended, str]:
         kind = command[0]
-        more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"])}
+        more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"]), **self._of_kind()}
         if self.random.random() < 0.5:
             more["DRIVER_FLUSH"] = "1"
         before = self.album.fingerprint()
@@ -93,6 +95,9 @@ class Story:
             ended = drive(command, self.random.uniform(0, self.span[kind]), **more)
         assert self.album.fingerprint() == before
         return ended, how
+
+    def _of_kind(self) -> dict[str, str]:
+        return {"IMGSEARCH_INDEX": self.kind, "DRIVER_TRAINED": "8"}
 
     def _step(self, kind: str) -> int:
         """Any step alike, or, as often, an early one."""
@@ -126,7 +131,8 @@ class Story:
     def end(self) -> None:
         """Left in peace, one run makes the library equal to the folders."""
         command = ["index", "--library", self.library, "--model", "cheap", *self.album.roots]
-        ended = drive(command, DRIVER_FLUSH="1")
+        ended = drive(command, DRIVER_FLUSH="1", **self._of_kind())
+        assert bool(ended.last("trained")) <= (self.kind == "ivf")
         assert ended.status == 0, ended.stdout
         self._look(ended)
         catalog = open_catalog(self.library)
@@ -140,19 +146,21 @@ class Story:
         assert left == []
 
 
-def test_no_kill_loses_or_mistakes_a_picture(tmp_path: Path) -> None:
-    print(f"IMGSEARCH_KILL_SEED={SEED} IMGSEARCH_KILLS={KILLS}")
+@pytest.mark.parametrize("kind", ["auto", "ivf"])
+def test_no_kill_loses_or_mistakes_a_picture(tmp_path: Path, kind: str) -> None:
+    print(f"IMGSEARCH_KILL_SEED={SEED} IMGSEARCH_KILLS={KILLS}, half of them of the kind {kind}")
     started, killed, life = time.monotonic(), 0, 0
     tally: Counter[str] = Counter()
-    while killed < KILLS:
+    kills = max(1, KILLS // 2)
+    while killed < kills:
         place = tmp_path / str(life)
         place.mkdir()
-        story = Story(place, SEED + life)
-        goal = min(LIFE, KILLS - killed)
+        story = Story(place, SEED + life, kind)
+        goal = min(LIFE, kills - killed)
         while goal:
             goal -= story.round()
         story.end()
-        killed += min(LIFE, KILLS - killed)
+        killed += min(LIFE, kills - killed)
         life += 1
         tally += story.tally
         shutil.rmtree(place)

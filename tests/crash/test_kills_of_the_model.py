@@ -13,7 +13,7 @@ import pytest
 from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
-from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.kinds import FaissIndex
 from imgsearch.records import Query
 from imgsearch.settings import Settings
 from imgsearch.sync import sync, verify

@@ -14,11 +14,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from imgsearch.catalog import open_catalog
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.kinds import FaissIndex, FlatIndex
 from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.ports import VectorIndex
 from imgsearch.records import Unvisited
-from imgsearch.sync import sync, verify
-from tests.parts import DIMENSION, OTHER, SPACE, MemoryFolder, MemoryPool, held, ingest, vector_of
+from imgsearch.sync import rebuild, sync, verify
+from tests.parts import (
+    DIMENSION,
+    OTHER,
+    SPACE,
+    MemoryFolder,
+    MemoryPool,
+    SmallIvf,
+    held,
+    ingest,
+    vector_of,
+)
 
 PATHS = ["x.jpg", "y.jpg", "a/x.jpg", "a/b/z.jpg"]
 CONTENTS = [f"content {n}" for n in range(6)] + ["broken 1", "broken 22"]
@@ -29,6 +40,8 @@ roots = st.sampled_from([0, 1])
 
 class Histories(RuleBasedStateMachine):
     """Two folders change in every way that files change; runs succeed, fail, or stop early."""
+
+    kind: type[FaissIndex] = FlatIndex
 
     @initialize()
     def open(self) -> None:
@@ -120,22 +133,29 @@ class Histories(RuleBasedStateMachine):
         self.catalog.close()
         self.catalog = open_catalog(self.library)
 
-    @rule()
-    def flush_and_purge(self) -> None:
+    @rule(train=st.booleans(), anew=st.booleans())
+    def flush_and_purge(self, train: bool, anew: bool) -> None:
         from datetime import timedelta
 
         index = self._stored()
         sync(self.catalog, index)
-        index.flush()
+        index.flush(train, train and anew)
         with self.catalog.writer() as writer:
             writer.purge(index.revision, timedelta(days=1))
+
+    @rule(train=st.booleans())
+    def make_the_index_anew(self, train: bool) -> None:
+        index = self._stored()
+        rebuild(self.catalog, index, train)
+        assert index.revision == self.catalog.head()[0]
+        assert verify(self.catalog, index) == []
 
     @rule()
     def lose_the_index(self) -> None:
         shutil.rmtree(Path(self.library) / "index", ignore_errors=True)
 
     def _stored(self) -> FaissIndex:
-        return FaissIndex(str(Path(self.library) / "index"), self.catalog.uuid, SPACE)
+        return self.kind(str(Path(self.library) / "index"), self.catalog.uuid, SPACE)
 
     def _expected(self) -> dict[str, str]:
         return {
@@ -163,7 +183,21 @@ class Histories(RuleBasedStateMachine):
         for index in (self.reader, stored):
             sync(self.catalog, index)
             assert verify(self.catalog, index) == []
+            self._each_finds_itself(index)
+        assert stored.check() == "" and stored.doubt == ""
         assert self.catalog.check() == []
+
+    def _each_finds_itself(self, index: VectorIndex) -> None:
+        """The floor: a picture finds itself and its copies with a score of 1, whatever the kind."""
+        ids = index.ids()
+        if len(ids):
+            vectors = index.vectors(ids)
+            matches = index.search(vectors, len(ids))
+            assert matches.ids.shape == (len(ids), len(ids))
+            assert (np.sort(matches.ids, axis=1) == ids).all()
+            assert np.allclose(
+                matches.scores, np.sort(-vectors @ vectors.T, axis=1) * -1, atol=1e-6
+            )
 
     @precondition(lambda self: hasattr(self, "catalog"))
     @invariant()
@@ -176,10 +210,19 @@ class Histories(RuleBasedStateMachine):
                     assert np.array_equal(changes.vectors[row], stored)
 
 
+class TrainedHistories(Histories):
+    """The same with an inverted file, which has lists as soon as there are four pictures."""
+
+    kind = SmallIvf
+
+
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=50,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestTrainedHistories = TrainedHistories.TestCase
+for case in (TestHistories, TestTrainedHistories):
+    case.settings = settings(
+        max_examples=50,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+del case

@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.errors import CatalogError
 from imgsearch.indexes import files
-from imgsearch.indexes.flat import FaissIndex
+from imgsearch.indexes.kinds import FaissIndex
 from tests.parts import SPACE, batch, unit_rows
 
 

@@ -1,0 +1,179 @@
+"""Made-up vectors that lie together as those of pictures do, and what an index of them takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import psutil
+
+from imgsearch import plugins
+from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes.workers import import_faiss, threads
+from imgsearch.ports import VectorIndex
+from imgsearch.records import ChangeBatch
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
+
+LIBRARY = "synthetic"
+CHUNK = 8192
+SHARES = (1.0, 0.1, 0.01, 1e-4)
+_PER_THEME = 50
+_MOST_THEMES = 20_000
+_SUBSPACE = 32
+_BUSY = "while True: pass"
+
+
+def space_of(dimension: int) -> EmbeddingSpace:
+    """The space of made-up vectors."""
+    return EmbeddingSpace(LIBRARY, "1", "none", dimension)
+
+
+def clustered(count: int, dimension: int) -> Iterator[ChangeBatch]:
+    """Unit vectors as a catalog gives them (float16, then normalised), the same at each call.
+
+    All lie in one cone, as a model's do. They belong to themes, some of which are 50 times as
+    common as others; a theme is near some others. Within a theme they spread in 32 directions that
+    all themes share, and a little in all others.
+    """
+    numbers = np.random.default_rng(7)
+    themes = max(1, min(_MOST_THEMES, count // _PER_THEME))
+    families = _unit(numbers, max(1, themes // 100), dimension)
+    middles = families[numbers.integers(0, len(families), themes)]
+    middles = 0.7 * _unit(numbers, 1, dimension) + normalize(
+        middles + 0.8 * _unit(numbers, themes, dimension)
+    )
+    shared = _unit(numbers, _SUBSPACE, dimension)
+    weights = np.arange(1, themes + 1) ** -0.4
+    ends = np.cumsum(numbers.permutation(weights / weights.sum()))
+    none = np.empty(0, np.int64)
+    for start in range(0, count, CHUNK):
+        stop = min(count, start + CHUNK)
+        size = stop - start
+        chosen = np.searchsorted(ends, numbers.random(size)).clip(max=themes - 1)
+        spread = _unit(numbers, size, _SUBSPACE) @ shared
+        rows = middles[chosen] + 0.6 * spread + 0.6 * _unit(numbers, size, dimension)
+        stored = normalize(normalize(rows).astype(np.float16))
+        token = "-" if stop == count else ""
+        yield ChangeBatch(start, stop, token, none, np.arange(start + 1, stop + 1), stored)
+
+
+def _unit(numbers: np.random.Generator, count: int, dimension: int) -> Embeddings:
+    return normalize(numbers.standard_normal((count, dimension), np.float32))
+
+
+def made(kind: str, folder: str, count: int, dimension: int) -> tuple[VectorIndex, float | None]:
+    """The index of so many vectors in `folder`, made if it is not there; seconds that took."""
+    space = space_of(dimension)
+    index: VectorIndex = plugins.index_class(kind)(folder, LIBRARY, space)
+    if index.revision == count:
+        return index, None
+    started = time.perf_counter()
+    index.build(count, "-", partial(clustered, count, dimension), train=True)
+    return index, time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a fresh process needs to answer its first query; imports of modules are not in it.
+
+    Attributes
+    ----------
+    open_ms, first_ms : float
+        Opening, and the first query after it. The system may have the file in memory.
+    memory_bytes : int
+        By how much the resident memory grew; pages of the file that were read are in it.
+    """
+
+    open_ms: float
+    first_ms: float
+    memory_bytes: int
+
+
+def opening(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Opening:
+    """Measure it in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_open, kind, folder, space, library).result()
+
+
+def _open(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Opening:
+    make, process = plugins.index_class(kind), psutil.Process()
+    import_faiss()
+    query = _unit(np.random.default_rng(0), 1, space.dimension)
+    before, started = process.memory_info().rss, time.perf_counter()
+    index = make(folder, library, space)
+    opened = time.perf_counter()
+    index.search(query, 20)
+    done, after = time.perf_counter(), process.memory_info().rss
+    return Opening((opened - started) * 1e3, (done - opened) * 1e3, after - before)
+
+
+def selections(ids: Ids) -> dict[float, Ids]:
+    """Random ids by the share that passes, sorted."""
+    numbers = np.random.default_rng(5)
+    found = {}
+    for share in SHARES:
+        size = max(1, round(share * len(ids)))
+        found[share] = np.sort(numbers.choice(ids, size, replace=False))
+    return found
+
+
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """Another process keeps one core busy meanwhile."""
+    process = subprocess.Popen([sys.executable, "-c", _BUSY])  # noqa: S603 - our own words
+    try:
+        time.sleep(0.3)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def raw_search(index: VectorIndex) -> Any:
+    """FAISS's own search of the same file, with its own threads; None where it has none."""
+    main = index.main if isinstance(index, FaissIndex) else None
+    if main is None or not main.header.trained:
+        return None
+    import_faiss().omp_set_num_threads(threads())
+    return main.raw.search
+
+
+def read_rate() -> float:
+    """Bytes a second that one thread reads from memory, in NumPy."""
+    field = np.ones(1 << 25, np.int64)
+    return max(field.nbytes / _seconds(field) for _ in range(3))
+
+
+def _seconds(field: Any) -> float:
+    started = time.perf_counter()
+    field.max()
+    return time.perf_counter() - started
+
+
+def scanned_bytes(index: VectorIndex) -> int:
+    """Bytes that a query has to read: the middles of all lists, and the lists it looks into."""
+    main = index.main if isinstance(index, FaissIndex) else None
+    if main is None:
+        return len(index) * index.space.dimension * 4
+    lists = (
+        main.count * main.header.probes // main.header.lists if main.header.trained else main.count
+    )
+    middles = main.header.lists * index.space.dimension * 4 if main.header.trained else 0
+    width = int(np.dtype(main.header.dtype).itemsize)
+    return middles + lists * (width * index.space.dimension + 8)
+
+
+def file_bytes(folder: str) -> int:
+    """Bytes of the index files in a folder."""
+    with os.scandir(folder) as found:
+        return sum(entry.stat().st_size for entry in found if entry.name.endswith(".faiss"))
