@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2, the sentence network of the built-in model.
 
-The network is a small BERT (Devlin et al., NAACL 2019), written down here in plain PyTorch: importing
-what transformers needs for any model takes longer than everything else that a search does.
+The network is a small BERT (Devlin et al., NAACL 2019), written down here in plain PyTorch:
+importing what transformers needs for any model takes longer than all else that a search does.
 """
 
 from __future__ import annotations
@@ -115,10 +115,10 @@ def _tokenizer() -> Tokenizer:
 
 def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights by the names of this module."""
-    renamed = {}
-    for name, tensor in state.items():
-        if name not in _UNUSED:
-            for old, new in _NAMES:
-                name = re.sub(old, new, name)
-            renamed[name] = tensor
-    return renamed
+    return {_new_name(name): tensor for name, tensor in state.items() if name not in _UNUSED}
+
+
+def _new_name(name: str) -> str:
+    for old, new in _NAMES:
+        name = re.sub(old, new, name)
+    return name
