@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from imgsearch import plugins
-from imgsearch.catalog.summary import summary
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.errors import (
     SourceError,
@@ -46,7 +45,7 @@ class Library(Indexing):
 
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
-        return summary(self.catalog)
+        return self.catalog.summary()
 
     def memory(self) -> MemoryUse:
         """What this process has taken so far, decoder processes not included."""

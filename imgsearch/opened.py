@@ -57,6 +57,11 @@ class Opened:
         """The catalog; raises `LibraryMissing` if there is none yet."""
         return open_catalog(self.settings.library)
 
+    def upgrade(self) -> None:
+        """Bring the catalog's schema up to date; opening it is what does it."""
+        self.catalog.close()
+        del self.catalog
+
     def create(self) -> SqlCatalog:
         """The catalog, made if there is none."""
         if "catalog" not in self.__dict__:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-
 from imgsearch.filters import Filter
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
@@ -181,7 +179,7 @@ class ChangeBatch:
     vectors: Embeddings
 
     def __post_init__(self) -> None:
-        assert self.ids.dtype == self.removals.dtype == np.int64
+        assert self.ids.dtype == self.removals.dtype == "int64"
         assert len(self.ids) == len(self.vectors)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -143,6 +142,8 @@ def _from_file(named: str) -> dict[str, Any]:
     names = [each.name for each in fields(Settings)]
     for name in found:
         if name not in names:
+            import difflib
+
             near = difflib.get_close_matches(name, names, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(names)}."
             raise ImgSearchError(f"{path} has an unknown setting: {name}", hint)

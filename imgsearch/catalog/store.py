@@ -11,24 +11,33 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, insert, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema, selection, words
+from imgsearch.catalog import (
+    comparison,
+    health,
+    overview,
+    references,
+    rows,
+    schema,
+    selection,
+    words,
+)
 from imgsearch.catalog.engine import open_engine, reading
+from imgsearch.catalog.file import FILE, missing
 from imgsearch.catalog.lock import writer_lock
+from imgsearch.catalog.schema import driver
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
     images,
     library,
     roots,
-    runs,
-    skipped,
     spaces,
     tombstones,
 )
 from imgsearch.catalog.writer import CatalogWriter
-from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.errors import CatalogError
 from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
@@ -45,7 +54,6 @@ from imgsearch.records import (
 from imgsearch.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
-FILE = "catalog.sqlite"
 BATCH = 8192
 
 
@@ -75,9 +83,7 @@ def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
 
 def _prepare(folder: str, create: bool) -> None:
     if not create:
-        raise LibraryMissing(
-            f"there is no library in {folder}", "Make one: imgsearch index FOLDER-OF-PICTURES"
-        )
+        raise missing(folder)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         strangers = [name for name in os.listdir(folder) if not name.startswith("writer.")]
@@ -314,34 +320,13 @@ class SqlCatalog:
 
     def roots(self) -> list[RootRecord]:
         """The folders of the library, by path, with the number of pictures present in each."""
-        count = (
-            select(func.count())
-            .where(images.c.root_id == roots.c.id, images.c.status == "present")
-            .scalar_subquery()
-        )
         with self._read() as connection:
-            found = connection.execute(select(roots, count.label("images")))
-            return sorted((_root_record(row) for row in found), key=lambda root: root.path)
-
-    def skipped_count(self) -> int:
-        """How many files could not be indexed."""
-        with self._read() as connection:
-            query = select(func.count()).select_from(skipped)
-            return int(connection.execute(query).scalar_one())
+            return overview.roots(driver(connection))
 
     def skipped(self) -> list[Skipped]:
         """Every file that could not be indexed, by path."""
-        query = select(skipped, roots.c.path.label("root")).join(roots)
         with self._read() as connection:
-            found = [
-                Skipped(
-                    ImageFile(row.root, row.path, row.size, row.mtime_ns),
-                    row.reason,
-                    row.transient,
-                )
-                for row in connection.execute(query)
-            ]
-        return sorted(found, key=lambda each: each.file.absolute)
+            return overview.skipped(driver(connection))
 
     def known_spaces(self, filled: bool = False) -> list[EmbeddingSpace]:
         """The embedding spaces, oldest first; with `filled` those that have a present picture."""
@@ -365,23 +350,17 @@ class SqlCatalog:
     def spaces(self) -> list[SpaceRecord]:
         """The embedding spaces, oldest first, with the number of present pictures in each."""
         with self._read() as connection:
-            default = connection.execute(select(library.c.default_space_id)).scalar()
-            found = connection.execute(select(spaces).order_by(spaces.c.id)).all()
-            return [
-                SpaceRecord(_space(row), _covered(connection, row.id), row.id == default)
-                for row in found
-            ]
+            return overview.spaces(driver(connection))
 
     def last_run(self) -> RunRecord | None:
         """The latest run of the indexer."""
-        query = select(runs, spaces.c.model).join(spaces).order_by(runs.c.id.desc()).limit(1)
         with self._read() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            return None
-        return RunRecord(
-            row.model, row.precision, row.started_at, row.finished_at, row.outcome, row.counts
-        )
+            return overview.last_run(driver(connection))
+
+    def summary(self) -> dict[str, Any]:
+        """What is in the library, as plain values for JSON (`overview.summary`)."""
+        with self._read() as connection:
+            return overview.summary(driver(connection), self.folder)
 
     def check(self) -> list[str]:
         """What is wrong with the catalog itself, one sentence each; empty when it is sound."""
@@ -407,12 +386,6 @@ def _space(row: Row[Any]) -> EmbeddingSpace:
     )
 
 
-def _root_record(row: Row[Any]) -> RootRecord:
-    return RootRecord(
-        row.path, tuple(row.exclude), row.hidden, tuple(row.mounts), row.scanned_at, row.images
-    )
-
-
 def _removed(connection: Connection, space_id: int | None, since: Revision) -> Ids:
     query = select(tombstones.c.image_id).where(
         tombstones.c.space_id == space_id, tombstones.c.revision > since
@@ -433,12 +406,3 @@ def _upserts(connection: Connection, space_id: int | None, since: Revision) -> S
         .limit(BATCH)
     )
     return connection.execute(query).all()
-
-
-def _covered(connection: Connection, space_id: int) -> int:
-    query = (
-        select(func.count())
-        .select_from(embeddings.join(images))
-        .where(embeddings.c.space_id == space_id, images.c.status == "present")
-    )
-    return int(connection.execute(query).scalar_one())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
+    from imgsearch.catalog.overview import Overview
 
 COMMANDS = (
     "index",
@@ -48,6 +48,25 @@ class Context:
         from imgsearch.settings import load_settings
 
         return Library(load_settings({**self.flags, **flags}), self.say)
+
+    def overview(self) -> Overview:
+        """What is in the library, without the means to search it or to change it.
+
+        Raises
+        ------
+        LibraryMissing, CatalogError
+            There is none, or it cannot be read.
+        """
+        from imgsearch.catalog.overview import Overview
+        from imgsearch.settings import load_settings
+
+        settings = load_settings(self.flags)
+        found = Overview(settings.library)
+        if not found.ready:
+            found.close()
+            self.library().upgrade()
+            found = Overview(settings.library)
+        return found
 
     def say(self, note: str) -> None:
         """A note on stderr, unless the user asked for quiet."""
@@ -129,6 +148,7 @@ def context(library: str | None, quiet: bool, verbose: bool) -> Context:
 
 def _set_up_logging(found: Context) -> None:
     """Libraries speak only when asked to: their warnings are not about the user's pictures."""
+    import logging
     import warnings
 
     if not found.verbose:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import click
@@ -21,12 +22,9 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
     imgsearch status
     imgsearch --library /data/imgsearch status --json
     """
-    lib = context(library, quiet, verbose).library()
-    try:
-        found = lib.status()
-        click.echo(json.dumps(found, indent=2) if as_json else _text(found))
-    finally:
-        lib.close()
+    with closing(context(library, quiet, verbose).overview()) as overview:
+        found = overview.summary()
+    click.echo(json.dumps(found, indent=2) if as_json else _text(found))
 
 
 def _text(found: dict[str, Any]) -> str:

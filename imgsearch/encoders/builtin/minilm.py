@@ -51,15 +51,15 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Rows of tokens (n, length, 384); `mask` (n, 1, 1, length) is true where one is."""
-        parts = (_heads(part(x)) for part in (self.query, self.key, self.value))
-        attended = F.scaled_dot_product_attention(*parts, attn_mask=mask)
+        query, key, value = (_heads(part(x)) for part in (self.query, self.key, self.value))
+        attended = F.scaled_dot_product_attention(query, key, value, mask)
         x = self.attention_norm(self.joined(attended.transpose(1, 2).flatten(2)) + x)
         out: Tensor = self.norm(self.narrowed(F.gelu(self.widened(x))) + x)
         return out
 
 
 def _heads(x: Tensor) -> Tensor:
-    return x.unflatten(2, (_HEADS, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], _HEADS, -1).transpose(1, 2)
 
 
 class SentenceNetwork(nn.Module):
@@ -98,7 +98,9 @@ class SentenceNetwork(nn.Module):
 
     def _tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The last layer's row for each token, (n, length, 384)."""
-        x = F.embedding(ids, self.words) + self.token_types[0] + self.positions[: ids.shape[1]]
+        x: Tensor = (
+            F.embedding(ids, self.words) + self.token_types[0] + self.positions[: ids.shape[1]]
+        )
         x = self.first_norm(x)
         wanted = None if bool(mask.all()) else mask[:, None, None].bool()
         for layer in self.layers:
