@@ -71,6 +71,12 @@ class Library(Indexing):
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
+    def renew(self) -> None:
+        """Search in the space that the library has by now; it may have another since the last
+        search, if this process stays while others index."""
+        if "searcher" in self.__dict__ and self._searchable() != self.searcher.index.space:
+            del self.searcher
+
     def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
         """The best pictures for a query; without terms, those that pass its filter, by date."""
         told = told or Explanation()
