@@ -55,10 +55,10 @@ class Closed(ImgSearchError):
 
 @dataclass(slots=True)
 class Job(Generic[Owned]):
-    """A piece of work in the queue, with the query that it is about, if it is about one."""
+    """A piece of work in the queue, and what it is about: a query, or what a lane's kind takes."""
 
-    work: Callable[[Owned, Query | None], Any]
-    query: Query | None
+    work: Callable[[Owned, Any], Any]
+    about: Any = None
     future: Future[Any] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -103,7 +103,7 @@ class Lane(Generic[Owned]):
         Overloaded, Closed
             At once; what `work` raises is raised by the future.
         """
-        return self._put(Job(lambda owned, query: work(owned), None))
+        return self._put(Job(lambda owned, about: work(owned)))
 
     def close(self, timeout_s: float = CLOSING_SECONDS) -> bool:
         """Take no more jobs, finish those that wait, and close; False if that takes too long."""
@@ -166,7 +166,7 @@ class Lane(Generic[Owned]):
 
     def _do(self, owned: Owned, job: Job[Owned]) -> None:
         try:
-            found = job.work(owned, job.query)
+            found = job.work(owned, job.about)
         except BaseException as error:
             job.future.set_exception(error)
         else:
@@ -221,11 +221,7 @@ class Resident(Lane[Library]):
             At once; what `work` raises is raised by the future.
         """
 
-        def do(library: Library, asked: Query | None) -> T:
-            assert asked is not None
-            return work(library, asked)
-
-        return self._put(Job(do, query))
+        return self._put(Job(work, query))
 
     def warm(self) -> Future[None]:
         """Open the index and load the model before anybody has to wait for it."""
@@ -247,24 +243,23 @@ class Resident(Lane[Library]):
 
     def _encode(self, library: Library, jobs: Sequence[Job[Library]]) -> None:
         """Give the texts of the queries their vectors, in one call of the model if they can be."""
-        wanted = [(job, term) for job in jobs for term in _texts(job.query)]
+        wanted = [(job, term) for job in jobs for term in _texts(job.about)]
         if not wanted:
             return
         searcher = library.searcher
         space = searcher.index.space
         missing: dict[str | None, dict[str, None]] = defaultdict(dict)
         for job, term in wanted:
-            assert job.query is not None
-            if (space, job.query.instruction, term.text) not in self._known:
-                missing[job.query.instruction][term.text or ""] = None
+            if (space, job.about.instruction, term.text) not in self._known:
+                missing[job.about.instruction][term.text or ""] = None
         self._watch("together", float(sum(len(texts) for texts in missing.values())))
         started = time.perf_counter()
         for instruction, texts in missing.items():
             self._learn(library, space, instruction, list(texts))
         self._watch("encode", time.perf_counter() - started)
         for job in jobs:
-            if job.query is not None:
-                job.query = self._with_vectors(job.query, space)
+            if job.about is not None:
+                job.about = self._with_vectors(job.about, space)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
