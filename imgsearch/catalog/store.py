@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Row, and_, insert, select
 
 from imgsearch.catalog import (
     comparison,
+    facets,
     health,
     overview,
     references,
@@ -42,6 +43,7 @@ from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,
+    Facets,
     ImageFile,
     ImageRecord,
     Revision,
@@ -270,10 +272,20 @@ class SqlCatalog:
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
-        with self.snapshot(), self._read() as connection:
-            ids = selection.newest(connection, where, limit)
+        with self.snapshot():
+            ids = self.newest_ids(where, limit)
             found = self.get(ids)
         return [found[i] for i in ids]
+
+    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
+        """The ids of `newest`."""
+        with self._read() as connection:
+            return selection.newest(connection, where, limit)
+
+    def facets(self, where: Filter | None) -> Facets:
+        """How the present pictures that pass a filter are spread over time, folders and so on."""
+        with self._read() as connection:
+            return facets.facets(connection, where)
 
     def count(self, where: Filter | None = None) -> int:
         """How many present pictures pass a filter."""
