@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -305,20 +304,6 @@ def similarity(
     """The inner product of two terms: text and image, two images, or two texts."""
     one, other = (encode_term(encoder, term, instruction) for term in (first, second))
     return float(one @ other)
-
-
-def foreign_script(text: str, scripts: tuple[str, ...]) -> str:
-    """The first script of the text's letters that is not among `scripts`; "" if all are.
-
-    The script is the first word of the letter's Unicode name: "Latin", "Cyrillic", "CJK", ...
-    """
-    if not scripts:
-        return ""
-    for letter in filter(str.isalpha, unicodedata.normalize("NFKC", text)):
-        script = unicodedata.name(letter, "UNKNOWN").split()[0]
-        if script not in (*scripts, "MODIFIER"):
-            return script if script == "CJK" else script.capitalize()
-    return ""
 
 
 def _by_id(matches: Matches) -> dict[int, float]:

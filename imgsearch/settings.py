@@ -68,6 +68,8 @@ class Settings:
     thumbnail_bytes : int
         Small pictures that the page shows are kept in the library, so many bytes of them; 0 keeps
         none.
+    daemon : str
+        "auto" to have a running daemon answer searches, "off" not to.
     models : tuple of (name, place)
         Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
         or a folder. In the file a table, `[models]`; it has no flag and no variable.
@@ -87,6 +89,7 @@ class Settings:
     document_instruction: str = ""
     dimension: int = 0
     thumbnail_bytes: int = 1 << 30
+    daemon: str = "auto"
     models: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -199,6 +202,8 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown precision: {settings.precision}", f"Use one of {', '.join(PRECISIONS)}."
         )
+    if settings.daemon not in ("auto", "off"):
+        raise ImgSearchError(f"unknown value of daemon: {settings.daemon}", "Use auto or off.")
     for name, (least, most) in RANGES.items():
         value = getattr(settings, name)
         if not least <= value <= most:  # not a number is in no range either

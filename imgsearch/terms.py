@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,3 +66,17 @@ def least_strength(terms: Sequence[Term]) -> float:
     """How strong a hit has to be where nothing was said: what suits the terms."""
     words = any(term.modality == "text" for term in terms)
     return MIN_STRENGTH if words else MIN_STRENGTH_OF_PICTURES
+
+
+def foreign_script(text: str, scripts: tuple[str, ...]) -> str:
+    """The first script of the text's letters that is not among `scripts`; "" if all are.
+
+    The script is the first word of the letter's Unicode name: "Latin", "Cyrillic", "CJK", ...
+    """
+    if not scripts:
+        return ""
+    for letter in filter(str.isalpha, unicodedata.normalize("NFKC", text)):
+        script = unicodedata.name(letter, "UNKNOWN").split()[0]
+        if script not in (*scripts, "MODIFIER"):
+            return script if script == "CJK" else script.capitalize()
+    return ""

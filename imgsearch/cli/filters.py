@@ -13,8 +13,8 @@ from imgsearch.cli.terminal import plain
 from imgsearch.explain import Explanation
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
     from imgsearch.filters import Filter
+    from imgsearch.finding import Finder
 
     Choice = click.Choice[str]
 else:
@@ -71,10 +71,8 @@ def filter_options(function: F) -> F:
     def command(explain: bool, **values: Any) -> Any:
         texts = {name: values.pop(name) for _, name, _, _ in _OPTIONS}
         explanation = Explanation()
-        from imgsearch.picking import chosen
-
         with explanation.step("parse"):
-            where = chosen(**texts)
+            where = _chosen(texts)
         return function(picked=Picked(where, explain, explanation), **values)
 
     decorated: Any = command
@@ -88,11 +86,19 @@ def filter_options(function: F) -> F:
     return result
 
 
-def why_none(library: Library, where: Filter) -> str:
+def _chosen(texts: dict[str, tuple[str, ...]]) -> Filter | None:
+    if not any(texts.values()):
+        return None
+    from imgsearch.picking import chosen  # which loads all that knows fields
+
+    return chosen(**texts)
+
+
+def why_none(finder: Finder, where: Filter) -> str:
     """A sentence that says which part of a filter no picture passes."""
     from imgsearch import picking
 
-    return plain(picking.why_none(library.passing, where))
+    return plain(picking.why_none(finder.passing, where))
 
 
 def explained(picked: Picked) -> str:

@@ -16,6 +16,7 @@ from imgsearch.cli.terminal import plain
 if TYPE_CHECKING:
     from imgsearch.app import Library
     from imgsearch.catalog.overview import Overview
+    from imgsearch.finding import Finder
 
 COMMANDS = (
     "index",
@@ -29,6 +30,7 @@ COMMANDS = (
     "eval",
     "doctor",
     "bench",
+    "daemon",
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,21 @@ class Context:
 
         return Library(load_settings({**self.flags, **flags}), self.say)
 
+    def finder(self, no_daemon: bool = False, **flags: Any) -> Finder:
+        """Who answers a search: a daemon that has the library open, or this process."""
+        from imgsearch.client import find_with
+        from imgsearch.settings import load_settings
+
+        off = "off" if no_daemon else None
+        settings = load_settings({**self.flags, **flags, "daemon": off})
+
+        def open_library() -> Library:
+            from imgsearch.app import Library
+
+            return Library(settings, self.say)
+
+        return find_with(settings, open_library, self.say, self.tell)
+
     def overview(self) -> Overview:
         """What is in the library, without the means to search it or to change it.
 
@@ -67,6 +84,11 @@ class Context:
             self.library().upgrade()
             found = Overview(settings.library)
         return found
+
+    def tell(self, note: str) -> None:
+        """A note for those who asked to be told more."""
+        if self.verbose:
+            self.say(note)
 
     def say(self, note: str) -> None:
         """A note on stderr, unless the user asked for quiet."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import QueryError
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
-    from imgsearch.last_results import LastSearch
+    from imgsearch.finding import Finder
     from imgsearch.records import Term
-    from imgsearch.vectors import Embeddings
 
 STDIN = "-"
 MOST_STDIN = 256 << 20
@@ -34,8 +31,8 @@ def is_picture(word: str) -> bool:
 class Pictures:
     """Turns what the user wrote into terms that are pictures, for one query."""
 
-    def __init__(self, library: Library, allow_url: bool = False) -> None:
-        self.library = library
+    def __init__(self, finder: Finder, allow_url: bool = False) -> None:
+        self.finder = finder
         self._allow_url = allow_url
         self._stdin_taken = False
 
@@ -52,31 +49,13 @@ class Pictures:
         QueryError
             There is none, or it cannot be used.
         """
-        from imgsearch.records import Term
-
         if word == STDIN:
-            return self.library.given_term(self._stdin(), "what came from stdin", weight)
+            return self.finder.given(self._stdin(), "what came from stdin", weight)
         if _is_url(word):
-            return self.library.given_term(self._fetched(word), word, weight)
+            return self.finder.given(self._fetched(word), word, weight)
         if found := _RESULT.fullmatch(word):
-            return Term(vector=self.result(int(found[1])), weight=weight)
-        return self.library.image_term(word, weight)
-
-    @cached_property
-    def last(self) -> LastSearch | None:
-        """The last search of this library, read once."""
-        from imgsearch.last_results import load
-
-        return load(self.library.catalog.folder, self.library.catalog.uuid)
-
-    def result(self, rank: int) -> Embeddings:
-        """The vector of a result of the last search, in the space in use."""
-        from imgsearch.last_results import nothing_yet, picture
-
-        if self.last is None:  # told before an index is opened for nothing
-            raise nothing_yet(f"result #{rank}")
-        catalog, space = self.library.catalog, self.library.searcher.index.space
-        return picture(self.last, rank, catalog, space, catalog.vector)
+            return self.finder.result(int(found[1]), weight)
+        return self.finder.picture(word, weight)
 
     def _stdin(self) -> bytes:
         if self._stdin_taken:

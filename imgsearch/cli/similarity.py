@@ -35,13 +35,14 @@ def command(
     imgsearch similarity one.jpg two.jpg
     """
     from imgsearch.cli.terms import picture_or_text
+    from imgsearch.finding import LocalFinder
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
         terms = [picture_or_text(lib, each) for each in (first, second)]
         score = lib.similarity(*terms)
-        warn_of_script(ctx, lib, terms)
+        warn_of_script(ctx, LocalFinder(lib), terms)
         if as_json:
             click.echo(
                 json.dumps({"a": first, "b": second, "score": round(score, 6), "model": lib.model})
