@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import platformdirs
-
 from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -121,13 +119,21 @@ def load_settings(
     values.update({name: value for name, value in flags.items() if value is not None})
     settings = Settings(**values)
     _check(settings)
-    library = settings.library or platformdirs.user_data_dir("imgsearch", appauthor=False)
+    library = settings.library or _data_folder()
     values["library"] = os.path.abspath(os.path.expanduser(library))
     return Settings(**values)
 
 
+def _data_folder() -> str:
+    import platformdirs
+
+    return platformdirs.user_data_dir("imgsearch", appauthor=False)
+
+
 def config_file() -> str:
     """Where the configuration file is looked for; IMGSEARCH_CONFIG names another place."""
+    import platformdirs
+
     return os.path.join(platformdirs.user_config_dir("imgsearch", appauthor=False), "config.toml")
 
 

@@ -36,11 +36,14 @@ class OutputFormat(Choice):
     """Formats of the output; tells a user who means a format of pictures."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from imgsearch.fields import FORMATS, OTHER_NAMES
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from imgsearch.fields import FORMATS, OTHER_NAMES
 
-        if str(value).upper() in (*FORMATS, *OTHER_NAMES):
-            self.fail(f"this is the format of the output; use --type {value}", param, ctx)
-        return super().convert(value, param, ctx)
+            if str(value).upper() in (*FORMATS, *OTHER_NAMES):
+                self.fail(f"this is the format of the output; use --type {value}", param, ctx)
+            raise
 
 
 # Every text goes through `fields` or `where`, where a value that makes no sense is a QueryError.

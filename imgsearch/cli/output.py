@@ -33,39 +33,47 @@ class Output:
         self, ctx: Context, finder: Finder, hits: Sequence[Hit], form: str, title: str
     ) -> int:
         """Print the hits and do what else was asked for; the exit status."""
-        from imgsearch.cli.preview import show
         from imgsearch.cli.render import render
 
-        if not (self.preview and show(ctx, finder.library, hits)):
+        if not self._previewed(ctx, finder, hits):
             render(hits, form)
         steps = (self._page, self._copied, self._linked, self._opened)
         return max(step(ctx, finder, hits, title) for step in steps)
 
-    def _page(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
-        from imgsearch.cli.contact_sheet import write_sheet
+    def _previewed(self, ctx: Context, finder: Finder, hits: Sequence[Hit]) -> bool:
+        if not self.preview:
+            return False
+        from imgsearch.cli.preview import show
 
+        return show(ctx, finder.library, hits)
+
+    def _page(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
         if self.html is None:
             return 0
+        from imgsearch.cli.contact_sheet import write_sheet
+
         return write_sheet(ctx, finder.library, hits, self.html, title)
 
     def _copied(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
-        from imgsearch.cli.collect import Copies, collect
-
         if self.copy_to is None:
             return 0
+        from imgsearch.cli.collect import Copies, collect
+
         return collect(ctx, finder.library, hits, Copies(self.copy_to))
 
     def _linked(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
-        from imgsearch.cli.collect import Links, collect
-
         if self.link_to is None:
             return 0
+        from imgsearch.cli.collect import Links, collect
+
         return collect(ctx, finder.library, hits, Links(self.link_to))
 
     def _opened(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+        if not self.open_them:
+            return 0
         from imgsearch.cli.desktop import open_pictures
 
-        return open_pictures(ctx, hits) if self.open_them else 0
+        return open_pictures(ctx, hits)
 
 
 def output_options(function: F) -> F:
