@@ -7,6 +7,7 @@ later. Only errors that are about the question come back as such.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from base64 import b64encode
@@ -224,14 +225,18 @@ class RemoteFinder:
         if self._daemon is None:
             raise Unanswered
         try:
-            answer = self._daemon.ask(what, **values)
-            found = read(answer)
+            verbose = logging.getLogger("imgsearch").isEnabledFor(logging.INFO)
+            answer = self._daemon.ask(what, **values, verbose=verbose)
+            found, notes = read(answer), [str(note) for note in answer["notes"]]
+            logged = [(str(name), str(message)) for name, message in answer["logged"]]
         except (Unanswered, LookupError, TypeError, ValueError, AttributeError) as error:
             self._tell(f"The daemon has not answered: {error}.")
             self._daemon.close()
             self._daemon = None
             raise Unanswered from error
-        for note in answer.get("notes", ()):
+        for name, message in logged:
+            logging.getLogger(name).info("%s", message)
+        for note in notes:
             self._say(note)
         return found
 

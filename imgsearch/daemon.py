@@ -7,14 +7,15 @@ that owns the library (`resident`), in their turn.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -173,8 +174,9 @@ class Listener:
 
         def do(library: Library) -> Answer:
             self._notes.clear()
-            answer = work(LocalFinder(library), question)
-            return {**answer, "notes": list(self._notes)}
+            with _overheard(bool(question.get("verbose"))) as logged:
+                answer = work(LocalFinder(library), question)
+            return {**answer, "notes": list(self._notes), "logged": logged}
 
         answer: Answer = _result(self._resident.submit(do))
         return answer
@@ -205,6 +207,29 @@ class Listener:
             )
         self._stop()
         return {"pid": os.getpid()}
+
+
+@contextmanager
+def _overheard(wanted: bool) -> Iterator[list[tuple[str, str]]]:
+    """What imgsearch logs meanwhile, by logger: the one who asks has said -v, and not this process.
+
+    Only the thread that owns the library gets here, so no two of them are at it at once.
+    """
+    heard: list[tuple[str, str]] = []
+    if not wanted:
+        yield heard
+        return
+    logger, handler = logging.getLogger("imgsearch"), logging.Handler()
+    handler.emit = lambda record: heard.append((record.name, record.getMessage()))  # type: ignore[method-assign]
+    level, logger.propagate = logger.level, logger.isEnabledFor(logging.INFO)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = True
 
 
 def listen(

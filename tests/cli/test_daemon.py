@@ -203,6 +203,13 @@ def test_verbose_tells_who_answers(served):
     assert "answers" not in served.call("search", "a bird").err
 
 
+def test_verbose_tells_what_was_understood(served):
+    query = ("-v", "search", "ein roter Hund am Strand")
+    here, there = served.call(*query, "--no-daemon").err, served.call(*query).err
+    assert "is read as" in here
+    assert there == f"Process {served.running.pid} answers, which has the library open.\n{here}"
+
+
 def test_other_settings_are_not_asked_for_here(served, monkeypatch):
     told = served.call("-v", "search", "a bird", "--precision", "fp32").err
     assert "The daemon is not asked, it has another precision." in told
