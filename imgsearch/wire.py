@@ -104,15 +104,20 @@ def unpacked(term: Term) -> Term:
 def term_to_plain(term: Term) -> dict[str, Any]:
     """A term without pixels as values for JSON."""
     assert term.image is None
-    vector = None if term.vector is None else b64encode(packed(term.vector)).decode()
-    return {"text": term.text, "vector": vector, "weight": term.weight}
+    values = {each.name: getattr(term, each.name) for each in fields(Term)}
+    if term.vector is not None:
+        values["vector"] = b64encode(packed(term.vector)).decode()
+    return values
 
 
 def term_from_plain(found: Any) -> Term:
     """The term that `term_to_plain` took apart, its vector packed."""
-    vector = found["vector"]
-    held: Any = None if vector is None else Packed(b64decode(vector, validate=True))
-    return Term(_text(found["text"]), None, held, float(found["weight"]))
+    values = dict(found)
+    if not isinstance(values["text"], str | None):
+        raise ValueError("no text")
+    if values["vector"] is not None:
+        values["vector"] = Packed(b64decode(values["vector"], validate=True))
+    return Term(**values)
 
 
 # Filters
@@ -230,9 +235,3 @@ def card_from_plain(found: Any) -> ModelCard:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ValueError("no text")
-    return value

@@ -77,9 +77,10 @@ class Overview:
             return skipped(self._connection)
 
 
-def roots(db: sqlite3.Connection) -> list[RootRecord]:
-    """The folders of the library, by path, with the number of pictures present in each."""
-    present = _present_by_root(db)
+def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
+    """The folders of the library, by path, with the number of pictures present in each, or 0
+    where they need not be counted."""
+    present = _present_by_root(db) if counted else {}
     query = "SELECT id, path, exclude, hidden, mounts, scanned_at FROM roots"
     found = [
         RootRecord(

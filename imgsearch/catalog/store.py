@@ -330,10 +330,11 @@ class SqlCatalog:
         with self._read() as connection:
             return references.texts(connection, space, digest)
 
-    def roots(self) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of pictures present in each."""
+    def roots(self, counted: bool = True) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of pictures present in each, or 0
+        where they need not be counted."""
         with self._read() as connection:
-            return overview.roots(driver(connection))
+            return overview.roots(driver(connection), counted)
 
     def skipped(self) -> list[Skipped]:
         """Every file that could not be indexed, by path."""
