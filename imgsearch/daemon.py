@@ -391,7 +391,8 @@ def _lock_file(path: str) -> str:
 
 def _locked(path: str, library: str) -> FileLock:
     """The lock of the one who listens; the system frees it when the process ends, however."""
-    lock = FileLock(_lock_file(path), mode=0o600)
+    # Whoever closes the listener may be another thread than the one that made it.
+    lock = FileLock(_lock_file(path), mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 import time
@@ -139,6 +140,8 @@ def _warm(ctx: Context, result: Any) -> None:
 
 def _wait(listener: Listener, ended: threading.Event, idle_seconds: float | None) -> None:
     while not ended.wait(_LOOK_SECONDS):
+        if not os.path.exists(listener.path):
+            return  # the library folder was removed, and nobody can ask any more
         if idle_seconds is not None and listener.idle_seconds > idle_seconds:
             return
 

@@ -204,8 +204,8 @@ def test_verbose_tells_who_answers(served):
 
 
 def test_verbose_tells_what_was_understood(served):
-    query = ("-v", "search", "ein roter Hund am Strand")
-    here, there = served.call(*query, "--no-daemon").err, served.call(*query).err
+    query = ("--library", served.library, "-v", "search", "ein roter Hund am Strand")
+    here, there = process(*query, "--no-daemon").err, process(*query).err
     assert "is read as" in here
     assert there == f"Process {served.running.pid} answers, which has the library open.\n{here}"
 
@@ -322,6 +322,12 @@ def test_signals_end_it_and_leave_no_socket(own, number, status):
 
 def test_it_ends_when_nobody_asks(own):
     with serving(own, "--idle-minutes", "0.02") as place:
+        assert place.running.wait(SECONDS) == 0
+
+
+def test_it_ends_when_its_library_is_removed(own):
+    with serving(own) as place:
+        shutil.rmtree(own.library)
         assert place.running.wait(SECONDS) == 0
 
 
