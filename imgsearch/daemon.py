@@ -7,28 +7,22 @@ that owns the library (`resident`), in their turn.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
 import time
-from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from imgsearch import __version__, client, rendezvous, wire
+from imgsearch import __version__, answering, client, rendezvous, wire
 from imgsearch.app import Library
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
-from imgsearch.explain import Explanation
-from imgsearch.finding import LocalFinder
 from imgsearch.models import canonical
-from imgsearch.records import Term
 from imgsearch.resident import Closed, Overloaded, Resident
-from imgsearch.search import encode_term
 from imgsearch.settings import Settings
 
 MOST_CONNECTIONS = 64
@@ -75,7 +69,7 @@ class Listener:
     ) -> None:
         if not rendezvous.have_sockets():
             raise rendezvous.NoSockets
-        self._resident, self._settings, self._stop = resident, settings, stop
+        self._resident, self._stop = resident, stop
         self._notes = [] if notes is None else notes
         self._greeting = rendezvous.greeting(settings)
         self._since, self._used, self._answered = time.time(), time.monotonic(), 0
@@ -140,9 +134,9 @@ class Listener:
             question = wire.receive(connection, seconds)
             self._busy.add(threading.current_thread())
             try:
-                self._used, seconds = time.monotonic(), QUESTION_SECONDS
+                seconds = QUESTION_SECONDS
                 self._reply(connection, self._answer(question))
-                self._used, self._answered = time.monotonic(), self._answered + 1
+                self._answered += 1
             finally:
                 self._busy.discard(threading.current_thread())
 
@@ -170,15 +164,11 @@ class Listener:
             return self._status()
         if what == "stop":
             return self._asked_to_stop()
-        work = _WORK[what]
-
-        def do(library: Library) -> Answer:
-            self._notes.clear()
-            with _overheard(bool(question.get("verbose"))) as logged:
-                answer = work(LocalFinder(library), question)
-            return {**answer, "notes": list(self._notes), "logged": logged}
-
-        answer: Answer = _result(self._resident.submit(do))
+        self._used = time.monotonic()
+        work = answering.work_for(what)
+        found = _result(self._resident.submit(lambda lib: work(lib, question, self._notes)))
+        self._used = time.monotonic()
+        answer: Answer = found
         return answer
 
     def _hello(self, question: Any) -> Answer:
@@ -207,29 +197,6 @@ class Listener:
             )
         self._stop()
         return {"pid": os.getpid()}
-
-
-@contextmanager
-def _overheard(wanted: bool) -> Iterator[list[tuple[str, str]]]:
-    """What imgsearch logs meanwhile, by logger: the one who asks has said -v, and not this process.
-
-    Only the thread that owns the library gets here, so no two of them are at it at once.
-    """
-    heard: list[tuple[str, str]] = []
-    if not wanted:
-        yield heard
-        return
-    logger, handler = logging.getLogger("imgsearch"), logging.Handler()
-    handler.emit = lambda record: heard.append((record.name, record.getMessage()))  # type: ignore[method-assign]
-    level, logger.propagate = logger.level, logger.isEnabledFor(logging.INFO)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = True
 
 
 def listen(
@@ -287,67 +254,6 @@ def stop(library: str, seconds: float = 2 * CLOSING_SECONDS) -> int | None:
             return pid
         time.sleep(0.05)
     raise ImgSearchError(f"process {pid} goes on", "It may be busy: look again in a moment.")
-
-
-# What is asked
-
-
-def _picture(finder: LocalFinder, asked: Any) -> Answer:
-    return _as_vector(finder, finder.picture(str(asked["path"]), float(asked["weight"])))
-
-
-def _given(finder: LocalFinder, asked: Any) -> Answer:
-    data = b64decode(asked["data"], validate=True)
-    return _as_vector(finder, finder.given(data, str(asked["name"]), float(asked["weight"])))
-
-
-def _as_vector(finder: LocalFinder, term: Term) -> Answer:
-    """The term with a vector in place of its pixels, which stay here."""
-    if term.image is not None:
-        vector = encode_term(finder.library.searcher.encoder(), term)
-        term = Term(vector=vector, weight=term.weight)
-    return {"term": wire.term_to_plain(term)}
-
-
-def _last_result(finder: LocalFinder, asked: Any) -> Answer:
-    return {"term": wire.term_to_plain(finder.result(int(asked["rank"]), float(asked["weight"])))}
-
-
-def _last_terms(finder: LocalFinder, asked: Any) -> Answer:
-    return {"terms": [wire.term_to_plain(term) for term in finder.last_terms()]}
-
-
-def _find(finder: LocalFinder, asked: Any) -> Answer:
-    told = Explanation()
-    query = wire.query_from_plain(asked["query"])
-    hits, lost = finder.find(query, bool(asked["unique"]), told)
-    explained = {"passed": told.passed, "total": told.total, "method": told.method}
-    return {
-        "hits": [wire.hit_to_plain(hit) for hit in hits],
-        "lost": lost,
-        "told": {**explained, "seconds": told.seconds},
-    }
-
-
-def _passing(finder: LocalFinder, asked: Any) -> Answer:
-    where = wire.filter_from_plain(asked["where"])
-    assert where is not None
-    return {"count": finder.passing(where)}
-
-
-def _card(finder: LocalFinder, asked: Any) -> Answer:
-    return {"card": wire.card_to_plain(finder.card())}
-
-
-_WORK: dict[str, Callable[[LocalFinder, Any], Answer]] = {
-    "picture": _picture,
-    "given": _given,
-    "result": _last_result,
-    "last_terms": _last_terms,
-    "find": _find,
-    "passing": _passing,
-    "card": _card,
-}
 
 
 def _result(future: Future[Any]) -> Any:
