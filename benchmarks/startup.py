@@ -113,12 +113,18 @@ def table(what: dict[str, list[str]], runs: int) -> None:
             measured = measure(arguments)
             if turn:
                 found[name].append(measured)
-    clock = {name: statistics.median(each[0] for each in rows) for name, rows in found.items()}
-    print("| | seconds | of the processor | modules | x yardstick |\n|---|--:|--:|--:|--:|")
-    for name, rows_of in found.items():
-        used = statistics.median(each[1] for each in rows_of)
-        ratio = clock[name] / clock["yardstick"]
-        print(f"| {name} | {clock[name]:.2f} | {used:.2f} | {rows_of[0][2]} | {ratio:.2f} |")
+    middle = {
+        name: [statistics.median(each[place] for each in rows_of) for place in range(3)]
+        for name, rows_of in found.items()
+    }
+    clock, processor, _ = middle["yardstick"]
+    print("| | seconds | x yardstick | of the processor | x yardstick | modules |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for name, (seconds, used, modules) in middle.items():
+        ratios = f"{seconds / clock:.2f}", f"{used / processor:.2f}"
+        print(
+            f"| {name} | {seconds:.2f} | {ratios[0]} | {used:.2f} | {ratios[1]} | {modules:.0f} |"
+        )
 
 
 if __name__ == "__main__":
