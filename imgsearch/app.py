@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from imgsearch import plugins
-from imgsearch.catalog.summary import summary
 from imgsearch.encoders.memory import MemoryUse, memory_used
-from imgsearch.errors import (
-    SourceError,
-)
+from imgsearch.errors import QueryError, SourceError
 from imgsearch.explain import Explanation
 from imgsearch.filters import Filter
 from imgsearch.folding import near_identical, search_folded
@@ -26,12 +23,20 @@ from imgsearch.plan import known_root
 from imgsearch.records import (
     Hit,
     Query,
+    Ranked,
     Skipped,
     Term,
     Thumbnail,
     clamped,
 )
-from imgsearch.search import Searcher, by_date, by_words, similarity
+from imgsearch.search import (
+    Searcher,
+    by_date,
+    by_words,
+    ranked_by_date,
+    ranked_by_words,
+    similarity,
+)
 from imgsearch.sources.decode import (
     decode_given,
     decode_path,
@@ -47,7 +52,7 @@ class Library(Indexing):
 
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
-        found = summary(self.catalog)
+        found = self.catalog.summary()
         for told, space in zip(found["spaces"], self.catalog.known_spaces(), strict=True):
             told["index"] = stored_kind(self.index_folder, self.catalog.uuid, space.key)
         return found
@@ -81,6 +86,12 @@ class Library(Indexing):
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
+    def renew(self) -> None:
+        """Search in the space that the library has by now; it may have another since the last
+        search, if this process stays while others index."""
+        if "searcher" in self.__dict__ and self._searchable() != self.searcher.index.space:
+            del self.searcher
+
     def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
         """The best pictures for a query; without terms, those that pass its filter, by date."""
         told = told or Explanation()
@@ -91,6 +102,27 @@ class Library(Indexing):
         with told.step("open"):
             searcher = self.searcher
         return searcher.search(query, told)
+
+    def rank(self, query: Query, told: Explanation | None = None) -> list[Ranked]:
+        """As `search`, without looking the pictures up; without terms and filter all, by date."""
+        told = told or Explanation()
+        if not query.terms:
+            return ranked_by_date(self.catalog, query, told)
+        if query.mode == "text":
+            return ranked_by_words(self.catalog, query, told)
+        with told.step("open"):
+            searcher = self.searcher
+        return searcher.rank(query, told)
+
+    def picture_term(self, image_id: int, weight: float = 1.0) -> Term:
+        """A picture of the library as a term; raises `QueryError` if there is none of that id."""
+        vector = self.catalog.vector(self._searchable(), image_id)
+        if vector is None:
+            raise QueryError(
+                f"there is no picture {image_id} that can be searched with",
+                "It may have left the library: search again.",
+            )
+        return Term(vector=vector, weight=weight)
 
     def passing(self, where: Filter) -> int:
         """How many pictures pass a filter."""

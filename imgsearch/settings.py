@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
-
-import platformdirs
 
 from imgsearch.errors import ImgSearchError
 
@@ -25,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "decode_seconds": (1, 86_400),
     "keep_days": (0, 36_500),
     "dimension": (0, 65_536),
+    "thumbnail_bytes": (0, 1e12),
 }
 
 
@@ -67,6 +65,11 @@ class Settings:
         0 is the library's, or the model's own.
     index : str
         How vectors are searched: auto, flat (exact), ivf, torch, or the name of a plug-in.
+    thumbnail_bytes : int
+        Small pictures that the page shows are kept in the library, so many bytes of them; 0 keeps
+        none.
+    daemon : str
+        "auto" to have a running daemon answer searches, "off" not to.
     models : tuple of (name, place)
         Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
         or a folder. In the file a table, `[models]`; it has no flag and no variable.
@@ -86,6 +89,8 @@ class Settings:
     document_instruction: str = ""
     dimension: int = 0
     index: str = "auto"
+    thumbnail_bytes: int = 1 << 30
+    daemon: str = "auto"
     models: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -117,13 +122,21 @@ def load_settings(
     values.update({name: value for name, value in flags.items() if value is not None})
     settings = Settings(**values)
     _check(settings)
-    library = settings.library or platformdirs.user_data_dir("imgsearch", appauthor=False)
+    library = settings.library or _data_folder()
     values["library"] = os.path.abspath(os.path.expanduser(library))
     return Settings(**values)
 
 
+def _data_folder() -> str:
+    import platformdirs
+
+    return platformdirs.user_data_dir("imgsearch", appauthor=False)
+
+
 def config_file() -> str:
     """Where the configuration file is looked for; IMGSEARCH_CONFIG names another place."""
+    import platformdirs
+
     return os.path.join(platformdirs.user_config_dir("imgsearch", appauthor=False), "config.toml")
 
 
@@ -146,6 +159,8 @@ def _from_file(named: str) -> dict[str, Any]:
     names = [each.name for each in fields(Settings)]
     for name in found:
         if name not in names:
+            import difflib
+
             near = difflib.get_close_matches(name, names, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(names)}."
             raise ImgSearchError(f"{path} has an unknown setting: {name}", hint)
@@ -196,6 +211,8 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown precision: {settings.precision}", f"Use one of {', '.join(PRECISIONS)}."
         )
+    if settings.daemon not in ("auto", "off"):
+        raise ImgSearchError(f"unknown value of daemon: {settings.daemon}", "Use auto or off.")
     for name, (least, most) in RANGES.items():
         value = getattr(settings, name)
         if not least <= value <= most:  # not a number is in no range either

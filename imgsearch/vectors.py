@@ -1,24 +1,26 @@
-"""Vectors and what may be done with them; NumPy only."""
+"""Vectors and what may be done with them; NumPy only, and that only where there are some."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from imgsearch.errors import QueryError, SpaceMismatch
 
-Embeddings = NDArray[np.float32]
-"""ndarray of shape (n, dimension), float32, C-order, every row of unit L2 norm."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
-"""ndarray of shape (n,), int64: image ids of the catalog."""
-
-Pixels = NDArray[np.uint8]
-"""ndarray of shape (height, width, 3), uint8: one picture, sRGB, the right way up."""
+    Embeddings = NDArray[np.float32]
+    Ids = NDArray[np.int64]
+    Pixels = NDArray[np.uint8]
+else:  # importing NumPy takes longer than all of 'imgsearch status'
+    Embeddings = Ids = Pixels = Any
+"""Embeddings: ndarray of shape (n, dimension), float32, C-order, every row of unit L2 norm.
+Ids: ndarray of shape (n,), int64: image ids of the catalog.
+Pixels: ndarray of shape (height, width, 3), uint8: one picture, sRGB, the right way up."""
 
 
 RANDOM = "random"
@@ -100,6 +102,8 @@ def normalize(vectors: NDArray[np.generic]) -> Embeddings:
     ----------
     vectors : ndarray of shape (n, dimension), any real dtype
     """
+    import numpy as np
+
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = np.zeros_like(rows)
@@ -128,6 +132,8 @@ def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) ->
     QueryError
         No positive weight, a weight that is not finite, or terms that cancel each other.
     """
+    import numpy as np
+
     weight = np.asarray(weights, dtype=np.float64)
     if not np.isfinite(weight).all():
         raise QueryError("a weight of the query is not a finite number")

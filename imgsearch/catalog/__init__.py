@@ -1,8 +1,22 @@
-"""The catalog: the only truth, kept in SQLite."""
+"""The catalog: the only truth, kept in SQLite.
+
+SQLAlchemy is imported with the first of the names below: what only looks (`overview`) goes without.
+"""
 
 from __future__ import annotations
 
-from imgsearch.catalog.store import SqlCatalog, open_catalog
-from imgsearch.catalog.writer import CatalogWriter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgsearch.catalog.store import SqlCatalog, open_catalog
+    from imgsearch.catalog.writer import CatalogWriter
 
 __all__ = ["CatalogWriter", "SqlCatalog", "open_catalog"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    from imgsearch.catalog import store
+
+    return getattr(store, name)

@@ -6,13 +6,13 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
-from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, inspect, text
-
-from imgsearch.catalog.engine import RESTORE, reading, told
+from imgsearch.catalog.file import RESTORE, told
 from imgsearch.errors import CatalogError, LibraryTooNew
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 HEAD = "0007"
 """The newest migration; the same as Alembic's head, which a test checks."""
@@ -20,6 +20,10 @@ HEAD = "0007"
 
 def version(engine: Engine) -> str | None:
     """The schema's version, None for an empty file."""
+    from sqlalchemy import inspect, text
+
+    from imgsearch.catalog.engine import reading
+
     with reading(engine) as connection:
         tables = inspect(connection).get_table_names()
         if "alembic_version" not in tables:
@@ -85,6 +89,8 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
 
 def alembic_config(connection: Connection | None = None) -> Any:
     """Alembic's configuration for our migrations, wherever they are installed."""
+    from importlib import resources
+
     from alembic.config import Config
 
     config = Config()

@@ -11,11 +11,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, func, insert, literal, select
+from sqlalchemy import Connection, Engine, Row, and_, insert, select
 
 from imgsearch.catalog import (
     comparison,
+    facets,
     health,
+    overview,
     references,
     rows,
     schema,
@@ -25,25 +27,26 @@ from imgsearch.catalog import (
     words,
 )
 from imgsearch.catalog.engine import open_engine, reading
+from imgsearch.catalog.file import FILE, missing
 from imgsearch.catalog.lock import writer_lock
+from imgsearch.catalog.schema import driver
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
     images,
     library,
     roots,
-    runs,
-    skipped,
     spaces,
     tombstones,
 )
 from imgsearch.catalog.unchanged import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
-from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.errors import CatalogError
 from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,
+    Facets,
     ImageFile,
     ImageRecord,
     Revision,
@@ -57,7 +60,6 @@ from imgsearch.strength import Reference
 from imgsearch.text_records import TextCounts
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
-FILE = "catalog.sqlite"
 BATCH = 8192
 
 
@@ -101,9 +103,7 @@ def _require_upgradable(folder: str, found: str | None) -> None:
 
 def _prepare(folder: str, create: bool) -> None:
     if not create:
-        raise LibraryMissing(
-            f"there is no library in {folder}", "Make one: imgsearch index FOLDER-OF-PICTURES"
-        )
+        raise missing(folder)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         strangers = [name for name in os.listdir(folder) if not name.startswith("writer.")]
@@ -317,12 +317,12 @@ class SqlCatalog:
     def texts(self) -> TextCounts:
         """How many present pictures were read, and by what."""
         with self._read() as connection:
-            return texts.counts(connection)
+            return overview.texts(driver(connection))
 
     def unreadable_texts(self) -> list[Skipped]:
         """Present pictures whose text could not be read, by path."""
         with self._read() as connection:
-            return texts.failed(connection)
+            return overview.unreadable_texts(driver(connection))
 
     def all_ids(self) -> Ids:
         """Ids of all present pictures, sorted."""
@@ -343,10 +343,20 @@ class SqlCatalog:
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
-        with self.snapshot(), self._read() as connection:
-            ids = selection.newest(connection, where, limit)
+        with self.snapshot():
+            ids = self.newest_ids(where, limit)
             found = self.get(ids)
         return [found[i] for i in ids]
+
+    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
+        """The ids of `newest`."""
+        with self._read() as connection:
+            return selection.newest(connection, where, limit)
+
+    def facets(self, where: Filter | None) -> Facets:
+        """How the present pictures that pass a filter are spread over time, folders and so on."""
+        with self._read() as connection:
+            return facets.facets(connection, where)
 
     def count(self, where: Filter | None = None) -> int:
         """How many present pictures pass a filter."""
@@ -394,33 +404,13 @@ class SqlCatalog:
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of pictures present in each, or 0
         where they need not be counted."""
-        count: Any = literal(0)
-        if counted:
-            present = and_(images.c.root_id == roots.c.id, images.c.status == "present")
-            count = select(func.count()).where(present).scalar_subquery()
         with self._read() as connection:
-            found = connection.execute(select(roots, count.label("images")))
-            return sorted((_root_record(row) for row in found), key=lambda root: root.path)
-
-    def skipped_count(self) -> int:
-        """How many files could not be indexed."""
-        with self._read() as connection:
-            query = select(func.count()).select_from(skipped)
-            return int(connection.execute(query).scalar_one())
+            return overview.roots(driver(connection), counted)
 
     def skipped(self) -> list[Skipped]:
         """Every file that could not be indexed, by path."""
-        query = select(skipped, roots.c.path.label("root")).join(roots)
         with self._read() as connection:
-            found = [
-                Skipped(
-                    ImageFile(row.root, row.path, row.size, row.mtime_ns),
-                    row.reason,
-                    row.transient,
-                )
-                for row in connection.execute(query)
-            ]
-        return sorted(found, key=lambda each: each.file.absolute)
+            return overview.skipped(driver(connection))
 
     def known_spaces(self, filled: bool = False) -> list[EmbeddingSpace]:
         """The embedding spaces, oldest first; with `filled` those that have a present picture."""
@@ -444,23 +434,17 @@ class SqlCatalog:
     def spaces(self) -> list[SpaceRecord]:
         """The embedding spaces, oldest first, with the number of present pictures in each."""
         with self._read() as connection:
-            default = connection.execute(select(library.c.default_space_id)).scalar()
-            found = connection.execute(select(spaces).order_by(spaces.c.id)).all()
-            return [
-                SpaceRecord(_space(row), _covered(connection, row.id), row.id == default)
-                for row in found
-            ]
+            return overview.spaces(driver(connection))
 
     def last_run(self) -> RunRecord | None:
         """The latest run of the indexer."""
-        query = select(runs, spaces.c.model).join(spaces).order_by(runs.c.id.desc()).limit(1)
         with self._read() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            return None
-        return RunRecord(
-            row.model, row.precision, row.started_at, row.finished_at, row.outcome, row.counts
-        )
+            return overview.last_run(driver(connection))
+
+    def summary(self) -> dict[str, Any]:
+        """What is in the library, as plain values for JSON (`overview.summary`)."""
+        with self._read() as connection:
+            return overview.summary(driver(connection), self.folder)
 
     def check(self) -> list[str]:
         """What is wrong with the catalog itself, one sentence each; empty when it is sound."""
@@ -486,12 +470,6 @@ def _space(row: Row[Any]) -> EmbeddingSpace:
     )
 
 
-def _root_record(row: Row[Any]) -> RootRecord:
-    return RootRecord(
-        row.path, tuple(row.exclude), row.hidden, tuple(row.mounts), row.scanned_at, row.images
-    )
-
-
 def _removed(connection: Connection, space_id: int | None, since: Revision) -> Ids:
     query = select(tombstones.c.image_id).where(
         tombstones.c.space_id == space_id, tombstones.c.revision > since
@@ -512,12 +490,3 @@ def _upserts(connection: Connection, space_id: int | None, since: Revision) -> S
         .limit(BATCH)
     )
     return connection.execute(query).all()
-
-
-def _covered(connection: Connection, space_id: int) -> int:
-    query = (
-        select(func.count())
-        .select_from(embeddings.join(images))
-        .where(embeddings.c.space_id == space_id, images.c.status == "present")
-    )
-    return int(connection.execute(query).scalar_one())

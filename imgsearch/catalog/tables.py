@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +24,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from imgsearch.catalog.file import from_stored, to_stored
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -35,33 +36,18 @@ metadata = MetaData(
     }
 )
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPE = re.compile("//([0-9a-f]{4})")
-
-
-def stored_path(path: str) -> str:
-    """A path as `PathText` stores it."""
-    return path if path.isascii() else _SURROGATE.sub(lambda m: f"//{ord(m[0]):04x}", path)
-
 
 class PathText(TypeDecorator[str]):
-    """A path as UTF-8 text that also holds names that are not UTF-8.
-
-    SQLite refuses the surrogate escapes (PEP 383) that stand for such bytes in Python. Each is
-    stored as "//" and four hex digits. No normal path has "//" in it, so nothing is ambiguous,
-    and every ordinary path is stored as it reads.
-    """
+    """A path as UTF-8 text that also holds names that are not UTF-8 (`file.to_stored`)."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else stored_path(value)
+        return None if value is None else to_stored(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        if value is None or "//" not in value:
-            return value
-        return _ESCAPE.sub(lambda m: chr(int(m[1], 16)), value)
+        return None if value is None else from_stored(value)
 
 
 class Lines(TypeDecorator[tuple[str, ...]]):

@@ -20,8 +20,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import rows
 from imgsearch.catalog.selection import at_or_below
 from imgsearch.catalog.tables import images, library, roots, texts
-from imgsearch.records import ImageRecord, Skipped
-from imgsearch.text_records import TextCounts, TextFound
+from imgsearch.records import ImageRecord
+from imgsearch.text_records import TextFound
 
 # With a sign before it a column is not looked for in an index: that of the content hashes, in the
 # order of which the pictures are wanted, is the one to go by.
@@ -83,29 +83,3 @@ def want(connection: Connection, wanted: bool) -> None:
 def wanted(connection: Connection) -> bool:
     """True if the indexer is to read texts."""
     return bool(connection.execute(select(library.c.reads_texts)).scalar_one())
-
-
-def counts(connection: Connection) -> TextCounts:
-    """How many present pictures were read, and by what."""
-    query = select(
-        func.count(),
-        func.count().filter(texts.c.text != ""),
-        func.count().filter(texts.c.reason != ""),
-    )
-    there = query.select_from(texts.join(images, _MINE)).where(_status == "present")
-    tried, with_text, failed = connection.execute(there).one()
-    engines = connection.execute(select(texts.c.engine).distinct().order_by(texts.c.engine))
-    names = tuple(engines.scalars())
-    return TextCounts(wanted(connection), tried - failed, with_text, failed, names)
-
-
-def failed(connection: Connection) -> list[Skipped]:
-    """Present pictures whose text could not be read, by path."""
-    query = (
-        select(images, roots.c.path.label("root"), texts.c.reason)
-        .join(roots)
-        .join(texts, _MINE)
-        .where(texts.c.reason != "", _status == "present")
-    )
-    found = [Skipped(rows.image_record(row).file, row.reason) for row in connection.execute(query)]
-    return sorted(found, key=lambda each: each.file.absolute)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from imgsearch.catalog.tables import stored_path
+from imgsearch.catalog.file import to_stored
 from imgsearch.vectors import Ids
 
 PAGE = 8192
@@ -85,4 +85,4 @@ def page(
 
 def beginning(scope: str) -> str:
     """The path that all paths below `scope` follow."""
-    return f"{stored_path(scope)}/" if scope else ""
+    return f"{to_stored(scope)}/" if scope else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
     from imgsearch.cli.pictures import Pictures
-    from imgsearch.explain import Explanation
-    from imgsearch.records import Hit, Term
+    from imgsearch.finding import Finder
+    from imgsearch.records import Term
+    from imgsearch.vectors import Embeddings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,9 +42,10 @@ class Feedback:
             return list(terms)
         from imgsearch.feedback import refined
 
-        good, bad = ([pictures.result(rank) for rank in ranks] for ranks in (self.good, self.bad))
-        if not terms and pictures.last is not None:
-            terms = pictures.last.terms_for(pictures.library.searcher.index.space)
+        finder = pictures.finder
+        good, bad = ([_vector(finder, rank) for rank in ranks] for ranks in (self.good, self.bad))
+        if not terms:
+            terms = finder.last_terms()
             words = ", ".join(term.text for term in terms if term.text and term.weight > 0)
             say(f"Refining the last search{': ' + words if words else ''}.")
         return refined(terms, good, bad)
@@ -95,19 +95,8 @@ def _ranks(option: str, texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def remember(
-    library: Library, terms: Sequence[Term], hits: Sequence[Hit], told: Explanation
-) -> str:
-    """Keep a search for the next one to refer to; what to tell if an older one is kept instead."""
-    from imgsearch.last_results import FILE, from_search, save
-
-    catalog = library.catalog
-    space = library.searcher.index.space if any(_has_vector(terms, told)) else None
-    last = from_search(catalog.uuid, space, terms, told.vectors, hits)
-    if save(catalog.folder, last) or not os.path.isfile(os.path.join(catalog.folder, FILE)):
-        return ""
-    return "This search could not be kept: '#1' and --more still mean an earlier one."
-
-
-def _has_vector(terms: Sequence[Term], told: Explanation) -> list[bool]:
-    return [bool(told.vectors), *(term.vector is not None for term in terms)]
+def _vector(finder: Finder, rank: int) -> Embeddings:
+    """The vector of a result of the last search."""
+    vector = finder.result(rank).vector
+    assert vector is not None
+    return vector

@@ -13,8 +13,8 @@ from imgsearch.cli.terminal import plain
 from imgsearch.explain import Explanation
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
     from imgsearch.filters import Filter
+    from imgsearch.finding import Finder
 
     Choice = click.Choice[str]
 else:
@@ -36,11 +36,14 @@ class OutputFormat(Choice):
     """Formats of the output; tells a user who means a format of pictures."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from imgsearch.fields import FORMATS, OTHER_NAMES
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from imgsearch.fields import FORMATS, OTHER_NAMES
 
-        if str(value).upper() in (*FORMATS, *OTHER_NAMES):
-            self.fail(f"this is the format of the output; use --type {value}", param, ctx)
-        return super().convert(value, param, ctx)
+            if str(value).upper() in (*FORMATS, *OTHER_NAMES):
+                self.fail(f"this is the format of the output; use --type {value}", param, ctx)
+            raise
 
 
 # Every text goes through `fields` or `where`, where a value that makes no sense is a QueryError.
@@ -72,7 +75,7 @@ def filter_options(function: F) -> F:
         texts = {name: values.pop(name) for _, name, _, _ in _OPTIONS}
         explanation = Explanation()
         with explanation.step("parse"):
-            where = chosen(**texts)
+            where = _chosen(texts)
         return function(picked=Picked(where, explain, explanation), **values)
 
     decorated: Any = command
@@ -86,73 +89,19 @@ def filter_options(function: F) -> F:
     return result
 
 
-def chosen(
-    inside: tuple[str, ...] = (),
-    after: tuple[str, ...] = (),
-    before: tuple[str, ...] = (),
-    camera: tuple[str, ...] = (),
-    type: tuple[str, ...] = (),
-    min_size: tuple[str, ...] = (),
-    orientation: tuple[str, ...] = (),
-    near: tuple[str, ...] = (),
-    has: tuple[str, ...] = (),
-    name: tuple[str, ...] = (),
-    where: tuple[str, ...] = (),
-) -> Filter | None:
-    """The filter that the options stand for; None where none was given.
-
-    All of them must hold. But of several --in, of several --type and of several --orientation any
-    may, because a picture has only one folder, one format and one shape.
-
-    Raises
-    ------
-    QueryError
-        A value that makes no sense.
-    """
-    if not any(
-        (inside, after, before, camera, type, min_size, orientation, near, has, name, where)
-    ):
+def _chosen(texts: dict[str, tuple[str, ...]]) -> Filter | None:
+    if not any(texts.values()):
         return None
-    from imgsearch import fields
-    from imgsearch.filters import all_of, any_of
+    from imgsearch.picking import chosen  # which loads all that knows fields
 
-    alternatives = (
-        [fields.below(text) for text in inside],
-        [fields.comparison("format", "=", text) for text in type],
-        [fields.comparison("orientation", "=", text) for text in orientation],
-    )
-    return all_of(
-        [
-            *(any_of(parts) for parts in alternatives if parts),
-            *(fields.comparison("taken", ">=", text) for text in after),
-            *(fields.comparison("taken", "<", text) for text in before),
-            *(fields.comparison("camera", "~", text) for text in camera),
-            *(fields.comparison("name", "~", text) for text in name),
-            *(fields.near(text.split(",")) for text in near),
-            *(fields.min_size(text) for text in min_size),
-            *(fields.has(text) for text in has),
-            *_parsed(where),
-        ]
-    )
+    return chosen(**texts)
 
 
-def _parsed(expressions: tuple[str, ...]) -> list[Filter]:
-    if not expressions:
-        return []
-    from imgsearch.where import parse  # the parser takes a moment to load
-
-    return [parse(text) for text in expressions]
-
-
-def why_none(library: Library, where: Filter) -> str:
+def why_none(finder: Finder, where: Filter) -> str:
     """A sentence that says which part of a filter no picture passes."""
-    from imgsearch.filters import And
+    from imgsearch import picking
 
-    parts = where.parts if isinstance(where, And) else (where,)
-    for part in parts:
-        if not library.passing(part):
-            return f"No picture passes the filter: {plain(str(part))}"
-    return f"No picture passes all parts of the filter, though some pass each: {plain(str(where))}"
+    return plain(picking.why_none(finder.passing, where))
 
 
 def explained(picked: Picked) -> str:

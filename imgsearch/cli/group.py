@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
+    from imgsearch.catalog.overview import Overview
+    from imgsearch.finding import Finder
 
 COMMANDS = (
     "index",
@@ -30,6 +31,7 @@ COMMANDS = (
     "doctor",
     "optimize",
     "bench",
+    "daemon",
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,45 @@ class Context:
         from imgsearch.settings import load_settings
 
         return Library(load_settings({**self.flags, **flags}), self.say)
+
+    def finder(self, no_daemon: bool = False, **flags: Any) -> Finder:
+        """Who answers a search: a daemon that has the library open, or this process."""
+        from imgsearch.client import find_with
+        from imgsearch.settings import load_settings
+
+        off = "off" if no_daemon else None
+        settings = load_settings({**self.flags, **flags, "daemon": off})
+
+        def open_library() -> Library:
+            from imgsearch.app import Library
+
+            return Library(settings, self.say)
+
+        return find_with(settings, open_library, self.say, self.tell)
+
+    def overview(self) -> Overview:
+        """What is in the library, without the means to search it or to change it.
+
+        Raises
+        ------
+        LibraryMissing, CatalogError
+            There is none, or it cannot be read.
+        """
+        from imgsearch.catalog.overview import Overview
+        from imgsearch.settings import load_settings
+
+        settings = load_settings(self.flags)
+        found = Overview(settings.library)
+        if not found.ready:
+            found.close()
+            self.library().upgrade()
+            found = Overview(settings.library)
+        return found
+
+    def tell(self, note: str) -> None:
+        """A note for those who asked to be told more."""
+        if self.verbose:
+            self.say(note)
 
     def say(self, note: str) -> None:
         """A note on stderr, unless the user asked for quiet."""
@@ -140,6 +181,7 @@ def context(library: str | None, quiet: bool, verbose: bool) -> Context:
 
 def _set_up_logging(found: Context) -> None:
     """Libraries speak only when asked to: their warnings are not about the user's pictures."""
+    import logging
     import warnings
 
     if not found.verbose:

@@ -12,9 +12,8 @@ import click
 from imgsearch.cli.group import Context
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
-    from imgsearch.explain import Explanation
-    from imgsearch.records import Hit, Query
+    from imgsearch.finding import Finder
+    from imgsearch.records import Hit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,41 +29,51 @@ class Output:
     link_to: str | None = None
     open_them: bool = False
 
-    def find(self, lib: Library, query: Query, told: Explanation) -> list[Hit]:
-        """The hits, near-identical ones folded if that was asked for."""
-        return (lib.search_folded if self.unique else lib.search)(query, told)
-
     def deliver(
-        self, ctx: Context, lib: Library, hits: Sequence[Hit], form: str, title: str
+        self, ctx: Context, finder: Finder, hits: Sequence[Hit], form: str, title: str
     ) -> int:
         """Print the hits and do what else was asked for; the exit status."""
-        from imgsearch.cli.preview import show
         from imgsearch.cli.render import render
 
-        if not (self.preview and show(ctx, lib, hits)):
+        if not self._previewed(ctx, finder, hits):
             render(hits, form)
         steps = (self._page, self._copied, self._linked, self._opened)
-        return max(step(ctx, lib, hits, title) for step in steps)
+        return max(step(ctx, finder, hits, title) for step in steps)
 
-    def _page(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+    def _previewed(self, ctx: Context, finder: Finder, hits: Sequence[Hit]) -> bool:
+        if not self.preview:
+            return False
+        from imgsearch.cli.preview import show
+
+        return show(ctx, finder.library, hits)
+
+    def _page(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+        if self.html is None:
+            return 0
         from imgsearch.cli.contact_sheet import write_sheet
 
-        return 0 if self.html is None else write_sheet(ctx, lib, hits, self.html, title)
+        return write_sheet(ctx, finder.library, hits, self.html, title)
 
-    def _copied(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+    def _copied(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+        if self.copy_to is None:
+            return 0
         from imgsearch.cli.collect import Copies, collect
 
-        return 0 if self.copy_to is None else collect(ctx, lib, hits, Copies(self.copy_to))
+        return collect(ctx, finder.library, hits, Copies(self.copy_to))
 
-    def _linked(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+    def _linked(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+        if self.link_to is None:
+            return 0
         from imgsearch.cli.collect import Links, collect
 
-        return 0 if self.link_to is None else collect(ctx, lib, hits, Links(self.link_to))
+        return collect(ctx, finder.library, hits, Links(self.link_to))
 
-    def _opened(self, ctx: Context, lib: Library, hits: Sequence[Hit], title: str) -> int:
+    def _opened(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+        if not self.open_them:
+            return 0
         from imgsearch.cli.desktop import open_pictures
 
-        return open_pictures(ctx, hits) if self.open_them else 0
+        return open_pictures(ctx, hits)
 
 
 def output_options(function: F) -> F:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import QueryError
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
-    from imgsearch.last_results import LastSearch
+    from imgsearch.finding import Finder
     from imgsearch.records import Term
-    from imgsearch.vectors import Embeddings
 
 STDIN = "-"
 MOST_STDIN = 256 << 20
@@ -40,11 +37,11 @@ class Pictures:
     ----------
     pixels : bool
         True where a model has to see each picture itself; else that of a picture of the library
-        is the vector that is known already.
+        is the vector that is known already. The library of this process gives them.
     """
 
-    def __init__(self, library: Library, allow_url: bool = False, pixels: bool = False) -> None:
-        self.library = library
+    def __init__(self, finder: Finder, allow_url: bool = False, pixels: bool = False) -> None:
+        self.finder = finder
         self._allow_url = allow_url
         self._pixels = pixels
         self._stdin_taken = False
@@ -62,42 +59,30 @@ class Pictures:
         QueryError
             There is none, or it cannot be used.
         """
+        if word == STDIN:
+            return self.finder.given(self._stdin(), "what came from stdin", weight)
+        if _is_address(word):
+            return self.finder.given(self._fetched(word), word, weight)
+        found = _RESULT.fullmatch(word)
+        if self._pixels:
+            return self._seen(self._path_of_result(int(found[1])) if found else word, weight)
+        if found:
+            return self.finder.result(int(found[1]), weight)
+        return self.finder.picture(word, weight)
+
+    def _seen(self, path: str, weight: float) -> Term:
         from imgsearch.records import Term
 
-        if word == STDIN:
-            return self.library.given_term(self._stdin(), "what came from stdin", weight)
-        if _is_address(word):
-            return self.library.given_term(self._fetched(word), word, weight)
-        found = _RESULT.fullmatch(word)
-        if found and not self._pixels:
-            return Term(vector=self.result(int(found[1])), weight=weight)
-        if self._pixels:
-            path = self._path_of_result(int(found[1])) if found else word
-            return Term(image=self.library.pixels(path), weight=weight)
-        return self.library.image_term(word, weight)
-
-    @cached_property
-    def last(self) -> LastSearch | None:
-        """The last search of this library, read once."""
-        from imgsearch.last_results import load
-
-        return load(self.library.catalog.folder, self.library.catalog.uuid)
-
-    def result(self, rank: int) -> Embeddings:
-        """The vector of a result of the last search, in the space in use."""
-        from imgsearch.last_results import nothing_yet, picture
-
-        if self.last is None:  # told before an index is opened for nothing
-            raise nothing_yet(f"result #{rank}")
-        catalog, space = self.library.catalog, self.library.searcher.index.space
-        return picture(self.last, rank, catalog, space, catalog.vector)
+        return Term(image=self.finder.library.pixels(path), weight=weight)
 
     def _path_of_result(self, rank: int) -> str:
-        from imgsearch.last_results import nothing_yet, still_there
+        from imgsearch.last_results import load, nothing_yet, still_there
 
-        if self.last is None:
+        catalog = self.finder.library.catalog
+        last = load(catalog.folder, catalog.uuid)
+        if last is None:
             raise nothing_yet(f"result #{rank}")
-        return still_there(self.last, rank, self.library.catalog).file.absolute
+        return still_there(last, rank, catalog).file.absolute
 
     def _stdin(self) -> bytes:
         if self._stdin_taken:
@@ -106,15 +91,15 @@ class Pictures:
         return _read_stdin()
 
     def _fetched(self, url: str) -> bytes:
-        if not _URL.match(url):
-            raise QueryError(
-                f"{url} is no http or https address, and no others are fetched",
-                "A picture on this machine is given by its path: /photos/beach.jpg",
-            )
         if not self._allow_url:
             raise QueryError(
                 f"{url} is on the network, which imgsearch leaves alone unless told otherwise",
                 "To fetch this picture add --allow-url.",
+            )
+        if not _URL.match(url):
+            raise QueryError(
+                f"{url} is no http or https address, and no others are fetched",
+                "A picture on this machine is given by its path: /photos/beach.jpg",
             )
         from imgsearch.sources.files import Unusable
         from imgsearch.sources.web import fetch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -122,6 +121,8 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 def _csv(hits: Sequence[Hit]) -> str:
     """As RFC 4180 has it; of duplicates, and only where hits are folded, the number."""
+    import csv
+
     folded = any(hit.duplicates is not None for hit in hits)
     out = io.StringIO()
     writer = csv.DictWriter(

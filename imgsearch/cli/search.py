@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from imgsearch.cli.cutoff import Cutoff, cutoff_options
-from imgsearch.cli.feedback import Feedback, feedback_options, remember
+from imgsearch.cli.feedback import Feedback, feedback_options
 from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.finding import Finder
     from imgsearch.records import Term
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +36,9 @@ def result_options(function: F) -> F:
             "--instruction",
             metavar="TEXT",
             help="What the model is told about the words, if it takes instructions.",
+        ),
+        click.option(
+            "--no-daemon", is_flag=True, help="Do not ask a running daemon; see 'imgsearch daemon'."
         ),
         click.option(
             "--exact",
@@ -84,6 +88,7 @@ def command(
     like: tuple[str, ...],
     fused: bool,
     allow_url: bool,
+    no_daemon: bool,
     limit: int,
     instruction: str | None,
     form: str,
@@ -124,11 +129,11 @@ def command(
     from imgsearch.errors import QueryError
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(instruction=instruction, **flags)
-    try:
-        pictures = Pictures(lib, allow_url)
+    here = no_daemon or fused  # what is fused are pixels, which do not travel
+    with closing(ctx.finder(here, instruction=instruction, **flags)) as finder:
+        pictures = Pictures(finder, allow_url)
         if fused:
-            whole = fused_term(Pictures(lib, allow_url, pixels=True), words, like)
+            whole = fused_term(Pictures(finder, allow_url, pixels=True), words, like)
             terms = [whole, *query_terms(pictures, (), plus, minus, ())]
         else:
             only_words = cutoff.mode == "text"
@@ -140,14 +145,12 @@ def command(
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-        return answer(ctx, lib, terms, limit, form, picked, cutoff, output)
-    finally:
-        lib.close()
+        return answer(ctx, finder, terms, limit, form, picked, cutoff, output)
 
 
 def answer(
     ctx: Context,
-    lib: Library,
+    finder: Finder,
     terms: Sequence[Term],
     limit: int,
     form: str,
@@ -163,19 +166,19 @@ def answer(
         limit,
         min_score=cutoff.least_score,
         min_strength=cutoff.least_strength(terms),
-        instruction=lib.settings.instruction or None,
+        instruction=finder.instruction or None,
         where=picked.where,
         mode=cutoff.mode,
     )
-    hits = output.find(lib, query, picked.explanation)
-    if lost := remember(lib, terms, hits, picked.explanation):
+    hits, lost = finder.find(query, output.unique, picked.explanation)
+    if lost:
         ctx.say(lost)
     if picked.explanation.passed != 0 and cutoff.mode != "text":
-        warn_of_script(ctx, lib, terms)
-        warn_of_instruction(ctx, lib, terms)
-    status = output.deliver(ctx, lib, hits, form, " ".join(t.text for t in terms if t.text))
+        warn_of_script(ctx, finder, terms)
+        warn_of_instruction(ctx, finder, terms)
+    status = output.deliver(ctx, finder, hits, form, " ".join(t.text for t in terms if t.text))
     if picked.where is not None and picked.explanation.passed == 0:
-        ctx.say(why_none(lib, picked.where))
+        ctx.say(why_none(finder, picked.where))
     elif not hits:
         ctx.say(cutoff.why_none())
     if picked.explain:
@@ -183,14 +186,14 @@ def answer(
     return status
 
 
-def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
+def warn_of_script(ctx: Context, finder: Finder, terms: Sequence[Term]) -> None:
     """Tell a user whose query is in a script that the model cannot read."""
-    from imgsearch.search import foreign_script
+    from imgsearch.terms import foreign_script
 
     text = " ".join(term.text for term in terms if term.text)
     if not text:
         return
-    card = lib.encoder().card
+    card = finder.card()
     script = foreign_script(text, card.scripts)
     if script:
         ctx.say(
@@ -200,14 +203,14 @@ def warn_of_script(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
         )
 
 
-def warn_of_instruction(ctx: Context, lib: Library, terms: Sequence[Term]) -> None:
+def warn_of_instruction(ctx: Context, finder: Finder, terms: Sequence[Term]) -> None:
     """Tell a user who gave an instruction where it cannot do what it is meant for."""
-    if not lib.settings.instruction:
+    if not finder.instruction:
         return
     if not any(term.text for term in terms):
         ctx.say("imgsearch: the instruction is about the words of a query, and this one has none.")
         return
-    card = lib.encoder().card
+    card = finder.card()
     if not card.instructions:
         ctx.say(
             f"imgsearch: the model {card.name} was not trained with instructions: do not expect"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import click
@@ -33,6 +34,7 @@ def command(
     minus: tuple[str, ...],
     like: tuple[str, ...],
     allow_url: bool,
+    no_daemon: bool,
     limit: int,
     instruction: str | None,
     form: str,
@@ -58,11 +60,8 @@ def command(
     from imgsearch.cli.terms import query_terms
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(instruction=instruction, **flags)
-    try:
-        pictures = Pictures(lib, allow_url)
+    with closing(ctx.finder(no_daemon, instruction=instruction, **flags)) as finder:
+        pictures = Pictures(finder, allow_url)
         terms = [pictures.term(image), *query_terms(pictures, (), plus, minus, like)]
         terms = feedback.refine(pictures, terms, ctx.say)
-        return answer(ctx, lib, terms, limit, form, picked, cutoff, output)
-    finally:
-        lib.close()
+        return answer(ctx, finder, terms, limit, form, picked, cutoff, output)

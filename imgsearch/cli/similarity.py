@@ -40,14 +40,16 @@ def command(
     """
     from imgsearch.cli.pictures import Pictures
     from imgsearch.cli.terms import picture_or_text
+    from imgsearch.finding import LocalFinder
 
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
     try:
-        pictures = Pictures(lib, allow_url, pixels=True)
+        finder = LocalFinder(lib)
+        pictures = Pictures(finder, allow_url, pixels=True)
         terms = [picture_or_text(pictures, each) for each in (first, second)]
         score = lib.similarity(*terms)
-        warn_of_script(ctx, lib, terms)
+        warn_of_script(ctx, finder, terms)
         if as_json:
             click.echo(
                 json.dumps({"a": first, "b": second, "score": round(score, 6), "model": lib.model})

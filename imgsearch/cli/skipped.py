@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import click
 
@@ -24,17 +25,14 @@ def command(as_json: bool, texts: bool, library: str | None, quiet: bool, verbos
     imgsearch skipped --texts
     imgsearch skipped --json | jq -r '.[].path'
     """
-    lib = context(library, quiet, verbose).library()
-    try:
-        found = lib.catalog.unreadable_texts() if texts else lib.catalog.skipped()
-        if as_json:
-            entries = [
-                {"path": each.file.absolute, "reason": each.reason, "transient": each.transient}
-                for each in found
-            ]
-            click.echo(json.dumps(entries, indent=2))
-            return
-        for each in found:
-            click.echo(f"{plain(each.file.absolute)}: {plain(each.reason)}")
-    finally:
-        lib.close()
+    with closing(context(library, quiet, verbose).overview()) as overview:
+        found = overview.unreadable_texts() if texts else overview.skipped()
+    if as_json:
+        entries = [
+            {"path": each.file.absolute, "reason": each.reason, "transient": each.transient}
+            for each in found
+        ]
+        click.echo(json.dumps(entries, indent=2))
+        return
+    for each in found:
+        click.echo(f"{plain(each.file.absolute)}: {plain(each.reason)}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import closing
 from typing import Any
 
 import click
 
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
+from imgsearch.indexes.files import stored_kind
 
 
 @click.command("status", short_help="Say what is in the library.")
@@ -21,12 +24,12 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
     imgsearch status
     imgsearch --library /data/imgsearch status --json
     """
-    lib = context(library, quiet, verbose).library()
-    try:
-        found = lib.status()
-        click.echo(json.dumps(found, indent=2) if as_json else _text(found))
-    finally:
-        lib.close()
+    with closing(context(library, quiet, verbose).overview()) as overview:
+        found = overview.summary()
+        folder = os.path.join(found["library"], "index")
+        for space, (uuid, key) in zip(found["spaces"], overview.index_names(), strict=True):
+            space["index"] = stored_kind(folder, uuid, key)
+    click.echo(json.dumps(found, indent=2) if as_json else _text(found))
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -41,11 +44,11 @@ def _text(found: dict[str, Any]) -> str:
             f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}"
             f"{_variant(space, found['spaces'])}{mark}"
         )
+        if space["index"]:
+            lines.append(f"Index     {space['index']}")
     texts = found["texts"]
     if texts["wanted"] or texts["read"]:
         lines.append(f"Texts     {_texts(texts, found['images'])}")
-        if space["index"]:
-            lines.append(f"Index     {space['index']}")
     run = found["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +9,7 @@ from dataclasses import replace
 from imgsearch.cli.pictures import Pictures
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
-
-NOT_WEIGHT = 0.5
-"""Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
-that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
-LIKE_WEIGHT = 0.5
-"""Of an example picture after --like, beside words: it orders what the words find."""
-LONGEST = 10_000
-"""Characters of a text term; models read a few hundred at most."""
+from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, checked_text, split_weight, text_term
 
 
 def query_terms(
@@ -40,7 +32,7 @@ def query_terms(
     if pictures.means(alone) or pictures.means(alone.rpartition("^")[0]):
         terms.append(pictures.term(*_split_weight(alone, 1.0)))
     elif any(word.strip() for word in words):
-        terms.append(Term(text=_text(" ".join(words))))
+        terms.append(Term(text=checked_text(" ".join(words))))
     terms += [_term(pictures, *_split_weight(each, 1.0)) for each in plus]
     for each in minus:
         text, weight = _split_weight(each, NOT_WEIGHT)
@@ -65,7 +57,7 @@ def fused_term(pictures: Pictures, words: Sequence[str], like: Sequence[str]) ->
             f"a picture that is fused with words has no weight of its own: {like[0]}",
             "Leave the weight out, or leave out --fused.",
         )
-    return replace(pictures.term(picture), text=_text(" ".join(words)), fused=True)
+    return replace(pictures.term(picture), text=checked_text(" ".join(words)), fused=True)
 
 
 def picture_or_text(pictures: Pictures, word: str) -> Term:
@@ -76,34 +68,9 @@ def picture_or_text(pictures: Pictures, word: str) -> Term:
 
 
 def _term(pictures: Pictures, text: str, weight: float) -> Term:
-    if pictures.means(text):
-        return pictures.term(text, weight)
-    if not text.strip():
-        raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
-    return Term(text=_text(text), weight=weight)
+    return pictures.term(text, weight) if pictures.means(text) else text_term(text, weight)
 
 
 def _split_weight(word: str, default: float) -> tuple[str, float]:
-    """ "red car^0.5" is "red car" with weight 0.5; without "^" it has the default weight."""
-    text, caret, number = word.rpartition("^")
-    if not caret or os.path.exists(word):
-        return word, default
-    try:
-        weight = float(number)
-    except ValueError:
-        return word, default
-    if not math.isfinite(weight) or weight <= 0:
-        raise QueryError(
-            f"the weight of {text!r} must be a positive number, not {number}",
-            "To search for its opposite use --not.",
-        )
-    return text, weight
-
-
-def _text(text: str) -> str:
-    if len(text) > LONGEST:
-        raise QueryError(
-            f"the query has {len(text)} characters; the longest allowed is {LONGEST}",
-            "Say it in a sentence or two.",
-        )
-    return text.encode("utf-8", "replace").decode()
+    """As `split_weight`, but a file may have "^" in its name."""
+    return (word, default) if os.path.exists(word) else split_weight(word, default)

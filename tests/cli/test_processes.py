@@ -29,12 +29,6 @@ def test_commands_that_need_no_model_load_none(demo: Place):
         assert (outcome.status, outcome.err) == (0, "loaded []\n"), arguments
 
 
-def test_help_and_version_are_fast(tmp_path):
-    heavy = "\ndef at_end():\n    print({'numpy', 'sqlalchemy', 'PIL'} & set(sys.modules))\n"
-    assert process("--version", prelude=heavy).text == f"imgsearch, version {__version__}\nset()\n"
-    assert process("search", "--help", prelude=heavy).text.endswith("\nset()\n")
-
-
 def test_python_m(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "imgsearch", "--version"], stdout=subprocess.PIPE, check=True

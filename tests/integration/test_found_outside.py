@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from imgsearch.catalog import engine, open_catalog
+from imgsearch.catalog import file, open_catalog
 from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import InputSize
@@ -109,7 +109,7 @@ def test_a_library_that_nobody_can_write_can_be_searched(tmp_path, monkeypatch):
     ingest(catalog, folder)
     catalog.close()
     # Permissions do not bind every user that runs the tests; what they would say, does.
-    monkeypatch.setattr(engine.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(file.os, "access", lambda path, mode: False)
     before = sorted(os.listdir(tmp_path / "library"))
     again = open_catalog(str(tmp_path / "library"))
     vector = next(iter(held(again).values()))

@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin import blocks, efficientnet, weights
+from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.builtin.module import CrossModalConcepts
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import EncoderOptions
@@ -48,11 +49,11 @@ def test_texts_and_pictures_load_only_their_own_network():
     module = CrossModalConcepts()
     model = SentenceTransformer(modules=[module], device="cpu")
     model.encode(["a dog"])
-    assert [name for name, _ in module.named_children()] == ["text"]
+    assert [name for name, _ in module.towers.named_children()] == ["texts"]
     other = CrossModalConcepts()
     model = SentenceTransformer(modules=[other], device="cpu")
     model.encode([Image.new("RGB", (4, 4))])
-    assert [name for name, _ in other.named_children()] == ["image"]
+    assert [name for name, _ in other.towers.named_children()] == ["pictures"]
 
 
 def test_it_is_a_module_of_sentence_transformers():
@@ -61,6 +62,34 @@ def test_it_is_a_module_of_sentence_transformers():
     assert model.get_embedding_dimension() == builtin.SPACE.dimension == blocks.DIMENSION
     with pytest.raises(ValueError, match="not both"):
         CrossModalConcepts().preprocess(["a dog", Image.new("RGB", (4, 4))])
+
+
+def test_the_module_and_the_encoder_give_the_same_vectors(encoder):
+    model = SentenceTransformer(modules=[CrossModalConcepts()], device="cpu")
+    texts = ["a dog", "a woman in a red sports car beside the sea at night"]
+    assert np.array_equal(model.encode(texts), encoder.encode_texts(texts))
+    pictures = [gradient(), plain((20, 60, 160))]
+    seen = model.encode([Image.fromarray(each) for each in pictures])
+    assert np.abs(seen - encoder.encode_images(pictures)).max() < 1e-6
+
+
+def test_the_sentence_network_agrees_with_that_of_transformers():
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = weights.package_folder(weights.TEXT_PACKAGE) / weights.TEXT_FOLDER
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    bert = AutoModel.from_pretrained(folder).eval()
+    texts = ["a dog", "", "Na\u00efve [SEP] caf\u00e9 \u2014 \u65e5\u672c", "word " * 400]
+    fed = tokenizer(texts, padding=True, truncation=True, max_length=256, return_tensors="pt")
+    network = SentenceNetwork()
+    ours = network.tokenize(texts)
+    assert torch.equal(fed["input_ids"], ours["input_ids"])
+    assert torch.equal(fed["attention_mask"], ours["attention_mask"])
+    with torch.inference_mode():
+        tokens = bert(fed["input_ids"], fed["attention_mask"]).last_hidden_state
+        mask = fed["attention_mask"][..., None]
+        theirs = torch.nn.functional.normalize((tokens * mask).sum(1) / mask.sum(1), dim=1)
+        assert torch.allclose(network(**ours), theirs, atol=1e-6)
 
 
 def test_a_saved_module_is_loaded_again_but_not_one_of_another_revision(tmp_path):

@@ -13,8 +13,9 @@ from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
-from imgsearch.search import Searcher, by_date, foreign_script
+from imgsearch.search import Searcher, by_date
 from imgsearch.sync import sync
+from imgsearch.terms import foreign_script
 from imgsearch.where import parse
 from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 

@@ -84,10 +84,7 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
         A package that it needs is absent (found out here), or altered (when first needed); or
         the options cannot be met.
     """
-    from sentence_transformers import SentenceTransformer
-
-    from imgsearch.encoders.builtin.module import CrossModalConcepts
-    from imgsearch.encoders.sentence import SentenceEncoder
+    from imgsearch.encoders.builtin.encoder import ConceptEncoder, Towers
 
     options = options or EncoderOptions()
     choose_dimension(CARD, options.dimension, SPACE.dimension)
@@ -96,10 +93,8 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     limit_threads(options.threads)
     device = choose_device(options.device)
     dtype, autocast = choose_weights_dtype(options.precision, device)
-    module = CrossModalConcepts(dtype=dtype, autocast=autocast)
-    model = SentenceTransformer(modules=[module], device=str(device))
-    batch = options.batch_size or fitting_batch(device, BYTES_OF_ONE)
-    return SentenceEncoder(model, SPACE, CARD, INPUT_SIZE, batch)
+    towers = Towers(dtype, autocast).to(device)
+    return ConceptEncoder(towers, options.batch_size or fitting_batch(device, BYTES_OF_ONE))
 
 
 def _require_packages() -> None:

@@ -85,7 +85,7 @@ def vocabulary(folder: Path) -> list[str]:
 
 def _tokens() -> set[str]:
     """The tokens of the English network."""
-    tokens = json.loads((weights.text_folder() / "tokenizer.json").read_text("utf-8"))
+    tokens = json.loads(weights.text_file("tokenizer.json"))
     return set(tokens["model"]["vocab"])
 
 

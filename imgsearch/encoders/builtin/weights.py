@@ -39,11 +39,7 @@ PEOPLE = Path(__file__).with_name("people.npz")
 SHA256 = {
     VISION_FILE: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "model/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-    "model/tokenizer_config.json": (
-        "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
-    ),
     "resources/sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
     "resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
     "words.npz": "fcae5e390004a22499484dc32d4a2020601fcb15a86cfa0613a6e27ff01a56cd",
@@ -71,17 +67,13 @@ def text_state() -> dict[str, Tensor]:
     """The weights of the sentence network; raises as `vision_state` does."""
     import safetensors.torch
 
-    data = read_verified(package_folder(TEXT_PACKAGE), "model/model.safetensors", TEXT_PACKAGE)
-    state: dict[str, Tensor] = safetensors.torch.load(data)
+    state: dict[str, Tensor] = safetensors.torch.load(text_file("model.safetensors"))
     return state
 
 
-def text_folder() -> Path:
-    """The folder with configuration and tokenizer of the sentence network, verified."""
-    package = package_folder(TEXT_PACKAGE)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        read_verified(package, f"{TEXT_FOLDER}/{name}", TEXT_PACKAGE)
-    return package / TEXT_FOLDER
+def text_file(name: str) -> bytes:
+    """The bytes of another file of the sentence network; raises as `vision_state` does."""
+    return read_verified(package_folder(TEXT_PACKAGE), f"{TEXT_FOLDER}/{name}", TEXT_PACKAGE)
 
 
 def multilingual_file(name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The two networks of the built-in model, each with its side of the blocks of the vector."""
+"""The network for pictures, with its side of the blocks of the vector."""
 
 from __future__ import annotations
 
@@ -11,44 +11,12 @@ from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import efficientnet, grid, weights
 from imgsearch.encoders.builtin.blocks import DIMENSION, Halves
-from imgsearch.encoders.builtin.blocks.halves import Said, Seen
+from imgsearch.encoders.builtin.blocks.halves import Seen
 from imgsearch.encoders.builtin.evidence import evidence, regions_of
-from imgsearch.encoders.builtin.languages import Languages
-from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.options import autocasting
 
 # Pictures. With eight, activations leave the cache: a quarter slower (measured).
 _AT_ONCE_ON_CPU = 1
-
-
-class TextTower(nn.Module):
-    """Texts to rows of the common space."""
-
-    def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
-        super().__init__()
-        self._autocast = autocast
-        self.network = SentenceNetwork().to(dtype)
-        self.languages = Languages()
-        self.halves = Halves("texts", weights.load_assets(), dtype)
-
-    def prepare(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and mask of n texts, what was understood of other languages, and what the
-        blocks read off them."""
-        english, understood = self.languages.read_all(texts)
-        read = self.network.tokenize(english) | self.halves.prepare(english)
-        return read | {"understood": torch.from_numpy(understood)}
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, understood: Tensor, **read: Tensor
-    ) -> Tensor:
-        """(n, dimension), float32, unit norm."""
-        with autocasting(input_ids.device, self._autocast):
-            sentences = self.network(input_ids, attention_mask)
-        foreign = understood.any(1)
-        if foreign.any():  # rows in English stay as they are, bit for bit
-            sentences[foreign] = F.normalize(sentences[foreign] + understood[foreign], dim=1)
-        rows: Tensor = self.halves(Said(sentences, read), len(sentences))
-        return rows
 
 
 class ImageTower(nn.Module):

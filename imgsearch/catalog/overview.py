@@ -1,0 +1,253 @@
+"""What a library has in it, read through the sqlite3 module alone.
+
+`status`, `roots` and `skipped` are done sooner than SQLAlchemy is imported. So their questions are
+asked in plain SQL, here and nowhere else: `SqlCatalog` asks them through these functions, too.
+
+Pictures are counted by way of those that are absent: they are few, and all others are counted in
+an index, so a million pictures are counted without reading their rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from imgsearch.catalog import schema
+from imgsearch.catalog.file import FILE, connect, from_stored, missing, told
+from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord
+from imgsearch.text_records import TextCounts
+from imgsearch.vectors import EmbeddingSpace
+
+_SPACES = "SELECT id, model, revision, preprocessing, dimension, instruction FROM spaces"
+
+
+class Overview:
+    """A look into a library; close it after use.
+
+    Raises
+    ------
+    LibraryMissing
+        There is none in the folder.
+    CatalogError
+        It cannot be read. What has another schema is for `open_catalog`: then `ready` is false.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        path = os.path.join(folder, FILE)
+        if not os.path.exists(path):
+            raise missing(folder)
+        with told():
+            self._connection = connect(path)
+        try:
+            with told():
+                self._connection.execute("BEGIN")
+                version = self._version()
+        except BaseException:
+            self.close()
+            raise
+        self.ready = version == schema.HEAD
+
+    def _version(self) -> str | None:
+        with suppress(sqlite3.OperationalError):  # no such table: an older or another program's
+            found = self._connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if found is None else str(found[0])
+        return None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def summary(self) -> dict[str, Any]:
+        """See `summary`."""
+        with told():
+            return summary(self._connection, self._folder)
+
+    def roots(self) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of pictures present in each."""
+        with told():
+            return roots(self._connection)
+
+    def skipped(self) -> list[Skipped]:
+        """Every file that could not be indexed, by path."""
+        with told():
+            return skipped(self._connection)
+
+    def unreadable_texts(self) -> list[Skipped]:
+        """Present pictures whose text could not be read, by path."""
+        with told():
+            return unreadable_texts(self._connection)
+
+    def index_names(self) -> list[tuple[str, str]]:
+        """For each space, as `summary` has them, what its index file is named by: the uuid of the
+        library and the key of the space."""
+        with told():
+            (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
+            return [(uuid, record.space.key) for record in spaces(self._connection)]
+
+
+def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
+    """The folders of the library, by path, with the number of pictures present in each, or 0
+    where they need not be counted."""
+    present = _present_by_root(db) if counted else {}
+    query = "SELECT id, path, exclude, hidden, mounts, scanned_at FROM roots"
+    found = [
+        RootRecord(
+            from_stored(path),
+            tuple(json.loads(exclude)),
+            bool(hidden),
+            tuple(json.loads(mounts)),
+            _time(scanned_at),
+            present.get(key, 0),
+        )
+        for key, path, exclude, hidden, mounts, scanned_at in db.execute(query)
+    ]
+    return sorted(found, key=lambda root: root.path)
+
+
+def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
+    keys = [key for (key,) in db.execute("SELECT id FROM roots")]
+    present = "SELECT count(*) FROM images WHERE status = 'present'"
+    if len(keys) == 1:
+        return {keys[0]: _number(db, present)}
+    counts = dict(db.execute("SELECT root_id, count(*) FROM images GROUP BY root_id").fetchall())
+    for key, count in db.execute(
+        "SELECT root_id, count(*) FROM images WHERE status IN ('gone', 'unreadable')"
+        " GROUP BY root_id"
+    ):
+        counts[key] -= count
+    return counts
+
+
+def skipped(db: sqlite3.Connection) -> list[Skipped]:
+    """Every file that could not be indexed, by path."""
+    query = (
+        "SELECT roots.path, skipped.path, size, mtime_ns, reason, transient"
+        " FROM skipped JOIN roots ON roots.id = root_id"
+    )
+    found = [
+        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
+        for root, path, size, mtime, reason, again in db.execute(query)
+    ]
+    return sorted(found, key=lambda each: each.file.absolute)
+
+
+def texts(db: sqlite3.Connection) -> TextCounts:
+    """How many present pictures were read, and by what."""
+    tried, with_text, failed = db.execute(
+        "SELECT count(*), count(*) FILTER (WHERE text != ''), count(*) FILTER (WHERE reason != '')"
+        " FROM texts JOIN images USING (content_hash) WHERE +status = 'present'"
+    ).fetchone()
+    engines = db.execute("SELECT DISTINCT engine FROM texts ORDER BY engine").fetchall()
+    wanted = bool(_number(db, "SELECT reads_texts FROM library"))
+    return TextCounts(wanted, tried - failed, with_text, failed, tuple(name for (name,) in engines))
+
+
+def unreadable_texts(db: sqlite3.Connection) -> list[Skipped]:
+    """Present pictures whose text could not be read, by path."""
+    query = (
+        "SELECT roots.path, images.path, size, mtime_ns, reason"
+        " FROM texts JOIN images USING (content_hash) JOIN roots ON roots.id = root_id"
+        " WHERE reason != '' AND +status = 'present'"
+    )
+    found = [
+        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason)
+        for root, path, size, mtime, reason in db.execute(query)
+    ]
+    return sorted(found, key=lambda each: each.file.absolute)
+
+
+def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
+    """The embedding spaces, oldest first, with the number of present pictures in each."""
+    (default,) = db.execute("SELECT default_space_id FROM library").fetchone() or (None,)
+    absent = dict(
+        db.execute(
+            "SELECT space_id, count(*) FROM images JOIN embeddings ON image_id = images.id"
+            " WHERE status IN ('gone', 'unreadable') GROUP BY space_id"
+        ).fetchall()
+    )
+    records = []
+    for key, model, revision, preprocessing, dimension, told_it in db.execute(
+        f"{_SPACES} ORDER BY id"
+    ).fetchall():
+        space = EmbeddingSpace(from_stored(model), revision, preprocessing, dimension, told_it)
+        held = _number(db, "SELECT count(*) FROM embeddings WHERE space_id = ?", key)
+        records.append(SpaceRecord(space, held - absent.get(key, 0), key == default))
+    return records
+
+
+def last_run(db: sqlite3.Connection) -> RunRecord | None:
+    """The latest run of the indexer."""
+    row = db.execute(
+        "SELECT model, precision, started_at, finished_at, outcome, counts"
+        " FROM runs JOIN spaces ON spaces.id = space_id ORDER BY runs.id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    model, precision, started_at, finished_at, outcome, counts = row
+    started = datetime.fromisoformat(started_at)
+    return RunRecord(
+        from_stored(model), precision, started, _time(finished_at), outcome, json.loads(counts)
+    )
+
+
+def summary(db: sqlite3.Connection, folder: str) -> dict[str, Any]:
+    """What is in a library, as plain values for JSON.
+
+    Times are ISO 8601, local, without zone; sizes are bytes.
+    """
+    run = last_run(db)
+    return {
+        "library": folder,
+        "bytes": _folder_bytes(folder),
+        "images": _number(db, "SELECT count(*) FROM images WHERE status = 'present'"),
+        "roots": _number(db, "SELECT count(*) FROM roots"),
+        "skipped": _number(db, "SELECT count(*) FROM skipped"),
+        "spaces": [
+            {
+                "model": record.space.model,
+                "revision": record.space.revision,
+                "dimension": record.space.dimension,
+                "instruction": record.space.instruction,
+                "images": record.vectors,
+                "default": record.default,
+            }
+            for record in spaces(db)
+        ],
+        "texts": asdict(texts(db)),
+        "last_run": _run(run) if run else None,
+    }
+
+
+def _run(run: RunRecord) -> dict[str, Any]:
+    finished = run.finished_at
+    return {
+        # Nothing tells a run that goes on from one that was killed.
+        "outcome": "running or killed" if run.outcome == "running" else run.outcome,
+        "model": run.model,
+        "started_at": run.started_at.isoformat(timespec="seconds"),
+        "finished_at": finished.isoformat(timespec="seconds") if finished else None,
+        **run.counts,
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _number(db: sqlite3.Connection, query: str, *values: object) -> int:
+    return int(db.execute(query, values).fetchone()[0])
+
+
+def _folder_bytes(folder: str) -> int:
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.path.getsize(os.path.join(path, name))
+    return total
