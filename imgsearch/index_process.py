@@ -47,7 +47,7 @@ class IndexProcess:
         self, settings: Settings, paths: Sequence[str], on_event: Callable[[Event], None]
     ) -> None:
         self._on_event = on_event
-        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "imgsearch.index_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
