@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from tests.cli.calls import start
 
@@ -75,6 +75,12 @@ class Served:
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of a request that has to succeed."""
         reply = self.ask(API + path, **query)
+        assert reply.status == 200, (reply.status, reply.body)
+        return reply.json
+
+    def get_with(self, token: str, path: str) -> Any:
+        """As `get`, with a token."""
+        reply = self.ask(API + path, headers={"Authorization": f"Bearer {token}"})
         assert reply.status == 200, (reply.status, reply.body)
         return reply.json
 
@@ -146,8 +152,3 @@ def serving(library: object, *options: object) -> Iterator[Served]:
                     process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
-
-
-def in_query(text: str) -> str:
-    """A text for the query of an address."""
-    return quote(text, safe="")

@@ -188,7 +188,7 @@ def test_status_health_and_metrics(server: Served) -> None:
     assert server.get("/health") == {"status": "ok"}
     server.get("/search", q="a walrus")
     text = server.ask(f"{API}/metrics").body.decode()
-    assert 'route="/api/v1/search"' in text
+    assert 'route="/search"' in text
     for step in ("queue", "encode", "search", "fetch"):
         assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
     assert "imgsearch_resident_bytes" in text
