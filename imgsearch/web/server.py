@@ -22,7 +22,7 @@ HEAD_SECONDS = 10.0
 """For the head of a request to come in, from the connection or from the request before."""
 MOST_CONNECTIONS = 512
 MOST_HEAD = 256 << 10
-"""Bytes of the head of a request; more than the guard takes, which gives a reason when it refuses."""
+"""Bytes of the head of a request: more than the guard takes, which says why it refuses."""
 STOP_SECONDS = 10
 
 
