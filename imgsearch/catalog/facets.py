@@ -67,6 +67,8 @@ def _counted(connection: Connection, query: Select[Any]) -> dict[str, int]:
     found: Counter[tuple[str, str]] = Counter()
     for root, path in connection.execute(query):
         found[root, path.rpartition("/")[0]] += 1
-    return {
-        os.path.join(root, *below.split("/")): number for (root, below), number in found.items()
-    }
+    return {_absolute(root, below): number for (root, below), number in found.items()}
+
+
+def _absolute(root: str, below: str) -> str:
+    return os.path.join(root, *below.split("/")) if below else root

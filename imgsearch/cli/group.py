@@ -28,6 +28,8 @@ COMMANDS = (
     "roots",
     "models",
     "eval",
+    "serve",
+    "mcp",
     "doctor",
     "optimize",
     "bench",

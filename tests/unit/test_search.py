@@ -13,7 +13,7 @@ from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
-from imgsearch.search import Searcher, by_date
+from imgsearch.search import Searcher, by_date, ranked_by_date
 from imgsearch.sync import sync
 from imgsearch.terms import foreign_script
 from imgsearch.where import parse
@@ -212,3 +212,36 @@ def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catal
     every = [i for i, _ in catalog.with_words("dog", 100)]
     assert [i for i, _ in catalog.with_words("dog", 100, ids)] == [i for i in every if i in ids]
     assert catalog.with_words("dog", 100, ids[:0]) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10, 40, 100])
+@pytest.mark.parametrize("least", [-2.0, 0.0, 0.5, 1.5])
+def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, limit, least):
+    names = [f"{n:02}.jpg" for n in np.random.default_rng(1).permutation(40)]
+    folder.files = {name: (f"content {int(name[:2]) % 7}", 1) for name in names}
+    ingest(catalog, folder)
+    wanted = query("content 3", limit=limit, min_score=least)
+    ranked = [(r.id, r.score, r.strength, r.named) for r in searcher.rank(wanted)]
+    hits = searcher.search(wanted)
+    assert ranked == [(h.image.id, h.score, h.strength, h.named) for h in hits]
+
+
+def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, searcher):
+    folder.files = {f"{'beach' if n % 3 else 'hill'} {n:02}.jpg": (f"c {n}", 1) for n in range(30)}
+    ingest(catalog, folder)
+    for mode in ("hybrid", "text"):
+        terms = [Term("beach", vector=vector_of("c 4")), Term("01")][: 2 if mode == "text" else 1]
+        wanted = Query(terms, 12, mode=mode, min_score=0.2 if mode == "hybrid" else -2)
+        hits = searcher.search(wanted)
+        assert hits
+        assert [r.id for r in searcher.rank(wanted)] == [h.image.id for h in hits]
+
+
+def test_pictures_by_date_can_be_ranked_too(folder, catalog):
+    folder.files = {f"{n}.jpg": (f"content {n}", n) for n in range(9)}
+    ingest(catalog, folder)
+    wanted = Query([], 5, where=parse("name ~ '*.jpg'"))
+    hits = by_date(catalog, wanted, Explanation())
+    ranked = ranked_by_date(catalog, wanted, Explanation())
+    assert [r.id for r in ranked] == [h.image.id for h in hits]
+    assert len(ranked_by_date(catalog, Query([], 100), Explanation())) == 9
