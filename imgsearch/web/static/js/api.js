@@ -1,6 +1,8 @@
 /** Requests to the server that the page came from, and to no other. */
 
 const BASE = "/api/v1";
+/** How often a request is repeated that came too fast after others. */
+const PATIENCE = 3;
 
 /** What the server says about a request that it does not answer; `hint` is the mend. */
 export class ApiError extends Error {
@@ -21,13 +23,24 @@ async function failure(response) {
   return new ApiError(response.status, said.error || `The server answered ${response.status}.`, said.hint || "");
 }
 
-async function request(path, options = {}) {
-  let response;
+async function send(path, options) {
   try {
-    response = await fetch(BASE + path, { credentials: "same-origin", ...options });
+    return await fetch(BASE + path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "The imgsearch server does not answer.", "Is 'imgsearch serve' still running?");
+  }
+}
+
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** One request; where the server asks for patience, it gets some. */
+async function request(path, options = {}) {
+  let response = await send(path, options);
+  for (let again = 0; response.status === 429 && again < PATIENCE; again += 1) {
+    await pause(Math.min(5, Number(response.headers.get("retry-after")) || 1));
+    options.signal?.throwIfAborted();
+    response = await send(path, options);
   }
   if (!response.ok) throw await failure(response);
   return response.status === 204 ? null : response.json();

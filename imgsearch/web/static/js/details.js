@@ -24,7 +24,7 @@ function exposure(all) {
 /** Every word of the record that no line of the panel shows. */
 const SHOWN = new Set(
   ("id rank score strength named name folder path width height taken_at type duplicates thumb size_bytes camera lens gps title description " +
-    "keywords exposure_time exposure f_number aperture focal_length iso").split(" "),
+    "keywords camera_make camera_model original browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
 );
 
 export class Details {

@@ -4,13 +4,26 @@ import { byId, h, iconButton } from "./dom.js";
 import * as api from "./api.js";
 import { Folders } from "./folders.js";
 import { Histogram } from "./histogram.js";
-import { FILTERS, format, hasFilters, hasWords, parameters } from "./state.js";
+import { read, write } from "./look.js";
+import { FILTERS, hasFilters, hasWords, parameters } from "./state.js";
 import { noFilters } from "./terms.js";
 import { number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown until asked for more. */
 const SHOWN = 8;
+
+/**
+ * The filters of a state but for some: what there is to choose from does not depend on what is
+ * chosen, or the first choice would leave no other.
+ */
+function without(state, names) {
+  const filters = new URLSearchParams();
+  for (const [name, value] of parameters(state)) {
+    if (FILTERS.includes(name) && !names.includes(name)) filters.append(name, value);
+  }
+  return filters;
+}
 
 export class Filters {
   constructor(store) {
@@ -22,7 +35,7 @@ export class Filters {
     this.folders = new Folders((paths) => store.set({ in: paths }));
     this.panel = this.#build();
     this.facets = null;
-    this.wanted = localStorage.getItem("imgsearch.filters") !== "closed";
+    this.wanted = read("filters", ["open", "closed"]) !== "closed";
     BESIDE.addEventListener("change", () => this.#arrange());
     this.sheet.addEventListener("click", (event) => event.target === this.sheet && this.sheet.close());
     this.#arrange();
@@ -35,7 +48,7 @@ export class Filters {
   toggle() {
     if (BESIDE.matches) {
       this.wanted = !this.wanted;
-      localStorage.setItem("imgsearch.filters", this.wanted ? "open" : "closed");
+      write("filters", this.wanted ? "open" : "closed");
       this.#arrange();
     } else {
       this.sheet.showModal();
@@ -46,16 +59,17 @@ export class Filters {
   /** Ask what there is to choose from, unless nobody sees it. */
   async load(state, { again = false } = {}) {
     this.show(state);
-    const filters = new URLSearchParams();
-    for (const [name, value] of parameters(state)) if (FILTERS.includes(name)) filters.append(name, value);
-    const key = filters.toString();
+    const [undated, rest] = [without(state, ["after", "before"]), without(state, ["in", "camera", "type"])];
+    const key = `${undated} ${rest}`;
     if (!this.open || (this.key === key && !again)) return;
     this.key = key;
     this.abort?.abort();
     this.abort = new AbortController();
     const { signal } = this.abort;
     try {
-      this.facets = await api.facets(filters, signal);
+      const found = api.facets(rest, signal);
+      const dates = `${undated}` === `${rest}` ? found : api.facets(undated, signal);
+      this.facets = { ...(await found), years: (await dates).years };
       if (!signal.aborted) this.show(this.store.state);
     } catch {
       // The search itself tells of errors; the choices that are there stay.
@@ -171,5 +185,3 @@ export class Filters {
     return h("label", { class: "choice" }, input, h("span", {}, words), count === null ? null : h("span", { class: "tally" }, number(count)));
   }
 }
-
-export const filtersKey = (state) => format({ ...state, q: "" });

@@ -7,7 +7,9 @@ import { number, plural } from "./words.js";
 /** How often the server is asked whether something has changed, in milliseconds. */
 const POLL = 5000;
 
-const running = (progress) => Boolean(progress) && !["idle", "done", "failed", "stopped"].includes(progress.state ?? "");
+const STAGES = { scan: "Looking for pictures", digest: "Comparing files", encode: "Reading new pictures" };
+
+const running = (progress) => Boolean(progress) && progress.state === "running";
 
 export class Indexing {
   /** @param {Object} shown  `status(status)` with each answer, `moved(status)` when the revision has moved on */
@@ -65,7 +67,7 @@ export class Indexing {
     this.bar.removeAttribute("value");
     this.events = api.indexEvents();
     const told = (event) => this.#told(JSON.parse(event.data));
-    for (const name of ["message", "progress", "done", "end"]) this.events.addEventListener(name, told);
+    for (const name of ["message", "progress"]) this.events.addEventListener(name, told);
     this.events.addEventListener("error", () => this.#end());
   }
 
@@ -74,11 +76,12 @@ export class Indexing {
       this.#end(progress);
       return;
     }
-    const { scanned = 0, added = 0, total, rate } = progress;
+    const { stage = "", done = 0, total, rate } = progress;
     const of = total ? ` of ${number(total)}` : "";
-    const speed = rate ? `, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a second` : "";
-    this.says.textContent = scanned ? `Indexing: ${number(scanned)}${of} files seen, ${number(added)} new${speed}` : "Indexing";
-    if (total) this.bar.value = scanned / total;
+    const speed = rate && stage === "encode" ? `, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a second` : "";
+    const words = STAGES[stage] ?? "Indexing";
+    this.says.textContent = done || total ? `${words}: ${number(done)}${of}${speed}` : words;
+    if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
   }
 
@@ -86,7 +89,7 @@ export class Indexing {
     this.events?.close();
     this.events = null;
     this.place.hidden = true;
-    if (progress?.state === "failed") toast(progress.error ?? "Indexing failed.");
+    if (progress?.state === "failed") toast(`${progress.error ?? "Indexing failed."} ${progress.hint ?? ""}`);
     else if (progress?.state === "done") toast(progress.added ? `${plural(progress.added, "new picture", "new pictures")} indexed.` : "Everything is up to date.");
     this.ask();
   }

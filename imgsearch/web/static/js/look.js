@@ -5,7 +5,8 @@ import { iconButton, h } from "./dom.js";
 const THEMES = ["auto", "light", "dark"];
 const WORDS = { auto: "as the system has it", light: "light", dark: "dark" };
 
-function read(name, choices) {
+/** What this browser remembers under a name, if it is one of the choices. */
+export function read(name, choices) {
   try {
     const value = localStorage.getItem(`imgsearch.${name}`);
     return choices.includes(value) ? value : null;
@@ -14,7 +15,7 @@ function read(name, choices) {
   }
 }
 
-function write(name, value) {
+export function write(name, value) {
   try {
     localStorage.setItem(`imgsearch.${name}`, value);
   } catch {

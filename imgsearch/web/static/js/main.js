@@ -142,7 +142,9 @@ function grew(hits, answer) {
 function failed(error) {
   rested();
   if (error.status !== 401 && grid.hits.length && search.answer?.broken) {
+    // The pictures that are there stay; the list that they begin may no longer be kept.
     byId("more").hidden = true;
+    offerFresh("The rest did not come: search again");
     return;
   }
   grid.clear();
@@ -157,7 +159,7 @@ function rested() {
 }
 
 const isEmpty = () => indexing.status && librarySize(indexing.status) === 0;
-const librarySize = (status) => status.images ?? status.pictures ?? status.total ?? null;
+const librarySize = (status) => status.images ?? null;
 
 function summary({ hits, total, done, first }) {
   if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
@@ -244,9 +246,9 @@ function moved() {
   else offerFresh();
 }
 
-function offerFresh() {
+function offerFresh(words = "The library has changed: show again") {
   if (document.querySelector(".fresh")) return;
-  const button = h("button", { type: "button", class: "fresh", onclick: () => { button.remove(); scrollTo({ top: 0 }); begin({ again: true }); } }, icon("refresh"), "The library has changed: show again");
+  const button = h("button", { type: "button", class: "fresh", onclick: () => { button.remove(); scrollTo({ top: 0 }); begin({ again: true }); } }, icon("refresh"), words);
   results.prepend(button);
 }
 

@@ -35,10 +35,10 @@ export class Notice {
 
   /** A library without pictures: what to type, exactly. */
   firstSteps(status) {
-    const library = status.library_is_default === false || status.library ? ` --library ${quoted(String(status.library))}` : "";
+    const library = status.library ? ` --library ${quoted(String(status.library))}` : "";
     const command = (text) => h("div", { class: "command" }, h("code", {}, text),
       h("button", { type: "button", class: "plain", "aria-label": `Copy: ${text}`, onclick: async () => { await copyText(text); toast("Copied."); } }, icon("copy"), "Copy"));
-    const roots = (status.roots ?? []).length;
+    const roots = Array.isArray(status.roots) ? status.roots.length : status.roots;
     this.#show(
       "first", "No pictures yet",
       h("p", {}, "Tell imgsearch where your pictures are. It only reads them; nothing is moved, changed or sent anywhere. In a terminal:"),

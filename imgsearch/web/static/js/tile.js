@@ -6,6 +6,8 @@ import { describe, plural, strength } from "./words.js";
 
 /** Finger held so long on a picture selects it, in milliseconds. */
 const LONG_PRESS = 450;
+/** Milliseconds before a thumbnail that did not come is asked for again. */
+const RETRIES = [700, 2500];
 
 export class Tile {
   /**
@@ -20,7 +22,7 @@ export class Tile {
     this.actions = actions;
     this.image = h("img", { alt: "", decoding: "async", draggable: "true" });
     this.image.addEventListener("load", () => this.element.classList.add("loaded"));
-    this.image.addEventListener("error", () => this.#lost());
+    this.image.addEventListener("error", () => this.#again());
     this.link = h("a", { class: "tile-link", href: actions.address(hit), "aria-label": describe(hit) }, this.image);
     this.selector = iconButton("check", "", (event) => actions.select(this.index, { range: event.shiftKey }), { class: "select" });
     this.element = h(
@@ -147,6 +149,15 @@ export class Tile {
     if (!does) return;
     event.preventDefault();
     does();
+  }
+
+  /** A thumbnail may fail because many were asked for at once: only one that fails again is lost. */
+  #again() {
+    const wait = RETRIES[this.failures ?? 0];
+    this.failures = (this.failures ?? 0) + 1;
+    const source = this.image.src;
+    if (wait === undefined) this.#lost();
+    else setTimeout(() => this.element.isConnected && (this.image.src = source), wait);
   }
 
   #lost() {

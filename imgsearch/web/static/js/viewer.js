@@ -3,11 +3,14 @@
 import { h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
 import { Details } from "./details.js";
+import { read, write } from "./look.js";
 import { describe, number } from "./words.js";
 import { Zoom } from "./zoom.js";
 
 /** A swipe is at least so long, in CSS pixels. */
 const SWIPE = 60;
+/** Where details have room beside the picture; elsewhere they wait to be asked for. */
+const ROOMY = matchMedia("(min-width: 901px)");
 
 export class Viewer {
   /**
@@ -24,6 +27,7 @@ export class Viewer {
     this.details = new Details(actions);
     this.dialog = this.#build();
     document.body.append(this.dialog);
+    this.toggleDetails(read("details", ["open", "closed"]) !== "closed" && ROOMY.matches);
     this.#listen();
   }
 
@@ -60,8 +64,9 @@ export class Viewer {
     for (const button of this.dialog.querySelectorAll("[data-marks]")) button.setAttribute("aria-pressed", String(button.dataset.marks === mark));
   }
 
-  toggleDetails() {
-    const hidden = this.dialog.classList.toggle("plain-view");
+  toggleDetails(shown = this.dialog.classList.contains("plain-view")) {
+    const hidden = this.dialog.classList.toggle("plain-view", !shown);
+    write("details", hidden ? "closed" : "open");
     this.informer.setAttribute("aria-expanded", String(!hidden));
     this.zoom.reset();
   }
