@@ -18,7 +18,7 @@ function exposure(all) {
     has(aperture) ? `f/${aperture}` : null,
     has(length) ? `${length} mm` : null,
     has(all.iso) ? `ISO ${all.iso}` : null,
-  ].filter(has).join("  ");
+  ].filter(has).join(" · ");
 }
 
 /** Every word of the record that no line of the panel shows. */
@@ -69,7 +69,7 @@ export class Details {
       ? `Strength ${hit.strength.toFixed(2)} of 1: an estimate of how likely this picture is meant.`
       : "All words stand in its name or caption.";
     const score = has(hit.score) ? ` Score ${hit.score.toFixed(3)}, to compare within this search only.` : "";
-    return h("div", { class: "match" }, h("p", { class: "match-word" }, bars(match), match.word), h("p", { class: "match-says" }, says + score,
+    return h("div", { class: "match" }, h("p", { class: "match-word" }, bars(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-says" }, says + score,
       hit.named && has(hit.strength) ? " All words stand in its name or caption." : ""));
   }
 
@@ -83,7 +83,7 @@ export class Details {
       has(all.camera) ? line("Camera", this.#action(all.camera, "Pictures of this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
-      line("Picture", size.filter(Boolean).join("  ")),
+      line("Picture", size.filter(Boolean).join(" · ")),
       line("Folder", this.#action(hit.folder, "Pictures in this folder", { in: [hit.folder] })),
       line("File", h("span", { class: "path" }, hit.path), h("button", { type: "button", class: "plain", onclick: () => this.copyPath() }, icon("copy"), "Copy path")),
       all.gps ? line("Place", this.#place(all.gps)) : null,

@@ -1,6 +1,6 @@
 /** The panel of filters: beside the pictures where there is room, else a sheet over them. */
 
-import { byId, h, iconButton } from "./dom.js";
+import { byId, h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
 import { Folders } from "./folders.js";
 import { Histogram } from "./histogram.js";
@@ -26,8 +26,10 @@ function without(state, names) {
 }
 
 export class Filters {
-  constructor(store) {
+  /** @param {() => void} look  look for new pictures in the folders of the library */
+  constructor(store, look) {
     this.store = store;
+    this.look = look;
     this.place = byId("filters");
     this.sheet = h("dialog", { class: "sheet", "aria-label": "Filters" });
     document.body.append(this.sheet);
@@ -122,6 +124,7 @@ export class Filters {
       section("Type", this.types),
       this.placeSection,
       h("details", { class: "facet more-filters" }, h("summary", {}, "More"), ...this.#textFields()),
+      h("section", { class: "facet" }, h("h2", {}, "Library"), h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); this.look(); } }, icon("refresh"), "Look for new pictures")),
     );
   }
 

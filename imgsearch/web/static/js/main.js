@@ -94,7 +94,7 @@ grid = new Grid(byId("grid"), actions);
 const viewer = new Viewer(actions);
 const box = new SearchBox(store);
 const terms = new Terms(store);
-const filters = new Filters(store);
+const filters = new Filters(store, () => indexing.start());
 const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, moved });
 const notice = new Notice(store, { retry: () => begin({ again: true }), startIndexing: () => indexing.start() });

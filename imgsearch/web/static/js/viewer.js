@@ -66,9 +66,13 @@ export class Viewer {
 
   toggleDetails(shown = this.dialog.classList.contains("plain-view")) {
     const hidden = this.dialog.classList.toggle("plain-view", !shown);
-    write("details", hidden ? "closed" : "open");
     this.informer.setAttribute("aria-expanded", String(!hidden));
     this.zoom.reset();
+  }
+
+  #turnDetails() {
+    this.toggleDetails();
+    write("details", this.dialog.classList.contains("plain-view") ? "closed" : "open");
   }
 
   #build() {
@@ -77,7 +81,7 @@ export class Viewer {
     this.title = h("p", { class: "viewer-title" });
     this.place = h("p", { class: "viewer-place", role: "status" });
     this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": "Open the file itself", title: "Open the file itself" }, icon("open"));
-    this.informer = iconButton("info", "Details (i)", () => this.toggleDetails(), { "aria-expanded": "true" });
+    this.informer = iconButton("info", "Details (i)", () => this.#turnDetails(), { "aria-expanded": "true" });
     this.before = iconButton("left", "Previous picture", () => this.#step(-1), { class: "round arrow before" });
     this.after = iconButton("right", "Next picture", () => this.#step(1), { class: "round arrow after" });
     const bar = h(
@@ -161,7 +165,7 @@ export class Viewer {
       "=": () => this.zoom.by(1.4),
       "-": () => this.zoom.by(1 / 1.4),
       0: () => this.zoom.reset(),
-      i: () => this.toggleDetails(),
+      i: () => this.#turnDetails(),
       s: () => this.actions.similar(this.hit),
       g: () => this.actions.mark(this.hit, "good"),
       b: () => this.actions.mark(this.hit, "bad"),

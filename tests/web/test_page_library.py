@@ -1,0 +1,138 @@
+"""The page on libraries that change: empty, growing, large, with names that mean harm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from imgsearch.catalog import open_catalog
+from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
+from tests.cli.calls import Place, picture, process
+from tests.conftest import PHOTOS
+from tests.parts import SPACE, unit_rows
+from tests.web.conftest import OpenGallery
+from tests.web.serving import serving
+
+MANY = 100_000
+MOST_NODES = 2500
+"""Elements in the document; some 200 are the page itself, and a tile has about 12."""
+
+HOSTILE = [
+    "<img src=x onerror=window.harmed=1>.jpg",
+    "<script>window.harmed=1<_script>.jpg",
+    "\"><svg onload=window.harmed=1>'.jpg",
+    "javascript:window.harmed=1 %3Cb%3E &lt;b&gt;.jpg",
+]
+
+
+def index(place: Place, *paths: Path) -> None:
+    done = process("--library", place.library, "index", *(paths or (place.photos,)), "-q")
+    assert done.status == 0, done.err
+
+
+def test_an_empty_library_tells_the_first_steps(browser, gallery: OpenGallery, tmp_path: Path):
+    library = tmp_path / "my library"
+    place = Place(tmp_path / "photos", library)
+    with serving(library, tmp_path / "log") as address:
+        here = gallery(address)
+        here.page.get_by_role("heading", name="No pictures yet").wait_for()
+        command = f"imgsearch --library '{library}' index ~/Pictures"
+        assert here.page.get_by_text(command, exact=True).is_visible()
+        place.photos.mkdir()
+        shutil.copy(PHOTOS / "koala.jpg", place.photos)
+        index(place)
+        here.tile("koala.jpg").wait_for()
+        assert not here.page.get_by_role("heading", name="No pictures yet").is_visible()
+
+
+def test_a_new_photo_appears_without_a_reload(browser, gallery: OpenGallery, tmp_path: Path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    place.photos.mkdir()
+    shutil.copy(PHOTOS / "koala.jpg", place.photos)
+    index(place)
+    with serving(place.library, tmp_path / "log") as address:
+        here = gallery(address)
+        here.shows("1 picture")
+        shutil.copy(PHOTOS / "owl.jpg", place.photos)
+        here.page.get_by_role("button", name="Look for new pictures").click()
+        here.shows("2 pictures")
+        here.tile("owl.jpg").wait_for()
+        here.page.fill("#q", "an owl")
+        here.first_is("owl.jpg")
+        here.page.get_by_text("1 new picture indexed.").wait_for(state="attached")
+
+
+def test_names_with_markup_are_only_names(browser, gallery: OpenGallery, tmp_path: Path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    folder = place.photos / "<b onclick=window.harmed=1>folder"
+    for seed, name in enumerate(HOSTILE):
+        picture(folder / name, seed)
+    index(place)
+    with serving(place.library, tmp_path / "log") as address:
+        here = gallery(address)
+        here.shows("4 pictures")
+        here.pictures_drawn()
+        assert sorted(here.names) == sorted(HOSTILE)
+        for name in HOSTILE:
+            here.page.get_by_role("link", name=name).click()
+            here.viewer.get_by_role("heading", name=name).wait_for()
+            here.viewer.get_by_text("Folder", exact=True).wait_for()
+            here.press("Escape")
+        here.go("/?q=%3Cimg+src%3Dx+onerror%3Dwindow.harmed%3D1%3E&not=%3Cb%3Ebold&all=1&in=%3Cu%3E")
+        here.page.get_by_text("without <b>bold").wait_for()
+        assert here.page.evaluate("() => window.harmed") is None
+        assert here.page.locator("main b, main script, .terms b, .terms u").count() == 0
+
+
+def many_pictures(library: Path) -> None:
+    """A catalog of pictures that are on no disk: what a list by date needs, and no more."""
+    root = "/nowhere/photos"
+    rows = unit_rows(1000)
+    shapes = [(1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000)]
+    catalog = open_catalog(str(library), create=True)
+    with catalog.writer() as writer:
+        writer.put_root(RootRecord(root))
+        writer.begin_run(SPACE, "none", "fp32")
+        for start in range(0, MANY, 1000):
+            writer.commit([_invented(root, number, shapes, rows) for number in range(start, start + 1000)])
+        writer.end_run("done", {})
+    catalog.close()
+
+
+def _invented(root, number, shapes, rows) -> Encoded:
+    file = ImageFile(root, f"{number // 1000:03}/{number:06}.jpg", 1000 + number, 1)
+    metadata = ImageMetadata(*shapes[number % len(shapes)], "JPEG")
+    return Encoded(file, f"{number:040x}", metadata, rows[number % len(rows)])
+
+
+def test_a_hundred_thousand_pictures_scroll(browser, gallery: OpenGallery, tmp_path: Path):
+    many_pictures(tmp_path / "library")
+    small = (PHOTOS / "hammer.jpg").read_bytes()
+    with serving(tmp_path / "library", tmp_path / "log") as address:
+        here = gallery(address, "/?unique=0")
+        here.page.route(
+            "**/api/v1/thumb/**", lambda route: route.fulfill(body=small, content_type="image/jpeg")
+        )
+        here.shows("100,000 pictures")
+        most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
+        assert most < MOST_NODES
+        assert longest < 1000
+        here.press("Home")
+
+
+SCROLL_TO_THE_END = """async (many) => {
+  let most = 0;
+  let longest = 0;
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) longest = Math.max(longest, task.duration);
+  }).observe({ type: 'longtask' });
+  const last = () => Math.max(...[...document.querySelectorAll('.tile')].map((tile) => Number(tile.dataset.index)));
+  const until = performance.now() + 60000;
+  while (last() < many - 1 && performance.now() < until) {
+    scrollBy({ top: innerHeight * 8, behavior: 'instant' });
+    await new Promise(requestAnimationFrame);
+    most = Math.max(most, document.querySelectorAll('*').length);
+  }
+  if (last() < many - 1) throw new Error(`came no further than ${last()}`);
+  return [most, longest];
+}"""
