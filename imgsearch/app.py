@@ -12,9 +12,7 @@ import numpy as np
 from imgsearch import plugins
 from imgsearch.catalog.summary import summary
 from imgsearch.encoders.memory import MemoryUse, memory_used
-from imgsearch.errors import (
-    SourceError,
-)
+from imgsearch.errors import QueryError, SourceError
 from imgsearch.explain import Explanation
 from imgsearch.filters import Filter
 from imgsearch.folding import near_identical, search_folded
@@ -25,12 +23,13 @@ from imgsearch.plan import known_root
 from imgsearch.records import (
     Hit,
     Query,
+    Ranked,
     Skipped,
     Term,
     Thumbnail,
     clamped,
 )
-from imgsearch.search import Searcher, by_date, similarity
+from imgsearch.search import Searcher, by_date, ranked_by_date, similarity
 from imgsearch.sources.decode import (
     decode_given,
     decode_path,
@@ -71,6 +70,12 @@ class Library(Indexing):
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
+    def renew(self) -> None:
+        """Search in the space that the library has by now; it may have another since the last
+        search, if this process stays while others index."""
+        if "searcher" in self.__dict__ and self._searchable() != self.searcher.index.space:
+            del self.searcher
+
     def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
         """The best pictures for a query; without terms, those that pass its filter, by date."""
         told = told or Explanation()
@@ -79,6 +84,25 @@ class Library(Indexing):
         with told.step("open"):
             searcher = self.searcher
         return searcher.search(query, told)
+
+    def rank(self, query: Query, told: Explanation | None = None) -> list[Ranked]:
+        """As `search`, without looking the pictures up; without terms and filter all, by date."""
+        told = told or Explanation()
+        if not query.terms:
+            return ranked_by_date(self.catalog, query, told)
+        with told.step("open"):
+            searcher = self.searcher
+        return searcher.rank(query, told)
+
+    def picture_term(self, image_id: int, weight: float = 1.0) -> Term:
+        """A picture of the library as a term; raises `QueryError` if there is none of that id."""
+        vector = self.catalog.vector(self._searchable(), image_id)
+        if vector is None:
+            raise QueryError(
+                f"there is no picture {image_id} that can be searched with",
+                "It may have left the library: search again.",
+            )
+        return Term(vector=vector, weight=weight)
 
     def passing(self, where: Filter) -> int:
         """How many pictures pass a filter."""

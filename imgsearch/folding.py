@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imgsearch.ports import VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query
 from imgsearch.vectors import Embeddings, Ids
 
@@ -98,3 +99,38 @@ def _nearest(groups: Sequence[_Group], row: Embeddings, least: float) -> _Group 
     products = np.stack([group.vector for group in groups]) @ row
     best = int(products.argmax())
     return groups[best] if products[best] >= least else None
+
+
+MOST_FOLDED = 2000
+"""How far down a long ranking copies are looked for; those behind stand as they are."""
+
+
+def folded_places(ids: Ids, index: VectorIndex, least: float) -> dict[int, list[int]]:
+    """Which places of a ranking stand for which others that are copies of them.
+
+    Each picture goes to the best place before it that it is near-identical to.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int64
+        Best first.
+
+    Returns
+    -------
+    dict of int to list of int
+        Places that stay to places that are folded into them; every place once.
+    """
+    count = min(len(ids), MOST_FOLDED)
+    rows = np.zeros((count, index.space.dimension), np.float32)
+    seen = np.isin(ids[:count], index.ids())
+    rows[seen] = index.vectors(ids[:count][seen])
+    copies: dict[int, list[int]] = {place: [] for place in range(count, len(ids))}
+    left = np.ones(count, np.bool_)
+    for place in range(count):
+        if not left[place]:
+            continue
+        alike = left[place + 1 :] & (rows[place + 1 :] @ rows[place] >= least)
+        near = np.flatnonzero(alike) + place + 1
+        left[near] = False
+        copies[place] = near.tolist()
+    return copies

@@ -25,6 +25,7 @@ from imgsearch.sources.decode import (
     decoder_signature,
 )
 from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.rendering import Renderer, UploadDecoder
 from imgsearch.spaces import Asked, choose
 from imgsearch.sync import sync, worth_flushing
 from imgsearch.vectors import EmbeddingSpace
@@ -36,6 +37,12 @@ BATCH = 32
 """Pictures per commit at most, and per call of a model that does not say how many it wants."""
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
+RENDER_SECONDS = 60.0
+"""A picture that takes longer to be rendered for a browser is not shown."""
+UPLOAD_BYTES = 64 << 20
+UPLOAD_PIXELS = 100_000_000
+UPLOAD_SECONDS = 20.0
+"""What a picture may take that came over the network."""
 
 
 class Opened:
@@ -152,6 +159,16 @@ class Opened:
             timeout_s=self.settings.decode_seconds,
             in_flight=min(2 * at_once, MOST_IN_FLIGHT),
         )
+
+    def renderer(self) -> Renderer:
+        """Processes that make pictures for browsers; close it after use."""
+        return Renderer(self._decode_settings(InputSize()), self.settings.decoders, RENDER_SECONDS)
+
+    def upload_decoder(self, size: InputSize) -> UploadDecoder:
+        """A process that decodes pictures of strangers, with tighter bounds; close it after use."""
+        pixels = min(self.settings.max_pixels, UPLOAD_PIXELS)
+        bounds = DecodeSettings(size, max_pixels=pixels, max_bytes=UPLOAD_BYTES)
+        return UploadDecoder(bounds, UPLOAD_SECONDS)
 
     @property
     def index_folder(self) -> str:

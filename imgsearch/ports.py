@@ -195,6 +195,9 @@ class Catalog(Protocol):
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
 
+    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
+        """The ids of `newest`."""
+
     def count(self, where: Filter | None = None) -> int:
         """How many present pictures pass a filter."""
 

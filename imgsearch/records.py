@@ -257,13 +257,57 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """A place in a ranking, before its picture is looked up; the attributes are those of `Hit`."""
+
+    id: int
+    score: float | None
+    strength: float | None = None
+    named: bool = False
+
+    def hit(self, rank: int, image: ImageRecord) -> Hit:
+        """The hit, with its picture."""
+        return Hit(rank, self.score, image, self.strength, self.named)
+
+
+@dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small copy of a picture, the right way up: `data` is a JPEG of width x height pixels."""
+    """A small copy of a picture, the right way up: `data` is a JPEG, or what else was asked for, of
+    width x height pixels. `content_hash` is that of the bytes that it was made from."""
 
     file: ImageFile
     width: int
     height: int
     data: bytes
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How pictures are spread over what they can be filtered by.
+
+    Attributes
+    ----------
+    months : dict of (year, month) to int
+        Of those that tell their date.
+    folders : dict of str to int
+        Absolute path to the pictures right in that folder.
+    cameras : list of (make, model, int)
+        The most frequent first, 200 at most.
+    types : dict of str to int
+        Pillow's name of the format to the number of pictures.
+    dated, located : int
+        How many tell their date, and their position.
+    total : int
+    """
+
+    months: dict[tuple[int, int], int]
+    folders: dict[str, int]
+    cameras: list[tuple[str | None, str | None, int]]
+    types: dict[str, int]
+    dated: int
+    located: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from imgsearch.errors import EncoderError, ImgSearchError, QueryError
 from imgsearch.explain import Explanation
 from imgsearch.fusion import fuse
 from imgsearch.ports import Catalog, Encoder, VectorIndex
-from imgsearch.records import Hit, ImageRecord, Query, Term
+from imgsearch.records import Hit, ImageRecord, Query, Ranked, Term
 from imgsearch.strength import Scale, footing, query_scale
 from imgsearch.vectors import Embeddings, Ids, Matches, combine
 
@@ -56,24 +57,36 @@ class Searcher:
             The query is empty or has only negative terms, or the library has no pictures.
         """
         told = told or Explanation()
-        _require_terms(query)
         with self.catalog.snapshot():
-            with told.step("open"):
-                self.refresh()
-            if not len(self.index):
-                raise _no_pictures()
-            allowed = self._allowed(query, told)
-            if told.passed == 0:
-                return []  # before a model is loaded for nothing
-            with told.step("words"):
-                named = self._named(query, allowed)
-            if query.mode == "text":
-                found = Found({}, named)
-            else:
-                found = self._meant(query, allowed, named, told)
+            found = self._find(query, told)
             with told.step("fetch"):
                 records = self.catalog.get(list(found.order))
         return found.hits(records, query)
+
+    def rank(self, query: Query, told: Explanation | None = None) -> list[Ranked]:
+        """As `search`, and in the same order, but only those pictures are looked up whose order
+        their paths decide: for rankings of many thousands."""
+        told = told or Explanation()
+        with self.catalog.snapshot():
+            found = self._find(query, told)
+            with told.step("fetch"):
+                return found.ranked(query, self.catalog.get)
+
+    def _find(self, query: Query, told: Explanation) -> Found:
+        """What a search finds, in the snapshot that it is called in."""
+        _require_terms(query)
+        with told.step("open"):
+            self.refresh()
+        if not len(self.index):
+            raise _no_pictures()
+        allowed = self._allowed(query, told)
+        if told.passed == 0:
+            return Found({}, {})  # before a model is loaded for nothing
+        with told.step("words"):
+            named = self._named(query, allowed)
+        if query.mode == "text":
+            return Found({}, named)
+        return self._meant(query, allowed, named, told)
 
     def _meant(
         self, query: Query, allowed: Ids | None, named: Mapping[int, float], told: Explanation
@@ -185,17 +198,39 @@ class Found:
 
         hits: list[Hit] = []
         for image in sorted(records.values(), key=place):
-            hit = self._hit(len(hits) + 1, image)
-            if _passes(hit, query):
-                hits.append(hit)
+            found = self._ranked(image.id)
+            if _passes(found, query):
+                hits.append(found.hit(len(hits) + 1, image))
         return hits[: query.limit]
 
-    def _hit(self, rank: int, image: ImageRecord) -> Hit:
-        score = self.scores.get(image.id)
+    def ranked(
+        self, query: Query, get: Callable[[list[int]], Mapping[int, ImageRecord]]
+    ) -> list[Ranked]:
+        """The ids of `hits`, in their order; `get` looks up the pictures that tie."""
+        order = self.order
+        passing = (self._ranked(key) for key in order)
+        ties: dict[tuple[float, float], list[Ranked]] = defaultdict(list)
+        for found in passing:
+            if _passes(found, query):
+                ties[-order[found.id], -(found.score or 0.0)].append(found)
+        ranked: list[Ranked] = []
+        for place in sorted(ties):
+            if len(ranked) >= query.limit:
+                break
+            group = ties[place]
+            if len(group) > 1:
+                records = get([each.id for each in group])
+                group = [each for each in group if each.id in records]
+                group.sort(key=lambda each: records[each.id].file.absolute)
+            ranked += group
+        return ranked[: query.limit]
+
+    def _ranked(self, image_id: int) -> Ranked:
+        score = self.scores.get(image_id)
         strength = None
         if self.scale is not None and score is not None:
             strength = self.scale.strength(score)
-        return Hit(rank, score, image, strength, named=image.id in self.named)
+        return Ranked(image_id, score, strength, named=image_id in self.named)
 
 
 def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
@@ -212,6 +247,18 @@ def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
             found = catalog.newest(query.where, query.limit)
     told.method = "the newest by date, from the catalog"
     return [Hit(rank, None, image) for rank, image in enumerate(found, start=1)]
+
+
+def ranked_by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Ranked]:
+    """As `by_date`, without looking the pictures up; without a filter all of them."""
+    with catalog.snapshot():
+        with told.step("filter"):
+            told.total = catalog.count()
+            told.passed = None if query.where is None else catalog.count(query.where)
+        with told.step("search"):
+            found = catalog.newest_ids(query.where, query.limit)
+    told.method = "the newest by date, from the catalog"
+    return [Ranked(image_id, None) for image_id in found]
 
 
 def _no_pictures() -> QueryError:
@@ -280,7 +327,7 @@ def _by_id(matches: Matches) -> dict[int, float]:
     return dict(zip(matches.ids[0].tolist(), scores.tolist(), strict=True))
 
 
-def _passes(hit: Hit, query: Query) -> bool:
+def _passes(hit: Ranked, query: Query) -> bool:
     """A hit whose strength is not known is kept: better too many than none."""
     strong = hit.strength is None or hit.named or hit.strength >= query.min_strength
     return strong and (hit.score is None or hit.score >= query.min_score)

@@ -25,6 +25,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "decode_seconds": (1, 86_400),
     "keep_days": (0, 36_500),
     "dimension": (0, 65_536),
+    "thumbnail_bytes": (0, 1e12),
 }
 
 
@@ -65,6 +66,9 @@ class Settings:
     dimension : int
         Length of vectors, for models that were trained to have theirs cut; part of the space, too.
         0 is the library's, or the model's own.
+    thumbnail_bytes : int
+        Small pictures that the page shows are kept in the library, so many bytes of them; 0 keeps
+        none.
     models : tuple of (name, place)
         Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
         or a folder. In the file a table, `[models]`; it has no flag and no variable.
@@ -83,6 +87,7 @@ class Settings:
     instruction: str = ""
     document_instruction: str = ""
     dimension: int = 0
+    thumbnail_bytes: int = 1 << 30
     models: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from imgsearch.catalog import comparison, health, references, rows, schema, selection, words
+from imgsearch.catalog import comparison, facets, health, references, rows, schema, selection, words
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.tables import (
@@ -33,6 +33,7 @@ from imgsearch.filters import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,
+    Facets,
     ImageFile,
     ImageRecord,
     Revision,
@@ -264,10 +265,20 @@ class SqlCatalog:
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
-        with self.snapshot(), self._read() as connection:
-            ids = selection.newest(connection, where, limit)
+        with self.snapshot():
+            ids = self.newest_ids(where, limit)
             found = self.get(ids)
         return [found[i] for i in ids]
+
+    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
+        """The ids of `newest`."""
+        with self._read() as connection:
+            return selection.newest(connection, where, limit)
+
+    def facets(self, where: Filter | None) -> Facets:
+        """How the present pictures that pass a filter are spread over time, folders and so on."""
+        with self._read() as connection:
+            return facets.facets(connection, where)
 
     def count(self, where: Filter | None = None) -> int:
         """How many present pictures pass a filter."""

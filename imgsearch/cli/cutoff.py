@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.terms import MIN_STRENGTH, MIN_STRENGTH_OF_PICTURES, least_strength
+
 if TYPE_CHECKING:
     from imgsearch.records import Term
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-MIN_STRENGTH = 0.2
-MIN_STRENGTH_OF_PICTURES = 0.05
-"""What is shown where nothing is said, of a query with words and of one by pictures alone: of the
-hits that are meant about one in twenty is lost (docs/STRENGTH.md has the curves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,7 @@ class Cutoff:
         """What was asked for, or what suits the terms."""
         if self.min_strength is not None:
             return self.min_strength
-        words = any(term.modality == "text" for term in terms)
-        return MIN_STRENGTH if words else MIN_STRENGTH_OF_PICTURES
+        return least_strength(terms)
 
     @property
     def least_score(self) -> float:

@@ -71,6 +71,8 @@ def filter_options(function: F) -> F:
     def command(explain: bool, **values: Any) -> Any:
         texts = {name: values.pop(name) for _, name, _, _ in _OPTIONS}
         explanation = Explanation()
+        from imgsearch.picking import chosen
+
         with explanation.step("parse"):
             where = chosen(**texts)
         return function(picked=Picked(where, explain, explanation), **values)
@@ -86,73 +88,11 @@ def filter_options(function: F) -> F:
     return result
 
 
-def chosen(
-    inside: tuple[str, ...] = (),
-    after: tuple[str, ...] = (),
-    before: tuple[str, ...] = (),
-    camera: tuple[str, ...] = (),
-    type: tuple[str, ...] = (),
-    min_size: tuple[str, ...] = (),
-    orientation: tuple[str, ...] = (),
-    near: tuple[str, ...] = (),
-    has: tuple[str, ...] = (),
-    name: tuple[str, ...] = (),
-    where: tuple[str, ...] = (),
-) -> Filter | None:
-    """The filter that the options stand for; None where none was given.
-
-    All of them must hold. But of several --in, of several --type and of several --orientation any
-    may, because a picture has only one folder, one format and one shape.
-
-    Raises
-    ------
-    QueryError
-        A value that makes no sense.
-    """
-    if not any(
-        (inside, after, before, camera, type, min_size, orientation, near, has, name, where)
-    ):
-        return None
-    from imgsearch import fields
-    from imgsearch.filters import all_of, any_of
-
-    alternatives = (
-        [fields.below(text) for text in inside],
-        [fields.comparison("format", "=", text) for text in type],
-        [fields.comparison("orientation", "=", text) for text in orientation],
-    )
-    return all_of(
-        [
-            *(any_of(parts) for parts in alternatives if parts),
-            *(fields.comparison("taken", ">=", text) for text in after),
-            *(fields.comparison("taken", "<", text) for text in before),
-            *(fields.comparison("camera", "~", text) for text in camera),
-            *(fields.comparison("name", "~", text) for text in name),
-            *(fields.near(text.split(",")) for text in near),
-            *(fields.min_size(text) for text in min_size),
-            *(fields.has(text) for text in has),
-            *_parsed(where),
-        ]
-    )
-
-
-def _parsed(expressions: tuple[str, ...]) -> list[Filter]:
-    if not expressions:
-        return []
-    from imgsearch.where import parse  # the parser takes a moment to load
-
-    return [parse(text) for text in expressions]
-
-
 def why_none(library: Library, where: Filter) -> str:
     """A sentence that says which part of a filter no picture passes."""
-    from imgsearch.filters import And
+    from imgsearch import picking
 
-    parts = where.parts if isinstance(where, And) else (where,)
-    for part in parts:
-        if not library.passing(part):
-            return f"No picture passes the filter: {plain(str(part))}"
-    return f"No picture passes all parts of the filter, though some pass each: {plain(str(where))}"
+    return plain(picking.why_none(library.passing, where))
 
 
 def explained(picked: Picked) -> str:

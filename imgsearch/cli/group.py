@@ -27,6 +27,7 @@ COMMANDS = (
     "roots",
     "models",
     "eval",
+    "serve",
     "doctor",
     "bench",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,17 +9,10 @@ from typing import TYPE_CHECKING
 from imgsearch.cli.pictures import Pictures, is_picture
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
+from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, checked_text, split_weight, text_term
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
-
-NOT_WEIGHT = 0.5
-"""Of a term after --not. Half as much as a wanted term keeps what is wanted, and puts nearly all
-that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
-LIKE_WEIGHT = 0.5
-"""Of an example picture after --like, beside words: it orders what the words find."""
-LONGEST = 10_000
-"""Characters of a text term; models read a few hundred at most."""
 
 
 def query_terms(
@@ -43,7 +35,7 @@ def query_terms(
     if pictures.means(alone) or pictures.means(alone.rpartition("^")[0]):
         terms.append(pictures.term(*_split_weight(alone, 1.0)))
     elif any(word.strip() for word in words):
-        terms.append(Term(text=_text(" ".join(words))))
+        terms.append(Term(text=checked_text(" ".join(words))))
     terms += [_term(pictures, *_split_weight(each, 1.0)) for each in plus]
     for each in minus:
         text, weight = _split_weight(each, NOT_WEIGHT)
@@ -58,38 +50,13 @@ def picture_or_text(library: Library, word: str) -> Term:
         return Term(image=library.pixels(word))
     if not word.strip():
         raise QueryError("one of the two texts is empty", "Give a text or a picture file.")
-    return Term(text=_text(word))
+    return Term(text=checked_text(word))
 
 
 def _term(pictures: Pictures, text: str, weight: float) -> Term:
-    if pictures.means(text):
-        return pictures.term(text, weight)
-    if not text.strip():
-        raise QueryError("a term of the query is empty", "Give it words: --and 'red car'")
-    return Term(text=_text(text), weight=weight)
+    return pictures.term(text, weight) if pictures.means(text) else text_term(text, weight)
 
 
 def _split_weight(word: str, default: float) -> tuple[str, float]:
-    """ "red car^0.5" is "red car" with weight 0.5; without "^" it has the default weight."""
-    text, caret, number = word.rpartition("^")
-    if not caret or os.path.exists(word):
-        return word, default
-    try:
-        weight = float(number)
-    except ValueError:
-        return word, default
-    if not math.isfinite(weight) or weight <= 0:
-        raise QueryError(
-            f"the weight of {text!r} must be a positive number, not {number}",
-            "To search for its opposite use --not.",
-        )
-    return text, weight
-
-
-def _text(text: str) -> str:
-    if len(text) > LONGEST:
-        raise QueryError(
-            f"the query has {len(text)} characters; the longest allowed is {LONGEST}",
-            "Say it in a sentence or two.",
-        )
-    return text.encode("utf-8", "replace").decode()
+    """As `split_weight`, but a file may have "^" in its name."""
+    return (word, default) if os.path.exists(word) else split_weight(word, default)

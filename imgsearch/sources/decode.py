@@ -96,7 +96,7 @@ def decode_path(path: str, settings: DecodeSettings) -> Decoded:
         reason = "there is no such file"
     else:
         reason = result.reason if result else "it is a folder, not a picture"
-    raise _no_query(path, reason)
+    raise no_query(path, reason)
 
 
 def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:
@@ -104,10 +104,11 @@ def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:
     try:
         return decode_bytes(data, settings, name)[0]
     except Unusable as error:
-        raise _no_query(name, error.reason) from error
+        raise no_query(name, error.reason) from error
 
 
-def _no_query(name: str, reason: str) -> QueryError:
+def no_query(name: str, reason: str) -> QueryError:
+    """The error for a picture of a query that cannot be used, with the reason."""
     return QueryError(
         f"cannot use {name} as a picture to search with: {reason}",
         "Give the path of a picture file, such as a JPEG, PNG or HEIC.",

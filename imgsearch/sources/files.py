@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -82,6 +82,63 @@ def digest_file(file: ImageFile) -> Known | Skipped:
         return Known(seen, state.hexdigest())
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
+
+
+def open_below(path: str, roots: Sequence[str]) -> int:
+    """A descriptor of a regular file that lies below one of the folders, links followed.
+
+    Where the open file really is, is asked of the descriptor and not of the path, so nothing can be
+    put in its place between the question and the answer.
+
+    Raises
+    ------
+    Unusable
+        Not there, not a regular file, or elsewhere.
+    """
+    try:
+        fd = os.open(path, _FLAGS)
+        try:
+            _seen(ImageFile("", "", 0, 0), fd)
+            place = _place(fd, path)
+            if not any(_inside(place, os.path.realpath(root)) for root in roots):
+                raise Unusable("it is reached by a link that leads out of the library's folders")
+        except BaseException:
+            os.close(fd)
+            raise
+    except OSError as error:
+        raise Unusable(os_reason(error), transient=True) from error
+    except ValueError as error:  # a NUL in the path
+        raise Unusable("the path is not valid") from error
+    return fd
+
+
+def read_below(path: str, roots: Sequence[str], max_bytes: int) -> bytes:
+    """All bytes of a file that lies below one of the folders; `Unusable` as `open_below`."""
+    fd = open_below(path, roots)
+    try:
+        size = os.fstat(fd).st_size
+        if size > max_bytes:
+            raise Unusable(f"the file is too large: {size >> 20} MiB")
+        return b"".join(_chunks(fd, size, _CHUNK))
+    except OSError as error:
+        raise Unusable(os_reason(error), transient=True) from error
+    finally:
+        os.close(fd)
+
+
+def _place(fd: int, path: str) -> str:
+    """The absolute path of an open file, without links."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:  # no such file system: not Linux
+        place = os.path.realpath(path)
+        if not os.path.samestat(os.lstat(place), os.fstat(fd)):
+            raise Unusable("the file changed while it was being opened", transient=True) from None
+        return place
+
+
+def _inside(place: str, folder: str) -> bool:
+    return place.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgsearch import fields
-from imgsearch.cli.filters import chosen
 from imgsearch.errors import QueryError
 from imgsearch.filters import (
     DEEPEST,
@@ -28,6 +27,7 @@ from imgsearch.filters import (
     folded,
 )
 from imgsearch.geography import EARTH_KM, box_around, distance_km
+from imgsearch.picking import chosen
 from imgsearch.where import LONGEST, parse
 
 A, B, C = Has("gps"), Has("date"), Has("camera")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import PHOTOS
-from tests.web.conftest import OpenGallery
+from tests.page.conftest import OpenGallery
 
 
 def test_typing_shows_the_right_picture_first(demo: str, gallery: OpenGallery):

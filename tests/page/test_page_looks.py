@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import OpenGallery
+from tests.page.conftest import OpenGallery
 
 JUMPS = """() => new Promise((resolve) => {
   let sum = 0;

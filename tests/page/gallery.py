@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.web.serving import name_in
+from tests.page.serving import name_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

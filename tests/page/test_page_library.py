@@ -10,8 +10,8 @@ from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
 from tests.cli.calls import Place, picture, process
 from tests.conftest import PHOTOS
 from tests.parts import SPACE, unit_rows
-from tests.web.conftest import OpenGallery
-from tests.web.serving import serving
+from tests.page.conftest import OpenGallery
+from tests.page.serving import serving
 
 MANY = 100_000
 MOST_NODES = 2500

@@ -1,0 +1,110 @@
+"""The application: routes over a gallery, behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import Response
+
+from imgsearch import __version__
+from imgsearch.gallery import Gallery
+from imgsearch.settings import Settings
+from imgsearch.web import indexing, pictures, searching, static_files
+from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
+from imgsearch.web.guard import Guard
+from imgsearch.web.hosts import Hosts
+from imgsearch.web.metrics import Metrics
+from imgsearch.web.parameters import SessionParameters
+from imgsearch.web.problems import PROBLEMS, handle_problems, problem
+from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
+
+PER_SECOND = 100.0
+"""Searches a second that one client may make; other requests five times as many."""
+
+
+def application(
+    settings: Settings,
+    hosts: Hosts,
+    door: Door,
+    per_second: float = PER_SECOND,
+    say: Callable[[str], None] = lambda note: None,
+) -> Guard:
+    """The ASGI application for a library; it opens the library when it starts."""
+    metrics = Metrics()
+    gallery = Gallery(settings, say, metrics.watch)
+    indexer = indexing.Indexer(gallery)
+    metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
+    metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        warming = gallery.resident.warm()
+        # A library that cannot be searched yet is told to whoever searches it.
+        warming.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            yield
+        finally:
+            await indexer.close()
+            await asyncio.to_thread(gallery.close)
+
+    app = FastAPI(
+        title="imgsearch",
+        version=__version__,
+        summary="Search the pictures of one library, by words and by example.",
+        docs_url=None,  # it would fetch its scripts from elsewhere
+        redoc_url=None,
+        openapi_url=f"{API}/openapi.json",
+        lifespan=life,
+    )
+    app.middleware("http")(metrics.time)
+    handle_problems(app)
+    for router in (
+        searching.routes(gallery),
+        pictures.routes(gallery),
+        indexing.routes(indexer),
+        _about(gallery, indexer, metrics, door),
+    ):
+        app.include_router(router, prefix=API)
+    app.include_router(static_files.routes())
+    return Guard(app, hosts, door, per_second)
+
+
+def _about(gallery: Gallery, indexer: indexing.Indexer, metrics: Metrics, door: Door) -> APIRouter:
+    router = APIRouter(tags=["server"], responses=PROBLEMS)
+
+    @router.get("/status")
+    async def status() -> StatusAnswer:
+        """What is in the library, and whether it is being indexed."""
+        found = await asyncio.wrap_future(gallery.status())
+        running = indexer.state if indexer.running else None
+        return StatusAnswer(**found, indexing=running, version=__version__, locked=door.locked)
+
+    @router.get("/health")
+    async def health() -> HealthAnswer:
+        """The server is up; says nothing of the library, and needs no token."""
+        return HealthAnswer()
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' format."}},
+    )
+    async def numbers() -> Response:
+        """Numbers for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @router.post("/session", status_code=204, response_class=Response)
+    async def session(given: SessionParameters) -> Response:
+        """Come in with the token; the answer sets a cookie that does for what follows."""
+        if not door.fits(given.token):
+            return problem(401, "that is not the token of this server", "It was printed once.")
+        answer = Response(status_code=204)
+        answer.set_cookie(
+            COOKIE, door.open_session(), max_age=SESSION_SECONDS, httponly=True, samesite="strict"
+        )
+        return answer
+
+    return router

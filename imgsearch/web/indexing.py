@@ -1,0 +1,159 @@
+"""Routes that start, stop and watch the indexer, which runs in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from imgsearch.errors import LibraryBusy, QueryError
+from imgsearch.gallery import Gallery
+from imgsearch.index_process import Event, IndexProcess
+from imgsearch.web.parameters import IndexParameters
+from imgsearch.web.problems import PROBLEMS, problem
+
+MOST_WATCHERS = 64
+ALIVE_SECONDS = 15.0
+"""So often an event stream says that it is still there."""
+
+
+class Indexer:
+    """At most one run at a time, and those who watch it. Used in the event loop only."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._process: IndexProcess | None = None
+        self._changed = asyncio.Condition()
+        self._number = 0
+        self.state: Event = {"state": "idle"}
+        self.watchers = 0
+
+    @property
+    def running(self) -> bool:
+        """True while a run goes on."""
+        return self.state["state"] in ("starting", "running")
+
+    async def start(self, path: str | None) -> None:
+        """Start a run over a folder of the library, or over all of them.
+
+        Raises
+        ------
+        LibraryBusy
+            One runs already.
+        QueryError
+            The folder is not in the library.
+        """
+        if self.running:
+            raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
+        before, self.state = self.state, {"state": "starting"}
+        try:
+            paths = await self._paths(path)
+            loop = asyncio.get_running_loop()
+
+            def on_event(event: Event) -> None:
+                loop.call_soon_threadsafe(self._note, event)
+
+            self._process = IndexProcess(self._gallery.settings, paths, on_event)
+        except BaseException:
+            self.state = before
+            raise
+        self._note({"state": "running", "stage": "scan", "done": 0, "total": None})
+
+    def stop(self) -> bool:
+        """Have the run stop after the batch in hand; False if there is none."""
+        if not self.running or self._process is None:
+            return False
+        self._process.stop()
+        return True
+
+    async def close(self) -> None:
+        """Stop the run and wait for it."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.close)
+
+    async def _paths(self, path: str | None) -> list[str]:
+        """What to index: folders that the library has, and nothing that a page makes up."""
+        status = await asyncio.wrap_future(self._gallery.status())
+        roots = [each["path"] for each in status["folders"]]
+        if not roots:
+            raise QueryError(
+                "this library has no folders yet", "In a terminal: imgsearch index FOLDER"
+            )
+        if path is None:
+            return []
+        plain = os.path.normpath(path)
+        if "\0" in path or not any(_holds(root, plain) for root in roots):
+            raise QueryError(
+                "that is in no folder of this library",
+                "A new folder is added in a terminal: imgsearch index FOLDER",
+            )
+        return [plain]
+
+    def _note(self, event: Event) -> None:
+        self._number += 1
+        self.state = event
+        task = asyncio.ensure_future(self._wake())
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Server-sent events: the present state at once, then each that follows, the latest only
+        where somebody reads slowly."""
+        self.watchers += 1
+        seen = -1
+        try:
+            while True:
+                if seen != self._number:
+                    seen = self._number
+                    yield f"event: progress\ndata: {json.dumps(self.state)}\n\n".encode()
+                try:
+                    async with asyncio.timeout(ALIVE_SECONDS), self._changed:
+                        await self._changed.wait_for(lambda: self._number != seen)  # noqa: B023
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            self.watchers -= 1
+
+
+def _holds(root: str, path: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "Events named `progress`."}
+}
+
+
+def routes(indexer: Indexer) -> APIRouter:
+    """The routes over an indexer."""
+    router = APIRouter(tags=["index"], responses=PROBLEMS)
+
+    @router.post("/index", status_code=202)
+    async def start(wanted: IndexParameters) -> dict[str, Any]:
+        """Bring folders of the library up to date; 409 while that goes on."""
+        await indexer.start(wanted.path)
+        return indexer.state
+
+    @router.delete("/index", status_code=202)
+    async def stop() -> Response:
+        """Stop after the batch in hand; what was done is kept."""
+        if not indexer.stop():
+            return problem(409, "nothing is being indexed", "Start it with POST.")
+        return JSONResponse({"state": "stopping"}, 202)
+
+    @router.get("/index/events", response_class=StreamingResponse, responses=_STREAM)
+    async def events() -> Response:
+        """How far the run is, as it goes."""
+        if indexer.watchers >= MOST_WATCHERS:
+            return problem(503, "too many watch already", "Close a page.")
+        return StreamingResponse(indexer.events(), media_type="text/event-stream")
+
+    return router

@@ -1,0 +1,130 @@
+"""Routes that show one picture. Files are named by ids only, never by paths."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from io import FileIO
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from imgsearch.gallery import Gallery, Located, cannot_show, open_original
+from imgsearch.records import Skipped
+from imgsearch.thumbnails import snapped
+from imgsearch.web import answers
+from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, shown
+from imgsearch.web.problems import PROBLEMS
+from imgsearch.web.searching import PictureId
+
+WHOLE_SIDE = 4096
+"""Pixels of the longer side of an original that is rendered."""
+LONG = "private, max-age=31536000, immutable"
+_PIECE = 1 << 18
+_INERT = "default-src 'none'; sandbox"
+"""Whatever a file holds, as a document of its own it may do nothing."""
+
+
+class As(StrEnum):
+    """How an original is given."""
+
+    FILE = "file"
+    JPEG = "jpeg"
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+_WEBP: Responses = {200: {"content": {"image/webp": {}}, "description": "The small picture."}}
+_FILE: Responses = {
+    200: {"content": {"image/*": {}, "application/octet-stream": {}}, "description": "The file."}
+}
+
+
+def routes(gallery: Gallery) -> APIRouter:
+    """The routes over a library."""
+    router = APIRouter(tags=["pictures"], responses=PROBLEMS)
+
+    @router.get("/images/{image_id}")
+    async def image(image_id: PictureId) -> DetailsAnswer:
+        """All that the catalog has about a picture."""
+        found = await asyncio.wrap_future(gallery.locate(image_id))
+        return answers.details(found.record)
+
+    @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
+    async def thumb(
+        image_id: PictureId,
+        size: Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")] = 256,
+        v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
+    ) -> Response:
+        """A small picture, the right way up; `v` of the picture's content lets it be kept."""
+        found = await asyncio.wrap_future(gallery.locate(image_id))
+        data = await rendered(gallery, found, snapped(size), "WEBP")
+        fresh = v and v == found.record.content_hash
+        headers = {
+            "cache-control": LONG if fresh else "no-cache",
+            "content-security-policy": _INERT,
+        }
+        return Response(data, media_type="image/webp", headers=headers)
+
+    @router.get("/original/{image_id}", response_class=Response, responses=_FILE)
+    async def original(
+        image_id: PictureId, form: Annotated[As, Query(alias="as")] = As.FILE
+    ) -> Response:
+        """The file as it is, or rendered as JPEG for what browsers do not show."""
+        found = await asyncio.wrap_future(gallery.locate(image_id))
+        if form is As.JPEG:
+            data = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
+            return Response(data, media_type="image/jpeg", headers=_headers(found, ".jpg"))
+        file = os.fdopen(await asyncio.to_thread(open_original, found), "rb", buffering=0)
+        return _file(found, file)
+
+    return router
+
+
+async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> bytes:
+    """The picture in that size, kept or made; raises `NoSuchPicture` with the reason."""
+    kept = gallery.thumbnails
+    content_hash = found.record.content_hash
+    data = await asyncio.to_thread(kept.get, content_hash, side, form)
+    if data is not None:
+        return data
+    made = await asyncio.wrap_future(gallery.render(found, side, form))
+    if isinstance(made, Skipped):
+        raise cannot_show(made.reason)
+    await asyncio.to_thread(kept.put, made, side, form)
+    return made.data
+
+
+def _file(found: Located, file: FileIO) -> Response:
+    size = os.fstat(file.fileno()).st_size
+    kind = BROWSER_TYPES.get(found.record.metadata.format)
+    headers = _headers(found) | {"content-length": str(size)}
+    if kind is None:
+        kind, told = "application/octet-stream", headers["content-disposition"]
+        headers["content-disposition"] = told.replace("inline", "attachment", 1)
+    return StreamingResponse(_pieces(file, size), media_type=kind, headers=headers)
+
+
+async def _pieces(file: FileIO, size: int) -> AsyncIterator[bytes]:
+    """The file in pieces; one that grows meanwhile ends where it ended, one that shrinks breaks."""
+    with file:
+        while size:
+            piece = await asyncio.to_thread(file.read, min(_PIECE, size))
+            if not piece:
+                raise ConnectionAbortedError("the file became shorter")
+            size -= len(piece)
+            yield piece
+
+
+def _headers(found: Located, ending: str = "") -> dict[str, str]:
+    """A name of a file is percent-encoded as a whole (RFC 6266), so it cannot end the header."""
+    name = shown(os.path.basename(found.record.file.path)) + ending
+    return {
+        "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
+        "content-security-policy": _INERT,
+        "cache-control": "no-cache",
+    }

@@ -1,0 +1,88 @@
+"""Errors as answers: a sentence, its mend, and a status; never a trace."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
+from imgsearch.gallery import NoSuchPicture
+from imgsearch.rankings import CursorLost
+from imgsearch.resident import Closed, Overloaded
+from imgsearch.web.answers import Problem
+
+logger = logging.getLogger("imgsearch.web")
+
+STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
+    (CursorLost, 410),
+    (QueryError, 400),
+    (SourceError, 400),
+    (NoSuchPicture, 404),
+    (LibraryMissing, 409),
+    (LibraryBusy, 409),
+    (Overloaded, 503),
+    (Closed, 503),
+)
+"""The first that fits; 500 for what is left."""
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request makes no sense."},
+    401: {"model": Problem, "description": "The token is missing."},
+    403: {"model": Problem, "description": "Asked by a page of another site."},
+    404: {"model": Problem, "description": "There is no such picture."},
+    409: {"model": Problem, "description": "Not now: there is no library, or it is busy."},
+    410: {"model": Problem, "description": "The cursor is no longer kept."},
+    413: {"model": Problem, "description": "The request is too large."},
+    414: {"model": Problem, "description": "The address is too long."},
+    429: {"model": Problem, "description": "Too many requests."},
+    503: {"model": Problem, "description": "Too many searches wait."},
+}
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Have every error of the app answered as a `Problem`."""
+
+    @app.exception_handler(ImgSearchError)
+    async def on_ours(request: Request, error: ImgSearchError) -> Response:
+        status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+        if status == 500:
+            logger.error("%s %s: %s", request.method, request.url.path, error)
+        answer = problem(status, str(error), error.hint)
+        if status == 503:
+            answer.headers["retry-after"] = "1"
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(
+            str(each) for each in first.get("loc", ()) if each not in ("query", "body")
+        )
+        return problem(400, f"{place[:80] or 'the request'}: {first.get('msg', '')}"[:300], _HINT)
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        answer = problem(error.status_code, str(error.detail), _HINT)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(TimeoutError)
+    async def on_timeout(request: Request, error: TimeoutError) -> Response:
+        return problem(503, "the search took too long", "Try again, or use a smaller model.")
+
+
+def problem(status: int, error: str, hint: str) -> JSONResponse:
+    """The answer; texts that are no UTF-8 are made so."""
+    texts = {"error": error, "hint": hint}
+    plain = {
+        name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()
+    }
+    return JSONResponse(plain, status)
+
+
+_HINT = "/api/v1/openapi.json tells what may be asked."
