@@ -61,9 +61,9 @@ class Gallery:
     def close(self) -> None:
         self.context.close()
         away = [url for url in self.requests if not self._stays(url)]
-        assert away == []
+        assert not away, f"requests left the machine: {away}"
         heard = [text for text in self.complaints if not any(each in text for each in self.expected)]
-        assert heard == []
+        assert not heard, f"the browser complained: {heard}"
 
     def _stays(self, url: str) -> bool:
         return url.startswith((f"{self.address}/", "data:", f"blob:{self.address}/"))

@@ -3,7 +3,7 @@
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
 import { bars } from "./tile.js";
-import { bytes, longDate, number, plural, strength } from "./words.js";
+import { bytes, cameraName, longDate, number, plural, strength } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
@@ -80,7 +80,7 @@ export class Details {
     const shot = exposure(all);
     return [
       hit.taken_at ? line("Taken", longDate(hit.taken_at)) : null,
-      has(all.camera) ? line("Camera", this.#action(all.camera, "Pictures of this camera", { camera: [all.camera] })) : null,
+      has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures of this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
       line("Picture", size.filter(Boolean).join(" · ")),

@@ -7,7 +7,7 @@ import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
 import { FILTERS, hasFilters, hasWords, parameters } from "./state.js";
 import { noFilters } from "./terms.js";
-import { number } from "./words.js";
+import { cameraName, number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown until asked for more. */
@@ -70,17 +70,21 @@ export class Filters {
     const { signal } = this.abort;
     try {
       const found = api.facets(rest, signal);
-      const dates = `${undated}` === `${rest}` ? found : api.facets(undated, signal);
-      this.facets = { ...(await found), years: (await dates).years };
+      const [facets, dates] = await Promise.all([found, `${undated}` === `${rest}` ? found : api.facets(undated, signal)]);
+      this.facets = { ...facets, years: dates.years };
       if (!signal.aborted) this.show(this.store.state);
     } catch {
       // The search itself tells of errors; the choices that are there stay.
-      if (!signal.aborted) this.key = null;
+      if (signal.aborted) return;
+      this.key = null;
+      this.panel.classList.add("known");
     }
   }
 
   show(state) {
     const { facets } = this;
+    // Shown when it is known what there is to choose from, so that nothing moves later.
+    this.panel.classList.toggle("known", facets !== null);
     this.histogram.show(state, facets?.years);
     this.folders.show(state.in, facets?.folders);
     this.#choices(this.cameras, "camera", facets?.cameras ?? [], state.camera, "radio");
@@ -184,7 +188,7 @@ export class Filters {
     const choose = () => (kind === "radio" ? this.store.set({ [name]: value ? [value] : [] }) : this.#toggle(name, value));
     const input = h("input", { type: kind, name: `facet-${name}`, value, onchange: choose });
     input.checked = chosen;
-    const words = label ?? (name === "type" ? value.toUpperCase() : value);
-    return h("label", { class: "choice" }, input, h("span", {}, words), count === null ? null : h("span", { class: "tally" }, number(count)));
+    const words = label ?? (name === "type" ? value.toUpperCase() : cameraName(value));
+    return h("label", { class: "choice", title: value }, input, h("span", {}, words), count === null ? null : h("span", { class: "tally" }, number(count)));
   }
 }

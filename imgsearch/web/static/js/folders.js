@@ -1,7 +1,7 @@
 /** The folders of the library, as a tree of checkboxes; children are made when they are opened. */
 
 import { h, icon } from "./dom.js";
-import { number } from "./words.js";
+import { lastPart, number } from "./words.js";
 
 /** Folders shown of one folder until asked for more. */
 const SHOWN = 60;
@@ -46,7 +46,7 @@ export class Folders {
       "li", {},
       h("div", { class: "tree-row" },
         children.length ? this.#opener(folder, open) : h("span", { class: "tree-space" }),
-        h("label", { title: folder.path }, box, h("span", { class: "tree-name" }, folder.name), h("span", { class: "tally" }, number(folder.count)))),
+        h("label", { title: folder.path }, box, h("span", { class: "tree-name" }, lastPart(folder.name)), h("span", { class: "tally" }, number(folder.count)))),
     );
     if (open && children.length) item.append(this.#list(children));
     return item;

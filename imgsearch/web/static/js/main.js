@@ -279,6 +279,7 @@ addEventListener("keydown", (event) => {
 });
 
 showTools(store.state);
+document.documentElement.dataset.ready = "";
 indexing.ask().then(() => {
   filters.load(store.state);
   begin();

@@ -3,10 +3,7 @@
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
-import { dayBefore, endOf, monthName, number, startOf, taken } from "./words.js";
-
-/** "f/g/h" by its last part; the whole is the tooltip. */
-const lastPart = (path) => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || path;
+import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, taken } from "./words.js";
 
 function day(text) {
   const date = taken(startOf(text));
@@ -27,7 +24,7 @@ export function period(after, before) {
 
 const WORDS = {
   in: (value) => `in ${lastPart(value)}`,
-  camera: (value) => value,
+  camera: cameraName,
   type: (value) => value.toUpperCase(),
   orientation: (value) => value,
   has: (value) => `has ${{ gps: "a place", date: "a date", camera: "a camera" }[value] ?? value}`,

@@ -58,6 +58,12 @@ export function describe(hit) {
   return parts.join(", ");
 }
 
+/** "f/g/h" by its last part; the whole is for the tooltip. */
+export const lastPart = (path) => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || path;
+
+/** A camera without its maker's name twice: "NIKON CORPORATION NIKON D40" is a NIKON D40. */
+export const cameraName = (text) => text.replace(/^(\S+)\b.*\s(?=\1\b)/i, "");
+
 /** The first day after an ISO day, month or year: "2017-09" gives "2017-10-01". */
 export function endOf(text) {
   const [year, month, day] = text.split("-").map(Number);
