@@ -28,6 +28,7 @@ COMMANDS = (
     "models",
     "eval",
     "serve",
+    "mcp",
     "doctor",
     "bench",
 )

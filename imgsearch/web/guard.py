@@ -99,9 +99,9 @@ class Guard:
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         most = MOST_UPLOADED if scope["path"] in UPLOADS else MOST_SENT
-        bounded = _bounded(receive, most, time.monotonic() + BODY_SECONDS)
+        answer.body = _Body(receive, most, time.monotonic() + BODY_SECONDS)
         try:
-            await self._app(scope, bounded, answer.send)
+            await self._app(scope, answer.body.receive, answer.send)
         except _TooMuch:
             await answer.fail(scope, receive, too_much(most))
         except _TooSlow:
@@ -146,11 +146,15 @@ class Guard:
 class _Answer:
     """The way of an answer out: with our headers, and not begun twice."""
 
+    body: _Body | None = None
+
     def __init__(self, send: Send) -> None:
         self._send = send
         self._begun = False
 
     async def send(self, message: Message) -> None:
+        if self.body is not None and self.body.fault is not None and not self._begun:
+            raise self.body.fault  # whatever the application made of it
         if message["type"] == "http.response.start":
             self._begun = True
             headers = MutableHeaders(scope=message)
@@ -162,30 +166,37 @@ class _Answer:
     async def fail(self, scope: Scope, receive: Receive, answer: Response) -> None:
         if self._begun:
             raise ConnectionAbortedError("the answer cannot be finished")
+        self.body = None
         answer.headers["connection"] = "close"
         await answer(scope, receive, self.send)
 
 
-def _bounded(receive: Receive, most: int, deadline: float) -> Receive:
-    """`receive` that gives up on a body that is too long or too slow."""
-    taken, complete = 0, False
+class _Body:
+    """What a request brings, given up on where it is too long or too slow."""
 
-    async def bounded() -> Message:
-        nonlocal taken, complete
-        if complete:  # what comes now is only the news that the client has gone
-            return await receive()
+    def __init__(self, receive: Receive, most: int, deadline: float) -> None:
+        self._receive = receive
+        self._most, self._taken = most, 0
+        self._deadline = deadline
+        self._complete = False
+        self.fault: Exception | None = None
+
+    async def receive(self) -> Message:
+        if self._complete:  # what comes now is only the news that the client has gone
+            return await self._receive()
+        left = max(0.0, self._deadline - time.monotonic())
         try:
-            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+            message = await asyncio.wait_for(self._receive(), left)
         except TimeoutError:
-            raise _TooSlow from None
+            self.fault = _TooSlow()
+            raise self.fault from None
         if message["type"] == "http.request":
-            taken += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if taken > most:
-                raise _TooMuch
+            self._taken += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._taken > self._most:
+                self.fault = _TooMuch()
+                raise self.fault
         return message
-
-    return bounded
 
 
 def session_of(headers: Headers) -> str:

@@ -7,12 +7,13 @@ then counts as one of ours for the browser. But the browser still sends that nam
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
@@ -57,14 +58,8 @@ def hosts_for(bind: str, more: Sequence[str] = ()) -> Hosts:
 
 def name_of(host: str) -> str:
     """The name in a Host header, without the port; "" if it is none."""
-    try:
-        parts = urlsplit(f"//{host}")
-        # Reading the port checks it.
-        plain = parts.port is None or True
-    except ValueError:
-        return ""
-    strange = parts.path or parts.query or parts.fragment or parts.username is not None
-    return (parts.hostname or "") if plain and not strange else ""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def cross_site(method: str, headers: Mapping[str, str]) -> bool:

@@ -30,7 +30,8 @@ class Indexer:
         self._process: IndexProcess | None = None
         self._changed = asyncio.Condition()
         self._number = 0
-        self.state: Event = {"state": "idle"}
+        self._runs = 0
+        self.state: Event = {"state": "idle", "run": 0}
         self.watchers = 0
 
     @property
@@ -50,19 +51,21 @@ class Indexer:
         """
         if self.running:
             raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
-        before, self.state = self.state, {"state": "starting"}
+        self._runs += 1
+        run = self._runs
+        before, self.state = self.state, {"state": "starting", "run": run}
         try:
             paths = await self._paths(path)
             loop = asyncio.get_running_loop()
 
             def on_event(event: Event) -> None:
-                loop.call_soon_threadsafe(self._note, event)
+                loop.call_soon_threadsafe(self._note, event | {"run": run})
 
             self._process = IndexProcess(self._gallery.settings, paths, on_event)
         except BaseException:
             self.state = before
             raise
-        self._note({"state": "running", "stage": "scan", "done": 0, "total": None})
+        self._note({"state": "running", "stage": "scan", "done": 0, "total": None, "run": run})
 
     def stop(self) -> bool:
         """Have the run stop after the batch in hand; False if there is none."""

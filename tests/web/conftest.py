@@ -13,6 +13,7 @@ from imgsearch.encoders import builtin
 from imgsearch.settings import Settings
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
+from tests.web.served import Served, serving
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,3 +40,10 @@ Opener = Callable[[Path], Callable[[], Library]]
 def opener() -> Opener:
     """Gives a function that opens the library in a folder."""
     return lambda folder: lambda: Library(Settings(library=str(folder), device="cpu", threads=1))
+
+
+@pytest.fixture(scope="session")
+def server(demo: Place) -> Iterator[Served]:
+    """A server of the demo photos, which asks for little patience of its clients."""
+    with serving(demo.library, "--rate", 100_000) as served:
+        yield served

@@ -1,0 +1,154 @@
+"""A real server process on the loopback interface, and ways to talk to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tests.cli.calls import start
+
+API = "/api/v1"
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    printed: str = ""
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
+    ) -> Reply:
+        """One request; a list among the query's values is repeated."""
+        values = [
+            (name.rstrip("_"), str(each))
+            for name, value in query.items()
+            for each in (value if isinstance(value, list | tuple) else [value])
+        ]
+        target = f"{path}?{urlencode(values)}" if values else path
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, target, body, dict(headers or {}))
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, found, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of a request that has to succeed."""
+        reply = self.ask(API + path, **query)
+        assert reply.status == 200, (reply.status, reply.body)
+        return reply.json
+
+    def get_with(self, token: str, path: str) -> Any:
+        """As `get`, with a token."""
+        reply = self.ask(API + path, headers={"Authorization": f"Bearer {token}"})
+        assert reply.status == 200, (reply.status, reply.body)
+        return reply.json
+
+    def post(self, path: str, value: object, **headers: str) -> Reply:
+        """Send JSON."""
+        sent = {"Content-Type": "application/json"} | headers
+        return self.ask(API + path, "POST", json.dumps(value).encode(), sent)
+
+    def send_pictures(self, *pictures: bytes, **fields: str) -> Reply:
+        """Search with example pictures."""
+        edge = "edge0123456789"
+        parts = [
+            f'--{edge}\r\nContent-Disposition: form-data; name="{name.rstrip("_")}"\r\n\r\n'
+            f"{value}\r\n".encode()
+            for name, value in fields.items()
+        ]
+        for picture in pictures:
+            head = f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+            parts.append(head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + picture + b"\r\n")
+        body = b"".join([*parts, f"--{edge}--\r\n".encode()])
+        headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+        return self.ask(f"{API}/search", "POST", body, headers)
+
+    def raw(self, data: bytes, seconds: float = 30.0) -> bytes:
+        """Send bytes as they are; what comes back before the server hangs up."""
+        with socket.create_connection(("127.0.0.1", self.port), seconds) as connection:
+            connection.sendall(data)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def id_of(self, name: str) -> int:
+        """The id of the picture of that file name."""
+        hits = self.get("/search", name=name)["hits"]
+        assert len(hits) == 1, hits
+        found: int = hits[0]["id"]
+        return found
+
+    def stop(self) -> int:
+        """Ask it to stop, as a service manager does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def serving(library: object, *options: object) -> Iterator[Served]:
+    """A server on any free port, stopped at the end."""
+    with tempfile.TemporaryFile() as errors:
+        process = start(
+            "--library", library, "serve", "--port", 0, "--threads", 1, *options,
+            prelude="", stderr=errors,
+        )  # fmt: skip
+        try:
+            printed = ""
+            assert process.stdout is not None
+            for line in process.stdout:
+                printed += os.fsdecode(line)
+                if line.startswith(b"Serving on "):
+                    yield Served(os.fsdecode(line).split()[-1], process, printed)
+                    break
+            else:
+                errors.seek(0)
+                raise AssertionError(f"the server did not start: {printed} {errors.read()!r}")
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(60)
+            assert process.stdout is not None
+            process.stdout.close()

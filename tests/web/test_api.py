@@ -1,0 +1,237 @@
+"""The HTTP API, asked of a real server process."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from imgsearch.app import Library
+from imgsearch.picking import chosen
+from imgsearch.records import Query, Term
+from imgsearch.terms import least_strength
+from tests.cli.calls import Place
+from tests.conftest import PHOTOS
+from tests.web.served import API, Served
+
+COUNT = len(list(PHOTOS.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def library(demo: Place) -> Library:
+    from imgsearch.settings import Settings
+
+    return Library(Settings(library=str(demo.library), device="cpu", threads=1))
+
+
+def _names(answer: dict[str, object]) -> list[str]:
+    hits = answer["hits"]
+    assert isinstance(hits, list)
+    return [hit["name"] for hit in hits]
+
+
+@pytest.mark.parametrize(
+    "text, minus, where",
+    [
+        ("a polar bear", [], {}),
+        ("a bird", ["water"], {}),
+        ("a mountain landscape", [], {"type": ("jpeg",), "min_size": ("500x500",)}),
+    ],
+)
+def test_a_search_finds_what_the_library_finds(
+    server: Served, library: Library, text: str, minus: list[str], where: dict[str, tuple[str, ...]]
+) -> None:
+    terms = [Term(text=text), *(Term(text=each, weight=-0.5) for each in minus)]
+    query = Query(terms, 500, min_strength=least_strength(terms), where=chosen(**where))
+    expected = [(h.rank, h.image.id, h.named) for h in library.search(query)]
+    assert expected
+    found = server.get("/search", q=text, not_=minus, **where)
+    assert [(h["rank"], h["id"], h["named"]) for h in found["hits"]] == expected
+    assert found["total"] == len(expected)
+    assert not found["by_date"]
+
+
+def test_a_posted_search_means_the_same_as_a_plain_one(server: Served) -> None:
+    wanted = {"q": "a bird", "not": ["water^0.7"], "and": ["a tree"], "all": True, "limit": 9}
+    plain = server.get("/search", q="a bird", not_="water^0.7", and_="a tree", all="1", limit=9)
+    posted = server.post("/search", wanted).json
+    form = server.send_pictures(q="a bird", not_="water^0.7", and_="a tree", all="1", limit="9")
+    assert len(plain["hits"]) == 9
+    for each in (posted, form.json):
+        assert each["hits"] == plain["hits"]
+
+
+def test_example_pictures_are_searched_with(server: Served) -> None:
+    owl = (PHOTOS / "owl.jpg").read_bytes()
+    found = server.send_pictures(owl).json
+    assert found["hits"][0]["name"] == "owl.jpg"
+    heic = (PHOTOS / "horses.heic").read_bytes()
+    assert server.send_pictures(heic).json["hits"][0]["name"] == "horses.heic"
+    both = server.send_pictures(owl, heic, all="1").json
+    assert set(_names(both)[:2]) == {"owl.jpg", "horses.heic"}
+
+
+def test_like_unlike_and_feedback_take_ids(server: Served) -> None:
+    owl, bear = server.id_of("owl.jpg"), server.id_of("polar_bear.jpg")
+    similar = server.get(f"/similar/{owl}", all="1")
+    assert similar["hits"][0]["id"] == owl
+    assert similar["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+    assert server.get("/search", like=owl, all="1")["hits"] == similar["hits"]
+    ranks = {}
+    for name, more in (("plain", {}), ("good", {"good": bear}), ("bad", {"bad": bear})):
+        hits = server.get("/search", q="an animal", all="1", mode="semantic", **more)["hits"]
+        ranks[name] = next(hit["score"] for hit in hits if hit["id"] == bear)
+    assert ranks["good"] > ranks["plain"] > ranks["bad"]
+    away = server.get("/search", q="an animal", unlike=bear, all="1", mode="semantic")["hits"]
+    assert next(hit["score"] for hit in away if hit["id"] == bear) < ranks["plain"]
+
+
+def test_without_words_all_pictures_are_listed_by_date(server: Served) -> None:
+    found = server.get("/search", limit=100)
+    assert found["by_date"]
+    assert not found["no_match"]
+    assert found["total"] == COUNT == len(found["hits"])
+    dates = [hit["taken_at"] for hit in found["hits"] if hit["taken_at"]]
+    assert dates == sorted(dates, reverse=True)
+    assert found["hits"][0]["taken_at"], "those without a date come last"
+
+
+def test_pages_make_up_the_whole(server: Served) -> None:
+    for wanted in ({}, {"q": "an animal", "all": "1"}):
+        whole = server.get("/search", limit=500, **wanted)
+        pages, cursor = [], None
+        while True:
+            more = {} if cursor is None else {"cursor": cursor}
+            page = server.get("/search", limit=7, **wanted, **more)
+            pages += page["hits"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert pages == whole["hits"]
+
+
+def test_a_cursor_belongs_to_its_search(server: Served) -> None:
+    cursor = server.get("/search", limit=3)["next"]
+    assert server.ask(f"{API}/search", limit=3, cursor=cursor, q="a dog").status == 400
+    assert server.ask(f"{API}/search", limit=3, cursor=cursor + "9").status == 410
+    for made_up in ("x", "....", "\u00e9", "A" * 200):
+        assert server.ask(f"{API}/search", limit=3, cursor=made_up).status == 410
+
+
+def test_nothing_that_matches_is_said_so(server: Served) -> None:
+    found = server.get("/search", q="qqqq zzzz", mode="text")
+    assert (found["hits"], found["no_match"], found["total"]) == ([], True, 0)
+    found = server.get("/search", q="a dog", camera="no such camera")
+    assert "No picture passes the filter" in found["note"]
+
+
+def test_copies_are_folded(server: Served) -> None:
+    found = server.get("/search", q="an animal", all="1", unique="1")
+    whole = server.get("/search", q="an animal", all="1")
+    assert len(found["hits"]) + sum(hit["duplicates"] for hit in found["hits"]) == len(
+        whole["hits"]
+    )
+
+
+def test_small_pictures_are_upright_webp_of_few_sizes(server: Served, demo: Place) -> None:
+    image_id = server.id_of("horses.heic")
+    details = server.get(f"/images/{image_id}")
+    for asked, side in ((1, 256), (256, 256), (300, 512), (4000, 1024)):
+        reply = server.ask(f"{API}/thumb/{image_id}", size=asked)
+        assert reply.headers["content-type"] == "image/webp"
+        with Image.open(io.BytesIO(reply.body)) as image:
+            assert image.format == "WEBP"
+            assert max(image.size) <= side
+            upright = details["width"] / details["height"]
+            assert image.width / image.height == pytest.approx(upright, rel=0.02)
+    kept = list((demo.library / "thumbnails").rglob(f"{details['content_hash']}-*.webp"))
+    assert {path.name.rsplit("-", 1)[1] for path in kept} == {"256.webp", "512.webp", "1024.webp"}
+    hit = server.get("/search", name="horses.heic")["hits"][0]
+    assert "immutable" in server.ask(hit["thumb"]).headers["cache-control"]
+    assert "immutable" not in server.ask(f"{API}/thumb/{image_id}", v="0").headers["cache-control"]
+
+
+def test_originals_come_as_they_are_or_as_jpeg(server: Served) -> None:
+    owl, horses = server.id_of("owl.jpg"), server.id_of("horses.heic")
+    reply = server.ask(f"{API}/original/{owl}")
+    assert reply.body == (PHOTOS / "owl.jpg").read_bytes()
+    assert reply.headers["content-type"] == "image/jpeg"
+    reply = server.ask(f"{API}/original/{horses}")
+    assert reply.body == (PHOTOS / "horses.heic").read_bytes()
+    assert reply.headers["content-type"] == "application/octet-stream"
+    assert reply.headers["content-disposition"].startswith("attachment")
+    reply = server.ask(f"{API}/original/{horses}", as_="jpeg")
+    with Image.open(io.BytesIO(reply.body)) as image:
+        assert image.format == "JPEG"
+
+
+def test_facets_add_up(server: Served, library: Library) -> None:
+    found = server.get("/facets")
+    assert found["total"] == COUNT
+    assert found["dated"] == sum(sum(year["months"]) for year in found["years"])
+    assert found["dated"] == library.passing(chosen(has=("date",)))
+    assert sum(folder["count"] for folder in found["folders"]) == COUNT
+    assert found["folders"][0]["path"] == str(PHOTOS)
+    assert {each["name"]: each["count"] for each in found["types"]}["HEIF"] == 1
+    some = server.get("/facets", type="heic")
+    assert some["total"] == 1
+    assert [each["name"] for each in some["types"]] == ["HEIF"]
+
+
+def test_status_health_and_metrics(server: Served) -> None:
+    found = server.get("/status")
+    assert (found["images"], found["model"], found["locked"]) == (COUNT, "builtin", False)
+    assert found["indexing"] is None
+    assert server.get("/health") == {"status": "ok"}
+    server.get("/search", q="a walrus")
+    text = server.ask(f"{API}/metrics").body.decode()
+    assert 'route="/search"' in text
+    for step in ("queue", "encode", "search", "fetch"):
+        assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
+    assert "imgsearch_resident_bytes" in text
+
+
+def test_the_document_tells_of_every_route_and_is_given_with_examples(server: Served) -> None:
+    document = server.get("/openapi.json")
+    paths = {path.removeprefix(API) for path in document["paths"]}
+    assert paths >= {"/search", "/similar/{image_id}", "/images/{image_id}", "/thumb/{image_id}"}
+    assert paths >= {"/original/{image_id}", "/facets", "/status", "/health", "/metrics", "/index"}
+    assert "a dog on the beach" in json.dumps(document)
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            assert told.get("description"), f"{method} {path} is not explained"
+
+
+@pytest.mark.parametrize(
+    "ask, status",
+    [
+        (lambda s: s.ask(f"{API}/search", limit=501), 400),
+        (lambda s: s.ask(f"{API}/search", limit="many"), 400),
+        (lambda s: s.ask(f"{API}/search", where="width >"), 400),
+        (lambda s: s.ask(f"{API}/search", after="yesterday"), 400),
+        (lambda s: s.ask(f"{API}/search", colour="red"), 400),
+        (lambda s: s.ask(f"{API}/search", q="a dog", not_="people^-1"), 400),
+        (lambda s: s.ask(f"{API}/search", not_="people"), 400),
+        (lambda s: s.ask(f"{API}/search", like=999_999), 400),
+        (lambda s: s.ask(f"{API}/images/999999"), 404),
+        (lambda s: s.ask(f"{API}/images/abc"), 400),
+        (lambda s: s.ask(f"{API}/images/{2**63}"), 400),
+        (lambda s: s.ask(f"{API}/nothing"), 404),
+        (lambda s: s.ask(f"{API}/search", "PUT"), 405),
+        (lambda s: s.post("/search", [1]), 400),
+        (lambda s: s.ask(f"{API}/search", "POST", b"{", {"Content-Type": "application/json"}), 400),
+        (lambda s: s.ask(f"{API}/search", "POST", b"x", {"Content-Type": "text/plain"}), 400),
+        (lambda s: s.send_pictures(b"no picture at all"), 400),
+        (lambda s: s.send_pictures(*[b"x"] * 9), 400),
+    ],
+)
+def test_what_makes_no_sense_is_told_with_its_mend(
+    server: Served, ask: Callable[[Served], object], status: int
+) -> None:
+    reply = ask(server)
+    assert reply.status == status, reply.body
+    assert set(reply.json) == {"error", "hint"}
+    assert reply.json["error"]

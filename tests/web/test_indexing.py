@@ -1,0 +1,177 @@
+"""Indexing that is started and watched over HTTP, in a process apart from the server's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cli.calls import Place
+from tests.conftest import PHOTOS
+from tests.web.served import API, PATIENCE, Reply, Served, serving
+
+FIRST = ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A folder with four pictures, not indexed yet."""
+    folder = tmp_path_factory.mktemp("grows")
+    (folder / "photos").mkdir()
+    for name in FIRST:
+        shutil.copy(PHOTOS / name, folder / "photos")
+    return Place(folder / "photos", folder / "library")
+
+
+@pytest.fixture(scope="module")
+def served(place: Place) -> Iterator[Served]:
+    with serving(place.library, "--rate", 100_000) as served:
+        yield served
+
+
+class Events:
+    """The event stream, from now on."""
+
+    def __init__(self, served: Served) -> None:
+        self._connection = socket.create_connection(("127.0.0.1", served.port), PATIENCE)
+        head = f"GET {API}/index/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        self._connection.sendall(head.encode())
+        self._lines = self._connection.makefile("rb")
+
+    def until(self, right: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The events up to one that is right."""
+        found = []
+        for line in self._lines:
+            if line.startswith(b"data: "):
+                found.append(json.loads(line[6:]))
+                if right(found[-1]):
+                    return found
+        raise AssertionError(f"the stream ended: {found}")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._connection.close()
+
+
+def _ended(reply: Reply) -> Callable[[dict[str, Any]], bool]:
+    """True for the last event of the run that was started."""
+    assert reply.status == 202, reply.body
+    run, last = reply.json["run"], ("done", "interrupted", "failed")
+    return lambda event: event["run"] == run and event["state"] in last
+
+
+def _indexers(served: Served) -> list[psutil.Process]:
+    children = psutil.Process(served.process.pid).children()
+    return [each for each in children if "imgsearch.index_process" in each.cmdline()]
+
+
+def test_a_new_library_says_so_and_indexes_nothing_that_a_page_names(
+    served: Served, place: Place
+) -> None:
+    assert served.get("/status")["images"] == 0
+    assert served.get("/status")["folders"] == []
+    assert served.ask(f"{API}/search", q="a crab").status == 409
+    for wanted in ({}, {"path": str(place.photos)}, {"path": "/"}):
+        reply = served.post("/index", wanted)
+        assert reply.status == 400
+        assert "imgsearch index FOLDER" in reply.json["hint"]
+
+
+def test_what_is_indexed_elsewhere_is_found_at_once(served: Served, place: Place) -> None:
+    from tests.cli.calls import process
+
+    found = process("--library", place.library, "index", place.photos, "-q")
+    assert found.status == 0, found.err
+    assert served.get("/search", q="a crab")["hits"][0]["name"] == "crab.jpg"
+    assert served.get("/status")["images"] == len(FIRST)
+
+
+def test_a_run_is_watched_and_pages_stay_while_pictures_come(served: Served, place: Place) -> None:
+    before = served.get("/search", limit=2)
+    for name in ("bison.jpg", "lemurs.jpg", "windmill.jpg"):
+        shutil.copy(PHOTOS / name, place.photos)
+    events = Events(served)
+    assert events.until(lambda event: True)[-1]["state"] == "idle"
+    reply = served.post("/index", {})
+    assert reply.status == 202, reply.body
+    assert served.post("/index", {}).status == 409
+    assert served.get("/status")["indexing"]["state"] == "running"
+    seen = events.until(_ended(reply))
+    events.close()
+    assert seen[-1]["state"] == "done", seen
+    assert seen[-1]["added"] == 3
+    assert any(event.get("stage") == "encode" for event in seen)
+    assert served.get("/status")["indexing"] is None
+    # The new one is found; the pages that were begun before go on as they were.
+    assert served.get("/search", q="a windmill")["hits"][0]["name"] == "windmill.jpg"
+    rest = served.get("/search", limit=2, cursor=before["next"])
+    assert rest["revision"] == before["revision"] < served.get("/search")["revision"]
+    names = [hit["name"] for hit in before["hits"] + rest["hits"]]
+    assert sorted(names) == sorted(FIRST)
+    assert rest["next"] is None
+
+
+def test_part_of_a_folder_is_indexed_but_none_outside(served: Served, place: Place) -> None:
+    (place.photos / "new").mkdir()
+    shutil.copy(PHOTOS / "baseball.png", place.photos / "new")
+    for path in ("/etc", str(place.photos) + "/..", str(place.photos) + "x", "photos", "\0"):
+        assert served.post("/index", {"path": path}).status == 400, path
+    events = Events(served)
+    reply = served.post("/index", {"path": str(place.photos / "new")})
+    assert events.until(_ended(reply))[-1]["added"] == 1
+    events.close()
+
+
+def test_an_indexer_that_is_killed_takes_nothing_with_it(served: Served, place: Place) -> None:
+    shutil.copy(PHOTOS / "biplane.jpg", place.photos)
+    events = Events(served)
+    reply = served.post("/index", {})
+    _indexers(served)[0].kill()
+    last = events.until(_ended(reply))[-1]
+    assert last["state"] == "failed"
+    assert "signal 9" in last["error"]
+    assert served.get("/search", q="a crab")["hits"]
+    again = _ended(served.post("/index", {}))
+    assert events.until(again)[-1]["state"] == "done", "and it can be started again"
+    events.close()
+
+
+def test_a_run_is_stopped(served: Served, place: Place) -> None:
+    assert served.ask(f"{API}/index", "DELETE").status == 409
+    for path in sorted(PHOTOS.iterdir())[:20]:
+        shutil.copy(path, place.photos / f"again-{path.name}")
+    events = Events(served)
+    reply = served.post("/index", {})
+    assert served.ask(f"{API}/index", "DELETE").status == 202
+    assert events.until(_ended(reply))[-1]["state"] == "interrupted"
+    events.close()
+
+
+def test_the_indexer_ends_with_the_server(place: Place) -> None:
+    with serving(place.library) as served:
+        for path in sorted(PHOTOS.iterdir())[20:40]:
+            shutil.copy(path, place.photos / f"more-{path.name}")
+        assert served.post("/index", {}).status == 202
+        process = _indexers(served)[0]
+        served.process.kill()
+        _, alive = psutil.wait_procs([process], timeout=60)
+        assert not alive
+
+
+def test_a_server_stops_in_time_while_it_is_watched_and_indexes(place: Place) -> None:
+    with serving(place.library) as served:
+        events = Events(served)
+        events.until(lambda event: True)
+        served.post("/index", {})
+        started = time.monotonic()
+        served.stop()
+        assert time.monotonic() - started < 45
+        assert not Path(f"/proc/{served.process.pid}").exists() or served.process.poll() is not None
+        events.close()

@@ -1,0 +1,102 @@
+"""The tools for MCP, asked by the SDK's own client over stdin and stdout."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+from PIL import Image
+
+from tests.cli.calls import Place, process
+from tests.conftest import PHOTOS
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+def _with_server(library: Path, talk: Callable[[Client, Ask], Awaitable[None]]) -> None:
+    command = ["-m", "imgsearch", "--library", str(library), "mcp", "--threads", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    server = StdioServerParameters(command=sys.executable, args=command, env=environment)
+
+    async def run() -> None:
+        async with Client(server, read_timeout_seconds=120) as client:
+
+            async def ask(tool: str, **arguments: Any) -> Any:
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, result.content
+                return result
+
+            await talk(client, ask)
+
+    asyncio.run(asyncio.wait_for(run(), 300))
+
+
+def _told(result: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.content[-1].text)
+    return found
+
+
+def test_the_tools_find_and_show_pictures(demo: Place) -> None:
+    async def talk(client: Client, ask: Ask) -> None:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(tools) == {"search_images", "similar_images", "get_image", "library_status"}
+        assert all(tool.annotations.read_only_hint for tool in tools.values())
+        assert _told(await ask("library_status"))["images"] == len(list(PHOTOS.iterdir()))
+        found = _told(await ask("search_images", query="a polar bear"))
+        first = found["hits"][0]
+        assert first["path"] == str(PHOTOS / "polar_bear.jpg")
+        some = _told(await ask("search_images", where="format = heic"))
+        assert [Path(hit["path"]).name for hit in some["hits"]] == ["horses.heic"]
+        like = _told(await ask("similar_images", id=first["id"], weak=True, limit=3))
+        assert like["hits"][0]["id"] == first["id"]
+        assert len(like["hits"]) == 3
+        shown = await ask("get_image", id=some["hits"][0]["id"], side=200)
+        with Image.open(io.BytesIO(base64.b64decode(shown.content[0].data))) as image:
+            assert image.format == "JPEG"
+            assert max(image.size) == 200
+        assert _told(shown)["id"] == some["hits"][0]["id"]
+        for tool, arguments in (
+            ("get_image", {"id": 999_999}),
+            ("get_image", {"id": "/etc/passwd"}),
+            ("get_image", {"id": 1, "side": 100_000}),
+            ("similar_images", {"id": 999_999}),
+            ("search_images", {"where": "width >"}),
+            ("search_images", {"query": "x", "limit": 10_000}),
+        ):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error, tool
+            assert "Traceback" not in result.content[0].text
+
+    _with_server(demo.library, talk)
+
+
+def test_nothing_outside_the_folders_is_shown(tmp_path: Path) -> None:
+    photos, outside = tmp_path / "photos", tmp_path / "outside"
+    photos.mkdir()
+    outside.mkdir()
+    shutil.copy(PHOTOS / "crab.jpg", photos / "crab.jpg")
+    shutil.copy(PHOTOS / "koala.jpg", outside / "koala.jpg")
+    (photos / "link.jpg").symlink_to(outside / "koala.jpg")
+    found = process("--library", tmp_path / "library", "index", photos, "-q")
+    assert found.status == 0, found.err
+    before = {path: path.stat().st_mtime_ns for path in photos.iterdir()}
+
+    async def talk(client: Client, ask: Ask) -> None:
+        hits = _told(await ask("search_images"))["hits"]
+        ids = {Path(hit["path"]).name: hit["id"] for hit in hits}
+        assert (await ask("get_image", id=ids["crab.jpg"])).content[0].type == "image"
+        refused = await client.call_tool("get_image", {"id": ids["link.jpg"]})
+        assert refused.is_error
+        assert "leads out" in refused.content[0].text
+
+    _with_server(tmp_path / "library", talk)
+    assert {path: path.stat().st_mtime_ns for path in photos.iterdir()} == before
