@@ -13,9 +13,6 @@ from tests.page.serving import name_in
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-SETTLED = """() => !document.querySelector('main[aria-busy]')
-  && document.querySelector('#count').textContent !== ''"""
-
 # Makes a File out of bytes and lets it fall on, or be pasted into, the window.
 HAND_OVER = """([kind, name, type, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -37,6 +34,7 @@ class Gallery:
 
     def __init__(self, browser: Browser, address: str, **context: Any) -> None:
         size = context.pop("size", (1280, 800))
+        thumbnail: bytes = context.pop("thumbnail", b"")
         options = {"viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB"}
         self.address = address
         self.requests: list[str] = []
@@ -45,6 +43,8 @@ class Gallery:
         """Parts of complaints that the test provokes."""
         self.context = browser.new_context(**(options | context))
         self.context.on("request", lambda request: self.requests.append(request.url))
+        if thumbnail:  # of pictures that are on no disk
+            self.context.route("**/api/v1/thumb/**", lambda route: route.fulfill(body=thumbnail))
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(15_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -101,10 +101,12 @@ class Gallery:
             arg=name,
         )
 
-    def shows(self, words: str) -> None:
+    def shows(self, words: str, within_s: float = 15) -> None:
         """Wait for the count of results to begin so."""
         self.page.wait_for_function(
-            "words => document.querySelector('#count').textContent.startsWith(words)", arg=words
+            "words => document.querySelector('#count').textContent.startsWith(words)",
+            arg=words,
+            timeout=within_s * 1000,
         )
 
     def pictures_drawn(self) -> None:

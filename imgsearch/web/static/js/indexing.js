@@ -9,7 +9,7 @@ const POLL = 5000;
 
 const STAGES = { scan: "Looking for pictures", digest: "Comparing files", encode: "Reading new pictures" };
 
-const running = (progress) => Boolean(progress) && progress.state === "running";
+const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 
 export class Indexing {
   /** @param {Object} shown  `status(status)` with each answer, `moved(status)` when the revision has moved on */

@@ -124,10 +124,9 @@ function answered(answer) {
   grid.append(answer.hits, answer);
   scrollTo({ top: answer.scroll, behavior: "instant" });
   count.textContent = summary(answer);
-  byId("more").hidden = answer.done;
+  showMore(answer);
   if (answer.hits.length) notice.hide();
   else if (answer.missing) notice.missing();
-  else if (isEmpty()) notice.firstSteps(indexing.status);
   else notice.nothing(store.state, first);
   showViewer();
 }
@@ -135,8 +134,16 @@ function answered(answer) {
 function grew(hits, answer) {
   rested();
   grid.append(hits, answer);
-  byId("more").hidden = answer.done;
+  count.textContent = summary(answer);
+  showMore(answer);
   if (viewer.isOpen) showViewer();
+}
+
+/** The server ranks a bounded number of pictures; where it stopped is told, not passed over. */
+function showMore({ hits, total, done }) {
+  const cut = done && hits.length > 0 && total === null;
+  byId("more").hidden = done && !cut;
+  byId("more").textContent = cut ? `The list ends after ${number(hits.length)} pictures. Filters show the others.` : "Loading more";
 }
 
 function failed(error) {
@@ -148,7 +155,7 @@ function failed(error) {
     return;
   }
   grid.clear();
-  count.textContent = "";
+  count.textContent = error.message;
   byId("more").hidden = true;
   notice.failed(error);
 }
@@ -161,10 +168,11 @@ function rested() {
 const isEmpty = () => indexing.status && librarySize(indexing.status) === 0;
 const librarySize = (status) => status.images ?? null;
 
-function summary({ hits, total, done, first }) {
+function summary({ hits, total, first }) {
   if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
-  const known = total ?? (done ? hits.length : null);
-  const many = known === null ? `More than ${plural(hits.length, "picture", "pictures")}` : plural(known, "picture", "pictures");
+  const listed = !hasTerms(store.state) && !hasFilters(store.state);
+  const known = total ?? (listed ? librarySize(indexing.status) : null);
+  const many = known === null ? `${number(hits.length)} pictures and more` : plural(known, "picture", "pictures");
   const order = first.by_date ? ", newest first" : hasTerms(store.state) ? ", best first" : "";
   return `${many}${order}${first.note ? `. ${first.note}` : ""}`;
 }
@@ -174,6 +182,11 @@ function summary({ hits, total, done, first }) {
 function begin(how = {}) {
   const { state } = store;
   document.title = state.q ? `${state.q} · imgsearch` : "imgsearch";
+  if (isEmpty()) {
+    count.textContent = "No pictures";
+    notice.firstSteps(indexing.status);
+    return;
+  }
   search.ask(state, how);
 }
 
@@ -236,7 +249,6 @@ function returnTo(hit) {
 function showStatus(status) {
   const size = librarySize(status);
   byId("q").placeholder = size ? `Search ${number(size)} ${size === 1 ? "picture" : "pictures"}` : "Search your pictures";
-  if (size === 0 && !grid.hits.length && !notice.kind) notice.firstSteps(status);
 }
 
 /** The index has moved on: at the top of the page the answer is renewed, further down it is offered. */
@@ -281,6 +293,6 @@ addEventListener("keydown", (event) => {
 showTools(store.state);
 document.documentElement.dataset.ready = "";
 indexing.ask().then(() => {
-  filters.load(store.state);
+  if (!isEmpty()) filters.load(store.state);
   begin();
 });

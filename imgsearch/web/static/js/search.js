@@ -67,8 +67,6 @@ export class Search {
       if (!signal.aborted) this.#show(answer);
     } catch (error) {
       this.#fail(error, signal);
-    } finally {
-      if (!signal.aborted) this.#loading = false;
     }
   }
 
@@ -81,13 +79,11 @@ export class Search {
     try {
       const page = await answer.send(answer.cursor, NEXT, signal);
       if (signal.aborted) return;
-      this.#loading = false;
+      this.#loading = false; // before the page is told, which may ask for more at once
       this.shown.grew(answer.add(page), answer);
     } catch (error) {
       answer.broken = error.name !== "AbortError";
       this.#fail(error, signal);
-    } finally {
-      if (!signal.aborted) this.#loading = false;
     }
   }
 
@@ -98,7 +94,9 @@ export class Search {
   }
 
   #fail(error, signal) {
-    if (error.name !== "AbortError" && !signal.aborted) this.shown.failed(error);
+    if (error.name === "AbortError" || signal.aborted) return;
+    this.#loading = false;
+    this.shown.failed(error);
   }
 
   #keep() {
