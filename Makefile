@@ -54,7 +54,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 $(READY)-test: $(INPUTS)
-	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),preview,raw,test
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),mcp,preview,raw,test,web
 	@touch $@ $(READY)
 
 clean: ## remove .venv, the demo library, builds and caches

@@ -2,7 +2,7 @@
 
 A model, an index and SQLite connections are no things to share between threads. So a `Lane` is a
 thread that makes the object it owns, uses it and closes it; everybody else gets futures. Texts of
-queries that wait together are encoded together: a batch of eight takes little longer than one.
+queries that wait together are encoded together, which takes less time than one after the other.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from imgsearch.errors import QueryError
 
 MOST_PICTURES = 8
 """Example pictures of one search."""
-MOST_TEXT = 10_000
+MOST_TEXT = 2000
+"""Characters of one text: of four bytes each they still fit into an address."""
 LARGEST_ID = 2**63 - 1
 
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
@@ -119,7 +120,7 @@ async def posted(request: Request) -> tuple[SearchParameters, list[Upload]]:
     try:
         if kind == "application/json":
             found = await request.json()
-            return SearchParameters.model_validate(found), []
+            return SearchParameters.model_validate(found, strict=True), []
         if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
             return await _form(request)
     except ValidationError as error:

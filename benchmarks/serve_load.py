@@ -1,0 +1,192 @@
+"""Many clients at once against a server on the loopback interface: latency, errors, memory.
+
+    python benchmarks/serve_load.py --library DIR --queries FILE [--clients 50] [--seconds 60]
+
+starts `imgsearch serve` on that library and measures, one after the other,
+
+1. a single client, one search after the other, each text a new one (the model has to encode it);
+2. the same with texts that were asked for before;
+3. `--clients` clients at once, each of which waits for its answer before it asks again, so that the
+   load is bounded by their number. Half of the searches are new texts.
+
+FILE has one query per line, or lines of JSON with "query"; each is made new by a number of words
+taken from the others. Memory is the resident set of the server process, taken each second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import psutil
+
+
+@dataclass
+class Run:
+    """What the clients of a run saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, seconds: float, error: str) -> None:
+        with self.lock:
+            if error:
+                self.errors.append(error)
+            else:
+                self.seconds.append(seconds)
+
+    def figures(self, wall: float) -> dict[str, float]:
+        ordered = sorted(self.seconds)
+
+        def at(share: float) -> float:
+            return round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
+
+        return {
+            "requests": len(ordered), "errors": len(self.errors),
+            "per_second": round(len(ordered) / wall, 1),
+            "median_ms": at(0.5), "p95_ms": at(0.95), "p99_ms": at(0.99), "most_ms": at(1.0),
+        }  # fmt: skip
+
+
+class Texts:
+    """Queries without end: some new, some that come back."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        self.known = [json.loads(x)["query"] if x.startswith("{") else x for x in lines]
+        self.words = sorted({word for line in self.known for word in line.split()})
+        self.random = random.Random(seed)
+
+    def new(self) -> str:
+        return " ".join(self.random.sample(self.words, 5))
+
+    def old(self) -> str:
+        return self.random.choice(self.known)
+
+
+def ask(connection: http.client.HTTPConnection, text: str) -> tuple[float, str]:
+    started = time.perf_counter()
+    try:
+        connection.request("GET", f"/api/v1/search?limit=20&q={quote(text)}")
+        answer = connection.getresponse()
+        body = answer.read()
+        error = "" if answer.status == 200 else f"{answer.status} {body[:80]!r}"
+        if not error and "hits" not in json.loads(body):
+            error = "no hits in the answer"
+    except (OSError, http.client.HTTPException, ValueError) as problem:
+        connection.close()
+        error = repr(problem)
+    return time.perf_counter() - started, error
+
+
+def client(port: int, texts: list[str], until: float, run: Run) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for text in itertools.cycle(texts):
+        if time.monotonic() >= until:
+            break
+        run.note(*ask(connection, text))
+    connection.close()
+
+
+def measure(
+    port: int, clients: int, seconds: float, texts: Texts, share_new: float
+) -> dict[str, float]:
+    """Let them ask; the texts are made before the clock starts."""
+    run, plans = Run(), []
+    for _ in range(clients):
+        plans.append([
+            texts.new() if texts.random.random() < share_new else texts.old() for _ in range(5000)
+        ])  # fmt: skip
+    started = time.monotonic()
+    threads = [
+        threading.Thread(target=client, args=(port, plan, started + seconds, run)) for plan in plans
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in run.errors[:5]:
+        print(error, file=sys.stderr)
+    return run.figures(time.monotonic() - started)
+
+
+def watch(process: psutil.Process, found: list[int], stop: threading.Event) -> None:
+    while not stop.wait(1.0):
+        found.append(process.memory_info().rss)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--queries", type=Path, required=True)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    command = [
+        sys.executable, "-m", "imgsearch", "--library", given.library, "serve", "--port", "0",
+        "--rate", "1000000", "--threads", str(given.threads),
+    ]  # fmt: skip
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ})
+    try:
+        assert server.stdout is not None
+        port = urlsplit(server.stdout.readline().decode().split()[-1]).port
+        assert port is not None
+        texts = Texts(given.queries, 1)
+        warm = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        for text in texts.known:
+            _, error = ask(warm, text)
+            assert not error, error
+        memory: list[int] = []
+        stop = threading.Event()
+        threading.Thread(
+            target=watch, args=(psutil.Process(server.pid), memory, stop), daemon=True
+        ).start()
+        single = min(15.0, given.seconds)
+        found = {
+            "single_new": measure(port, 1, single, texts, 1.0),
+            "single_known": measure(port, 1, single, texts, 0.0),
+        }
+        begun = len(memory)
+        found["many"] = measure(port, given.clients, given.seconds, texts, 0.5)
+        stop.set()
+        under = memory[begun:]
+        third = max(1, len(under) // 3)
+        found["memory_mib"] = {
+            "before": round(memory[max(0, begun - 1)] / 2**20),
+            "first_third": round(statistics.median(under[:third]) / 2**20),
+            "last_third": round(statistics.median(under[-third:]) / 2**20),
+            "most": round(max(under) / 2**20),
+        }
+        lines = _metrics(warm)
+        found["batches"] = {name: lines.get(f"imgsearch_{name}_total", 0.0)
+                            for name in ("texts_encoded", "encodings")}  # fmt: skip
+        print(json.dumps(found, indent=1))
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def _metrics(connection: http.client.HTTPConnection) -> dict[str, float]:
+    connection.close()
+    connection.request("GET", "/api/v1/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+if __name__ == "__main__":
+    main()

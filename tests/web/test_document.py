@@ -1,0 +1,51 @@
+"""The server against its own OpenAPI document, with requests that schemathesis makes up of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.calls import Place
+from tests.web.served import API, serving
+
+SECONDS = 20
+_RUN = "from schemathesis.cli import schemathesis; schemathesis()"
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+)
+
+
+def test_made_up_requests_are_answered_as_the_document_says(demo: Place, tmp_path: Path) -> None:
+    """The event stream, which has no end, is left out; test_indexing.py reads it."""
+    library = tmp_path / "library"
+    shutil.copytree(demo.library, library)
+    with serving(library, "--rate", 100_000) as served:
+        served.get("/search", q="a dog")  # the model is loaded before the clock starts
+        command = [
+            sys.executable, "-c", _RUN, "run",
+            f"{served.url}{API[1:]}/openapi.json", "--max-time", str(SECONDS),
+            "--phases", "examples,coverage,fuzzing", "--exclude-path", f"{API}/index/events",
+            "--checks", ",".join(CHECKS), "--max-examples", "25", "--no-shrink",
+            "--suppress-health-check", "all", "--request-timeout", "60", "--seed", "7",
+        ]  # fmt: skip
+        environment = {**os.environ, "COLUMNS": "120"}
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=False
+        )
+        told = ran.stdout.decode(errors="replace") + ran.stderr.decode(errors="replace")
+        assert ran.returncode == 0, told[-6000:]
+        tested = re.search(r"Tested: (\d+)", told)
+        passed = re.search(r"(\d+) generated, (\d+) passed", told)
+        assert tested is not None and passed is not None, told[-2000:]
+        assert int(tested[1]) >= 12
+        assert int(passed[1]) >= 50
+        assert served.get("/health") == {"status": "ok"}
