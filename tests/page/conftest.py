@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,13 @@ from tests.page.serving import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
+
+
+def index(place: Place) -> None:
+    """Index its photos as a user does."""
+    done = process("--library", place.library, "index", place.photos, "-q")
+    assert done.status == 0, done.err
+
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
@@ -54,8 +62,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def demo_library(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The demo photos, indexed as a user does it; asks for the browser first, to skip early."""
     place = Place(PHOTOS, tmp_path_factory.mktemp("page") / "library")
-    indexed = process("--library", place.library, "index", PHOTOS, "-q")
-    assert indexed.status == 0, indexed.err
+    index(place)
     return place
 
 
@@ -70,8 +77,18 @@ def demo(demo_library: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
 OpenGallery = Callable[..., Gallery]
 
 
+Serve = Callable[[Path], str]
+
+
 @pytest.fixture
-def gallery(browser: Browser) -> Iterator[OpenGallery]:
+def serve(browser: Browser, tmp_path: Path) -> Iterator[Serve]:
+    """Serve a library until the test is over and its pages are closed."""
+    with ExitStack() as servers:
+        yield lambda library: servers.enter_context(serving(library, tmp_path / "server.log"))
+
+
+@pytest.fixture
+def gallery(browser: Browser, serve: Serve) -> Iterator[OpenGallery]:
     """Open the page of a server. At the end, no request may have left the machine, and the page
     may have complained about nothing."""
     opened: list[Gallery] = []

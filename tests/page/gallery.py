@@ -20,7 +20,8 @@ HAND_OVER = """([kind, name, type, data]) => {
   transfer.items.add(new File([bytes], name, { type }));
   const options = { bubbles: true, cancelable: true };
   if (kind === 'paste') {
-    document.body.dispatchEvent(new ClipboardEvent('paste', { ...options, clipboardData: transfer }));
+    document.body.dispatchEvent(
+      new ClipboardEvent('paste', { ...options, clipboardData: transfer }));
     return;
   }
   for (const step of ['dragenter', 'dragover', 'drop']) {
@@ -62,7 +63,9 @@ class Gallery:
         self.context.close()
         away = [url for url in self.requests if not self._stays(url)]
         assert not away, f"requests left the machine: {away}"
-        heard = [text for text in self.complaints if not any(each in text for each in self.expected)]
+        heard = [
+            text for text in self.complaints if not any(each in text for each in self.expected)
+        ]
         assert not heard, f"the browser complained: {heard}"
 
     def _stays(self, url: str) -> bool:
@@ -97,7 +100,8 @@ class Gallery:
     def first_is(self, name: str) -> None:
         """Wait for an answer whose first picture is that."""
         self.page.wait_for_function(
-            "name => document.querySelector('.tile-link')?.getAttribute('aria-label').startsWith(name)",
+            """name => document.querySelector('.tile-link')
+              ?.getAttribute('aria-label').startsWith(name)""",
             arg=name,
         )
 

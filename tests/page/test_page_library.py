@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 
 from imgsearch.catalog import open_catalog
 from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
-from tests.cli.calls import Place, picture, process
+from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS
+from tests.page.conftest import OpenGallery, Serve, index
 from tests.parts import SPACE, unit_rows
-from tests.page.conftest import OpenGallery
-from tests.page.serving import serving
 
 MANY = 100_000
 MOST_NODES = 2500
@@ -28,64 +27,59 @@ HOSTILE = [
 ]
 
 
-def index(place: Place, *paths: Path) -> None:
-    done = process("--library", place.library, "index", *(paths or (place.photos,)), "-q")
-    assert done.status == 0, done.err
-
-
-def test_an_empty_library_tells_the_first_steps(browser, gallery: OpenGallery, tmp_path: Path):
+def test_an_empty_library_tells_the_first_steps(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     library = tmp_path / "my library"
     place = Place(tmp_path / "photos", library)
-    with serving(library, tmp_path / "log") as address:
-        here = gallery(address)
-        here.page.get_by_role("heading", name="No pictures yet").wait_for()
-        command = f"imgsearch --library '{library}' index ~/Pictures"
-        assert here.page.get_by_text(command, exact=True).is_visible()
-        place.photos.mkdir()
-        shutil.copy(PHOTOS / "koala.jpg", place.photos)
-        index(place)
-        here.tile("koala.jpg").wait_for()
-        assert not here.page.get_by_role("heading", name="No pictures yet").is_visible()
+    address = serve(library)
+    here = gallery(address)
+    here.page.get_by_role("heading", name="No pictures yet").wait_for()
+    command = f"imgsearch --library '{library}' index ~/Pictures"
+    assert here.page.get_by_text(command, exact=True).is_visible()
+    place.photos.mkdir()
+    shutil.copy(PHOTOS / "koala.jpg", place.photos)
+    index(place)
+    here.tile("koala.jpg").wait_for()
+    assert not here.page.get_by_role("heading", name="No pictures yet").is_visible()
 
 
-def test_a_new_photo_appears_without_a_reload(browser, gallery: OpenGallery, tmp_path: Path):
+def test_a_new_photo_appears_without_a_reload(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     place.photos.mkdir()
     shutil.copy(PHOTOS / "koala.jpg", place.photos)
     index(place)
-    with serving(place.library, tmp_path / "log") as address:
-        here = gallery(address)
-        here.shows("1 picture")
-        shutil.copy(PHOTOS / "owl.jpg", place.photos)
-        here.page.get_by_role("button", name="Look for new pictures").click()
-        here.shows("2 pictures", within_s=60)
-        here.tile("owl.jpg").wait_for()
-        here.page.fill("#q", "an owl")
-        here.first_is("owl.jpg")
-        here.page.get_by_text("1 new picture indexed.").wait_for(state="attached")
+    address = serve(place.library)
+    here = gallery(address)
+    here.shows("1 picture")
+    shutil.copy(PHOTOS / "owl.jpg", place.photos)
+    here.page.get_by_role("button", name="Look for new pictures").click()
+    here.shows("2 pictures", within_s=60)
+    here.tile("owl.jpg").wait_for()
+    here.page.fill("#q", "an owl")
+    here.first_is("owl.jpg")
+    here.page.get_by_text("1 new picture indexed.").wait_for(state="attached")
 
 
-def test_names_with_markup_are_only_names(browser, gallery: OpenGallery, tmp_path: Path):
+def test_names_with_markup_are_only_names(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     folder = place.photos / "<b onclick=window.harmed=1>folder"
     for seed, name in enumerate(HOSTILE):
         picture(folder / name, seed)
     index(place)
-    with serving(place.library, tmp_path / "log") as address:
-        here = gallery(address)
-        here.shows("4 pictures")
-        here.pictures_drawn()
-        assert sorted(here.names) == sorted(HOSTILE)
-        for name in HOSTILE:
-            here.page.get_by_role("link", name=name).click()
-            here.viewer.get_by_role("heading", name=name).wait_for()
-            here.viewer.get_by_text("Folder", exact=True).wait_for()
-            here.press("Escape")
-        asked = {"q": HOSTILE[0], "not": "<b>bold", "all": "1", "in": str(folder)}
-        here.go(f"/?{urlencode(asked)}")
-        here.page.get_by_text("without <b>bold").wait_for()
-        assert here.page.evaluate("() => window.harmed") is None
-        assert here.page.locator("main b, main script, .terms b").count() == 0
+    address = serve(place.library)
+    here = gallery(address)
+    here.shows("4 pictures")
+    here.pictures_drawn()
+    assert sorted(here.names) == sorted(HOSTILE)
+    for name in HOSTILE:
+        here.page.get_by_role("link", name=name).click()
+        here.viewer.get_by_role("heading", name=name).wait_for()
+        here.viewer.get_by_text("Folder", exact=True).wait_for()
+        here.press("Escape")
+    asked = {"q": HOSTILE[0], "not": "<b>bold", "all": "1", "in": str(folder)}
+    here.go(f"/?{urlencode(asked)}")
+    here.page.get_by_text("without <b>bold").wait_for()
+    assert here.page.evaluate("() => window.harmed") is None
+    assert here.page.locator("main b, main script, .terms b").count() == 0
 
 
 SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
@@ -102,12 +96,23 @@ def many_pictures(library: Path) -> None:
         writer.put_root(RootRecord(root))
         writer.begin_run(SPACE, "none", "fp32")
         first = ImageFile(root, "first.jpg", 1000, 1)
-        writer.commit([Encoded(first, "f" * 32, ImageMetadata(1600, 1200, "JPEG"), unit_rows(1)[0])])
+        writer.commit(
+            [Encoded(first, "f" * 32, ImageMetadata(1600, 1200, "JPEG"), unit_rows(1)[0])]
+        )
         writer.end_run("done", {})
     catalog.close()
     with sqlite3.connect(library / "catalog.sqlite") as database:
         columns = [row[1] for row in database.execute("pragma table_info(images)")]
-        differ = ("id", "path", "name_key", "content_hash", "mtime_ns", "width", "height", "taken_at")
+        differ = (
+            "id",
+            "path",
+            "name_key",
+            "content_hash",
+            "mtime_ns",
+            "width",
+            "height",
+            "taken_at",
+        )
         same = [name for name in columns if name not in differ]
         told = database.execute(f"select {', '.join(same)} from images").fetchone()
         names = (*differ, *same)
@@ -127,15 +132,15 @@ def _row(number: int) -> tuple[object, ...]:
     return (number, path, name, f"{number:032x}", number, *SHAPES[number % len(SHAPES)], hours)
 
 
-def test_a_hundred_thousand_pictures_scroll(browser, gallery: OpenGallery, tmp_path: Path):
+def test_a_hundred_thousand_pictures_scroll(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     many_pictures(tmp_path / "library")
-    with serving(tmp_path / "library", tmp_path / "log") as address:
-        here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
-        here.shows("100,000 pictures, newest first")
-        most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
-        assert most < MOST_NODES
-        assert longest < 1000
-        here.shows("100,000 pictures, newest first")
+    address = serve(tmp_path / "library")
+    here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
+    here.shows("100,000 pictures, newest first")
+    most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
+    assert most < MOST_NODES
+    assert longest < 1000
+    here.shows("100,000 pictures, newest first")
 
 
 SCROLL_TO_THE_END = """async (many) => {
@@ -149,7 +154,8 @@ SCROLL_TO_THE_END = """async (many) => {
     await new Promise(requestAnimationFrame);
     most = Math.max(most, document.querySelectorAll('*').length);
   };
-  const last = () => Math.max(...[...document.querySelectorAll('.tile')].map((tile) => Number(tile.dataset.index)));
+  const shown = () => [...document.querySelectorAll('.tile')];
+  const last = () => Math.max(...shown().map((tile) => Number(tile.dataset.index)));
   const until = performance.now() + 150000;
   while (last() < many - 1 && performance.now() < until) await frame(document.body.scrollHeight);
   if (last() < many - 1) throw new Error(`came no further than ${last()}`);

@@ -22,7 +22,7 @@ def test_an_answer_that_comes_too_late_is_dropped(demo: str, gallery: OpenGaller
     """The answer to "koala" is held back until the one to "owl" is shown."""
     here = gallery(demo)
     held = []
-    here.page.route("**/search?q=koala&*", lambda route: held.append(route))
+    here.page.route("**/search?q=koala&*", held.append)
     here.page.fill("#q", "koala")
     here.page.wait_for_timeout(400)
     here.page.fill("#q", "owl")

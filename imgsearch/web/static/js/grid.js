@@ -11,6 +11,10 @@ import { Tile } from "./tile.js";
 const OVERSCAN = 0.75;
 /** More results are asked for when fewer screens than this are left. */
 const AHEAD = 3;
+/** Screens that scrolling passes between two frames when nobody can look at what flies by. */
+const FLYING = 0.7;
+/** Milliseconds without scrolling after which pictures are drawn all the same. */
+const CALM = 90;
 const SIZES = { small: 0.68, medium: 1, large: 1.5 };
 
 export class Grid {
@@ -175,7 +179,20 @@ export class Grid {
       if (!this.mounted.has(number)) this.#mount(number);
     }
     this.#keepReachable(top);
+    this.#draw(top, screen);
     if (!this.done && top + screen * AHEAD > this.rows.bottom) this.actions.more();
+  }
+
+  #calm = 0;
+  #top = 0;
+
+  /** Thumbnails of pictures that fly by are not asked for: only where scrolling comes to rest. */
+  #draw(top, screen) {
+    const flying = Math.abs(top - this.#top) > screen * FLYING;
+    this.#top = top;
+    clearTimeout(this.#calm);
+    if (flying) this.#calm = setTimeout(() => this.update(), CALM);
+    else for (const tile of this.#tiles()) tile.draw();
   }
 
   #rowWithFocus() {

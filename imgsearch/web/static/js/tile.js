@@ -41,12 +41,19 @@ export class Tile {
     style.width = `${wide}px`;
     style.height = `${high}px`;
     this.element.classList.toggle("slim", wide < 120);
-    this.image.src = thumbnail(this.hit, Math.max(wide, high) * Math.min(devicePixelRatio || 1, 2));
+    this.pixels = Math.max(wide, high) * Math.min(devicePixelRatio || 1, 2);
+  }
+
+  /** Ask for the thumbnail, unless that was done. */
+  draw() {
+    if (this.drawn) return;
+    this.drawn = true;
+    this.image.src = thumbnail(this.hit, this.pixels);
   }
 
   /** A tile that leaves the document asks for its thumbnail no longer. */
   stop() {
-    if (!this.image.complete) this.image.removeAttribute("src");
+    if (this.drawn && !this.image.complete) this.image.removeAttribute("src");
   }
 
   setReachable(reachable) {
