@@ -47,7 +47,7 @@ class Gallery:
         if thumbnail:  # of pictures that are on no disk
             self.context.route("**/api/v1/thumb/**", lambda route: route.fulfill(body=thumbnail))
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._heard)
 
@@ -105,12 +105,11 @@ class Gallery:
             arg=name,
         )
 
-    def shows(self, words: str, within_s: float = 15) -> None:
+    def shows(self, words: str) -> None:
         """Wait for the count of results to begin so."""
         self.page.wait_for_function(
             "words => document.querySelector('#count').textContent.startsWith(words)",
             arg=words,
-            timeout=within_s * 1000,
         )
 
     def pictures_drawn(self) -> None:

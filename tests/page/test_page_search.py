@@ -23,8 +23,8 @@ def test_an_answer_that_comes_too_late_is_dropped(demo: str, gallery: OpenGaller
     here = gallery(demo)
     held = []
     here.page.route("**/search?q=koala&*", held.append)
-    here.page.fill("#q", "koala")
-    here.page.wait_for_timeout(400)
+    with here.page.expect_request("**/search?q=koala&*"):
+        here.page.fill("#q", "koala")
     here.page.fill("#q", "owl")
     here.first_is("owl.jpg")
     assert len(held) == 1

@@ -113,7 +113,11 @@ let waitingTimer = 0;
 function waiting() {
   clearTimeout(waitingTimer);
   // Most answers come at once; only a slow one is worth a sign.
-  waitingTimer = setTimeout(() => results.setAttribute("aria-busy", "true"), 250);
+  waitingTimer = setTimeout(() => {
+    results.setAttribute("aria-busy", "true");
+    byId("more").textContent = "Searching";
+    byId("more").hidden = grid.hits.length > 0 || Boolean(notice.kind);
+  }, 250);
 }
 
 function answered(answer) {
@@ -182,6 +186,7 @@ function summary({ hits, total, first }) {
 function begin(how = {}) {
   const { state } = store;
   document.title = state.q ? `${state.q} · imgsearch` : "imgsearch";
+  document.body.classList.toggle("empty", Boolean(isEmpty()));
   if (isEmpty()) {
     count.textContent = "No pictures";
     notice.firstSteps(indexing.status);

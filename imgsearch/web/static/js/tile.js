@@ -40,7 +40,7 @@ export class Tile {
     style.transform = `translate(${left}px, ${top}px)`;
     style.width = `${wide}px`;
     style.height = `${high}px`;
-    this.element.classList.toggle("slim", wide < 120);
+    this.element.classList.toggle("slim", wide < 150);
     this.pixels = Math.max(wide, high) * Math.min(devicePixelRatio || 1, 2);
   }
 
