@@ -156,12 +156,16 @@ def main() -> None:
             target=watch, args=(psutil.Process(server.pid), memory, stop), daemon=True
         ).start()
         single = min(15.0, given.seconds)
-        found = {
-            "single_new": measure(port, 1, single, texts, 1.0),
-            "single_known": measure(port, 1, single, texts, 0.0),
-        }
-        begun = len(memory)
-        found["many"] = measure(port, given.clients, given.seconds, texts, 0.5)
+        found = {}
+        begun = 0
+        for name, clients, seconds, new in (
+            ("single_new", 1, single, 1.0),
+            ("single_known", 1, single, 0.0),
+            ("many", given.clients, given.seconds, 0.5),
+        ):
+            begun, before = len(memory), _metrics(warm)
+            found[name] = measure(port, clients, seconds, texts, new)
+            found[name]["steps"] = steps(before, _metrics(warm))
         stop.set()
         under = memory[begun:]
         third = max(1, len(under) // 3)
@@ -171,13 +175,28 @@ def main() -> None:
             "last_third": round(statistics.median(under[-third:]) / 2**20),
             "most": round(max(under) / 2**20),
         }
-        lines = _metrics(warm)
-        found["batches"] = {name: lines.get(f"imgsearch_{name}_total", 0.0)
-                            for name in ("texts_encoded", "encodings")}  # fmt: skip
         print(json.dumps(found, indent=1))
     finally:
         server.terminate()
         server.wait(60)
+
+
+def steps(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Mean milliseconds of each step of a search, and how many texts went through the model."""
+
+    def grown(name: str) -> float:
+        return after.get(name, 0.0) - before.get(name, 0.0)
+
+    found = {}
+    for step in ("queue", "model", "words", "search", "fetch"):
+        count = grown(f'imgsearch_step_seconds_count{{step="{step}"}}')
+        total = grown(f'imgsearch_step_seconds_sum{{step="{step}"}}')
+        found[f"{step}_ms"] = round(1000 * total / count, 2) if count else 0.0
+    found["texts"] = grown("imgsearch_texts_encoded_total")
+    found["calls"] = grown("imgsearch_encodings_total")
+    spent = grown('imgsearch_step_seconds_sum{step="model"}')
+    found["model_ms_per_text"] = round(1000 * spent / found["texts"], 2) if found["texts"] else 0.0
+    return found
 
 
 def _metrics(connection: http.client.HTTPConnection) -> dict[str, float]:

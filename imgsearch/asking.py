@@ -17,6 +17,8 @@ from imgsearch.records import Query, Term
 from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, least_strength, split_weight, text_term
 from imgsearch.vectors import Pixels
 
+MOST_STRONG = 10_000
+"""Pictures of a ranking from which weak hits are left out."""
 MOST_TERMS = 32
 """Texts and pictures of one query, and values of one filter."""
 
@@ -94,7 +96,9 @@ class Asked:
             terms.append(text_term(text, -weight))
         alone = 1.0 if not terms else LIKE_WEIGHT
         terms += [Term(image=each, weight=alone) for each in pictures]
-        return Query(terms, MOST_RANKED, where=self.filters.filter(), mode=self.mode)
+        every = not self.min_strength and self.min_strength is not None
+        most = MOST_RANKED if every or not (terms or self.like or self.good) else MOST_STRONG
+        return Query(terms, most, where=self.filters.filter(), mode=self.mode)
 
 
 def rank(library: Library, query: Query, asked: Asked, told: Explanation) -> Ranking:
@@ -114,7 +118,9 @@ def rank(library: Library, query: Query, asked: Asked, told: Explanation) -> Ran
         note = ""
         if not ranked and query.where is not None and told.passed == 0:
             note = why_none(library.passing, query.where)
-        ranking = ranking_of("", ranked, revision, by_date=not terms, note=note)
+        ranking = ranking_of(
+            "", ranked, revision, by_date=not terms, note=note, complete=len(ranked) < query.limit
+        )
         return library_folded(library, ranking) if asked.unique and terms else ranking
 
 

@@ -56,6 +56,8 @@ class Ranking:
         True where there was nothing to compare with, and pictures are listed by date.
     note : str
         A sentence for the user; "" for none.
+    complete : bool
+        False where there may be more than were ranked.
     folded : mapping of id to ids
         Pictures that were folded into one; empty where nothing was folded.
     """
@@ -68,6 +70,7 @@ class Ranking:
     revision: int = 0
     by_date: bool = False
     note: str = ""
+    complete: bool = True
     folded: Mapping[int, Sequence[int]] | None = None
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
@@ -78,7 +81,7 @@ class Ranking:
     @property
     def total(self) -> int | None:
         """How many were found; None where there may be more than a ranking holds."""
-        return len(self.ids) if len(self.ids) < MOST_RANKED else None
+        return len(self.ids) if self.complete else None
 
     def hits(self, start: int, records: Mapping[int, ImageRecord], limit: int) -> list[Hit]:
         """A page of it: those of its pictures that are still in the library."""
@@ -116,7 +119,7 @@ def ranking_of(
     revision: int = 0,
     by_date: bool = False,
     note: str = "",
-    folded: Mapping[int, Sequence[int]] | None = None,
+    complete: bool = True,
 ) -> Ranking:
     """A ranking from its places, best first."""
     nan = math.nan
@@ -129,7 +132,7 @@ def ranking_of(
         revision,
         by_date,
         note,
-        folded,
+        complete,
     )
 
 

@@ -34,7 +34,7 @@ REMEMBERED = 1024
 CLOSING_SECONDS = 30.0
 
 Watch = Callable[[str, float], None]
-"""Gets what was measured, by name: "queue" and "encode" in seconds, "together" as a count."""
+"""Gets what was measured, by name: "queue" and "model" in seconds, "together" as a count."""
 
 Key = tuple[EmbeddingSpace, str | None, str]
 
@@ -256,7 +256,7 @@ class Resident(Lane[Library]):
         started = time.perf_counter()
         for instruction, texts in missing.items():
             self._learn(library, space, instruction, list(texts))
-        self._watch("encode", time.perf_counter() - started)
+        self._watch("model", time.perf_counter() - started)
         for job in jobs:
             if job.about is not None:
                 job.about = self._with_vectors(job.about, space)

@@ -208,11 +208,13 @@ class Found:
     ) -> list[Ranked]:
         """The ids of `hits`, in their order; `get` looks up the pictures that tie."""
         order = self.order
-        passing = (self._ranked(key) for key in order)
         ties: dict[tuple[float, float], list[Ranked]] = defaultdict(list)
-        for found in passing:
+        for key in order:
+            found = self._ranked(key)
             if _passes(found, query):
-                ties[-order[found.id], -(found.score or 0.0)].append(found)
+                ties[-order[key], -(found.score or 0.0)].append(found)
+            elif not self.named:
+                break  # the best come first, and those that follow are no stronger
         ranked: list[Ranked] = []
         for place in sorted(ties):
             if len(ranked) >= query.limit:

@@ -94,6 +94,7 @@ def test_the_wheel_has_every_module_and_migration(wheel_files):
 
 def test_the_wheel_has_the_files_that_are_no_modules(wheel_files):
     expected = sources("imgsearch", "*.npz") | sources("imgsearch", "*.md") | {"imgsearch/py.typed"}
+    expected |= {name for name in sources("imgsearch/web/static", "*") if "." in Path(name).name}
     expected |= {f"imgsearch/{name}" for name in sources("migrations", "*.mako")}
     assert expected <= wheel_files
 

@@ -48,6 +48,8 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 FILE = "catalog.sqlite"
 BATCH = 8192
+OURS = ("writer.", "server-token.")
+"""How names begin of files that may be there before the catalog."""
 
 
 def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
@@ -81,7 +83,7 @@ def _prepare(folder: str, create: bool) -> None:
         )
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        strangers = [name for name in os.listdir(folder) if not name.startswith("writer.")]
+        strangers = [name for name in os.listdir(folder) if not name.startswith(OURS)]
     except OSError as error:
         raise CatalogError(
             f"the library folder {folder} cannot be made: {error.strerror}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -74,7 +75,8 @@ def command(
         click.echo(f"Token: {make_token(settings.library)}")
         ctx.say("It is not shown again. Whoever has it sees all pictures of this library.")
     place = Place(host, port, allow_host, require_token or (new_token and host == "127.0.0.1"))
-    serve(settings, place, lambda url: _started(ctx, url, open_page), rate, ctx.say)
+    with suppress(KeyboardInterrupt):  # which is how it is meant to be stopped
+        serve(settings, place, lambda url: _started(ctx, url, open_page), rate, ctx.say)
 
 
 def _started(ctx: Context, url: str, open_page: bool) -> None:

@@ -31,6 +31,8 @@ MOST_UPLOADED = 80 << 20
 """Bytes of a search with pictures."""
 MOST_SENT = 64 << 10
 """Bytes of any other request."""
+MOST_UPLOADS = 8
+"""Searches with pictures that come in at the same time: they lie on the disk meanwhile."""
 MOST_PATH = 8 << 10
 MOST_QUERY = 32 << 10
 BODY_SECONDS = 60.0
@@ -84,6 +86,7 @@ class Guard:
         self._hosts = hosts
         self._door = door
         self._buckets = Buckets(rates(per_second))
+        self._uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; everything but HTTP and the start-up is refused."""
@@ -94,8 +97,21 @@ class Guard:
             refusal = self._refusal(scope)
             if refusal is not None:
                 await refusal(scope, receive, answer.send)
+            elif _large(scope):
+                await self._counted(scope, receive, answer)
             else:
                 await self._guarded(scope, receive, answer)
+
+    async def _counted(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        if self._uploading >= MOST_UPLOADS:
+            full = refused(503, "Too many pictures are coming in.", "Try again in a moment.")
+            await answer.fail(scope, receive, full)
+            return
+        self._uploading += 1
+        try:
+            await self._guarded(scope, receive, answer)
+        finally:
+            self._uploading -= 1
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         most = MOST_UPLOADED if scope["path"] in UPLOADS else MOST_SENT
@@ -206,6 +222,13 @@ def session_of(headers: Headers) -> str:
     except CookieError:
         return ""
     return found.value if found is not None else ""
+
+
+def _large(scope: Scope) -> bool:
+    """True for a request with more than words in it, or one that does not tell how much it has."""
+    headers = Headers(scope=scope)
+    untold = scope["method"] not in SAFE and "content-length" not in headers
+    return scope["path"] in UPLOADS and (untold or _length(headers) > MOST_SENT)
 
 
 def _length(headers: Headers) -> int:

@@ -27,7 +27,7 @@ def new_token(library: str) -> str:
     token = secrets.token_urlsafe(32)
     try:
         os.makedirs(library, mode=0o700, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(".tmp", "writer.", library)  # mode 600
+        handle, temporary = tempfile.mkstemp(".tmp", "server-token.", library)  # mode 600
         with os.fdopen(handle, "w", encoding="ascii") as file:
             json.dump({"sha256": _hash(token)}, file)
         os.replace(temporary, os.path.join(library, FILE))

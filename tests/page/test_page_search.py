@@ -22,7 +22,7 @@ def test_an_answer_that_comes_too_late_is_dropped(demo: str, gallery: OpenGaller
     """The answer to "koala" is held back until the one to "owl" is shown."""
     here = gallery(demo)
     held = []
-    here.page.route("**/search?q=koala&*", held.append)
+    here.page.route("**/search?q=koala&*", lambda route: held.append(route))  # noqa: PLW0108
     with here.page.expect_request("**/search?q=koala&*"):
         here.page.fill("#q", "koala")
     here.page.fill("#q", "owl")

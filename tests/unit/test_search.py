@@ -11,7 +11,7 @@ from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
-from imgsearch.search import Searcher, by_date, foreign_script
+from imgsearch.search import Searcher, by_date, foreign_script, ranked_by_date
 from imgsearch.sync import sync
 from imgsearch.where import parse
 from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
@@ -170,3 +170,36 @@ def test_words_alone_take_no_pictures_and_nothing_unwanted(folder, catalog, sear
     for term in (Term(vector=vector_of("a")), Term(text="dog", weight=-1.0)):
         with pytest.raises(QueryError, match="words only"):
             searcher.search(Query([Term(text="dog"), term], mode="text"))
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10, 40, 100])
+@pytest.mark.parametrize("least", [-2.0, 0.0, 0.5, 1.5])
+def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, limit, least):
+    names = [f"{n:02}.jpg" for n in np.random.default_rng(1).permutation(40)]
+    folder.files = {name: (f"content {int(name[:2]) % 7}", 1) for name in names}
+    ingest(catalog, folder)
+    wanted = query("content 3", limit=limit, min_score=least)
+    ranked = [(r.id, r.score, r.strength, r.named) for r in searcher.rank(wanted)]
+    hits = searcher.search(wanted)
+    assert ranked == [(h.image.id, h.score, h.strength, h.named) for h in hits]
+
+
+def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, searcher):
+    folder.files = {f"{'beach' if n % 3 else 'hill'} {n:02}.jpg": (f"c {n}", 1) for n in range(30)}
+    ingest(catalog, folder)
+    for mode in ("hybrid", "text"):
+        terms = [Term("beach", vector=vector_of("c 4")), Term("01")][: 2 if mode == "text" else 1]
+        wanted = Query(terms, 12, mode=mode, min_score=0.2 if mode == "hybrid" else -2)
+        hits = searcher.search(wanted)
+        assert hits
+        assert [r.id for r in searcher.rank(wanted)] == [h.image.id for h in hits]
+
+
+def test_pictures_by_date_can_be_ranked_too(folder, catalog):
+    folder.files = {f"{n}.jpg": (f"content {n}", n) for n in range(9)}
+    ingest(catalog, folder)
+    wanted = Query([], 5, where=parse("name ~ '*.jpg'"))
+    hits = by_date(catalog, wanted, Explanation())
+    ranked = ranked_by_date(catalog, wanted, Explanation())
+    assert [r.id for r in ranked] == [h.image.id for h in hits]
+    assert len(ranked_by_date(catalog, Query([], 100), Explanation())) == 9

@@ -189,7 +189,7 @@ def test_status_health_and_metrics(server: Served) -> None:
     server.get("/search", q="a walrus")
     text = server.ask(f"{API}/metrics").body.decode()
     assert 'route="/search"' in text
-    for step in ("queue", "encode", "search", "fetch"):
+    for step in ("queue", "model", "encode", "search", "fetch"):
         assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
     assert "imgsearch_resident_bytes" in text
 

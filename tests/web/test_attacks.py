@@ -266,6 +266,32 @@ def test_a_body_without_an_end_is_cut_off(served: Served) -> None:
     assert sent < 20 * guard.MOST_SENT or reply.startswith(b"HTTP/1.1 413"), reply[:100]
 
 
+def test_many_uploads_that_do_not_end_leave_searches_alone(served: Served) -> None:
+    head = (f"POST {API}/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n").encode()  # fmt: skip
+    picture = (PHOTOS / "crab.jpg").read_bytes()
+    begun = [socket.create_connection(("127.0.0.1", served.port), 30) for _ in range(12)]
+    try:
+        for connection in begun:
+            connection.sendall(head)
+        refused = 0
+        for connection in begun:
+            connection.settimeout(1.0)
+            with suppress(TimeoutError):
+                refused += connection.recv(100).startswith(b"HTTP/1.1 503")
+        assert refused == len(begun) - guard.MOST_UPLOADS
+        assert served.send_pictures(picture).status == 503
+        assert served.get("/search", q="a crab")["hits"]
+    finally:
+        for connection in begun:
+            connection.close()
+    for _ in range(100):
+        if (reply := served.send_pictures(picture)).status == 200:
+            break
+        time.sleep(0.1)
+    assert reply.json["hits"]
+
+
 def test_a_file_that_kills_its_decoder_costs_only_its_request(served: Served) -> None:
     for data in (b"\xff\xd8\xff\xe0" + b"\0" * 100, b"GIF89a", b"\0" * 1000, b"RIFF0000WEBP",
                  (PHOTOS / "owl.jpg").read_bytes()[:3000]):  # fmt: skip

@@ -1,0 +1,98 @@
+"""Names, origins, rates and tokens, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsearch.catalog import open_catalog
+from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
+from imgsearch.web.rates import Buckets, Rate
+from imgsearch.web.tokens import MOST_SESSIONS, Door, new_token, stored_hash
+
+
+@pytest.mark.parametrize(
+    "header, name",
+    [
+        ("localhost", "localhost"),
+        ("LOCALHOST:8765", "localhost"),
+        ("127.0.0.1:1", "127.0.0.1"),
+        ("[::1]:8765", "::1"),
+        ("[::1]evil", ""),
+        ("evil@localhost", ""),
+        ("localhost:99999999", ""),
+        ("localhost/x", ""),
+        ("localhost#", ""),
+        ("", ""),
+        ("\u0131", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header: str, name: str) -> None:
+    assert name_of(header) == name
+
+
+def test_what_a_server_answers_to() -> None:
+    local, wide = hosts_for("127.0.0.1"), hosts_for("0.0.0.0", ["photos.example"])
+    assert local.knows("localhost:8765") and local.knows("[::1]") and local.knows("127.0.0.1")
+    assert not any(map(local.knows, ("10.0.0.1", "photos.example", "localhost.evil.example")))
+    assert wide.knows("192.0.2.7:8765") and wide.knows("Photos.Example")
+    assert not wide.knows("evil.example")
+    assert [is_loopback(host) for host in ("localhost", "127.8.8.8", "::1")] == [True] * 3
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "photos", "")] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    "method, headers, refused",
+    [
+        ("POST", {}, False),
+        ("POST", {"origin": "http://localhost:1"}, False),
+        ("POST", {"origin": "http://localhost:2"}, True),
+        ("POST", {"origin": "null"}, True),
+        ("POST", {"origin": "http://localhost:1", "sec-fetch-site": "cross-site"}, True),
+        ("GET", {"origin": "http://evil.example"}, False),  # a browser says the rest itself
+        ("GET", {"sec-fetch-site": "none"}, False),
+        ("GET", {"sec-fetch-site": "same-origin"}, False),
+        ("GET", {"sec-fetch-site": "same-site"}, True),
+        ("DELETE", {"origin": "http://evil.example"}, True),
+    ],
+)
+def test_other_sites(method: str, headers: dict[str, str], refused: bool) -> None:
+    assert cross_site(method, {"host": "localhost:1", **headers}) is refused
+
+
+def test_a_bucket_is_emptied_and_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    buckets = Buckets({"any": Rate(2, 3)})
+    assert [buckets.wait_s("a", "any") for _ in range(4)] == [0, 0, 0, 0.5]
+    assert buckets.wait_s("b", "any") == 0, "another client has a bucket of its own"
+    now[0] += 0.5
+    assert [buckets.wait_s("a", "any") for _ in range(2)] == [0, 0.5]
+    now[0] += 1000
+    assert [buckets.wait_s("a", "any") for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+def test_a_token_may_be_made_before_the_library(tmp_path) -> None:
+    folder = tmp_path / "library"
+    assert stored_hash(str(folder)) == ""
+    first, second = new_token(str(folder)), new_token(str(folder))
+    open_catalog(str(folder), create=True).close()
+    door = Door(stored_hash(str(folder)))
+    assert door.locked and door.fits(second) and not door.fits(first)
+    assert len(second) >= 43, "256 bits"
+    (folder / "server-token.json").write_text('{"sha256": 7}')
+    assert stored_hash(str(folder)) == ""
+
+
+def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    door = Door("0" * 64)
+    first = door.open_session()
+    assert door.knows(first) and not door.knows(first + "x") and not door.knows("")
+    now[0] += 31 * 86_400
+    assert not door.knows(first)
+    second = door.open_session()
+    for _ in range(MOST_SESSIONS):
+        door.open_session()
+    assert not door.knows(second)
+    assert not Door("").locked and not Door("").fits("")
