@@ -77,14 +77,16 @@ def demo(demo_library: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
 OpenGallery = Callable[..., Gallery]
 
 
-Serve = Callable[[Path], str]
+Serve = Callable[..., str]
 
 
 @pytest.fixture
 def serve(browser: Browser, tmp_path: Path) -> Iterator[Serve]:
     """Serve a library until the test is over and its pages are closed."""
     with ExitStack() as servers:
-        yield lambda library: servers.enter_context(serving(library, tmp_path / "server.log"))
+        yield lambda library, *options: servers.enter_context(
+            serving(library, tmp_path / "server.log", *options)
+        )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from datetime import datetime, timedelta
@@ -80,6 +81,21 @@ def test_names_with_markup_are_only_names(serve: Serve, gallery: OpenGallery, tm
     here.page.get_by_text("without <b>bold").wait_for()
     assert here.page.evaluate("() => window.harmed") is None
     assert here.page.locator("main b, main script, .terms b").count() == 0
+
+
+def test_whoever_has_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+    address = serve(tmp_path / "library", "--require-token", "--new-token")
+    found = re.search(r"Token: (\S+)", (tmp_path / "server.log").read_text())
+    assert found
+    here = gallery(address)
+    here.expected.append("401")
+    field = here.page.get_by_label("Token")
+    field.fill("guessed")
+    here.press("Enter")
+    here.page.get_by_text("That is not the token.").wait_for()
+    field.fill(found[1])
+    here.press("Enter")
+    here.page.get_by_role("heading", name="No pictures yet").wait_for()
 
 
 SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))

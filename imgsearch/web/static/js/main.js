@@ -97,7 +97,7 @@ const terms = new Terms(store);
 const filters = new Filters(store, () => indexing.start());
 const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, moved });
-const notice = new Notice(store, { retry: () => begin({ again: true }), startIndexing: () => indexing.start() });
+const notice = new Notice(store, { retry, startIndexing: () => indexing.start() });
 
 const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle());
 byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
@@ -105,6 +105,13 @@ byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", (
 const copies = h("button", { type: "button", class: "toggle", "aria-label": "Fold copies", title: "Show near-identical pictures as one", onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, "Fold copies"));
 const weaker = h("button", { type: "button", class: "toggle", title: "Show pictures that are hardly meant, too", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Weak matches"));
 byId("view-tools").append(weaker, copies, sizeControl((size) => grid.setSize(size)));
+
+/** Ask again: what the library has may have become known only now, by signing in. */
+async function retry() {
+  await indexing.ask();
+  if (!isEmpty()) filters.load(store.state, { again: true });
+  begin({ again: true });
+}
 
 // ---- Answers ---------------------------------------------------------------------------------
 
