@@ -122,7 +122,11 @@ export class SearchBox {
   #dropping() {
     const veil = byId("drop");
     let inside = 0;
-    const holdsFile = (event) => event.dataTransfer?.types.includes("Files");
+    // A picture that is dragged out of the page itself is on its way to another program.
+    let own = false;
+    addEventListener("dragstart", () => { own = true; });
+    addEventListener("dragend", () => { own = false; });
+    const holdsFile = (event) => !own && event.dataTransfer?.types.includes("Files");
     addEventListener("dragenter", (event) => {
       if (!holdsFile(event)) return;
       inside += 1;

@@ -114,7 +114,6 @@ export class Tile {
     element.addEventListener("focusin", () => this.#withButtons());
     element.addEventListener("keydown", (event) => this.#key(event));
     link.addEventListener("click", (event) => this.#click(event));
-    link.addEventListener("dragstart", (event) => event.dataTransfer.setData("application/x-imgsearch", this.hit.id));
     this.#holding(link);
   }
 
