@@ -37,7 +37,7 @@ BATCH = 32
 """Pictures per commit at most, and per call of a model that does not say how many it wants."""
 LOCK_WAIT_S = 3.0
 """A search may hold the lock for a moment, to write an index file."""
-RENDER_SECONDS = 60.0
+RENDER_SECONDS = 20.0
 """A picture that takes longer to be rendered for a browser is not shown."""
 UPLOAD_BYTES = 64 << 20
 UPLOAD_PIXELS = 100_000_000

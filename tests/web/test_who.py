@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from imgsearch.catalog import open_catalog
+from imgsearch.web import guard
 from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
 from imgsearch.web.rates import Buckets, Rate
 from imgsearch.web.tokens import MOST_SESSIONS, Door, new_token, stored_hash
@@ -96,3 +100,31 @@ def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         door.open_session()
     assert not door.knows(second)
     assert not Door("").locked and not Door("").fits("")
+
+
+def test_a_body_that_does_not_come_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.05)
+
+    async def reads(scope: guard.Scope, receive: guard.Receive, send: guard.Send) -> None:
+        with suppress(Exception):  # as a framework does that makes an answer of its own of it
+            await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    sent: list[guard.Message] = []
+
+    async def send(message: guard.Message) -> None:
+        sent.append(message)
+
+    async def nothing() -> guard.Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/index",
+        "headers": [(b"host", b"localhost"), (b"content-length", b"5")],
+        "client": ("127.0.0.1", 1),
+    }
+    asyncio.run(guard.Guard(reads, hosts_for("127.0.0.1"), Door(""), 100)(scope, nothing, send))
+    assert [message["status"] for message in sent if "status" in message] == [408]
