@@ -5,21 +5,26 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
+
+import pytest
 
 from imgsearch.catalog import open_catalog
 from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
 from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS
 from tests.page.conftest import OpenGallery, Serve, index
+from tests.page.serving import serving
 from tests.parts import SPACE, unit_rows
 
 MANY = 100_000
 MOST_NODES = 2500
 """Elements in the document; some 200 are the page itself, and a tile has about 12."""
 
+BOLD = "<b onclick=window.harmed=1>folder"
 HOSTILE = [
     "<img src=x onerror=window.harmed=1>.jpg",
     "<script>window.harmed=1<_script>.jpg",
@@ -43,31 +48,26 @@ def test_an_empty_library_tells_the_first_steps(serve: Serve, gallery: OpenGalle
     assert not here.page.get_by_role("heading", name="No pictures yet").is_visible()
 
 
-def test_a_new_photo_appears_without_a_reload(serve: Serve, gallery: OpenGallery, tmp_path: Path):
-    place = Place(tmp_path / "photos", tmp_path / "library")
-    place.photos.mkdir()
+Small = tuple[Place, str]
+
+
+@pytest.fixture(scope="module")
+def small(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """A few pictures, most with names that mean harm, and the address of a server on them."""
+    folder = tmp_path_factory.mktemp("small")
+    place = Place(folder / "photos", folder / "library")
+    for seed, name in enumerate(HOSTILE):
+        picture(place.photos / BOLD / name, seed)
     shutil.copy(PHOTOS / "koala.jpg", place.photos)
     index(place)
-    address = serve(place.library)
-    here = gallery(address)
-    here.shows("1 picture")
-    shutil.copy(PHOTOS / "owl.jpg", place.photos)
-    here.page.get_by_role("button", name="Look for new pictures").click()
-    here.page.get_by_text("1 new picture indexed.").wait_for()
-    here.shows("2 pictures")
-    here.tile("owl.jpg").wait_for()
-    here.page.fill("#q", "an owl")
-    here.first_is("owl.jpg")
+    with serving(place.library, folder / "server.log") as address:
+        yield place, address
 
 
-def test_names_with_markup_are_only_names(serve: Serve, gallery: OpenGallery, tmp_path: Path):
-    place = Place(tmp_path / "photos", tmp_path / "library")
-    folder = place.photos / "<b onclick=window.harmed=1>folder"
-    for seed, name in enumerate(HOSTILE):
-        picture(folder / name, seed)
-    index(place)
-    address = serve(place.library)
-    here = gallery(address)
+def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
+    place, address = small
+    asked = {"in": str(place.photos / BOLD)}
+    here = gallery(address, f"/?{urlencode(asked)}")
     here.shows("4 pictures")
     here.pictures_drawn()
     assert sorted(here.names) == sorted(HOSTILE)
@@ -76,11 +76,23 @@ def test_names_with_markup_are_only_names(serve: Serve, gallery: OpenGallery, tm
         here.viewer.get_by_role("heading", name=name).wait_for()
         here.viewer.get_by_text("Folder", exact=True).wait_for()
         here.press("Escape")
-    asked = {"q": HOSTILE[0], "not": "<b>bold", "all": "1", "in": str(folder)}
-    here.go(f"/?{urlencode(asked)}")
+    here.go(f"/?{urlencode({**asked, 'q': HOSTILE[0], 'not': '<b>bold', 'all': '1'})}")
     here.page.get_by_text("without <b>bold").wait_for()
     assert here.page.evaluate("() => window.harmed") is None
     assert here.page.locator("main b, main script, .terms b").count() == 0
+
+
+def test_a_new_photo_appears_without_a_reload(small: Small, gallery: OpenGallery):
+    place, address = small
+    here = gallery(address)
+    here.shows("5 pictures")
+    shutil.copy(PHOTOS / "owl.jpg", place.photos)
+    here.page.get_by_role("button", name="Look for new pictures").click()
+    here.page.get_by_text("1 new picture indexed.").wait_for()
+    here.shows("6 pictures")
+    here.tile("owl.jpg").wait_for()
+    here.page.fill("#q", "an owl")
+    here.first_is("owl.jpg")
 
 
 def test_whoever_has_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):

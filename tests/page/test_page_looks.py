@@ -91,7 +91,7 @@ def test_the_panel_tells_when_with_what_and_how_well(demo: str, gallery: OpenGal
     panel = here.page.locator(".details")
     panel.get_by_text("24 September 2017, 12:33").wait_for()
     for words in ("Canon EOS 7D", "1,024 × 683", "an estimate of how likely"):
-        assert panel.get_by_text(words).is_visible(), words
+        panel.get_by_text(words).wait_for()
     panel.get_by_role("button", name="Canon EOS 7D").click()
     here.page.wait_for_url("**camera=Canon+EOS+7D**")
     assert not here.viewer.is_visible()
