@@ -21,8 +21,8 @@ from imgsearch.web.tokens import Door, stored_hash
 HEAD_SECONDS = 10.0
 """For the head of a request to come in, from the connection or from the request before."""
 MOST_CONNECTIONS = 512
-MOST_HEAD = 48 << 10
-"""Bytes of the head of a request."""
+MOST_HEAD = 256 << 10
+"""Bytes of the head of a request: more than the guard takes, which says why it refuses."""
 STOP_SECONDS = 10
 
 

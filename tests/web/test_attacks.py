@@ -309,7 +309,11 @@ def test_addresses_and_results_are_bounded(served: Served) -> None:
     assert served.ask(f"{API}/search", and_=["x"] * 33).status == 400
     assert served.ask(f"{API}/thumb/1", size=1_000_000).status == 400
     big = f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {'x' * server.MOST_HEAD}\r\n"
-    assert served.raw(big.encode() * 2)[8:].startswith(b" 4")
+    answer = b""
+    with suppress(ConnectionError):  # hung up on before all of it was sent
+        answer = served.raw(big.encode() * 2)
+    assert answer == b"" or answer[8:].startswith(b" 4")
+    assert served.get("/status")["images"]
 
 
 def test_a_request_that_comes_byte_by_byte_is_hung_up_on(
