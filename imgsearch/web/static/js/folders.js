@@ -1,0 +1,70 @@
+/** The folders of the library, as a tree of checkboxes; children are made when they are opened. */
+
+import { h, icon } from "./dom.js";
+import { lastPart, number } from "./words.js";
+
+/** Folders shown of one folder until asked for more. */
+const SHOWN = 60;
+
+export class Folders {
+  /** @param {(paths: string[]) => void} choose */
+  constructor(choose) {
+    this.choose = choose;
+    this.element = h("div", { class: "folders" });
+    this.open = new Set();
+    this.chosen = [];
+  }
+
+  show(chosen, folders) {
+    const focused = document.activeElement?.dataset?.focusKey;
+    this.chosen = chosen;
+    if (folders) this.folders = folders;
+    const roots = this.folders ?? [];
+    if (roots.length === 1 && this.first !== roots[0].path) {
+      this.first = roots[0].path;
+      this.open.add(this.first);
+    }
+    this.element.replaceChildren(this.#list(roots));
+    if (focused) this.element.querySelector(`[data-focus-key="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #list(folders, limit = SHOWN) {
+    const list = h("ul", { class: "tree" }, folders.slice(0, limit).map((folder) => this.#item(folder)));
+    if (folders.length > limit) {
+      const rest = h("button", { type: "button", class: "plain", onclick: () => list.replaceWith(this.#list(folders, limit * 10)) }, `${number(folders.length - limit)} more folders`);
+      list.append(h("li", {}, rest));
+    }
+    return list;
+  }
+
+  #item(folder) {
+    const children = folder.children ?? [];
+    const open = this.open.has(folder.path);
+    const box = h("input", { type: "checkbox", data: { focusKey: `box ${folder.path}` }, onchange: () => this.#toggle(folder.path) });
+    box.checked = this.chosen.includes(folder.path);
+    const item = h(
+      "li", {},
+      h("div", { class: "tree-row" },
+        children.length ? this.#opener(folder, open) : h("span", { class: "tree-space" }),
+        h("label", { title: folder.path }, box, h("span", { class: "tree-name" }, lastPart(folder.name)), h("span", { class: "tally" }, number(folder.count)))),
+    );
+    if (open && children.length) item.append(this.#list(children));
+    return item;
+  }
+
+  #opener(folder, open) {
+    return h("button", {
+      type: "button", class: "tree-opener", "aria-expanded": String(open), "aria-label": `Folders in ${folder.name}`, data: { focusKey: `open ${folder.path}` },
+      onclick: () => {
+        if (open) this.open.delete(folder.path);
+        else this.open.add(folder.path);
+        this.show(this.chosen);
+      },
+    }, icon("right"));
+  }
+
+  #toggle(path) {
+    const { chosen } = this;
+    this.choose(chosen.includes(path) ? chosen.filter((other) => other !== path) : [...chosen, path]);
+  }
+}

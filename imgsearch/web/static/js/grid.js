@@ -1,0 +1,282 @@
+/**
+ * The pictures, in justified rows. Only the rows near the screen are in the document, so 100 000
+ * results cost no more than a few screens of them.
+ */
+
+import { h } from "./dom.js";
+import { Rows, shapeOf } from "./layout.js";
+import { Tile } from "./tile.js";
+
+/** Rows are kept for so many screens above and below what is seen. */
+const OVERSCAN = 0.75;
+/** More results are asked for when fewer screens than this are left. */
+const AHEAD = 3;
+/** Screens that scrolling passes between two frames when nobody can look at what flies by. */
+const FLYING = 0.7;
+/** Milliseconds without scrolling after which pictures are drawn all the same. */
+const CALM = 90;
+const SIZES = { small: 0.68, medium: 1, large: 1.5 };
+
+export class Grid {
+  /**
+   * @param {HTMLElement} place
+   * @param {Object} actions  what tiles do, see tile.js; `more()` asks for more results and
+   *   `sections()` tells headings among them, see sections.js
+   */
+  constructor(place, actions) {
+    this.place = place;
+    this.actions = actions;
+    this.hits = [];
+    this.total = null;
+    this.size = "medium";
+    this.current = 0;
+    /** @type {Map<number, {element: HTMLElement, tile: Tile|null}[]>} row number to what it shows */
+    this.mounted = new Map();
+    place.setAttribute("role", "list");
+    place.setAttribute("aria-label", "Found pictures");
+    this.width = 0;
+    this.rows = this.#rows();
+    this.sections = actions.sections();
+    new ResizeObserver(() => this.#resized()).observe(place);
+    addEventListener("scroll", () => this.#later(), { passive: true });
+    addEventListener("resize", () => this.#later(), { passive: true });
+    place.addEventListener("keydown", (event) => this.#key(event));
+    place.addEventListener("focusin", (event) => this.#focused(event));
+  }
+
+  /** Show other results from their beginning. */
+  clear() {
+    this.hits = [];
+    this.current = 0;
+    this.#relayout();
+  }
+
+  /** Results that follow those that are shown; `done` when these are the last. */
+  append(hits, { total, done }) {
+    this.total = total;
+    for (const hit of hits) this.#push(hit);
+    if (done) this.rows.finish();
+    this.done = done;
+    this.update();
+  }
+
+  setSize(size) {
+    this.size = size;
+    this.#keepingPlace(() => this.#relayout());
+  }
+
+  /** Marks and selection changed: show them on the tiles that are in the document. */
+  refresh() {
+    for (const tile of this.#tiles()) tile.refresh();
+  }
+
+  /** Bring a picture on screen and give it the focus. */
+  focus(index) {
+    const row = this.rows.rows[this.rows.rowOf(index)];
+    if (!row) return;
+    this.current = index;
+    this.reveal(row);
+    this.update();
+    this.tileAt(index)?.link.focus({ preventScroll: true });
+  }
+
+  /** Scroll as little as it takes to see a row. */
+  reveal(row) {
+    const above = this.place.getBoundingClientRect().top + row.top;
+    const bar = document.querySelector(".bar").getBoundingClientRect().bottom + 8;
+    if (above < bar) scrollBy({ top: above - bar, behavior: "instant" });
+    else if (above + row.height > innerHeight - 8) scrollBy({ top: above + row.height - innerHeight + 8, behavior: "instant" });
+  }
+
+  tileAt(index) {
+    const row = this.mounted.get(this.rows.rowOf(index));
+    return row?.find(({ tile }) => tile?.index === index)?.tile ?? null;
+  }
+
+  #rows() {
+    const narrow = this.width < 600;
+    const base = this.width < 480 ? 116 : this.width < 900 ? 168 : this.width < 1600 ? 212 : 264;
+    return new Rows({
+      width: Math.max(120, this.width),
+      target: base * SIZES[this.size],
+      gap: narrow ? 3 : 6,
+      heading: narrow ? 44 : 56,
+    });
+  }
+
+  #push(hit) {
+    const { begin = "", rename } = this.sections.next(hit);
+    this.hits.push(hit);
+    if (rename) this.#rename(rename);
+    this.rows.push(shapeOf(hit), begin);
+  }
+
+  /** The last heading covers more than it did when it was made. */
+  #rename(heading) {
+    const number = this.rows.rows.findLastIndex((row) => row.heading);
+    this.rows.rows[number].heading = heading;
+    const [shown] = this.mounted.get(number) ?? [];
+    if (shown) shown.element.firstChild.textContent = heading;
+  }
+
+  #relayout() {
+    for (const number of [...this.mounted.keys()]) this.#unmount(number);
+    this.rows = this.#rows();
+    this.sections = this.actions.sections();
+    const hits = this.hits;
+    this.hits = [];
+    for (const hit of hits) this.#push(hit);
+    if (this.done && hits.length) this.rows.finish();
+    if (!hits.length) this.done = false;
+    this.update();
+  }
+
+  #resized() {
+    const width = Math.floor(this.place.clientWidth);
+    if (!width || width === this.width) return;
+    this.#keepingPlace(() => {
+      this.width = width;
+      this.#relayout();
+    });
+  }
+
+  /** Change the layout so that the first picture on screen stays where it is. */
+  #keepingPlace(change) {
+    const top = this.place.getBoundingClientRect().top;
+    const bar = document.querySelector(".bar").getBoundingClientRect().bottom;
+    const row = this.rows.rows[this.rows.rowAt(bar - top)];
+    const scrolled = top < bar && row;
+    const offset = scrolled ? top + row.top : 0;
+    change();
+    const now = scrolled ? this.rows.rows[this.rows.rowOf(row.first)] : null;
+    if (now) scrollBy({ top: this.place.getBoundingClientRect().top + now.top - offset, behavior: "instant" });
+    this.update();
+  }
+
+  #scheduled = false;
+
+  #later() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.update();
+    });
+  }
+
+  /** Bring the document in line with what is on screen. */
+  update() {
+    this.place.style.height = `${this.rows.bottom}px`;
+    const top = -this.place.getBoundingClientRect().top;
+    const screen = innerHeight;
+    const first = this.rows.rowAt(top - screen * OVERSCAN);
+    const end = this.rows.rowAt(top + screen * (1 + OVERSCAN)) + 1;
+    const held = this.#rowWithFocus();
+    for (const number of [...this.mounted.keys()]) {
+      if ((number < first || number >= end) && number !== held) this.#unmount(number);
+    }
+    for (let number = first; number < Math.min(end, this.rows.rows.length); number += 1) {
+      if (!this.mounted.has(number)) this.#mount(number);
+    }
+    this.#keepReachable(top);
+    this.#draw(top, screen);
+    if (!this.done && top + screen * AHEAD > this.rows.bottom) this.actions.more();
+  }
+
+  #calm = 0;
+  #top = 0;
+
+  /** Thumbnails of pictures that fly by are not asked for: only where scrolling comes to rest. */
+  #draw(top, screen) {
+    const flying = Math.abs(top - this.#top) > screen * FLYING;
+    this.#top = top;
+    clearTimeout(this.#calm);
+    if (flying) this.#calm = setTimeout(() => this.update(), CALM);
+    else for (const tile of this.#tiles()) tile.draw();
+  }
+
+  #rowWithFocus() {
+    return this.place.contains(document.activeElement) ? this.rows.rowOf(this.current) : -1;
+  }
+
+  /** One tile is in the tab order; when it has been scrolled away, the first on screen is. */
+  #keepReachable(top) {
+    if (!this.hits.length || this.tileAt(this.current)) return;
+    let number = this.rows.rowAt(Math.max(0, top));
+    while (this.rows.rows[number]?.heading) number += 1;
+    this.#setCurrent(this.rows.rows[number]?.first ?? 0);
+  }
+
+  #setCurrent(index) {
+    this.tileAt(this.current)?.setReachable(false);
+    this.current = index;
+    this.tileAt(index)?.setReachable(true);
+  }
+
+  #mount(number) {
+    const row = this.rows.rows[number];
+    const made = row.heading ? [{ element: this.#heading(row), tile: null }] : this.#tilesOf(row);
+    const next = Math.min(...[...this.mounted.keys()].filter((other) => other > number));
+    const before = Number.isFinite(next) ? this.mounted.get(next)[0].element : null;
+    const fragment = document.createDocumentFragment();
+    for (const { element } of made) fragment.append(element);
+    this.place.insertBefore(fragment, before);
+    this.mounted.set(number, made);
+  }
+
+  #tilesOf(row) {
+    const made = [];
+    for (let index = row.first; index < row.first + row.count; index += 1) {
+      const tile = new Tile(this.hits[index], index, this.actions);
+      tile.place(this.rows.left[index], row.top, this.rows.wide[index], row.height);
+      tile.element.setAttribute("aria-setsize", String(this.total ?? -1));
+      tile.setReachable(index === this.current);
+      made.push({ element: tile.element, tile });
+    }
+    return made;
+  }
+
+  #heading(row) {
+    const element = h("div", { role: "listitem", class: "section" }, h("h2", {}, row.heading));
+    element.style.transform = `translateY(${row.top}px)`;
+    element.style.height = `${row.height}px`;
+    return element;
+  }
+
+  #unmount(number) {
+    for (const { element, tile } of this.mounted.get(number)) {
+      tile?.stop();
+      element.remove();
+    }
+    this.mounted.delete(number);
+  }
+
+  #tiles() {
+    return [...this.mounted.values()].flat().map(({ tile }) => tile).filter(Boolean);
+  }
+
+  #focused(event) {
+    const index = Number(event.target.closest(".tile")?.dataset.index ?? -1);
+    if (index >= 0 && index !== this.current) this.#setCurrent(index);
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = this.#goal(event.key);
+    if (to === null) return;
+    event.preventDefault();
+    this.focus(Math.max(0, Math.min(this.rows.count - 1, to)));
+  }
+
+  #goal(key) {
+    switch (key) {
+      case "ArrowLeft": return this.current - 1;
+      case "ArrowRight": return this.current + 1;
+      case "ArrowUp": return this.rows.neighbour(this.current, -1);
+      case "ArrowDown": return this.rows.neighbour(this.current, 1);
+      case "Home": return 0;
+      case "End": return this.rows.count - 1;
+      default: return null;
+    }
+  }
+}

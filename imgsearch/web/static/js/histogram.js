@@ -1,0 +1,130 @@
+/** When pictures were taken, as bars: press one or drag over several to filter by date. */
+
+import { h } from "./dom.js";
+import { dayBefore, endOf, monthName, number, startOf } from "./words.js";
+
+/** Up to so many years are shown by month. */
+const BY_MONTH = 4;
+const WIDE = 240;
+const HIGH = 56;
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Bins {from, to, label, count} without gaps; ISO dates, `to` exclusive. */
+export function binsOf(years) {
+  const known = new Map(years.map(({ year, months }) => [year, months]));
+  const first = Math.min(...known.keys());
+  const last = Math.max(...known.keys());
+  const bins = [];
+  for (let year = first; year <= last; year += 1) {
+    const months = known.get(year) ?? new Array(12).fill(0);
+    if (last - first + 1 > BY_MONTH) {
+      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, 0)));
+    } else {
+      months.forEach((count, month) => {
+        const name = `${year}-${String(month + 1).padStart(2, "0")}`;
+        bins.push(bin(name, `${monthName(month)} ${year}`, count));
+      });
+    }
+  }
+  return bins;
+}
+
+const bin = (name, label, count) => ({ from: startOf(name), to: endOf(name), label, count });
+
+export class Histogram {
+  /** @param {(range: {after: string, before: string}) => void} choose */
+  constructor(choose) {
+    this.choose = choose;
+    this.chart = document.createElementNS(SVG, "svg");
+    this.chart.setAttribute("viewBox", `0 0 ${WIDE} ${HIGH}`);
+    this.chart.setAttribute("preserveAspectRatio", "none");
+    this.chart.setAttribute("class", "chart");
+    this.chart.setAttribute("aria-hidden", "true");
+    this.says = h("p", { class: "chart-says", "aria-hidden": "true" });
+    this.ends = h("p", { class: "chart-ends", "aria-hidden": "true" });
+    const date = (label, name) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "date", min: "1800-01-01", max: "9998-12-30", onchange: () => this.#typed(name) }));
+    this.from = date("From", "after");
+    this.to = date("To", "before");
+    this.element = h("div", { class: "histogram" }, this.says, this.chart, this.ends, h("div", { class: "dates" }, this.from, this.to));
+    this.years = [];
+    this.state = { after: "", before: "" };
+    this.#dragging();
+  }
+
+  /** `years` as in /facets; where they are not known yet, what is there stays. */
+  show(state, years) {
+    this.state = state;
+    if (years) this.years = years;
+    this.from.lastChild.value = startOf(state.after);
+    this.to.lastChild.value = state.before ? dayBefore(state.before) : "";
+    this.bins = this.years.length ? binsOf(this.years) : [];
+    for (const part of [this.chart, this.ends, this.says]) part.toggleAttribute("hidden", !this.bins.length);
+    this.chart.style.display = this.bins.length ? "" : "none";
+    this.#draw();
+  }
+
+  #draw(range = null) {
+    const { bins } = this;
+    this.chart.replaceChildren();
+    if (!bins.length) return;
+    const most = Math.max(1, ...bins.map(({ count }) => count));
+    const step = WIDE / bins.length;
+    bins.forEach((each, at) => {
+      // The root keeps months with one picture visible beside those with a thousand.
+      const high = each.count ? Math.max(3, Math.sqrt(each.count / most) * (HIGH - 4)) : 1;
+      const bar = document.createElementNS(SVG, "rect");
+      bar.setAttribute("x", String(at * step + step * 0.12));
+      bar.setAttribute("y", String(HIGH - high));
+      bar.setAttribute("width", String(step * 0.76));
+      bar.setAttribute("height", String(high));
+      bar.setAttribute("class", this.#within(at, range) ? "in" : "out");
+      this.chart.append(bar);
+    });
+    this.ends.replaceChildren(h("span", {}, bins[0].from.slice(0, 4)), h("span", {}, bins.at(-1).from.slice(0, 4)));
+    this.says.textContent = "Press or drag over the bars";
+  }
+
+  #within(at, range) {
+    if (range) return at >= range[0] && at <= range[1];
+    const { from, to } = this.bins[at];
+    const after = startOf(this.state.after);
+    const before = startOf(this.state.before);
+    return (!after || to > after) && (!before || from < before);
+  }
+
+  #dragging() {
+    const { chart } = this;
+    let start = null;
+    const at = (event) => {
+      const box = chart.getBoundingClientRect();
+      return Math.max(0, Math.min(this.bins.length - 1, Math.floor(((event.clientX - box.left) / box.width) * this.bins.length)));
+    };
+    const range = (event) => [Math.min(start, at(event)), Math.max(start, at(event))];
+    chart.addEventListener("pointerdown", (event) => {
+      start = at(event);
+      chart.setPointerCapture(event.pointerId);
+      this.#draw([start, start]);
+    });
+    chart.addEventListener("pointermove", (event) => {
+      if (start !== null) this.#draw(range(event));
+      const { label, count } = this.bins[at(event)];
+      this.says.textContent = `${label}: ${number(count)}`;
+    });
+    chart.addEventListener("pointerleave", () => start === null && this.#draw());
+    chart.addEventListener("pointerup", (event) => {
+      if (start === null) return;
+      const [first, last] = range(event);
+      start = null;
+      this.choose({ after: this.bins[first].from, before: this.bins[last].to });
+    });
+    chart.addEventListener("pointercancel", () => {
+      start = null;
+      this.#draw();
+    });
+  }
+
+  #typed(name) {
+    const { value } = (name === "after" ? this.from : this.to).lastChild;
+    this.choose({ after: this.state.after, before: this.state.before, [name]: name === "before" && value ? endOf(value) : value });
+  }
+}

@@ -1,0 +1,75 @@
+/** Pictures that are picked out, and what can be done with them together. */
+
+import { byId, copyText, h, icon, iconButton, toast } from "./dom.js";
+import { plural } from "./words.js";
+
+export class Selection {
+  /** @param {Object} actions  `markAll(ids, what)`, `similarTo(ids)`, `changed()` */
+  constructor(actions) {
+    this.actions = actions;
+    this.hits = new Map();
+    this.last = -1;
+    this.place = byId("selection");
+    this.says = h("p", { class: "selection-count", role: "status" });
+    const button = (name, words, onclick) => h("button", { type: "button", class: "action", onclick }, icon(name), h("span", {}, words));
+    this.place.append(
+      iconButton("close", "Clear the selection", () => this.clear()),
+      this.says,
+      button("copy", "Copy paths", () => this.#copy()),
+      button("similar", "More like these", () => this.#apply((ids) => actions.similarTo(ids))),
+      button("good", "Right", () => this.#apply((ids) => actions.markAll(ids, "good"))),
+      button("bad", "Wrong", () => this.#apply((ids) => actions.markAll(ids, "bad"))),
+    );
+  }
+
+  get size() {
+    return this.hits.size;
+  }
+
+  has(hit) {
+    return this.hits.has(hit.id);
+  }
+
+  /** Pick one picture of `hits`, or drop it; with `range` all from the last one that was picked. */
+  toggle(hits, index, { range = false } = {}) {
+    if (range && this.last >= 0) {
+      const [from, to] = [Math.min(this.last, index), Math.max(this.last, index)];
+      for (const hit of hits.slice(from, to + 1)) this.hits.set(hit.id, hit);
+    } else if (!this.hits.delete(hits[index].id)) {
+      this.hits.set(hits[index].id, hits[index]);
+    }
+    this.last = index;
+    this.#show();
+  }
+
+  all(hits) {
+    for (const hit of hits) this.hits.set(hit.id, hit);
+    this.#show();
+  }
+
+  clear() {
+    const held = this.place.contains(document.activeElement);
+    this.hits.clear();
+    this.last = -1;
+    this.#show();
+    if (held) byId("results").focus({ preventScroll: true });
+  }
+
+  #show() {
+    this.place.hidden = !this.size;
+    document.body.classList.toggle("selecting", this.size > 0);
+    this.says.textContent = this.size ? `${plural(this.size, "picture", "pictures")} selected` : "";
+    this.actions.changed();
+  }
+
+  async #copy() {
+    await copyText([...this.hits.values()].map((hit) => hit.path).join("\n"));
+    toast(`${plural(this.size, "path is", "paths are")} on the clipboard.`);
+  }
+
+  #apply(action) {
+    const ids = [...this.hits.keys()].map(String);
+    this.clear();
+    action(ids);
+  }
+}

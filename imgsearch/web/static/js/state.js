@@ -1,0 +1,100 @@
+/** The state of the page is its address: what is asked, which filters hold, which picture is open. */
+
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has"];
+export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "near", "name", "min_size", "where"];
+const FLAGS = ["all"];
+
+/** What is only about showing, and not sent with a search. */
+const VIEW = ["view"];
+
+export const EMPTY = Object.freeze({
+  ...Object.fromEntries(LISTS.map((name) => [name, Object.freeze([])])),
+  ...Object.fromEntries(TEXTS.map((name) => [name, ""])),
+  all: false,
+  unique: true,
+  view: "",
+});
+
+/** Read an address: a search string such as "?q=dog&not=water". Unknown names are passed over. */
+export function parse(search) {
+  const params = new URLSearchParams(search);
+  const state = { ...EMPTY };
+  for (const name of LISTS) state[name] = params.getAll(name).filter(Boolean);
+  for (const name of [...TEXTS, ...VIEW]) state[name] = params.get(name) ?? "";
+  for (const name of FLAGS) state[name] = params.get(name) === "1";
+  state.unique = params.get("unique") !== "0";
+  return state;
+}
+
+/** The search string of a state; parse(format(state)) is the same state. */
+export function format(state) {
+  const params = new URLSearchParams();
+  for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...VIEW]) {
+    for (const value of [state[name]].flat()) if (value) params.append(name, value);
+  }
+  for (const name of FLAGS) if (state[name]) params.set(name, "1");
+  if (!state.unique) params.set("unique", "0");
+  const text = params.toString();
+  return text ? `?${text}` : "";
+}
+
+/** The state without what is only about showing. */
+export function question(state) {
+  return { ...state, view: "" };
+}
+
+/** The parameters of a search as the API takes them; example pictures travel as files. */
+export function parameters(state) {
+  const params = new URLSearchParams(format(question(state)));
+  params.delete("image");
+  if (state.unique) params.set("unique", "1");
+  else params.delete("unique");
+  return params;
+}
+
+export const hasTerms = (state) =>
+  Boolean(state.q.trim()) || ["and", "not", "like", "unlike", "good", "bad", "image"].some((name) => state[name].length);
+
+export const hasFilters = (state) => FILTERS.some((name) => state[name].length > 0);
+
+/** Whether words are asked for, so that the mode of searching them matters. */
+export const hasWords = (state) => Boolean(state.q.trim()) || state.and.length > 0;
+
+export class Store {
+  #state = parse(location.search);
+  #listeners = [];
+
+  constructor() {
+    history.scrollRestoration = "manual";
+    addEventListener("popstate", () => this.#become(parse(location.search), { back: true }));
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** `listener(state, previous, {back})` after each change. */
+  subscribe(listener) {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Change a part of the state. `push` makes an entry that the back button returns from;
+   * without it the current entry is replaced, as for each letter that is typed.
+   */
+  set(patch, { push = true } = {}) {
+    const next = { ...this.#state, ...patch };
+    const address = location.pathname + format(next);
+    if (format(next) === format(this.#state)) return;
+    if (push) history.pushState({ pushed: true }, "", address);
+    else history.replaceState(history.state, "", address);
+    this.#become(next, { back: false });
+  }
+
+  #become(next, how) {
+    const previous = this.#state;
+    this.#state = next;
+    for (const listener of this.#listeners) listener(next, previous, how);
+  }
+}

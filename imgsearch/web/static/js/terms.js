@@ -1,0 +1,153 @@
+/** Chips: the terms of a search beyond its words, and the filters that hold. */
+
+import { byId, h, icon } from "./dom.js";
+import { preview } from "./examples.js";
+import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
+import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, taken } from "./words.js";
+
+function day(text) {
+  const date = taken(startOf(text));
+  return date ? `${date.day} ${monthName(date.month).slice(0, 3)} ${date.year}` : text;
+}
+
+/** A range of dates in as few words as say it: "2017", "September 2017", "from 3 Sep 2017". */
+export function period(after, before) {
+  const from = startOf(after);
+  const to = startOf(before);
+  if (from && to) {
+    if (from.endsWith("-01-01") && endOf(from.slice(0, 4)) === to) return from.slice(0, 4);
+    if (from.endsWith("-01") && endOf(from.slice(0, 7)) === to) return `${monthName(Number(from.slice(5, 7)) - 1)} ${from.slice(0, 4)}`;
+    return `${day(from)} to ${day(dayBefore(to))}`;
+  }
+  return from ? `from ${day(from)}` : `up to ${day(dayBefore(to))}`;
+}
+
+const WORDS = {
+  in: (value) => `in ${lastPart(value)}`,
+  camera: cameraName,
+  type: (value) => value.toUpperCase(),
+  orientation: (value) => value,
+  has: (value) => `has ${{ gps: "a place", date: "a date", camera: "a camera" }[value] ?? value}`,
+  near: (value) => {
+    const [latitude, longitude, km] = value.split(",");
+    return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
+  },
+  name: (value) => `named ${value}`,
+  min_size: (value) => `at least ${value.replace("x", " × ")}`,
+  where: (value) => value,
+};
+
+/** The filters that hold, each with its words and the change that takes it away. */
+export function activeFilters(state) {
+  const found = [];
+  if (state.after || state.before) {
+    found.push({ words: period(state.after, state.before), without: { after: "", before: "" } });
+  }
+  for (const name of FILTERS.filter((each) => each in WORDS)) {
+    for (const value of [state[name]].flat().filter(Boolean)) {
+      const without = Array.isArray(state[name]) ? state[name].filter((other) => other !== value) : "";
+      found.push({ words: WORDS[name](value), title: value, without: { [name]: without } });
+    }
+  }
+  return found;
+}
+
+export const noFilters = Object.fromEntries(FILTERS.map((name) => [name, EMPTY[name]]));
+
+export class Terms {
+  constructor(store) {
+    this.store = store;
+    this.place = byId("terms");
+    this.show(store.state);
+  }
+
+  show(state) {
+    const focused = document.activeElement?.closest?.(".chip")?.dataset.key;
+    const chips = [...this.#pictures(state), ...this.#texts(state), ...this.#filters(state)];
+    const adders = hasTerms(state) ? [this.#adder("and", "plus", "and"), this.#adder("not", "minus", "without")] : [];
+    const reset = chips.length > 1 ? [h("button", { type: "button", class: "plain", onclick: () => this.store.set({ ...EMPTY }) }, "Clear all")] : [];
+    this.place.replaceChildren(...chips, ...adders, ...reset);
+    this.place.hidden = !this.place.childElementCount;
+    if (focused) this.#refocus();
+  }
+
+  /** A chip that had the focus is gone: the next one gets it, so that the keyboard is not lost. */
+  #refocus() {
+    (this.place.querySelector(".chip button") ?? byId("q")).focus();
+  }
+
+  #chip(kind, what, label, patch, extra = []) {
+    return h(
+      "span",
+      { class: `chip ${kind}`, title: what, data: { key: label } },
+      ...extra,
+      what ? h("span", { class: "chip-text" }, label) : label,
+      h("button", { type: "button", class: "chip-close", "aria-label": `Remove: ${label}`, onclick: () => this.store.set(patch) }, icon("close")),
+    );
+  }
+
+  #without(name, value) {
+    return { [name]: this.store.state[name].filter((other) => other !== value) };
+  }
+
+  #texts(state) {
+    const make = (name, sign, other) => (text) => {
+      const turn = h(
+        "button",
+        {
+          type: "button", class: "chip-sign", title: name === "and" ? "Turn into: without" : "Turn into: and",
+          "aria-label": name === "and" ? `Leave out ${text} instead` : `Ask for ${text} instead`,
+          onclick: () => this.store.set({ ...this.#without(name, text), [other]: [...state[other], text] }),
+        },
+        icon(sign),
+      );
+      return this.#chip(name === "and" ? "positive" : "negative", text, name === "and" ? text : `without ${text}`, this.#without(name, text), [turn]);
+    };
+    return [...state.and.map(make("and", "plus", "not")), ...state.not.map(make("not", "minus", "and"))];
+  }
+
+  #pictures(state) {
+    const image = (source) => h("img", { class: "chip-picture", src: source, alt: "", width: "28", height: "28" });
+    const stored = (name, kind, label) => (id) =>
+      this.#chip(kind, label, label, this.#without(name, id), [image(`/api/v1/thumb/${encodeURIComponent(id)}?size=256`)]);
+    const dropped = (key) => {
+      const source = preview(key);
+      return this.#chip("positive", "Your picture", "like your picture", this.#without("image", key), [source ? image(source) : icon("picture")]);
+    };
+    return [
+      ...state.image.map(dropped),
+      ...state.like.map(stored("like", "positive", "like this")),
+      ...state.unlike.map(stored("unlike", "negative", "unlike this")),
+      ...state.good.map(stored("good", "positive", "right")),
+      ...state.bad.map(stored("bad", "negative", "wrong")),
+    ];
+  }
+
+  #filters(state) {
+    const filters = activeFilters(state).map(({ words, title, without }) => this.#chip("filter", title ?? words, words, without, [icon("filters")]));
+    return filters.length > 1 && hasFilters(state) ? filters : filters;
+  }
+
+  #adder(name, sign, label) {
+    const button = h("button", { type: "button", class: "chip adder", onclick: () => open() }, icon(sign), label);
+    const open = () => {
+      const field = h("input", { class: "chip-field", type: "text", "aria-label": name === "and" ? "And also" : "But without", placeholder: name === "and" ? "and also…" : "but without…", maxlength: "200" });
+      const done = (keep) => {
+        const text = field.value.trim();
+        field.onblur = null;
+        field.replaceWith(button);
+        if (keep && text) this.store.set({ [name]: [...new Set([...this.store.state[name], text])] });
+        this.place.querySelector(`.adder-${name}`)?.focus();
+      };
+      field.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") done(true);
+        if (event.key === "Escape") done(false);
+      });
+      field.onblur = () => done(true);
+      button.replaceWith(field);
+      field.focus();
+    };
+    button.classList.add(`adder-${name}`);
+    return button;
+  }
+}

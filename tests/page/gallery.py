@@ -1,0 +1,140 @@
+"""The page as a person at the browser has it: what it shows, and what it asked for."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.page.serving import name_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+# Makes a File out of bytes and lets it fall on, or be pasted into, the window.
+HAND_OVER = """([kind, name, type, data]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type }));
+  const options = { bubbles: true, cancelable: true };
+  if (kind === 'paste') {
+    document.body.dispatchEvent(
+      new ClipboardEvent('paste', { ...options, clipboardData: transfer }));
+    return;
+  }
+  for (const step of ['dragenter', 'dragover', 'drop']) {
+    document.body.dispatchEvent(new DragEvent(step, { ...options, dataTransfer: transfer }));
+  }
+}"""
+
+
+class Gallery:
+    """One tab with the page in it."""
+
+    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
+        size = context.pop("size", (1280, 800))
+        thumbnail: bytes = context.pop("thumbnail", b"")
+        options = {"viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB"}
+        self.address = address
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.expected: list[str] = []
+        """Parts of complaints that the test provokes."""
+        self.context = browser.new_context(**(options | context))
+        self.context.on("request", lambda request: self.requests.append(request.url))
+        if thumbnail:  # of pictures that are on no disk
+            self.context.route("**/api/v1/thumb/**", lambda route: route.fulfill(body=thumbnail))
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._heard)
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.address + path)
+        self.page.wait_for_function("() => document.querySelector('#count').textContent !== ''")
+
+    def close(self) -> None:
+        self.context.close()
+        away = [url for url in self.requests if not self._stays(url)]
+        assert not away, f"requests left the machine: {away}"
+        heard = [
+            text for text in self.complaints if not any(each in text for each in self.expected)
+        ]
+        assert not heard, f"the browser complained: {heard}"
+
+    def _stays(self, url: str) -> bool:
+        return url.startswith((f"{self.address}/", "data:", f"blob:{self.address}/"))
+
+    # What is seen
+
+    @property
+    def parameters(self) -> dict[str, list[str]]:
+        """The state in the address."""
+        return parse_qs(urlsplit(self.page.url).query)
+
+    @property
+    def tiles(self) -> Locator:
+        return self.page.locator(".tile")
+
+    @property
+    def viewer(self) -> Locator:
+        return self.page.locator("dialog.viewer")
+
+    @property
+    def names(self) -> list[str]:
+        """The file names of the pictures in the document, in their order."""
+        labels = self.page.eval_on_selector_all(
+            ".tile-link", "links => links.map((link) => link.getAttribute('aria-label'))"
+        )
+        return [name_in(label) for label in labels]
+
+    def tile(self, name: str) -> Locator:
+        return self.page.locator(f'.tile:has(.tile-link[aria-label^="{name}"])')
+
+    def first_is(self, name: str) -> None:
+        """Wait for an answer whose first picture is that."""
+        self.page.wait_for_function(
+            """name => document.querySelector('.tile-link')
+              ?.getAttribute('aria-label').startsWith(name)""",
+            arg=name,
+        )
+
+    def shows(self, words: str) -> None:
+        """Wait for the count of results to begin so."""
+        self.page.wait_for_function(
+            "words => document.querySelector('#count').textContent.startsWith(words)",
+            arg=words,
+        )
+
+    def pictures_drawn(self) -> None:
+        """Wait for all pictures in the window to be there and faded in."""
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll('.tile')].every((tile) => {
+              const box = tile.getBoundingClientRect();
+              return box.top > innerHeight || box.bottom < 0 || tile.matches('.loaded, .lost');
+            })"""
+        )
+        self.page.wait_for_timeout(300)
+
+    # What is done
+
+    def type(self, words: str) -> None:
+        """Type into the search field, letter by letter."""
+        self.page.locator("#q").click()
+        self.page.keyboard.type(words, delay=8)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def hand_over(self, kind: str, picture: Path) -> None:
+        """Drop a picture file on the page, or paste it."""
+        media = mimetypes.guess_type(picture.name)[0] or ""
+        data = base64.b64encode(picture.read_bytes()).decode()
+        self.page.evaluate(HAND_OVER, [kind, picture.name, media, data])
