@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from imgsearch import __version__
+from imgsearch import __version__, daemon
+from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.gallery import Gallery
+from imgsearch.rendezvous import NoSockets
 from imgsearch.settings import Settings
 from imgsearch.web import indexing, pictures, searching, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
@@ -41,6 +43,7 @@ def application(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        listener = await asyncio.to_thread(_listen, gallery, settings, say)
         warming = gallery.resident.warm()
         # A library that cannot be searched yet is told to whoever searches it.
         warming.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -48,6 +51,8 @@ def application(
             yield
         finally:
             await indexer.close()
+            if listener is not None:
+                await asyncio.to_thread(listener.close)
             await asyncio.to_thread(gallery.close)
 
     app = FastAPI(
@@ -70,6 +75,20 @@ def application(
         app.include_router(router, prefix=API)
     app.include_router(static_files.routes())
     return Guard(app, hosts, door, per_second)
+
+
+def _listen(
+    gallery: Gallery, settings: Settings, say: Callable[[str], None]
+) -> daemon.Listener | None:
+    """Answer `imgsearch search` of this user and library, too, as a daemon does."""
+    try:
+        gallery.resident.submit(lambda library: library.catalog.uuid).result()  # is there one?
+        return daemon.listen(gallery.resident, settings)
+    except (LibraryMissing, NoSockets):
+        return None
+    except ImgSearchError as error:
+        say(f"'imgsearch search' will not ask this server: {error}.")
+        return None
 
 
 def _about(gallery: Gallery, indexer: indexing.Indexer, metrics: Metrics, door: Door) -> APIRouter:

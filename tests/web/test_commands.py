@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import blocking, process
+from tests.cli.calls import Place, blocking, process
 from tests.web.served import serving
 
 
@@ -38,3 +39,19 @@ def test_ctrl_c_is_how_it_is_stopped(tmp_path: Path) -> None:
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(60) == 0
     assert not (tmp_path / "library").exists(), "looking makes no library"
+
+
+def test_searches_of_the_command_line_ask_the_server(demo: Place) -> None:
+    """As they ask a daemon: the model is loaded already. It is no daemon that --stop may end."""
+    library = ("--library", demo.library)
+    words = ("search", "a castle by the sea", "--format", "json")
+    alone = process(*library, *words, "--no-daemon")
+    with serving(demo.library) as served:
+        asked = process(*library, "-v", *words)
+        assert asked.out == alone.out
+        told = json.loads(process(*library, "daemon", "--status", "--json").out)
+        assert (told["pid"], told["answered"] > 0) == (served.process.pid, True)
+        refused = process(*library, "daemon", "--stop")
+        assert refused.status == 1 and "imgsearch serve" in refused.err
+        assert served.get("/health")
+    assert json.loads(process(*library, "daemon", "--status", "--json").out) == {"running": False}
