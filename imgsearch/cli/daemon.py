@@ -54,7 +54,7 @@ def command(
     itself when pictures are indexed.
 
     \b
-    imgsearch daemon &
+    imgsearch daemon --idle-minutes 60
     imgsearch search a dog on the beach
     imgsearch daemon --stop
     """

@@ -20,6 +20,10 @@ def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> No
     pictures below the folders of the library.
 
     \b
+    imgsearch mcp
+    imgsearch --library /data/imgsearch mcp --model builtin
+
+    \b
     {"mcpServers": {"pictures": {"command": "imgsearch", "args": ["mcp"]}}}
     """
     from imgsearch.errors import MissingExtra

@@ -94,7 +94,7 @@ def test_the_builtin_model_counts_both_of_its_networks():
     encoder = builtin.load()
     encoder.encode_texts(["a"])
     encoder.encode_images([torch.zeros(8, 8, 3, dtype=torch.uint8).numpy()])
-    assert sum(p.numel() for p in encoder._model.parameters()) == builtin.CARD.parameters
+    assert sum(p.numel() for p in encoder._towers.parameters()) == builtin.CARD.parameters
 
 
 def test_two_names_of_one_model_are_one():
