@@ -54,7 +54,7 @@ CARD = ModelCard(
     ),
     licence="Apache-2.0, MIT and WordNet 3.0 (NOTICE.md)",
     alternative=MULTILINGUAL,
-    parameters=32_630_381,
+    parameters=32_482_541,
     dimension=SPACE.dimension,
     speed=presets.INSTANT,
 )
