@@ -57,6 +57,8 @@ class Indexing(Opened):
             Another process is indexing into this library.
         """
         planned = self._planned(request)
+        if not self._known_roots():
+            self._require_index()  # before a library is made for nothing
         catalog = self.create()
         warning = network_warning(catalog.folder)
         if warning:
@@ -123,17 +125,21 @@ class Indexing(Opened):
             decoder.close()
 
     def _loading(self, space: EmbeddingSpace) -> Callable[[], Encoder]:
-        """The encoder, when there is something to encode. Fails then, and not after hours of
-        encoding, where no index can be made."""
+        """The encoder, when there is something to encode."""
 
         def load() -> Encoder:
-            plugins.index_class(self.settings.index)("", "", EmbeddingSpace("", "", "", 1))
+            self._require_index()
             return self._encoder_of(space)()
 
         return load
 
+    def _require_index(self) -> None:
+        """Fail now, and not after hours of encoding, where no index can be made."""
+        plugins.index_class(self.settings.index)("", "", EmbeddingSpace("", "", "", 1))
+
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; tells what the model can do."""
+        self._require_index()
         encoder = self._new_encoder()
         card = encoder.card
         if self.models.chosen:

@@ -91,15 +91,15 @@ class Pictures:
         return _read_stdin()
 
     def _fetched(self, url: str) -> bytes:
-        if not self._allow_url:
-            raise QueryError(
-                f"{url} is on the network, which imgsearch leaves alone unless told otherwise",
-                "To fetch this picture add --allow-url.",
-            )
         if not _URL.match(url):
             raise QueryError(
                 f"{url} is no http or https address, and no others are fetched",
                 "A picture on this machine is given by its path: /photos/beach.jpg",
+            )
+        if not self._allow_url:
+            raise QueryError(
+                f"{url} is on the network, which imgsearch leaves alone unless told otherwise",
+                "To fetch this picture add --allow-url.",
             )
         from imgsearch.sources.files import Unusable
         from imgsearch.sources.web import fetch

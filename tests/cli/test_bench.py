@@ -172,7 +172,7 @@ def test_help_loads_no_torch():
     assert (outcome.status, outcome.err) == (0, "loaded []\n")
     for command in ("index", "search"):
         text = call("bench", command, "--help").text
-        assert len(re.findall(rf"^  imgsearch bench {command}", text, re.M)) == 2
+        assert len(re.findall(rf"^  imgsearch bench {command}", text, re.M)) >= 2
 
 
 # Indexing

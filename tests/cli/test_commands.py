@@ -226,7 +226,7 @@ def test_doctor_of_a_sound_library(indexed: Place):
     assert {"Python", "torch", "FAISS", "decoder", "model", "library disk", "catalog", "index"} < (
         found.keys()
     )
-    assert found["index"]["finding"] == "builtin: 4 vectors, equal to the catalog"
+    assert found["index"]["finding"] == "builtin: 4 vectors, equal to the catalog, exact"
     lines = indexed.call("doctor").text.splitlines()
     assert all(re.match(r"(ok   |note |wrong) \S|  +-> ", line) for line in lines)
 

@@ -385,7 +385,7 @@ def test_errors_show_no_trace(served: Served, place: Place) -> None:
 
 def test_others_are_not_let_in_without_a_token(place: Place, tmp_path: Path) -> None:
     library = tmp_path / "library"
-    shutil.copytree(place.library, library)
+    shutil.copytree(place.library, library, ignore=shutil.ignore_patterns("daemon"))
     refused = process("--library", library, "serve", "--host", "0.0.0.0", "--port", 0)
     assert refused.status == 1
     assert "--new-token" in refused.err

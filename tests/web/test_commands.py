@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -41,12 +42,14 @@ def test_ctrl_c_is_how_it_is_stopped(tmp_path: Path) -> None:
     assert not (tmp_path / "library").exists(), "looking makes no library"
 
 
-def test_searches_of_the_command_line_ask_the_server(demo: Place) -> None:
+def test_searches_of_the_command_line_ask_the_server(demo: Place, tmp_path: Path) -> None:
     """As they ask a daemon: the model is loaded already. It is no daemon that --stop may end."""
-    library = ("--library", demo.library)
+    own = tmp_path / "library"
+    shutil.copytree(demo.library, own, ignore=shutil.ignore_patterns("daemon"))
+    library = ("--library", own)
     words = ("search", "a castle by the sea", "--format", "json")
     alone = process(*library, *words, "--no-daemon")
-    with serving(demo.library) as served:
+    with serving(own) as served:
         asked = process(*library, "-v", *words)
         assert asked.out == alone.out
         told = json.loads(process(*library, "daemon", "--status", "--json").out)

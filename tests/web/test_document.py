@@ -43,7 +43,7 @@ def test_made_up_requests_are_answered_as_the_document_says(
 ) -> None:
     """The event stream, which has no end, is left out; test_indexing.py reads it."""
     library = tmp_path / "library"
-    shutil.copytree(demo.library, library)
+    shutil.copytree(demo.library, library, ignore=shutil.ignore_patterns("daemon"))
     (tmp_path / "schemathesis.toml").write_text(REFUSALS)
     with serving(library, "--rate", 100_000) as served:
         served.get("/search", q="a dog")  # the model is loaded before the clock starts
