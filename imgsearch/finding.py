@@ -1,6 +1,6 @@
 """What the commands that find pictures ask of a library, in questions that can travel.
 
-`Finder` is the port. `LocalFinder` answers with a library in this process; `imgsearch.client` hands
+`Finder` is the port. `LocalFinder` answers with a library in this process; `daemon.client` hands
 the same questions to a process that has one open already.
 """
 

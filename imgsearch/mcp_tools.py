@@ -16,9 +16,9 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from imgsearch import __version__
-from imgsearch.asking import MOST_TERMS, Asked, Filters
 from imgsearch.errors import ImgSearchError
-from imgsearch.gallery import Gallery, cannot_show
+from imgsearch.gallery.asking import MOST_TERMS, Asked, Filters
+from imgsearch.gallery.lanes import Gallery, cannot_show
 from imgsearch.records import Hit, ImageRecord, Skipped
 from imgsearch.settings import Settings
 

@@ -18,7 +18,7 @@ from imgsearch.cli.group import Context, common, context, model_options
 from imgsearch.errors import ImgSearchError, QueryError
 
 if TYPE_CHECKING:
-    from imgsearch.daemon import Answer, Listener
+    from imgsearch.daemon.listener import Answer, Listener
     from imgsearch.settings import Settings
 
 _LOOK_SECONDS = 0.5
@@ -58,7 +58,7 @@ def command(
     imgsearch search a dog on the beach
     imgsearch daemon --stop
     """
-    from imgsearch import rendezvous
+    from imgsearch.daemon import rendezvous
     from imgsearch.settings import load_settings
 
     ctx = context(library, quiet, verbose)
@@ -74,9 +74,9 @@ def command(
 
 
 def _stop(ctx: Context, settings: Settings) -> int:
-    from imgsearch import daemon
+    from imgsearch.daemon import listener
 
-    pid = daemon.stop(settings.library)
+    pid = listener.stop(settings.library)
     if pid is None:
         raise ImgSearchError(
             f"no daemon runs for the library in {settings.library}", "Start one: imgsearch daemon"
@@ -86,9 +86,9 @@ def _stop(ctx: Context, settings: Settings) -> int:
 
 
 def _status(settings: Settings, as_json: bool) -> int:
-    from imgsearch import daemon
+    from imgsearch.daemon import listener
 
-    found = daemon.running(settings.library)
+    found = listener.running(settings.library)
     if as_json:
         click.echo(json.dumps({"running": found is not None, **(found or {})}))
     elif found is None:
@@ -107,8 +107,8 @@ def _told(found: Answer) -> str:
 
 
 def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
-    from imgsearch import daemon
     from imgsearch.app import Library
+    from imgsearch.daemon.listener import listen, warm
     from imgsearch.resident import Resident
 
     notes: list[str] = []
@@ -117,10 +117,10 @@ def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
     try:
         with _ended_by_signal(ended):
             resident.submit(lambda library: library.catalog.uuid).result()  # is there one?
-            listener = daemon.listen(resident, settings, notes, ended.set)
+            listener = listen(resident, settings, notes, ended.set)
             try:
                 ctx.say(f"Loading the model of {settings.library}.")
-                _warm(ctx, resident.submit(daemon.warm).result)
+                _warm(ctx, resident.submit(warm).result)
                 ctx.say("Searches of this library are answered here now. Ctrl-C ends it.")
                 _wait(listener, ended, idle_seconds)
             finally:

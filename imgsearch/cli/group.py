@@ -56,7 +56,7 @@ class Context:
 
     def finder(self, no_daemon: bool = False, **flags: Any) -> Finder:
         """Who answers a search: a daemon that has the library open, or this process."""
-        from imgsearch.client import find_with
+        from imgsearch.daemon.client import find_with
         from imgsearch.settings import load_settings
 
         off = "off" if no_daemon else None

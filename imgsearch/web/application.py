@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from imgsearch import __version__, daemon
+from imgsearch import __version__
+from imgsearch.daemon.listener import Listener, listen
+from imgsearch.daemon.rendezvous import NoSockets
 from imgsearch.errors import ImgSearchError, LibraryMissing
-from imgsearch.gallery import Gallery
-from imgsearch.rendezvous import NoSockets
+from imgsearch.gallery.lanes import Gallery
 from imgsearch.settings import Settings
 from imgsearch.web import indexing, pictures, searching, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
@@ -77,13 +78,11 @@ def application(
     return Guard(app, hosts, door, per_second)
 
 
-def _listen(
-    gallery: Gallery, settings: Settings, say: Callable[[str], None]
-) -> daemon.Listener | None:
+def _listen(gallery: Gallery, settings: Settings, say: Callable[[str], None]) -> Listener | None:
     """Answer `imgsearch search` of this user and library, too, as a daemon does."""
     try:
         gallery.resident.submit(lambda library: library.catalog.uuid).result()  # is there one?
-        return daemon.listen(gallery.resident, settings)
+        return listen(gallery.resident, settings)
     except (LibraryMissing, NoSockets):
         return None
     except ImgSearchError as error:

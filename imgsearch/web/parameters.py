@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from imgsearch.asking import MOST_TERMS, Asked, Filters
 from imgsearch.errors import QueryError
+from imgsearch.gallery.asking import MOST_TERMS, Asked, Filters
 
 MOST_PICTURES = 8
 """Example pictures of one search."""

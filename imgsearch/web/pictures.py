@@ -13,9 +13,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
-from imgsearch.gallery import Gallery, Located, cannot_show, open_original
+from imgsearch.gallery.lanes import Gallery, Located, cannot_show, open_original
+from imgsearch.gallery.thumbnails import snapped
 from imgsearch.records import Skipped
-from imgsearch.thumbnails import snapped
 from imgsearch.web import answers
 from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, shown
 from imgsearch.web.problems import PROBLEMS

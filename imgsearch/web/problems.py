@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
-from imgsearch.gallery import NoSuchPicture
-from imgsearch.rankings import CursorLost
+from imgsearch.gallery.lanes import NoSuchPicture
+from imgsearch.gallery.rankings import CursorLost
 from imgsearch.resident import Closed, Overloaded
 from imgsearch.web.answers import Problem
 

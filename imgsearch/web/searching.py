@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
-from imgsearch.asking import Asked
-from imgsearch.gallery import Gallery
+from imgsearch.gallery.asking import Asked
+from imgsearch.gallery.lanes import Gallery
 from imgsearch.web import answers
 from imgsearch.web.answers import FacetsAnswer, SearchAnswer
 from imgsearch.web.parameters import (

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch import client, daemon, rendezvous, wire
+from imgsearch.daemon import client, rendezvous, wire
+from imgsearch.daemon import listener as daemon
 from imgsearch.last_results import FILE
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start

@@ -9,10 +9,10 @@ import pytest
 
 from imgsearch.errors import QueryError
 from imgsearch.folding import folded_places
+from imgsearch.gallery.rankings import CursorLost, Ranking, Rankings, ranking_of
+from imgsearch.gallery.thumbnails import ThumbnailCache, snapped
 from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.rankings import CursorLost, Ranking, Rankings, ranking_of
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Ranked, Thumbnail
-from imgsearch.thumbnails import ThumbnailCache, snapped
 from imgsearch.vectors import normalize
 from tests.parts import SPACE, batch, unit_rows
 

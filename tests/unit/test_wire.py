@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsearch import wire
+from imgsearch.daemon import wire
 from imgsearch.encoders import builtin
 from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term

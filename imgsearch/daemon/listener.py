@@ -18,8 +18,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from imgsearch import __version__, answering, client, rendezvous, wire
+from imgsearch import __version__
 from imgsearch.app import Library
+from imgsearch.daemon import answering, client, rendezvous, wire
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
 from imgsearch.models import canonical
 from imgsearch.resident import Closed, Overloaded, Resident

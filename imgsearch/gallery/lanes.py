@@ -17,11 +17,12 @@ from functools import partial
 from typing import Any
 
 from imgsearch.app import Library
-from imgsearch.asking import Asked, Filters, rank
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.explain import Explanation
+from imgsearch.gallery.asking import Asked, Filters, rank
+from imgsearch.gallery.rankings import Ranking, Rankings
+from imgsearch.gallery.thumbnails import ThumbnailCache
 from imgsearch.model_records import InputSize
-from imgsearch.rankings import Ranking, Rankings
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.resident import Job, Lane, Resident, Watch
 from imgsearch.settings import Settings
@@ -29,7 +30,6 @@ from imgsearch.sources.decode import no_query
 from imgsearch.sources.files import Unusable, open_below
 from imgsearch.sources.formats import extension, is_picture_name
 from imgsearch.sources.rendering import Renderer, UploadDecoder, Wanted, wanted
-from imgsearch.thumbnails import ThumbnailCache
 from imgsearch.vectors import Pixels
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from imgsearch import errors, rendezvous, wire
+from imgsearch import errors
+from imgsearch.daemon import rendezvous, wire
 from imgsearch.errors import ImgSearchError
 from imgsearch.explain import Explanation
 from imgsearch.filters import Filter

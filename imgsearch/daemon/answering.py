@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from imgsearch import wire
 from imgsearch.app import Library
+from imgsearch.daemon import wire
 from imgsearch.explain import Explanation
 from imgsearch.finding import LocalFinder
 from imgsearch.records import Term

@@ -11,8 +11,8 @@ from imgsearch.explain import Explanation
 from imgsearch.feedback import refined
 from imgsearch.filters import Filter
 from imgsearch.folding import near_identical
+from imgsearch.gallery.rankings import MOST_RANKED, Ranking, ranking_of
 from imgsearch.picking import chosen, why_none
-from imgsearch.rankings import MOST_RANKED, Ranking, ranking_of
 from imgsearch.records import Query, Term
 from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, least_strength, split_weight, text_term
 from imgsearch.vectors import Pixels
