@@ -113,19 +113,23 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # whatever else prints must not be taken for an event
 
+    stopped = threading.Event()
+
     def tell(event: Event) -> None:
-        out.write(json.dumps(event) + "\n")
-        out.flush()
+        try:
+            out.write(json.dumps(event) + "\n")
+            out.flush()
+        except OSError:  # nobody listens any more
+            stopped.set()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = json.loads(sys.stdin.readline())
-    stopped = threading.Event()
     threading.Thread(target=_watch_stdin, args=(stopped,), daemon=True).start()
     settings = order["settings"]
     settings["models"] = tuple(tuple(each) for each in settings["models"])
     library = Library(Settings(**settings))
     try:
-        tell(_indexed(library, IndexRequest(order["paths"]), stopped, tell))
+        tell(_indexed(library, IndexRequest(order["paths"], add=False), stopped, tell))
     except ImgSearchError as error:
         tell({"state": "failed", "error": str(error), "hint": error.hint})
     finally:

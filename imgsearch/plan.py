@@ -30,6 +30,8 @@ class IndexRequest:
         Accept that pictures are absent even where a disk looks unmounted or a folder is empty.
     ocr : bool or None
         Read the texts in pictures, too; None keeps what the library was last told.
+    add : bool
+        Take in folders that the library has not; else they are refused, wherever a link leads.
     """
 
     paths: Sequence[str] = ()
@@ -37,6 +39,10 @@ class IndexRequest:
     hidden: bool | None = None
     prune: bool = False
     ocr: bool | None = None
+    add: bool = True
+
+
+NEW_FOLDER = "A new folder is added in a terminal: imgsearch index FOLDER"
 
 
 def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> list[Planned]:
@@ -60,7 +66,7 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
         )
     planned: dict[tuple[str, str], Planned] = {}
     for path in request.paths or [root.path for root in roots]:
-        root, scope = _root_of(path, roots, request.prune)
+        root, scope = _root_of(path, roots, request)
         if scope and (request.exclude, request.hidden) != (None, None):
             raise SourceError(
                 f"{path} is part of {root.path}, and what is left out is said for all of it",
@@ -75,7 +81,7 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     return _outermost(list(planned.values()))
 
 
-def _root_of(path: str, roots: Sequence[RootRecord], prune: bool) -> Planned:
+def _root_of(path: str, roots: Sequence[RootRecord], request: IndexRequest) -> Planned:
     """The root that a path belongs to, and the folder below it; a new root if there is none."""
     if not path:
         raise SourceError("one of the paths is empty", "Name a folder of pictures.")
@@ -90,7 +96,9 @@ def _root_of(path: str, roots: Sequence[RootRecord], prune: bool) -> Planned:
     for root in roots:
         if _inside(real, root.path):
             return root, os.path.relpath(real, root.path).replace(os.sep, "/")
-    return _around(real, roots, prune), ""
+    if not request.add:
+        raise SourceError(f"{path} is in no folder of this library", NEW_FOLDER)
+    return _around(real, roots, request.prune), ""
 
 
 def known_root(path: str, roots: Sequence[RootRecord]) -> RootRecord | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from imgsearch.errors import LibraryBusy, QueryError
 from imgsearch.gallery.lanes import Gallery
 from imgsearch.index_process import Event, IndexProcess
+from imgsearch.plan import NEW_FOLDER
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
 
@@ -89,13 +90,9 @@ class Indexer:
             )
         if path is None:
             return []
-        plain = os.path.normpath(path)
-        if "\0" in path or not any(_holds(root, plain) for root in roots):
-            raise QueryError(
-                "that is in no folder of this library",
-                "A new folder is added in a terminal: imgsearch index FOLDER",
-            )
-        return [plain]
+        if "\0" in path or not await asyncio.to_thread(_is_in, path, roots):
+            raise QueryError("that is in no folder of this library", NEW_FOLDER)
+        return [os.path.normpath(path)]
 
     def _note(self, event: Event) -> None:
         self._number += 1
@@ -124,6 +121,13 @@ class Indexer:
                     yield b": still here\n\n"
         finally:
             self.watchers -= 1
+
+
+def _is_in(path: str, roots: Sequence[str]) -> bool:
+    """True for a root and for what lies below one, by its name and by where links lead; the
+    indexer looks again (`IndexRequest.add`)."""
+    plain, real = os.path.normpath(path), os.path.realpath(path)
+    return any(_holds(root, plain) and _holds(os.path.realpath(root), real) for root in roots)
 
 
 def _holds(root: str, path: str) -> bool:

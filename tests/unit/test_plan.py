@@ -179,3 +179,14 @@ def test_a_root_that_was_replaced_by_a_link_is_still_that_root(tree):
     for path in (tree / "a", tree / "moved"):
         assert plan(IndexRequest([str(path)]), [known], "/elsewhere") == [(known, "")]
     assert plan(IndexRequest(), [known], "/elsewhere") == [(known, "")]
+
+
+def test_no_link_leads_to_a_new_folder_where_none_is_to_be_added(tree):
+    (tree / "a" / "out").symlink_to(tree / "ab")
+    (tree / "a" / "up").symlink_to(tree)
+    (tree / "a" / "in").symlink_to(tree / "a" / "b")
+    for away in ("a/out", "a/up", "ab", "."):
+        with pytest.raises(SourceError, match="in no folder of this library"):
+            planned(tree, away, roots=["a"], add=False)
+    for below, scope in (("a", ""), ("a/b", "b"), ("a/in", "b")):
+        assert planned(tree, below, roots=["a"], add=False) == [("a", scope)]

@@ -93,6 +93,17 @@ def test_what_is_indexed_elsewhere_is_found_at_once(served: Served, place: Place
     assert served.get("/status")["images"] == len(FIRST)
 
 
+def test_a_link_leads_a_page_to_no_new_folder(served: Served, place: Place) -> None:
+    """Or whoever has the page could see what lies behind it."""
+    before = served.get("/status")["folders"]
+    for name, away in (("out", place.photos.parent / "library"), ("up", place.photos.parent)):
+        (place.photos / name).symlink_to(away)
+        reply = served.post("/index", {"path": str(place.photos / name)})
+        (place.photos / name).unlink()
+        assert reply.status == 400 and "in no folder of this library" in reply.json["error"]
+    assert served.get("/status")["folders"] == before
+
+
 def test_a_run_is_watched_and_pages_stay_while_pictures_come(served: Served, place: Place) -> None:
     before = served.get("/search", limit=2)
     for name in ("bison.jpg", "lemurs.jpg", "windmill.jpg"):
