@@ -109,6 +109,10 @@ def rank(library: Library, query: Query, asked: Asked, told: Explanation) -> Ran
     query : Query
         `asked.query()`, whose texts may have got their vectors meanwhile.
     """
+    named = asked.like or asked.unlike or asked.good or asked.bad
+    if asked.unique or named or (query.terms and query.mode != "text"):
+        # Opened before the snapshot: an opening may write the index, and must see the latest state.
+        _ = library.searcher
     with library.catalog.snapshot():
         revision = library.catalog.head()[0]
         terms = _all_terms(library, query.terms, asked)

@@ -26,7 +26,10 @@ from imgsearch.vectors import Ids
 MOST_RANKED = 100_000
 """Pictures of one ranking."""
 MOST_KEPT = 4_000_000
-"""Pictures of all rankings that are kept: 68 MB."""
+"""Places of all rankings that are kept: 68 MB."""
+RECORD, INT = 64, 3
+"""What a ranking without pictures weighs, and an id that is no element of an array, in places of 17
+bytes."""
 
 
 class CursorLost(QueryError):
@@ -77,6 +80,12 @@ class Ranking:
     def named_for(self, digest: str) -> Ranking:
         """The same ranking for the query of that digest."""
         return replace(self, digest=digest)
+
+    @property
+    def size(self) -> int:
+        """What it weighs, in places: so many of them would take the same memory, about."""
+        folded = (self.folded or {}).values()
+        return RECORD + len(self.ids) + INT * sum(len(ids) for ids in folded)
 
     @property
     def total(self) -> int | None:
@@ -149,10 +158,10 @@ class Rankings:
         """Keep a ranking, and forget those that were not used for longest."""
         with self._lock:
             self._kept[ranking.key] = ranking
-            self._size += 1 + len(ranking.ids)
+            self._size += ranking.size
             while self._size > self._most and len(self._kept) > 1:
                 _, oldest = self._kept.popitem(last=False)
-                self._size -= 1 + len(oldest.ids)
+                self._size -= oldest.size
 
     def at(self, cursor: str, digest: str) -> tuple[Ranking, int]:
         """The ranking and the place that a cursor stands for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_pages_of_a_ranking_make_it_up_and_leave_out_what_is_gone():
 
 
 def test_the_rankings_that_were_used_last_are_kept():
-    rankings = Rankings(most_kept=34)
+    rankings = Rankings(most_kept=3 * _ranking(10).size)
     old, used, new = _ranking(10), _ranking(10), _ranking(10)
     rankings.keep(old)
     rankings.keep(used)
@@ -100,3 +101,19 @@ def test_nothing_is_kept_where_nothing_may_be(tmp_path):
     ThumbnailCache(str(tmp_path / "no" / "such"), 0).put(made, 256, "WEBP")
     assert list(tmp_path.iterdir()) == []
     assert [snapped(side) for side in (1, 256, 257, 900, 5000)] == [256, 256, 512, 1024, 1024]
+
+
+def test_what_is_folded_counts() -> None:
+    ranked = [Ranked(n, 0.5) for n in range(3)]
+    plain = ranking_of("", ranked)
+    folded = replace(plain, folded={0: range(1000)})
+    assert folded.size > plain.size + 1000
+    kept = Rankings(most_kept=3 * plain.size)
+    cursors = []
+    for _ in range(9):
+        one = ranking_of("", ranked)
+        kept.keep(one)
+        cursors.append(one.cursor(1))
+    assert kept.at(cursors[-1], "")[1] == 1
+    with pytest.raises(CursorLost):
+        kept.at(cursors[5], "")
