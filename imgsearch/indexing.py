@@ -215,9 +215,8 @@ class Indexing(Opened):
 
         After a run that found nothing new: then the index is not even loaded.
         """
-        revision, _ = self.catalog.head()
         kind = plugins.index_class(self.settings.index)
-        if not kind.settled(self.index_folder, self.catalog.uuid, space, revision):
+        if not kind.settled(self.index_folder, self.catalog.uuid, space, *self.catalog.head()):
             return False
         return not outdated(self.catalog.references(space), self.catalog.count())
 

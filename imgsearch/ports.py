@@ -168,8 +168,11 @@ class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched."""
 
     @classmethod
-    def settled(cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision) -> bool:
-        """True if what is stored is of this revision and nothing of it is due; loads no index."""
+    def settled(
+        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
+    ) -> bool:
+        """True if what is stored is of this revision, with this token of the catalog, and nothing
+        of it is due; loads no index."""
 
     @property
     def space(self) -> EmbeddingSpace: ...

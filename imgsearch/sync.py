@@ -11,7 +11,8 @@ from imgsearch.ports import Catalog, VectorIndex
 FLUSH_COUNT = 4096
 FLUSH_SHARE = 0.1
 MOST_REPLAYED = 65_536
-"""More changes are not replayed into memory: the file is made anew from the catalog."""
+"""More changes are not replayed into memory where the file can be made anew from the catalog. It
+cannot while another process indexes: then they are replayed all the same."""
 
 
 def sync(catalog: Catalog, index: VectorIndex) -> str:

@@ -58,12 +58,16 @@ class FaissIndex:
         self.reload()
 
     @classmethod
-    def settled(cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision) -> bool:
+    def settled(
+        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
+    ) -> bool:
         name = files.IndexName(library, space.key, revision)
         try:
             with open(os.path.join(folder, str(name)), "rb") as file:
                 header = files.unseal(file, whole=False).header
         except (OSError, ValueError):
+            return False
+        if header["token"] != token:
             return False
         return not building.overdue(header["count"], header["trained"], cls.trained_from)
 

@@ -19,7 +19,9 @@ class MemoryIndex:
     due = False
 
     @classmethod
-    def settled(cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision) -> bool:
+    def settled(
+        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
+    ) -> bool:
         return False
 
     def __init__(self, folder: str, library: str, space: EmbeddingSpace) -> None:

@@ -10,11 +10,11 @@ import hmac
 import json
 import os
 import secrets
-import tempfile
 import time
 from collections import OrderedDict
 
 from imgsearch.errors import ImgSearchError
+from imgsearch.writing import replace_file
 
 FILE = "server-token.json"
 COOKIE = "imgsearch_session"
@@ -27,10 +27,8 @@ def new_token(library: str) -> str:
     token = secrets.token_urlsafe(32)
     try:
         os.makedirs(library, mode=0o700, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(".tmp", "server-token.", library)  # mode 600
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            json.dump({"sha256": _hash(token)}, file)
-        os.replace(temporary, os.path.join(library, FILE))
+        told = json.dumps({"sha256": _hash(token)}).encode()
+        replace_file(os.path.join(library, FILE), told, private=True)
     except OSError as error:
         raise ImgSearchError(
             f"the token cannot be kept in {library}: {error.strerror}",
