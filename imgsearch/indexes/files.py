@@ -25,9 +25,14 @@ from imgsearch.records import Revision
 _SEAL = struct.Struct("<8sQQQ")
 _DIGEST = 16
 _MAGIC = b"imgsidx2"
+_EARLIER, _EARLIER_SEAL = b"imgsidx1", 64
 _BLOCK = 1 << 22
 WHOLE_BYTES = 64 << 20
 """A body of so many bytes is checked at every opening: that takes some ten milliseconds."""
+
+
+class EarlierFile(ValueError):
+    """A file of an earlier version of imgsearch, which had another form."""
 
 
 class IndexName(NamedTuple):
@@ -180,7 +185,7 @@ def unseal(file: BinaryIO, whole: bool = True) -> Sealed:
     Raises
     ------
     ValueError
-        The file is not whole, or of another kind.
+        The file is not whole, or of another kind; `EarlierFile` if of an earlier version's.
     """
     size = file.seek(0, os.SEEK_END) - _SEAL.size - _DIGEST
     if size < 0:
@@ -189,6 +194,9 @@ def unseal(file: BinaryIO, whole: bool = True) -> Sealed:
     sizes, digest = file.read(_SEAL.size), file.read(_DIGEST)
     magic, length, told, digests = _SEAL.unpack(sizes)
     if magic != _MAGIC or length + told + digests != size:
+        file.seek(max(0, size + _SEAL.size + _DIGEST - _EARLIER_SEAL))
+        if file.read(len(_EARLIER)) == _EARLIER:
+            raise EarlierFile("an earlier version has written it")
         raise ValueError("the file has no valid seal")
     file.seek(length)
     between = file.read(told + digests)

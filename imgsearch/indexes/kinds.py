@@ -105,6 +105,10 @@ class FaissIndex:
                 main, file, sealed = open_stored(os.path.join(self._folder, str(name)))
             except FileNotFoundError:
                 continue
+            except files.EarlierFile:
+                self.clear()
+                self.doubt = "an earlier version of imgsearch has written the index file"
+                return
             except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
                 self.clear()
                 self.doubt = f"the index file {name} is damaged ({_first_line(error)})"

@@ -97,3 +97,10 @@ def test_a_disk_that_refuses_is_told_in_a_sentence(tmp_path):
     index.apply(batch([1], unit_rows(1)))
     with pytest.raises(CatalogError, match="cannot be written"):
         index.flush()
+
+
+def test_a_file_of_an_earlier_version_is_called_that(folder):
+    folder.mkdir()
+    seal = b"imgsidx1" + (100).to_bytes(8, "little") + bytes(48)
+    (folder / f"lib.{SPACE.key}.7.faiss").write_bytes(bytes(100) + seal)
+    assert "earlier version" in FaissIndex(str(folder), "lib", SPACE).doubt
