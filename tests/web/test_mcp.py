@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
+from tests.web.served import in_a_loop
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -37,7 +38,7 @@ def _with_server(library: Path, talk: Callable[[Client, Ask], Awaitable[None]]) 
 
             await talk(client, ask)
 
-    asyncio.run(asyncio.wait_for(run(), 300))
+    in_a_loop(asyncio.wait_for(run(), 300))
 
 
 def _told(result: Any) -> dict[str, Any]:

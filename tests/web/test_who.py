@@ -12,6 +12,7 @@ from imgsearch.web import guard
 from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
 from imgsearch.web.rates import Buckets, Rate
 from imgsearch.web.tokens import MOST_SESSIONS, Door, new_token, stored_hash
+from tests.web.served import in_a_loop
 
 
 @pytest.mark.parametrize(
@@ -126,5 +127,5 @@ def test_a_body_that_does_not_come_is_given_up_on(monkeypatch: pytest.MonkeyPatc
         "headers": [(b"host", b"localhost"), (b"content-length", b"5")],
         "client": ("127.0.0.1", 1),
     }
-    asyncio.run(guard.Guard(reads, hosts_for("127.0.0.1"), Door(""), 100)(scope, nothing, send))
+    in_a_loop(guard.Guard(reads, hosts_for("127.0.0.1"), Door(""), 100)(scope, nothing, send))
     assert [message["status"] for message in sent if "status" in message] == [408]
