@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from imgsearch.records import Thumbnail
+from imgsearch.writing import replace_file
 
 FOLDER = "thumbnails"
 _FRESH_SECONDS = 3600.0
@@ -91,15 +91,7 @@ class ThumbnailCache:
 
 def _write(path: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(".tmp", ".", os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(temporary)
-        raise
+    replace_file(path, data, private=True, durable=False)
 
 
 SIDES: Sequence[int] = (256, 512, 1024)
