@@ -56,8 +56,9 @@ class Indexing(Opened):
         LibraryBusy
             Another process is indexing into this library.
         """
-        planned = self._planned(request)
-        if not self._known_roots():
+        roots = self._known_roots()
+        planned = plan(request, roots, self.settings.library)
+        if not roots:
             self._require_index()  # before a library is made for nothing
         catalog = self.create()
         warning = network_warning(catalog.folder)
@@ -162,7 +163,8 @@ class Indexing(Opened):
         """What `index` would do; writes nothing, not even a new library."""
         with self._catalog_or_empty() as catalog:
             space = self.known_space() or EmbeddingSpace(self.model, "", "", 1)
-            sources = [_source(*planned, request) for planned in self._planned(request)]
+            planned = plan(request, self._known_roots(), self.settings.library)
+            sources = [_source(*each, request) for each in planned]
             return preview(catalog, space, self._signature, sources)
 
     @contextmanager
@@ -246,10 +248,6 @@ class Indexing(Opened):
                 f"Searches go on with {old} until {new} covers all pictures "
                 f"({records[space].vectors} of {before.vectors} so far)."
             )
-
-    def _planned(self, request: IndexRequest) -> list[tuple[RootRecord, str]]:
-        roots = self._known_roots()
-        return plan(request, roots, self.settings.library)
 
     def _known_roots(self) -> list[RootRecord]:
         try:

@@ -88,7 +88,7 @@ class Overview:
         library and the key of the space."""
         with told():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
-            return [(uuid, record.space.key) for record in spaces(self._connection)]
+            return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
 
 
 def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
@@ -172,13 +172,18 @@ def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
         ).fetchall()
     )
     records = []
-    for key, model, revision, preprocessing, dimension, told_it in db.execute(
-        f"{_SPACES} ORDER BY id"
-    ).fetchall():
-        space = EmbeddingSpace(from_stored(model), revision, preprocessing, dimension, told_it)
+    for key, space in _known_spaces(db):
         held = _number(db, "SELECT count(*) FROM embeddings WHERE space_id = ?", key)
         records.append(SpaceRecord(space, held - absent.get(key, 0), key == default))
     return records
+
+
+def _known_spaces(db: sqlite3.Connection) -> list[tuple[int, EmbeddingSpace]]:
+    """The spaces by their keys in the catalog, oldest first; nothing is counted."""
+    return [
+        (key, EmbeddingSpace(from_stored(model), *rest))
+        for key, model, *rest in db.execute(f"{_SPACES} ORDER BY id")
+    ]
 
 
 def last_run(db: sqlite3.Connection) -> RunRecord | None:
