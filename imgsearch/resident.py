@@ -224,10 +224,13 @@ class Resident(Lane[Library]):
         return self._put(Job(work, query))
 
     def warm(self) -> Future[None]:
-        """Open the index and load the model before anybody has to wait for it."""
+        """Open the index and load what words need, before anybody has to wait for it.
+
+        The future raises `QueryError` where nothing is indexed yet.
+        """
 
         def load(library: Library) -> None:
-            library.searcher.encoder()
+            library.searcher.encoder().encode_texts(["a photo"])  # a network is loaded when asked
 
         return self.submit(load)
 

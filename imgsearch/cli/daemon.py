@@ -108,7 +108,7 @@ def _told(found: Answer) -> str:
 
 def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
     from imgsearch.app import Library
-    from imgsearch.daemon.listener import listen, warm
+    from imgsearch.daemon.listener import listen
     from imgsearch.resident import Resident
 
     notes: list[str] = []
@@ -120,7 +120,7 @@ def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
             listener = listen(resident, settings, notes, ended.set)
             try:
                 ctx.say(f"Loading the model of {settings.library}.")
-                _warm(ctx, resident.submit(warm).result)
+                _warm(ctx, resident.warm().result)
                 ctx.say("Searches of this library are answered here now. Ctrl-C ends it.")
                 _wait(listener, ended, idle_seconds)
             finally:

@@ -213,11 +213,6 @@ def listen(
     return Listener(resident, settings, notes, stop)
 
 
-def warm(library: Library) -> None:
-    """Open the index and load what words need, before anybody has to wait for it."""
-    library.searcher.encoder().encode_texts(["a photo"])
-
-
 def running(library: str) -> Answer | None:
     """What the process says of itself that listens for a library; None if there is none."""
     daemon = client.connect(library)
