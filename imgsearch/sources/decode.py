@@ -35,9 +35,6 @@ pillow_heif.register_heif_opener()
 # Long editing histories and workflows are text, too, and must not cost the picture.
 PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
 
-# Decoding a bit larger than needed and then filtering keeps what decoding alone would lose.
-_HEADROOM = 2
-
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
@@ -170,6 +167,9 @@ def _load(
 ) -> tuple[tuple[int, int], tuple[float, float, float, float] | None]:
     """Load the first frame, not much larger than needed where the format can do that.
 
+    JPEG's own scaling by 2, 4 or 8 filters well enough that nothing need be kept for the filter
+    that follows: docs/PERFORMANCE.md, "Decoding smaller".
+
     Returns
     -------
     full : (width, height)
@@ -178,8 +178,7 @@ def _load(
         What of the loaded frame is the picture, if it is smaller than `full`.
     """
     full = image.size
-    width, height = _scaled(full, input_size)
-    drafted = image.draft(image.mode, (_HEADROOM * width, _HEADROOM * height))
+    drafted = image.draft(image.mode, _scaled(full, input_size))
     image.load()
     if drafted is None:
         return image.size, None  # only now some formats know their size
