@@ -40,7 +40,8 @@ from imgsearch.model_records import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Decoded, ImageFile, RootRecord
 from imgsearch.settings import Settings
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize

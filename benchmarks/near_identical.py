@@ -24,7 +24,8 @@ from imgsearch.app import Library
 from imgsearch.folding import near_identical
 from imgsearch.plan import IndexRequest
 from imgsearch.settings import load_settings
-from imgsearch.sources.decode import DecodeSettings, decode_path
+from imgsearch.sources.decode import decode_path
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import is_picture_name
 
 

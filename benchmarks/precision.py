@@ -35,7 +35,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from imgsearch.encoders import builtin
 from imgsearch.encoders.options import autocasting, choose_weights_dtype
 from imgsearch.model_records import EncoderOptions, InputSize
-from imgsearch.sources.decode import DecodeSettings, decode_path
+from imgsearch.sources.decode import decode_path
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.vectors import normalize
 
 CPU = torch.device("cpu")

@@ -31,7 +31,7 @@ from imgsearch.encoders.pool import LocalPool
 from imgsearch.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.records import IngestReport, RootRecord
-from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize

@@ -37,11 +37,6 @@ from imgsearch.search import (
     ranked_by_words,
     similarity,
 )
-from imgsearch.sources.decode import (
-    decode_given,
-    decode_path,
-)
-from imgsearch.sources.thumbnails import thumbnails
 from imgsearch.spaces import require_searchable
 from imgsearch.sync import sync
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
@@ -147,6 +142,8 @@ class Library(Indexing):
 
         Made in decoder processes from the files as they are now.
         """
+        from imgsearch.sources.thumbnails import thumbnails
+
         ids = {hit.image.file.absolute: hit.image.id for hit in hits}
         decoder = self.decoder(InputSize(long=side))
         try:
@@ -164,11 +161,15 @@ class Library(Indexing):
 
     def given_term(self, data: bytes, name: str, weight: float = 1.0) -> Term:
         """A picture that is no file as a term; raises `QueryError` if it cannot be decoded."""
+        from imgsearch.sources.decode import decode_given
+
         size = self.encoder().input_size
         return Term(image=decode_given(data, name, self._decode_settings(size)), weight=weight)
 
     def pixels(self, path: str) -> Pixels:
         """A picture decoded for the model in use; raises `QueryError` if it cannot be."""
+        from imgsearch.sources.decode import decode_path
+
         size = self.encoder().input_size
         return decode_path(path, self._decode_settings(size)).pixels
 

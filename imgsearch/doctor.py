@@ -17,7 +17,7 @@ from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import files
 from imgsearch.indexes.workers import import_faiss
 from imgsearch.models import model_cards
-from imgsearch.sources.decode import decoders
+from imgsearch.sources.decoders import decoders
 from imgsearch.sync import sync, verify
 from imgsearch.texts import rapid
 from imgsearch.vectors import EmbeddingSpace

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from imgsearch import plugins
 from imgsearch.catalog import SqlCatalog, open_catalog
@@ -21,15 +22,13 @@ from imgsearch.models import Models, canonical
 from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import Revision
 from imgsearch.settings import Settings
-from imgsearch.sources.decode import (
-    DecodeSettings,
-    decoder_signature,
-)
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.rendering import Renderer, UploadDecoder
+from imgsearch.sources.decoders import DecodeSettings, decoder_signature
 from imgsearch.spaces import Asked, choose
 from imgsearch.sync import far_behind, rebuild, sync, worth_flushing
 from imgsearch.vectors import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from imgsearch.sources.rendering import Renderer, UploadDecoder
 
 MOST_IN_FLIGHT = 512
 """Pictures that are decoded or wait for the model; their pixels are bounded by the decoder, too."""
@@ -158,6 +157,8 @@ class Opened:
             Pictures per call of the model: there will be enough for two calls in flight, so that
             decoding goes on while it works.
         """
+        from imgsearch.sources.pool import ProcessDecoder  # a run without news needs no Pillow
+
         return ProcessDecoder(
             self._decode_settings(size),
             workers=self.settings.decoders,
@@ -167,10 +168,14 @@ class Opened:
 
     def renderer(self) -> Renderer:
         """Processes that make pictures for browsers; close it after use."""
+        from imgsearch.sources.rendering import Renderer
+
         return Renderer(self._decode_settings(InputSize()), self.settings.decoders, RENDER_SECONDS)
 
     def upload_decoder(self, size: InputSize) -> UploadDecoder:
         """A process that decodes pictures of strangers, with tighter bounds; close it after use."""
+        from imgsearch.sources.rendering import UploadDecoder
+
         pixels = min(self.settings.max_pixels, UPLOAD_PIXELS)
         bounds = DecodeSettings(size, max_pixels=pixels, max_bytes=UPLOAD_BYTES)
         return UploadDecoder(bounds, UPLOAD_SECONDS)

@@ -26,19 +26,22 @@ from imgsearch.strength import Reference
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
-Unchanged = Callable[[str, int, int], bool]
-"""Tells of a path below a root, its size and its mtime_ns if the catalog has it just so."""
+Unchanged = Callable[[list[str], list[int], list[int]], Sequence[int]]
+"""Given paths below a root, sizes and mtimes in ns, tells at which places of these lists there are
+files that the catalog has not just so. Asked of many files at once, because most often all are."""
 
 
-def nothing_known(path: str, size: int, mtime_ns: int) -> bool:
+def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
     """No file is unchanged."""
-    return False
+    return range(len(paths))
 
 
 class UnchangedFiles(Protocol):
-    """An `Unchanged` that remembers which pictures it said "yes" to."""
+    """An `Unchanged` that remembers which pictures it found so."""
 
-    def __call__(self, path: str, size: int, mtime_ns: int) -> bool: ...
+    def __call__(
+        self, paths: list[str], sizes: list[int], times_ns: list[int]
+    ) -> Sequence[int]: ...
     @property
     def ids(self) -> Ids: ...
 

@@ -96,7 +96,7 @@ class MemoryFolder:
             below = not self.scope or path.startswith(self.scope + "/")
             if below and not (closed and path.startswith(closed)):
                 file = file_of(path, content, self.root, mtime_ns)
-                if not unchanged(path, file.size, mtime_ns):
+                if unchanged([path], [file.size], [mtime_ns]):
                     yield file
 
     def digest(self, file: ImageFile) -> Known | Skipped:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,11 @@ ORDER BY path LIMIT ?
 
 
 class UnchangedFiles:
-    """Tells of a file whether it is present, unchanged and has a vector; never wrongly "yes".
+    """Tells which files are present, unchanged and have a vector; never too many.
 
-    A scan in the order of paths (by code points, which is that of SQLite for UTF-8) gets every
-    "yes" that there is from one pass over the index of paths. A file out of order, or whose name
-    is no UTF-8, gets a "no", and is compared by itself as if it were new.
+    A scan in the order of paths (by code points, which is that of SQLite for UTF-8) hears of all
+    that there are, from one pass over the index of paths. A file out of order, or whose name
+    is no UTF-8, counts as changed, and is compared by itself as if it were new.
 
     Parameters
     ----------
@@ -45,26 +46,53 @@ class UnchangedFiles:
     def __init__(
         self, page: Callable[[str], list[_Row]], after: str, on_page: Callable[[int], None]
     ) -> None:
+        self._page, self._after, self._on_page = page, after, on_page
         self._found = array("q")
-        self._rows = self._read(page, after, on_page)
-        self._row: _Row | None = ("", 0, 0, 0)
+        # Rows that were read, column by column, so that whole runs of them are compared at once.
+        self._paths: list[str] = []
+        self._sizes: list[int] = []
+        self._times: list[int] = []
+        self._ids: list[int] = []
+        self._next = 0
+        self._more = True
 
-    def _read(
-        self, page: Callable[[str], list[_Row]], after: str, on_page: Callable[[int], None]
-    ) -> Iterator[_Row]:
-        rows: list[_Row] = [(after, 0, 0, 0)]
-        while rows:
-            on_page(len(self._found))
-            rows = page(rows[-1][0])
-            yield from rows
+    def __call__(self, paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
+        while self._more and len(self._paths) - self._next < len(paths):
+            self._read()
+        run = slice(self._next, self._next + len(paths))
+        same = self._paths[run] == paths
+        if same and self._sizes[run] == sizes and self._times[run] == times_ns:
+            self._found.extend(self._ids[run])
+            self._next += len(paths)
+            return ()
+        files = enumerate(zip(paths, sizes, times_ns, strict=True))
+        return [place for place, file in files if not self._is_row(*file)]
 
-    def __call__(self, path: str, size: int, mtime_ns: int) -> bool:
-        row = self._row
-        while row is not None and row[0] < path:
-            row = self._row = next(self._rows, None)
-        if row is None or row[0] != path or row[1] != size or row[2] != mtime_ns:
+    def _read(self) -> None:
+        self._on_page(len(self._found))
+        rows = self._page(self._after)
+        self._more = bool(rows)
+        if rows:
+            self._after = rows[-1][0]
+            paths, sizes, times, ids = zip(*rows, strict=True)
+            left = slice(self._next, None)
+            self._paths = [*self._paths[left], *paths]
+            self._sizes = [*self._sizes[left], *sizes]
+            self._times = [*self._times[left], *times]
+            self._ids = [*self._ids[left], *ids]
+            self._next = 0
+
+    def _is_row(self, path: str, size: int, time_ns: int) -> bool:
+        at = self._next = bisect_left(self._paths, path, self._next)
+        while at == len(self._paths) and self._more:
+            self._read()
+            at = self._next = bisect_left(self._paths, path, self._next)
+        if at == len(self._paths) or self._paths[at] != path:
             return False
-        self._found.append(row[3])
+        if self._sizes[at] != size or self._times[at] != time_ns:
+            return False
+        self._found.append(self._ids[at])
+        self._next = at + 1
         return True
 
     @property

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-import psutil
-
 if TYPE_CHECKING:
     import torch
 
@@ -64,6 +62,8 @@ def unless_out_of_memory(work: Callable[[Given], Result], given: Given) -> Resul
 def room_for(device: torch.device) -> float:
     """Bytes that a batch may take on a device, as much as is free there now."""
     if device.type != "cuda":  # mps shares the memory of the processor
+        import psutil
+
         return _SHARE_OF_RAM * float(psutil.virtual_memory().available)
     import torch
 
@@ -151,6 +151,8 @@ def _resident_peak() -> int:
     try:
         import resource
     except ImportError:  # Windows
+        import psutil
+
         return int(psutil.Process().memory_info().peak_wset)
     # macOS counts bytes, all others kibibytes.
     unit = 1 if sys.platform == "darwin" else 1024

@@ -12,17 +12,16 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 import pillow_heif
-from PIL import Image, PngImagePlugin, features
+from PIL import Image, PngImagePlugin
 
 from imgsearch.errors import QueryError
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.captions import read_captions
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.files import Unusable, content_hash, read_file
 from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.metadata import orientation_of, read_metadata
@@ -34,35 +33,6 @@ pillow_heif.register_heif_opener()
 
 # Long editing histories and workflows are text, too, and must not cost the picture.
 PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeSettings:
-    """How pictures are decoded.
-
-    Attributes
-    ----------
-    input_size : InputSize
-        How large the pixels have to be; anything beyond is scaled away.
-    max_pixels : int
-        Pictures with more pixels are skipped, judged by their header.
-    max_bytes : int
-        Files with more bytes are skipped.
-    """
-
-    input_size: InputSize = field(default_factory=InputSize)
-    max_pixels: int = 250_000_000
-    max_bytes: int = 2 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderInfo:
-    """A decoder for people to see: `version` is None where it is not installed."""
-
-    name: str
-    version: str | None
-    formats: str
-    hint: str = ""
 
 
 def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
@@ -234,32 +204,3 @@ def _pillow_held_to(max_pixels: int) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
-
-
-def decoders() -> list[DecoderInfo]:
-    """The decoders that can be had, installed or not."""
-    avif = features.version("avif") if features.check("avif") else None
-    return [
-        DecoderInfo("pillow", _version("pillow"), "JPEG, PNG, WebP, GIF, TIFF, BMP and others"),
-        DecoderInfo("libavif", avif, "AVIF", "" if avif else "Install a Pillow wheel with AVIF."),
-        DecoderInfo("pillow-heif", _version("pillow-heif"), "HEIC, HEIF"),
-        DecoderInfo(
-            "rawpy",
-            _version("rawpy"),
-            "camera RAW (DNG, CR2, CR3, NEF, ARW, RAF and others)",
-            "" if _version("rawpy") else "In your clone of imgsearch: pip install '.[raw]'",
-        ),
-    ]
-
-
-def decoder_signature(settings: DecodeSettings) -> str:
-    """What a verdict on a file depends on besides the file; stored beside what was skipped."""
-    versions = ", ".join(f"{decoder.name} {decoder.version or '-'}" for decoder in decoders())
-    return f"{versions}, limit {settings.max_pixels / 1e6:g} MP"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from imgsearch.ports import Unchanged
@@ -13,6 +14,9 @@ from imgsearch.records import ImageFile, Skipped, Unvisited, clamped
 from imgsearch.sources import mounts as mounted
 from imgsearch.sources.files import os_reason
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
+
+_TOGETHER = 1000
+"""Files that are compared with the catalog in one go."""
 
 Found = ImageFile | Skipped | Unvisited
 
@@ -57,6 +61,35 @@ class _Folder:
     odd: list[Skipped | Unvisited] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Files:
+    """Files of one folder that follow each other, in the order of paths."""
+
+    paths: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    times_ns: list[int] = field(default_factory=list)
+
+    def take(self, folder: _Folder, absolute: str) -> str | None:
+        """Take in the files that come next, `_TOGETHER` at most; the name that is none, or None.
+
+        All that a re-scan does to a file that has not changed is in this loop.
+        """
+        prefix, links, lstat, regular = folder.prefix, folder.links, os.lstat, stat.S_ISREG
+        for name in islice(folder.names, _TOGETHER):
+            if name[-1] == "/" or name in links:
+                return name
+            try:
+                status = lstat(absolute + name)
+            except OSError:
+                return name
+            if not regular(status.st_mode):
+                return name
+            self.paths.append(prefix + name)
+            self.sizes.append(status.st_size)
+            self.times_ns.append(status.st_mtime_ns)
+        return None
+
+
 class Descent:
     """One pass over the tree in the order of paths; holds names of the folders that it is in."""
 
@@ -88,32 +121,40 @@ class Descent:
                 stack.append(self._listed(below, folder.device))
 
     def _pictures(self, folder: _Folder) -> Generator[Found, None, str | None]:
-        """What is new in a folder, up to the next folder in it; returns its path, None at the end.
-
-        All that a re-scan does to a file that has not changed is in this loop.
-        """
-        prefix, absolute = folder.prefix, os.path.join(folder.absolute, "")
-        unchanged, lstat, regular = self._unchanged, os.lstat, stat.S_ISREG
-        for name in folder.names:
-            path = prefix + name
+        """What is new in a folder up to the next one in it; returns its path, None at the end."""
+        absolute = os.path.join(folder.absolute, "")
+        while True:
+            files = _Files()
+            name = files.take(folder, absolute)
+            yield from self._new(files)
+            if name is None:
+                if files.paths:
+                    continue
+                return None
+            path = folder.prefix + name
             if name in folder.links:
                 found = self._link(absolute + name, name, path)
             elif name[-1] == "/":
                 return path[:-1]
             else:
-                try:
-                    status = lstat(absolute + name)
-                except FileNotFoundError:  # gone since it was listed
-                    continue
-                except OSError as error:
-                    yield self._unseen(path, error)
-                    continue
-                if regular(status.st_mode) and unchanged(path, status.st_size, status.st_mtime_ns):
-                    continue
-                found = _picture(self._root, path, status)
+                found = self._odd(absolute + name, path)
             if found is not None:
                 yield found
-        return None
+
+    def _new(self, files: _Files) -> Iterator[Found]:
+        for place in self._unchanged(files.paths, files.sizes, files.times_ns):
+            file = files.paths[place], files.sizes[place], clamped(files.times_ns[place])
+            yield _judged(ImageFile(self._root, *file))
+
+    def _odd(self, absolute: str, path: str) -> Found | None:
+        """What is neither a plain file nor a link nor a folder, or cannot be looked at."""
+        try:
+            status = os.lstat(absolute)
+        except FileNotFoundError:  # gone since it was listed
+            return None
+        except OSError as error:
+            return self._unseen(path, error)
+        return _picture(self._root, path, status)
 
     def _listed(self, path: str, parent_device: int | None) -> _Folder:
         """The names in a folder; none if it was entered before, or cannot be."""
@@ -128,30 +169,31 @@ class Descent:
             if parent_device is not None and status.st_dev != parent_device:
                 self._cross(path, absolute)
             with os.scandir(absolute) as entries:
-                for entry in entries:
-                    self._list(entry, folder, names)
+                self._list(entries, folder, names)
         except OSError as error:
             folder.odd.append(Unvisited(path, os_reason(error)))
         names.sort()
         folder.names = iter(names)
         return folder
 
-    def _list(self, entry: os.DirEntry[str], folder: _Folder, names: list[str]) -> None:
-        """Take down a picture, a link or a folder, unless it is to be left out."""
-        name = entry.name
-        try:
-            if entry.is_symlink():
-                folder.links.add(name)
-                names.append(name)
-                return
-            below = entry.is_dir(follow_symlinks=False)
-            wanted = below or extension(name) in CANDIDATES
-            if wanted and not self._source.leaves_out(name, folder.prefix, below):
-                names.append(name + "/" if below else name)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            folder.odd.append(self._unseen(folder.prefix + name, error))
+    def _list(self, entries: Iterable[os.DirEntry[str]], folder: _Folder, names: list[str]) -> None:
+        """Take down pictures, links and folders, unless they are to be left out."""
+        prefix, leaves_out = folder.prefix, self._source.leaves_out
+        for entry in entries:
+            name = entry.name
+            try:
+                if entry.is_symlink():
+                    folder.links.add(name)
+                    names.append(name)
+                elif entry.is_dir(follow_symlinks=False):
+                    if not leaves_out(name, prefix, True):
+                        names.append(f"{name}/")
+                elif extension(name) in CANDIDATES and not leaves_out(name, prefix, False):
+                    names.append(name)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                folder.odd.append(self._unseen(prefix + name, error))
 
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
@@ -186,9 +228,8 @@ class Descent:
         return None
 
     def _same(self, path: str, status: os.stat_result) -> bool:
-        return stat.S_ISREG(status.st_mode) and self._unchanged(
-            path, status.st_size, status.st_mtime_ns
-        )
+        same = stat.S_ISREG(status.st_mode)
+        return same and not self._unchanged([path], [status.st_size], [status.st_mtime_ns])
 
     def _dangling(self, name: str, path: str) -> Found | None:
         """A link that leads nowhere: to a picture that is lost, or to a disk that is away."""
@@ -221,7 +262,11 @@ def _picture(root: str, path: str, status: os.stat_result) -> ImageFile | Skippe
     file = ImageFile(root, path, status.st_size, clamped(status.st_mtime_ns))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(file, "not a regular file (a pipe, socket or device)")
-    tail = extension(path.rpartition("/")[2])
+    return _judged(file)
+
+
+def _judged(file: ImageFile) -> ImageFile | Skipped:
+    tail = extension(file.path.rpartition("/")[2])
     if tail in UNSUPPORTED_EXTENSIONS:
         kind = UNSUPPORTED_EXTENSIONS[tail]
         return Skipped(file, f"{kind} pictures are not supported: there is no decoder for them")

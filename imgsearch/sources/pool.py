@@ -19,7 +19,8 @@ import psutil
 
 from imgsearch.errors import SourceError
 from imgsearch.records import Decoded, ImageFile, Skipped
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.worker import DecodeOne, Orders, serve
 
 BYTES_AHEAD = 512 << 20

@@ -15,7 +15,8 @@ from PIL import Image
 
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped, Thumbnail
-from imgsearch.sources.decode import DecodeSettings, decode_bytes
+from imgsearch.sources.decode import decode_bytes
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.files import Unusable, content_hash, read_below
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.worker import DecodeOne

@@ -14,8 +14,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from imgsearch.errors import SourceError
 from imgsearch.ports import Unchanged, nothing_known
@@ -23,6 +22,9 @@ from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
 from imgsearch.sources.descent import Descent, Found
 from imgsearch.sources.files import digest_file, os_reason
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _NEVER = frozenset(
     (
@@ -174,7 +176,7 @@ class FilesystemSource:
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK)):
             return True
-        if name.lower() in _NEVER:
+        if folder and name.lower() in _NEVER:
             return True
         if self._excluded is None:
             return False
@@ -182,8 +184,12 @@ class FilesystemSource:
 
 
 def _patterns(exclude: Sequence[str]) -> GitIgnoreSpec | None:
+    if not exclude:
+        return None
+    from pathspec import GitIgnoreSpec
+
     try:
-        return GitIgnoreSpec.from_lines(exclude) if exclude else None
+        return GitIgnoreSpec.from_lines(exclude)
     except ValueError as error:
         raise SourceError(
             f"an exclude pattern cannot be understood: {error}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from imgsearch.records import Decoded, ImageFile, Skipped
-from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.decoders import DecodeSettings
 
 _WATCH_SECONDS = 1.0
 

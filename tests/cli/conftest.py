@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import imgsearch.opened
+import imgsearch.sources.pool
 from imgsearch.encoders import builtin
 from imgsearch.sources.pool import InlineDecoder
 from tests.cli.calls import Outcome, Place, call, picture
@@ -29,7 +29,7 @@ def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     or use the fixtures of the session."""
     if "decoder_processes" not in request.fixturenames:
         monkeypatch.setattr(
-            imgsearch.opened, "ProcessDecoder", lambda settings, **_: InlineDecoder(settings)
+            imgsearch.sources.pool, "ProcessDecoder", lambda settings, **_: InlineDecoder(settings)
         )
 
 

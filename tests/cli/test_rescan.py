@@ -12,11 +12,11 @@ try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
-print(*sorted({"torch", "transformers", "faiss"} & set(sys.modules)), file=sys.stderr)
+print(*sorted({"torch", "transformers", "faiss", "PIL.Image"} & set(sys.modules)), file=sys.stderr)
 """
 
 
-def test_an_unchanged_library_loads_neither_a_model_nor_the_index(indexed) -> None:
+def test_an_unchanged_library_loads_no_model_no_index_and_no_decoder(indexed) -> None:
     command = [sys.executable, "-c", RUN, "-q", "index", "--library", str(indexed.library)]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     assert '"unchanged": 4' in done.stdout

@@ -11,7 +11,7 @@ from imgsearch.encoders.pool import LocalPool
 from imgsearch.model_records import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
 from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped
-from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 from imgsearch.vectors import normalize
 from tests.cli.calls import picture

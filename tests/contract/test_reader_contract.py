@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from imgsearch.ports import TextReader
-from imgsearch.sources.decode import DecodeSettings, decode_path
+from imgsearch.sources.decode import decode_path
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.texts import rapid
 from imgsearch.texts.null import NullReader
 from tests.conftest import PHOTOS

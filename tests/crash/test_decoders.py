@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from imgsearch.records import ImageFile
-from imgsearch.sources.decode import DecodeSettings
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder
 from tests.crash.album import Album
 

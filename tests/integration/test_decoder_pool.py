@@ -20,7 +20,8 @@ from hostile_files import saved, scene
 
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 
 SETTINGS = DecodeSettings(InputSize(short=50))

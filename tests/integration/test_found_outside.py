@@ -15,7 +15,8 @@ from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import EncoderError
 from imgsearch.model_records import InputSize
 from imgsearch.records import Encoded, ImageFile, Skipped, clamped
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import InlineDecoder
 from imgsearch.sources.walk import FilesystemSource
 from tests.conftest import PHOTOS

@@ -17,7 +17,8 @@ from hostile_files import IGNORE, INDEX, SKIP, make
 
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped, Unvisited
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 

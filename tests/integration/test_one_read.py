@@ -22,7 +22,8 @@ from imgsearch.encoders.pool import LocalPool
 from imgsearch.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, RootRecord, Skipped
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.vectors import Embeddings, Pixels, normalize

@@ -84,26 +84,29 @@ def test_out_of_order_it_may_say_no_but_never_yes_wrongly(catalog, page) -> None
     library(catalog, *NAMES)
     known = ask(catalog, "/photos")
     for path in sorted(NAMES, reverse=True):
-        known(path, size(path), 1)
+        known([path], [size(path)], [1])
     assert len(known.ids) == 1
     known = ask(catalog, "/photos")
     for path in sorted(NAMES):
-        assert not known(path, size(path) + 1, 1)
-        assert not known(path, size(path), 2)
-        assert not known(path + "x", size(path), 1)
+        assert known([path], [size(path) + 1], [1])
+        assert known([path], [size(path)], [2])
+        assert known([path + "x"], [size(path)], [1])
     assert not len(known.ids)
 
 
 def test_a_scope_begins_where_its_paths_begin(catalog, page) -> None:
     library(catalog, *NAMES)
     known = ask(catalog, "/photos", "a")
-    assert [known(path, size(path), 1) for path in ("a/b.jpg", "a/b/c.jpg")] == [True, True]
+    paths = ["a/b.jpg", "a/b/c.jpg"]
+    assert not known(paths, [size(path) for path in paths], [1, 1])
+    assert len(known.ids) == 2
 
 
 def test_other_roots_spaces_and_states_get_a_no(catalog) -> None:
     folder = library(catalog, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
-    assert not catalog.unchanged(OTHER, "/photos", "", lambda n: None)("a.jpg", size("a.jpg"), 1)
-    assert not ask(catalog, "/elsewhere")("a.jpg", size("a.jpg"), 1)
+    one = ["a.jpg"], [size("a.jpg")], [1]
+    assert catalog.unchanged(OTHER, "/photos", "", lambda n: None)(*one)
+    assert ask(catalog, "/elsewhere")(*one)
     del folder.files["b.jpg"]  # gone
     ingest(catalog, folder)
     with catalog.writer() as writer:  # refused although its bytes are the same
@@ -111,8 +114,8 @@ def test_other_roots_spaces_and_states_get_a_no(catalog) -> None:
         file = ImageFile("/photos", "c.jpg", size("c.jpg"), 1)
         writer.commit([Skipped(file, "the model fails", transient=True)])
     known = ask(catalog, "/photos")
-    asked = [known(path, size(path), 1) for path in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
-    assert asked == [True, False, False, True]
+    paths = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert list(known(paths, [size(path) for path in paths], [1] * 4)) == [1, 2]
 
 
 def test_a_rescan_hears_how_far_it_is_and_can_be_stopped(catalog, monkeypatch) -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from imgsearch.sources.captions import LONGEST, Captions, read_captions
-from imgsearch.sources.decode import DecodeSettings, decode_bytes
+from imgsearch.sources.decode import decode_bytes
+from imgsearch.sources.decoders import DecodeSettings
 
 XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

@@ -18,14 +18,8 @@ from imgsearch.errors import QueryError
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources import heif, raw
-from imgsearch.sources.decode import (
-    DecodeSettings,
-    decode_bytes,
-    decode_file,
-    decode_path,
-    decoder_signature,
-    decoders,
-)
+from imgsearch.sources.decode import decode_bytes, decode_file, decode_path
+from imgsearch.sources.decoders import DecodeSettings, decoder_signature, decoders
 from imgsearch.sources.files import Unusable
 
 FULL = DecodeSettings()

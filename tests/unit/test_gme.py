@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from imgsearch.encoders import gme, memory
+from imgsearch.encoders import gme
 from imgsearch.encoders.batches import ahead, plan_batches
 from imgsearch.encoders.gme import resize as sizes
 from imgsearch.encoders.gme.encoder import GmeEncoder
@@ -356,7 +357,7 @@ class TestBatches:
 
     def test_the_room_is_what_is_free(self, monkeypatch):
         free = SimpleNamespace(available=32_000_000)
-        monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
         tight, given = (
             load(MODEL, EncoderOptions(device="cpu", precision="fp32", threads=1, batch_size=size))
             for size in (0, 8)

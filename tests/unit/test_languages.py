@@ -15,7 +15,8 @@ from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
 from imgsearch.encoders.builtin.pieces import read_tokenizer
 from imgsearch.model_records import EncoderOptions
-from imgsearch.sources.decode import DecodeSettings, decode_path
+from imgsearch.sources.decode import decode_path
+from imgsearch.sources.decoders import DecodeSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [

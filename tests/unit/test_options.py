@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -251,7 +252,7 @@ class TestBatches:
 
     def test_the_batch_fits_into_what_is_free(self, monkeypatch):
         free = SimpleNamespace(available=4 << 30)
-        monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
         assert memory.fitting_batch(CPU, 1 << 20) == memory.MOST_ON_PROCESSOR
         assert memory.fitting_batch(CPU, 128 << 20) == 8
         assert memory.fitting_batch(CPU, 64 << 30) == 1
@@ -276,7 +277,7 @@ class TestBatches:
 
 def test_memory_used_is_that_of_this_process():
     used = memory.memory_used()
-    resident = memory.psutil.Process().memory_info().rss
+    resident = psutil.Process().memory_info().rss
     assert 0.5 * resident < used["resident_peak"] < 64 * resident
     block = np.ones(used["resident_peak"] // 8 + (32 << 20) // 8)
     assert memory.memory_used()["resident_peak"] >= used["resident_peak"] + (16 << 20)

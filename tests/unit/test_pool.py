@@ -14,7 +14,8 @@ from imgsearch.errors import EncoderError
 from imgsearch.model_records import InputSize
 from imgsearch.ports import BatchEncoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
-from imgsearch.sources.decode import DecodeSettings, decode_file
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 from imgsearch.vectors import normalize
 from tests.parts import SPACE
