@@ -26,9 +26,6 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.catalog import open_catalog
-from imgsearch.encoders.pool import LocalPool
-from imgsearch.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.records import IngestReport, RootRecord
 from imgsearch.sources.decoders import DecodeSettings
@@ -62,6 +59,11 @@ class Theirs:
 
 def ours(folder: str, place: str) -> Callable[[], IngestReport]:
     """A run of our indexer."""
+    # Here, because decoder processes import this file, too, as they never do the command line.
+    from imgsearch.catalog import open_catalog
+    from imgsearch.encoders.pool import LocalPool
+    from imgsearch.ingest import Ingestor
+
     catalog = open_catalog(os.path.join(place, "library"), create=True)
 
     def run() -> IngestReport:
