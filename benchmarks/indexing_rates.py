@@ -71,7 +71,7 @@ def pillow(files: Sequence[ImageFile], side: int) -> None:
         with Image.open(io.BytesIO(data)) as image:
             factor = min(1.0, side / min(image.size))
             size = (round(image.width * factor), round(image.height * factor))
-            image.draft("RGB", (2 * size[0], 2 * size[1]))
+            image.draft("RGB", size)
             image.load()
             np.array(image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
 

@@ -7,7 +7,7 @@ where it was unpacked. Both run in this process, in turns, into new databases; o
 decoder processes within the time. Then both look at the same folder again, unchanged.
 
     pip install rclip
-    python benchmarks/rclip_side_by_side.py FOLDER [--rclip DIR-WITH-RCLIP] [--again TREE]
+    python benchmarks/rclip_side_by_side.py FOLDER [--rclip DIR-WITH-RCLIP]
 """
 
 from __future__ import annotations
