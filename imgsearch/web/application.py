@@ -19,7 +19,7 @@ from imgsearch.web import indexing, pictures, searching, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
 from imgsearch.web.guard import Guard
 from imgsearch.web.hosts import Hosts
-from imgsearch.web.metrics import Metrics
+from imgsearch.web.metrics import Metrics, Timed
 from imgsearch.web.parameters import SessionParameters
 from imgsearch.web.problems import PROBLEMS, handle_problems, problem
 from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
@@ -65,7 +65,7 @@ def application(
         openapi_url=f"{API}/openapi.json",
         lifespan=life,
     )
-    app.middleware("http")(metrics.time)
+    app.add_middleware(Timed, metrics=metrics)
     handle_problems(app)
     for router in (
         searching.routes(gallery),
