@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imgsearch.encoders.memory import device_memory
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STEP_SECONDS = (
@@ -35,6 +39,7 @@ class Metrics:
         self._batches = Counter(
             "imgsearch_encodings", "Calls of the model with texts.", registry=self.registry
         )
+        self.registry.register(_Devices())
         self._gauge("imgsearch_resident_bytes", "Memory of the server.", _resident)
 
     def watch(self, name: str, value: float) -> None:
@@ -88,6 +93,24 @@ class Timed:
         finally:
             if not begun:
                 self._metrics.note(scope, 500, time.perf_counter() - started)
+
+
+class _Devices(Collector):
+    """Memory of the GPUs that this process uses; no family at all where it uses none."""
+
+    def collect(self) -> Iterator[Metric]:
+        found = device_memory()
+        if not found:
+            return
+        family = GaugeMetricFamily(
+            "imgsearch_gpu_bytes",
+            "Memory of a GPU: all of it, what is used by whatever program, and what is used here.",
+            labels=("device", "kind"),
+        )
+        for number, memory in found.items():
+            for kind, value in memory.items():
+                family.add_metric((str(number), kind), value)
+        yield family
 
 
 def _resident() -> float:

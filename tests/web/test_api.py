@@ -265,6 +265,8 @@ def test_status_health_and_metrics(server: Served) -> None:
     for step in ("queue", "model", "encode", "search", "fetch"):
         assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
     assert "imgsearch_resident_bytes" in text
+    # Where no GPU is used there is none to tell of, not one without memory.
+    assert "imgsearch_gpu" not in text
 
 
 def test_the_document_tells_of_every_route_and_is_given_with_examples(server: Served) -> None:
