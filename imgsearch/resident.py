@@ -270,7 +270,7 @@ class Resident(Lane[Library]):
     def _new(self, space: EmbeddingSpace, query: Query | None) -> set[Key]:
         """Texts of a query whose vectors are not known."""
         keys = {(space, query.instruction, term.text or "") for term in _texts(query) if query}
-        return keys - self._known.keys()
+        return {key for key in keys if key not in self._known}  # a difference would hash them all
 
     def _answer(
         self, library: Library, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
