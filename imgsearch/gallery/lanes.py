@@ -148,8 +148,10 @@ class Gallery:
         size = self.resident.submit(lambda library: library.encoder().input_size)
         return self.uploads.submit(lambda uploads: uploads.decode(data, name, size.result()))
 
-    def rank(self, asked: Asked, digest: str, pictures: Sequence[Pixels] = ()) -> Future[Ranking]:
-        """The ranking for a search.
+    def search(
+        self, asked: Asked, digest: str, limit: int, pictures: Sequence[Pixels] = ()
+    ) -> Future[tuple[Ranking, dict[int, ImageRecord]]]:
+        """The ranking for a search, and the first `limit` pictures of it.
 
         Raises
         ------
@@ -157,12 +159,14 @@ class Gallery:
             At once, where no library is needed to see it.
         """
 
-        def work(library: Library, query: Any) -> Ranking:
+        def work(library: Library, query: Any) -> tuple[Ranking, dict[int, ImageRecord]]:
             told = Explanation()
             found = rank(library, query, asked, told)
+            with told.step("fetch"):
+                records = library.catalog.get(found.page_ids(0, limit))
             for name, seconds in told.seconds.items():
                 self._watch(name, seconds)
-            return found.named_for(digest)
+            return found.named_for(digest), records
 
         query = asked.query(pictures)
         if not asked.needs_index(query):  # nor a model, which may still be loading

@@ -34,14 +34,15 @@ def test_what_needs_no_model_does_not_wait_for_it(demo: Place, asked: Asked) -> 
     try:
         slow = gallery.resident.submit(load)
         assert loading.wait(60)
-        ranking = gallery.rank(asked, "x").result(60)
+        ranking, records = gallery.search(asked, "x", 3).result(60)
         assert len(ranking.ids) > 0
+        assert sorted(records) == sorted(ranking.page_ids(0, 3))
         assert not slow.done()
         # What needs it, waits.
-        waits = gallery.rank(Asked(text="a crab"), "x")
+        waits = gallery.search(Asked(text="a crab"), "x", 3)
         assert not waits.done()
         loaded.set()
-        assert len(waits.result(60).ids) > 0
+        assert len(waits.result(60)[0].ids) > 0
     finally:
         loaded.set()
         gallery.close()
