@@ -21,6 +21,7 @@ import itertools
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def main() -> None:
 
 def steps(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """Mean milliseconds of each step of a search, and how many texts went through the model."""
+    grown_by = {name: after[name] - before.get(name, 0.0) for name in after}
 
     def grown(name: str) -> float:
         return after.get(name, 0.0) - before.get(name, 0.0)
@@ -192,11 +194,27 @@ def steps(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
         count = grown(f'imgsearch_step_seconds_count{{step="{step}"}}')
         total = grown(f'imgsearch_step_seconds_sum{{step="{step}"}}')
         found[f"{step}_ms"] = round(1000 * total / count, 2) if count else 0.0
+    for step in ("model", "text"):
+        for share in (0.5, 0.95):
+            found[f"{step}_p{100 * share:g}_ms"] = round(quantile(grown_by, step, share), 2)
     found["texts"] = grown("imgsearch_texts_encoded_total")
     found["calls"] = grown("imgsearch_encodings_total")
     spent = grown('imgsearch_step_seconds_sum{step="model"}')
     found["model_ms_per_text"] = round(1000 * spent / found["texts"], 2) if found["texts"] else 0.0
     return found
+
+
+def quantile(grown: dict[str, float], step: str, share: float) -> float:
+    """Milliseconds that a share of a step's times do not pass, to the grain of the buckets:
+    within one, times are taken to be spread evenly."""
+    pattern = re.compile(rf'imgsearch_step_seconds_bucket{{le="([^"]+)",step="{step}"}}')
+    counts = sorted((float(m[1]), n) for name, n in grown.items() if (m := pattern.match(name)))
+    wanted, below, least = share * (counts[-1][1] if counts else 0.0), 0.0, 0.0
+    for most, count in counts:
+        if count >= wanted > 0:
+            return 1000 * (least + (most - least) * (wanted - below) / (count - below))
+        below, least = count, most
+    return 0.0
 
 
 def _metrics(connection: http.client.HTTPConnection) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -84,8 +85,19 @@ class Library(Indexing):
     def renew(self) -> None:
         """Search in the space that the library has by now; it may have another since the last
         search, if this process stays while others index."""
-        if "searcher" in self.__dict__ and self._searchable() != self.searcher.index.space:
-            del self.searcher
+        if "searcher" in self.__dict__:
+            with self.catalog.snapshot():
+                space = self._searchable()
+            if space != self.searcher.index.space:
+                del self.searcher
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within it, all searches see one state of the library, which is looked for but once.
+
+        Nothing holds where no index is open yet: opening one may write it, and has to see the
+        latest state.
+        """
+        return self.catalog.snapshot() if "searcher" in self.__dict__ else nullcontext()
 
     def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
         """The best pictures for a query; without terms, those that pass its filter, by date."""

@@ -41,6 +41,9 @@ class Finder(Protocol):
     def result(self, rank: int, weight: float = 1.0) -> Term:
         """A result of the last search as a term."""
 
+    def result_path(self, rank: int) -> str:
+        """Where the file of a result of the last search is; absolute."""
+
     def last_terms(self) -> list[Term]:
         """The terms of the last search, fit for the model in use; none if there was none."""
 
@@ -75,18 +78,30 @@ class LocalFinder:
         return self.library.given_term(data, name, weight)
 
     def result(self, rank: int, weight: float = 1.0) -> Term:
-        from imgsearch.last_results import nothing_yet, picture
+        from imgsearch.last_results import picture
 
-        if self._last is None:  # told before an index is opened for nothing
-            raise nothing_yet(f"result #{rank}")
+        last = self._last_with(rank)  # told before an index is opened for nothing
         catalog, space = self.library.catalog, self.library.searcher.index.space
-        vector = picture(self._last, rank, catalog, space, catalog.vector)
+        vector = picture(last, rank, catalog, space, catalog.vector)
         return Term(vector=vector, weight=weight)
+
+    def result_path(self, rank: int) -> str:
+        from imgsearch.last_results import still_there
+
+        return still_there(self._last_with(rank), rank, self.library.catalog).file.absolute
 
     def last_terms(self) -> list[Term]:
         if self._last is None:
             return []
         return self._last.terms_for(self.library.searcher.index.space)
+
+    def _last_with(self, rank: int) -> LastSearch:
+        """The last search; raises `QueryError` if there was none."""
+        from imgsearch.last_results import nothing_yet
+
+        if self._last is None:
+            raise nothing_yet(f"result #{rank}")
+        return self._last
 
     @cached_property
     def _last(self) -> LastSearch | None:

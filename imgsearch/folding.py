@@ -101,8 +101,10 @@ def _nearest(groups: Sequence[_Group], row: Embeddings, least: float) -> _Group 
     return groups[best] if products[best] >= least else None
 
 
-MOST_FOLDED = 2000
+MOST_FOLDED = 5000
 """How far down a long ranking copies are looked for; those behind stand as they are."""
+_BLOCK = 256
+"""Places that are compared with those behind them in one product of matrices."""
 
 
 def folded_places(ids: Ids, index: VectorIndex, least: float) -> dict[int, list[int]]:
@@ -126,11 +128,11 @@ def folded_places(ids: Ids, index: VectorIndex, least: float) -> dict[int, list[
     rows[seen] = index.vectors(ids[:count][seen])
     copies: dict[int, list[int]] = {place: [] for place in range(count, len(ids))}
     left = np.ones(count, np.bool_)
-    for place in range(count):
-        if not left[place]:
-            continue
-        alike = left[place + 1 :] & (rows[place + 1 :] @ rows[place] >= least)
-        near = np.flatnonzero(alike) + place + 1
-        left[near] = False
-        copies[place] = near.tolist()
+    for start in range(0, count, _BLOCK):
+        alike = rows[start : start + _BLOCK] @ rows[start:].T >= least
+        for place in range(start, min(start + _BLOCK, count)):
+            if left[place]:
+                near = left[place + 1 :] & alike[place - start, place - start + 1 :]
+                copies[place] = (np.flatnonzero(near) + place + 1).tolist()
+                left[copies[place]] = False
     return copies

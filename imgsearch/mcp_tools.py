@@ -128,8 +128,7 @@ def _told(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 
 
 async def _found(gallery: Gallery, asked: Asked, limit: int) -> dict[str, Any]:
-    ranking = await asyncio.wrap_future(gallery.rank(asked, ""))
-    records = await asyncio.wrap_future(gallery.records(ranking.page_ids(0, limit)))
+    ranking, records = await asyncio.wrap_future(gallery.search(asked, "", limit))
     hits = ranking.hits(0, records, limit)
     return {"total": ranking.total, "note": ranking.note, "hits": [_hit(each) for each in hits]}
 

@@ -11,10 +11,11 @@ import queue
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from imgsearch.app import Library
@@ -28,13 +29,17 @@ Owned = TypeVar("Owned")
 MOST_WAITING = 256
 """Questions in the queue; one more is refused at once, which is better than an answer too late."""
 MOST_TOGETHER = 32
-"""Questions that are taken out of the queue together, and texts of one call of the model."""
+"""Questions that are taken out of the queue together."""
+MOST_TEXTS = 8
+"""Texts of one call of the model. Twice as many save a tenth of its time per text, and each of them
+waits twice as long: see docs/PERFORMANCE.md."""
 REMEMBERED = 1024
 """Texts whose vectors are kept: a page that searches while somebody types asks for them again."""
 CLOSING_SECONDS = 30.0
 
 Watch = Callable[[str, float], None]
-"""Gets what was measured, by name: "queue" and "model" in seconds, "together" as a count."""
+"""Gets what was measured, by name: "queue", "model" and "text", which is a call of the model for
+each of its texts, in seconds; "together", the texts of a call, as a count."""
 
 Key = tuple[EmbeddingSpace, str | None, str]
 
@@ -235,31 +240,61 @@ class Resident(Lane[Library]):
         return self.submit(load)
 
     def _serve(self, owned: Library, jobs: Sequence[Job[Library]]) -> None:
+        space = self._space(owned, jobs)
+        for some in self._shares(space, jobs):
+            self._answer(owned, space, some)
+
+    def _space(self, library: Library, jobs: Sequence[Job[Library]]) -> EmbeddingSpace | None:
+        """What the texts of the queries are encoded in; None if there are none."""
+        with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
+            library.renew()
+            if any(_texts(job.about) for job in jobs):
+                return library.searcher.index.space
+        return None
+
+    def _shares(
+        self, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
+    ) -> Iterator[list[Job[Library]]]:
+        """The jobs in their order, cut where their new texts are enough for a call of the model."""
+        some: list[Job[Library]] = []
+        new: set[Key] = set()
+        for job in jobs:
+            keys = self._new(space, job.about) if space is not None else set()
+            if some and len(new | keys) > MOST_TEXTS:
+                yield some
+                some, new = [], set()
+            some.append(job)
+            new |= keys
+        yield some
+
+    def _new(self, space: EmbeddingSpace, query: Query | None) -> set[Key]:
+        """Texts of a query whose vectors are not known."""
+        keys = {(space, query.instruction, term.text or "") for term in _texts(query) if query}
+        return {key for key in keys if key not in self._known}  # a difference would hash them all
+
+    def _answer(
+        self, library: Library, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
+    ) -> None:
         taken = time.perf_counter()
         for job in jobs:
             self._watch("queue", taken - job.since)
-        with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
-            owned.renew()
-            self._encode(owned, jobs)
-        for job in jobs:
-            self._do(owned, job)
+        if space is not None:
+            with suppress(ImgSearchError):
+                self._encode(library, space, jobs)
+        with library.snapshot():  # begun after all of them were asked
+            for job in jobs:
+                self._do(library, job)
 
-    def _encode(self, library: Library, jobs: Sequence[Job[Library]]) -> None:
+    def _encode(
+        self, library: Library, space: EmbeddingSpace, jobs: Sequence[Job[Library]]
+    ) -> None:
         """Give the texts of the queries their vectors, in one call of the model if they can be."""
-        wanted = [(job, term) for job in jobs for term in _texts(job.about)]
-        if not wanted:
-            return
-        searcher = library.searcher
-        space = searcher.index.space
         missing: dict[str | None, dict[str, None]] = defaultdict(dict)
-        for job, term in wanted:
-            if (space, job.about.instruction, term.text) not in self._known:
-                missing[job.about.instruction][term.text or ""] = None
-        self._watch("together", float(sum(len(texts) for texts in missing.values())))
-        started = time.perf_counter()
+        for job in jobs:
+            for _, instruction, text in sorted(self._new(space, job.about), key=itemgetter(2)):
+                missing[instruction][text] = None
         for instruction, texts in missing.items():
             self._learn(library, space, instruction, list(texts))
-        self._watch("model", time.perf_counter() - started)
         for job in jobs:
             if job.about is not None:
                 job.about = self._with_vectors(job.about, space)
@@ -271,12 +306,17 @@ class Resident(Lane[Library]):
     ) -> None:
         encoder = library.searcher.encoder()
         space.require(encoder.space)
-        for start in range(0, len(texts), MOST_TOGETHER):
-            some = texts[start : start + MOST_TOGETHER]
+        for start in range(0, len(texts), MOST_TEXTS):
+            some = texts[start : start + MOST_TEXTS]
+            self._watch("together", float(len(some)))
+            started = time.perf_counter()
             try:
                 rows = encoder.encode_texts(some, instruction)
             except Exception:  # noqa: S112 - one text may be the fault: each query tries its own
                 continue
+            seconds = time.perf_counter() - started
+            self._watch("model", seconds)
+            self._watch("text", seconds / len(some))
             for text, row in zip(some, rows, strict=True):
                 self._known[space, instruction, text] = row.copy()
 

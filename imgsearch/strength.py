@@ -14,6 +14,7 @@ Such reference scores are drawn from the library itself, and summed up in two nu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -75,8 +76,9 @@ class Scale:
 
     def strength(self, score: float) -> float:
         """0 to 1: how likely it is that a hit of this score is meant."""
-        z = (score - self.location) / self.scale
-        return float(1 / (1 + np.exp(-np.clip(self.slope * z + self.offset, -50, 50))))
+        odds = self.slope * (score - self.location) / self.scale + self.offset
+        # Asked for thousands of hits, one by one: NumPy takes seven times as long for a number.
+        return 1 / (1 + math.exp(-min(50.0, max(-50.0, odds))))
 
 
 def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Reference | None:

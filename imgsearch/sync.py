@@ -25,8 +25,11 @@ def sync(catalog: Catalog, index: VectorIndex) -> str:
     """
     with catalog.snapshot():
         reason = ""
-        if index.unflushed() > FLUSH_COUNT or not _replayable(catalog, index):
+        behind = (index.revision, index.token) != catalog.head()
+        if index.unflushed() > FLUSH_COUNT or (behind and not _replayable(catalog, index)):
             index.reload()
+        elif not behind:
+            return reason
         if not _replayable(catalog, index):
             reason = "the index does not belong to the present state of the catalog"
             index.clear()

@@ -27,7 +27,7 @@ from imgsearch.catalog import (
     words,
 )
 from imgsearch.catalog.engine import open_engine, reading
-from imgsearch.catalog.file import FILE, missing
+from imgsearch.catalog.file import FILE, missing, told
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.schema import driver
 from imgsearch.catalog.tables import (
@@ -170,23 +170,28 @@ class SqlCatalog:
     def _read(self) -> Iterator[Connection]:
         present = getattr(self._local, "connection", None)
         if present is not None:
-            yield present
+            with told():  # whoever opened the snapshot may not be the one who gets the error
+                yield present
             return
         with reading(self._engine) as connection:
-            self._local.connection = connection
+            self._local.connection, self._local.known = connection, {}
             try:
                 yield connection
             finally:
                 self._local.connection = None
 
+    def _once(self, key: object, read: Callable[[Connection], Any]) -> Any:
+        """What `read` gives, read once in a snapshot: within it, it cannot change."""
+        with self._read() as connection:
+            known = self._local.known
+            if key not in known:
+                known[key] = read(connection)
+            return known[key]
+
     def head(self) -> tuple[Revision, str]:
         """The latest revision and its token; (0, "") before the first commit."""
-        with self._read() as connection:
-            revision = connection.execute(select(library.c.revision)).scalar_one()
-            token = connection.execute(
-                select(commits.c.token).where(commits.c.revision == revision)
-            ).scalar()
-        return revision, token or ""
+        found: tuple[Revision, str] = self._once("head", _head)
+        return found
 
     def replayable(self, revision: Revision, token: str) -> bool:
         """True if `changes(since=revision)` leads from that state to the present one.
@@ -395,8 +400,10 @@ class SqlCatalog:
 
     def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
         """What unrelated queries score, by modality; empty before that was measured."""
-        with self._read() as connection:
-            return references.scores(connection, space)
+        found: dict[str, Reference] = self._once(
+            space, lambda connection: references.scores(connection, space)
+        )
+        return dict(found)
 
     def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
         """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
@@ -452,6 +459,14 @@ class SqlCatalog:
         """What is wrong with the catalog itself, one sentence each; empty when it is sound."""
         with self._read() as connection:
             return health.faults(connection)
+
+
+def _head(connection: Connection) -> tuple[Revision, str]:
+    revision = connection.execute(select(library.c.revision)).scalar_one()
+    token = connection.execute(
+        select(commits.c.token).where(commits.c.revision == revision)
+    ).scalar()
+    return revision, token or ""
 
 
 def _with_root() -> Any:

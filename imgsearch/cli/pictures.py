@@ -65,7 +65,7 @@ class Pictures:
             return self.finder.given(self._fetched(word), word, weight)
         found = _RESULT.fullmatch(word)
         if self._pixels:
-            return self._seen(self._path_of_result(int(found[1])) if found else word, weight)
+            return self._seen(self.finder.result_path(int(found[1])) if found else word, weight)
         if found:
             return self.finder.result(int(found[1]), weight)
         return self.finder.picture(word, weight)
@@ -74,15 +74,6 @@ class Pictures:
         from imgsearch.records import Term
 
         return Term(image=self.finder.library.pixels(path), weight=weight)
-
-    def _path_of_result(self, rank: int) -> str:
-        from imgsearch.last_results import load, nothing_yet, still_there
-
-        catalog = self.finder.library.catalog
-        last = load(catalog.folder, catalog.uuid)
-        if last is None:
-            raise nothing_yet(f"result #{rank}")
-        return still_there(last, rank, catalog).file.absolute
 
     def _stdin(self) -> bytes:
         if self._stdin_taken:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from imgsearch.records import Term
 from imgsearch.search import encode_term
 
 Answer = dict[str, Any]
-Work = Callable[[Library, Any, list[str]], Answer]
+Work = Callable[[Library, Any, MutableSequence[str]], Answer]
 
 
 def work_for(what: str) -> Work:
@@ -27,7 +27,7 @@ def work_for(what: str) -> Work:
     library's notes are put in; `KeyError` if there is no such question."""
     answer = _ANSWERS[what]
 
-    def work(library: Library, asked: Any, notes: list[str]) -> Answer:
+    def work(library: Library, asked: Any, notes: MutableSequence[str]) -> Answer:
         notes.clear()
         with _overheard(bool(asked.get("verbose"))) as logged:
             found = answer(LocalFinder(library), asked)

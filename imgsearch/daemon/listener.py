@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -46,7 +46,7 @@ class Listener:
         Stays its maker's: closing the listener leaves it open.
     settings : Settings
         Those that the resident library was opened with.
-    notes : list of str
+    notes : sequence of str
         What that library has to say while it answers is put in here by whoever opened it.
     stop : callable or None
         Called when somebody asks this process to end; None where it is not to be ended like that.
@@ -65,13 +65,13 @@ class Listener:
         self,
         resident: Resident,
         settings: Settings,
-        notes: list[str] | None = None,
+        notes: MutableSequence[str] | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
         if not rendezvous.have_sockets():
             raise rendezvous.NoSockets
         self._resident, self._stop = resident, stop
-        self._notes = [] if notes is None else notes
+        self._notes: MutableSequence[str] = [] if notes is None else notes
         self._greeting = rendezvous.greeting(settings)
         self._since, self._used, self._answered = time.time(), time.monotonic(), 0
         self._room = threading.Semaphore(MOST_CONNECTIONS)
@@ -203,7 +203,7 @@ class Listener:
 def listen(
     resident: Resident,
     settings: Settings,
-    notes: list[str] | None = None,
+    notes: MutableSequence[str] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> Listener:
     """Let other processes of this user ask a resident library; close what is returned.

@@ -36,6 +36,22 @@ class MemoryUse(TypedDict):
     device_peak: int | None
 
 
+def device_memory() -> dict[int, dict[str, float]]:
+    """Bytes of each CUDA device by its number: "total", "used" by whatever program, "here" by this
+    process, as far as PyTorch asked for it. Empty where this process has used none: asking would
+    take memory of each.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not _cuda_in_use(torch):
+        return {}
+    found = {}
+    for number in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(number)
+        here = torch.cuda.memory_reserved(number)
+        found[number] = {"total": float(total), "used": float(total - free), "here": float(here)}
+    return found
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True if the error, or one that it came from, says that memory ran out.
 

@@ -100,6 +100,12 @@ class Asked:
         most = MOST_RANKED if every or not (terms or self.like or self.good) else MOST_STRONG
         return Query(terms, most, where=self.filters.filter(), mode=self.mode)
 
+    def needs_index(self, query: Query) -> bool:
+        """False for a list by date and for one by words alone, which the catalog gives."""
+        if self.like or self.unlike or self.good or self.bad:
+            return True
+        return bool(query.terms) and (self.unique or query.mode != "text")
+
 
 def rank(library: Library, query: Query, asked: Asked, told: Explanation) -> Ranking:
     """The ranking for a search.
@@ -109,8 +115,7 @@ def rank(library: Library, query: Query, asked: Asked, told: Explanation) -> Ran
     query : Query
         `asked.query()`, whose texts may have got their vectors meanwhile.
     """
-    named = asked.like or asked.unlike or asked.good or asked.bad
-    if asked.unique or named or (query.terms and query.mode != "text"):
+    if asked.needs_index(query):
         # Opened before the snapshot: an opening may write the index, and must see the latest state.
         _ = library.searcher
     with library.catalog.snapshot():

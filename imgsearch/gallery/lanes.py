@@ -7,9 +7,8 @@ catalog, and one that has pictures rendered. Everything here gives futures, and 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from imgsearch.explain import Explanation
 from imgsearch.gallery.asking import Asked, Filters, rank
 from imgsearch.gallery.rankings import Ranking, Rankings
 from imgsearch.gallery.thumbnails import ThumbnailCache
+from imgsearch.gallery.upload_folder import UploadFolder
 from imgsearch.model_records import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.resident import Job, Lane, Resident, Watch
@@ -31,6 +31,8 @@ from imgsearch.sources.files import Unusable, open_below
 from imgsearch.sources.formats import extension, is_picture_name
 from imgsearch.sources.rendering import Renderer, UploadDecoder, Wanted, wanted
 from imgsearch.vectors import Pixels
+
+MOST_NOTES = 50
 
 
 class NoSuchPicture(ImgSearchError):
@@ -66,7 +68,7 @@ class Uploads:
     """Pictures that came over the network, decoded one at a time in a guarded process."""
 
     def __init__(self, open_decoder: Callable[[InputSize], UploadDecoder]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="imgsearch-upload-")
+        self._folder = UploadFolder()
         self._open = open_decoder
         self._decoders: dict[InputSize, UploadDecoder] = {}
 
@@ -76,11 +78,11 @@ class Uploads:
             self._decoders[size] = self._open(size)
         # The extension tells RAW from TIFF; nothing else of the name is used.
         plain = f"upload.{extension(name)}" if is_picture_name(name) else "upload"
-        path = os.path.join(self._folder.name, plain)
+        path = os.path.join(self._folder.path, plain)
         try:
             with open(path, "wb") as file:
                 file.write(data)
-            found = self._decoders[size].decode(self._folder.name, plain)
+            found = self._decoders[size].decode(self._folder.path, plain)
         finally:
             os.unlink(path)
         if isinstance(found, Skipped):
@@ -91,7 +93,7 @@ class Uploads:
         """Stop the process and remove its folder."""
         for decoder in self._decoders.values():
             decoder.close()
-        self._folder.cleanup()
+        self._folder.close()
 
 
 class Gallery:
@@ -101,6 +103,11 @@ class Gallery:
     ----------
     watch : callable
         Gets what was measured, by name, and the seconds or the count.
+
+    Attributes
+    ----------
+    notes : deque of str
+        The last notes of the library that searches, for whoever asks it by another way.
     """
 
     def __init__(
@@ -111,7 +118,13 @@ class Gallery:
     ) -> None:
         self.settings = settings
         self._watch = watch
-        self.resident = Resident(lambda: Library(settings, say), watch=watch)
+        self.notes: deque[str] = deque(maxlen=MOST_NOTES)
+
+        def note(told: str) -> None:
+            self.notes.append(told)
+            say(told)
+
+        self.resident = Resident(lambda: Library(settings, note), watch=watch)
         quiet = partial(Library, settings)
         self.reader: Lane[Library] = Lane(quiet, Library.close, name="imgsearch-reader")
         tools = Library(settings)
@@ -135,8 +148,10 @@ class Gallery:
         size = self.resident.submit(lambda library: library.encoder().input_size)
         return self.uploads.submit(lambda uploads: uploads.decode(data, name, size.result()))
 
-    def rank(self, asked: Asked, digest: str, pictures: Sequence[Pixels] = ()) -> Future[Ranking]:
-        """The ranking for a search.
+    def search(
+        self, asked: Asked, digest: str, limit: int, pictures: Sequence[Pixels] = ()
+    ) -> Future[tuple[Ranking, dict[int, ImageRecord]]]:
+        """The ranking for a search, and the first `limit` pictures of it.
 
         Raises
         ------
@@ -144,14 +159,19 @@ class Gallery:
             At once, where no library is needed to see it.
         """
 
-        def work(library: Library, query: Any) -> Ranking:
+        def work(library: Library, query: Any) -> tuple[Ranking, dict[int, ImageRecord]]:
             told = Explanation()
             found = rank(library, query, asked, told)
+            with told.step("fetch"):
+                records = library.catalog.get(found.page_ids(0, limit))
             for name, seconds in told.seconds.items():
                 self._watch(name, seconds)
-            return found.named_for(digest)
+            return found.named_for(digest), records
 
-        return self.resident.ask(asked.query(pictures), work)
+        query = asked.query(pictures)
+        if not asked.needs_index(query):  # nor a model, which may still be loading
+            return self.reader.submit(lambda library: work(library, query))
+        return self.resident.ask(query, work)
 
     def records(self, ids: Sequence[int]) -> Future[dict[int, ImageRecord]]:
         """The pictures of these ids that are in the library."""

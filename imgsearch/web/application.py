@@ -10,16 +10,15 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from imgsearch import __version__
-from imgsearch.daemon.listener import Listener, listen
-from imgsearch.daemon.rendezvous import NoSockets
-from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.gallery.lanes import Gallery
+from imgsearch.gallery.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import indexing, pictures, searching, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
+from imgsearch.web.command_line import CommandLine
 from imgsearch.web.guard import Guard
 from imgsearch.web.hosts import Hosts
-from imgsearch.web.metrics import Metrics
+from imgsearch.web.metrics import Metrics, Timed
 from imgsearch.web.parameters import SessionParameters
 from imgsearch.web.problems import PROBLEMS, handle_problems, problem
 from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
@@ -39,12 +38,14 @@ def application(
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)
     indexer = indexing.Indexer(gallery)
+    command_line = CommandLine(gallery, say)
     metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
     metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        listener = await asyncio.to_thread(_listen, gallery, settings, say)
+        await asyncio.to_thread(remove_forgotten)
+        await command_line.open()
         warming = gallery.resident.warm()
         # A library that cannot be searched yet is told to whoever searches it.
         warming.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -52,8 +53,7 @@ def application(
             yield
         finally:
             await indexer.close()
-            if listener is not None:
-                await asyncio.to_thread(listener.close)
+            await command_line.close()
             await asyncio.to_thread(gallery.close)
 
     app = FastAPI(
@@ -65,7 +65,7 @@ def application(
         openapi_url=f"{API}/openapi.json",
         lifespan=life,
     )
-    app.middleware("http")(metrics.time)
+    app.add_middleware(Timed, metrics=metrics)
     handle_problems(app)
     for router in (
         searching.routes(gallery),
@@ -76,18 +76,6 @@ def application(
         app.include_router(router, prefix=API)
     app.include_router(static_files.routes())
     return Guard(app, hosts, door, per_second)
-
-
-def _listen(gallery: Gallery, settings: Settings, say: Callable[[str], None]) -> Listener | None:
-    """Answer `imgsearch search` of this user and library, too, as a daemon does."""
-    try:
-        gallery.resident.submit(lambda library: library.catalog.uuid).result()  # is there one?
-        return listen(gallery.resident, settings)
-    except (LibraryMissing, NoSockets):
-        return None
-    except ImgSearchError as error:
-        say(f"'imgsearch search' will not ask this server: {error}.")
-        return None
 
 
 def _about(gallery: Gallery, indexer: indexing.Indexer, metrics: Metrics, door: Door) -> APIRouter:

@@ -10,15 +10,16 @@ from io import FileIO
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from imgsearch.gallery.lanes import Gallery, Located, cannot_show, open_original
 from imgsearch.gallery.thumbnails import snapped
 from imgsearch.records import Skipped
 from imgsearch.web import answers
-from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, shown
-from imgsearch.web.problems import PROBLEMS
+from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
+from imgsearch.web.problems import PROBLEMS, problem
+from imgsearch.web.ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.searching import PictureId
 
 WHOLE_SIDE = 4096
@@ -39,8 +40,13 @@ class As(StrEnum):
 Responses = dict[int | str, dict[str, Any]]
 
 _WEBP: Responses = {200: {"content": {"image/webp": {}}, "description": "The small picture."}}
+_BYTES: dict[str, Any] = {"image/*": {}, "application/octet-stream": {}}
 _FILE: Responses = {
-    200: {"content": {"image/*": {}, "application/octet-stream": {}}, "description": "The file."}
+    200: {"content": _BYTES, "description": "The file."},
+    206: {"content": _BYTES, "description": "The part of it that `Range` names."},
+    304: {"description": "It is as it was (`If-None-Match`)."},
+    412: {"model": Problem, "description": "It is no longer as it was (`If-Match`)."},
+    416: {"model": Problem, "description": "It has nothing where `Range` points."},
 }
 
 
@@ -54,6 +60,7 @@ def routes(gallery: Gallery) -> APIRouter:
         found = await asyncio.wrap_future(gallery.locate(image_id))
         return answers.details(found.record)
 
+    @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     async def thumb(
         image_id: PictureId,
@@ -70,17 +77,26 @@ def routes(gallery: Gallery) -> APIRouter:
         }
         return Response(data, media_type="image/webp", headers=headers)
 
+    @router.head("/original/{image_id}", response_class=Response, responses=_FILE)
     @router.get("/original/{image_id}", response_class=Response, responses=_FILE)
     async def original(
-        image_id: PictureId, form: Annotated[As, Query(alias="as")] = As.FILE
+        image_id: PictureId, request: Request, form: Annotated[As, Query(alias="as")] = As.FILE
     ) -> Response:
-        """The file as it is, or rendered as JPEG for what browsers do not show."""
+        """The file as it is, or a part of it (`Range`), or rendered as JPEG for what browsers do
+        not show."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
             data = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
             return Response(data, media_type="image/jpeg", headers=_headers(found, ".jpg"))
         file = os.fdopen(await asyncio.to_thread(open_original, found), "rb", buffering=0)
-        return _file(found, file)
+        try:
+            answer = _file(found, file, request)
+        except BaseException:
+            file.close()
+            raise
+        if not isinstance(answer, StreamingResponse):
+            file.close()
+        return answer
 
     return router
 
@@ -99,19 +115,39 @@ async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> by
     return made.data
 
 
-def _file(found: Located, file: FileIO) -> Response:
-    size = os.fstat(file.fileno()).st_size
+def _file(found: Located, file: FileIO, request: Request) -> Response:
+    """What is asked of an open file; a response that does not stream leaves it open."""
+    status = os.fstat(file.fileno())
+    asked, size, tag = request.headers, status.st_size, tag_of(status)
+    headers = _headers(found) | {"etag": tag, "accept-ranges": "bytes"}
+    if "if-match" in asked and not is_named(asked["if-match"], tag, weakly=False):
+        return problem(412, "the file is no longer as it was", "Ask for all of it.")
+    if is_named(asked.get("if-none-match", ""), tag, weakly=True):
+        return Response(status_code=304, headers=headers)
     kind = BROWSER_TYPES.get(found.record.metadata.format)
-    headers = _headers(found) | {"content-length": str(size)}
     if kind is None:
         kind, told = "application/octet-stream", headers["content-disposition"]
         headers["content-disposition"] = told.replace("inline", "attachment", 1)
-    return StreamingResponse(_pieces(file, size), media_type=kind, headers=headers)
+    if request.method == "HEAD":  # which has no parts
+        return Response(media_type=kind, headers=headers | {"content-length": str(size)})
+    try:
+        part = part_of(asked, size, tag)
+    except NoSuchPart:
+        answer = problem(416, "the file has nothing there", f"It has {size} bytes.")
+        answer.headers["content-range"] = f"bytes */{size}"
+        return answer
+    start, length = part or (0, size)
+    headers["content-length"] = str(length)
+    if part is not None:
+        headers["content-range"] = f"bytes {start}-{start + length - 1}/{size}"
+    pieces = _pieces(file, start, length)
+    return StreamingResponse(pieces, 206 if part else 200, headers, kind)
 
 
-async def _pieces(file: FileIO, size: int) -> AsyncIterator[bytes]:
+async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
     """The file in pieces; one that grows meanwhile ends where it ended, one that shrinks breaks."""
     with file:
+        file.seek(start)
         while size:
             piece = await asyncio.to_thread(file.read, min(_PIECE, size))
             if not piece:

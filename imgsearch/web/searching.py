@@ -66,19 +66,21 @@ async def found(
     digest = asked.digest([upload.data for upload in uploads])
     if wanted.cursor is not None:
         ranking, place = gallery.rankings.at(wanted.cursor, digest)
+        ids = ranking.page_ids(place, wanted.limit)
+        records = await asyncio.wrap_future(gallery.records(ids))
     else:
         pictures = [
             await asyncio.wrap_future(gallery.decode(upload.data, upload.name))
             for upload in uploads
         ]
-        future = gallery.rank(asked, digest, pictures)
-        ranking = await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_SECONDS)
+        future = asyncio.wrap_future(gallery.search(asked, digest, wanted.limit, pictures))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            ranking, records = await future
         place = 0
         if len(ranking.ids) > wanted.limit:
             gallery.rankings.keep(ranking)
     ids = ranking.page_ids(place, wanted.limit)
     folded = {each: len((ranking.folded or {}).get(each, ())) for each in ids}
-    records = await asyncio.wrap_future(gallery.records(ids)) if ids else {}
     return SearchAnswer(
         hits=answers.hits(ranking.hits(place, records, wanted.limit), folded),
         total=ranking.total,

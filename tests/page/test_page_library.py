@@ -39,6 +39,7 @@ def test_an_empty_library_tells_the_first_steps(serve: Serve, gallery: OpenGalle
     address = serve(library)
     here = gallery(address)
     here.page.get_by_role("heading", name="No pictures yet").wait_for()
+    assert here.page.get_by_text("Write your own folder in place of").is_visible()
     command = f"imgsearch --library '{library}' index ~/Pictures"
     assert here.page.get_by_text(command, exact=True).is_visible()
     place.photos.mkdir()

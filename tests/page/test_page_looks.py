@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from tests.conftest import PHOTOS
 from tests.page.conftest import OpenGallery
+from tests.page.gallery import Gallery
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -196,6 +198,72 @@ def test_on_a_phone(demo: str, gallery: OpenGallery):
     here.page.locator(".details").get_by_text("Folder").wait_for()
     here.viewer.get_by_role("button", name="Close").tap()
     assert not here.viewer.is_visible()
+
+
+Point = tuple[float, float]
+
+
+def _touched(here: Gallery) -> Callable[..., None]:
+    """Gives a function that puts fingers on the screen, draws them along paths, and lifts them."""
+    session = here.context.new_cdp_session(here.page)
+
+    def send(kind: str, points: list[Point]) -> None:
+        told = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": told})
+
+    def draw(*fingers: tuple[Point, Point], steps: int = 8) -> None:
+        for step in range(steps + 1):
+            share = step / steps
+            points = [
+                (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])) for a, b in fingers
+            ]
+            send("touchMove" if step else "touchStart", points)
+        send("touchEnd", [])
+
+    return draw
+
+
+def test_fingers_swipe_pinch_and_move_an_open_picture(demo: str, gallery: OpenGallery):
+    here = gallery(demo, size=(360, 740), has_touch=True, is_mobile=True)
+    here.tiles.first.locator("a").tap()
+    here.viewer.get_by_text("1 of 44").wait_for()
+    draw = _touched(here)
+    place = """() => {
+      const { transform } = getComputedStyle(document.querySelector('.full'));
+      const { a, e, f } = new DOMMatrix(transform);
+      return [a, e, f];
+    }"""
+    draw(((300, 380), (100, 390)))
+    here.viewer.get_by_text("2 of 44").wait_for()
+    draw(((60, 380), (260, 370)))
+    here.viewer.get_by_text("1 of 44").wait_for()
+    draw(((200, 380), (170, 380)))  # too short
+    draw(((200, 330), (180, 430)))  # neither across nor far enough down
+    assert here.page.evaluate(place) == [1, 0, 0]
+    here.page.wait_for_function("() => document.querySelector('.full').clientWidth > 300")
+    # Two fingers from 40 to 160 pixels apart: four times as large, and the page itself stays.
+    draw(((160, 380), (100, 380)), ((200, 380), (260, 380)))
+    assert here.page.evaluate(place)[0] == pytest.approx(4, rel=0.05)
+    assert here.page.evaluate("() => visualViewport.scale") == 1
+    # One finger moves it now, and goes to no other picture.
+    before = here.page.evaluate(place)
+    draw(((200, 380), (120, 380)))
+    after = here.page.evaluate(place)
+    assert after[0] == before[0]
+    assert after[1] == pytest.approx(before[1] - 80, abs=2)
+    assert here.viewer.get_by_text("1 of 44").is_visible()
+    draw(((80, 380), (160, 380)), ((280, 380), (200, 380)))
+    assert here.page.evaluate(place) == [1, 0, 0]
+    # Beside the picture, where the screen is higher than it, they pinch, too.
+    below = here.page.evaluate(
+        "() => document.querySelector('.full').getBoundingClientRect().bottom"
+    )
+    assert below < 640
+    draw(((160, 660), (140, 660)), ((200, 660), (220, 660)))
+    assert here.page.evaluate(place)[0] == pytest.approx(2, rel=0.05)
+    draw(((140, 660), (170, 660)), ((220, 660), (190, 660)))
+    draw(((180, 300), (185, 520)))
+    here.viewer.wait_for(state="hidden")
 
 
 def test_light_and_dark_follow_the_system_until_chosen(demo: str, gallery: OpenGallery):

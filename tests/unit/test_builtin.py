@@ -92,6 +92,19 @@ def test_the_sentence_network_agrees_with_that_of_transformers():
         assert torch.allclose(network(**ours), theirs, atol=1e-6)
 
 
+def test_batches_have_few_lengths_and_a_text_alone_is_not_padded():
+    network = SentenceNetwork()
+    texts = ["a small dog", "a dog"]
+    alone = [network.tokenize([text]) for text in texts]
+    together = network.tokenize(texts)
+    assert [each["input_ids"].shape for each in alone] == [(1, 5), (1, 4)]
+    assert together["input_ids"].shape == (2, 8)
+    assert together["attention_mask"].sum(1).tolist() == [5, 4]
+    with torch.inference_mode():
+        rows = torch.cat([network(**each) for each in alone])
+        assert torch.allclose(network(**together), rows, atol=1e-6)
+
+
 def test_a_saved_module_is_loaded_again_but_not_one_of_another_revision(tmp_path):
     CrossModalConcepts().save(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["imgsearch_builtin.json"]

@@ -75,6 +75,29 @@ def test_copies_are_folded_into_the_best_of_them():
     assert folded_places(ids, index, 0.98) == {0: [2], 1: [5], 3: [], 4: [], 6: []}
 
 
+def test_copies_far_down_are_folded_as_those_near_the_top(monkeypatch):
+    """As the rule says it, one by one; there are more than one product of matrices takes."""
+    count, drawn = 700, np.random.default_rng(3)
+    rows = unit_rows(count)
+    for place in range(100, count, 3):
+        rows[place] = normalize(rows[[drawn.integers(place)]] + 0.01 * rows[place : place + 1])[0]
+    index = MemoryIndex("", "library", SPACE)
+    index.apply(batch(list(range(1, count + 1)), rows))
+    ids = np.arange(1, count + 1)
+    expected: dict[int, list[int]] = {}
+    for place in range(count):
+        first = next((each for each in expected if rows[each] @ rows[place] >= 0.98), None)
+        if first is None:
+            expected[place] = []
+        else:
+            expected[first].append(place)
+    assert any(others and others[-1] - place > 300 for place, others in expected.items())
+    assert folded_places(ids, index, 0.98) == expected
+    monkeypatch.setattr("imgsearch.folding.MOST_FOLDED", 500)
+    found = folded_places(ids, index, 0.98)
+    assert [place for place in found if place >= 500] == list(range(500, count))
+
+
 def test_small_pictures_are_kept_within_bounds_and_the_least_used_go(tmp_path):
     cache = ThumbnailCache(str(tmp_path), 1000)
     names = [f"{n:02}" * 16 for n in range(12)]

@@ -168,6 +168,79 @@ def test_originals_come_as_they_are_or_as_jpeg(server: Served) -> None:
         assert image.format == "JPEG"
 
 
+@pytest.mark.parametrize(
+    "asked, status, first, last",
+    [
+        ("bytes=0-0", 206, 0, 0),
+        ("bytes=100-199", 206, 100, 199),
+        ("Bytes = 100-", 206, 100, -1),
+        ("bytes=-50", 206, -50, -1),
+        ("bytes=-99999999999", 206, 0, -1),
+        ("bytes=10-99999999999", 206, 10, -1),
+        ("bytes=99999999999-", 416, 0, 0),
+        ("bytes=-0", 416, 0, 0),
+        ("bytes=9-3", 200, 0, -1),
+        ("bytes=0-9,20-29", 200, 0, -1),
+        ("bytes=-", 200, 0, -1),
+        ("bytes=1e3-", 200, 0, -1),
+        ("bytes=" + "9" * 40 + "-", 200, 0, -1),
+        ("lines=0-9", 200, 0, -1),
+    ],
+)
+def test_parts_of_an_original(
+    server: Served, asked: str, status: int, first: int, last: int
+) -> None:
+    whole = (PHOTOS / "owl.jpg").read_bytes()
+    path = f"{API}/original/{server.id_of('owl.jpg')}"
+    reply = server.ask(path, headers={"Range": asked})
+    assert reply.status == status
+    if status == 416:
+        assert reply.headers["content-range"] == f"bytes */{len(whole)}"
+        assert reply.json["hint"]
+        return
+    assert reply.headers["accept-ranges"] == "bytes"
+    first, last = first % len(whole), last % len(whole)
+    assert reply.body == whole[first : last + 1]
+    assert reply.headers["content-length"] == str(last + 1 - first)
+    told = reply.headers.get("content-range")
+    assert told == (f"bytes {first}-{last}/{len(whole)}" if status == 206 else None)
+
+
+def test_an_original_that_the_client_has_already(server: Served) -> None:
+    path = f"{API}/original/{server.id_of('owl.jpg')}"
+    tag = server.ask(path).headers["etag"]
+    size = (PHOTOS / "owl.jpg").stat().st_size
+
+    def status(**headers: str) -> int:
+        reply = server.ask(path, headers={n.replace("_", "-"): v for n, v in headers.items()})
+        assert reply.status not in (304, 412) or len(reply.body) < size
+        return reply.status
+
+    assert tag.startswith('"')
+    assert status(If_None_Match=tag) == status(If_None_Match=f'"x", W/{tag}') == 304
+    assert status(If_None_Match="*") == 304
+    assert status(If_None_Match='"another"') == status(If_None_Match=tag.strip('"')) == 200
+    assert status(If_Match=tag) == status(If_Match="*") == 200
+    assert status(If_Match='"another"') == status(If_Match=f"W/{tag}") == 412
+    assert status(Range="bytes=0-9", If_Range=tag) == 206
+    for other in ('"another"', f"W/{tag}", "Mon, 23 Nov 2026 00:00:00 GMT"):
+        assert status(Range="bytes=0-9", If_Range=other) == 200
+    assert status(Range="bytes=0-9", If_None_Match=tag) == 304
+
+
+def test_heads_tell_what_there_is_without_it(server: Served) -> None:
+    owl = server.id_of("owl.jpg")
+    for path in (f"/original/{owl}", f"/thumb/{owl}", f"/original/{owl}?as=jpeg"):
+        told, given = server.ask(API + path, "HEAD"), server.ask(API + path)
+        assert (told.status, told.body) == (200, b"")
+        assert told.headers["content-length"] == str(len(given.body))
+        for name in ("content-type", "cache-control", "content-security-policy", "etag"):
+            assert told.headers.get(name) == given.headers.get(name)
+    ranged = server.ask(f"{API}/original/{owl}", "HEAD", headers={"Range": "bytes=0-9"})
+    assert (ranged.status, "content-range" in ranged.headers) == (200, False)
+    assert server.ask(f"{API}/original/999999", "HEAD").status == 404
+
+
 def test_facets_add_up(server: Served, library: Library) -> None:
     found = server.get("/facets")
     assert found["total"] == COUNT
@@ -192,6 +265,8 @@ def test_status_health_and_metrics(server: Served) -> None:
     for step in ("queue", "model", "encode", "search", "fetch"):
         assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
     assert "imgsearch_resident_bytes" in text
+    # Where no GPU is used there is none to tell of, not one without memory.
+    assert "imgsearch_gpu" not in text
 
 
 def test_the_document_tells_of_every_route_and_is_given_with_examples(server: Served) -> None:

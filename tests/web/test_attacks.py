@@ -160,7 +160,11 @@ def test_no_path_leads_out(served: Served, path: str) -> None:
 def _both(served: Served, image_id: int) -> list[int]:
     """The statuses of the ways to see a picture, past what is kept of it."""
     ways = (("/original/", {}), ("/thumb/", {"size": 512}), ("/original/", {"as_": "jpeg"}))
-    return [served.ask(f"{API}{way}{image_id}", **query).status for way, query in ways]
+    ranged = served.ask(f"{API}/original/{image_id}", headers={"Range": "bytes=0-"}).status
+    head = served.ask(f"{API}/original/{image_id}", "HEAD").status
+    statuses = [served.ask(f"{API}{way}{image_id}", **query).status for way, query in ways]
+    assert (ranged, head) == ({200: 206}.get(statuses[0], statuses[0]), statuses[0])
+    return statuses
 
 
 def test_a_link_that_leads_out_of_the_folders_is_not_followed(served: Served, place: Place) -> None:

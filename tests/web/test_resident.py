@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from concurrent.futures import Future, wait
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from imgsearch.app import Library
 from imgsearch.errors import LibraryMissing, QueryError
 from imgsearch.records import Hit, Query, Term
-from imgsearch.resident import Closed, Lane, Overloaded, Resident
+from imgsearch.resident import MOST_TEXTS, Closed, Lane, Overloaded, Resident
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.conftest import Opener
@@ -55,8 +57,51 @@ def test_waiting_texts_are_encoded_together_and_find_what_they_find_alone(
     assert {text: _plain(future.result(60)) for text, future in futures.items()} == alone
     assert ("together", float(len(WORDS))) in seen
     # A text that was asked for before needs no model.
+    seen.clear()
     resident.search(_query(WORDS[0])).result(60)
-    assert [value for name, value in seen if name == "together"][-1] == 0.0
+    assert [name for name, _ in seen] == ["queue"]
+    assert resident.close()
+
+
+def test_a_call_of_the_model_takes_a_few_texts_of_those_that_wait(
+    demo: Place, opener: Opener
+) -> None:
+    seen: list[tuple[str, float]] = []
+    resident = Resident(opener(demo.library), watch=lambda name, value: seen.append((name, value)))
+    texts = [f"{text} number {n}" for n in range(4) for text in WORDS]
+    go, _ = _held(resident)
+    futures = [resident.search(_query(text)) for text in texts]
+    go.set()
+    found = [_plain(future.result(60)) for future in futures]
+    assert resident.close()
+    together = [value for name, value in seen if name == "together"]
+    assert sum(together) == len(texts)
+    assert max(together) == MOST_TEXTS
+    library = opener(demo.library)()
+    assert found == [_plain(library.search(_query(text))) for text in texts]
+    library.close()
+
+
+def test_questions_that_wait_together_see_one_state_and_later_ones_the_next(
+    demo: Place, opener: Opener, tmp_path: Path
+) -> None:
+    folder = tmp_path / "library"
+    shutil.copytree(demo.library, folder, ignore=shutil.ignore_patterns("daemon"))
+    resident = Resident(opener(folder))
+    resident.search(_query("a crab")).result(60)  # opens the index
+
+    def look_and_commit(library: Library) -> int:
+        seen = library.catalog.head()[0]
+        with closing(sqlite3.connect(folder / "catalog.sqlite")) as other, other:
+            other.execute("UPDATE library SET revision = revision + 1")
+        return seen
+
+    go, _ = _held(resident)
+    waiting = [resident.submit(look_and_commit) for _ in range(3)]
+    go.set()
+    before, *others = [future.result(60) for future in waiting]
+    assert others == [before, before]
+    assert resident.submit(lambda library: library.catalog.head()[0]).result(60) == before + 3
     assert resident.close()
 
 

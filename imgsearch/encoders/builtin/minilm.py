@@ -19,6 +19,9 @@ from imgsearch.encoders.builtin import weights
 _LONGEST_TEXT = 256  # tokens: what the network was trained on
 _VOCABULARY, _PLACES, _WIDTH, _INNER = 30_522, 512, 384, 1536
 _LAYERS, _HEADS = 6, 12
+_STEP = 4
+"""Tokens. The lengths of batches are multiples of it: PyTorch keeps working memory for each shape
+that it has met, and a server meets them all."""
 _EPSILON = 1e-12  # of the norms, as BERT has it
 
 _NAMES = (
@@ -84,7 +87,8 @@ class SentenceNetwork(nn.Module):
         self.requires_grad_(False).eval()
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids (n, length), padded with zeros, and where they are."""
+        """Token ids (n, length), padded with zeros, and where they are; one text is not padded."""
+        self._tokenizer.enable_padding(pad_to_multiple_of=_STEP if len(texts) > 1 else None)
         found = self._tokenizer.encode_batch(list(texts))
         return {
             "input_ids": torch.tensor([each.ids for each in found]),
@@ -110,7 +114,6 @@ class SentenceNetwork(nn.Module):
 
 def _tokenizer() -> Tokenizer:
     tokenizer: Tokenizer = Tokenizer.from_buffer(weights.text_file("tokenizer.json"))
-    tokenizer.enable_padding()
     tokenizer.enable_truncation(_LONGEST_TEXT)
     return tokenizer
 

@@ -43,6 +43,7 @@ export class Notice {
       "first", "No pictures yet",
       h("p", {}, "Tell imgsearch where your pictures are. It only reads them; nothing is moved, changed or sent anywhere. In a terminal:"),
       command(`imgsearch${library} index ~/Pictures`),
+      h("p", {}, "Write your own folder in place of ~/Pictures. Most terminals write the path of a folder that is dropped on them."),
       h("p", {}, "They show up here while they are being read. Later the same command without a folder brings everything up to date:"),
       command(`imgsearch${library} index`),
       roots ? this.#ways(["Read the known folders now", this.startIndexing]) : null,

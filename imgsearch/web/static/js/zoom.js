@@ -61,7 +61,8 @@ export class Zoom {
     }, { passive: false });
     stage.addEventListener("dblclick", (event) => this.toggle({ x: event.clientX, y: event.clientY }));
     stage.addEventListener("pointerdown", (event) => {
-      if (event.target !== this.image && this.scale === 1) return;
+      // Fingers may come down beside a picture that is smaller than the screen.
+      if (event.target !== this.image && this.scale === 1 && event.pointerType !== "touch") return;
       this.moved = false;
       this.fingers.set(event.pointerId, event);
       if (this.scale > 1 || this.fingers.size > 1) stage.setPointerCapture(event.pointerId);
@@ -77,10 +78,11 @@ export class Zoom {
     if (other) {
       const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
       this.by(apart(event) / apart(before), { x: (event.clientX + other.clientX) / 2, y: (event.clientY + other.clientY) / 2 });
-    } else {
+      this.moved = true;
+    } else if (this.scale > 1) {
       this.move(event.clientX - before.clientX, event.clientY - before.clientY);
+      this.moved = true;
     }
-    this.moved = true;
     this.fingers.set(event.pointerId, event);
   }
 }

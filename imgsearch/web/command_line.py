@@ -1,0 +1,72 @@
+"""A server answers `imgsearch search` of its user and library, too, as a daemon does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from imgsearch.catalog.file import FILE
+from imgsearch.daemon.listener import Listener, listen
+from imgsearch.daemon.rendezvous import have_sockets
+from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.gallery.lanes import Gallery
+
+LOOK_SECONDS = 2.0
+"""So often it is looked whether there is a library by now, and whether nobody else listens."""
+
+
+class CommandLine:
+    """The socket that the command line asks, opened as soon as there is a library to ask about.
+
+    Parameters
+    ----------
+    say : callable
+        Told once why there is no socket where there could be one.
+    """
+
+    def __init__(self, gallery: Gallery, say: Callable[[str], None]) -> None:
+        self._gallery, self._say = gallery, say
+        self._listener: Listener | None = None
+        self._closing = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        self._said = ""
+
+    async def open(self) -> None:
+        """Listen now, or from when that can be done."""
+        if not have_sockets():
+            return
+        await asyncio.to_thread(self._listen)
+        if self._listener is None:
+            self._looking = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Answer what was asked, and take no more."""
+        self._closing.set()
+        if self._looking is not None:
+            await self._looking
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
+
+    async def _look(self) -> None:
+        while self._listener is None and not self._closing.is_set():
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._closing.wait()
+            except TimeoutError:
+                await asyncio.to_thread(self._listen)
+
+    def _listen(self) -> None:
+        gallery = self._gallery
+        if not os.path.exists(os.path.join(gallery.settings.library, FILE)):
+            return
+        try:
+            gallery.resident.submit(lambda library: library.catalog.uuid).result()
+            self._listener = listen(gallery.resident, gallery.settings, gallery.notes)
+        except LibraryMissing:
+            return
+        except ImgSearchError as error:
+            said = f"'imgsearch search' does not ask this server yet: {error}."
+            if said != self._said:
+                self._said = said
+                self._say(said)
