@@ -74,7 +74,7 @@ def command(
     if new_token:
         click.echo(f"Token: {make_token(settings.library)}")
         ctx.say("It is not shown again. Whoever has it sees all pictures of this library.")
-    place = Place(host, port, allow_host, require_token or (new_token and host == "127.0.0.1"))
+    place = Place(host, port, allow_host, require_token or new_token)
     with suppress(KeyboardInterrupt):  # which is how it is meant to be stopped
         serve(settings, place, lambda url: _started(ctx, url, open_page), rate, ctx.say)
 

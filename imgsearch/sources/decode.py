@@ -78,7 +78,7 @@ def no_query(name: str, reason: str) -> QueryError:
     """The error for a picture of a query that cannot be used, with the reason."""
     return QueryError(
         f"cannot use {name} as a picture to search with: {reason}",
-        "Give the path of a picture file, such as a JPEG, PNG or HEIC.",
+        "It has to be a whole picture file, such as a JPEG, PNG or HEIC.",
     )
 
 

@@ -124,8 +124,8 @@ class Guard:
             await answer.fail(scope, receive, refused(408, "The request took too long to arrive."))
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            gone = refused(500, "Something went wrong here.", "The server's log tells more.")
-            await answer.fail(scope, receive, gone)
+            if not answer.finished:
+                await answer.fail(scope, receive, broken())
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -167,6 +167,7 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._begun = False
+        self.finished = False
 
     async def send(self, message: Message) -> None:
         if self.body is not None and self.body.fault is not None and not self._begun:
@@ -178,6 +179,8 @@ class _Answer:
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")
         await self._send(message)
+        if message["type"] == "http.response.body":
+            self.finished = not message.get("more_body", False)
 
     async def fail(self, scope: Scope, receive: Receive, answer: Response) -> None:
         if self._begun:
@@ -239,6 +242,11 @@ def _length(headers: Headers) -> int:
 def refused(status: int, error: str, hint: str = "") -> Response:
     """An answer that says no."""
     return JSONResponse({"error": error, "hint": hint}, status)
+
+
+def broken() -> Response:
+    """The answer where the fault is ours; what it was is for the log."""
+    return refused(500, "Something went wrong here.", "The server's log tells more.")
 
 
 def too_much(most: int) -> Response:

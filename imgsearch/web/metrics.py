@@ -18,6 +18,8 @@ _STEP_SECONDS = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.0125, 0.015, 0.02, 0.025,
     0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 )  # fmt: skip
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""Others are told as one: each name that a client thinks of would be kept for ever."""
 
 
 class Metrics:
@@ -61,7 +63,8 @@ class Metrics:
     def note(self, scope: Scope, status: int, seconds: float) -> None:
         """A request was answered; it is told by the pattern of its route and not by its path."""
         route = getattr(scope.get("route"), "path", "other")
-        self._requests.labels(route, scope["method"], status).observe(seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._requests.labels(route, method, status).observe(seconds)
 
     def _gauge(self, name: str, told: str, read: Callable[[], float]) -> None:
         Gauge(name, told, registry=self.registry).set_function(read)

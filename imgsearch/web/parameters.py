@@ -125,7 +125,7 @@ async def posted(request: Request) -> tuple[SearchParameters, list[Upload]]:
             return await _form(request)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested too deeply
         raise QueryError("the request is no JSON", "Send one object.") from None
     raise QueryError(
         "the request is neither a form nor JSON",

@@ -69,8 +69,8 @@ def routes(gallery: Gallery) -> APIRouter:
     ) -> Response:
         """A small picture, the right way up; `v` of the picture's content lets it be kept."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
-        data = await rendered(gallery, found, snapped(size), "WEBP")
-        fresh = v and v == found.record.content_hash
+        data, content_hash = await rendered(gallery, found, snapped(size), "WEBP")
+        fresh = v and v == content_hash
         headers = {
             "cache-control": LONG if fresh else "no-cache",
             "content-security-policy": _INERT,
@@ -86,7 +86,7 @@ def routes(gallery: Gallery) -> APIRouter:
         not show."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
-            data = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
+            data, _ = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
             return Response(data, media_type="image/jpeg", headers=_headers(found, ".jpg"))
         file = os.fdopen(await asyncio.to_thread(open_original, found), "rb", buffering=0)
         try:
@@ -101,18 +101,19 @@ def routes(gallery: Gallery) -> APIRouter:
     return router
 
 
-async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> bytes:
-    """The picture in that size, kept or made; raises `NoSuchPicture` with the reason."""
+async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> tuple[bytes, str]:
+    """The picture in that size, kept or made, and the hash of the content that it shows, which is
+    not what was indexed if the file has changed; raises `NoSuchPicture` with the reason."""
     kept = gallery.thumbnails
     content_hash = found.record.content_hash
     data = await asyncio.to_thread(kept.get, content_hash, side, form)
     if data is not None:
-        return data
+        return data, content_hash
     made = await asyncio.wrap_future(gallery.render(found, side, form))
     if isinstance(made, Skipped):
         raise cannot_show(made.reason)
     await asyncio.to_thread(kept.put, made, side, form)
-    return made.data
+    return made.data, made.content_hash
 
 
 def _file(found: Located, file: FileIO, request: Request) -> Response:

@@ -15,6 +15,7 @@ from imgsearch.gallery.lanes import NoSuchPicture
 from imgsearch.gallery.rankings import CursorLost
 from imgsearch.resident import Closed, Overloaded
 from imgsearch.web.answers import Problem
+from imgsearch.web.guard import broken
 
 logger = logging.getLogger("imgsearch.web")
 
@@ -35,11 +36,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The token is missing."},
     403: {"model": Problem, "description": "Asked by a page of another site."},
     404: {"model": Problem, "description": "There is no such picture."},
+    405: {"model": Problem, "description": "The address knows no such method."},
+    408: {"model": Problem, "description": "The request took too long to arrive."},
     409: {"model": Problem, "description": "Not now: there is no library, or it is busy."},
     410: {"model": Problem, "description": "The cursor is no longer kept."},
     413: {"model": Problem, "description": "The request is too large."},
     414: {"model": Problem, "description": "The address is too long."},
     429: {"model": Problem, "description": "Too many requests."},
+    500: {"model": Problem, "description": "Something went wrong in the server."},
     503: {"model": Problem, "description": "Too many searches wait."},
 }
 
@@ -70,6 +74,10 @@ def handle_problems(app: FastAPI) -> None:
         answer = problem(error.status_code, str(error.detail), _HINT)
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(Exception)
+    async def on_any(request: Request, error: Exception) -> Response:
+        return broken()  # the guard gets the error, too, and logs it
 
     @app.exception_handler(TimeoutError)
     async def on_timeout(request: Request, error: TimeoutError) -> Response:

@@ -15,14 +15,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from imgsearch.web import guard, server
-from imgsearch.web.tokens import FILE
+from imgsearch.web.hosts import hosts_for
+from imgsearch.web.problems import handle_problems
+from imgsearch.web.tokens import FILE, Door
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
-from tests.web.served import API, PATIENCE, Served, serving
+from tests.web.served import API, PATIENCE, Served, in_a_loop, serving
 
 NAMES = (
     "crab.jpg",
@@ -42,7 +46,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     (photos / "sub").mkdir(parents=True)
     for name in NAMES:
         shutil.copy(PHOTOS / "crab.jpg", photos / name)
-    others = {"pipe.jpg": "owl.jpg", "swapped.jpg": "bison.jpg", "gone.jpg": "lemurs.jpg"}
+    others = {
+        "pipe.jpg": "owl.jpg",
+        "swapped.jpg": "bison.jpg",
+        "gone.jpg": "lemurs.jpg",
+        "new.jpg": "moose.jpg",
+    }
     for name, source in {**others, "sub/inner.jpg": "horses.heic"}.items():
         shutil.copy(PHOTOS / source, photos / name)
     outside = folder / "outside"
@@ -208,6 +217,17 @@ def test_a_picture_that_became_a_pipe_or_went_away_holds_nobody_up(
     assert "pipe" in served.ask(f"{API}/original/{ids['pipe.jpg']}").json["error"]
 
 
+def test_a_changed_file_is_not_kept_under_the_name_of_what_it_was(
+    served: Served, place: Place
+) -> None:
+    image_id = served.id_of("new.jpg")
+    was = served.get(f"/images/{image_id}")["content_hash"]
+    shutil.copy(PHOTOS / "koala.jpg", place.photos / "new.jpg")
+    reply = served.ask(f"{API}/thumb/{image_id}", v=was)
+    assert reply.status == 200
+    assert "immutable" not in reply.headers["cache-control"]
+
+
 def test_names_that_mean_harm_are_data(served: Served) -> None:
     reply = served.ask(f"{API}/search", type="jpeg", limit=100)
     assert reply.headers["content-type"] == "application/json"
@@ -371,6 +391,7 @@ def test_errors_show_no_trace(served: Served, place: Place) -> None:
         served.ask(f"{API}/search", cursor="\u0000"),
         served.ask(f"{API}/search", near="nan,inf"),
         served.ask(f"{API}/search", "POST", b"\xff\xfe", JSON),
+        served.ask(f"{API}/search", "POST", b"[" * 30_000, JSON),
         served.ask(f"{API}/search", "POST", b"--x", {"Content-Type": "multipart/form-data"}),
         served.ask(
             f"{API}/search", "POST", b"\0", {"Content-Type": "multipart/form-data; boundary="}
@@ -382,6 +403,42 @@ def test_errors_show_no_trace(served: Served, place: Place) -> None:
         text = reply.body.decode()
         assert "Traceback" not in text
         assert ".py" not in text
+
+
+def test_a_fault_of_ours_is_told_in_a_sentence_and_logged_once(caplog) -> None:
+    app = FastAPI()
+    handle_problems(app)
+
+    @app.get("/fault")
+    def fault() -> None:
+        raise ZeroDivisionError("a secret detail")
+
+    server = guard.Guard(app, hosts_for("localhost"), Door(""), 5)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/fault", "raw_path": b"/fault",
+        "headers": [(b"host", b"localhost")], "query_string": b"", "scheme": "http",
+        "client": ("127.0.0.1", 1), "http_version": "1.1",
+    }  # fmt: skip
+    in_a_loop(server(scope, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 500
+    assert set(json.loads(sent[1]["body"])) == {"error", "hint"}
+    assert b"secret" not in sent[1]["body"]
+    assert [record.name for record in caplog.records] == ["imgsearch.web"]
+
+
+def test_methods_that_clients_think_of_are_counted_as_one(served: Served) -> None:
+    for number in range(3):
+        served.ask(f"{API}/status", f"ODD{number}")
+    assert b"ODD" not in served.ask(f"{API}/metrics").body
 
 
 # Tokens
@@ -403,7 +460,8 @@ def test_others_are_not_let_in_without_a_token(place: Place, tmp_path: Path) -> 
     with serving(library, "--require-token") as served:
         assert token[1] not in served.printed, "it is shown once"
         assert served.get_with(token[1], "/status")["locked"]
-    with serving(library, "--new-token") as served:  # on this machine, because one was asked for
+    # On this machine, because one was asked for, and by whatever name.
+    with serving(library, "--host", "localhost", "--new-token") as served:
         bearer = {"Authorization": f"Bearer {token[1]}"}
         assert served.ask(f"{API}/status", headers=bearer).status == 401, "the old one is void"
 
