@@ -113,7 +113,9 @@ class Gallery:
         self._watch = watch
         self.resident = Resident(lambda: Library(settings, say), watch=watch)
         quiet = partial(Library, settings)
-        self.reader: Lane[Library] = Lane(quiet, Library.close, name="imgsearch-reader")
+        self.reader: Lane[Library] = Lane(
+            quiet, Library.close, name="imgsearch-reader", renew=Library.renew
+        )
         tools = Library(settings)
         self.renders = RenderLane(tools.renderer, Renderer.close, name="imgsearch-render")
         self.uploads: Lane[Uploads] = Lane(
