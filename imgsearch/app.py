@@ -83,8 +83,12 @@ class Library(Indexing):
         )
 
     def renew(self) -> None:
-        """Search in the space that the library has by now; it may have another since the last
-        search, if this process stays while others index."""
+        """Open what lies in the library's folder by now, and search in the space that it has: if
+        this process stays, others may have put back a copy meanwhile, or used another model."""
+        if "catalog" in self.__dict__ and self.catalog.replaced:
+            self.__dict__.pop("searcher", None)
+            self.close()
+            del self.catalog
         if "searcher" in self.__dict__:
             with self.catalog.snapshot():
                 space = self._searchable()

@@ -202,7 +202,10 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
         faults = verify(library.catalog, index)
     doubt = index.doubt or replayed or index.check()
     if doubt or faults:
-        mend = "Nothing to do: the next 'imgsearch index' writes it again from the catalog."
+        mend = (
+            f"Nothing to do: what next searches or indexes with {space.model} writes it again from"
+            " the catalog."
+        )
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
     return Check(

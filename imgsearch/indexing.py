@@ -19,6 +19,7 @@ from imgsearch.errors import (
     MissingExtra,
     SpaceMismatch,
 )
+from imgsearch.indexes.files import newest
 from imgsearch.ingest import Ingestor, preview
 from imgsearch.opened import BATCH, LOCK_WAIT_S, Opened
 from imgsearch.plan import IndexRequest, plan
@@ -27,11 +28,13 @@ from imgsearch.reading import TextIngestor
 from imgsearch.records import (
     IngestReport,
     OnProgress,
+    Revision,
     RootRecord,
 )
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
 from imgsearch.strength import outdated
+from imgsearch.sync import MOST_REPLAYED
 from imgsearch.text_records import TextReport
 from imgsearch.texts.null import NullReader
 from imgsearch.texts.rapid import RapidReader
@@ -77,7 +80,7 @@ class Indexing(Opened):
                 pool = LocalPool(self._loading(into), self.decoder, given or BATCH)
                 ingestor = Ingestor(
                     catalog, writer, pool, into, self._signature, min(given or BATCH, BATCH),
-                    catalog.folder, on_progress, stop,
+                    catalog.folder, on_progress, stop, self._following(into),
                 )  # fmt: skip
                 with self._run(writer, into, ingestor, pool):
                     return ingestor.run(sources)
@@ -207,10 +210,37 @@ class Indexing(Opened):
             self._choose_default(writer, space)
             return
         index, flushed = self.brought_up(space)
-        writer.purge(flushed, timedelta(days=self.settings.keep_days))
+        writer.purge(self._in_every_file(flushed), timedelta(days=self.settings.keep_days))
         self._choose_default(writer, space)
         if not report.interrupted:
             self._calibrate(writer, index)
+
+    def _following(self, space: EmbeddingSpace) -> Callable[[], None]:
+        """What brings the index file up in the midst of a long run, when so much is missing from it
+        that searches would take long to replay it: while we run, they cannot write one."""
+        written = self._in_file(space)
+
+        def follow() -> None:
+            nonlocal written
+            head = self.catalog.head()[0]
+            if head - written > MOST_REPLAYED // 2:
+                written = head  # even if it fails: it need not be tried again at each commit
+                with suppress(CatalogError, OSError):  # the end of the run will tell
+                    self.brought_up(space)
+
+        return follow
+
+    def _in_every_file(self, flushed: Revision) -> Revision:
+        """The latest revision, `flushed` at most, up to which the index files of all spaces hold
+        everything, but for those so old that they are made from the catalog in any case."""
+        head = self.catalog.head()[0]
+        held = [self._in_file(space) for space in self.catalog.known_spaces()]
+        return min([flushed, *(each for each in held if each and head - each <= MOST_REPLAYED)])
+
+    def _in_file(self, space: EmbeddingSpace) -> Revision:
+        """Up to where the index file of a space goes; 0 if there is none."""
+        name = newest(self.index_folder, self.catalog.uuid, space.key)
+        return name.revision if name else 0
 
     def _nothing_to_finish(self, space: EmbeddingSpace) -> bool:
         """True if the index lies there as it should, and the references are still good.

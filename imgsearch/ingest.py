@@ -57,6 +57,10 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Ingestor:
     """Brings the catalog up to what lies in the folders.
@@ -75,6 +79,8 @@ class Ingestor:
         A folder for the list of waiting files; never below a root.
     stop : callable
         Asked between batches; when it says True the run ends, and what was committed stays.
+    after_commit : callable
+        Called outside of any transaction: a long run is a time to look after what follows it.
     """
 
     catalog: Catalog
@@ -86,6 +92,7 @@ class Ingestor:
     workspace: str
     on_progress: OnProgress = _ignore
     stop: Callable[[], bool] = _never
+    after_commit: Callable[[], None] = _nothing
     report: IngestReport = field(default_factory=IngestReport)
 
     def run(self, sources: Sequence[tuple[ImageSource, RootRecord]]) -> IngestReport:
@@ -179,6 +186,7 @@ class Ingestor:
         self.report.unchanged += result.unchanged
         self.report.skipped += result.skipped
         work.put(result.unresolved)
+        self.after_commit()
 
 
 def preview(

@@ -79,6 +79,9 @@ class Lane(Generic[Owned]):
         Called with the object, in the thread, at the end.
     most_waiting : int
         Jobs in the queue at most.
+    renew : callable
+        Called with the object, in the thread, before jobs are done: others may have changed what
+        it stands for.
     """
 
     def __init__(
@@ -87,8 +90,9 @@ class Lane(Generic[Owned]):
         close: Callable[[Owned], None],
         most_waiting: int = MOST_WAITING,
         name: str = "imgsearch-lane",
+        renew: Callable[[Owned], None] = lambda owned: None,
     ) -> None:
-        self._make, self._dispose = make, close
+        self._make, self._dispose, self._renew = make, close, renew
         self._jobs: queue.Queue[Job[Owned] | None] = queue.Queue(most_waiting)
         self._closing = threading.Event()
         self._owned: Owned | None = None
@@ -159,6 +163,8 @@ class Lane(Generic[Owned]):
         try:
             if self._owned is None:
                 self._owned = self._make()
+            with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
+                self._renew(self._owned)
             self._serve(self._owned, jobs)
         except BaseException as error:  # the thread must outlive whatever a job does
             for job in jobs:
@@ -210,7 +216,9 @@ class Resident(Lane[Library]):
     ) -> None:
         self._watch = watch
         self._known: OrderedDict[Key, Embeddings] = OrderedDict()
-        super().__init__(open_library, Library.close, most_waiting, "imgsearch-resident")
+        super().__init__(
+            open_library, Library.close, most_waiting, "imgsearch-resident", Library.renew
+        )
 
     def search(self, query: Query) -> Future[list[Hit]]:
         """The best pictures for a query, as `Library.search` finds them."""
@@ -247,7 +255,6 @@ class Resident(Lane[Library]):
     def _space(self, library: Library, jobs: Sequence[Job[Library]]) -> EmbeddingSpace | None:
         """What the texts of the queries are encoded in; None if there are none."""
         with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
-            library.renew()
             if any(_texts(job.about) for job in jobs):
                 return library.searcher.index.space
         return None

@@ -65,6 +65,15 @@ def _is_read_only(path: str) -> bool:
     return not os.path.exists(log) or not os.path.getsize(log)
 
 
+def file_identity(path: str) -> tuple[int, int] | None:
+    """What tells the file at `path` from any other that is there now; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def missing(folder: str) -> LibraryMissing:
     """There is no library in that folder."""
     return LibraryMissing(

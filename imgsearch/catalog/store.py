@@ -27,7 +27,7 @@ from imgsearch.catalog import (
     words,
 )
 from imgsearch.catalog.engine import open_engine, reading
-from imgsearch.catalog.file import FILE, missing, told
+from imgsearch.catalog.file import FILE, file_identity, missing, told
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.schema import driver
 from imgsearch.catalog.tables import (
@@ -141,12 +141,19 @@ class SqlCatalog:
         self.folder = folder
         self._engine = engine
         self._local = threading.local()
+        self._file = file_identity(os.path.join(folder, FILE))
         with self._read() as connection:
             self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    @property
+    def replaced(self) -> bool:
+        """True if another file lies in the place of the one that is open here, or none: somebody
+        has put back a copy, or removed the library."""
+        return file_identity(os.path.join(self.folder, FILE)) != self._file
 
     @contextmanager
     def writer(self, wait_s: float = 0.0) -> Iterator[CatalogWriter]:

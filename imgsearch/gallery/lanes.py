@@ -126,7 +126,9 @@ class Gallery:
 
         self.resident = Resident(lambda: Library(settings, note), watch=watch)
         quiet = partial(Library, settings)
-        self.reader: Lane[Library] = Lane(quiet, Library.close, name="imgsearch-reader")
+        self.reader: Lane[Library] = Lane(
+            quiet, Library.close, name="imgsearch-reader", renew=Library.renew
+        )
         tools = Library(settings)
         self.renders = RenderLane(tools.renderer, Renderer.close, name="imgsearch-render")
         self.uploads: Lane[Uploads] = Lane(

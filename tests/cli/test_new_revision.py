@@ -38,3 +38,12 @@ def test_all_pictures_are_encoded_again_and_searches_use_the_new_vectors(of_old)
     assert (new["images"], new["default"]) == (4, True)
     assert not any(space["default"] for revision, space in spaces.items() if space is not new)
     assert len(of_old.call("search", "--all", "a dog", "--format", "json").json) == 4
+
+
+def test_the_index_file_of_the_older_vectors_stays_of_use(of_old):
+    """What a run drops of the history is not what the file of another space still needs."""
+    of_old.index()
+    (of_old.photos / "b.jpg").unlink()
+    assert of_old.index()["removed"] == 1
+    checks = [each for each in of_old.call("doctor", "--json").json if each["name"] == "index"]
+    assert [each["verdict"] for each in checks] == ["ok", "ok"], checks

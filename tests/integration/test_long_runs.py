@@ -1,0 +1,72 @@
+"""While a long run goes on, its index file follows the catalog, so that searches replay little."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsearch import indexing
+from imgsearch.app import Library
+from imgsearch.errors import CatalogError
+from imgsearch.indexes.files import newest
+from imgsearch.plan import IndexRequest
+from imgsearch.records import Progress, Query, Term
+from imgsearch.settings import Settings
+from tests.crash.album import ENCODER, SPACE, Album
+from tests.crash.process import PLUGIN
+
+MOST = 8
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Album:
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setattr(indexing, "MOST_REPLAYED", MOST)
+    album = Album(tmp_path, 5)
+    for _ in range(30):
+        album.write(album.fresh())
+    return album
+
+
+@pytest.fixture
+def library(tmp_path: Path, album: Album) -> Iterator[Library]:
+    library = Library(Settings(library=str(tmp_path / "lib"), model="cheap", batch_size=2))
+    yield library
+    library.close()
+
+
+def run(library: Library, album: Album) -> list[int]:
+    """Index; after each commit, how many changes a search that opens the library would replay."""
+    behind = []
+
+    def look(progress: Progress) -> None:
+        if progress.stage == "encode":
+            name = newest(library.index_folder, library.catalog.uuid, SPACE.key)
+            behind.append(library.catalog.head()[0] - (name.revision if name else 0))
+
+    library.index(IndexRequest(tuple(album.roots)), look)
+    return behind
+
+
+def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
+    behind = run(library, album)
+    assert len(behind) > 2 * MOST and 0 in behind
+    assert max(behind) <= MOST, behind
+    query = Query([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
+    assert {hit.image.file.absolute for hit in library.search(query)} == set(album.pictures())
+
+
+def test_a_file_that_cannot_be_written_ends_no_run_before_its_end(
+    library: Library, album: Album
+) -> None:
+    library.create()
+    Path(library.index_folder).write_text("in the way")
+    with pytest.raises(CatalogError, match="index file cannot be written"):
+        run(library, album)
+    assert library.catalog.count() == len(album.pictures())
+    os.remove(library.index_folder)
+    assert run(library, album) == []
+    assert newest(library.index_folder, library.catalog.uuid, SPACE.key) is not None
