@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 
@@ -26,6 +27,7 @@ from imgsearch.sources.worker import DecodeOne, Orders, serve
 BYTES_AHEAD = 512 << 20
 """Of decoded pixels that wait for the model: with large pictures, what bounds a run's memory."""
 _IN_FLIGHT = 4  # files per worker: enough that none waits for the consumer
+_PIPE_BYTES = 1 << 20
 _START_SECONDS = 120.0  # a cold disk may take long to import NumPy
 _GRACE_SECONDS = 5.0
 _BUSY_SHARE = 0.25  # of a time limit spent computing: then it was the decoder, not the disk
@@ -283,6 +285,7 @@ class _Worker:
         # One-way pipes: a duplex one would be a socket pair.
         their_requests, self._requests = _SPAWN.Pipe(duplex=False)
         self._results, their_results = _SPAWN.Pipe(duplex=False)
+        _widen(self._results)
         process = _SPAWN.Process(
             target=serve,
             args=(their_requests, their_results, os.getpid(), self._orders),
@@ -333,6 +336,14 @@ class _Worker:
         except psutil.Error:
             times = None
         return float(times.user + times.system) if times else 0.0
+
+
+def _widen(pipe: Connection) -> None:
+    """Give a pipe room for a picture, so that its two ends need not take turns every 64 KiB."""
+    with suppress(ImportError, AttributeError, OSError):  # Linux alone can; users have a limit
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _leave_interrupts_to_main_thread() -> None:
