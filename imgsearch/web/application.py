@@ -75,7 +75,7 @@ def application(
     ):
         app.include_router(router, prefix=API)
     app.include_router(static_files.routes())
-    return Guard(app, hosts, door, per_second)
+    return Guard(app, hosts, door, per_second, indexer.leave)
 
 
 def _about(gallery: Gallery, indexer: indexing.Indexer, metrics: Metrics, door: Door) -> APIRouter:

@@ -79,9 +79,23 @@ class _TooSlow(Exception):
 
 
 class Guard:
-    """ASGI middleware around everything else."""
+    """ASGI middleware around everything else.
 
-    def __init__(self, app: App, hosts: Hosts, door: Door, per_second: float) -> None:
+    Parameters
+    ----------
+    on_stop : callable
+        For the server, to be called in its loop before it waits for answers that go out.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        hosts: Hosts,
+        door: Door,
+        per_second: float,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.on_stop = on_stop
         self._app = app
         self._hosts = hosts
         self._door = door

@@ -32,6 +32,7 @@ class Indexer:
         self._changed = asyncio.Condition()
         self._number = 0
         self._runs = 0
+        self._leaving = False
         self.state: Event = {"state": "idle", "run": 0}
         self.watchers = 0
 
@@ -75,6 +76,12 @@ class Indexer:
         self._process.stop()
         return True
 
+    def leave(self) -> None:
+        """The server ends: stop the run, and end the event streams, which would hold it up."""
+        self._leaving = True
+        self.stop()
+        self._rouse()
+
     async def close(self) -> None:
         """Stop the run and wait for it."""
         if self._process is not None:
@@ -97,6 +104,9 @@ class Indexer:
     def _note(self, event: Event) -> None:
         self._number += 1
         self.state = event
+        self._rouse()
+
+    def _rouse(self) -> None:
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
 
@@ -110,13 +120,13 @@ class Indexer:
         self.watchers += 1
         seen = -1
         try:
-            while True:
+            while not self._leaving:
                 if seen != self._number:
                     seen = self._number
                     yield f"event: progress\ndata: {json.dumps(self.state)}\n\n".encode()
                 try:
                     async with asyncio.timeout(ALIVE_SECONDS), self._changed:
-                        await self._changed.wait_for(lambda: self._number != seen)  # noqa: B023
+                        await self._changed.wait_for(lambda: self._leaving or self._number != seen)  # noqa: B023
                 except TimeoutError:
                     yield b": still here\n\n"
         finally:

@@ -104,18 +104,24 @@ def serve(
     )
     shown = f"[{place.host}]" if ":" in place.host else place.host
     url = f"http://{shown}:{listener.getsockname()[1]}/"
-    _Server(config, lambda: on_start(url)).run([listener])
+    _Server(config, lambda: on_start(url), app.on_stop).run([listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._on_start = on_start
+        self._on_start, self._on_stop = on_start, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
 
 
 class PatientProtocol(H11Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
 from tests.web.served import API, PATIENCE, Reply, Served, serving
@@ -185,4 +186,14 @@ def test_a_server_stops_in_time_while_it_is_watched_and_indexes(place: Place) ->
         served.stop()
         assert time.monotonic() - started < 45
         assert not Path(f"/proc/{served.process.pid}").exists() or served.process.poll() is not None
+        events.close()
+
+
+def test_an_open_page_does_not_hold_up_the_end(place: Place) -> None:
+    with serving(place.library) as served:
+        events = Events(served)
+        events.until(lambda event: True)
+        started = time.monotonic()
+        served.stop()
+        assert time.monotonic() - started < STOP_SECONDS, "uvicorn had to cancel the stream"
         events.close()
