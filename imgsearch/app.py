@@ -82,10 +82,15 @@ class Library(Indexing):
             self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
         )
 
+    @property
+    def replaced(self) -> bool:
+        """True if the catalog that is open here lies no longer in the library's folder."""
+        return "catalog" in self.__dict__ and self.catalog.replaced
+
     def renew(self) -> None:
         """Open what lies in the library's folder by now, and search in the space that it has: if
         this process stays, others may have put back a copy meanwhile, or used another model."""
-        if "catalog" in self.__dict__ and self.catalog.replaced:
+        if self.replaced:
             self.__dict__.pop("searcher", None)
             self.close()
             del self.catalog

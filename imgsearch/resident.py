@@ -206,6 +206,8 @@ class Resident(Lane[Library]):
         Makes the library, in the thread that will own it.
     watch : callable
         Told how long queries wait and how their texts are encoded; called in that thread.
+    renew : callable
+        As that of a `Lane`.
     """
 
     def __init__(
@@ -213,12 +215,11 @@ class Resident(Lane[Library]):
         open_library: Callable[[], Library],
         most_waiting: int = MOST_WAITING,
         watch: Watch = lambda name, value: None,
+        renew: Callable[[Library], None] = Library.renew,
     ) -> None:
         self._watch = watch
         self._known: OrderedDict[Key, Embeddings] = OrderedDict()
-        super().__init__(
-            open_library, Library.close, most_waiting, "imgsearch-resident", Library.renew
-        )
+        super().__init__(open_library, Library.close, most_waiting, "imgsearch-resident", renew)
 
     def search(self, query: Query) -> Future[list[Hit]]:
         """The best pictures for a query, as `Library.search` finds them."""

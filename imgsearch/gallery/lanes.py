@@ -124,18 +124,24 @@ class Gallery:
             self.notes.append(told)
             say(told)
 
-        self.resident = Resident(lambda: Library(settings, note), watch=watch)
+        self.rankings = Rankings()
+        self.resident = Resident(lambda: Library(settings, note), watch=watch, renew=self._renew)
         quiet = partial(Library, settings)
         self.reader: Lane[Library] = Lane(
-            quiet, Library.close, name="imgsearch-reader", renew=Library.renew
+            quiet, Library.close, name="imgsearch-reader", renew=self._renew
         )
         tools = Library(settings)
         self.renders = RenderLane(tools.renderer, Renderer.close, name="imgsearch-render")
         self.uploads: Lane[Uploads] = Lane(
             lambda: Uploads(tools.upload_decoder), Uploads.close, 16, "imgsearch-uploads"
         )
-        self.rankings = Rankings()
         self.thumbnails = ThumbnailCache(settings.library, settings.thumbnail_bytes)
+
+    def _renew(self, library: Library) -> None:
+        """Lists of a library that was replaced name pictures of that one."""
+        if library.replaced:
+            self.rankings.forget()
+        library.renew()
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish what was begun, and let go of everything; what hangs is left to the exit."""

@@ -163,6 +163,12 @@ class Rankings:
                 _, oldest = self._kept.popitem(last=False)
                 self._size -= oldest.size
 
+    def forget(self) -> None:
+        """Keep none of them."""
+        with self._lock:
+            self._kept.clear()
+            self._size = 0
+
     def at(self, cursor: str, digest: str) -> tuple[Ranking, int]:
         """The ranking and the place that a cursor stands for.
 

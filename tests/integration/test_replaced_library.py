@@ -12,7 +12,9 @@ import pytest
 
 from imgsearch.app import Library
 from imgsearch.errors import LibraryMissing
+from imgsearch.gallery.asking import Asked
 from imgsearch.gallery.lanes import Gallery
+from imgsearch.gallery.rankings import CursorLost
 from imgsearch.plan import IndexRequest
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
@@ -71,6 +73,18 @@ def test_searches_go_on_in_what_was_put_back(
     assert [count() for count in counts(gallery)] == [now - 1, now - 1]
     index(tmp_path / "library", album)
     assert [count() for count in counts(gallery)] == [now, now]
+
+
+def test_lists_of_the_one_before_are_not_gone_on_with(gallery: Gallery, tmp_path: Path) -> None:
+    ranking, _ = gallery.search(Asked(), "x", 1).result(30)
+    gallery.rankings.keep(ranking)
+    cursor = ranking.cursor(1)
+    assert cursor is not None
+    assert gallery.rankings.at(cursor, "x") == (ranking, 1)
+    put_back(tmp_path)
+    gallery.status().result(30)
+    with pytest.raises(CursorLost):
+        gallery.rankings.at(cursor, "x")
 
 
 def test_a_library_that_was_removed_is_told_of(gallery: Gallery, tmp_path: Path) -> None:
