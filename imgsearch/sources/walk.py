@@ -176,7 +176,7 @@ class FilesystemSource:
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK)):
             return True
-        if folder and name.lower() in _NEVER:
+        if name.lower() in _NEVER:
             return True
         if self._excluded is None:
             return False

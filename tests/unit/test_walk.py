@@ -181,6 +181,12 @@ def test_links_that_lead_nowhere_are_kept_in_mind(tmp_path):
     assert [u.path for u in found if isinstance(u, Unvisited)] == ["disk"]
 
 
+def test_a_link_by_the_name_of_what_tools_keep_is_not_told_of(tmp_path):
+    put(tmp_path, "a.jpg")
+    (tmp_path / "node_modules").symlink_to("/nowhere/node_modules")
+    assert scan(tmp_path) == (["a.jpg"], {}, {})
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_locked_folder_is_said_to_be_unvisited(tmp_path):
     put(tmp_path, "a.jpg", "locked/b.jpg")
