@@ -77,9 +77,9 @@ async def found(
         async with asyncio.timeout(ANSWER_SECONDS):
             ranking, records = await future
         place = 0
+        ids = ranking.page_ids(place, wanted.limit)
         if len(ranking.ids) > wanted.limit:
             gallery.rankings.keep(ranking)
-    ids = ranking.page_ids(place, wanted.limit)
     folded = {each: len((ranking.folded or {}).get(each, ())) for each in ids}
     return SearchAnswer(
         hits=answers.hits(ranking.hits(place, records, wanted.limit), folded),

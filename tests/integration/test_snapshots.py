@@ -15,12 +15,18 @@ from imgsearch.sync import sync
 from tests.parts import SPACE, MemoryFolder, ingest
 
 
-def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
-    catalog: SqlCatalog,
-) -> None:
+@pytest.fixture
+def folder(catalog: SqlCatalog) -> MemoryFolder:
+    """One picture, indexed."""
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("a", 1)}
     ingest(catalog, folder)
+    return folder
+
+
+def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
+    catalog: SqlCatalog, folder: MemoryFolder
+) -> None:
     with catalog.snapshot():
         first = catalog.head()
         with catalog.snapshot():
@@ -41,12 +47,10 @@ def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> N
         catalog.references(SPACE)
 
 
+@pytest.mark.usefixtures("folder")
 def test_an_index_of_the_same_revision_but_another_history_is_made_anew(
     catalog: SqlCatalog,
 ) -> None:
-    folder = MemoryFolder()
-    folder.files = {"a.jpg": ("a", 1)}
-    ingest(catalog, folder)
     index = MemoryIndex("", catalog.uuid, SPACE)
     assert sync(catalog, index) == ""
     assert sync(catalog, index) == ""  # nothing to do
