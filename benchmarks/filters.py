@@ -24,10 +24,10 @@ from sqlalchemy import insert
 from imgsearch.catalog import SqlCatalog, open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import images, roots
+from imgsearch.filters.parser import parse
 from imgsearch.indexes import kinds
 from imgsearch.records import ChangeBatch, ImageMetadata
 from imgsearch.vectors import EmbeddingSpace, Ids, normalize
-from imgsearch.where import parse
 
 REPEATS = 7
 FILTERS = (

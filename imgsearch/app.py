@@ -14,7 +14,7 @@ from imgsearch import plugins
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.errors import QueryError, SourceError
 from imgsearch.explain import Explanation
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.folding import near_identical, search_folded
 from imgsearch.indexes.files import stored_kind
 from imgsearch.indexing import Indexing

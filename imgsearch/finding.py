@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from imgsearch.explain import Explanation
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.model_records import ModelCard
 from imgsearch.records import Hit, Query, Term
 

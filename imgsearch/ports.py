@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.text_records import TextReport
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 

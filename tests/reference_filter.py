@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or, folded
-from imgsearch.geography import distance_km
+from imgsearch.filters.geography import distance_km
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, folded
 from imgsearch.records import ImageRecord
 
 

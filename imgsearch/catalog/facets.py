@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Label, Select, func, select
 
 from imgsearch.catalog.selection import Condition, present
 from imgsearch.catalog.tables import images, roots
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.records import Facets
 
 MOST_CAMERAS = 200

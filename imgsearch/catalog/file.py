@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 from imgsearch.errors import CatalogError, LibraryMissing
-from imgsearch.geography import distance_km
+from imgsearch.filters.geography import distance_km
 
 FILE = "catalog.sqlite"
 BUSY_TIMEOUT_MS = 30_000

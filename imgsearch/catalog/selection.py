@@ -24,8 +24,8 @@ from sqlalchemy import (
 from imgsearch.catalog.comparison import below
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
-from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or
-from imgsearch.geography import box_around
+from imgsearch.filters.geography import box_around
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.vectors import Ids
 
 Condition = ColumnElement[bool]

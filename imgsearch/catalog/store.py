@@ -42,7 +42,7 @@ from imgsearch.catalog.tables import (
 from imgsearch.catalog.unchanged import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
 from imgsearch.errors import CatalogError
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.records import (
     ChangeBatch,
     Comparison,

@@ -13,7 +13,7 @@ from imgsearch.cli.terminal import plain
 from imgsearch.explain import Explanation
 
 if TYPE_CHECKING:
-    from imgsearch.filters import Filter
+    from imgsearch.filters.tree import Filter
     from imgsearch.finding import Finder
 
     Choice = click.Choice[str]
@@ -39,7 +39,7 @@ class OutputFormat(Choice):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            from imgsearch.fields import FORMATS, OTHER_NAMES
+            from imgsearch.filters.fields import FORMATS, OTHER_NAMES
 
             if str(value).upper() in (*FORMATS, *OTHER_NAMES):
                 self.fail(f"this is the format of the output; use --type {value}", param, ctx)
@@ -92,16 +92,16 @@ def filter_options(function: F) -> F:
 def _chosen(texts: dict[str, tuple[str, ...]]) -> Filter | None:
     if not any(texts.values()):
         return None
-    from imgsearch.picking import chosen  # which loads all that knows fields
+    from imgsearch.filters.options import chosen  # which loads all that knows fields
 
     return chosen(**texts)
 
 
 def why_none(finder: Finder, where: Filter) -> str:
     """A sentence that says which part of a filter no picture passes."""
-    from imgsearch import picking
+    from imgsearch.filters import options
 
-    return plain(picking.why_none(finder.passing, where))
+    return plain(options.why_none(finder.passing, where))
 
 
 def explained(picked: Picked) -> str:

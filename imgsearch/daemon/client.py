@@ -19,7 +19,7 @@ from imgsearch import errors
 from imgsearch.daemon import rendezvous, wire
 from imgsearch.errors import ImgSearchError
 from imgsearch.explain import Explanation
-from imgsearch.filters import Filter
+from imgsearch.filters.tree import Filter
 from imgsearch.finding import Finder, LocalFinder
 from imgsearch.model_records import ModelCard
 from imgsearch.records import Hit, Query, Term

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.filters import And, Filter, Not, Or
+from imgsearch.filters.tree import And, Filter, Not, Or
 from imgsearch.model_records import ModelCard
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from imgsearch.app import Library
 from imgsearch.explain import Explanation
 from imgsearch.feedback import refined
-from imgsearch.filters import Filter
+from imgsearch.filters.options import chosen, why_none
+from imgsearch.filters.tree import Filter
 from imgsearch.folding import near_identical
 from imgsearch.gallery.rankings import MOST_RANKED, Ranking, ranking_of
-from imgsearch.picking import chosen, why_none
 from imgsearch.records import Query, Term
 from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, least_strength, split_weight, text_term
 from imgsearch.vectors import Pixels

@@ -16,8 +16,9 @@ from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
-from imgsearch.fields import FORMATS, ORIENTATIONS
-from imgsearch.filters import (
+from imgsearch.filters.fields import FORMATS, ORIENTATIONS
+from imgsearch.filters.parser import parse
+from imgsearch.filters.tree import (
     And,
     Below,
     Compare,
@@ -28,7 +29,6 @@ from imgsearch.filters import (
     folded,
 )
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
-from imgsearch.where import parse
 from tests.parts import MemoryFolder, held, ingest
 from tests.reference_filter import passes
 

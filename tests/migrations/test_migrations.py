@@ -14,12 +14,12 @@ from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
 from imgsearch.catalog.store import FILE
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
-from imgsearch.filters import folded
+from imgsearch.filters.parser import parse
+from imgsearch.filters.tree import folded
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.sync import sync, verify
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import EmbeddingSpace
-from imgsearch.where import parse
 from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
 
 ROWS_0001 = """

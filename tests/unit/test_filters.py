@@ -10,9 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imgsearch import fields
 from imgsearch.errors import QueryError
-from imgsearch.filters import (
+from imgsearch.filters import fields
+from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
+from imgsearch.filters.options import chosen
+from imgsearch.filters.parser import LONGEST, parse
+from imgsearch.filters.tree import (
     DEEPEST,
     MOST_LEAVES,
     And,
@@ -26,9 +29,6 @@ from imgsearch.filters import (
     any_of,
     folded,
 )
-from imgsearch.geography import EARTH_KM, box_around, distance_km
-from imgsearch.picking import chosen
-from imgsearch.where import LONGEST, parse
 
 A, B, C = Has("gps"), Has("date"), Has("camera")
 

@@ -11,12 +11,12 @@ from imgsearch import search
 from imgsearch.catalog import words as words_of_catalog
 from imgsearch.errors import QueryError
 from imgsearch.explain import Explanation
+from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
 from imgsearch.search import Searcher, by_date, ranked_by_date
 from imgsearch.sync import sync
 from imgsearch.terms import foreign_script
-from imgsearch.where import parse
 from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 
 

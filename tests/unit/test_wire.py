@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imgsearch.daemon import wire
 from imgsearch.encoders import builtin
-from imgsearch.filters import And, Below, Compare, Filter, Has, Near, Not, Or
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
 from imgsearch.vectors import normalize
 

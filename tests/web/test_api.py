@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imgsearch.app import Library
-from imgsearch.picking import chosen
+from imgsearch.filters.options import chosen
 from imgsearch.records import Query, Term
 from imgsearch.terms import least_strength
 from tests.cli.calls import Place

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imgsearch.errors import QueryError
-from imgsearch.filters import (
+from imgsearch.filters.tree import (
     LONGEST_TEXT,
     Below,
     Compare,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from imgsearch import fields
-from imgsearch.filters import And, Filter, all_of, any_of
+from imgsearch.filters import fields
+from imgsearch.filters.tree import And, Filter, all_of, any_of
 
 
 def chosen(
@@ -58,7 +58,7 @@ def chosen(
 def _parsed(expressions: Sequence[str]) -> list[Filter]:
     if not expressions:
         return []
-    from imgsearch.where import parse  # the parser takes a moment to load
+    from imgsearch.filters.parser import parse  # the parser takes a moment to load
 
     return [parse(text) for text in expressions]
 

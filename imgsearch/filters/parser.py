@@ -11,9 +11,9 @@ from functools import cache
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from imgsearch import fields
 from imgsearch.errors import QueryError
-from imgsearch.filters import Filter, all_of, any_of, bounded, negated
+from imgsearch.filters import fields
+from imgsearch.filters.tree import Filter, all_of, any_of, bounded, negated
 
 LONGEST = 10_000
 """Characters of an expression."""
