@@ -17,12 +17,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgsearch import feedback
 from imgsearch.app import Library
-from imgsearch.measures import paired_bootstrap, r_precision
+from imgsearch.evaluation.measures import paired_bootstrap, r_precision
+from imgsearch.evaluation.questions import Names, read_questions
 from imgsearch.plan import IndexRequest
-from imgsearch.questions import Names, read_questions
 from imgsearch.records import Query, Term
+from imgsearch.searching import feedback
 from imgsearch.settings import load_settings
 
 WEIGHTS = ((0.75, 0.15), (0.75, 0.0), (0.0, 0.15), (0.4, 0.15), (1.5, 0.15), (0.75, 0.5))

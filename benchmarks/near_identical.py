@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from imgsearch.app import Library
-from imgsearch.folding import near_identical
 from imgsearch.plan import IndexRequest
+from imgsearch.searching.duplicates import near_identical
 from imgsearch.settings import load_settings
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings

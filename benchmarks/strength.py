@@ -23,9 +23,9 @@ from imgsearch.encoders import builtin
 from imgsearch.model_records import EncoderOptions
 from imgsearch.plugins import encoder_module
 from imgsearch.reference_texts import TEXTS
+from imgsearch.searching.strength import IMAGE, PLATT, TEXT, image_reference, text_reference
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.strength import IMAGE, PLATT, TEXT, image_reference, text_reference
 
 ABSENT = Path(__file__).resolve().parent.parent / "tests" / "data" / "absent.jsonl"
 NAMES = {"data": "demo"}

@@ -13,9 +13,7 @@ import numpy as np
 from imgsearch import plugins
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.errors import QueryError, SourceError
-from imgsearch.explain import Explanation
 from imgsearch.filters.tree import Filter
-from imgsearch.folding import near_identical, search_folded
 from imgsearch.indexes.files import stored_kind
 from imgsearch.indexing import Indexing
 from imgsearch.model_records import InputSize
@@ -30,7 +28,8 @@ from imgsearch.records import (
     Thumbnail,
     clamped,
 )
-from imgsearch.search import (
+from imgsearch.searching.duplicates import near_identical, search_folded
+from imgsearch.searching.searcher import (
     Searcher,
     by_date,
     by_words,
@@ -38,6 +37,7 @@ from imgsearch.search import (
     ranked_by_words,
     similarity,
 )
+from imgsearch.searching.trace import Explanation
 from imgsearch.spaces import require_searchable
 from imgsearch.sync import sync
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels

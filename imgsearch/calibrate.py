@@ -10,7 +10,13 @@ import xxhash
 
 from imgsearch.ports import Catalog, Encoder, VectorIndex, Writer
 from imgsearch.reference_texts import TEXTS
-from imgsearch.strength import LEAST_PICTURES, SAMPLE, image_reference, outdated, text_reference
+from imgsearch.searching.strength import (
+    LEAST_PICTURES,
+    SAMPLE,
+    image_reference,
+    outdated,
+    text_reference,
+)
 from imgsearch.vectors import Embeddings
 
 DIGEST = xxhash.xxh3_128_hexdigest("\0".join(TEXTS).encode())

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from imgsearch.explain import Explanation
 from imgsearch.filters.tree import Filter
 from imgsearch.model_records import ModelCard
 from imgsearch.records import Hit, Query, Term
+from imgsearch.searching.trace import Explanation
 
 if TYPE_CHECKING:
     from imgsearch.app import Library
-    from imgsearch.last_results import LastSearch
+    from imgsearch.searching.history import LastSearch
 
 
 class Finder(Protocol):
@@ -78,7 +78,7 @@ class LocalFinder:
         return self.library.given_term(data, name, weight)
 
     def result(self, rank: int, weight: float = 1.0) -> Term:
-        from imgsearch.last_results import picture
+        from imgsearch.searching.history import picture
 
         last = self._last_with(rank)  # told before an index is opened for nothing
         catalog, space = self.library.catalog, self.library.searcher.index.space
@@ -86,7 +86,7 @@ class LocalFinder:
         return Term(vector=vector, weight=weight)
 
     def result_path(self, rank: int) -> str:
-        from imgsearch.last_results import still_there
+        from imgsearch.searching.history import still_there
 
         return still_there(self._last_with(rank), rank, self.library.catalog).file.absolute
 
@@ -97,7 +97,7 @@ class LocalFinder:
 
     def _last_with(self, rank: int) -> LastSearch:
         """The last search; raises `QueryError` if there was none."""
-        from imgsearch.last_results import nothing_yet
+        from imgsearch.searching.history import nothing_yet
 
         if self._last is None:
             raise nothing_yet(f"result #{rank}")
@@ -106,7 +106,7 @@ class LocalFinder:
     @cached_property
     def _last(self) -> LastSearch | None:
         """The last search of this library, read once."""
-        from imgsearch.last_results import load
+        from imgsearch.searching.history import load
 
         return load(self.library.catalog.folder, self.library.catalog.uuid)
 
@@ -117,7 +117,7 @@ class LocalFinder:
 
     def _kept(self, terms: Sequence[Term], hits: Sequence[Hit], told: Explanation) -> str:
         """Keep a search for the next one to refer to; what to tell if an older one stays."""
-        from imgsearch.last_results import FILE, from_search, save
+        from imgsearch.searching.history import FILE, from_search, save
 
         catalog = self.library.catalog
         spaced = bool(told.vectors) or any(term.vector is not None for term in terms)

@@ -31,9 +31,9 @@ from imgsearch.records import (
     Revision,
     RootRecord,
 )
+from imgsearch.searching.strength import outdated
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
-from imgsearch.strength import outdated
 from imgsearch.sync import MOST_REPLAYED
 from imgsearch.text_records import TextReport
 from imgsearch.texts.null import NullReader

@@ -22,7 +22,7 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
-from imgsearch.strength import Reference
+from imgsearch.searching.strength import Reference
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 

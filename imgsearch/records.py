@@ -245,7 +245,7 @@ class Hit:
     score : float or None
         The inner product with the query, -1 to 1; None where no model was asked.
     strength : float or None
-        How likely it is that the picture is meant, 0 to 1 (`imgsearch.strength`); None as long
+        How likely it is that the picture is meant, 0 to 1 (`searching.strength`); None as long
         as the library has no reference scores.
     named : bool
         True if its name, its captions or the text in it have the words of the query.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgsearch.app import Library
-from imgsearch.evaluation import evaluate, figures
-from imgsearch.measures import MEASURES
+from imgsearch.evaluation.measures import MEASURES
+from imgsearch.evaluation.questions import read_questions
+from imgsearch.evaluation.runs import evaluate, figures
 from imgsearch.plan import IndexRequest
-from imgsearch.questions import read_questions
 from imgsearch.settings import load_settings
 
 Measured = dict[tuple[str, str], dict[str, float]]

@@ -1,4 +1,4 @@
-"""What the catalog keeps of reference scores: see `imgsearch.strength`."""
+"""What the catalog keeps of reference scores: see `imgsearch.searching.strength`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.tables import reference_scores, reference_texts, spaces
-from imgsearch.strength import Reference
+from imgsearch.searching.strength import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace
 
 

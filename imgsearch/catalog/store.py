@@ -56,7 +56,7 @@ from imgsearch.records import (
     SpaceRecord,
     Unvisited,
 )
-from imgsearch.strength import Reference
+from imgsearch.searching.strength import Reference
 from imgsearch.text_records import TextCounts
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imgsearch.terms import MIN_STRENGTH, MIN_STRENGTH_OF_PICTURES, least_strength
+from imgsearch.searching.terms import MIN_STRENGTH, MIN_STRENGTH_OF_PICTURES, least_strength
 
 if TYPE_CHECKING:
     from imgsearch.records import Term

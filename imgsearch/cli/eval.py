@@ -13,7 +13,7 @@ from imgsearch.cli.terminal import count_of, plain
 from imgsearch.errors import QueryError
 
 if TYPE_CHECKING:
-    from imgsearch.evaluation import Comparison, Figures, Run
+    from imgsearch.evaluation.runs import Comparison, Figures, Run
 
 HEADINGS = ("R@1", "R@5", "R@10", "MRR", "R-prec", "nDCG@10")
 
@@ -63,7 +63,7 @@ def command(
     imgsearch eval queries.jsonl image_queries.jsonl --save before.json
     imgsearch eval queries.jsonl --model siglip2-base --compare builtin
     """
-    from imgsearch.evaluation import compare, figures
+    from imgsearch.evaluation.runs import compare, figures
 
     ctx = context(library, quiet, verbose)
     if save is not None and not save.endswith(".json"):
@@ -89,8 +89,8 @@ def command(
 
 def _run_of(ctx: Context, files: Sequence[str], mode: str, flags: dict[str, Any]) -> Run:
     """A saved run, or one that is made now."""
-    from imgsearch.evaluation import evaluate
-    from imgsearch.questions import read_questions
+    from imgsearch.evaluation.questions import read_questions
+    from imgsearch.evaluation.runs import evaluate
 
     if len(files) == 1 and (saved := _saved(files[0])):
         return saved
@@ -124,7 +124,7 @@ def _bar(ctx: Context, total: int) -> Any:
 
 def _saved(path: str) -> Run | None:
     """The run of a file that ends in .json; None for anything else."""
-    from imgsearch.evaluation import run_from_json
+    from imgsearch.evaluation.runs import run_from_json
 
     if not path.endswith(".json"):
         return None
@@ -139,7 +139,7 @@ def _saved(path: str) -> Run | None:
 
 
 def _save(run: Run, path: str) -> None:
-    from imgsearch.evaluation import run_to_json
+    from imgsearch.evaluation.runs import run_to_json
 
     with open(path, "w", encoding="utf-8") as file:
         json.dump(run_to_json(run), file, indent=1)
@@ -195,7 +195,7 @@ def _run_entry(run: Run, found: Sequence[Figures]) -> dict[str, Any]:
 
 
 def _group_entry(group: Figures) -> dict[str, Any]:
-    from imgsearch.measures import MEASURES
+    from imgsearch.evaluation.measures import MEASURES
 
     return {
         "by": group.by,
@@ -208,7 +208,7 @@ def _group_entry(group: Figures) -> dict[str, Any]:
 
 
 def _comparison_entry(a: Run, b: Run, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    from imgsearch.measures import MEASURES
+    from imgsearch.evaluation.measures import MEASURES
 
     return {
         "a": {"model": a.model, "space": a.space},

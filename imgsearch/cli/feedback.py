@@ -40,7 +40,7 @@ class Feedback:
         """
         if not (self.good or self.bad):
             return list(terms)
-        from imgsearch.feedback import refined
+        from imgsearch.searching.feedback import refined
 
         finder = pictures.finder
         good, bad = ([_vector(finder, rank) for rank in ranks] for ranks in (self.good, self.bad))

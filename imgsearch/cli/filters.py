@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.terminal import plain
-from imgsearch.explain import Explanation
+from imgsearch.searching.trace import Explanation
 
 if TYPE_CHECKING:
     from imgsearch.filters.tree import Filter

@@ -188,7 +188,7 @@ def answer(
 
 def warn_of_script(ctx: Context, finder: Finder, terms: Sequence[Term]) -> None:
     """Tell a user whose query is in a script that the model cannot read."""
-    from imgsearch.terms import foreign_script
+    from imgsearch.searching.terms import foreign_script
 
     text = " ".join(term.text for term in terms if term.text)
     if not text:

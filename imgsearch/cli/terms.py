@@ -9,7 +9,7 @@ from dataclasses import replace
 from imgsearch.cli.pictures import Pictures
 from imgsearch.errors import QueryError
 from imgsearch.records import Term
-from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, checked_text, split_weight, text_term
+from imgsearch.searching.terms import LIKE_WEIGHT, NOT_WEIGHT, checked_text, split_weight, text_term
 
 
 def query_terms(

@@ -13,10 +13,10 @@ from typing import Any
 
 from imgsearch.app import Library
 from imgsearch.daemon import wire
-from imgsearch.explain import Explanation
 from imgsearch.finding import LocalFinder
 from imgsearch.records import Term
-from imgsearch.search import encode_term
+from imgsearch.searching.searcher import encode_term
+from imgsearch.searching.trace import Explanation
 
 Answer = dict[str, Any]
 Work = Callable[[Library, Any, MutableSequence[str]], Answer]

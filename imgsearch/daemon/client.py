@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imgsearch import errors
 from imgsearch.daemon import rendezvous, wire
 from imgsearch.errors import ImgSearchError
-from imgsearch.explain import Explanation
 from imgsearch.filters.tree import Filter
 from imgsearch.finding import Finder, LocalFinder
 from imgsearch.model_records import ModelCard
 from imgsearch.records import Hit, Query, Term
+from imgsearch.searching.trace import Explanation
 from imgsearch.settings import Settings
 
 if TYPE_CHECKING:

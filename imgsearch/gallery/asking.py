@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from imgsearch.app import Library
-from imgsearch.explain import Explanation
-from imgsearch.feedback import refined
 from imgsearch.filters.options import chosen, why_none
 from imgsearch.filters.tree import Filter
-from imgsearch.folding import near_identical
 from imgsearch.gallery.rankings import MOST_RANKED, Ranking, ranking_of
 from imgsearch.records import Query, Term
-from imgsearch.terms import LIKE_WEIGHT, NOT_WEIGHT, least_strength, split_weight, text_term
+from imgsearch.searching.duplicates import near_identical
+from imgsearch.searching.feedback import refined
+from imgsearch.searching.terms import (
+    LIKE_WEIGHT,
+    NOT_WEIGHT,
+    least_strength,
+    split_weight,
+    text_term,
+)
+from imgsearch.searching.trace import Explanation
 from imgsearch.vectors import Pixels
 
 MOST_STRONG = 10_000
@@ -149,7 +155,7 @@ def _all_terms(library: Library, known: Sequence[Term], asked: Asked) -> list[Te
 
 def library_folded(library: Library, ranking: Ranking) -> Ranking:
     """The ranking with each picture's near-identical ones folded into the best of them."""
-    from imgsearch.folding import folded_places
+    from imgsearch.searching.duplicates import folded_places
 
     index = library.searcher.index
     places = folded_places(ranking.ids, index, near_identical(index.space.model))

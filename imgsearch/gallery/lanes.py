@@ -17,7 +17,6 @@ from typing import Any
 
 from imgsearch.app import Library
 from imgsearch.errors import ImgSearchError, LibraryMissing
-from imgsearch.explain import Explanation
 from imgsearch.gallery.asking import Asked, Filters, rank
 from imgsearch.gallery.rankings import Ranking, Rankings
 from imgsearch.gallery.thumbnails import ThumbnailCache
@@ -25,6 +24,7 @@ from imgsearch.gallery.upload_folder import UploadFolder
 from imgsearch.model_records import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.resident import Job, Lane, Resident, Watch
+from imgsearch.searching.trace import Explanation
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import no_query
 from imgsearch.sources.files import Unusable, open_below

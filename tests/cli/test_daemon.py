@@ -20,7 +20,7 @@ import pytest
 
 from imgsearch.daemon import client, rendezvous, wire
 from imgsearch.daemon import listener as daemon
-from imgsearch.last_results import FILE
+from imgsearch.searching.history import FILE
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
 from tests.conftest import PHOTOS

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from imgsearch.measures import MEASURES
+from imgsearch.evaluation.measures import MEASURES
 from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS, ROOT
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from imgsearch.last_results import FILE
+from imgsearch.searching.history import FILE
 from tests.cli.calls import NO_TORCH, Place, picture, process
 from tests.conftest import PHOTOS
 

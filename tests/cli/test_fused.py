@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.last_results import FILE
 from imgsearch.ports import FusedEncoder
 from imgsearch.records import Term
-from imgsearch.search import encode_term
+from imgsearch.searching.history import FILE
+from imgsearch.searching.searcher import encode_term
 from tests.cli.calls import Outcome, Place
 from tests.conftest import ROOT
 

@@ -7,8 +7,8 @@ from imgsearch.catalog import SqlCatalog
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
 from imgsearch.reference_texts import TEXTS
-from imgsearch.search import Searcher
-from imgsearch.strength import IMAGE, TEXT
+from imgsearch.searching.searcher import Searcher
+from imgsearch.searching.strength import IMAGE, TEXT
 from imgsearch.sync import sync
 from tests.parts import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
 

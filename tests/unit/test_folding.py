@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.folding import NEAR_IDENTICAL, UNMEASURED, near_identical, search_folded
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
+from imgsearch.searching.duplicates import NEAR_IDENTICAL, UNMEASURED, near_identical, search_folded
 
 LEAST = 0.9
 QUERY = [Term(text="x")]

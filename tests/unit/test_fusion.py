@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.fusion import DAMPING, fuse
+from imgsearch.searching.fusion import DAMPING, fuse
 
 RANKING = st.dictionaries(st.integers(0, 20), st.floats(-1, 1), max_size=20)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.measures import (
+from imgsearch.evaluation.measures import (
     MEASURES,
     found_at,
     judge,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import QueryError
-from imgsearch.folding import folded_places
 from imgsearch.gallery.rankings import CursorLost, Ranking, Rankings, ranking_of
 from imgsearch.gallery.thumbnails import ThumbnailCache, snapped
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Ranked, Thumbnail
+from imgsearch.searching.duplicates import folded_places
 from imgsearch.vectors import normalize
 from tests.parts import SPACE, batch, unit_rows
 
@@ -93,7 +93,7 @@ def test_copies_far_down_are_folded_as_those_near_the_top(monkeypatch):
             expected[first].append(place)
     assert any(others and others[-1] - place > 300 for place, others in expected.items())
     assert folded_places(ids, index, 0.98) == expected
-    monkeypatch.setattr("imgsearch.folding.MOST_FOLDED", 500)
+    monkeypatch.setattr("imgsearch.searching.duplicates.MOST_FOLDED", 500)
     found = folded_places(ids, index, 0.98)
     assert [place for place in found if place >= 500] == list(range(500, count))
 

@@ -7,16 +7,16 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
-from imgsearch import search
 from imgsearch.catalog import words as words_of_catalog
 from imgsearch.errors import QueryError
-from imgsearch.explain import Explanation
 from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory import MemoryIndex
 from imgsearch.records import Query, Term
-from imgsearch.search import Searcher, by_date, ranked_by_date
+from imgsearch.searching import searcher as searcher_module
+from imgsearch.searching.searcher import Searcher, by_date, ranked_by_date
+from imgsearch.searching.terms import foreign_script
+from imgsearch.searching.trace import Explanation
 from imgsearch.sync import sync
-from imgsearch.terms import foreign_script
 from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 
 
@@ -197,11 +197,11 @@ def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catal
     """One bound for both, and it counts those that pass."""
     folder.files = {f"{'dog ' * (1 + n % 7)}{n:03}.jpg": (f"{n}", 1) for n in range(70)}
     ingest(catalog, folder)
-    monkeypatch.setattr(search, "MOST", 5)
+    monkeypatch.setattr(searcher_module, "MOST", 5)
 
     def best(where) -> list[str]:
         words = Query([Term(text="dog")], limit=100, mode="text", where=where)
-        return paths(search.by_words(catalog, words, Explanation()))
+        return paths(searcher.by_words(catalog, words, Explanation()))
 
     ids = catalog.select(parse("name ~ '*1.jpg'"))
     monkeypatch.setattr(words_of_catalog, "_PAGE", 3)

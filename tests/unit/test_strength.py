@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsearch.reference_texts import TEXTS
-from imgsearch.strength import (
+from imgsearch.searching.strength import (
     GROWTH,
     IMAGE,
     LEAST_PICTURES,

@@ -12,7 +12,7 @@ from PIL import Image
 from imgsearch.app import Library
 from imgsearch.filters.options import chosen
 from imgsearch.records import Query, Term
-from imgsearch.terms import least_strength
+from imgsearch.searching.terms import least_strength
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
 from tests.web.served import API, Served

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
-from imgsearch.explain import Explanation
-from imgsearch.fusion import fuse
 from imgsearch.ports import Catalog, Encoder, FusedEncoder, VectorIndex
 from imgsearch.records import Hit, ImageRecord, Query, Ranked, Term
-from imgsearch.strength import Scale, footing, query_scale
+from imgsearch.searching.fusion import fuse
+from imgsearch.searching.strength import Scale, footing, query_scale
+from imgsearch.searching.trace import Explanation
 from imgsearch.vectors import Embeddings, Ids, Matches, combine
 
 DIGITS = 6

@@ -6,7 +6,7 @@ the weights of Manning, Raghavan and Schuetze, Introduction to Information Retri
     q' = ALPHA q  +  BETA (mean of the good)  -  GAMMA (mean of the bad)
 
 Each picture becomes a term of the query, so it is on the same footing as any other picture of a
-query (`imgsearch.strength.footing`), and the strengths of the hits stay meaningful.
+query (`imgsearch.searching.strength.footing`), and the strengths of the hits stay meaningful.
 """
 
 from __future__ import annotations

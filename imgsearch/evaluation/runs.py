@@ -12,8 +12,8 @@ import numpy as np
 
 from imgsearch.app import Library
 from imgsearch.errors import QueryError
-from imgsearch.measures import Difference, judge, paired_bootstrap
-from imgsearch.questions import HINT, Names, Question
+from imgsearch.evaluation.measures import Difference, judge, paired_bootstrap
+from imgsearch.evaluation.questions import HINT, Names, Question
 from imgsearch.records import Hit, Query, Term
 
 DEPTH = 1000

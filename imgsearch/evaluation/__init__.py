@@ -1,0 +1,1 @@
+"""How well a library answers queries whose right answers are known."""
