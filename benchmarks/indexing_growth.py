@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 
 from imgsearch.catalog import open_catalog
-from imgsearch.encoders.pool import LocalPool
-from imgsearch.ingest import Ingestor
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Known, RootRecord

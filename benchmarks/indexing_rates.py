@@ -34,8 +34,8 @@ from PIL import Image
 
 from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
-from imgsearch.encoders.pool import LocalPool
-from imgsearch.ingest import Ingestor
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Decoded, ImageFile, RootRecord

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from imgsearch.app import Library
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.searching.duplicates import near_identical
 from imgsearch.settings import load_settings
 from imgsearch.sources.decode import decode_path

@@ -61,8 +61,8 @@ def ours(folder: str, place: str) -> Callable[[], IngestReport]:
     """A run of our indexer."""
     # Here, because decoder processes import this file, too, as they never do the command line.
     from imgsearch.catalog import open_catalog
-    from imgsearch.encoders.pool import LocalPool
-    from imgsearch.ingest import Ingestor
+    from imgsearch.indexing.encode_pool import LocalPool
+    from imgsearch.indexing.ingest import Ingestor
 
     catalog = open_catalog(os.path.join(place, "library"), create=True)
 

@@ -15,10 +15,11 @@ from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.errors import QueryError, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.files import stored_kind
-from imgsearch.indexing import Indexing
+from imgsearch.indexing.index_files import sync
+from imgsearch.indexing.indexer import Indexing
+from imgsearch.indexing.plan import known_root
 from imgsearch.model_records import InputSize
 from imgsearch.opened import LOCK_WAIT_S
-from imgsearch.plan import known_root
 from imgsearch.records import (
     Hit,
     Query,
@@ -39,7 +40,6 @@ from imgsearch.searching.searcher import (
 )
 from imgsearch.searching.trace import Explanation
 from imgsearch.spaces import require_searchable
-from imgsearch.sync import sync
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 

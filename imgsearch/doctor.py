@@ -16,9 +16,9 @@ from imgsearch.catalog.place import network_warning
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import files
 from imgsearch.indexes.workers import import_faiss
+from imgsearch.indexing.index_files import sync, verify
 from imgsearch.models import model_cards
 from imgsearch.sources.decoders import decoders
-from imgsearch.sync import sync, verify
 from imgsearch.texts import rapid
 from imgsearch.vectors import EmbeddingSpace
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from imgsearch.app import Library
 from imgsearch.errors import ImgSearchError
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.records import Progress
 from imgsearch.settings import Settings
 

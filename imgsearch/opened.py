@@ -17,6 +17,7 @@ from imgsearch.errors import (
     LibraryMissing,
     SpaceMismatch,
 )
+from imgsearch.indexing.index_files import far_behind, rebuild, sync, worth_flushing
 from imgsearch.model_records import InputSize
 from imgsearch.models import Models, canonical
 from imgsearch.ports import Decoder, Encoder, VectorIndex
@@ -24,7 +25,6 @@ from imgsearch.records import Revision
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature
 from imgsearch.spaces import Asked, choose
-from imgsearch.sync import far_behind, rebuild, sync, worth_flushing
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:

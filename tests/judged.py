@@ -8,7 +8,7 @@ from imgsearch.app import Library
 from imgsearch.evaluation.measures import MEASURES
 from imgsearch.evaluation.questions import read_questions
 from imgsearch.evaluation.runs import evaluate, figures
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.settings import load_settings
 
 Measured = dict[tuple[str, str], dict[str, float]]

@@ -11,7 +11,7 @@ import numpy as np
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.kinds import IvfIndex
-from imgsearch.ingest import Ingestor
+from imgsearch.indexing.ingest import Ingestor
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (
     ChangeBatch,

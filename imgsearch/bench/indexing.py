@@ -14,7 +14,7 @@ from imgsearch.app import Library
 from imgsearch.encoders.meter import Resident, describe_machine, meter_of
 from imgsearch.encoders.options import choose_device
 from imgsearch.errors import SourceError
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.ports import Encoder
 from imgsearch.records import ImageFile, IngestReport, Skipped
 from imgsearch.settings import Settings

@@ -95,7 +95,7 @@ def command(
     imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
-    from imgsearch.plan import IndexRequest
+    from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
     request = IndexRequest(

@@ -87,7 +87,7 @@ def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Refer
     Parameters
     ----------
     texts : ndarray of shape (t, dimension), float32, unit norm
-        Of `imgsearch.reference_texts.TEXTS`.
+        Of `imgsearch.indexing.reference_texts.TEXTS`.
     pictures : ndarray of shape (n, dimension), float32, unit norm
         A sample of the library.
     count : int

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from imgsearch.errors import LibraryBusy, QueryError
 from imgsearch.gallery.lanes import Gallery
 from imgsearch.index_process import Event, IndexProcess
-from imgsearch.plan import NEW_FOLDER
+from imgsearch.indexing.plan import NEW_FOLDER
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
 

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from imgsearch import sync
 from imgsearch.indexes import files
 from imgsearch.indexes.kinds import FaissIndex, IvfIndex
+from imgsearch.indexing import index_files
 from tests.cli.calls import Place, picture
 
 
@@ -77,7 +77,7 @@ def test_a_lost_index_of_many_is_made_from_the_catalog_without_filling_memory(
     indexed: Place, monkeypatch: pytest.MonkeyPatch
 ):
     before = found(indexed)
-    monkeypatch.setattr(sync, "MOST_REPLAYED", 3)
+    monkeypatch.setattr(index_files, "MOST_REPLAYED", 3)
     monkeypatch.setattr(FaissIndex, "apply", None)  # nothing may be replayed
     folder = os.path.join(indexed.library, "index")
     for name in os.listdir(folder):

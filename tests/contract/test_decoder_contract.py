@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
-from imgsearch.encoders.pool import LocalPool
+from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.model_records import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
 from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped

@@ -15,10 +15,10 @@ from PIL import Image
 from imgsearch.catalog import SqlCatalog
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import Decoded, ImageFile
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sync import sync, verify
 from imgsearch.vectors import Embeddings
 from tests.crash.plugin.cheap_encoder import DIMENSION, SPACE, CheapEncoder
 

@@ -29,9 +29,9 @@ def main() -> None:
     watch_commits()
     watch_flushes()
     if os.environ.get("DRIVER_FLUSH"):
-        from imgsearch import sync
+        from imgsearch.indexing import index_files
 
-        sync.FLUSH_SHARE = 0.0
+        index_files.FLUSH_SHARE = 0.0
     if os.environ.get("DRIVER_TRAINED"):
         from imgsearch.indexes.kinds import IvfIndex
 

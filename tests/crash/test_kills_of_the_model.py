@@ -14,9 +14,9 @@ from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
 from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import Query
 from imgsearch.settings import Settings
-from imgsearch.sync import sync, verify
 from tests.conftest import PHOTOS
 from tests.crash.album import digest
 from tests.crash.process import Ended, drive

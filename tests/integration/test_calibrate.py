@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from imgsearch.calibrate import DIGEST, Calibrator
 from imgsearch.catalog import SqlCatalog
 from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexing.calibration import DIGEST, Calibrator
+from imgsearch.indexing.index_files import sync
+from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.records import Query, Term
-from imgsearch.reference_texts import TEXTS
 from imgsearch.searching.searcher import Searcher
 from imgsearch.searching.strength import IMAGE, TEXT
-from imgsearch.sync import sync
 from tests.parts import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch.app import Library
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
 from tests.cli.calls import picture

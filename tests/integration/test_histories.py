@@ -16,9 +16,9 @@ from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.kinds import FaissIndex, FlatIndex
 from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexing.index_files import rebuild, sync, verify
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Unvisited
-from imgsearch.sync import rebuild, sync, verify
 from tests.parts import (
     DIMENSION,
     OTHER,

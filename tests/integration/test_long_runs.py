@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch import indexing
 from imgsearch.app import Library
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.files import newest
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing import indexer
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.records import Progress, Query, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, SPACE, Album
@@ -24,7 +24,7 @@ MOST = 8
 @pytest.fixture
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Album:
     monkeypatch.syspath_prepend(str(PLUGIN))
-    monkeypatch.setattr(indexing, "MOST_REPLAYED", MOST)
+    monkeypatch.setattr(indexer, "MOST_REPLAYED", MOST)
     album = Album(tmp_path, 5)
     for _ in range(30):
         album.write(album.fresh())

@@ -18,8 +18,8 @@ from hostile_files import saved
 from parts import DECODER, SPACE
 
 from imgsearch.catalog import SqlCatalog
-from imgsearch.encoders.pool import LocalPool
-from imgsearch.ingest import Ingestor
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_records import InputSize
 from imgsearch.records import Decoded, ImageFile, RootRecord, Skipped
 from imgsearch.sources.decode import decode_file

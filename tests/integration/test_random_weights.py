@@ -8,7 +8,7 @@ import pytest
 
 from imgsearch.app import Library
 from imgsearch.errors import EncoderError
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.settings import Settings
 from tests.cli.calls import call, picture
 from tests.plugged import installed

@@ -15,7 +15,7 @@ from imgsearch.errors import LibraryMissing
 from imgsearch.gallery.asking import Asked
 from imgsearch.gallery.lanes import Gallery
 from imgsearch.gallery.rankings import CursorLost
-from imgsearch.plan import IndexRequest
+from imgsearch.indexing.plan import IndexRequest
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album

@@ -11,7 +11,7 @@ import pytest
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.sync import sync
+from imgsearch.indexing.index_files import sync
 from tests.parts import SPACE, MemoryFolder, ingest
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
+from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.model_records import InputSize
-from imgsearch.reading import TextIngestor
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.text_records import TextFound, TextReport
 from imgsearch.vectors import Pixels

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 from imgsearch.app import Library
+from imgsearch.indexing.index_files import verify
 from imgsearch.records import Hit, Query, Term
 from imgsearch.settings import Settings
-from imgsearch.sync import verify
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN, imgsearch, start
 

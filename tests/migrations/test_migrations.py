@@ -17,7 +17,7 @@ from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
 from imgsearch.filters.parser import parse
 from imgsearch.filters.tree import folded
 from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.sync import sync, verify
+from imgsearch.indexing.index_files import sync, verify
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import EmbeddingSpace
 from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from imgsearch.errors import SourceError
-from imgsearch.plan import IndexRequest, plan
+from imgsearch.indexing.plan import IndexRequest, plan
 from imgsearch.records import RootRecord
 
 

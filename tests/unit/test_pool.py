@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import EncoderError
+from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.model_records import InputSize
 from imgsearch.ports import BatchEncoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped

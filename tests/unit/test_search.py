@@ -11,12 +11,12 @@ from imgsearch.catalog import words as words_of_catalog
 from imgsearch.errors import QueryError
 from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexing.index_files import sync
 from imgsearch.records import Query, Term
 from imgsearch.searching import searcher as searcher_module
 from imgsearch.searching.searcher import Searcher, by_date, ranked_by_date
 from imgsearch.searching.terms import foreign_script
 from imgsearch.searching.trace import Explanation
-from imgsearch.sync import sync
 from tests.parts import OTHER, SPACE, MemoryFolder, ingest, vector_of
 
 

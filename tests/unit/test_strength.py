@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.reference_texts import TEXTS
+from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.searching.strength import (
     GROWTH,
     IMAGE,

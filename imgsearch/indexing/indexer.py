@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
-from imgsearch import plugins, reading
-from imgsearch.calibrate import Calibrator
+from imgsearch import plugins
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
 from imgsearch.catalog.place import network_warning
-from imgsearch.encoders.pool import LocalPool
 from imgsearch.errors import (
     CatalogError,
     EncoderError,
@@ -20,11 +18,15 @@ from imgsearch.errors import (
     SpaceMismatch,
 )
 from imgsearch.indexes.files import newest
-from imgsearch.ingest import Ingestor, preview
+from imgsearch.indexing import ocr_run
+from imgsearch.indexing.calibration import Calibrator
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.index_files import MOST_REPLAYED
+from imgsearch.indexing.ingest import Ingestor, preview
+from imgsearch.indexing.ocr_run import TextIngestor
+from imgsearch.indexing.plan import IndexRequest, plan
 from imgsearch.opened import BATCH, LOCK_WAIT_S, Opened
-from imgsearch.plan import IndexRequest, plan
 from imgsearch.ports import Encoder, TextReader, VectorIndex
-from imgsearch.reading import TextIngestor
 from imgsearch.records import (
     IngestReport,
     OnProgress,
@@ -34,7 +36,6 @@ from imgsearch.records import (
 from imgsearch.searching.strength import outdated
 from imgsearch.sources.walk import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
-from imgsearch.sync import MOST_REPLAYED
 from imgsearch.text_records import TextReport
 from imgsearch.texts.null import NullReader
 from imgsearch.texts.rapid import RapidReader
@@ -121,7 +122,7 @@ class Indexing(Opened):
         on_progress: OnProgress,
         stop: Callable[[], bool],
     ) -> TextReport:
-        decoder = self.decoder(reader.input_size, reading.BATCH)
+        decoder = self.decoder(reader.input_size, ocr_run.BATCH)
         try:
             ingestor = TextIngestor(self.catalog, writer, decoder, reader, on_progress, stop)
             return ingestor.run(places)

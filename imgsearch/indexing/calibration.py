@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xxhash
 
+from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.ports import Catalog, Encoder, VectorIndex, Writer
-from imgsearch.reference_texts import TEXTS
 from imgsearch.searching.strength import (
     LEAST_PICTURES,
     SAMPLE,
