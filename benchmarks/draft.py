@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from imgsearch.model_records import InputSize
-from imgsearch.models import Models
+from imgsearch.encoders.registry import Models
+from imgsearch.model_card import InputSize
 from imgsearch.settings import load_settings
 from imgsearch.sources.pixels import as_pixels, to_rgb
 from imgsearch.vectors import Embeddings, Pixels

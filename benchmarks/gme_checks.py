@@ -25,9 +25,9 @@ import numpy as np
 import psutil
 import torch
 
+from imgsearch.bench.random_gme import random_weights
 from imgsearch.encoders.gme.encoder import GmeEncoder
-from imgsearch.encoders.gme.random_weights import random_weights
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 MIB = 1 << 20
 NOUNS = ["harbour", "dog", "train", "bread", "mountain", "child", "lamp", "river", "snow", "violin"]

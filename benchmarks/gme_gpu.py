@@ -36,12 +36,12 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from imgsearch.bench.meter import describe_machine
+from imgsearch.bench.random_gme import random_weights
 from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.prompt import SEARCH_INSTRUCTION
-from imgsearch.encoders.gme.random_weights import random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.meter import describe_machine
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 GIB = 1 << 30
 WORDS = ["images", "that", "visually", "match", "this", "description:", "system", "user"]

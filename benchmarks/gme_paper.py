@@ -24,10 +24,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from imgsearch.bench.random_gme import _stand_in_tokenizer, random_model
 from imgsearch.encoders.gme.folder import COLOURS
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import SEARCH_INSTRUCTION
-from imgsearch.encoders.gme.random_weights import _stand_in_tokenizer, random_model
 
 FREE = ("view", "transpose", "slice", "select", "expand", "permute", "split", "chunk", "detach")
 FREE += ("unsqueeze", "squeeze", "aten.t.", "alias", "empty", "unbind", "lift")

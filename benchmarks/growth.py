@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import psutil
 
-from imgsearch.encoders import builtin, sentence
-from imgsearch.model_records import EncoderOptions
+from imgsearch.encoders import builtin, generic
+from imgsearch.model_card import EncoderOptions
 from tests import tiny_models
 
 AT_ONCE = 100
@@ -62,12 +62,12 @@ def main() -> None:
     options = EncoderOptions(device="cpu", precision=given.precision)
     with tempfile.TemporaryDirectory() as place:
         if given.model:
-            load = builtin.load if given.model == builtin.NAME else sentence.load
+            load = builtin.load if given.model == builtin.NAME else generic.load
             encoders = {given.model: load(given.model, options)}
         else:
             makers = {"clip": tiny_models.make_clip, "siglip": tiny_models.make_siglip}
             encoders = {
-                name: sentence.load(str(make(Path(place, name))), options)
+                name: generic.load(str(make(Path(place, name))), options)
                 for name, make in makers.items()
             }
         for name, encoder in encoders.items():

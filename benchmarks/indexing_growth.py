@@ -27,7 +27,7 @@ import psutil
 from imgsearch.catalog import open_catalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Known, RootRecord
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize

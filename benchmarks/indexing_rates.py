@@ -36,7 +36,7 @@ from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Decoded, ImageFile, RootRecord
 from imgsearch.settings import Settings

@@ -33,8 +33,8 @@ from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from imgsearch.encoders import builtin
-from imgsearch.encoders.options import autocasting, choose_weights_dtype
-from imgsearch.model_records import EncoderOptions, InputSize
+from imgsearch.encoders.devices import autocasting, choose_weights_dtype
+from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.vectors import normalize

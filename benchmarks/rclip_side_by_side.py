@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import IngestReport, RootRecord
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pool import ProcessDecoder

@@ -18,7 +18,7 @@ from imgsearch.indexes.files import stored_kind
 from imgsearch.indexing.index_files import sync
 from imgsearch.indexing.indexer import Indexing
 from imgsearch.indexing.plan import known_root
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.opened import LOCK_WAIT_S
 from imgsearch.records import (
     Hit,

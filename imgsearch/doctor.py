@@ -13,11 +13,11 @@ from importlib import metadata
 from imgsearch import plugins
 from imgsearch.app import Library
 from imgsearch.catalog.place import network_warning
+from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import files
 from imgsearch.indexes.workers import import_faiss
 from imgsearch.indexing.index_files import sync, verify
-from imgsearch.models import model_cards
 from imgsearch.sources.decoders import decoders
 from imgsearch.texts import rapid
 from imgsearch.vectors import EmbeddingSpace
@@ -55,7 +55,7 @@ def _python(library: Library) -> Iterator[Check]:
 
 
 def _torch(library: Library) -> Iterator[Check]:
-    from imgsearch.encoders.options import describe_devices
+    from imgsearch.encoders.devices import describe_devices
 
     try:
         found = describe_devices()

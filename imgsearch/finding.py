@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from imgsearch.filters.tree import Filter
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 from imgsearch.records import Hit, Query, Term
 from imgsearch.searching.trace import Explanation
 

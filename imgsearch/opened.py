@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch import plugins
 from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.encoders.registry import Models, canonical
 from imgsearch.errors import (
     CatalogError,
     EncoderError,
@@ -18,8 +19,7 @@ from imgsearch.errors import (
     SpaceMismatch,
 )
 from imgsearch.indexing.index_files import far_behind, rebuild, sync, worth_flushing
-from imgsearch.model_records import InputSize
-from imgsearch.models import Models, canonical
+from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import Revision
 from imgsearch.settings import Settings

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from imgsearch.filters.tree import Filter
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
     CommitResult,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from imgsearch.bench.models import ModelReport
-from imgsearch.bench.searching import SearchReport
-from imgsearch.encoders.measure import Row
+from imgsearch.bench.measurement import Row
+from imgsearch.bench.model_bench import ModelReport
+from imgsearch.bench.search_bench import SearchReport
 from imgsearch.errors import MissingExtra
 
 _INCHES = (5.0, 3.6)

@@ -12,7 +12,7 @@ import click
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 
 if TYPE_CHECKING:
-    from imgsearch.encoders.measure import Row
+    from imgsearch.bench.measurement import Row
 
 PRECISIONS = ("fp32", "bf16", "fp16", "autocast")
 KINDS = ("text", "image")
@@ -194,10 +194,10 @@ def command(
     found = context(library, quiet, verbose)
     if ctx.invoked_subcommand:
         return
-    from imgsearch.bench.models import measure_model
+    from imgsearch.bench.measurement import Work
+    from imgsearch.bench.model_bench import measure_model
     from imgsearch.bench.plot import draw, require_matplotlib
     from imgsearch.cli.bench_tables import model_table
-    from imgsearch.encoders.measure import Work
 
     if plot:
         require_matplotlib()
@@ -239,7 +239,7 @@ def index(
     imgsearch bench index ~/Pictures/2024
     imgsearch bench index ~/Pictures/2024 --model siglip2-base --workers 2 --json
     """
-    from imgsearch.bench.indexing import measure_indexing
+    from imgsearch.bench.index_bench import measure_indexing
     from imgsearch.cli.bench_tables import index_table
 
     ctx = context(library, quiet, verbose)
@@ -298,7 +298,7 @@ def search(
     imgsearch bench search --synthetic 1000,768 --synthetic 100000,768 --plot growth.svg
     """
     from imgsearch.bench.plot import draw_growth, require_matplotlib
-    from imgsearch.bench.searching import measure_search, measure_synthetic
+    from imgsearch.bench.search_bench import measure_search, measure_synthetic
     from imgsearch.cli.bench_tables import search_table
 
     if plot:

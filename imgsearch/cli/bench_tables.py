@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
-    from imgsearch.bench.indexing import IndexReport
-    from imgsearch.bench.models import ModelReport
-    from imgsearch.bench.searching import IndexFacts, Latency, SearchReport
-    from imgsearch.encoders.measure import Row
+    from imgsearch.bench.index_bench import IndexReport
+    from imgsearch.bench.measurement import Row
+    from imgsearch.bench.model_bench import ModelReport
+    from imgsearch.bench.search_bench import IndexFacts, Latency, SearchReport
 
 HEADINGS = (
     "input", "batch", "precision", "ms", "inputs/s", "x fp32", "weights", "memory", "peak", "cosine"

@@ -13,7 +13,7 @@ from imgsearch.cli.terminal import count_of, plain
 if TYPE_CHECKING:
     from imgsearch.cli.group import Context
     from imgsearch.encoders.download import Download
-    from imgsearch.model_records import ModelCard
+    from imgsearch.model_card import ModelCard
 
 FIELDS = (
     "name",
@@ -136,7 +136,7 @@ def _size(card: ModelCard) -> str:
 
 def _dimensions(card: ModelCard) -> str:
     """ "64 to 2048 numbers", or "" where there is only one length."""
-    from imgsearch.encoders.asked import describe_dimensions
+    from imgsearch.encoders.capabilities import describe_dimensions
 
     if not card.dimensions:
         return ""

@@ -20,7 +20,7 @@ from imgsearch.daemon import rendezvous, wire
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters.tree import Filter
 from imgsearch.finding import Finder, LocalFinder
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 from imgsearch.records import Hit, Query, Term
 from imgsearch.searching.trace import Explanation
 from imgsearch.settings import Settings

@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from imgsearch import __version__
 from imgsearch.app import Library
 from imgsearch.daemon import answering, client, rendezvous, wire
+from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
-from imgsearch.models import canonical
 from imgsearch.resident import Closed, Overloaded, Resident
 from imgsearch.settings import Settings
 

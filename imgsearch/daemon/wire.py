@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters.tree import And, Filter, Not, Or
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
 
 MOST_BYTES = 64 << 20

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterable
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 
 GPU = "wants a GPU"
 SLOW = "slow without a GPU"

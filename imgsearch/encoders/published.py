@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import gme, presets
 from imgsearch.encoders.model_folder import find_model, locate, model_type
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.ports import Encoder
@@ -34,9 +34,9 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
         return two_towers.load(name, options)
     if _is_gme(name, options.source):
         return gme.load(name, options)
-    from imgsearch.encoders import sentence
+    from imgsearch.encoders import generic
 
-    return sentence.load(name, options)
+    return generic.load(name, options)
 
 
 def revision(name: str, source: str = "", text_source: str = "") -> str:

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imgsearch.encoders import presets
-from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
-from imgsearch.encoders.model_folder import ModelFolder, find_model
-from imgsearch.encoders.options import choose_device, choose_weights_dtype, limit_threads
-from imgsearch.encoders.sentence import (
+from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.devices import choose_device, choose_weights_dtype, limit_threads
+from imgsearch.encoders.generic import (
     SentenceEncoder,
     batch_for,
     describe_input,
     dimension_of,
     open_model,
 )
+from imgsearch.encoders.model_folder import ModelFolder, find_model
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
 

@@ -21,7 +21,7 @@ from imgsearch.gallery.asking import Asked, Filters, rank
 from imgsearch.gallery.rankings import Ranking, Rankings
 from imgsearch.gallery.thumbnails import ThumbnailCache
 from imgsearch.gallery.upload_folder import UploadFolder
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.resident import Job, Lane, Resident, Watch
 from imgsearch.searching.trace import Explanation

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder, Decoder, Encoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
 from imgsearch.vectors import Embeddings, Pixels

@@ -17,7 +17,7 @@ import pillow_heif
 from PIL import Image, PngImagePlugin
 
 from imgsearch.errors import QueryError
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.captions import read_captions

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 
 _PACKAGES = ("pillow", "pillow-heif", "rawpy")
 

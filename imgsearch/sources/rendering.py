@@ -13,7 +13,7 @@ from typing import cast
 
 from PIL import Image
 
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped, Thumbnail
 from imgsearch.sources.decode import decode_bytes
 from imgsearch.sources.decoders import DecodeSettings

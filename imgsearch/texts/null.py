@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.vectors import Pixels
 
 

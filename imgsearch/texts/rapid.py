@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch.errors import EncoderError, MissingExtra
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.vectors import Pixels
 
 PACKAGES = ("rapidocr", "onnxruntime")

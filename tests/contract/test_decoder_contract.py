@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imgsearch.indexing.encode_pool import LocalPool
-from imgsearch.model_records import InputSize, ModelCard
+from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
 from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources.decoders import DecodeSettings

@@ -9,8 +9,8 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from imgsearch.encoders import builtin, published, sentence
-from imgsearch.model_records import EncoderOptions
+from imgsearch.encoders import builtin, generic, published
+from imgsearch.model_card import EncoderOptions
 from imgsearch.ports import BatchEncoder, Encoder
 from tests import tiny_models
 
@@ -32,7 +32,7 @@ def load(request, tmp_path_factory):
         return lambda **options: published.load(name, EncoderOptions(**parts, **options))
     make = getattr(tiny_models, f"make_{request.param}")
     folder = str(make(tmp_path_factory.mktemp("models") / request.param))
-    return lambda **options: sentence.load(folder, EncoderOptions(**options))
+    return lambda **options: generic.load(folder, EncoderOptions(**options))
 
 
 @pytest.fixture(scope="module")

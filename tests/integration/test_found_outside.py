@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from imgsearch.catalog import file, open_catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.encode_pool import LocalPool
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Encoded, ImageFile, Skipped, clamped
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoders import DecodeSettings

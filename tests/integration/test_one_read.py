@@ -20,7 +20,7 @@ from parts import DECODER, SPACE
 from imgsearch.catalog import SqlCatalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, RootRecord, Skipped
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoders import DecodeSettings

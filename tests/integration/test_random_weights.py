@@ -14,7 +14,7 @@ from tests.cli.calls import call, picture
 from tests.plugged import installed
 
 PLUGIN = """
-from imgsearch.encoders.random_models import random_encoder
+from imgsearch.bench.random_models import random_encoder
 from imgsearch.vectors import EmbeddingSpace
 
 CARDS = []

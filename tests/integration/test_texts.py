@@ -12,7 +12,7 @@ import pytest
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.ocr_run import TextIngestor
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.text_records import TextFound, TextReport
 from imgsearch.vectors import Pixels

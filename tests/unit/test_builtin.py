@@ -16,7 +16,7 @@ from imgsearch.encoders.builtin import blocks, efficientnet, weights
 from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.builtin.module import CrossModalConcepts
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch.encoders.builtin import make_assets
+from tools.builtin_model import make_assets
 
 DATA = """\
   1 This line and all lines that start with two blanks are the licence.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgsearch.encoders.builtin import CELL, CELLS, INPUT_SIZE, evidence, grid
+from imgsearch.encoders.builtin import CELL, CELLS, INPUT_SIZE, cells, evidence
 
 SHAPES = [
     (1000, 1000),
@@ -23,18 +23,18 @@ SHAPES = [
 
 @pytest.mark.parametrize(("width", "height"), SHAPES)
 def test_every_shape_gets_about_as_many_cells_and_keeps_its_shape(width, height):
-    rows, columns = grid.cells_of(width, height)
+    rows, columns = cells.cells_of(width, height)
     assert CELLS * 0.85 <= rows * columns <= CELLS * 1.15
     longer, shorter = max(rows, columns), min(rows, columns)
     assert abs(longer - shorter * max(width / height, height / width)) <= 0.5
     assert (rows > columns) == (height > width)
-    assert grid.cells_of(height, width) == (columns, rows)
+    assert cells.cells_of(height, width) == (columns, rows)
 
 
 @pytest.mark.parametrize(("width", "height"), SHAPES[:6])
 def test_decoding_leaves_about_as_many_pixels_as_the_cells_have(width, height):
     """Nothing is thrown away that the network could see, and hardly anything is scaled twice."""
-    rows, columns = grid.cells_of(width, height)
+    rows, columns = cells.cells_of(width, height)
     decoded = INPUT_SIZE.scale(width, height) ** 2 * width * height
     assert decoded == pytest.approx(rows * columns * CELL**2, rel=0.15)
 
@@ -43,12 +43,12 @@ def test_pictures_of_one_shape_come_together_and_none_is_lost():
     images = [
         Image.new("RGB", size, (i, i, i)) for i, size in enumerate([(9, 6), (6, 9), (18, 12)])
     ]
-    laid = grid.lay_out(images)
+    laid = cells.lay_out(images)
     assert laid["pixels"].dtype == torch.uint8
-    groups = grid.by_shape(**laid)
+    groups = cells.by_shape(**laid)
     assert [numbers for numbers, _ in groups.values()] == [[0, 2], [1]]
     for (rows, columns), (numbers, pixels) in groups.items():
-        assert (rows, columns) == tuple(CELL * n for n in grid.cells_of(*images[numbers[0]].size))
+        assert (rows, columns) == tuple(CELL * n for n in cells.cells_of(*images[numbers[0]].size))
         assert pixels.shape == (len(numbers), rows, columns, 3)
         for number, each in zip(numbers, pixels, strict=True):
             assert (each == number).all()
@@ -56,7 +56,7 @@ def test_pictures_of_one_shape_come_together_and_none_is_lost():
 
 def test_a_picture_of_the_right_size_is_not_touched():
     pixels = np.random.default_rng(0).integers(0, 256, (11 * CELL, 11 * CELL, 3), np.uint8)
-    laid = grid.lay_out([Image.fromarray(pixels)])
+    laid = cells.lay_out([Image.fromarray(pixels)])
     assert np.array_equal(laid["pixels"].numpy().reshape(pixels.shape), pixels)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from imgsearch.encoders.builtin import bodies, faces, people, weights
 from imgsearch.encoders.builtin.blocks.halves import Said, Seen
 from imgsearch.encoders.builtin.blocks.people import PeoplePictures, PeopleTexts, _in_square
-from imgsearch.encoders.builtin.steps import Network
+from imgsearch.encoders.builtin.small_networks import Network
 
 TESTS = Path(__file__).resolve().parents[1]
 SCENES = TESTS / "data" / "scenes" / "images"

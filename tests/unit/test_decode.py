@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hostile_files import INDEX, contents, dng, heic_without_rotation_box, oriented, saved, scene
 
 from imgsearch.errors import QueryError
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.decode import decode_bytes, decode_file, decode_path

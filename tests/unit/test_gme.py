@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from imgsearch.bench.random_gme import random_model, random_weights
 from imgsearch.encoders import gme
 from imgsearch.encoders.batches import ahead, plan_batches
 from imgsearch.encoders.gme import resize as sizes
@@ -28,10 +29,9 @@ from imgsearch.encoders.gme.folder import COLOURS, check_folder, find_folder, lo
 from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import number_prompts, write_prompt
-from imgsearch.encoders.gme.random_weights import random_model, random_weights
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.errors import EncoderError, QueryError
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 from imgsearch.vectors import RANDOM, normalize
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "gme"

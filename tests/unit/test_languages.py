@@ -13,8 +13,8 @@ from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin.english import is_foreign
 from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
-from imgsearch.encoders.builtin.pieces import read_tokenizer
-from imgsearch.model_records import EncoderOptions
+from imgsearch.encoders.builtin.sentencepiece import read_tokenizer
+from imgsearch.model_card import EncoderOptions
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
 

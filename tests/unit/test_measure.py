@@ -7,13 +7,14 @@ import pytest
 import torch
 from transformers import CLIPModel, SiglipModel
 
-from imgsearch.bench.searching import recall_at
-from imgsearch.encoders import presets, random_models
-from imgsearch.encoders.measure import Measurement, Work, sample_pictures, sample_texts
-from imgsearch.encoders.meter import Resident, meter_of
+from imgsearch.bench import random_models
+from imgsearch.bench.measurement import Measurement, Work, sample_pictures, sample_texts
+from imgsearch.bench.meter import Resident, meter_of
+from imgsearch.bench.search_bench import recall_at
+from imgsearch.encoders import presets
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.model_records import EncoderOptions, InputSize
+from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import RANDOM
 from tests.parts import SPACE, batch, unit_rows
 

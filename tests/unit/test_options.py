@@ -17,11 +17,11 @@ from sentence_transformers import SentenceTransformer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from imgsearch.encoders import memory, sentence
-from imgsearch.encoders.options import autocasting, choose_dtype, choose_weights_dtype
-from imgsearch.encoders.sentence import SentenceEncoder
+from imgsearch.encoders import generic, memory
+from imgsearch.encoders.devices import autocasting, choose_dtype, choose_weights_dtype
+from imgsearch.encoders.generic import SentenceEncoder
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 from tests import tiny_models
 
@@ -124,8 +124,8 @@ class TestPrecision:
             assert (square @ square).dtype is torch.float32
 
     def test_autocast_keeps_the_weights_and_is_not_fp32(self, folder):
-        exact = sentence.load(folder, EncoderOptions(device="cpu", precision="fp32"))
-        cast = sentence.load(folder, EncoderOptions(device="cpu", precision="autocast"))
+        exact = generic.load(folder, EncoderOptions(device="cpu", precision="fp32"))
+        cast = generic.load(folder, EncoderOptions(device="cpu", precision="autocast"))
         assert {each.dtype for each in cast._model.parameters()} == {torch.float32}
         assert not np.array_equal(cast.encode_images(pictures(2)), exact.encode_images(pictures(2)))
 
@@ -198,7 +198,7 @@ class TestTooLittleMemory:
         environment = os.environ | {
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "1",
-            "PYTHONPATH": str(Path(sentence.__file__).parents[2]),
+            "PYTHONPATH": str(Path(generic.__file__).parents[2]),
         }
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
@@ -211,11 +211,11 @@ LITTLE_ROOM = """
 import resource, sys
 import numpy as np, psutil
 from imgsearch.encoders import sentence
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 BATCH = 1024
 options = EncoderOptions(device="cpu", precision="fp32", threads=1, batch_size=BATCH)
-encoder = sentence.load(sys.argv[1], options)
+encoder = generic.load(sys.argv[1], options)
 texts = [f"{n} dogs on a red beach by the blue sea at sunset" for n in range(BATCH)]
 encoder.batch_size = 64
 expected = encoder.encode_texts(texts)
@@ -288,6 +288,6 @@ def test_memory_used_is_that_of_this_process():
 
 def test_a_picture_may_be_a_line(folder):
     """One row of pixels, as wide as a page: it is cropped before it takes gigabytes."""
-    encoder = sentence.load(folder, EncoderOptions(device="cpu"))
+    encoder = generic.load(folder, EncoderOptions(device="cpu"))
     line = np.asarray(Image.new("RGB", (20000, 1)))
     assert encoder.encode_images([line]).shape == (1, tiny_models.DIMENSION)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.encode_pool import LocalPool
-from imgsearch.model_records import InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file

@@ -14,9 +14,9 @@ from imgsearch import plugins
 from imgsearch.app import Library
 from imgsearch.encoders import builtin, choice, presets, published
 from imgsearch.encoders.model_folder import find_model, locate, missing_shards
+from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import EncoderError, ImgSearchError
-from imgsearch.model_records import EncoderOptions
-from imgsearch.models import model_cards
+from imgsearch.model_card import EncoderOptions
 from imgsearch.settings import Settings, load_settings
 from tests.conftest import ROOT
 
@@ -149,7 +149,7 @@ def test_a_folder_that_lacks_a_shard_is_not_whole(tmp_path):
 
 
 def test_a_package_that_a_preset_needs_is_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setattr("imgsearch.encoders.sentence.find_spec", lambda name: None)
+    monkeypatch.setattr("imgsearch.encoders.generic.find_spec", lambda name: None)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"")

@@ -17,11 +17,11 @@ import torch
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from imgsearch.encoders import sentence
+from imgsearch.encoders import generic
+from imgsearch.encoders.devices import choose_device, choose_dtype
 from imgsearch.encoders.gme import load as load_gme
-from imgsearch.encoders.options import choose_device, choose_dtype
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize
+from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import normalize
 from tests import tiny_models
 from tests.conftest import ROOT
@@ -44,14 +44,14 @@ def clip(made, tmp_path):
 
 def refusal(name) -> str:
     with pytest.raises(EncoderError) as caught:
-        sentence.load(str(name), CPU)
+        generic.load(str(name), CPU)
     assert caught.value.hint
     return str(caught.value)
 
 
 def test_a_folder_is_named_by_its_absolute_path(clip, monkeypatch):
     monkeypatch.chdir(clip.parent)
-    encoder = sentence.load("clip", CPU)
+    encoder = generic.load("clip", CPU)
     assert encoder.space.model == str(clip)
     assert encoder.space.dimension == tiny_models.DIMENSION
     assert encoder.space.preprocessing == "CLIPImageProcessor 32 crop"
@@ -59,18 +59,18 @@ def test_a_folder_is_named_by_its_absolute_path(clip, monkeypatch):
 
 
 def test_a_squashing_model_wants_its_larger_edge(tmp_path):
-    encoder = sentence.load(str(tiny_models.make_siglip(tmp_path / "siglip")), CPU)
+    encoder = generic.load(str(tiny_models.make_siglip(tmp_path / "siglip")), CPU)
     assert encoder.space.preprocessing == "SiglipImageProcessor 32x32"
     assert encoder.input_size == InputSize(short=32)
 
 
 def test_the_revision_of_a_folder_is_that_of_its_contents(clip):
-    before = sentence.load(str(clip), CPU).space
+    before = generic.load(str(clip), CPU).space
     (clip / "README.md").write_text("A better description.")
-    assert sentence.load(str(clip), CPU).space == before
+    assert generic.load(str(clip), CPU).space == before
     config = clip / "processor_config.json"
     config.write_text(config.read_text() + "\n")
-    assert sentence.load(str(clip), CPU).space.revision != before.revision
+    assert generic.load(str(clip), CPU).space.revision != before.revision
 
 
 def test_a_name_is_looked_up_in_the_cache_and_its_commit_is_the_revision(
@@ -81,14 +81,14 @@ def test_a_name_is_looked_up_in_the_cache_and_its_commit_is_the_revision(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
-    space = sentence.load("someone/tiny", CPU).space
+    space = generic.load("someone/tiny", CPU).space
     assert (space.model, space.revision) == ("someone/tiny", COMMIT)
 
 
 def test_a_name_that_is_not_in_the_cache_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     with pytest.raises(EncoderError, match="not on this machine") as caught:
-        sentence.load("someone/else", CPU)
+        generic.load("someone/else", CPU)
     assert "imgsearch models download someone/else" in caught.value.hint
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_folder_is_refused(clip, file):
 
 
 def test_an_instruction_goes_before_the_text(clip):
-    encoder = sentence.load(str(clip), CPU)
+    encoder = generic.load(str(clip), CPU)
     told = encoder.encode_texts(["a dog"], instruction="a photo of ")
     assert np.allclose(told, encoder.encode_texts(["a photo of a dog"]), atol=1e-6)
     assert not np.allclose(told, encoder.encode_texts(["a dog"]), atol=1e-3)
@@ -154,7 +154,7 @@ def test_an_instruction_for_pictures_is_given_with_each(tmp_path):
     picture = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)]
     told = dataclasses.replace(gme.space, instruction="Read what is written.")
     rows = [
-        sentence.SentenceEncoder(gme.model, space, gme.card, gme.input_size).encode_images(picture)
+        generic.SentenceEncoder(gme.model, space, gme.card, gme.input_size).encode_images(picture)
         for space in (gme.space, told)
     ]
     assert np.allclose(rows[0], gme.encode_images(picture), atol=1e-5)
@@ -166,21 +166,21 @@ def test_an_instruction_for_pictures_is_given_with_each(tmp_path):
 
 def test_only_a_model_that_reads_conversations_is_told_something_about_pictures(clip):
     with pytest.raises(EncoderError, match="takes no instruction for pictures"):
-        sentence.load(str(clip), dataclasses.replace(CPU, instruction="Look."))
-    card = sentence.load(str(clip), CPU).card
+        generic.load(str(clip), dataclasses.replace(CPU, instruction="Look."))
+    card = generic.load(str(clip), CPU).card
     assert not card.instructions
     talks = SimpleNamespace(supports=lambda kind: True, prompts={"document": "Look."})
-    assert sentence._document_instruction(talks, card, "") == "Look."
-    assert sentence._document_instruction(talks, card, "Read.") == "Read."
+    assert generic._document_instruction(talks, card, "") == "Look."
+    assert generic._document_instruction(talks, card, "Read.") == "Read."
     silent = SimpleNamespace(supports=lambda kind: True, prompts={})
-    assert sentence._document_instruction(silent, card, "") == ""
+    assert generic._document_instruction(silent, card, "") == ""
 
 
 def test_the_prompts_of_a_model_are_its_defaults(clip):
     file = clip / "config_sentence_transformers.json"
     config = json.loads(file.read_text())
     file.write_text(json.dumps(config | {"prompts": {"query": "a photo of ", "document": ""}}))
-    encoder = sentence.load(str(clip), CPU)
+    encoder = generic.load(str(clip), CPU)
     assert (encoder.card.instructions, encoder.card.query_instruction) == (True, "a photo of ")
     plain = encoder.encode_texts(["a dog"], instruction=" ")
     assert not np.allclose(encoder.encode_texts(["a dog"]), plain, atol=1e-3)
@@ -189,7 +189,7 @@ def test_the_prompts_of_a_model_are_its_defaults(clip):
 def test_a_shorter_vector_is_the_beginning_at_unit_length(clip):
     config = json.loads((clip / "config.json").read_text()) | {"matryoshka_dims": [8, 16]}
     (clip / "config.json").write_text(json.dumps(config))
-    full, short = (sentence.load(str(clip), dataclasses.replace(CPU, dimension=n)) for n in (0, 8))
+    full, short = (generic.load(str(clip), dataclasses.replace(CPU, dimension=n)) for n in (0, 8))
     assert (full.space.dimension, short.space.dimension) == (32, 8)
     picture = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)]
     for whole, part in (
@@ -209,7 +209,7 @@ def test_lengths_that_are_no_list_of_numbers_are_told(clip, listed):
 
 
 def test_a_very_long_picture_stands_for_its_middle(clip):
-    encoder = sentence.load(str(clip), CPU)
+    encoder = generic.load(str(clip), CPU)
     line = np.random.default_rng(0).integers(0, 256, (2, 20000, 3), dtype=np.uint8)
     middle = line[:, 10000 - 32 : 10000 + 32]
     assert np.array_equal(encoder.encode_images([line]), encoder.encode_images([middle]))
@@ -221,7 +221,7 @@ def test_numbers_that_are_none_are_an_error(clip):
     weights = load_file(clip / "model.safetensors")
     weights["visual_projection.weight"] *= float("nan")
     save_file(weights, clip / "model.safetensors", {"format": "pt"})
-    encoder = sentence.load(str(clip), CPU)
+    encoder = generic.load(str(clip), CPU)
     with pytest.raises(EncoderError, match="not numbers"):
         encoder.encode_images([np.zeros((4, 4, 3), np.uint8)])
 
@@ -240,7 +240,7 @@ def test_auto_finds_a_device_and_a_precision():
 @pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
 def test_attention_is_one_kernel_in_both_towers(make, tmp_path):
     """PyTorch's scaled_dot_product_attention, which never holds a whole matrix of attention."""
-    config = sentence.load(str(make(tmp_path / "model")), CPU)._model[0].auto_model.config
+    config = generic.load(str(make(tmp_path / "model")), CPU)._model[0].auto_model.config
     towers = config, config.text_config, config.vision_config
     assert {each._attn_implementation for each in towers} == {"sdpa"}
 
@@ -254,11 +254,11 @@ sys.addaudithook(refuse)
 import numpy as np
 from imgsearch.encoders import builtin, sentence
 from imgsearch.errors import EncoderError
-for encoder in (builtin.load(), sentence.load(sys.argv[1])):
+for encoder in (builtin.load(), generic.load(sys.argv[1])):
     encoder.encode_texts(["a dog"])
     encoder.encode_images([np.zeros((8, 8, 3), np.uint8)])
 try:
-    sentence.load("someone/else")
+    generic.load("someone/else")
 except EncoderError:
     print("done")
 """
@@ -267,7 +267,7 @@ except EncoderError:
 def test_no_socket_is_ever_opened_and_nothing_is_printed(made, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     environment |= {"HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = str(Path(sentence.__file__).parents[2])
+    environment["PYTHONPATH"] = str(Path(generic.__file__).parents[2])
     command = [sys.executable, "-c", OFFLINE, str(made)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("done\n", "")

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from imgsearch.encoders.asked import choose_dimension, describe_dimensions
+from imgsearch.encoders.capabilities import choose_dimension, describe_dimensions
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 from imgsearch.spaces import Asked, choose, require_searchable, told_apart
 from imgsearch.vectors import EmbeddingSpace
 

@@ -8,9 +8,9 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 from imgsearch import plugins
-from imgsearch.encoders import presets, published, sentence
+from imgsearch.encoders import generic, presets, published
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize
+from imgsearch.model_card import EncoderOptions, InputSize
 from tests import tiny_models
 
 NAME = "clip-vit-b-32-multilingual"
@@ -32,7 +32,7 @@ def load(pictures: str, texts: str, **options):
 
 def test_each_part_does_its_side(folders):
     encoder = load(*folders)
-    alone = sentence.load(folders[0], EncoderOptions("cpu", "fp32", 1))
+    alone = generic.load(folders[0], EncoderOptions("cpu", "fp32", 1))
     assert np.array_equal(encoder.encode_images([PIXELS]), alone.encode_images([PIXELS]))
     texts = encoder.encode_texts(["ein Hund", "a dog"])
     assert texts.shape == (2, tiny_models.DIMENSION)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
-from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
 from imgsearch.encoders.builtin.english import SCRIPTS
-from imgsearch.encoders.memory import fitting_batch
-from imgsearch.encoders.options import (
+from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.devices import (
     choose_device,
     choose_weights_dtype,
     limit_threads,
 )
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.encoders.memory import fitting_batch
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imgsearch.encoders.builtin.steps import Network
+from imgsearch.encoders.builtin.small_networks import Network
 
 SIDE = 192
 _AT_ONCE_ON_CPU = 4  # pictures

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from imgsearch.encoders.batched import BatchedEncoder
+from imgsearch.encoders.batch_encoder import BatchedEncoder
 from imgsearch.encoders.builtin import CARD, INPUT_SIZE, SPACE
 from imgsearch.vectors import Pixels
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imgsearch.encoders.builtin.people import NO_FACES, Faces
-from imgsearch.encoders.builtin.steps import Network
+from imgsearch.encoders.builtin.small_networks import Network
 
 Floats = NDArray[np.float32]
 

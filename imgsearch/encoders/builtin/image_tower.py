@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from imgsearch.encoders.builtin import efficientnet, grid, weights
+from imgsearch.encoders.builtin import cells, efficientnet, weights
 from imgsearch.encoders.builtin.blocks import DIMENSION, Halves
 from imgsearch.encoders.builtin.blocks.halves import Seen
 from imgsearch.encoders.builtin.evidence import evidence, regions_of
-from imgsearch.encoders.options import autocasting
+from imgsearch.encoders.devices import autocasting
 
 # Pictures. With eight, activations leave the cache: a quarter slower (measured).
 _AT_ONCE_ON_CPU = 1
@@ -30,14 +30,14 @@ class ImageTower(nn.Module):
         self.halves = Halves("pictures", weights.load_assets(), dtype)
 
     def prepare(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
-        """Pixels and shapes of n pictures (`grid.lay_out`), and what the blocks read off them."""
+        """Pixels and shapes of n pictures (`cells.lay_out`), and what the blocks read off them."""
         images = [image.convert("RGB") for image in images]
-        return grid.lay_out(images) | self.halves.prepare(images)
+        return cells.lay_out(images) | self.halves.prepare(images)
 
     def forward(self, pixels: Tensor, shapes: Tensor, **read: Tensor) -> Tensor:
         """(n, 800), float32, unit norm."""
         rows = torch.empty(len(shapes), DIMENSION, device=pixels.device)
-        for numbers, alike in grid.by_shape(pixels, shapes).values():
+        for numbers, alike in cells.by_shape(pixels, shapes).values():
             own = {name: each[numbers] for name, each in read.items()}
             rows[numbers] = self.halves(self._seen(self._maps(alike), own), len(numbers))
         return rows

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import weights
-from imgsearch.encoders.builtin.pieces import read_tokenizer
+from imgsearch.encoders.builtin.sentencepiece import read_tokenizer
 
 DIMENSION = 512
 LONGEST = 128  # tokens: more than any query needs

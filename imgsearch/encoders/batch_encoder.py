@@ -11,7 +11,7 @@ import numpy as np
 from imgsearch.encoders.batches import halved, plan_batches, split_batches
 from imgsearch.encoders.memory import MOST_ON_PROCESSOR, release_unused, unless_out_of_memory
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import InputSize, ModelCard
+from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 if TYPE_CHECKING:

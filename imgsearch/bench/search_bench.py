@@ -16,9 +16,9 @@ import numpy as np
 
 from imgsearch.app import Library
 from imgsearch.bench import synthetic
-from imgsearch.encoders.measure import sample_texts
-from imgsearch.encoders.meter import describe_machine
-from imgsearch.encoders.options import choose_device
+from imgsearch.bench.measurement import sample_texts
+from imgsearch.bench.meter import describe_machine
+from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import QueryError
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Query, Term

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.encoders.builtin.steps import Step
+from imgsearch.encoders.builtin.small_networks import Step
 
 _ACTS = {0: "", 1: "relu", 3: "relu6"}
 _TYPES = {0: "<f4", 1: "<f2", 2: "<i4"}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from imgsearch.encoders.meter import meter_of
+from imgsearch.bench.meter import meter_of
 from imgsearch.errors import EncoderError
 from imgsearch.ports import Encoder
 from imgsearch.vectors import Embeddings, Pixels

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from imgsearch.bench.measurement import TEXT
+from imgsearch.encoders.devices import choose_device, limit_threads
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.folder import COLOURS, choose_weights_dtype
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.measure import TEXT
-from imgsearch.encoders.options import choose_device, limit_threads
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, ModelCard
+from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.vectors import RANDOM
 
 _TEXT: dict[str, Any] = {

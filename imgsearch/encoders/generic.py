@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from imgsearch.encoders import presets
-from imgsearch.encoders.asked import choose_dimension, refuse_document_instruction
-from imgsearch.encoders.batched import BatchedEncoder
+from imgsearch.encoders.batch_encoder import BatchedEncoder
+from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.devices import (
+    autocasting,
+    choose_device,
+    choose_weights_dtype,
+    limit_threads,
+)
 from imgsearch.encoders.memory import (
     MOST_ON_PROCESSOR,
     fitting_batch,
     picture_bytes,
 )
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
-from imgsearch.encoders.options import (
-    autocasting,
-    choose_device,
-    choose_weights_dtype,
-    limit_threads,
-)
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, InputSize, ModelCard
+from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace, Pixels
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from imgsearch.encoders.choice import LARGE, Choice, choose_model
 from imgsearch.encoders.download import Download, download
 from imgsearch.encoders.gme import SCHEME
 from imgsearch.errors import EncoderError, ImgSearchError
-from imgsearch.model_records import EncoderOptions, ModelCard
+from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
 from imgsearch.settings import Settings
 from imgsearch.spaces import Asked

@@ -5,7 +5,7 @@ Run by a developer, once for a revision of the model, as `make_assets` is:
     pip download --no-deps mediapipe==0.10.14 mtcnn==1.0.0
     npm pack @vladmandic/face-api@1.7.15
     pip install tflite==2.18.0 lz4 joblib
-    python -m imgsearch.encoders.builtin.make_people mediapipe-*.whl mtcnn-*.whl vladmandic-*.tgz
+    python -m tools.builtin_model.make_people mediapipe-*.whl mtcnn-*.whl vladmandic-*.tgz
 
 No picture is looked at. Weights become float16, as those of the first package are already.
 """
@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.encoders.builtin import tflite_reader, weights
-from imgsearch.encoders.builtin.steps import Step
+from imgsearch.encoders.builtin import weights
+from imgsearch.encoders.builtin.small_networks import Step
+from tools.builtin_model import tflite_reader
 
 Arrays = dict[str, NDArray[Any]]
 Made = tuple[list[Step], Arrays, list[str]]

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from imgsearch.encoders import presets, sentence
-from imgsearch.encoders.gme import random_weights as gme
-from imgsearch.encoders.measure import TEXT
-from imgsearch.encoders.options import choose_weights_dtype
+from imgsearch.bench import random_gme as gme
+from imgsearch.bench.measurement import TEXT
+from imgsearch.encoders import generic, presets
+from imgsearch.encoders.devices import choose_weights_dtype
+from imgsearch.encoders.generic import SentenceEncoder
 from imgsearch.encoders.quiet import no_warnings
-from imgsearch.encoders.sentence import SentenceEncoder
 from imgsearch.errors import EncoderError
-from imgsearch.model_records import EncoderOptions, ModelCard
+from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
@@ -147,7 +147,7 @@ def _filled(
     text: Shape,
     vision: Shape,
 ) -> SentenceEncoder:
-    """The encoder that `sentence.load` gives for a folder, with another network put into it.
+    """The encoder that `generic.load` gives for a folder, with another network put into it.
 
     sentence-transformers opens folders only. It is given one with the true processor and a
     network of the same class with tiny layers, and in place of that comes the true one, made on
@@ -157,7 +157,7 @@ def _filled(
         small = {**text, **_TINY, "vocab_size": _VOCABULARY}
         kind(config(small, {**vision, **_TINY})).save_pretrained(folder)
         processor.save_pretrained(folder)
-        encoder = sentence.load(str(Path(folder)), options)
+        encoder = generic.load(str(Path(folder)), options)
     reader: Any = encoder.model[0]
     like = next(reader.model.parameters())
     with torch.device(like.device):
@@ -167,7 +167,7 @@ def _filled(
     gme.fill(network, like.device)
     reader.model = network.eval()
     _, autocast = choose_weights_dtype(options.precision, like.device)
-    dimension = sentence.dimension_of(encoder.model)
+    dimension = generic.dimension_of(encoder.model)
     return SentenceEncoder(
         encoder.model,
         EmbeddingSpace(name, RANDOM, encoder.space.preprocessing, dimension),
