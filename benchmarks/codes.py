@@ -21,7 +21,7 @@ import faiss
 import numpy as np
 
 from imgsearch.bench.synthetic import clustered
-from imgsearch.indexes.building import PER_LIST, ROUNDS, list_count
+from imgsearch.indexes.builder import PER_LIST, ROUNDS, list_count
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 DIMENSION = 768

@@ -25,7 +25,7 @@ from imgsearch.catalog import SqlCatalog, open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.parser import parse
-from imgsearch.indexes import kinds
+from imgsearch.indexes import faiss_index
 from imgsearch.records import ChangeBatch, ImageMetadata
 from imgsearch.vectors import EmbeddingSpace, Ids, normalize
 
@@ -86,7 +86,7 @@ def fill(catalog: SqlCatalog, count: int) -> None:
             connection.execute(insert(images), [picture(random, number) for number in numbers])
 
 
-def filled(folder: str, space: EmbeddingSpace, count: int) -> kinds.FlatIndex:
+def filled(folder: str, space: EmbeddingSpace, count: int) -> faiss_index.FlatIndex:
     def batches() -> Iterator[ChangeBatch]:
         for start in range(1, count + 1, 20_000):
             ids = np.arange(start, min(start + 20_000, count + 1))
@@ -95,7 +95,7 @@ def filled(folder: str, space: EmbeddingSpace, count: int) -> kinds.FlatIndex:
             vectors = normalize(rows.astype(np.float16))  # as a catalog gives them
             yield ChangeBatch(start, start + 1, "", np.empty(0, np.int64), ids, vectors)
 
-    index = kinds.FlatIndex(folder, "", space)
+    index = faiss_index.FlatIndex(folder, "", space)
     index.build(count, "-", batches)
     return index
 
@@ -118,7 +118,7 @@ def filter_lines(catalog: SqlCatalog) -> Iterator[str]:
         yield f"{spent:9.1f} {listed:9.1f} {len(ids):9}  {text}"
 
 
-def search_lines(index: kinds.FlatIndex, allowed: Ids) -> Iterator[str]:
+def search_lines(index: faiss_index.FlatIndex, allowed: Ids) -> Iterator[str]:
     query = normalize(np.random.default_rng(1).standard_normal((1, index.space.dimension)))
     spent, _ = median_ms(lambda: index.search(query, 21))
     yield f"{spent:9.1f}            {len(allowed):9}  no filter"
@@ -128,9 +128,9 @@ def search_lines(index: kinds.FlatIndex, allowed: Ids) -> Iterator[str]:
         spent, found = median_ms(lambda some=some: index.search(query, 21, some))
         yield f"{spent:9.1f}            {len(some):9}  share {share:g}: {found.method}"
         for most in (0, 1 << 40):  # always the one way, always the other
-            chosen, kinds.GATHERED_BYTES = kinds.GATHERED_BYTES, most
+            chosen, faiss_index.GATHERED_BYTES = faiss_index.GATHERED_BYTES, most
             spent, found = median_ms(lambda some=some: index.search(query, 21, some))
-            kinds.GATHERED_BYTES = chosen
+            faiss_index.GATHERED_BYTES = chosen
             yield f"          {spent:9.1f}  {'':9}    {found.method}"
 
 

@@ -41,9 +41,9 @@ from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Decoded, ImageFile, RootRecord
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Cost = tuple[float, float]

@@ -95,7 +95,7 @@ def first(folder: str, kind: str) -> dict[str, float]:
     """In a process that has imported all it needs."""
     import psutil
 
-    from imgsearch.indexes.workers import import_faiss
+    from imgsearch.indexes.threads import import_faiss
 
     import_faiss()
     random = np.random.default_rng(os.getpid())

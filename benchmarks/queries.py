@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from imgsearch.bench import synthetic
-from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.vectors import Embeddings, normalize
 
 DIMENSION, LIMIT, QUERIES, EXACT = 768, 20, 192, 32

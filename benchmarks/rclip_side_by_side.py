@@ -28,9 +28,9 @@ import numpy as np
 
 from imgsearch.model_card import InputSize
 from imgsearch.records import IngestReport, RootRecord
+from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 SIDE, DIMENSION, BATCH = 256, 512, 32

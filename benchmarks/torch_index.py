@@ -16,7 +16,7 @@ import time
 import numpy as np
 import torch
 
-from imgsearch.indexes.torch_scan import DeviceScan
+from imgsearch.indexes.torch_index import DeviceScan
 from imgsearch.vectors import normalize
 
 

@@ -14,7 +14,7 @@ from imgsearch import plugins
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.errors import QueryError, SourceError
 from imgsearch.filters.tree import Filter
-from imgsearch.indexes.files import stored_kind
+from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import sync
 from imgsearch.indexing.indexer import Indexing
 from imgsearch.indexing.plan import known_root

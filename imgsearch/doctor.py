@@ -12,14 +12,14 @@ from importlib import metadata
 
 from imgsearch import plugins
 from imgsearch.app import Library
-from imgsearch.catalog.place import network_warning
+from imgsearch.catalog.filesystem import network_warning
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
-from imgsearch.indexes import files
-from imgsearch.indexes.workers import import_faiss
+from imgsearch.indexes import sealed_files
+from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import sync, verify
+from imgsearch.ocr import rapid
 from imgsearch.sources.decoders import decoders
-from imgsearch.texts import rapid
 from imgsearch.vectors import EmbeddingSpace
 
 
@@ -171,7 +171,7 @@ def _indexes(library: Library) -> Iterator[Check]:
             yield _index_check(library, space)
         except ImgSearchError as error:
             yield Check("index", "wrong", str(error), error.hint)
-    for name in files.strangers(library.index_folder, library.catalog.uuid):
+    for name in sealed_files.strangers(library.index_folder, library.catalog.uuid):
         yield Check(
             "index", "note", f"{name} belongs to another library", "It is not used; remove it."
         )

@@ -157,7 +157,9 @@ class Opened:
             Pictures per call of the model: there will be enough for two calls in flight, so that
             decoding goes on while it works.
         """
-        from imgsearch.sources.pool import ProcessDecoder  # a run without news needs no Pillow
+        from imgsearch.sources.decoder_pool import (
+            ProcessDecoder,  # a run without news needs no Pillow
+        )
 
         return ProcessDecoder(
             self._decode_settings(size),

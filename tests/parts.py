@@ -10,7 +10,7 @@ import numpy as np
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.kinds import IvfIndex
+from imgsearch.indexes.faiss_index import IvfIndex
 from imgsearch.indexing.ingest import Ingestor
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (

@@ -18,7 +18,7 @@ from imgsearch.indexing.plan import IndexRequest
 from imgsearch.ports import Encoder
 from imgsearch.records import ImageFile, IngestReport, Skipped
 from imgsearch.settings import Settings
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Pixels
 
 KEPT_BYTES = 1 << 30

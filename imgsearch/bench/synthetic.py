@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 
 from imgsearch import plugins
-from imgsearch.indexes.kinds import FaissIndex
-from imgsearch.indexes.workers import import_faiss, threads
+from imgsearch.indexes.faiss_index import FaissIndex
+from imgsearch.indexes.threads import import_faiss, threads
 from imgsearch.ports import VectorIndex
 from imgsearch.records import ChangeBatch
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize

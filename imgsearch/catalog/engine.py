@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from imgsearch.catalog.file import connect, told
+from imgsearch.catalog.sqlite_file import connect, told
 
 
 def open_engine(path: str) -> Engine:

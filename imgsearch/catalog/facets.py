@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Label, Select, func, select
 
-from imgsearch.catalog.selection import Condition, present
+from imgsearch.catalog.filter_sql import Condition, present
 from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.tree import Filter
 from imgsearch.records import Facets

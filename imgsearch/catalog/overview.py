@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import schema
-from imgsearch.catalog.file import FILE, connect, from_stored, missing, told
+from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, told
 from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord
 from imgsearch.text_records import TextCounts
 from imgsearch.vectors import EmbeddingSpace

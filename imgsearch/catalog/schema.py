@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.catalog.file import RESTORE, told
+from imgsearch.catalog.sqlite_file import RESTORE, told
 from imgsearch.errors import CatalogError, LibraryTooNew
 
 if TYPE_CHECKING:

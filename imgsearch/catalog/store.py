@@ -16,20 +16,20 @@ from sqlalchemy import Connection, Engine, Row, and_, insert, select
 from imgsearch.catalog import (
     comparison,
     facets,
+    filter_sql,
+    full_text,
     health,
+    ocr_texts,
     overview,
-    references,
+    reference_scores,
     rows,
     schema,
-    selection,
-    texts,
-    unchanged,
-    words,
+    unchanged_files,
 )
 from imgsearch.catalog.engine import open_engine, reading
-from imgsearch.catalog.file import FILE, file_identity, missing, told
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.schema import driver
+from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, told
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
@@ -39,7 +39,7 @@ from imgsearch.catalog.tables import (
     spaces,
     tombstones,
 )
-from imgsearch.catalog.unchanged import UnchangedFiles
+from imgsearch.catalog.unchanged_files import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
 from imgsearch.errors import CatalogError
 from imgsearch.filters.tree import Filter
@@ -254,9 +254,9 @@ class SqlCatalog:
 
         def page(after: str) -> list[Any]:
             with self._read() as connection:
-                return unchanged.page(connection, *ids, after)
+                return unchanged_files.page(connection, *ids, after)
 
-        return UnchangedFiles(page, unchanged.beginning(scope), on_page)
+        return UnchangedFiles(page, unchanged_files.beginning(scope), on_page)
 
     def compare(
         self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
@@ -309,24 +309,24 @@ class SqlCatalog:
         list of (id, BM25)
         """
         with self._read() as connection:
-            return words.ranked(connection, query, limit, allowed)
+            return full_text.ranked(connection, query, limit, allowed)
 
     def unread(
         self, root: str, scope: str, engine: str, after: str, limit: int
     ) -> list[ImageRecord]:
         """Present pictures whose text is to be read, one for each content hash beyond `after`."""
         with self._read() as connection:
-            return texts.unread(connection, root, scope, engine, after, limit)
+            return ocr_texts.unread(connection, root, scope, engine, after, limit)
 
     def unread_count(self, root: str, scope: str, engine: str) -> int:
         """How many content hashes have a text that is still to be read."""
         with self._read() as connection:
-            return texts.unread_count(connection, root, scope, engine)
+            return ocr_texts.unread_count(connection, root, scope, engine)
 
     def wants_texts(self) -> bool:
         """True if the indexer is to read the texts of new pictures."""
         with self._read() as connection:
-            return texts.wanted(connection)
+            return ocr_texts.wanted(connection)
 
     def texts(self) -> TextCounts:
         """How many present pictures were read, and by what."""
@@ -353,7 +353,7 @@ class SqlCatalog:
             The filter names a path that is in no folder of the library.
         """
         with self._read() as connection:
-            return selection.passing(connection, where)
+            return filter_sql.passing(connection, where)
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
         """Present pictures that pass a filter, by date, newest first; those without one last."""
@@ -365,7 +365,7 @@ class SqlCatalog:
     def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
         """The ids of `newest`."""
         with self._read() as connection:
-            return selection.newest(connection, where, limit)
+            return filter_sql.newest(connection, where, limit)
 
     def facets(self, where: Filter | None) -> Facets:
         """How the present pictures that pass a filter are spread over time, folders and so on."""
@@ -375,7 +375,7 @@ class SqlCatalog:
     def count(self, where: Filter | None = None) -> int:
         """How many present pictures pass a filter."""
         with self._read() as connection:
-            return selection.count(connection, where)
+            return filter_sql.count(connection, where)
 
     def locate(self, path: str) -> ImageRecord | None:
         """The present picture at this absolute path, None if there is none."""
@@ -408,14 +408,14 @@ class SqlCatalog:
     def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
         """What unrelated queries score, by modality; empty before that was measured."""
         found: dict[str, Reference] = self._once(
-            space, lambda connection: references.scores(connection, space)
+            space, lambda connection: reference_scores.scores(connection, space)
         )
         return dict(found)
 
     def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
         """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
         with self._read() as connection:
-            return references.texts(connection, space, digest)
+            return reference_scores.texts(connection, space, digest)
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of pictures present in each, or 0

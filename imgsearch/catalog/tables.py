@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from imgsearch.catalog.file import from_stored, to_stored
+from imgsearch.catalog.sqlite_file import from_stored, to_stored
 
 metadata = MetaData(
     naming_convention={

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import comparison, references, rows, texts
+from imgsearch.catalog import comparison, ocr_texts, reference_scores, rows
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -126,12 +126,12 @@ class CatalogWriter:
     def put_references(self, found: Sequence[Reference]) -> None:
         """Replace what unrelated queries score in the space of this run."""
         with writing(self._engine) as connection:
-            references.put_scores(connection, self._space, found)
+            reference_scores.put_scores(connection, self._space, found)
 
     def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
         """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""
         with writing(self._engine) as connection:
-            references.put_texts(connection, self._space, digest, vectors)
+            reference_scores.put_texts(connection, self._space, digest, vectors)
 
     # Roots
 
@@ -193,12 +193,12 @@ class CatalogWriter:
     def put_texts(self, found: Sequence[TextFound]) -> None:
         """Write what was read in some pictures, in place of what was read before."""
         with writing(self._engine) as connection:
-            texts.put(connection, found)
+            ocr_texts.put(connection, found)
 
     def want_texts(self, wanted: bool) -> None:
         """Remember whether the texts of new pictures are to be read."""
         with writing(self._engine) as connection:
-            texts.want(connection, wanted)
+            ocr_texts.want(connection, wanted)
 
     def retire(
         self,

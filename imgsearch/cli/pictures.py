@@ -92,8 +92,8 @@ class Pictures:
                 f"{url} is on the network, which imgsearch leaves alone unless told otherwise",
                 "To fetch this picture add --allow-url.",
             )
-        from imgsearch.sources.files import Unusable
-        from imgsearch.sources.web import fetch
+        from imgsearch.sources.fetch import fetch
+        from imgsearch.sources.guarded_files import Unusable
 
         try:
             return fetch(url)

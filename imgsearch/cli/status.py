@@ -11,7 +11,7 @@ import click
 
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
-from imgsearch.indexes.files import stored_kind
+from imgsearch.indexes.sealed_files import stored_kind
 
 
 @click.command("status", short_help="Say what is in the library.")

@@ -27,8 +27,8 @@ from imgsearch.resident import Job, Lane, Resident, Watch
 from imgsearch.searching.trace import Explanation
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import no_query
-from imgsearch.sources.files import Unusable, open_below
 from imgsearch.sources.formats import extension, is_picture_name
+from imgsearch.sources.guarded_files import Unusable, open_below
 from imgsearch.sources.rendering import Renderer, UploadDecoder, Wanted, wanted
 from imgsearch.vectors import Pixels
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from imgsearch import plugins
 from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
-from imgsearch.catalog.place import network_warning
+from imgsearch.catalog.filesystem import network_warning
 from imgsearch.errors import (
     CatalogError,
     EncoderError,
@@ -17,7 +17,7 @@ from imgsearch.errors import (
     MissingExtra,
     SpaceMismatch,
 )
-from imgsearch.indexes.files import newest
+from imgsearch.indexes.sealed_files import newest
 from imgsearch.indexing import ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
@@ -25,6 +25,8 @@ from imgsearch.indexing.index_files import MOST_REPLAYED
 from imgsearch.indexing.ingest import Ingestor, preview
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.indexing.plan import IndexRequest, plan
+from imgsearch.ocr.null import NullReader
+from imgsearch.ocr.rapid import RapidReader
 from imgsearch.opened import BATCH, LOCK_WAIT_S, Opened
 from imgsearch.ports import Encoder, TextReader, VectorIndex
 from imgsearch.records import (
@@ -34,11 +36,9 @@ from imgsearch.records import (
     RootRecord,
 )
 from imgsearch.searching.strength import outdated
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.spaces import same_weights, told_apart
 from imgsearch.text_records import TextReport
-from imgsearch.texts.null import NullReader
-from imgsearch.texts.rapid import RapidReader
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
 

@@ -22,11 +22,11 @@ from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.captions import read_captions
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.files import Unusable, content_hash, read_file
 from imgsearch.sources.formats import PILLOW_FORMATS
+from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
 from imgsearch.sources.metadata import orientation_of, read_metadata
 from imgsearch.sources.pixels import as_pixels, to_rgb, turned
-from imgsearch.sources.reasons import explain
+from imgsearch.sources.skip_reasons import explain
 from imgsearch.vectors import Pixels
 
 pillow_heif.register_heif_opener()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from imgsearch.model_card import InputSize
-from imgsearch.sources.files import Unusable
 from imgsearch.sources.formats import RAW_EXTENSIONS, extension
+from imgsearch.sources.guarded_files import Unusable
 from imgsearch.sources.metadata import orientation_of
 
 if TYPE_CHECKING:

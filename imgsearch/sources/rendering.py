@@ -16,10 +16,10 @@ from PIL import Image
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped, Thumbnail
 from imgsearch.sources.decode import decode_bytes
+from imgsearch.sources.decoder_pool import ProcessDecoder
+from imgsearch.sources.decoder_process import DecodeOne
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.files import Unusable, content_hash, read_below
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.worker import DecodeOne
+from imgsearch.sources.guarded_files import Unusable, content_hash, read_below
 from imgsearch.vectors import Pixels
 
 WEBP, JPEG = "WEBP", "JPEG"

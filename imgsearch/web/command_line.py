@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from imgsearch.catalog.file import FILE
+from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.daemon.listener import Listener, listen
 from imgsearch.daemon.rendezvous import have_sockets
 from imgsearch.errors import ImgSearchError, LibraryMissing

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import imgsearch.sources.pool
+import imgsearch.sources.decoder_pool
 from imgsearch.encoders import builtin
-from imgsearch.sources.pool import InlineDecoder
+from imgsearch.sources.decoder_pool import InlineDecoder
 from tests.cli.calls import Outcome, Place, call, picture
 from tests.conftest import PHOTOS
 
@@ -29,7 +29,9 @@ def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     or use the fixtures of the session."""
     if "decoder_processes" not in request.fixturenames:
         monkeypatch.setattr(
-            imgsearch.sources.pool, "ProcessDecoder", lambda settings, **_: InlineDecoder(settings)
+            imgsearch.sources.decoder_pool,
+            "ProcessDecoder",
+            lambda settings, **_: InlineDecoder(settings),
         )
 
 

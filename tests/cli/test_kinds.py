@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from imgsearch.indexes import files
-from imgsearch.indexes.kinds import FaissIndex, IvfIndex
+from imgsearch.indexes import sealed_files
+from imgsearch.indexes.faiss_index import FaissIndex, IvfIndex
 from imgsearch.indexing import index_files
 from tests.cli.calls import Place, picture
 
@@ -98,7 +98,7 @@ def test_damage_in_a_large_index_is_found_and_mended(
         byte = file.read(1)[0]
         file.seek(100)
         file.write(bytes([byte ^ 0x40]))
-    monkeypatch.setattr(files, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(sealed_files, "WHOLE_BYTES", 0)
     told = indexed.call("doctor")
     assert told.status == 1 and "the index file is damaged" in told.text
     picture(indexed.photos / "new.jpg", 9)

@@ -135,7 +135,7 @@ def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
 
 KILLED = """
 import os
-from imgsearch.texts.rapid import RapidReader
+from imgsearch.ocr.rapid import RapidReader
 whole, seen = RapidReader.read, []
 def read(self, pixels):
     seen.append(1)

@@ -11,8 +11,8 @@ from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
 from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped
+from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 from imgsearch.vectors import normalize
 from tests.cli.calls import picture
 from tests.parts import SPACE, MemoryFolder, MemoryPool

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imgsearch.ocr import rapid
+from imgsearch.ocr.null import NullReader
 from imgsearch.ports import TextReader
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.texts import rapid
-from imgsearch.texts.null import NullReader
 from tests.conftest import PHOTOS
 
 SHAPES = [(1, 1), (1, 3000), (2500, 3), (31, 33), (300, 400)]

@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch.ports import ImageSource
 from imgsearch.records import ImageFile, Known, Unvisited
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from tests.parts import MemoryFolder
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.catalog.rows import from_blobs, to_blob
-from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import Decoded, ImageFile
 from imgsearch.sources.decode import decode_file

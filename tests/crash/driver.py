@@ -33,7 +33,7 @@ def main() -> None:
 
         index_files.FLUSH_SHARE = 0.0
     if os.environ.get("DRIVER_TRAINED"):
-        from imgsearch.indexes.kinds import IvfIndex
+        from imgsearch.indexes.faiss_index import IvfIndex
 
         IvfIndex.trained_from = int(os.environ["DRIVER_TRAINED"])
     steps = count_steps(int(os.environ.get("DRIVER_STEP", "0")))
@@ -74,7 +74,7 @@ def watch_commits() -> None:
 
 def watch_flushes() -> None:
     """After each flush: the revision that the index file on disk has from now on."""
-    from imgsearch.indexes.kinds import FaissIndex
+    from imgsearch.indexes.faiss_index import FaissIndex
 
     write = FaissIndex._write
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 
 from imgsearch.records import ImageFile
+from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import ProcessDecoder
 from tests.crash.album import Album
 
 

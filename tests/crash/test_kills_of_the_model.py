@@ -13,7 +13,7 @@ import pytest
 from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
-from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import Query
 from imgsearch.settings import Settings

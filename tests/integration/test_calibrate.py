@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsearch.catalog import SqlCatalog
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
 from imgsearch.indexing.index_files import sync
 from imgsearch.indexing.reference_texts import TEXTS

@@ -21,8 +21,8 @@ from hostile_files import saved, scene
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 
 SETTINGS = DecodeSettings(InputSize(short=50))
 
@@ -231,7 +231,7 @@ import sys
 sys.path[:0] = [{tests!r}, {here!r}]
 from pathlib import Path
 from test_decoder_pool import SETTINGS, behave, files
-from imgsearch.sources.pool import ProcessDecoder
+from imgsearch.sources.decoder_pool import ProcessDecoder
 
 if __name__ == "__main__":
     decoder = ProcessDecoder(SETTINGS, 2, decode_one=behave)

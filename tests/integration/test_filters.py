@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from imgsearch.catalog import open_catalog, rows, selection
+from imgsearch.catalog import filter_sql, open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
@@ -160,9 +160,9 @@ def test_sql_and_a_plain_reading_agree(catalog, pictures, where):
         held = put(connection, pictures)
         there = [image for image, status in held if status == "present"]
         expected = [image.id for image in there if passes(where, image)]
-        assert selection.passing(connection, where).tolist() == expected
-        assert selection.count(connection, where) == len(expected)
-        assert sorted(selection.newest(connection, where, 10**30)) == expected
+        assert filter_sql.passing(connection, where).tolist() == expected
+        assert filter_sql.count(connection, where) == len(expected)
+        assert sorted(filter_sql.newest(connection, where, 10**30)) == expected
         raise Undo
 
 
@@ -195,9 +195,9 @@ def test_newest_first_and_those_without_a_date_last(catalog):
     ]
     with pytest.raises(Undo), writing(catalog._engine) as connection:
         found = {image.id: image.file.path for image, *_ in put(connection, pictures)}
-        order = [found[i] for i in selection.newest(connection, None, 10)]
+        order = [found[i] for i in filter_sql.newest(connection, None, 10)]
         assert order == ["new.png", "a/old.png", "b/old.png", "none.png"]
-        assert len(selection.newest(connection, None, 2)) == 2
+        assert len(filter_sql.newest(connection, None, 2)) == 2
         raise Undo
 
 
@@ -267,7 +267,7 @@ def test_what_is_written_later_is_found(tmp_path):
 def test_an_index_answers(catalog, expression):
     """No filter on one field reads the table row by row."""
     with catalog._read() as connection:
-        condition = selection.present(connection, parse(expression))
+        condition = filter_sql.present(connection, parse(expression))
         query = select(images.c.id).where(condition)
         compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(text("EXPLAIN QUERY PLAN " + str(compiled).replace(":", r"\:")))

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from imgsearch.catalog import file, open_catalog
+from imgsearch.catalog import open_catalog, sqlite_file
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.model_card import InputSize
 from imgsearch.records import Encoded, ImageFile, Skipped, clamped
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import InlineDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import InlineDecoder
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from tests.conftest import PHOTOS
 from tests.parts import DIMENSION, SPACE, MemoryFolder, held, ingest, unit_rows
 
@@ -110,7 +110,7 @@ def test_a_library_that_nobody_can_write_can_be_searched(tmp_path, monkeypatch):
     ingest(catalog, folder)
     catalog.close()
     # Permissions do not bind every user that runs the tests; what they would say, does.
-    monkeypatch.setattr(file.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(sqlite_file.os, "access", lambda path, mode: False)
     before = sorted(os.listdir(tmp_path / "library"))
     again = open_catalog(str(tmp_path / "library"))
     vector = next(iter(held(again).values()))

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from imgsearch.catalog import open_catalog
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.kinds import FaissIndex, FlatIndex
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import rebuild, sync, verify
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Unvisited

@@ -18,9 +18,9 @@ from hostile_files import IGNORE, INDEX, SKIP, make
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped, Unvisited
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 
 SETTINGS = DecodeSettings(InputSize(short=224))
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

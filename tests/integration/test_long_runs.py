@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.app import Library
 from imgsearch.errors import CatalogError
-from imgsearch.indexes.files import newest
+from imgsearch.indexes.sealed_files import newest
 from imgsearch.indexing import indexer
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.records import Progress, Query, Term

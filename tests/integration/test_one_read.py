@@ -23,9 +23,9 @@ from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, RootRecord, Skipped
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import ProcessDecoder
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Embeddings, Pixels, normalize
 
 _opened: list[str] = []

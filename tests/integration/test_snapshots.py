@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import CatalogError
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
 from tests.parts import SPACE, MemoryFolder, ingest
 

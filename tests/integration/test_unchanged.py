@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from imgsearch.catalog import SqlCatalog, unchanged
+from imgsearch.catalog import SqlCatalog, unchanged_files
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Encoded, ImageFile, Known, RootRecord, Skipped
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 from tests.parts import DECODER, OTHER, SPACE, MemoryFolder, MemoryPool, encoded, held, ingest
 
 NAMES = (
@@ -32,9 +32,9 @@ NAMES = (
 NO_UTF8 = ("z\udcff.jpg", "\udce9/b.jpg")
 
 
-@pytest.fixture(params=[1, 3, unchanged.PAGE])
+@pytest.fixture(params=[1, 3, unchanged_files.PAGE])
 def page(request, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged, "PAGE", request.param)
+    monkeypatch.setattr(unchanged_files, "PAGE", request.param)
 
 
 def content_of(path: str) -> str:
@@ -119,7 +119,7 @@ def test_other_roots_spaces_and_states_get_a_no(catalog) -> None:
 
 
 def test_a_rescan_hears_how_far_it_is_and_can_be_stopped(catalog, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged, "PAGE", 2)
+    monkeypatch.setattr(unchanged_files, "PAGE", 2)
     folder = library(catalog, *sorted(NAMES))
     told: list[int] = []
     report = ingest(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsearch.catalog import SqlCatalog, open_catalog
-from imgsearch.catalog.words import tokens
+from imgsearch.catalog.full_text import tokens
 from imgsearch.records import ImageMetadata, RootRecord
 from tests.parts import DECODER, SPACE, MemoryFolder, encoded, ingest
 

@@ -16,7 +16,7 @@ from imgsearch.catalog.store import FILE
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
 from imgsearch.filters.parser import parse
 from imgsearch.filters.tree import folded
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import EmbeddingSpace

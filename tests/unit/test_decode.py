@@ -20,7 +20,7 @@ from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources import heif, raw
 from imgsearch.sources.decode import decode_bytes, decode_file, decode_path
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature, decoders
-from imgsearch.sources.files import Unusable
+from imgsearch.sources.guarded_files import Unusable
 
 FULL = DecodeSettings()
 FILES = contents()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import CatalogError
-from imgsearch.indexes import files
-from imgsearch.indexes.kinds import FaissIndex
+from imgsearch.indexes import sealed_files
+from imgsearch.indexes.faiss_index import FaissIndex
 from tests.parts import SPACE, batch, unit_rows
 
 
@@ -81,7 +81,7 @@ def test_files_of_other_libraries_and_spaces_are_left_alone(folder):
     flushed(folder)
     other = FaissIndex(str(folder), "other", SPACE)
     assert len(other) == 0 and other.doubt == ""
-    assert files.strangers(str(folder), "other") == [f"lib.{SPACE.key}.7.faiss"]
+    assert sealed_files.strangers(str(folder), "other") == [f"lib.{SPACE.key}.7.faiss"]
 
 
 def test_what_a_killed_writer_left_is_swept(folder):

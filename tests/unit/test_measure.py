@@ -13,7 +13,7 @@ from imgsearch.bench.meter import Resident, meter_of
 from imgsearch.bench.search_bench import recall_at
 from imgsearch.encoders import presets
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import RANDOM
 from tests.parts import SPACE, batch, unit_rows

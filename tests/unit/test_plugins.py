@@ -7,7 +7,7 @@ import pytest
 from imgsearch import plugins
 from imgsearch.encoders import builtin
 from imgsearch.errors import ImgSearchError
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from tests.plugged import installed
 
 

@@ -15,8 +15,8 @@ from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.pool import InlineDecoder, ProcessDecoder
 from imgsearch.vectors import normalize
 from tests.parts import SPACE
 

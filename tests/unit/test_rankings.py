@@ -11,7 +11,7 @@ import pytest
 from imgsearch.errors import QueryError
 from imgsearch.gallery.rankings import CursorLost, Ranking, Rankings, ranking_of
 from imgsearch.gallery.thumbnails import ThumbnailCache, snapped
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Ranked, Thumbnail
 from imgsearch.searching.duplicates import folded_places
 from imgsearch.vectors import normalize

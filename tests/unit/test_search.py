@@ -7,10 +7,10 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
-from imgsearch.catalog import words as words_of_catalog
+from imgsearch.catalog import full_text as words_of_catalog
 from imgsearch.errors import QueryError
 from imgsearch.filters.parser import parse
-from imgsearch.indexes.memory import MemoryIndex
+from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
 from imgsearch.records import Query, Term
 from imgsearch.searching import searcher as searcher_module

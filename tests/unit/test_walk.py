@@ -17,7 +17,7 @@ from hostile_files import IGNORE, make
 
 from imgsearch.errors import SourceError
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
-from imgsearch.sources.walk import FilesystemSource
+from imgsearch.sources.folder_source import FilesystemSource
 
 
 def put(root: Path, *paths: str) -> None:

@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from imgsearch.sources import web
-from imgsearch.sources.addresses import is_public
-from imgsearch.sources.files import Unusable
+from imgsearch.sources import fetch
+from imgsearch.sources.guarded_files import Unusable
+from imgsearch.sources.public_addresses import is_public
 
 TARGETS = {
     "/file": "file:///etc/passwd",
@@ -72,9 +72,9 @@ def _no_proxy(monkeypatch):
 
 
 def test_the_bytes_of_a_picture(server):
-    assert web.fetch(server + "/good") == b"data"
-    assert web.fetch(server.replace("http", "HTTP") + "/good ö?a=ü#b") == b"data"
-    assert web.fetch(server + "/here") == b"data", "a redirect to the host that was typed"
+    assert fetch.fetch(server + "/good") == b"data"
+    assert fetch.fetch(server.replace("http", "HTTP") + "/good ö?a=ü#b") == b"data"
+    assert fetch.fetch(server + "/here") == b"data", "a redirect to the host that was typed"
 
 
 @pytest.mark.parametrize(("path", "reason"), [
@@ -87,24 +87,24 @@ def test_the_bytes_of_a_picture(server):
 ])  # fmt: skip
 def test_what_is_refused(server, path, reason):
     with pytest.raises(Unusable, match=reason):
-        web.fetch(server + path)
+        fetch.fetch(server + path)
 
 
 def test_the_bounds(server):
     with pytest.raises(Unusable, match="more than 0 MiB"):
-        web.fetch(server + "/good", most_bytes=3)
-    assert web.fetch(server + "/good", most_bytes=4) == b"data"
+        fetch.fetch(server + "/good", most_bytes=3)
+    assert fetch.fetch(server + "/good", most_bytes=4) == b"data"
     for path in ("/slow", "/slow_headers"):
         started = time.monotonic()
         with pytest.raises(Unusable, match=r"longer than 0\.3 seconds"):
-            web.fetch(server + path, seconds=0.3)
+            fetch.fetch(server + path, seconds=0.3)
         assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("url", ["ftp://localhost/x", "file:///etc/passwd", "data:,x", "http://"])
 def test_other_schemes(url):
     with pytest.raises(Unusable, match="no http or https address"):
-        web.fetch(url)
+        fetch.fetch(url)
 
 
 @pytest.mark.parametrize(("address", "public"), [
@@ -160,7 +160,7 @@ def test_a_name_that_changes_its_mind_is_held_to_what_it_said(server, look_ups, 
     """The typed host answers with a public address first, and then with one of this machine."""
     port = int(server.rpartition(":")[2])
     look_ups[0]["typed.example"] = ["127.0.0.1", "10.0.0.1"]
-    assert web.fetch(f"http://typed.example:{port}/here") == b"data", "redirected to itself"
+    assert fetch.fetch(f"http://typed.example:{port}/here") == b"data", "redirected to itself"
     assert connected == [("127.0.0.1", port)] * 2
     assert look_ups[1].count("typed.example") == 1
 
@@ -171,20 +171,20 @@ def test_a_redirect_goes_only_where_it_was_checked_to_go(server, look_ups, conne
     look_ups[0]["rebinding.example"] = ["8.8.8.8", "127.0.0.1"]
     monkeypatch.setitem(TARGETS, "/away", "http://rebinding.example:PORT/good")
     with pytest.raises(Unusable, match="refused"):
-        web.fetch(f"http://typed.example:{port}/away")
+        fetch.fetch(f"http://typed.example:{port}/away")
     assert connected == [("127.0.0.1", port), ("8.8.8.8", port)], "not this machine's"
     with pytest.raises(Unusable, match="an address of a private network"):
-        web.fetch(f"http://typed.example:{port}/away")
+        fetch.fetch(f"http://typed.example:{port}/away")
     assert connected[2:] == [("127.0.0.1", port)]
 
 
 def test_https_goes_the_same_way(look_ups, connected):
     look_ups[0]["typed.example"] = ["8.8.4.4"]
     with pytest.raises(Unusable, match="refused"):
-        web.fetch("https://typed.example/x")
+        fetch.fetch("https://typed.example/x")
     assert connected == [("8.8.4.4", 443)]
     with pytest.raises(Unusable, match="no host of that name"):
-        web.fetch("https://unknown.example/x")
+        fetch.fetch("https://unknown.example/x")
 
 
 def test_a_proxy_may_be_private(server, look_ups, connected, monkeypatch):
@@ -193,9 +193,9 @@ def test_a_proxy_may_be_private(server, look_ups, connected, monkeypatch):
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("http_proxy", f"http://proxy.local:{port}")
     with pytest.raises(Unusable, match="404"):  # this server knows no absolute addresses
-        web.fetch("http://typed.example/good")
+        fetch.fetch("http://typed.example/good")
     assert connected == [("127.0.0.1", port)]
     monkeypatch.setitem(TARGETS, "http://typed.example/", "http://proxy.local:PORT/good")
     look_ups[0]["typed.example"] = ["8.8.8.8"]
     with pytest.raises(Unusable, match=r"redirects to proxy\.local, an address of a private"):
-        web.fetch("http://typed.example/")
+        fetch.fetch("http://typed.example/")

@@ -12,8 +12,8 @@ from typing import Protocol
 from imgsearch.ports import Unchanged
 from imgsearch.records import ImageFile, Skipped, Unvisited, clamped
 from imgsearch.sources import mounts as mounted
-from imgsearch.sources.files import os_reason
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
+from imgsearch.sources.guarded_files import os_reason
 
 _TOGETHER = 1000
 """Files that are compared with the catalog in one go."""

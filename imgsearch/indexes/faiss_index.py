@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.errors import CatalogError
-from imgsearch.indexes import building, files
-from imgsearch.indexes.memory import MemoryIndex
-from imgsearch.indexes.stored import CHUNK, HALF, Header, Stored, merged, open_stored
-from imgsearch.indexes.workers import import_faiss
+from imgsearch.indexes import builder, sealed_files
+from imgsearch.indexes.mapped import CHUNK, HALF, Header, Stored, merged, open_stored
+from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexes.threads import import_faiss
 from imgsearch.records import ChangeBatch, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches
 
@@ -61,15 +61,15 @@ class FaissIndex:
     def settled(
         cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
     ) -> bool:
-        name = files.IndexName(library, space.key, revision)
+        name = sealed_files.IndexName(library, space.key, revision)
         try:
             with open(os.path.join(folder, str(name)), "rb") as file:
-                header = files.unseal(file, whole=False).header
+                header = sealed_files.unseal(file, whole=False).header
         except (OSError, ValueError):
             return False
         if header["token"] != token:
             return False
-        return not building.overdue(header["count"], header["trained"], cls.trained_from)
+        return not builder.overdue(header["count"], header["trained"], cls.trained_from)
 
     def clear(self) -> None:
         self.doubt = ""
@@ -77,7 +77,7 @@ class FaissIndex:
         self._flushed: Revision = -1
 
     def _take(
-        self, main: Stored | None, file: BinaryIO | None, sealed: files.Sealed | None
+        self, main: Stored | None, file: BinaryIO | None, sealed: sealed_files.Sealed | None
     ) -> None:
         self._main, self._file, self._sealed = main, file, sealed
         self._tail = MemoryIndex(self._folder, self._library, self.space)
@@ -98,14 +98,14 @@ class FaissIndex:
     def reload(self) -> None:
         """Open the newest file; a writer may replace it meanwhile, so look again."""
         for _ in range(3):
-            name = files.newest(self._folder, self._library, self.space.key)
+            name = sealed_files.newest(self._folder, self._library, self.space.key)
             if name is None or (self._main is not None and name.revision <= self._flushed):
                 return
             try:
                 main, file, sealed = open_stored(os.path.join(self._folder, str(name)))
             except FileNotFoundError:
                 continue
-            except files.EarlierFile:
+            except sealed_files.EarlierFile:
                 self.clear()
                 self.doubt = "an earlier version of imgsearch has written the index file"
                 return
@@ -126,7 +126,7 @@ class FaissIndex:
         if self._file is None or self._sealed is None:
             return ""
         try:
-            files.check(self._file, self._sealed)
+            sealed_files.check(self._file, self._sealed)
         except (OSError, ValueError) as error:
             return f"the index file is damaged ({_first_line(error)})"
         return ""
@@ -188,10 +188,10 @@ class FaissIndex:
     @property
     def due(self) -> bool:
         trained = self._main.header.trained if self._main else 0
-        return building.overdue(len(self), trained, self.trained_from)
+        return builder.overdue(len(self), trained, self.trained_from)
 
     def described(self) -> str:
-        return files.described(self._sealed.header) if self._sealed else "exact, in memory"
+        return sealed_files.described(self._sealed.header) if self._sealed else "exact, in memory"
 
     def flush(self, train: bool = False, anew: bool = False) -> None:
         if self.revision == self._flushed and not (train and (self.due or anew)):
@@ -208,23 +208,23 @@ class FaissIndex:
         def rows(dtype: str) -> Iterator[tuple[Ids, NDArray[Any], Ids]]:
             for changes in batches():
                 none = np.full(len(changes.ids), -1, np.int64)
-                yield changes.ids, building.stored_as(dtype, changes.vectors), none
+                yield changes.ids, builder.stored_as(dtype, changes.vectors), none
 
         self._write(revision, token, rows, train, anew=False)
 
     def _write(
-        self, revision: Revision, token: str, rows: building.Source, train: bool, anew: bool
+        self, revision: Revision, token: str, rows: builder.Source, train: bool, anew: bool
     ) -> None:
         """Write a file and go on with it; raises `CatalogError` if that fails."""
-        name = files.IndexName(self._library, self.space.key, revision)
+        name = sealed_files.IndexName(self._library, self.space.key, revision)
         header = Header(*name, token, self.space.dimension, HALF, 0, 0)
-        plan = building.Plan(header, train=self.trained_from if train else 0)
+        plan = builder.Plan(header, train=self.trained_from if train else 0)
         main = self._main
         keep = self._lists_fit or not train
         if main is not None and main.header.trained and keep and not anew:
             plan = replace(plan, centroids=main.centroids, trained=main.header.trained)
         try:
-            files.write(self._folder, name, lambda path: building.save(path, rows, plan))
+            sealed_files.write(self._folder, name, lambda path: builder.save(path, rows, plan))
         except (OSError, RuntimeError) as error:
             raise CatalogError(
                 f"the index file cannot be written: {_first_line(error)}",
@@ -248,11 +248,11 @@ class FaissIndex:
             for part in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
                 codes = main.codes(part)
                 if main.header.dtype != dtype:
-                    codes = building.stored_as(dtype, main.vectors(part))
+                    codes = builder.stored_as(dtype, main.vectors(part))
                 yield main.ids_of(part), codes, main.lists_of(part)
         ids = tail.ids()
         for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
-            codes = building.stored_as(dtype, tail.vectors(part))
+            codes = builder.stored_as(dtype, tail.vectors(part))
             yield part, codes, np.full(len(part), -1, np.int64)
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
@@ -322,7 +322,7 @@ class FlatIndex(FaissIndex):
 class IvfIndex(FaissIndex):
     """An inverted file at any size, but for libraries of a few pictures."""
 
-    trained_from = building.FEWEST
+    trained_from = builder.FEWEST
 
 
 def _first_line(error: BaseException) -> str:

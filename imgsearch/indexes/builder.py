@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.indexes import files
-from imgsearch.indexes.stored import HALF, SINGLE, Header, Stored, decoded
-from imgsearch.indexes.workers import each, import_faiss
+from imgsearch.indexes import sealed_files
+from imgsearch.indexes.mapped import HALF, SINGLE, Header, Stored, decoded
+from imgsearch.indexes.threads import each, import_faiss
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 BLOCK = 4096
@@ -192,7 +192,7 @@ class _Scratch:
         order = np.lexsort((self.ids, self.lists))
         sizes = np.bincount(self.lists, minlength=self.header.lists).astype(np.int64)
         with open(path, "w+b") as file:
-            sealing = files.Sealing(file)
+            sealing = sealed_files.Sealing(file)
             for codes, rows in self._lists(order, sizes):
                 sealing.write(codes)
                 sealing.write(rows)

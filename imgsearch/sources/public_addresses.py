@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from imgsearch.sources.files import Unusable
+from imgsearch.sources.guarded_files import Unusable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Found = tuple[Any, Any, int, str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from imgsearch.catalog.file import to_stored
+from imgsearch.catalog.sqlite_file import to_stored
 from imgsearch.vectors import Ids
 
 PAGE = 8192

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.indexes.kinds import FaissIndex
-from imgsearch.indexes.stored import Stored
+from imgsearch.indexes.faiss_index import FaissIndex
+from imgsearch.indexes.mapped import Stored
 from imgsearch.vectors import Embeddings, Ids
 
 SCANNED = 1 << 20

@@ -21,8 +21,8 @@ import psutil
 from imgsearch.errors import SourceError
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_process import DecodeOne, Orders, serve
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.worker import DecodeOne, Orders, serve
 
 BYTES_AHEAD = 512 << 20
 """Of decoded pixels that wait for the model: with large pictures, what bounds a run's memory."""

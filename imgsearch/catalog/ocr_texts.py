@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.selection import at_or_below
+from imgsearch.catalog.filter_sql import at_or_below
 from imgsearch.catalog.tables import images, library, roots, texts
 from imgsearch.records import ImageRecord
 from imgsearch.text_records import TextFound

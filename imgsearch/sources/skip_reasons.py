@@ -7,7 +7,7 @@ import struct
 
 from PIL import Image, UnidentifiedImageError
 
-from imgsearch.sources.files import Unusable
+from imgsearch.sources.guarded_files import Unusable
 
 _MAGIC = {
     b"\xff\xd8": "JPEG",

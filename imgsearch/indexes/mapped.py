@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.indexes import files
-from imgsearch.indexes.workers import BLAS_THRESHOLD, alone, each, import_faiss, threads
+from imgsearch.indexes import sealed_files
+from imgsearch.indexes.threads import BLAS_THRESHOLD, alone, each, import_faiss, threads
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 HALF, SINGLE = "<f2", "<f4"
@@ -337,11 +337,11 @@ def decoded(codes: NDArray[Any]) -> Embeddings:
     return normalize(codes) if codes.dtype == np.dtype(HALF) else codes
 
 
-def open_stored(path: str) -> tuple[Stored, BinaryIO, files.Sealed]:
+def open_stored(path: str) -> tuple[Stored, BinaryIO, sealed_files.Sealed]:
     """The file at `path`; raises ValueError if it is damaged or of another kind."""
     file = open(path, "rb")  # noqa: SIM115 - `check` reads it as long as the index is open
     try:
-        sealed = files.unseal(file)
+        sealed = sealed_files.unseal(file)
         return Stored(file, sealed.length, Header(**sealed.header)), file, sealed
     except BaseException:
         file.close()

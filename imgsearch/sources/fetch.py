@@ -18,8 +18,8 @@ from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnecti
 from typing import IO, Any
 
 from imgsearch import __version__
-from imgsearch.sources.addresses import Names
-from imgsearch.sources.files import Unusable
+from imgsearch.sources.guarded_files import Unusable
+from imgsearch.sources.public_addresses import Names
 
 SCHEMES = ("http", "https")
 MOST_BYTES = 64 << 20

@@ -20,8 +20,8 @@ from imgsearch.errors import SourceError
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
-from imgsearch.sources.descent import Descent, Found
-from imgsearch.sources.files import digest_file, os_reason
+from imgsearch.sources.guarded_files import digest_file, os_reason
+from imgsearch.sources.tree_walk import Descent, Found
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
