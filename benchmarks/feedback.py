@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgsearch.app import Library
 from imgsearch.evaluation.measures import paired_bootstrap, r_precision
 from imgsearch.evaluation.questions import Names, read_questions
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
 from imgsearch.searching import feedback
 from imgsearch.settings import load_settings

@@ -32,10 +32,10 @@ import pillow_heif
 import psutil
 from PIL import Image
 
-from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
+from imgsearch.library import Library
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Decoded, ImageFile, RootRecord

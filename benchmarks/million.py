@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from sqlalchemy import insert, text, update
 
-from imgsearch.app import Library
 from imgsearch.bench.synthetic import clustered, made, space_of
 from imgsearch.catalog import open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import commits, embeddings, library, roots, spaces
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
 from imgsearch.vectors import Embeddings, Ids, normalize

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imgsearch.app import Library
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.searching.duplicates import near_identical
 from imgsearch.settings import load_settings
 from imgsearch.sources.decode import decode_path

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from imgsearch import plugins
-from imgsearch.app import Library
 from imgsearch.catalog.filesystem import network_warning
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import sync, verify
+from imgsearch.library import Library
 from imgsearch.ocr import rapid
 from imgsearch.sources.decoders import decoders
 from imgsearch.vectors import EmbeddingSpace

@@ -17,7 +17,7 @@ from imgsearch.records import Hit, Query, Term
 from imgsearch.searching.trace import Explanation
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.searching.history import LastSearch
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgsearch.app import Library
 from imgsearch.evaluation.measures import MEASURES
 from imgsearch.evaluation.questions import read_questions
 from imgsearch.evaluation.runs import evaluate, figures
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.settings import load_settings
 
 Measured = dict[tuple[str, str], dict[str, float]]

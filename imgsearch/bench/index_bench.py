@@ -10,11 +10,11 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from imgsearch.app import Library
 from imgsearch.bench.meter import Resident, describe_machine, meter_of
 from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import SourceError
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.ports import Encoder
 from imgsearch.records import ImageFile, IngestReport, Skipped
 from imgsearch.settings import Settings

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
-from imgsearch.app import Library
 from imgsearch.bench.measurement import Measurement, Row, Work, default_precisions
 from imgsearch.bench.meter import describe_machine, meter_of
 from imgsearch.bench.random_models import ARCHITECTURES, random_encoder
 from imgsearch.encoders.devices import choose_device, limit_threads
 from imgsearch.encoders.registry import Models
 from imgsearch.errors import EncoderError
+from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
 from imgsearch.ports import Encoder
 from imgsearch.settings import Settings

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.app import Library
 from imgsearch.bench import synthetic
 from imgsearch.bench.measurement import sample_texts
 from imgsearch.bench.meter import describe_machine
 from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import QueryError
+from imgsearch.library import Library
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Query, Term
 from imgsearch.vectors import Embeddings, Ids, normalize

@@ -19,7 +19,7 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.writing import discard, unfinished
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.records import Hit
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system

@@ -14,7 +14,7 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.writing import replace_file
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.records import Hit, Skipped, Thumbnail
 
 SIDE = 320

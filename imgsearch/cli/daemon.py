@@ -58,13 +58,13 @@ def command(
     imgsearch search a dog on the beach
     imgsearch daemon --stop
     """
-    from imgsearch.daemon import rendezvous
+    from imgsearch.daemon import address
     from imgsearch.settings import load_settings
 
     ctx = context(library, quiet, verbose)
     settings = load_settings({**ctx.flags, **flags})
-    if not rendezvous.have_sockets():
-        raise rendezvous.NoSockets
+    if not address.have_sockets():
+        raise address.NoSockets
     if stop:
         return _stop(ctx, settings)
     if status:
@@ -107,9 +107,9 @@ def _told(found: Answer) -> str:
 
 
 def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
-    from imgsearch.app import Library
     from imgsearch.daemon.listener import listen
-    from imgsearch.resident import Resident
+    from imgsearch.library import Library
+    from imgsearch.serving.resident import Resident
 
     notes: list[str] = []
     ended = threading.Event()

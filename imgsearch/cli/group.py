@@ -14,9 +14,9 @@ from imgsearch import __version__
 from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
     from imgsearch.catalog.overview import Overview
     from imgsearch.finding import Finder
+    from imgsearch.library import Library
 
 COMMANDS = (
     "index",
@@ -49,7 +49,7 @@ class Context:
 
     def library(self, **flags: Any) -> Library:
         """The library of this call; further flags as the command names them."""
-        from imgsearch.app import Library
+        from imgsearch.library import Library
         from imgsearch.settings import load_settings
 
         return Library(load_settings({**self.flags, **flags}), self.say)
@@ -63,7 +63,7 @@ class Context:
         settings = load_settings({**self.flags, **flags, "daemon": off})
 
         def open_library() -> Library:
-            from imgsearch.app import Library
+            from imgsearch.library import Library
 
             return Library(settings, self.say)
 

@@ -16,7 +16,7 @@ from imgsearch.cli.group import Context, common, context, index_option, model_op
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.records import IngestReport, Progress
     from imgsearch.text_records import TextReport
 

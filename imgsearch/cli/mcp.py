@@ -32,7 +32,7 @@ def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> No
     ctx = context(library, quiet, verbose)
     settings = load_settings({**ctx.flags, **flags})
     try:
-        from imgsearch.mcp_tools import run
+        from imgsearch.mcp_server import run
     except ModuleNotFoundError as error:
         raise MissingExtra("imgsearch mcp", "mcp") from error
     run(settings)

@@ -15,7 +15,7 @@ from imgsearch.cli.group import Context
 from imgsearch.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.records import Hit
 
 SIDE = 320

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from typing import Any
 
-from imgsearch.app import Library
 from imgsearch.daemon import wire
 from imgsearch.finding import LocalFinder
+from imgsearch.library import Library
 from imgsearch.records import Term
 from imgsearch.searching.searcher import encode_term
 from imgsearch.searching.trace import Explanation

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgsearch import errors
-from imgsearch.daemon import rendezvous, wire
+from imgsearch.daemon import address, wire
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters.tree import Filter
 from imgsearch.finding import Finder, LocalFinder
@@ -26,7 +26,7 @@ from imgsearch.searching.trace import Explanation
 from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
-    from imgsearch.app import Library
+    from imgsearch.library import Library
 
 CONNECT_SECONDS = 1.0
 GREETING_SECONDS = 3.0
@@ -89,16 +89,16 @@ def _error(kind: str, message: str, hint: str) -> ImgSearchError:
 
 def connect(library: str) -> Daemon | None:
     """A connection to the process that listens for this library; None if there is none."""
-    if not rendezvous.have_sockets():
+    if not address.have_sockets():
         return None
-    path = rendezvous.socket_path(library)
-    if not os.path.exists(path) or not rendezvous.is_private(path):
+    path = address.socket_path(library)
+    if not os.path.exists(path) or not address.is_private(path):
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(CONNECT_SECONDS)
         connection.connect(path)
-        if rendezvous.is_own(connection):
+        if address.is_own(connection):
             return Daemon(connection)
     except OSError:  # a socket that a killed process left, among others
         pass
@@ -123,7 +123,7 @@ def find_with(
     if daemon is None:
         return LocalFinder(open_library())
     try:
-        greeted = daemon.ask("hello", GREETING_SECONDS, **rendezvous.greeting(settings))
+        greeted = daemon.ask("hello", GREETING_SECONDS, **address.greeting(settings))
     except (Unanswered, ImgSearchError) as error:
         tell(f"The daemon is not asked: {error}.")
         daemon.close()

@@ -19,11 +19,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgsearch import __version__
-from imgsearch.app import Library
-from imgsearch.daemon import answering, client, rendezvous, wire
+from imgsearch.daemon import address, answering, client, wire
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
-from imgsearch.resident import Closed, Overloaded, Resident
+from imgsearch.library import Library
+from imgsearch.serving.resident import Closed, Overloaded, Resident
 from imgsearch.settings import Settings
 
 MOST_CONNECTIONS = 64
@@ -68,16 +68,16 @@ class Listener:
         notes: MutableSequence[str] | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        if not rendezvous.have_sockets():
-            raise rendezvous.NoSockets
+        if not address.have_sockets():
+            raise address.NoSockets
         self._resident, self._stop = resident, stop
         self._notes: MutableSequence[str] = [] if notes is None else notes
-        self._greeting = rendezvous.greeting(settings)
+        self._greeting = address.greeting(settings)
         self._since, self._used, self._answered = time.time(), time.monotonic(), 0
         self._room = threading.Semaphore(MOST_CONNECTIONS)
         self._busy: set[threading.Thread] = set()
         self._closing = threading.Event()
-        self.path = rendezvous.socket_path(settings.library)
+        self.path = address.socket_path(settings.library)
         _make_private(self.path)
         self._lock = _locked(self.path, settings.library)
         try:
@@ -122,7 +122,7 @@ class Listener:
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection:
-                if rendezvous.is_own(connection):
+                if address.is_own(connection):
                     self._converse(connection)
         except (OSError, EOFError, wire.BadFrame):
             pass  # it has gone, or makes no sense
@@ -173,7 +173,7 @@ class Listener:
         return answer
 
     def _hello(self, question: Any) -> Answer:
-        differs = rendezvous.difference(self._greeting, question)
+        differs = address.difference(self._greeting, question)
         if differs == ["model"]:
             asked = question["settings"]["model"]
             same = _result(self._resident.submit(lambda library: _is_its_model(library, asked)))
@@ -245,7 +245,7 @@ def stop(library: str, seconds: float = 2 * CLOSING_SECONDS) -> int | None:
         daemon.close()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        lock = FileLock(_lock_file(rendezvous.socket_path(library)))
+        lock = FileLock(_lock_file(address.socket_path(library)))
         with suppress(Timeout), lock.acquire(timeout=0):
             return pid
         time.sleep(0.05)
@@ -280,7 +280,7 @@ def _make_private(path: str) -> None:
             f"the folder {folder} for the daemon's socket cannot be made: {error.strerror}",
             "Check the permissions of the library folder.",
         ) from error
-    if not rendezvous.is_private(path):
+    if not address.is_private(path):
         raise CatalogError(
             f"the folder {folder} is not yours alone, and a daemon in it could be asked by others",
             "Remove it, or close it to others: chmod 700.",

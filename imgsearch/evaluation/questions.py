@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgsearch.app import Library
 from imgsearch.errors import QueryError
+from imgsearch.library import Library
 
 _CHUNK = 10_000
 HINT = 'A line is {"query": "a dog", "relevant": ["dog.jpg"], "kind": "caption"}, or has '

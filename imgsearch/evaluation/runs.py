@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.app import Library
 from imgsearch.errors import QueryError
 from imgsearch.evaluation.measures import Difference, judge, paired_bootstrap
 from imgsearch.evaluation.questions import HINT, Names, Question
+from imgsearch.library import Library
 from imgsearch.records import Hit, Query, Term
 
 DEPTH = 1000

@@ -10,12 +10,12 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from imgsearch import __version__
-from imgsearch.gallery.lanes import Gallery
-from imgsearch.gallery.upload_folder import remove_forgotten
+from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
-from imgsearch.web import indexing, pictures, searching, static_files
+from imgsearch.web import image_routes, index_routes, search_routes, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
-from imgsearch.web.command_line import CommandLine
+from imgsearch.web.daemon_socket import CommandLine
 from imgsearch.web.guard import Guard
 from imgsearch.web.hosts import Hosts
 from imgsearch.web.metrics import Metrics, Timed
@@ -37,7 +37,7 @@ def application(
     """The ASGI application for a library; it opens the library when it starts."""
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)
-    indexer = indexing.Indexer(gallery)
+    indexer = index_routes.Indexer(gallery)
     command_line = CommandLine(gallery, say)
     metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
     metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
@@ -68,9 +68,9 @@ def application(
     app.add_middleware(Timed, metrics=metrics)
     handle_problems(app)
     for router in (
-        searching.routes(gallery),
-        pictures.routes(gallery),
-        indexing.routes(indexer),
+        search_routes.routes(gallery),
+        image_routes.routes(gallery),
+        index_routes.routes(indexer),
         _about(gallery, indexer, metrics, door),
     ):
         app.include_router(router, prefix=API)
@@ -78,7 +78,9 @@ def application(
     return Guard(app, hosts, door, per_second, indexer.leave)
 
 
-def _about(gallery: Gallery, indexer: indexing.Indexer, metrics: Metrics, door: Door) -> APIRouter:
+def _about(
+    gallery: Gallery, indexer: index_routes.Indexer, metrics: Metrics, door: Door
+) -> APIRouter:
     router = APIRouter(tags=["server"], responses=PROBLEMS)
 
     @router.get("/status")

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 
 from imgsearch.web.hosts import SAFE, Hosts, cross_site
-from imgsearch.web.rates import Buckets, Rate
+from imgsearch.web.rate_limits import Buckets, Rate
 from imgsearch.web.tokens import COOKIE, Door
 
 Scope = MutableMapping[str, Any]

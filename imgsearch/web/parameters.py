@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from imgsearch.errors import QueryError
-from imgsearch.gallery.asking import MOST_TERMS, Asked, Filters
+from imgsearch.serving.request import MOST_TERMS, Asked, Filters
 
 MOST_PICTURES = 8
 """Example pictures of one search."""

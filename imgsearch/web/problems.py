@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
-from imgsearch.gallery.lanes import NoSuchPicture
-from imgsearch.gallery.rankings import CursorLost
-from imgsearch.resident import Closed, Overloaded
+from imgsearch.serving.gallery import NoSuchPicture
+from imgsearch.serving.rankings import CursorLost
+from imgsearch.serving.resident import Closed, Overloaded
 from imgsearch.web.answers import Problem
 from imgsearch.web.guard import broken
 

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.daemon import client, rendezvous, wire
+from imgsearch.daemon import address, client, wire
 from imgsearch.daemon import listener as daemon
 from imgsearch.searching.history import FILE
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
 from tests.conftest import PHOTOS
 
-pytestmark = pytest.mark.skipif(not rendezvous.have_sockets(), reason="no Unix-domain sockets")
+pytestmark = pytest.mark.skipif(not address.have_sockets(), reason="no Unix-domain sockets")
 
 HITS = ("--all", "--format", "json")
 LIGHT = """
@@ -222,7 +222,7 @@ def test_other_settings_are_not_asked_for_here(served, monkeypatch):
 
 
 def test_another_version_is_not_asked(served, monkeypatch):
-    monkeypatch.setattr(rendezvous, "__version__", "0.0.0")
+    monkeypatch.setattr(address, "__version__", "0.0.0")
     outcome = served.call("-v", "search", "a bird")
     assert outcome.status == 0 and outcome.out
     assert "The daemon is not asked, it has another version." in outcome.err
@@ -242,7 +242,7 @@ def test_pictures_that_come_while_it_runs_are_found(indexed):
 
 
 def test_the_socket_is_the_owners_alone(served):
-    path = Path(rendezvous.socket_path(str(served.library)))
+    path = Path(address.socket_path(str(served.library)))
     assert path.parent.parent == served.library.resolve()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -250,12 +250,12 @@ def test_the_socket_is_the_owners_alone(served):
 
 
 def test_a_folder_that_is_open_to_others_is_not_used(own):
-    folder = own.library / rendezvous.FOLDER
+    folder = own.library / address.FOLDER
     folder.mkdir(mode=0o755)
     outcome = process("--library", own.library, "daemon")
     assert outcome.status == 1 and "is not yours alone" in outcome.err
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(folder / rendezvous.SOCKET))
+    listening.bind(str(folder / address.SOCKET))
     listening.listen()
     assert client.connect(str(own.library)) is None
     folder.chmod(0o700)
@@ -267,9 +267,9 @@ def test_a_folder_that_is_open_to_others_is_not_used(own):
 
 def test_a_long_path_is_replaced(demo, tmp_path):
     place = copied(demo, tmp_path / ("x" * 60) / ("y" * 60) / "library")
-    path = rendezvous.socket_path(str(place.library))
+    path = address.socket_path(str(place.library))
     assert len(os.fsencode(path)) < 100 and path.startswith(f"/tmp/imgsearch-{os.geteuid()}/")
-    assert path == rendezvous.socket_path(str(place.library) + "/../library")
+    assert path == address.socket_path(str(place.library) + "/../library")
     with serving(place):
         assert "answers" in place.call("-v", "search", "a bird").err
     os.unlink(path)
@@ -309,7 +309,7 @@ def test_status_and_stop(own):
         assert str(place.running.pid) in own.call("daemon", "--status").text
         outcome = own.call("daemon", "--stop")
         assert (outcome.status, place.running.wait(SECONDS)) == (0, 0)
-        assert not os.path.exists(rendezvous.socket_path(str(own.library)))
+        assert not os.path.exists(address.socket_path(str(own.library)))
         assert own.call("daemon", "--status").status == 1
 
 
@@ -318,7 +318,7 @@ def test_signals_end_it_and_leave_no_socket(own, number, status):
     with serving(own) as place:
         place.running.send_signal(number)
         assert place.running.wait(SECONDS) == status
-        assert not os.path.exists(rendezvous.socket_path(str(own.library)))
+        assert not os.path.exists(address.socket_path(str(own.library)))
 
 
 def test_it_ends_when_nobody_asks(own):
@@ -339,7 +339,7 @@ def test_after_a_kill_searches_go_on_and_a_new_one_starts(own):
     with serving(own) as place:
         place.running.kill()
         place.running.wait()
-    assert os.path.exists(rendezvous.socket_path(str(own.library))), "it could not tidy up"
+    assert os.path.exists(address.socket_path(str(own.library))), "it could not tidy up"
     outcome = own.call("search", "a koala")
     assert outcome.status == 0 and "koala.jpg" in outcome.text and not outcome.err
     with serving(own):
@@ -393,7 +393,7 @@ def _far_too_long(connection: socket.socket) -> None:
 @pytest.mark.parametrize("query", [("search", "a koala"), ("similar", KOALA)])
 def test_whatever_a_broken_daemon_says(own, then: Callable, query):
     expected = own.call(*query, *HITS)
-    path = rendezvous.socket_path(str(own.library))
+    path = address.socket_path(str(own.library))
     os.mkdir(os.path.dirname(path), 0o700)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
@@ -417,13 +417,13 @@ def test_whatever_a_broken_daemon_says(own, then: Callable, query):
 
 def connected(place: Place) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(rendezvous.socket_path(str(place.library)))
+    connection.connect(address.socket_path(str(place.library)))
     return connection
 
 
 def test_clients_that_go_or_hang_delay_nobody(served):
     settings = load_settings({"library": str(served.library)})
-    hello = {"ask": "hello", **rendezvous.greeting(settings)}
+    hello = {"ask": "hello", **address.greeting(settings)}
     gone = connected(served)
     wire.send(gone, hello)
     wire.send(gone, {"ask": "card"})
@@ -484,7 +484,7 @@ def test_many_ask_at_once(served):
 
 
 def test_where_there_are_no_sockets(own, monkeypatch):
-    monkeypatch.setattr(rendezvous, "have_sockets", lambda: False)
+    monkeypatch.setattr(address, "have_sockets", lambda: False)
     outcome = own.call("daemon")
     assert outcome.status == 1 and "no Unix-domain sockets" in outcome.err
     assert own.call("search", "a koala").status == 0

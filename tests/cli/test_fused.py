@@ -50,7 +50,7 @@ def test_the_model_reads_both_in_one(library):
 
 
 def test_it_is_what_the_encoder_says(library):
-    from imgsearch.app import Library
+    from imgsearch.library import Library
     from imgsearch.settings import Settings
 
     lib = Library(Settings(library=str(library.library)))

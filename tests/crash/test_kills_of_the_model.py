@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
+from imgsearch.library import Library
 from imgsearch.records import Query
 from imgsearch.settings import Settings
 from tests.conftest import PHOTOS

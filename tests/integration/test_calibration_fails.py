@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
 from imgsearch.settings import Settings
 from tests.cli.calls import picture

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.sealed_files import newest
 from imgsearch.indexing import indexer
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.records import Progress, Query, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, SPACE, Album

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.settings import Settings
 from tests.cli.calls import call, picture
 from tests.plugged import installed

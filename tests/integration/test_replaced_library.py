@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.errors import LibraryMissing
-from imgsearch.gallery.asking import Asked
-from imgsearch.gallery.lanes import Gallery
-from imgsearch.gallery.rankings import CursorLost
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
+from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.rankings import CursorLost
+from imgsearch.serving.request import Asked
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN

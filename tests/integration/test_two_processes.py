@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.indexing.index_files import verify
+from imgsearch.library import Library
 from imgsearch.records import Hit, Query, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album

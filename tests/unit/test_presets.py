@@ -11,11 +11,11 @@ import torch
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from imgsearch import plugins
-from imgsearch.app import Library
 from imgsearch.encoders import builtin, choice, presets, published
 from imgsearch.encoders.model_folder import find_model, locate, missing_shards
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
 from imgsearch.settings import Settings, load_settings
 from tests.conftest import ROOT
@@ -191,7 +191,8 @@ class TestChoice:
         gpu(80 << 30)
         assert choice.choose_model("auto").name == "builtin"
         code = (
-            "import sys; from imgsearch.app import Library; from imgsearch.settings import Settings"
+            "import sys; from imgsearch.library import Library"
+            "\nfrom imgsearch.settings import Settings"
             "\nassert Library(Settings(library='nowhere')).model == 'builtin'"
             "\nsys.exit('torch' in sys.modules)"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from imgsearch.web.ranges import tag_of
+from imgsearch.web.byte_ranges import tag_of
 
 
 def test_a_file_that_is_written_or_replaced_has_another_tag(tmp_path: Path) -> None:

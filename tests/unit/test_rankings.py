@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import QueryError
-from imgsearch.gallery.rankings import CursorLost, Ranking, Rankings, ranking_of
-from imgsearch.gallery.thumbnails import ThumbnailCache, snapped
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Ranked, Thumbnail
 from imgsearch.searching.duplicates import folded_places
+from imgsearch.serving.rankings import CursorLost, Ranking, Rankings, ranking_of
+from imgsearch.serving.thumbnail_cache import ThumbnailCache, snapped
 from imgsearch.vectors import normalize
 from tests.parts import SPACE, batch, unit_rows
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.gallery.upload_folder import PREFIX, UploadFolder, remove_forgotten
+from imgsearch.serving.upload_folder import PREFIX, UploadFolder, remove_forgotten
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
 
 _OWNER = """
 import sys
-from imgsearch.gallery.upload_folder import UploadFolder
+from imgsearch.serving.upload_folder import UploadFolder
 folder = UploadFolder()
 print(folder.path, flush=True)
 sys.stdin.read()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.encoders import builtin
+from imgsearch.library import Library
 from imgsearch.settings import Settings
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from imgsearch.app import Library
 from imgsearch.filters.options import chosen
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
 from imgsearch.searching.terms import least_strength
 from tests.cli.calls import Place

@@ -70,7 +70,7 @@ def _ended(reply: Reply) -> Callable[[dict[str, Any]], bool]:
 
 def _indexers(served: Served) -> list[psutil.Process]:
     children = psutil.Process(served.process.pid).children()
-    return [each for each in children if "imgsearch.index_process" in each.cmdline()]
+    return [each for each in children if "imgsearch.serving.indexer_process" in each.cmdline()]
 
 
 def test_a_new_library_says_so_and_indexes_nothing_that_a_page_names(

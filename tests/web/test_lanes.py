@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from imgsearch.app import Library
-from imgsearch.gallery.asking import Asked, Filters
-from imgsearch.gallery.lanes import Gallery
+from imgsearch.library import Library
+from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.request import Asked, Filters
 from imgsearch.settings import Settings
 from tests.cli.calls import Place
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.app import Library
 from imgsearch.errors import LibraryMissing, QueryError
+from imgsearch.library import Library
 from imgsearch.records import Hit, Query, Term
-from imgsearch.resident import MOST_TEXTS, Closed, Lane, Overloaded, Resident
+from imgsearch.serving.resident import MOST_TEXTS, Closed, Lane, Overloaded, Resident
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.conftest import Opener

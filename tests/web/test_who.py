@@ -10,7 +10,7 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.web import guard
 from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
-from imgsearch.web.rates import Buckets, Rate
+from imgsearch.web.rate_limits import Buckets, Rate
 from imgsearch.web.tokens import MOST_SESSIONS, Door, new_token, stored_hash
 from tests.web.served import in_a_loop
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from imgsearch.app import Library
 from imgsearch.errors import ImgSearchError
+from imgsearch.library import Library
 from imgsearch.records import Hit, Query, Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace
 

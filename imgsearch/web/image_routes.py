@@ -13,14 +13,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from imgsearch.gallery.lanes import Gallery, Located, cannot_show, open_original
-from imgsearch.gallery.thumbnails import snapped
 from imgsearch.records import Skipped
+from imgsearch.serving.gallery import Gallery, Located, cannot_show, open_original
+from imgsearch.serving.thumbnail_cache import snapped
 from imgsearch.web import answers
 from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
+from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.problems import PROBLEMS, problem
-from imgsearch.web.ranges import NoSuchPart, is_named, part_of, tag_of
-from imgsearch.web.searching import PictureId
+from imgsearch.web.search_routes import PictureId
 
 WHOLE_SIDE = 4096
 """Pixels of the longer side of an original that is rendered."""

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from imgsearch.app import Library
 from imgsearch.errors import ImgSearchError, LibraryMissing
-from imgsearch.gallery.asking import Asked, Filters, rank
-from imgsearch.gallery.rankings import Ranking, Rankings
-from imgsearch.gallery.thumbnails import ThumbnailCache
-from imgsearch.gallery.upload_folder import UploadFolder
+from imgsearch.library import Library
 from imgsearch.model_card import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
-from imgsearch.resident import Job, Lane, Resident, Watch
 from imgsearch.searching.trace import Explanation
+from imgsearch.serving.rankings import Ranking, Rankings
+from imgsearch.serving.request import Asked, Filters, rank
+from imgsearch.serving.resident import Job, Lane, Resident, Watch
+from imgsearch.serving.thumbnail_cache import ThumbnailCache
+from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import no_query
 from imgsearch.sources.formats import extension, is_picture_name

@@ -12,9 +12,9 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from imgsearch.errors import LibraryBusy, QueryError
-from imgsearch.gallery.lanes import Gallery
-from imgsearch.index_process import Event, IndexProcess
 from imgsearch.indexing.plan import NEW_FOLDER
+from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 
 from imgsearch.catalog.sqlite_file import FILE
+from imgsearch.daemon.address import have_sockets
 from imgsearch.daemon.listener import Listener, listen
-from imgsearch.daemon.rendezvous import have_sockets
 from imgsearch.errors import ImgSearchError, LibraryMissing
-from imgsearch.gallery.lanes import Gallery
+from imgsearch.serving.gallery import Gallery
 
 LOOK_SECONDS = 2.0
 """So often it is looked whether there is a library by now, and whether nobody else listens."""

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from imgsearch.app import Library
 from imgsearch.filters.options import chosen, why_none
 from imgsearch.filters.tree import Filter
-from imgsearch.gallery.rankings import MOST_RANKED, Ranking, ranking_of
+from imgsearch.library import Library
 from imgsearch.records import Query, Term
 from imgsearch.searching.duplicates import near_identical
 from imgsearch.searching.feedback import refined
@@ -21,6 +20,7 @@ from imgsearch.searching.terms import (
     text_term,
 )
 from imgsearch.searching.trace import Explanation
+from imgsearch.serving.rankings import MOST_RANKED, Ranking, ranking_of
 from imgsearch.vectors import Pixels
 
 MOST_STRONG = 10_000

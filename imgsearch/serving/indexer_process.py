@@ -1,6 +1,6 @@
 """The indexer in a process of its own: whatever it meets, the process that started it goes on.
 
-    python -m imgsearch.index_process
+    python -m imgsearch.serving.indexer_process
 
 reads one JSON object from stdin, {"settings": ..., "paths": [...]}, and writes JSON lines to
 stdout: {"state": "running", "stage", "done", "total"} and at the end {"state": "done", ...}. It
@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from imgsearch.app import Library
 from imgsearch.errors import ImgSearchError
 from imgsearch.indexing.plan import IndexRequest
+from imgsearch.library import Library
 from imgsearch.records import Progress
 from imgsearch.settings import Settings
 
@@ -48,7 +48,7 @@ class IndexProcess:
     ) -> None:
         self._on_event = on_event
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "imgsearch.index_process"],
+            [sys.executable, "-m", "imgsearch.serving.indexer_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -17,9 +17,9 @@ from pydantic import Field
 
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
-from imgsearch.gallery.asking import MOST_TERMS, Asked, Filters
-from imgsearch.gallery.lanes import Gallery, cannot_show
 from imgsearch.records import Hit, ImageRecord, Skipped
+from imgsearch.serving.gallery import Gallery, cannot_show
+from imgsearch.serving.request import MOST_TERMS, Asked, Filters
 from imgsearch.settings import Settings
 
 MOST_HITS = 50

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
-from imgsearch.gallery.asking import Asked
-from imgsearch.gallery.lanes import Gallery
+from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.request import Asked
 from imgsearch.web import answers
 from imgsearch.web.answers import FacetsAnswer, SearchAnswer
 from imgsearch.web.parameters import (

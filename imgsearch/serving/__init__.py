@@ -1,0 +1,1 @@
+"""A library that stays open for many clients: one thread, rankings, thumbnails, uploads."""
