@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from imgsearch.catalog import SqlCatalog
+    from imgsearch.library import Library
+    from tests.cli.calls import Place
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -49,3 +54,53 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     yield catalog
     catalog.close()
+
+
+@pytest.fixture(scope="session")
+def one_model() -> Iterator[None]:
+    """Load the built-in model once for all libraries and calls in this process."""
+    from imgsearch.encoders import builtin
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtin, "load", functools.cache(builtin.load))
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Place:
+    """The demo photos, indexed by a process of its own with real decoder processes.
+
+    Indexed once for all workers of a run; each has a copy, because a search writes there, too.
+    """
+    from tests.cli.calls import Place, process
+
+    mine = tmp_path_factory.mktemp("demo")
+    common = (mine if worker_id == "master" else mine.parents[1]) / "demo-library"
+    with FileLock(f"{common}.lock"):
+        if not common.exists():
+            made = common.with_name("demo-library.part")
+            index = ("index", PHOTOS, "--workers", 2, "--json", "-q")
+            report = process("--library", made, *index)
+            assert report.status == 0, report.err
+            assert report.json["added"] == len(list(PHOTOS.iterdir()))
+            made.rename(common)
+    shutil.copytree(common, mine / "library")
+    return Place(PHOTOS, mine / "library")
+
+
+@pytest.fixture(scope="session")
+def demo(demo_library: Place) -> Place:
+    """The library of the demo photos."""
+    return demo_library
+
+
+Opener = Callable[[Path], "Callable[[], Library]"]
+
+
+@pytest.fixture
+def opener() -> Opener:
+    """A function that takes a folder and returns a function that opens the library in it."""
+    from imgsearch.library import Library
+    from imgsearch.settings import Settings
+
+    return lambda folder: lambda: Library(Settings(library=str(folder), device="cpu", threads=1))

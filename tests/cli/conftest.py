@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import imgsearch.sources.decoder_pool
-from imgsearch.encoders import builtin
 from imgsearch.sources.decoder_pool import InlineDecoder
-from tests.cli.calls import Outcome, Place, call, picture
-from tests.conftest import PHOTOS
+from tests.cli.calls import Place, picture
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_model() -> Iterator[None]:
-    """Load the built-in model once for all calls in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(builtin, "load", functools.cache(builtin.load))
-        yield
+def _one_model(one_model: None) -> None:
+    """All calls in this process share a model."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,16 +31,6 @@ def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 @pytest.fixture
 def decoder_processes() -> None:
     """For a test that decodes as a user's call does."""
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The demo photos, indexed with the built-in model and real decoder processes."""
-    place = Place(PHOTOS, tmp_path_factory.mktemp("demo") / "library")
-    report: Outcome = call("--library", place.library, "index", PHOTOS, "--workers", 2, "--json")
-    assert report.status == 0, report.err
-    assert report.json["added"] == len(list(PHOTOS.iterdir()))
-    return place
 
 
 @pytest.fixture

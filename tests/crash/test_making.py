@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from imgsearch.catalog import open_catalog, schema
 from imgsearch.catalog.rows import to_blob
 from tests.crash.driver import count_steps
-from tests.parts import SPACE, held, vector_of
+from tests.fakes import SPACE, held, vector_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

@@ -20,7 +20,7 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.text_records import TextFound
 from imgsearch.vectors import EmbeddingSpace
-from tests.parts import SPACE, MemoryFolder, held, ingest, vector_of
+from tests.fakes import SPACE, MemoryFolder, held, ingest, vector_of
 
 ROWS_0001 = """
 INSERT INTO spaces VALUES (1, :key, 'toy', '1', 'none', 8, '2026-01-01 00:00:00.000000');

@@ -7,8 +7,8 @@ import sqlite3
 from alembic import command, op
 
 from imgsearch.catalog import open_catalog, schema
+from tests.fakes import held
 from tests.migrations.test_migrations import make_0001
-from tests.parts import held
 
 
 def test_a_rebuilt_table_keeps_the_rows_that_point_to_it(tmp_path, monkeypatch):

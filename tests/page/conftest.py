@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.calls import Place, process
-from tests.conftest import PHOTOS
 from tests.page.gallery import Gallery
 from tests.page.serving import serving
 
@@ -59,15 +58,9 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def demo_library(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The demo photos, indexed as a user does it; asks for the browser first, to skip early."""
-    place = Place(PHOTOS, tmp_path_factory.mktemp("page") / "library")
-    index(place)
-    return place
-
-
-@pytest.fixture(scope="session")
-def demo(demo_library: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def demo(
+    browser: Browser, demo_library: Place, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of a server on the demo photos, for tests that change nothing."""
     log = tmp_path_factory.mktemp("log") / "server.log"
     with serving(demo_library.library, log) as address:

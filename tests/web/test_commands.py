@@ -100,7 +100,7 @@ def test_a_server_takes_over_from_a_daemon_that_ends(demo: Place, tmp_path: Path
 def test_what_a_killed_server_left_of_an_upload_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has the lock of the folder any more; tests/unit/test_upload_folder.py has the rest."""
+    """The lock of the folder is free; tests/serving/test_upload_folder.py has the rest."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     left = tmp_path / "imgsearch-upload-abc"
     left.mkdir()

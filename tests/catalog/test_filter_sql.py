@@ -1,0 +1,289 @@
+"""The law of filters: the SQL of the catalog and a plain reading of the filter agree."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select, text
+
+from imgsearch.catalog import filter_sql, open_catalog, rows
+from imgsearch.catalog.engine import writing
+from imgsearch.catalog.store import _with_root
+from imgsearch.catalog.tables import images, roots
+from imgsearch.errors import QueryError
+from imgsearch.filters.fields import FORMATS, ORIENTATIONS
+from imgsearch.filters.parser import parse
+from imgsearch.filters.tree import (
+    And,
+    Below,
+    Compare,
+    Has,
+    Near,
+    Not,
+    Or,
+    folded,
+)
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from tests.fakes import MemoryFolder, held, ingest
+from tests.reference_filter import passes
+
+ROOTS = ("/photos", "/pho", "/more/photos")
+
+# Values are drawn from small sets, so that comparisons with them go both ways.
+
+moments = st.sampled_from(
+    [datetime(2019, 12, 31, 23, 59, 59), datetime(2020, 1, 1), datetime(2020, 6, 15, 12, 30),
+     datetime(2021, 1, 1), datetime(1970, 1, 1), datetime(9, 3, 4)]
+)  # fmt: skip
+letters = st.text(st.sampled_from("abAB01-]^[!ßéÉ *?._\u0301\udcff"), min_size=1, max_size=5)
+names = letters.filter(lambda name: name.strip(". "))
+folders = st.sampled_from(["", "a/", "a/b/", "a\udcff/", "a\udcff/b/", "A/", "a0/", "\udcff/"])
+degrees = st.sampled_from([0.0, 48.8566, -90.0, 90.0, 89.95, -33.8, 51.5])
+meridians = st.sampled_from([0.0, 2.3522, 180.0, -180.0, 179.95, -179.95, 151.2])
+sides = st.sampled_from([1, 100, 101, 4000])
+
+
+@st.composite
+def metadata(draw):
+    gps = draw(st.booleans())
+    maybe = lambda values: draw(st.none() | values)  # noqa: E731
+    return ImageMetadata(
+        draw(sides),
+        draw(sides),
+        draw(st.sampled_from(["JPEG", "HEIF", "PNG"])),
+        taken_at=maybe(moments),
+        camera_make=maybe(st.sampled_from(["Canon", "NIKON", "Éclair"])),
+        camera_model=maybe(st.sampled_from(["Canon EOS 80D", "D750"])),
+        latitude=draw(degrees) if gps else None,
+        longitude=draw(meridians) if gps else None,
+    )
+
+
+@st.composite
+def library(draw):
+    """Pictures with paths that are all different: (root, path, metadata, size, status)."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(ROOTS),
+                st.builds(str.__add__, folders, names),
+                metadata(),
+                st.sampled_from([0, 10, 2**40]),
+                st.sampled_from(["present", "present", "present", "gone", "unreadable"]),
+            ),
+            max_size=12,
+            unique_by=lambda picture: picture[:2],
+        )
+    )
+    return drawn
+
+
+leaves = st.one_of(
+    st.builds(Compare, st.just("taken"), st.sampled_from(["<", ">="]), moments),
+    st.builds(
+        Compare, st.sampled_from(["name", "camera"]), st.sampled_from(["=", "~"]),
+        st.one_of(
+            letters, names, st.sampled_from(["canon", "*", "a*", "*.?", "[a-b]*", "[!a]*", "[]"])
+        ).map(folded),
+    ),
+    st.builds(Compare, st.just("format"), st.just("="), st.sampled_from(["JPEG", "HEIF", "RAW"])),
+    st.builds(Compare, st.just("orientation"), st.just("="), st.sampled_from(ORIENTATIONS)),
+    st.builds(
+        Compare, st.sampled_from(["width", "height", "size"]),
+        st.sampled_from(["=", "<", "<=", ">", ">="]), st.one_of(sides, st.just(100.5)),
+    ),
+    st.builds(
+        Compare, st.sampled_from(["latitude", "longitude"]),
+        st.sampled_from(["=", "<", "<=", ">", ">="]), st.one_of(degrees, meridians),
+    ),
+    st.builds(Has, st.sampled_from(["gps", "date", "camera"])),
+    st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
+    st.builds(
+        Below,
+        st.builds(
+            lambda root, folder, name: os.path.normpath(f"{root}/{folder}{name}"),
+            st.sampled_from(ROOTS), folders, st.just("") | names,
+        ),
+    ),
+)  # fmt: skip
+filters = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(And, st.lists(inner, min_size=2, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, min_size=2, max_size=3).map(tuple)),
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    catalog = open_catalog(str(tmp_path_factory.mktemp("filters") / "library"), create=True)
+    with writing(catalog._engine) as connection:
+        for root in ROOTS:
+            values = {"exclude": [], "hidden": False, "mounts": [], "added_at": datetime.now()}
+            connection.execute(insert(roots).values(path=root, **values))
+    yield catalog
+    catalog.close()
+
+
+class Undo(Exception):
+    """Ends a transaction as if it had not been."""
+
+
+def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
+    root_ids = dict(connection.execute(select(roots.c.path, roots.c.id)).all())
+    out = []
+    for root, path, about, size, status in pictures:
+        values = {**rows.path_values(path), **rows.metadata_values(about)}
+        (image_id,) = connection.execute(
+            insert(images).values(
+                root_id=root_ids[root], size=size, mtime_ns=1, content_hash="x", status=status,
+                added_at=datetime.now(), **values,
+            )
+        ).inserted_primary_key  # fmt: skip
+        record = ImageRecord(image_id, ImageFile(root, path, size, 1), "x", about)
+        out.append((record, status))
+    return out
+
+
+@settings(max_examples=400, deadline=None)
+@given(pictures=library(), where=filters)
+def test_sql_and_a_plain_reading_agree(catalog, pictures, where):
+    with pytest.raises(Undo), writing(catalog._engine) as connection:
+        held = put(connection, pictures)
+        there = [image for image, status in held if status == "present"]
+        expected = [image.id for image in there if passes(where, image)]
+        assert filter_sql.passing(connection, where).tolist() == expected
+        assert filter_sql.count(connection, where) == len(expected)
+        assert sorted(filter_sql.newest(connection, where, 10**30)) == expected
+        raise Undo
+
+
+@settings(max_examples=300, deadline=None)
+@given(where=filters)
+def test_a_filter_as_text_reads_back(where):
+    again = parse(str(where))
+    assert str(parse(str(again))) == str(again)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pictures=library(), where=filters)
+def test_a_filter_read_back_means_the_same(catalog, pictures, where):
+    with pytest.raises(Undo), writing(catalog._engine) as connection:
+        images = [image for image, *_ in put(connection, pictures)]
+        again = parse(str(where))
+        assert [passes(where, each) for each in images] == [passes(again, each) for each in images]
+        raise Undo
+
+
+def test_newest_first_and_those_without_a_date_last(catalog):
+    def picture(path: str, taken: datetime | None):
+        return ("/photos", path, ImageMetadata(1, 1, "PNG", taken_at=taken), 1, "present")
+
+    pictures = [
+        picture("none.png", None),
+        picture("b/old.png", datetime(2001, 1, 1)),
+        picture("new.png", datetime(2020, 1, 1)),
+        picture("a/old.png", datetime(2001, 1, 1)),
+    ]
+    with pytest.raises(Undo), writing(catalog._engine) as connection:
+        found = {image.id: image.file.path for image, *_ in put(connection, pictures)}
+        order = [found[i] for i in filter_sql.newest(connection, None, 10)]
+        assert order == ["new.png", "a/old.png", "b/old.png", "none.png"]
+        assert len(filter_sql.newest(connection, None, 2)) == 2
+        raise Undo
+
+
+def test_a_folder_outside_the_library_is_told(catalog):
+    with pytest.raises(QueryError, match="/elsewhere is not in a folder of this library") as told:
+        catalog.count(Below("/elsewhere"))
+    assert "imgsearch roots" in told.value.hint
+    assert catalog.count(Below("/")) == 0, "it holds all folders"
+
+
+def test_a_link_to_a_folder_is_that_folder(tmp_path):
+    real = tmp_path / "real"
+    (real / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+    folder = MemoryFolder(str(real))
+    folder.files = {"sub/a.jpg": ("a", 1), "b.jpg": ("b", 1)}
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    ingest(catalog, folder)
+    for way, count in (("link", 2), ("link/sub", 1), ("real/sub/a.jpg", 1), ("real/no", 0)):
+        assert catalog.count(Below(str(tmp_path / way))) == count
+    assert catalog.count(Below(str(tmp_path))) == 2
+
+
+def test_a_scan_of_a_folder_leaves_a_name_that_begins_alike(tmp_path):
+    folder = MemoryFolder()
+    folder.files = {"a/1.jpg": ("1", 1), "a\udcff.jpg": ("2", 1), "a/\udcff.jpg": ("3", 1)}
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    ingest(catalog, folder)
+    folder.scope, folder.files = "a", {"a/1.jpg": ("1", 1)}
+    assert ingest(catalog, folder).removed == 1
+    assert set(held(catalog)) == {"/photos/a/1.jpg", "/photos/a\udcff.jpg"}
+
+
+def test_what_is_written_later_is_found(tmp_path):
+    """The folded columns follow a picture that is moved, copied or encoded anew."""
+    folder = MemoryFolder()
+    folder.files = {"Old.jpg": ("a", 1)}
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    ingest(catalog, folder)
+    folder.files = {"NEW.jpg": ("a", 2), "copy.jpg": ("a", 3)}
+    ingest(catalog, folder)
+    ids = {name: catalog.select(parse(f"name ~ {name}")) for name in ("old", "new", "copy")}
+    assert [len(found) for found in ids.values()] == [0, 1, 1]
+    assert all(found.dtype == np.int64 for found in ids.values())
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "taken >= 2023",
+        "taken = 2023-05",
+        "name ~ 'img_*'",
+        "name ~ beach",
+        "camera ~ canon",
+        "camera = canon",
+        "format = heic",
+        "width >= 1000",
+        "orientation = portrait",
+        "has gps",
+        "near(48.8, 2.3)",
+        "near(0, 180, 500)",
+        "in '/photos/2023'",
+        "size > 5MB",
+        "not taken < 2020",
+    ],
+)
+def test_an_index_answers(catalog, expression):
+    """No filter on one field reads the table row by row."""
+    with catalog._read() as connection:
+        condition = filter_sql.present(connection, parse(expression))
+        query = select(images.c.id).where(condition)
+        compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.execute(text("EXPLAIN QUERY PLAN " + str(compiled).replace(":", r"\:")))
+        steps = [row.detail for row in plan if row.detail.startswith(("SCAN", "SEARCH"))]
+    assert steps and all("INDEX" in step for step in steps), steps
+
+
+def test_pictures_are_looked_up_by_their_ids(catalog):
+    with catalog._read() as connection:
+        query = _with_root().where(images.c.id.in_([1, 2, 3]))
+        compiled = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = connection.execute(text("EXPLAIN QUERY PLAN " + compiled)).all()
+    assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in [row.detail for row in plan]
+
+
+def test_the_formats_are_those_of_the_decoders():
+    from imgsearch.sources.formats import PILLOW_FORMATS
+
+    assert set(FORMATS) == {*PILLOW_FORMATS, "RAW"}

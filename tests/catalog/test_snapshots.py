@@ -1,0 +1,60 @@
+"""What holds within a snapshot of the catalog."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from imgsearch.catalog import SqlCatalog
+from imgsearch.errors import CatalogError
+from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexing.index_files import sync
+from tests.fakes import SPACE, MemoryFolder, ingest
+
+
+@pytest.fixture
+def folder(catalog: SqlCatalog) -> MemoryFolder:
+    """One picture, indexed."""
+    folder = MemoryFolder()
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    return folder
+
+
+def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
+    catalog: SqlCatalog, folder: MemoryFolder
+) -> None:
+    with catalog.snapshot():
+        first = catalog.head()
+        with catalog.snapshot():
+            assert catalog.head() == first
+        given = catalog.references(SPACE)
+        given["text"] = None  # type: ignore[assignment] # what is given away is a copy
+        assert "text" not in catalog.references(SPACE)
+    folder.files["b.jpg"] = ("b", 1)
+    ingest(catalog, folder)
+    assert catalog.head()[0] > first[0]
+
+
+def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> None:
+    """Whoever opened the snapshot may go on after one of its reads has failed."""
+    with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
+        other.execute("ALTER TABLE reference_scores RENAME TO gone")
+    with catalog.snapshot(), pytest.raises(CatalogError):
+        catalog.references(SPACE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_index_of_the_same_revision_but_another_history_is_made_anew(
+    catalog: SqlCatalog,
+) -> None:
+    index = MemoryIndex("", catalog.uuid, SPACE)
+    assert sync(catalog, index) == ""
+    assert sync(catalog, index) == ""  # nothing to do
+    with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
+        other.execute("UPDATE commits SET token = 'another'")
+    assert "does not belong" in sync(catalog, index)
+    assert (index.revision, index.token) == catalog.head()

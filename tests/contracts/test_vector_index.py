@@ -1,0 +1,194 @@
+"""What every vector index must do, each kind in memory, on disk, and half and half."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
+from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexes.torch_index import TorchIndex
+from imgsearch.vectors import normalize
+from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
+
+
+class Written:
+    """Whatever is applied goes to disk, and what is searched is the file."""
+
+    def apply(self, changes):
+        super().apply(changes)
+        self.flush(train=True)
+
+
+class HalfWritten:
+    """One batch of vectors goes to disk, the next stays in the tail."""
+
+    def apply(self, changes):
+        half = len(changes.ids) // 2
+        first = changes.ids[:half], changes.vectors[:half]
+        late = changes.ids[half:], changes.vectors[half:]
+        super().apply(replace(changes, ids=first[0], vectors=first[1]))
+        self._flushed = -1
+        self.flush(train=True)
+        none = np.empty(0, np.int64)
+        super().apply(replace(changes, removals=none, ids=late[0], vectors=late[1]))
+
+
+def kind(how, what):
+    return type(f"{how.__name__}{what.__name__}", (how, what), {})
+
+
+EXACT = [MemoryIndex, FaissIndex] + [
+    kind(how, what) for how in (Written, HalfWritten) for what in (FlatIndex, TorchIndex)
+]
+PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
+
+
+def made(request, tmp_path):
+    return request.param(str(tmp_path / "index"), "library", SPACE)
+
+
+@pytest.fixture(params=EXACT + PARTIAL, ids=lambda each: each.__name__)
+def index(request, tmp_path):
+    return made(request, tmp_path)
+
+
+@pytest.fixture(params=EXACT, ids=lambda each: each.__name__)
+def exact_index(request, tmp_path):
+    return made(request, tmp_path)
+
+
+def test_starts_empty(index):
+    assert (len(index), index.revision, index.token, index.doubt) == (0, 0, "", "")
+    assert index.search(unit_rows(3), 5).ids.shape == (3, 0)
+
+
+def test_finds_each_vector_first(index):
+    rows = unit_rows(50)
+    ids = [2**40 + 7 * i for i in range(50)]
+    index.apply(batch(ids, rows))
+    matches = index.search(rows, 3)
+    assert matches.ids.dtype == np.int64 and matches.scores.dtype == np.float32
+    assert matches.ids[:, 0].tolist() == ids
+    assert np.allclose(matches.scores[:, 0], 1, atol=1e-6)
+    assert (np.diff(matches.scores, axis=1) <= 0).all()
+
+
+def test_is_exact(exact_index):
+    rows, queries = unit_rows(300), unit_rows(30, seed=1)
+    exact_index.apply(batch(list(range(300)), rows))
+    best = np.argsort(-(queries @ rows.T), axis=1)[:, :10]
+    assert (exact_index.search(queries, 10).ids == best).all()
+    for query, expected in zip(queries, best, strict=True):
+        assert (exact_index.search(query[np.newaxis], 10).ids[0] == expected).all()
+
+
+def test_finds_the_best_with_their_exact_scores(index):
+    rows, queries = unit_rows(300), unit_rows(30, seed=1)
+    index.apply(batch(list(range(300)), rows))
+    scores = queries @ rows.T
+    best = np.argsort(-scores, axis=1)[:, :10]
+    matches = index.search(queries, 10)
+    found = [len(set(a) & set(b)) for a, b in zip(matches.ids.tolist(), best.tolist(), strict=True)]
+    assert sum(found) / 300 >= 0.97
+    assert np.allclose(matches.scores, np.take_along_axis(scores, matches.ids, 1), atol=1e-6)
+
+
+def test_finds_copies_however_many(index):
+    """An approximate code cannot tell them apart, nor whether there are more."""
+    rows = unit_rows(200)
+    rows[20:120] = rows[20]
+    index.apply(batch(list(range(200)), rows))
+    assert set(index.search(rows[20:21], 100).ids[0].tolist()) == set(range(20, 120))
+
+
+def test_never_pads(index):
+    index.apply(batch([5, 6], unit_rows(2)))
+    assert sorted(index.search(unit_rows(1), 100).ids[0].tolist()) == [5, 6]
+    assert index.search(unit_rows(1), 0).ids.shape == (1, 0)
+
+
+def test_upsert_replaces(index):
+    first, second = unit_rows(2)
+    index.apply(batch([1], first[np.newaxis]))
+    index.apply(batch([1], second[np.newaxis], since=1, revision=2))
+    assert len(index) == 1
+    assert np.array_equal(index.vectors(np.array([1])), second[np.newaxis])
+
+
+def test_removes_and_ignores_strangers(index):
+    index.apply(batch([1, 2, 3], unit_rows(3)))
+    index.apply(batch([], unit_rows(0), since=1, revision=2, removals=(2, 99)))
+    assert index.ids().tolist() == [1, 3]
+    assert index.revision == 2
+    with pytest.raises(KeyError):
+        index.vectors(np.array([2]))
+
+
+def test_searches_among_allowed_exactly(index):
+    rows = unit_rows(200)
+    index.apply(batch(list(range(200)), rows))
+    allowed = np.array([3, 50, 77, 150, 5000])
+    matches = index.search(rows[:1], 10, allowed)
+    expected = allowed[:4][np.argsort(-(rows[:1] @ rows[allowed[:4]].T)[0])]
+    assert matches.ids[0].tolist() == expected.tolist()
+    assert index.search(rows[:1], 10, np.array([], np.int64)).ids.shape == (1, 0)
+
+
+@pytest.mark.parametrize("gathered", [0, 8 << 20], ids=["scanned", "gathered"])
+@pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
+def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
+    monkeypatch.setattr("imgsearch.indexes.faiss_index.GATHERED_BYTES", gathered)
+    random = np.random.default_rng(5)
+    rows, queries = unit_rows(1000), unit_rows(3, seed=1)
+    ids = np.arange(1000) * step + 5
+    index.apply(batch(ids.tolist(), rows))
+    gone = (5, 5 + step * 999)
+    index.apply(batch([], unit_rows(0), 1, 2, removals=gone))  # rows are no longer the ids' order
+    chosen = random.choice(np.arange(1, 999), size=round(share * 998), replace=False)
+    strangers = np.array([-1, 0, *gone, 2**62])
+    allowed = random.permutation(np.concatenate([ids[chosen], ids[chosen][:3], strangers]))
+    for k in (1, 20, 5000):
+        matches = index.search(queries, k, allowed)
+        best = chosen[np.argsort(-(queries @ rows[chosen].T), axis=1)][:, :k]
+        assert matches.ids.shape == (3, min(k, len(chosen))), "never fewer than there are"
+        assert (matches.ids == ids[best]).all()
+        scores = np.take_along_axis(queries @ rows.T, best, axis=1)
+        assert np.allclose(matches.scores, scores, atol=1e-6)
+        assert matches.ids.dtype == np.int64 and matches.scores.dtype == np.float32
+
+
+def test_says_how_it_searched(index):
+    index.apply(batch([1, 2, 3], unit_rows(3)))
+    parts = [1, 2] if isinstance(index, HalfWritten) else [3]
+    method = index.search(unit_rows(1), 2).method
+    assert all(f"{count} vectors" in method for count in parts)
+    among = index.search(unit_rows(1), 2, np.array([1, 3, 9])).method
+    assert ("1 vectors" if len(parts) > 1 else "2 vectors") in among
+
+
+def test_clear_forgets_everything(index):
+    index.apply(batch([1], unit_rows(1)))
+    index.clear()
+    assert (len(index), index.revision, index.token) == (0, 0, "")
+    index.apply(batch([2], unit_rows(1)))
+    assert index.ids().tolist() == [2]
+
+
+def test_random_histories_agree_with_a_dictionary(index):
+    random = np.random.default_rng(3)
+    model: dict[int, np.ndarray] = {}
+    for revision in range(1, 40):
+        ids = random.choice(30, size=random.integers(0, 6), replace=False).tolist()
+        gone = [i for i in random.choice(30, size=3, replace=False).tolist() if i not in ids]
+        rows = normalize(random.standard_normal((len(ids), DIMENSION)))
+        index.apply(batch(ids, rows, revision - 1, revision, tuple(gone)))
+        for each in gone:
+            model.pop(each, None)
+        model.update(zip(ids, rows, strict=True))
+        assert index.ids().tolist() == sorted(model)
+    held = np.array(sorted(model))
+    assert np.array_equal(index.vectors(held), np.stack([model[i] for i in held.tolist()]))

@@ -1,0 +1,289 @@
+"""Texts in pictures: read once for their bytes, kept through moves, dropped with the last copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from imgsearch.catalog import SqlCatalog
+from imgsearch.errors import EncoderError
+from imgsearch.indexing.ocr_run import TextIngestor
+from imgsearch.model_card import InputSize
+from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
+from imgsearch.text_records import TextFound, TextReport
+from imgsearch.vectors import Pixels
+from tests.catalog.test_full_text import found, sound
+from tests.fakes import MemoryFolder, ingest
+
+ROOT = "/photos"
+
+
+class ContentDecoder:
+    """Decodes files of a memory folder: their content is their hash and, as bytes, their pixels."""
+
+    def __init__(self, folder: MemoryFolder) -> None:
+        self.folder = folder
+        self.decoded: list[str] = []
+
+    def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded | Skipped]:
+        for file in files:
+            self.decoded.append(file.path)
+            content, mtime_ns = self.folder.files[file.path]
+            now = replace(file, size=1000 + len(content), mtime_ns=mtime_ns)
+            if content.startswith(("undecodable", "away")):
+                yield Skipped(now, content, transient=content.startswith("away"))
+            else:
+                pixels = np.frombuffer(content.encode(), np.uint8)
+                yield Decoded(now, content, ImageMetadata(4, 3, "JPEG"), pixels)
+
+    def close(self) -> None:
+        pass
+
+
+class ContentReader:
+    """The text of a picture is its content; "fail" and "stop" raise."""
+
+    input_size = InputSize()
+
+    def __init__(self, engine: str = "reader 1") -> None:
+        self.engine = engine
+
+    def read(self, pixels: Pixels) -> str:
+        content = pixels.tobytes().decode()
+        if content.startswith("fail") and self.engine == "reader 1":
+            raise ValueError("it fails")
+        if content.startswith("stop"):
+            raise EncoderError("nothing works")
+        return "" if content.startswith("blank") else content
+
+
+def read(
+    catalog: SqlCatalog, folder: MemoryFolder, scope: str = "", engine: str = "reader 1", **more
+) -> tuple[TextReport, list[str]]:
+    """One run; what it has done, and the files that it opened."""
+    decoder = ContentDecoder(folder)
+    with catalog.writer() as writer:
+        options = {"on_progress": lambda _: None, "stop": lambda: False, **more}
+        ingestor = TextIngestor(catalog, writer, decoder, ContentReader(engine), **options)
+        return ingestor.run([(ROOT, scope)]), sorted(decoder.decoded)
+
+
+@pytest.fixture
+def folder(catalog) -> MemoryFolder:
+    folder = MemoryFolder()
+    folder.files = {
+        "a.jpg": ("corner shop total", 1),
+        "sub/b.jpg": ("blank", 1),
+        "c.jpg": ("合計 千円", 1),
+    }
+    ingest(catalog, folder)
+    return folder
+
+
+def test_texts_are_found_beside_names(catalog, folder):
+    report, _ = read(catalog, folder)
+    assert (report.read, report.with_text, report.failed, report.put_off) == (3, 2, 0, 0)
+    assert found(catalog, "totals") == ["a.jpg"], "stemmed like all words"
+    assert found(catalog, "shop a.jpg") == ["a.jpg"], "one word of it in the name"
+    assert found(catalog, "合計") == found(catalog, "千円") == ["c.jpg"]
+    assert found(catalog, "blank") == []
+    assert sound(catalog)
+
+
+def test_nothing_is_read_twice(catalog, folder):
+    assert read(catalog, folder)[1] == ["a.jpg", "c.jpg", "sub/b.jpg"]
+    report, opened = read(catalog, folder)
+    assert (report.read, opened) == (0, []), "not even where there was no text"
+    assert catalog.texts().read == 3 and catalog.texts().with_text == 2
+
+
+def test_only_below_the_folder_that_was_named(catalog, folder):
+    assert read(catalog, folder, "sub")[1] == ["sub/b.jpg"]
+    assert catalog.unread_count(ROOT, "", "reader 1") == 2
+
+
+def test_copies_are_read_once_and_moved_files_keep_their_text(catalog, folder):
+    folder.files["copy.jpg"] = folder.files["a.jpg"]
+    ingest(catalog, folder)
+    assert read(catalog, folder)[0].read == 3
+    assert found(catalog, "corner") == ["a.jpg", "copy.jpg"]
+    folder.files["moved.jpg"] = folder.files.pop("a.jpg")
+    del folder.files["copy.jpg"]
+    ingest(catalog, folder)
+    assert found(catalog, "corner") == ["moved.jpg"]
+    assert read(catalog, folder)[1] == []
+    assert sound(catalog)
+
+
+def test_a_changed_picture_loses_its_text_and_is_read_again(catalog, folder):
+    read(catalog, folder)
+    folder.files["a.jpg"] = ("exit only", 2)
+    ingest(catalog, folder)
+    assert found(catalog, "corner") == [] and sound(catalog)
+    assert read(catalog, folder)[1] == ["a.jpg"]
+    assert found(catalog, "exit") == ["a.jpg"]
+
+
+def test_a_text_goes_with_the_last_picture_of_its_bytes(catalog, folder):
+    folder.files["copy.jpg"] = folder.files["a.jpg"]
+    ingest(catalog, folder)
+    read(catalog, folder)
+    del folder.files["a.jpg"]
+    ingest(catalog, folder)
+    with catalog.writer() as writer:
+        writer.purge(0, timedelta(0))
+    assert found(catalog, "corner") == ["copy.jpg"]
+    del folder.files["copy.jpg"]
+    ingest(catalog, folder)
+    assert hashes(catalog) == {"corner shop total", "blank", "合計 千円"}, "it may come back"
+    with catalog.writer() as writer:
+        writer.purge(0, timedelta(0))
+        assert hashes(catalog) == {"blank", "合計 千円"}
+        writer.forget_root(ROOT)
+    assert hashes(catalog) == set() and sound(catalog)
+
+
+def hashes(catalog: SqlCatalog) -> set[str]:
+    with catalog._engine.connect() as connection:
+        return set(connection.exec_driver_sql("SELECT content_hash FROM texts").scalars())
+
+
+def test_a_picture_that_cannot_be_read_stops_nothing(catalog, folder):
+    folder.files |= {"f.jpg": ("fail", 1), "u.jpg": ("gone bad", 1), "w.jpg": ("was here", 1)}
+    ingest(catalog, folder)
+    # Neither what it was indexed as, nor what another run will find as it is now.
+    folder.files |= {"u.jpg": ("undecodable", 1), "w.jpg": ("away....", 1)}
+    report, _ = read(catalog, folder)
+    assert (report.read, report.failed, report.put_off) == (3, 1, 2)
+    assert [(each.file.path, each.reason) for each in catalog.unreadable_texts()] == [
+        ("f.jpg", "ValueError: it fails")
+    ]
+    assert read(catalog, folder)[1] == ["u.jpg", "w.jpg"]
+    assert read(catalog, folder, engine="reader 2")[0].read == 1, "another engine, another try"
+    assert catalog.unreadable_texts() == [] and found(catalog, "fail") == ["f.jpg"]
+    assert catalog.texts().engines == ("reader 1", "reader 2"), "what was read stays"
+
+
+def test_a_picture_that_no_longer_decodes_is_a_failure(catalog, folder):
+    folder.files = {"u.jpg": ("same length", 1)}
+    ingest(catalog, folder)
+    folder.files = {"u.jpg": ("undecodable", 1)}  # as the same file as before
+    report, _ = read(catalog, folder)
+    assert (report.failed, report.put_off) == (1, 0)
+    assert [each.reason for each in catalog.unreadable_texts()] == ["undecodable"]
+
+
+def test_an_engine_that_does_not_work_is_no_fault_of_a_picture(catalog, folder):
+    folder.files = {"s.jpg": ("stop", 1)}
+    ingest(catalog, folder)
+    with pytest.raises(EncoderError, match="nothing works"):
+        read(catalog, folder)
+    assert catalog.unread_count(ROOT, "", "reader 1") == 1
+
+
+def test_a_killed_run_loses_the_batch_in_flight(catalog, folder):
+    folder.files = {f"{n:02}.jpg": (f"{n:02} text", 1) for n in range(20)}
+    ingest(catalog, folder)
+
+    class Killed(ContentReader):
+        count = 0
+
+        def read(self, pixels: Pixels) -> str:
+            self.count += 1
+            if self.count == 18:
+                raise KeyboardInterrupt
+            return super().read(pixels)
+
+    with catalog.writer() as writer, pytest.raises(KeyboardInterrupt):
+        TextIngestor(
+            catalog, writer, ContentDecoder(folder), Killed(), lambda _: None, lambda: False
+        ).run([(ROOT, "")])
+    assert catalog.texts().read == 16
+    assert len(read(catalog, folder)[1]) == 4
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_read(catalog, folder):
+    folder.files = {f"{n:02}.jpg": (f"{n:02} text", 1) for n in range(20)}
+    ingest(catalog, folder)
+    asked = iter([False] * 9 + [True] * 99)
+    report, _ = read(catalog, folder, stop=lambda: next(asked))
+    assert 0 < report.read == catalog.texts().read < 20
+    progress = []
+    read(catalog, folder, on_progress=progress.append)
+    assert progress[0].done == 0 and progress[-1].done == progress[-1].total
+
+
+@pytest.mark.parametrize(("text", "stored"), [
+    ("a\x00b\x07c\n\n  d \udcff\u2028e", "a b c\nd  \u2028e"),
+    ("e\u0301te\u0301", "\u00e9t\u00e9"),
+    ("x" * 200_000, "x" * 100_000),
+])  # fmt: skip
+def test_any_text_can_be_kept(catalog, folder, text, stored):
+    class Odd(ContentReader):
+        def read(self, pixels: Pixels) -> str:
+            return text
+
+    with catalog.writer() as writer:
+        TextIngestor(
+            catalog, writer, ContentDecoder(folder), Odd(), lambda _: None, lambda: False
+        ).run([(ROOT, "sub")])
+    with catalog._engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT text FROM texts").scalars().all()
+    assert kept == [stored] and sound(catalog)
+
+
+def test_many_pictures_are_asked_for_in_pages(catalog):
+    folder = MemoryFolder()
+    folder.files = {f"{n}.jpg": (f"text {n % 290}", 1) for n in range(300)}
+    ingest(catalog, folder, batch_size=300)
+    report, opened = read(catalog, folder)
+    assert report.read == len(opened) == 290
+    assert catalog.texts().read == 300, "counted in pictures"
+
+
+def test_pictures_in_order_of_their_bytes_out_of_one_index(catalog, folder):
+    """Without a sort of all that is unread for each page."""
+    seen = []
+
+    def note(connection, cursor, statement, parameters, context, many) -> None:
+        if "LIMIT" in statement:
+            seen.append((statement, parameters))
+
+    from sqlalchemy import event
+
+    event.listen(catalog._engine, "before_cursor_execute", note)
+    catalog.unread(ROOT, "", "reader 1", "", 5)
+    event.remove(catalog._engine, "before_cursor_execute", note)
+    with catalog._engine.connect() as connection:
+        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + seen[0][0], seen[0][1]).all()
+    told = " ".join(row[-1] for row in plan)
+    assert "ix_images_content_hash_status" in told and "ORDER BY" not in told
+
+
+def test_texts_are_put_in_place_of_others(catalog, folder):
+    read(catalog, folder)
+    with catalog.writer() as writer:
+        writer.put_texts([TextFound("corner shop total", "reader 2", "something else")])
+    assert found(catalog, "corner") == [] and found(catalog, "something") == ["a.jpg"]
+    assert sound(catalog)
+
+
+def test_a_file_that_was_only_touched_leaves_the_indexes_alone(catalog, folder):
+    read(catalog, folder)
+
+    def entries() -> list[bytes]:
+        with catalog._engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT block FROM words_data").scalars().all()
+
+    before = entries()
+    folder.files = {path: (content, 9) for path, (content, _) in folder.files.items()}
+    assert ingest(catalog, folder).unchanged == 3
+    assert entries() == before
+    folder.files["renamed.jpg"] = folder.files.pop("a.jpg")
+    ingest(catalog, folder)
+    assert entries() != before
+    assert found(catalog, "corner") == ["renamed.jpg"] and sound(catalog)

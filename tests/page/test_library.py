@@ -1,0 +1,194 @@
+"""The page on libraries that change: empty, growing, large, with names that mean harm."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from imgsearch.catalog import open_catalog
+from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
+from tests.cli.calls import Place, picture
+from tests.conftest import PHOTOS
+from tests.fakes import SPACE, unit_rows
+from tests.page.conftest import OpenGallery, Serve, index
+from tests.page.serving import serving
+
+MANY = 100_000
+MOST_NODES = 2500
+"""Elements in the document; some 200 are the page itself, and a tile has about 12."""
+
+BOLD = "<b onclick=window.harmed=1>folder"
+HOSTILE = [
+    "<img src=x onerror=window.harmed=1>.jpg",
+    "<script>window.harmed=1<_script>.jpg",
+    "\"><svg onload=window.harmed=1>'.jpg",
+    "javascript:window.harmed=1 %3Cb%3E &lt;b&gt;.jpg",
+]
+
+
+def test_an_empty_library_tells_the_first_steps(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+    library = tmp_path / "my library"
+    place = Place(tmp_path / "photos", library)
+    address = serve(library)
+    here = gallery(address)
+    here.page.get_by_role("heading", name="No pictures yet").wait_for()
+    assert here.page.get_by_text("Write your own folder in place of").is_visible()
+    command = f"imgsearch --library '{library}' index ~/Pictures"
+    assert here.page.get_by_text(command, exact=True).is_visible()
+    place.photos.mkdir()
+    shutil.copy(PHOTOS / "koala.jpg", place.photos)
+    index(place)
+    here.tile("koala.jpg").wait_for()
+    assert not here.page.get_by_role("heading", name="No pictures yet").is_visible()
+
+
+Small = tuple[Place, str]
+
+
+@pytest.fixture(scope="module")
+def small(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """A few pictures, most with names that mean harm, and the address of a server on them."""
+    folder = tmp_path_factory.mktemp("small")
+    place = Place(folder / "photos", folder / "library")
+    for seed, name in enumerate(HOSTILE):
+        picture(place.photos / BOLD / name, seed)
+    shutil.copy(PHOTOS / "koala.jpg", place.photos)
+    index(place)
+    with serving(place.library, folder / "server.log") as address:
+        yield place, address
+
+
+def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
+    place, address = small
+    asked = {"in": str(place.photos / BOLD)}
+    here = gallery(address, f"/?{urlencode(asked)}")
+    here.shows("4 pictures")
+    here.pictures_drawn()
+    assert sorted(here.names) == sorted(HOSTILE)
+    for name in HOSTILE:
+        here.page.get_by_role("link", name=name).click()
+        here.viewer.get_by_role("heading", name=name).wait_for()
+        here.viewer.get_by_text("Folder", exact=True).wait_for()
+        here.press("Escape")
+    here.go(f"/?{urlencode({**asked, 'q': HOSTILE[0], 'not': '<b>bold', 'all': '1'})}")
+    here.page.get_by_text("without <b>bold").wait_for()
+    assert here.page.evaluate("() => window.harmed") is None
+    assert here.page.locator("main b, main script, .terms b").count() == 0
+
+
+def test_a_new_photo_appears_without_a_reload(small: Small, gallery: OpenGallery):
+    place, address = small
+    here = gallery(address)
+    here.shows("5 pictures")
+    shutil.copy(PHOTOS / "owl.jpg", place.photos)
+    here.page.get_by_role("button", name="Look for new pictures").click()
+    here.page.get_by_text("1 new picture indexed.").wait_for()
+    here.shows("6 pictures")
+    here.tile("owl.jpg").wait_for()
+    here.page.fill("#q", "an owl")
+    here.first_is("owl.jpg")
+
+
+def test_whoever_has_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+    address = serve(tmp_path / "library", "--require-token", "--new-token")
+    found = re.search(r"Token: (\S+)", (tmp_path / "server.log").read_text())
+    assert found
+    here = gallery(address)
+    here.expected.append("401")
+    field = here.page.get_by_label("Token")
+    field.fill("guessed")
+    here.press("Enter")
+    here.page.get_by_text("That is not the token.").wait_for()
+    field.fill(found[1])
+    here.press("Enter")
+    here.page.get_by_role("heading", name="No pictures yet").wait_for()
+
+
+SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
+
+
+def many_pictures(library: Path) -> None:
+    """A catalog of pictures that are on no disk: what a list by date needs, and no more.
+
+    The first is committed as the indexer does it; the others are copies of its row.
+    """
+    root = "/nowhere/photos"
+    catalog = open_catalog(str(library), create=True)
+    with catalog.writer() as writer:
+        writer.put_root(RootRecord(root))
+        writer.begin_run(SPACE, "none", "fp32")
+        first = ImageFile(root, "first.jpg", 1000, 1)
+        writer.commit(
+            [Encoded(first, "f" * 32, ImageMetadata(1600, 1200, "JPEG"), unit_rows(1)[0])]
+        )
+        writer.end_run("done", {})
+    catalog.close()
+    with sqlite3.connect(library / "catalog.sqlite") as database:
+        columns = [row[1] for row in database.execute("pragma table_info(images)")]
+        differ = (
+            "id",
+            "path",
+            "name_key",
+            "content_hash",
+            "mtime_ns",
+            "width",
+            "height",
+            "taken_at",
+        )
+        same = [name for name in columns if name not in differ]
+        told = database.execute(f"select {', '.join(same)} from images").fetchone()
+        names = (*differ, *same)
+        # Nobody searches their names, and to index 100 000 of them takes most of the time.
+        database.execute("drop trigger images_insert")
+        database.executemany(
+            f"insert into images ({', '.join(names)}) values ({', '.join('?' * len(names))})",
+            ((*_row(number), *told) for number in range(2, MANY + 1)),
+        )
+
+
+def _row(number: int) -> tuple[object, ...]:
+    name = f"{number:06}.jpg"
+    taken = datetime(2000, 1, 1) + timedelta(hours=2 * number)
+    path = f"{number // 1000:03}/{name}"
+    hours = taken.isoformat(" ", "microseconds")
+    return (number, path, name, f"{number:032x}", number, *SHAPES[number % len(SHAPES)], hours)
+
+
+def test_a_hundred_thousand_pictures_scroll(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+    many_pictures(tmp_path / "library")
+    address = serve(tmp_path / "library")
+    here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
+    here.shows("100,000 pictures, newest first")
+    most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
+    assert most < MOST_NODES
+    assert longest < 1000
+    here.shows("100,000 pictures, newest first")
+
+
+SCROLL_TO_THE_END = """async (many) => {
+  let most = 0;
+  let longest = 0;
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) longest = Math.max(longest, task.duration);
+  }).observe({ type: 'longtask' });
+  const frame = async (top) => {
+    scrollTo({ top, behavior: 'instant' });
+    await new Promise(requestAnimationFrame);
+    most = Math.max(most, document.querySelectorAll('*').length);
+  };
+  const shown = () => [...document.querySelectorAll('.tile')];
+  const last = () => Math.max(...shown().map((tile) => Number(tile.dataset.index)));
+  const until = performance.now() + 150000;
+  while (last() < many - 1 && performance.now() < until) await frame(document.body.scrollHeight);
+  if (last() < many - 1) throw new Error(`came no further than ${last()}`);
+  const middle = scrollY / 2;
+  for (let step = 0; step < 60; step += 1) await frame(middle + step * 300);
+  return [most, longest];
+}"""

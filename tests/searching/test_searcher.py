@@ -1,0 +1,247 @@
+"""The Searcher over a catalog and an index in memory."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+import numpy as np
+import pytest
+
+from imgsearch.catalog import full_text as words_of_catalog
+from imgsearch.errors import QueryError
+from imgsearch.filters.parser import parse
+from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexing.index_files import sync
+from imgsearch.records import Query, Term
+from imgsearch.searching import searcher as searcher_module
+from imgsearch.searching.searcher import Searcher, by_date, ranked_by_date
+from imgsearch.searching.terms import foreign_script
+from imgsearch.searching.trace import Explanation
+from tests.fakes import OTHER, SPACE, MemoryFolder, ingest, vector_of
+
+
+@pytest.fixture
+def folder() -> MemoryFolder:
+    return MemoryFolder()
+
+
+@pytest.fixture
+def searcher(catalog) -> Searcher:
+    """Reads of a catalog that grows; no term here needs an encoder."""
+    index = MemoryIndex("", catalog.uuid, SPACE)
+
+    def no_encoder():
+        raise AssertionError("a term with a vector was encoded")
+
+    return Searcher(catalog, index, lambda: sync(catalog, index), no_encoder)
+
+
+def query(content: str = "x", **options) -> Query:
+    return Query([Term(vector=vector_of(content))], **options)
+
+
+def paths(hits) -> list[str]:
+    return [hit.image.file.path for hit in hits]
+
+
+def test_the_best_first(folder, catalog, searcher):
+    folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(9)}
+    ingest(catalog, folder)
+    hits = searcher.search(query("content 5"))
+    assert paths(hits)[0] == "5.jpg"
+    assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert [hit.rank for hit in hits] == list(range(1, 10))
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 40, 41, 100])
+def test_equal_scores_by_path_however_many_there_are(folder, catalog, searcher, limit):
+    names = [f"{n:02}.jpg" for n in np.random.default_rng(0).permutation(40)]
+    folder.files = dict.fromkeys(names, ("same", 1))
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("other", limit=limit))) == sorted(names)[:limit]
+
+
+def test_a_least_score(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("a", min_score=0.99))) == ["a.jpg"]
+    assert searcher.search(query("a", min_score=1.5)) == []
+
+
+def test_only_what_passes_and_as_many_as_asked_for(folder, catalog, searcher):
+    folder.files = {f"{n:03}.jpg": (f"content {n % 50}", 1) for n in range(100)}
+    ingest(catalog, folder)
+    everything = paths(searcher.search(query("content 7", limit=1000)))
+    for pattern, count in (
+        ("*", 100),
+        ("0*", 100),
+        ("00*", 10),
+        ("*7*", 19),
+        ("042*", 1),
+        ("x*", 0),
+    ):
+        where = parse(f"name ~ '{pattern}'")
+        expected = [path for path in everything if fnmatch(path, pattern)]
+        assert len(expected) == count
+        for limit in (1, 2, 19, 200):
+            told = Explanation()
+            found = searcher.search(query("content 7", limit=limit, where=where), told)
+            assert paths(found) == expected[:limit]
+            assert (told.passed, told.total) == (count, 100)
+
+
+def test_a_filter_counts_pictures_with_a_vector_in_the_space(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
+    ingest(catalog, folder, space=OTHER)
+    told, where = Explanation(), parse("format = jpeg")
+    assert paths(searcher.search(query("a", where=where), told)) == ["a.jpg"]
+    assert (told.passed, told.total) == (1, 1)
+    told = Explanation()
+    assert paths(by_date(catalog, Query([], where=where), told)) == ["a.jpg", "b.jpg"]
+    assert (told.passed, told.total) == (2, 2)
+
+
+def test_a_filter_that_none_passes_asks_no_model(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    told = Explanation()
+    text = Query([Term(text="a dog")], where=parse("has gps"))
+    assert searcher.search(text, told) == []
+    assert told.passed == 0 and "encode" not in told.seconds
+
+
+def test_a_list_of_nothing(catalog):
+    with pytest.raises(QueryError, match="no pictures yet"):
+        by_date(catalog, Query([], where=parse("has gps")), Explanation())
+
+
+def test_each_search_sees_what_was_committed_before(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("b"))) == ["a.jpg"]
+    folder.files = {"b.jpg": ("b", 2)}
+    ingest(catalog, folder)
+    assert paths(searcher.search(query("b"))) == ["b.jpg"]
+
+
+def test_no_terms_and_no_pictures(folder, catalog, searcher):
+    with pytest.raises(QueryError, match="the query is empty"):
+        searcher.search(Query([]))
+    with pytest.raises(QueryError, match="no pictures yet"):
+        searcher.search(query())
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("a dog", ""),
+        ("naïve café", ""),
+        ("№ 1, 2 & ½ 🐕", ""),
+        ("Ｗｉｄｅ ﬁsh", ""),
+        ("rock ʼn roll", ""),
+        ("dog собака", "Cyrillic"),
+        ("猫", "CJK"),
+        ("ねこ", "Hiragana"),
+        ("كلب", "Arabic"),
+        ("\ue000\udcff", ""),
+        ("", ""),
+    ],
+)
+def test_foreign_script(text, script):
+    assert foreign_script(text, ("LATIN",)) == script
+    assert foreign_script(text, ()) == ""
+
+
+def test_ranks_count_what_is_shown(folder, catalog, searcher):
+    """Whoever says '#3' means the third line, also where weak hits were left out in between."""
+    folder.files = {f"{n:02}.jpg": (f"content {n}", 1) for n in range(40)}
+    folder.files |= {f"dog {n:02}.jpg": (f"named {n}", 1) for n in range(5)}
+    ingest(catalog, folder)
+    scores = sorted(hit.score for hit in searcher.search(query("content 5", limit=100)))
+    term = Term(text="dog", vector=vector_of("content 5"))
+    hits = searcher.search(Query([term], limit=100, min_score=scores[20]))
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    assert any(hit.named for hit in hits) and not all(hit.named for hit in hits)
+
+
+def test_words_alone_take_no_pictures_and_nothing_unwanted(folder, catalog, searcher):
+    folder.files = {"dog.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    for term in (Term(vector=vector_of("a")), Term(text="dog", weight=-1.0)):
+        with pytest.raises(QueryError, match="words only"):
+            searcher.search(Query([Term(text="dog"), term], mode="text"))
+
+
+def test_words_alone_find_what_no_model_has_seen(folder, catalog, searcher):
+    """Nor does a filter ask for a vector, which nobody needs here."""
+    folder.files = {"dog 1.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    folder.files |= {"dog 2.jpg": ("b", 1), "cat.jpg": ("c", 1)}
+    ingest(catalog, folder, space=OTHER)
+    for where in (None, parse("format = jpeg"), parse("name ~ 'dog*'")):
+        told = Explanation()
+        words = Query([Term(text="dog")], mode="text", where=where)
+        found = searcher.search(words, told)
+        assert paths(found) == ["dog 1.jpg", "dog 2.jpg"]
+        assert told.total == 3
+        assert all(hit.named and hit.score is None for hit in found)
+    vector = Term(text="dog", vector=vector_of("a"))
+    assert paths(searcher.search(Query([vector]))) == ["dog 1.jpg"], "it has no score without"
+    assert searcher.search(Query([Term(text="dog")], mode="text", where=parse("has gps"))) == []
+
+
+def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catalog, monkeypatch):
+    """One bound for both, and it counts those that pass."""
+    folder.files = {f"{'dog ' * (1 + n % 7)}{n:03}.jpg": (f"{n}", 1) for n in range(70)}
+    ingest(catalog, folder)
+    monkeypatch.setattr(searcher_module, "MOST", 5)
+
+    def best(where) -> list[str]:
+        words = Query([Term(text="dog")], limit=100, mode="text", where=where)
+        return paths(searcher.by_words(catalog, words, Explanation()))
+
+    ids = catalog.select(parse("name ~ '*1.jpg'"))
+    monkeypatch.setattr(words_of_catalog, "_PAGE", 3)
+    assert len(best(None)) == len(best(parse("name ~ '*.jpg'"))) == 5
+    assert best(None) == best(parse("name ~ '*.jpg'"))
+    assert len(best(parse("name ~ '*1.jpg'"))) == 5 and len(ids) == 7
+    assert all(path.endswith("1.jpg") for path in best(parse("name ~ '*1.jpg'")))
+    every = [i for i, _ in catalog.with_words("dog", 100)]
+    assert [i for i, _ in catalog.with_words("dog", 100, ids)] == [i for i in every if i in ids]
+    assert catalog.with_words("dog", 100, ids[:0]) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10, 40, 100])
+@pytest.mark.parametrize("least", [-2.0, 0.0, 0.5, 1.5])
+def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, limit, least):
+    names = [f"{n:02}.jpg" for n in np.random.default_rng(1).permutation(40)]
+    folder.files = {name: (f"content {int(name[:2]) % 7}", 1) for name in names}
+    ingest(catalog, folder)
+    wanted = query("content 3", limit=limit, min_score=least)
+    ranked = [(r.id, r.score, r.strength, r.named) for r in searcher.rank(wanted)]
+    hits = searcher.search(wanted)
+    assert ranked == [(h.image.id, h.score, h.strength, h.named) for h in hits]
+
+
+def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, searcher):
+    folder.files = {f"{'beach' if n % 3 else 'hill'} {n:02}.jpg": (f"c {n}", 1) for n in range(30)}
+    ingest(catalog, folder)
+    for mode in ("hybrid", "text"):
+        terms = [Term("beach", vector=vector_of("c 4")), Term("01")][: 2 if mode == "text" else 1]
+        wanted = Query(terms, 12, mode=mode, min_score=0.2 if mode == "hybrid" else -2)
+        hits = searcher.search(wanted)
+        assert hits
+        assert [r.id for r in searcher.rank(wanted)] == [h.image.id for h in hits]
+
+
+def test_pictures_by_date_can_be_ranked_too(folder, catalog):
+    folder.files = {f"{n}.jpg": (f"content {n}", n) for n in range(9)}
+    ingest(catalog, folder)
+    wanted = Query([], 5, where=parse("name ~ '*.jpg'"))
+    hits = by_date(catalog, wanted, Explanation())
+    ranked = ranked_by_date(catalog, wanted, Explanation())
+    assert [r.id for r in ranked] == [h.image.id for h in hits]
+    assert len(ranked_by_date(catalog, Query([], 100), Explanation())) == 9

@@ -1,0 +1,284 @@
+"""Decoders keep one contract, whatever a file does to the process that decodes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from imgsearch.model_card import InputSize
+from imgsearch.records import Decoded, ImageFile, Skipped
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
+from imgsearch.sources.decoders import DecodeSettings
+from tests.hostile_files import saved, scene
+
+SETTINGS = DecodeSettings(InputSize(short=50))
+
+
+def is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
+def behave(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
+    """Does to its process what the name of the file says; decodes all others."""
+    name = file.path.partition(".")[0].rstrip("0123456789")
+    if name == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif name == "exit":
+        os._exit(3)
+    elif name == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "sleep":
+        time.sleep(3600)
+    elif name == "spin":
+        while True:
+            pass
+    elif name == "memory":
+        try:
+            bytearray(3 << 30)
+        except MemoryError:
+            return Skipped(file, "needs too much memory to be decoded")
+    elif name == "modules":
+        heavy = {"torch", "transformers", "sqlalchemy", "click", "faiss", "tqdm", "PIL"}
+        return Skipped(file, " ".join(sorted(heavy & set(sys.modules))))
+    elif name == "sockets":
+        return Skipped(file, " ".join(str(fd) for fd in range(256) if is_socket(fd)))
+    elif name == "once" and not os.path.exists(file.absolute + ".seen"):
+        open(file.absolute + ".seen", "w").close()
+        os._exit(1)
+    return decode_file(file, settings)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    jpeg = saved(scene(), "JPEG")
+    for number in range(40):
+        (tmp_path / f"good{number}.jpg").write_bytes(jpeg)
+    return tmp_path
+
+
+def files(folder: Path, *names: str) -> list[ImageFile]:
+    return [ImageFile(str(folder), name, 0, 0) for name in names]
+
+
+def good(folder: Path, number: int = 40) -> list[ImageFile]:
+    return files(folder, *(f"good{n}.jpg" for n in range(number)))
+
+
+def reasons(results) -> dict[str, str]:
+    return {r.file.path: r.reason for r in results if isinstance(r, Skipped)}
+
+
+@pytest.fixture
+def decoder():
+    made = []
+
+    def make(workers=2, **options):
+        options.setdefault("decode_one", behave)
+        made.append(ProcessDecoder(SETTINGS, workers, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("kind", ["inline", "processes"])
+class TestContract:
+    @pytest.fixture
+    def any_decoder(self, kind, decoder):
+        return InlineDecoder(SETTINGS) if kind == "inline" else decoder()
+
+    def test_one_result_per_file(self, any_decoder, folder):
+        (folder / "bad.jpg").write_bytes(b"no picture")
+        asked = [*good(folder), *files(folder, "bad.jpg", "gone.jpg")]
+        results = list(any_decoder.decode(asked))
+        assert sorted(r.file.path for r in results) == sorted(f.path for f in asked)
+        assert set(reasons(results)) == {"bad.jpg", "gone.jpg"}
+
+    def test_pixels_are_those_of_decode_file(self, any_decoder, folder):
+        (result,) = any_decoder.decode(good(folder, 1))
+        expected = decode_file(good(folder, 1)[0], SETTINGS)
+        assert isinstance(result, Decoded) and isinstance(expected, Decoded)
+        assert np.array_equal(result.pixels, expected.pixels)
+        assert (result.file, result.content_hash) == (expected.file, expected.content_hash)
+        assert result.metadata == expected.metadata
+
+    def test_no_files_no_results(self, any_decoder):
+        assert list(any_decoder.decode([])) == []
+
+    def test_it_can_be_used_again_and_closed_twice(self, any_decoder, folder):
+        for _ in range(2):
+            assert len(list(any_decoder.decode(good(folder, 3)))) == 3
+        any_decoder.close()
+        any_decoder.close()
+
+    def test_files_are_taken_only_a_little_ahead(self, any_decoder, folder):
+        taken = []
+
+        def source():
+            for file in good(folder):
+                taken.append(file)
+                yield file
+
+        results = any_decoder.decode(source())
+        next(results)
+        assert len(taken) <= 8
+        results.close()
+        assert len(taken) <= 8
+
+    def test_an_error_of_the_source_comes_through(self, any_decoder, folder):
+        def source():
+            yield from good(folder, 3)
+            raise LookupError("the walk failed")
+
+        with pytest.raises(LookupError):
+            list(any_decoder.decode(source()))
+        assert len(list(any_decoder.decode(good(folder, 3)))) == 3
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("segfault.jpg", "crashed on this file"),
+        ("exit.jpg", "crashed on this file"),
+        ("killed.jpg", "was killed on this file"),
+    ],
+)
+def test_a_crash_costs_the_guilty_file_alone(decoder, folder, name, words):
+    asked = [*good(folder, 15), *files(folder, name), *good(folder)[15:]]
+    results = list(decoder().decode(asked))
+    assert len(results) == 41
+    assert list(reasons(results)) == [name] and words in reasons(results)[name]
+
+
+def test_many_crashes_in_a_row(decoder, folder):
+    guilty = files(folder, *(f"segfault{n}.jpg" for n in range(5)))
+    results = list(decoder().decode([*guilty, *good(folder, 5)]))
+    assert set(reasons(results)) == {file.path for file in guilty}
+
+
+def test_a_file_that_crashes_only_once_is_decoded(decoder, folder):
+    (folder / "once.jpg").write_bytes((folder / "good0.jpg").read_bytes())
+    (result,) = decoder(1).decode(files(folder, "once.jpg"))
+    assert isinstance(result, Decoded)
+
+
+@pytest.mark.parametrize(
+    "name, word, transient", [("sleep", "read", True), ("spin", "decoded", False)]
+)
+def test_what_hangs_is_given_up(decoder, folder, name, word, transient):
+    asked = [*files(folder, f"{name}.jpg"), *good(folder, 10)]
+    results = list(decoder(timeout_s=1.0).decode(asked))
+    assert len(results) == 11
+    assert reasons(results) == {f"{name}.jpg": f"took longer than 1 seconds to be {word}"}
+    assert [r.transient for r in results if isinstance(r, Skipped)] == [transient]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux bounds address space")
+def test_memory_is_bounded(decoder, folder):
+    asked = [*files(folder, "memory.jpg"), *good(folder, 3)]
+    results = list(decoder(memory_limit=1 << 30).decode(asked))
+    assert reasons(results) == {"memory.jpg": "needs too much memory to be decoded"}
+
+
+def test_workers_import_nothing_heavy(decoder, folder):
+    (result,) = decoder(1).decode(files(folder, "modules.jpg"))
+    assert result.reason == "PIL"
+
+
+def test_workers_hold_no_sockets(decoder, folder):
+    (result,) = decoder(1).decode(files(folder, "sockets.jpg"))
+    assert result.reason == ""
+
+
+def test_no_worker_is_started_before_the_first_file(decoder):
+    before = len(psutil.Process().children())
+    list(decoder().decode([]))
+    assert len(psutil.Process().children()) == before
+
+
+def test_an_abandoned_run_leaves_nothing_behind(decoder, folder):
+    pool = decoder()
+    results = pool.decode([*files(folder, "sleep.jpg"), *good(folder)])
+    next(results)
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 5
+    assert len(list(pool.decode(good(folder, 5)))) == 5
+    pool.close()
+    decoding = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    assert not decoding
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = [{tests!r}, {here!r}]
+from pathlib import Path
+from test_decoder_pool import SETTINGS, behave, files
+from imgsearch.sources.decoder_pool import ProcessDecoder
+
+if __name__ == "__main__":
+    decoder = ProcessDecoder(SETTINGS, 2, decode_one=behave)
+    names = ["good0.jpg", "good1.jpg", "{stuck}.jpg", "{stuck}2.jpg"]
+    for result in decoder.decode(files(Path({folder!r}), *names)):
+        print("result", flush=True)
+"""
+
+
+@pytest.fixture
+def program(folder):
+    running = []
+
+    def start(stuck: str) -> tuple[subprocess.Popen, list[psutil.Process]]:
+        here = Path(__file__).resolve().parent
+        script = folder / "program.py"
+        script.write_text(
+            PROGRAM.format(tests=str(here.parent), here=str(here), folder=str(folder), stuck=stuck)
+        )
+        environment = os.environ | {"PYTHONPATH": os.getcwd()}
+        process = subprocess.Popen(
+            [sys.executable, script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        running.append(process)
+        for _ in range(2):
+            assert process.stdout.readline() == b"result\n"
+        return process, psutil.Process(process.pid).children(recursive=True)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("stuck", ["sleep", "spin"])
+def test_killing_the_program_leaves_no_orphans(program, stuck):
+    process, children = program(stuck)
+    assert len(children) >= 2
+    process.kill()
+    assert not psutil.wait_procs(children, timeout=5)[1]
+
+
+def test_ctrl_c_ends_the_program_once_and_quietly(program):
+    process, children = program("sleep")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to all of them
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+    assert errors.count(b"Traceback") == errors.count(b"KeyboardInterrupt") == 1
+    assert not psutil.wait_procs(children, timeout=5)[1]

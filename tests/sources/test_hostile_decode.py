@@ -1,0 +1,151 @@
+"""Whole folders of broken and odd files, scanned and decoded as in a real run."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgsearch.model_card import InputSize
+from imgsearch.records import Decoded, ImageFile, Skipped, Unvisited
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoder_pool import ProcessDecoder
+from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.folder_source import FilesystemSource
+from tests.conftest import ROOT
+from tests.hostile_files import IGNORE, INDEX, SKIP, make
+
+SETTINGS = DecodeSettings(InputSize(short=224))
+DATA = ROOT / ".." / "shared" / "data"
+needs_data = pytest.mark.skipif(
+    not (DATA / "hostile" / "manifest.csv").is_file(),
+    reason="needs the shared data folder beside the checkout",
+)
+
+
+def run(files) -> dict[str, Decoded | Skipped]:
+    """Decode in processes; one result per file."""
+    asked = list(files)
+    decoder = ProcessDecoder(SETTINGS, workers=2, timeout_s=60)
+    try:
+        results = list(decoder.decode(asked))
+    finally:
+        decoder.close()
+    assert len(results) == len(asked)
+    return {result.file.path: result for result in results}
+
+
+def verdicts(results) -> dict[str, str]:
+    return {path: INDEX if isinstance(r, Decoded) else SKIP for path, r in results.items()}
+
+
+def scanned_and_decoded(root: Path) -> tuple[dict[str, Decoded | Skipped], list[Unvisited]]:
+    found = list(FilesystemSource(str(root)).scan())
+    results = run(f for f in found if isinstance(f, ImageFile))
+    results |= {s.file.path: s for s in found if isinstance(s, Skipped)}
+    return results, [u for u in found if isinstance(u, Unvisited)]
+
+
+def assert_reasons_are_for_people(results):
+    for result in results.values():
+        if isinstance(result, Skipped):
+            assert result.reason and "0x" not in result.reason and "<" not in result.reason
+
+
+def test_our_own_hostile_folder(tmp_path):
+    expected = make(tmp_path / "hostile")
+    results, unvisited = scanned_and_decoded(tmp_path / "hostile")
+    got = verdicts(results)
+    wanted = {path: v for path, v in expected.items() if v in (INDEX, SKIP)}
+    assert {path: got.get(path) for path in wanted} == wanted
+    assert not set(got) & {path for path, v in expected.items() if v == IGNORE}
+    assert not unvisited
+    assert_reasons_are_for_people(results)
+    assert len(results) == len([v for v in expected.values() if v != IGNORE])
+
+
+def manifest() -> dict[str, str]:
+    with open(DATA / "hostile" / "manifest.csv", newline="", encoding="utf-8") as file:
+        return {row["file"]: row["expected"] for row in csv.DictReader(file)}
+
+
+@needs_data
+def test_every_file_of_the_manifest_comes_out_as_expected():
+    expected = manifest()
+    root = str((DATA / "hostile").resolve())
+    results = run(ImageFile(root, name, 0, 0) for name in expected)
+    wanted = {name: verdict for name, verdict in expected.items() if verdict in (INDEX, SKIP)}
+    got = verdicts(results)
+    assert {name: got[name] for name in wanted} == wanted
+    assert_reasons_are_for_people(results)
+    assert not [r.file.path for r in results.values() if "crashed" in getattr(r, "reason", "")]
+
+
+@needs_data
+def test_a_scan_of_the_hostile_folder_finds_what_is_to_be_indexed():
+    found = list(FilesystemSource(str((DATA / "hostile").resolve())).scan())
+    paths = {f.path for f in found if isinstance(f, ImageFile)}
+    assert {name for name, verdict in manifest().items() if verdict == INDEX} <= paths
+    assert not any(isinstance(f, Unvisited) for f in found)
+
+
+@needs_data
+def test_what_archives_cannot_carry(tmp_path):
+    odd = tmp_path / "odd"
+    subprocess.run([sys.executable, DATA / "hostile" / "make_odd_fs.py", odd], check=True)
+    results, unvisited = scanned_and_decoded(odd)
+    (odd / "locked_folder").chmod(0o700)
+    assert os.fsdecode(b"latin1_caf\xe9.jpg") in results
+    skipped = {path for path, result in results.items() if isinstance(result, Skipped)}
+    readable = os.geteuid() == 0
+    assert skipped == {"broken_link.jpg", "pipe.jpg"} | (
+        set() if readable else {"no_permission.jpg"}
+    )
+    assert [u.path for u in unvisited] == ([] if readable else ["locked_folder"])
+    assert not any(path.startswith("loop") for path in results)
+
+
+@needs_data
+@pytest.mark.parametrize("kind", ["Landscape", "Portrait"])
+def test_all_orientations_of_a_photo_look_alike(kind):
+    root = str((DATA / "dev" / "orientation" / "images").resolve())
+    pictures = []
+    for number in range(9):
+        result = decode_file(ImageFile(root, f"{kind}_{number}.jpg", 0, 0), SETTINGS)
+        assert isinstance(result, Decoded)
+        pictures.append(result.pixels.astype(int))
+    assert {picture.shape for picture in pictures} == {pictures[0].shape}
+    assert max(np.abs(picture - pictures[1]).mean() for picture in pictures) < 8
+
+
+@needs_data
+def test_all_orientations_of_the_horse_look_alike():
+    root = str((DATA / "hostile" / "generated").resolve())
+    pictures = [
+        decode_file(ImageFile(root, f"orientation_{n}.jpg", 0, 0), SETTINGS).pixels.astype(int)
+        for n in range(1, 9)
+    ]
+    assert max(np.abs(picture - pictures[0]).mean() for picture in pictures) < 4
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("sideways_iphone7.heic", (3024, 4032)),
+        ("IMG_2682.heic", (4032, 3024)),
+        ("rot1mir0.avif", (640, 427)),
+        ("g4_orientation_6.tif", (590, 88)),
+    ],
+)
+def test_pictures_that_other_programs_show_sideways(name, size):
+    root = str((DATA / "hostile" / "odd_formats").resolve())
+    result = decode_file(ImageFile(root, name, 0, 0), SETTINGS)
+    assert isinstance(result, Decoded)
+    assert (result.metadata.width, result.metadata.height) == size
+    assert (result.pixels.shape[1] > result.pixels.shape[0]) == (size[0] > size[1])

@@ -1,0 +1,52 @@
+"""Encoders and indexes are found by name, in entry points; ours have no privileged way in."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsearch import plugins
+from imgsearch.encoders import builtin
+from imgsearch.errors import ImgSearchError
+from imgsearch.indexes.memory_index import MemoryIndex
+from tests.plugin_encoder import installed
+
+
+def test_ours_are_there():
+    assert {"builtin", "sentence-transformers"} <= set(plugins.names(plugins.ENCODERS))
+    assert {"auto", "flat", "ivf", "memory", "torch"} <= set(plugins.names(plugins.INDEXES))
+    assert plugins.encoder_module("builtin") is builtin
+    assert plugins.index_class("memory") is MemoryIndex
+
+
+def test_any_other_name_is_for_the_generic_encoder():
+    generic = plugins.encoder_module("sentence-transformers")
+    for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):
+        assert plugins.encoder_module(name) is generic
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A distribution of somebody else, as pip would install it."""
+    entries = {"other": "other_encoder", "broken": "no_such_module"}
+    with installed(monkeypatch, tmp_path, "other_encoder", "CARDS = ()\n", **entries):
+        yield
+
+
+def test_one_of_somebody_else_by_name_and_by_scheme(foreign):
+    for name in ("other", "other://some/model"):
+        assert plugins.encoder_module(name).__name__ == "other_encoder"
+
+
+def test_one_that_cannot_be_imported_gets_a_sentence(foreign):
+    with pytest.raises(ImgSearchError, match="broken cannot be loaded: No module named") as caught:
+        plugins.encoder_module("broken")
+    assert "doctor" in caught.value.hint
+
+
+def test_an_unknown_index_gets_a_suggestion():
+    with pytest.raises(ImgSearchError, match="there is no index called flatt") as caught:
+        plugins.index_class("flatt")
+    assert caught.value.hint == "Did you mean flat?"
+    with pytest.raises(ImgSearchError) as caught:
+        plugins.index_class("xyz")
+    assert caught.value.hint.startswith("Known: ")
