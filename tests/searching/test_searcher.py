@@ -201,7 +201,7 @@ def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catal
 
     def best(where) -> list[str]:
         words = Query([Term(text="dog")], limit=100, mode="text", where=where)
-        return paths(searcher.by_words(catalog, words, Explanation()))
+        return paths(searcher_module.by_words(catalog, words, Explanation()))
 
     ids = catalog.select(parse("name ~ '*1.jpg'"))
     monkeypatch.setattr(words_of_catalog, "_PAGE", 3)
