@@ -21,8 +21,8 @@ from imgsearch.evaluation.measures import paired_bootstrap, r_precision
 from imgsearch.evaluation.questions import Names, read_questions
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
-from imgsearch.records import Query, Term
 from imgsearch.searching import feedback
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import load_settings
 
 WEIGHTS = ((0.75, 0.15), (0.75, 0.0), (0.0, 0.15), (0.4, 0.15), (1.5, 0.15), (0.75, 0.5))
@@ -45,7 +45,7 @@ class Judged:
         self.queries = [(text, relevant) for text, relevant in found if len(relevant) > 1]
 
     def ranking(self, terms: Sequence[Term]) -> list[int]:
-        hits = self._library.search(Query(terms, 100_000, mode="semantic"))
+        hits = self._library.search(SearchRequest(terms, 100_000, mode="semantic"))
         return [hit.image.id for hit in hits]
 
     def vector(self, image_id: int):

@@ -32,7 +32,7 @@ from imgsearch.catalog import open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import commits, embeddings, library, roots, spaces
 from imgsearch.library import Library
-from imgsearch.records import Query, Term
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from imgsearch.vectors import Embeddings, Ids, normalize
 
@@ -86,7 +86,7 @@ def make(folder: str, count: int, dimension: int, kept: str) -> None:
     lib = Library(Settings(library=folder), print)
     started = time.perf_counter()
     with lib.catalog.writer():
-        index, _ = lib.brought_up(space)
+        index, _ = lib.index_files.bring_up(space)
     print(f"index: {time.perf_counter() - started:.0f} s, {index.described()}", flush=True)
     lib.close()
 
@@ -104,14 +104,14 @@ def first(folder: str, kind: str) -> dict[str, float]:
     lib = Library(Settings(library=folder, index=kind), print)
     dimension = lib.catalog.default_space().dimension
     queries = [normalize(random.standard_normal((1, dimension)))[0] for _ in range(21)]
-    hits = lib.search(Query([Term(vector=queries[0])], limit=20))
+    hits = lib.search(SearchRequest([Term(vector=queries[0])], limit=20))
     opened = time.perf_counter() - started
     assert len(hits) == 20
     memory = process.memory_info().rss - before
     spent = []
     for query in queries[1:]:
         started = time.perf_counter()
-        lib.search(Query([Term(vector=query)], limit=20))
+        lib.search(SearchRequest([Term(vector=query)], limit=20))
         spent.append(time.perf_counter() - started)
     lib.close()
     return {"first_s": opened, "next_ms": statistics.median(spent) * 1e3, "memory_mb": memory / 1e6}

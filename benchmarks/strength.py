@@ -21,9 +21,9 @@ import numpy as np
 
 from imgsearch.encoders import builtin
 from imgsearch.indexing.reference_texts import TEXTS
+from imgsearch.indexing.references import IMAGE, PLATT, TEXT, image_reference, text_reference
 from imgsearch.model_card import EncoderOptions
 from imgsearch.plugins import encoder_module
-from imgsearch.searching.strength import IMAGE, PLATT, TEXT, image_reference, text_reference
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
 

@@ -171,7 +171,7 @@ def _indexes(library: Library) -> Iterator[Check]:
             yield _index_check(library, space)
         except ImgSearchError as error:
             yield Check("index", "wrong", str(error), error.hint)
-    for name in sealed_files.strangers(library.index_folder, library.catalog.uuid):
+    for name in sealed_files.strangers(library.index_files.folder, library.catalog.uuid):
         yield Check(
             "index", "note", f"{name} belongs to another library", "It is not used; remove it."
         )
@@ -196,7 +196,7 @@ def _roots(library: Library) -> Iterator[Check]:
 
 def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
-    index = library.stored_index(space)
+    index = library.index_files.open(space)
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
         faults = verify(library.catalog, index)

@@ -1,219 +1,357 @@
-"""The composition root: settings -> adapters -> services. The only room that knows them all."""
+"""A library of pictures: the facade over its catalog, and the root that puts the parts together."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property, partial
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
-import numpy as np
-
-from imgsearch import plugins
+from imgsearch.catalog import SqlCatalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
-from imgsearch.errors import QueryError, SourceError
-from imgsearch.filters.tree import Filter
+from imgsearch.encoders.registry import Models
+from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.indexes.sealed_files import stored_kind
-from imgsearch.indexing.index_files import sync
-from imgsearch.indexing.indexer import Indexing
-from imgsearch.indexing.plan import known_root
+from imgsearch.indexing.index_files import IndexFiles, require_kind
+from imgsearch.indexing.indexer import LOCK_TIMEOUT_SECONDS, Indexer, decoder_pool
+from imgsearch.indexing.plan import IndexRequest, known_root, plan
 from imgsearch.model_card import InputSize
-from imgsearch.opened import LOCK_WAIT_S
-from imgsearch.records import (
-    Hit,
-    Query,
-    Ranked,
-    Skipped,
-    Term,
-    Thumbnail,
-    clamped,
-)
-from imgsearch.searching.duplicates import near_identical, search_folded
-from imgsearch.searching.searcher import (
-    Searcher,
-    by_date,
-    by_words,
-    ranked_by_date,
-    ranked_by_words,
-    similarity,
-)
-from imgsearch.searching.trace import Explanation
-from imgsearch.spaces import require_searchable
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
+from imgsearch.ports import Decoder, Encoder
+from imgsearch.records import IngestReport, OnProgress, RootRecord, Skipped, Thumbnail
+from imgsearch.searching.encoding import similarity, with_pixels
+from imgsearch.searching.hits import Hit, Ranking, SearchResult
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.searcher import Searcher
+from imgsearch.searching.terms import text_term
+from imgsearch.searching.trace import Trace
+from imgsearch.settings import Settings, load_settings
+from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.spaces import Spaces
 
 
-class Library(Indexing):
-    """A library of pictures: the services over one catalog, wired up."""
+def open_library(
+    folder: str = "", note: Callable[[str], None] = lambda text: None, **settings: Any
+) -> Library:
+    """Open the library in a folder; it need not be there yet.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of the catalog and the indexes; "" for the one that the command line uses.
+    note : callable
+        Gets notes for the user, one sentence each.
+    **settings
+        As in docs/SETTINGS.md. Others come from IMGSEARCH_* variables and the configuration file.
+
+    Returns
+    -------
+    Library
+        A context manager, closed at the end.
+
+    Raises
+    ------
+    ImgSearchError
+        A setting cannot be used.
+    """
+    return Library(load_settings({"library": folder or None, **settings}), note)
+
+
+class Library:
+    """A library of pictures.
+
+    Everything is opened when it is first needed. Use it in one thread.
+
+    Parameters
+    ----------
+    settings : Settings
+    note : callable
+        Gets notes for the user, one sentence each.
+
+    Attributes
+    ----------
+    models : Models
+        The models on this machine.
+    """
+
+    def __init__(self, settings: Settings, note: Callable[[str], None] = lambda text: None) -> None:
+        self.settings = settings
+        self.models = Models(settings)
+        self._note = note
+        self._catalog: SqlCatalog | None = None
+        self._searcher: Searcher | None = None
+
+    # The parts
+
+    @property
+    def catalog(self) -> SqlCatalog:
+        """The catalog; raises `LibraryMissing` if there is none yet."""
+        if self._catalog is None:
+            self._catalog = open_catalog(self.settings.library)
+        return self._catalog
+
+    def create(self) -> SqlCatalog:
+        """The catalog, made if there is none."""
+        if self._catalog is None:
+            self._catalog = open_catalog(self.settings.library, create=True)
+        return self._catalog
+
+    @property
+    def spaces(self) -> Spaces:
+        """Which model and which embedding space are in use."""
+        try:
+            return Spaces(self.settings, self.models, self.catalog)
+        except LibraryMissing:
+            return Spaces(self.settings, self.models, None)
+
+    @property
+    def index_files(self) -> IndexFiles:
+        """The index files of the catalog."""
+        return IndexFiles(self.catalog, self.settings.index, self._note)
+
+    @property
+    def indexer(self) -> Indexer:
+        """Writes to the catalog."""
+        return Indexer(self.settings, self.models, self.catalog, self._note)
+
+    @property
+    def searcher(self) -> Searcher:
+        """Searches the space in use."""
+        if self._searcher is None:
+            self._searcher = Searcher(self.settings, self.catalog, self.spaces, self.index_files)
+        return self._searcher
+
+    @property
+    def model(self) -> str:
+        """Name of the model in use."""
+        return self.spaces.model
+
+    def encoder(self) -> Encoder:
+        """The model in use, loaded once, in the space that the library has."""
+        return self.spaces.encoder()
+
+    # Indexing
+
+    def index(
+        self,
+        request: IndexRequest | str | Sequence[str] = (),
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """Bring the library up to date with its folders; a new library is made.
+
+        Parameters
+        ----------
+        request : IndexRequest, str or sequence of str
+            Folders to index, which join the library; none for all folders of the library.
+        on_progress : callable
+            Gets a `Progress` now and then.
+        stop : callable
+            Called between batches; True ends the run, and what was committed stays.
+
+        Returns
+        -------
+        IngestReport
+            Counts of the run.
+
+        Raises
+        ------
+        SourceError
+            A folder that cannot be indexed.
+        LibraryBusy
+            Another process is indexing into this library.
+        """
+        request = _index_request(request)
+        roots = self.roots()
+        plan(request, roots, self.settings.library)  # before a library is made for nothing
+        if not roots:
+            require_kind(self.settings.index)
+        self.create()
+        return self.indexer.run(request, on_progress, stop)
+
+    def preview(self, request: IndexRequest | str | Sequence[str] = ()) -> IngestReport:
+        """What `index` would do; writes nothing, not even a new library."""
+        request = _index_request(request)
+        try:
+            return self.indexer.preview(request)
+        except LibraryMissing:
+            with self._empty_catalog() as catalog:
+                return Indexer(self.settings, self.models, catalog, self._note).preview(request)
+
+    @contextmanager
+    def _empty_catalog(self) -> Iterator[SqlCatalog]:
+        with (
+            tempfile.TemporaryDirectory(prefix="imgsearch-") as folder,
+            closing(open_catalog(folder, create=True)) as catalog,
+        ):
+            yield catalog
+
+    def roots(self) -> list[RootRecord]:
+        """The folders of the library, their pictures not counted; none if there is no library."""
+        try:
+            return self.catalog.roots(counted=False)
+        except LibraryMissing:
+            return []
+
+    def forget(self, path: str) -> int:
+        """Take a folder out of the library; returns the number of its pictures.
+
+        Raises
+        ------
+        SourceError
+            The library does not have that folder.
+        """
+        root = known_root(path, self.catalog.roots())
+        if root is None:
+            raise SourceError(
+                f"{path} is not a folder of this library", "'imgsearch roots' lists its folders."
+            )
+        with self.catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
+            return writer.forget_root(root.path)
+
+    def optimize(self) -> str:
+        """Rewrite the index of the model in use, trained for its size; describes what it is now."""
+        return self.indexer.optimize()
+
+    def upgrade(self) -> None:
+        """Bring the catalog's schema up to date; opening it does that."""
+        self.catalog.close()
+        self._catalog = self._searcher = None
+
+    # Searching
+
+    def search(
+        self, request: SearchRequest | str, trace: Trace | None = None, **options: Any
+    ) -> SearchResult:
+        """The best pictures for words or for a request; without terms, the newest.
+
+        Parameters
+        ----------
+        request : SearchRequest or str
+            Words, or a whole request.
+        trace : Trace, optional
+            Filled in with what the search did.
+        **options
+            Fields of `SearchRequest`, for words: ``limit=50``, ``unique=True``.
+
+        Returns
+        -------
+        SearchResult
+            A sequence of `Hit`, best first.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
+        QueryError
+            A request that cannot be answered.
+        """
+        if isinstance(request, str):
+            request = SearchRequest([text_term(request)], **options)
+        return self.searcher.search(request, trace)
+
+    def similar(self, image: str | int, **options: Any) -> SearchResult:
+        """The pictures that look most like one, which need not be in the library.
+
+        Parameters
+        ----------
+        image : str or int
+            Path of a picture file, or the id of a picture of the library.
+        **options
+            Fields of `SearchRequest`.
+        """
+        term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
+        return self.search(SearchRequest([term], **options))
+
+    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
+        """The ids that `search` would find, in the same order, without their pictures."""
+        return self.searcher.rank(request, trace)
+
+    def similarity(self, first: Term, second: Term) -> float:
+        """The cosine of two terms, -1 to 1, with the model in use.
+
+        Pictures are read from their files. Only a result of the last search needs a library.
+        """
+        encoder = self.encoder()
+        decode = DecodeSettings(encoder.input_size, max_pixels=self.settings.max_pixels)
+        one, other = (with_pixels(self._with_path(term), decode) for term in (first, second))
+        return similarity(encoder, one, other, self.settings.instruction or None)
+
+    def _with_path(self, term: Term) -> Term:
+        if term.result is None:
+            return term
+        return Term(path=self.searcher.result(term.result).file.absolute)
+
+    def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
+        """A small copy of each picture by its id, of at most `side` pixels.
+
+        Decoder processes make them from the files as they are now.
+        """
+        from imgsearch.sources.thumbnails import thumbnails
+
+        ids = {hit.path: hit.image.id for hit in hits}
+        with closing(self.decoder(InputSize(long=side))) as decoder:
+            made = thumbnails(decoder, [hit.image.file for hit in hits])
+            return {ids[each.file.absolute]: each for each in made}
+
+    def decoder(self, size: InputSize) -> Decoder:
+        """Decoder processes as the settings have them; close them after use."""
+        return decoder_pool(self.settings, size)
+
+    # The library itself
 
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
-        found = self.catalog.summary()
-        for told, space in zip(found["spaces"], self.catalog.known_spaces(), strict=True):
-            told["index"] = stored_kind(self.index_folder, self.catalog.uuid, space.key)
-        return found
-
-    def optimize(self) -> str:
-        """Write the index of the model in use anew, trained for its size; says what it is now."""
-        with self.catalog.writer(wait_s=LOCK_WAIT_S):
-            index, _ = self.brought_up(self._searchable(), anew=True)
-        return f"{len(index)} vectors: {index.described()}"
+        summary = self.catalog.summary()
+        folder, uuid = self.index_files.folder, self.catalog.uuid
+        for values, space in zip(summary["spaces"], self.catalog.known_spaces(), strict=True):
+            values["index"] = stored_kind(folder, uuid, space.key)
+        return summary
 
     def memory(self) -> MemoryUse:
         """What this process has taken so far, decoder processes not included."""
         return memory_used()
 
-    def forget(self, path: str) -> int:
-        """Take a folder out of the library; returns the number of its pictures."""
-        root = known_root(path, self.catalog.roots())
-        if root is None:
-            raise SourceError(
-                f"{path} is no folder of this library", "'imgsearch roots' lists its folders."
-            )
-        with self.catalog.writer(wait_s=LOCK_WAIT_S) as writer:
-            return writer.forget_root(root.path)
-
-    @cached_property
-    def searcher(self) -> Searcher:
-        """Answers queries in the space of the model in use."""
-        space = self._searchable()
-        index = self.searched_index(space)
-        return Searcher(
-            self.catalog, index, lambda: sync(self.catalog, index), self._encoder_of(space)
-        )
-
     @property
     def replaced(self) -> bool:
-        """True if the catalog that is open here lies no longer in the library's folder."""
-        return "catalog" in self.__dict__ and self.catalog.replaced
+        """True if the catalog that is open here no longer lies in the library's folder."""
+        return self._catalog is not None and self._catalog.replaced
 
     def renew(self) -> None:
-        """Open what lies in the library's folder by now, and search in the space that it has: if
-        this process stays, others may have put back a copy meanwhile, or used another model."""
+        """Open what lies in the library's folder by now, and search in the space in use by now.
+
+        Meanwhile somebody may have put back a copy, or indexed with another model.
+        """
         if self.replaced:
-            self.__dict__.pop("searcher", None)
             self.close()
-            del self.catalog
-        if "searcher" in self.__dict__:
-            with self.catalog.snapshot():
-                space = self._searchable()
-            if space != self.searcher.index.space:
-                del self.searcher
+        if self._searcher is not None:
+            self._searcher.renew()
 
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Within it, all searches see one state of the library, which is looked for but once.
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within it, all searches see one state of the library, which is read but once.
 
-        Nothing holds where no index is open yet: opening one may write it, and has to see the
-        latest state.
+        Nothing is held before the first search: opening an index must see the latest state.
         """
-        return self.catalog.snapshot() if "searcher" in self.__dict__ else nullcontext()
+        if self._searcher is None:
+            yield
+        else:
+            with self._searcher.snapshot():
+                yield
 
-    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
-        """The best pictures for a query; without terms, those that pass its filter, by date."""
-        told = told or Explanation()
-        if query.where is not None and not query.terms:
-            return by_date(self.catalog, query, told)
-        if query.terms and query.mode == "text":
-            return by_words(self.catalog, query, told)
-        with told.step("open"):
-            searcher = self.searcher
-        return searcher.search(query, told)
+    def close(self) -> None:
+        """Close the catalog. What is used after that is opened again."""
+        if self._catalog is not None:
+            self._catalog.close()
+        self._catalog = self._searcher = None
 
-    def rank(self, query: Query, told: Explanation | None = None) -> list[Ranked]:
-        """As `search`, without looking the pictures up; without terms and filter all, by date."""
-        told = told or Explanation()
-        if not query.terms:
-            return ranked_by_date(self.catalog, query, told)
-        if query.mode == "text":
-            return ranked_by_words(self.catalog, query, told)
-        with told.step("open"):
-            searcher = self.searcher
-        return searcher.rank(query, told)
+    def __enter__(self) -> Library:
+        return self
 
-    def picture_term(self, image_id: int, weight: float = 1.0) -> Term:
-        """A picture of the library as a term; raises `QueryError` if there is none of that id."""
-        vector = self.catalog.vector(self._searchable(), image_id)
-        if vector is None:
-            raise QueryError(
-                f"there is no picture {image_id} that can be searched with",
-                "It may have left the library: search again.",
-            )
-        return Term(vector=vector, weight=weight)
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
-    def passing(self, where: Filter) -> int:
-        """How many pictures pass a filter."""
-        return self.catalog.count(where)
 
-    def search_folded(self, query: Query, told: Explanation | None = None) -> list[Hit]:
-        """The best pictures for a query that are no copies of a better one."""
-        index = self.searcher.index
-
-        def vectors(ids: Ids) -> Embeddings:
-            """Zero for a picture that this model has not seen: like none but its very copies."""
-            rows = np.zeros((len(ids), index.space.dimension), np.float32)
-            seen = np.isin(ids, index.ids())
-            rows[seen] = index.vectors(ids[seen])
-            return rows
-
-        least = near_identical(index.space.model)
-        return search_folded(partial(self.search, told=told), vectors, query, least)
-
-    def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
-        """A small copy of each picture by its id, of at most `side` pixels.
-
-        Made in decoder processes from the files as they are now.
-        """
-        from imgsearch.sources.thumbnails import thumbnails
-
-        ids = {hit.image.file.absolute: hit.image.id for hit in hits}
-        decoder = self.decoder(InputSize(long=side))
-        try:
-            made = thumbnails(decoder, [hit.image.file for hit in hits])
-            return {ids[each.file.absolute]: each for each in made}
-        finally:
-            decoder.close()
-
-    def image_term(self, path: str, weight: float = 1.0) -> Term:
-        """A picture as a term; one that is indexed and unchanged needs no model."""
-        vector = self._stored_vector(path)
-        if vector is not None:
-            return Term(vector=vector, weight=weight)
-        return Term(image=self.pixels(path), weight=weight)
-
-    def given_term(self, data: bytes, name: str, weight: float = 1.0) -> Term:
-        """A picture that is no file as a term; raises `QueryError` if it cannot be decoded."""
-        from imgsearch.sources.decode import decode_given
-
-        size = self.encoder().input_size
-        return Term(image=decode_given(data, name, self._decode_settings(size)), weight=weight)
-
-    def pixels(self, path: str) -> Pixels:
-        """A picture decoded for the model in use; raises `QueryError` if it cannot be."""
-        from imgsearch.sources.decode import decode_path
-
-        size = self.encoder().input_size
-        return decode_path(path, self._decode_settings(size)).pixels
-
-    def _stored_vector(self, path: str) -> Embeddings | None:
-        try:
-            found = os.stat(path)
-        except (OSError, ValueError):  # not there, or no path at all
-            return None
-        record = self.catalog.locate(os.path.realpath(path))
-        if record is None or (found.st_size, clamped(found.st_mtime_ns)) != (
-            record.file.size,
-            record.file.mtime_ns,
-        ):
-            return None
-        return self.catalog.vector(self._searchable(), record.id)
-
-    def _searchable(self) -> EmbeddingSpace:
-        model, filled = self.model, self.catalog.known_spaces(filled=True)
-        if all(space.model != model for space in filled):
-            plugins.encoder_module(model)  # a name that nothing bears is told first
-        require_searchable(filled, model, self._asked)
-        return self._meant(self._asked.fitting(filled, model))
-
-    def similarity(self, first: Term, second: Term) -> float:
-        """The inner product of two terms, with the model in use; needs no library."""
-        return similarity(self.encoder(), first, second, self.settings.instruction or None)
+def _index_request(request: IndexRequest | str | Sequence[str]) -> IndexRequest:
+    if isinstance(request, IndexRequest):
+        return request
+    return IndexRequest([request] if isinstance(request, str) else list(request))

@@ -6,34 +6,43 @@ Pictures are named by ids, and a file is read only where it lies below a folder 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
-from imgsearch.records import Hit, ImageRecord, Skipped
+from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
+from imgsearch.filters.tree import Filter
+from imgsearch.records import ImageRecord, Skipped
+from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.terms import build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
-from imgsearch.serving.request import MOST_TERMS, Asked, Filters
 from imgsearch.settings import Settings
 
-MOST_HITS = 50
-MOST_SIDE = 1024
-"""Pixels of the longer side of a picture that is given."""
+MAX_HITS = 50
+MAX_SIDE_PIXELS = 1024
+"""Longer side of a picture that is returned."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_FACTS = (
+    "id", "path", "width", "height", "type", "taken_at", "camera", "latitude", "longitude", "title",
+    "description", "keywords",
+)  # fmt: skip
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 Words = Annotated[str, Field(max_length=10_000, description="What to look for, in words.")]
-Texts = Annotated[list[str], Field(max_length=MOST_TERMS)]
-Count = Annotated[int, Field(ge=1, le=MOST_HITS, description="At most so many pictures.")]
+Texts = Annotated[list[str], Field(max_length=MAX_VALUES)]
+Count = Annotated[int, Field(ge=1, le=MAX_HITS, description="Maximum number of pictures.")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="The id of a picture.")]
+Side = Annotated[int, Field(ge=64, le=MAX_SIDE_PIXELS, description="Longer side in pixels.")]
 Where = Annotated[
     str,
     Field(
@@ -44,9 +53,30 @@ Where = Annotated[
 ]
 
 
+if TYPE_CHECKING:
+    FilterArguments = BaseModel
+else:
+    FilterArguments = create_model(
+        "FilterArguments",
+        __config__=ConfigDict(extra="forbid"),
+        **{
+            option.name: (
+                Texts,
+                Field(
+                    default_factory=list,
+                    description=f"{option.metavar}: {option.help}",
+                    examples=[[option.example]],
+                ),
+            )
+            for option in FILTERS
+            if option.name != "where"
+        },
+    )
+
+
 def server(gallery: Gallery) -> MCPServer[Any]:
     """The tools over a library."""
-    found: MCPServer[Any] = MCPServer(
+    tools: MCPServer[Any] = MCPServer(
         "imgsearch",
         title="imgsearch",
         version=__version__,
@@ -54,40 +84,46 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         log_level="ERROR",
     )
 
-    @found.tool(annotations=_READS)
-    @_told
+    @tools.tool(annotations=_READS)
+    @_with_sentences
     async def search_images(
         query: Words = "",
         without: Texts = [],  # noqa: B006 - only read
         where: Where = "",
+        filters: Annotated[
+            FilterArguments | None, Field(description="Which pictures may be found.")
+        ] = None,
         limit: Count = 10,
         weak: bool = False,
     ) -> dict[str, Any]:
-        """Find pictures by words; without words, list those that pass `where`, newest first.
+        """Find pictures by words; without words, list those that pass the filters, newest first.
 
-        `without` says what is not wanted; `weak` gives poor matches, too. Each picture comes with
-        its id, its path and a strength from 0 to 1.
+        `without` excludes texts; `weak` includes poor matches. Near-identical pictures are shown
+        as one, with the number of its duplicates. Each picture comes with its id, its path and a
+        strength from 0 to 1.
         """
-        filters = Filters(where=[where] if where.strip() else [])
-        asked = Asked(query, minus=without, filters=filters, min_strength=0.0 if weak else None)
-        return await _found(gallery, asked, limit)
+        values = {} if filters is None else filters.model_dump()
+        values["where"] = [where] if where.strip() else []
+        terms = build_terms(query, minus=without)
+        return await _search(gallery, terms, filter_from(values), limit, weak)
 
-    @found.tool(annotations=_READS)
-    @_told
+    @tools.tool(annotations=_READS)
+    @_with_sentences
     async def similar_images(
         id: Id,
         limit: Count = 10,
         weak: bool = False,
     ) -> dict[str, Any]:
-        """Find pictures that look like one of the library, which comes first itself."""
-        asked = Asked(like=[id], min_strength=0.0 if weak else None)
-        return await _found(gallery, asked, limit)
+        """Find pictures that look like one of the library, which itself comes first."""
+        return await _search(gallery, [Term(image_id=id)], None, limit, weak)
 
-    @found.tool(annotations=_READS, structured_output=False)
-    @_told
+    @tools.tool(annotations=_READS, structured_output=False)
+    @_with_sentences
     async def get_image(
         id: Id,
-        side: Annotated[int, Field(ge=64, le=MOST_SIDE, description="Pixels at most.")] = 768,
+        side: Annotated[
+            int, Field(ge=64, le=MAX_SIDE_PIXELS, description="Longer side in pixels.")
+        ] = 768,
     ) -> list[Any]:
         """Look at a picture of the library, scaled down, with what is known of it."""
         located = await asyncio.wrap_future(gallery.locate(id))
@@ -96,13 +132,13 @@ def server(gallery: Gallery) -> MCPServer[Any]:
             raise cannot_show(made.reason)
         return [Image(data=made.data, format="jpeg"), _facts(located.record)]
 
-    @found.tool(annotations=_READS)
-    @_told
+    @tools.tool(annotations=_READS)
+    @_with_sentences
     async def library_status() -> dict[str, Any]:
         """Say what is in the library: how many pictures, of which folders, with which model."""
         return _plain(await asyncio.wrap_future(gallery.status()))
 
-    return found
+    return tools
 
 
 def run(settings: Settings) -> None:
@@ -114,51 +150,47 @@ def run(settings: Settings) -> None:
         gallery.close()
 
 
-def _told(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """The tool with its errors as sentences for whoever called it."""
+def _with_sentences(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """The tool with its errors as sentences for the client."""
 
     @wraps(tool)
-    async def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await tool(*args, **kwargs)
         except ImgSearchError as error:
             raise ToolError(_text(f"{error}. {error.hint}".strip())) from error
 
-    return told
+    return call
 
 
-async def _found(gallery: Gallery, asked: Asked, limit: int) -> dict[str, Any]:
-    ranking, records = await asyncio.wrap_future(gallery.search(asked, "", limit))
-    hits = ranking.hits(0, records, limit)
-    return {"total": ranking.total, "note": ranking.note, "hits": [_hit(each) for each in hits]}
+async def _search(
+    gallery: Gallery, terms: Sequence[Term], where: Filter | None, limit: int, weak: bool
+) -> dict[str, Any]:
+    request = SearchRequest(
+        terms, limit, where=where, min_strength=0.0 if weak else None, unique=True
+    )
+    ranking, hits = await asyncio.wrap_future(gallery.rank(request))
+    return {
+        "total": ranking.total,
+        "note": ranking.note,
+        "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in hits],
+    }
 
 
-def _hit(hit: Hit) -> dict[str, Any]:
-    strength = None if hit.strength is None else round(hit.strength, 3)
-    return {"rank": hit.rank, "strength": strength, "named": hit.named, **_facts(hit.image)}
+def _hit(hit: Hit, duplicates: int) -> dict[str, Any]:
+    plain = hit_to_plain(hit)
+    place = {name: plain[name] for name in ("rank", "strength", "named")}
+    return place | {"duplicates": duplicates} | _facts(hit.image)
 
 
 def _facts(record: ImageRecord) -> dict[str, Any]:
-    data = record.metadata
-    facts = {
-        "id": record.id,
-        "path": record.file.absolute,
-        "width": data.width,
-        "height": data.height,
-        "type": data.format,
-        "taken_at": data.taken_at.isoformat() if data.taken_at else None,
-        "camera": " ".join(filter(None, (data.camera_make, data.camera_model))) or None,
-        "latitude": data.latitude,
-        "longitude": data.longitude,
-        "title": data.title,
-        "description": data.description,
-        "keywords": list(data.keywords),
-    }
-    return _plain({name: value for name, value in facts.items() if value not in (None, [])})
+    plain = record_to_plain(record)
+    plain["type"] = plain["format"]
+    return _plain({name: plain[name] for name in _FACTS if plain[name] not in (None, [])})
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with texts that JSON can carry: names may have bytes that are not UTF-8."""
+    """The values with texts that JSON can carry: names may have bytes that are not UTF-8."""
     return {
         name: _text(value) if isinstance(value, str) else value for name, value in values.items()
     }

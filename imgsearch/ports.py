@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-from imgsearch.filters.tree import Filter
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
-    CommitResult,
-    Comparison,
     Decoded,
     Encoded,
     ImageFile,
-    ImageRecord,
     Known,
     Revision,
-    RootRecord,
     Skipped,
     Unvisited,
 )
-from imgsearch.searching.strength import Reference
-from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
 Unchanged = Callable[[list[str], list[int], list[int]], Sequence[int]]
@@ -34,16 +26,6 @@ files that the catalog has not just so. Asked of many files at once, because mos
 def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
     """No file is unchanged."""
     return range(len(paths))
-
-
-class UnchangedFiles(Protocol):
-    """An `Unchanged` that remembers which pictures it found so."""
-
-    def __call__(
-        self, paths: list[str], sizes: list[int], times_ns: list[int]
-    ) -> Sequence[int]: ...
-    @property
-    def ids(self) -> Ids: ...
 
 
 class ImageSource(Protocol):
@@ -115,16 +97,6 @@ class BatchEncoder(Encoder, Protocol):
         """Places among the pictures, each once, and their rows, as soon as they are computed."""
 
 
-@runtime_checkable
-class FusedEncoder(Encoder, Protocol):
-    """An `Encoder` that reads words and a picture in one forward pass."""
-
-    def encode_fused(
-        self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
-    ) -> Embeddings:
-        """One unit row for each text with its picture, in order."""
-
-
 class EncoderModule(Protocol):
     """What an entry point of the group `imgsearch.encoders` points to."""
 
@@ -192,8 +164,8 @@ class VectorIndex(Protocol):
         """The catalog's token of that revision; "" at revision 0."""
 
     def __len__(self) -> int: ...
-    def ids(self) -> Ids:
-        """All ids, sorted."""
+    def among(self, ids: Ids) -> Ids:
+        """Those of `ids`, sorted, that the index holds."""
 
     def vectors(self, ids: Ids) -> Embeddings:
         """The vectors of these ids, in this order; KeyError if one is not there."""
@@ -250,98 +222,3 @@ class VectorIndex(Protocol):
         Among `allowed` they are exactly the best, and so are they among all (None) but for kinds
         that look into a part of the vectors; there are always as many as there can be.
         """
-
-
-class Catalog(Protocol):
-    """The only truth: files, metadata and vectors."""
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Within it, all reads of this thread see one and the same state."""
-
-    def head(self) -> tuple[Revision, str]:
-        """The latest revision and its token."""
-
-    def replayable(self, revision: Revision, token: str) -> bool:
-        """True if `changes(since=revision)` leads from that state to the present one."""
-
-    def changes(self, space: EmbeddingSpace, since: Revision) -> Iterator[ChangeBatch]:
-        """All changes after `since`, oldest first, in batches of bounded size."""
-
-    def unchanged(
-        self, space: EmbeddingSpace, root: str, scope: str, on_page: Callable[[int], None]
-    ) -> UnchangedFiles:
-        """Tells which files of a scan are as they were; `on_page` hears now and then how many."""
-
-    def compare(
-        self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
-    ) -> Comparison:
-        """What has to be done for files of one root, as a scan of it gave them."""
-
-    def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
-        """How many pictures below `scope` a scan did not see."""
-
-    def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
-        """The present pictures among `ids`."""
-
-    def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
-        """What unrelated queries score, by modality; empty before that was measured."""
-
-    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
-        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
-
-    def with_words(
-        self, query: str, limit: int, allowed: Ids | None = None
-    ) -> list[tuple[int, float]]:
-        """Present pictures among `allowed` (sorted; all when None) whose names, captions or texts
-        have all words of `query`, best first, each with a score that means something beside the
-        others only."""
-
-    def unread(
-        self, root: str, scope: str, engine: str, after: str, limit: int
-    ) -> list[ImageRecord]:
-        """Present pictures below `scope` whose text was not read yet, or not by `engine` where
-        another one has failed: one for each content hash beyond `after`, in their order."""
-
-    def unread_count(self, root: str, scope: str, engine: str) -> int:
-        """How many there are of them."""
-
-    def select(self, where: Filter) -> Ids:
-        """Ids of the present pictures that pass a filter, sorted."""
-
-    def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
-        """Present pictures that pass a filter, by date, newest first; those without one last."""
-
-    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
-        """The ids of `newest`."""
-
-    def count(self, where: Filter | None = None) -> int:
-        """How many present pictures pass a filter."""
-
-
-class Writer(Protocol):
-    """The writing half of a catalog. Each method is one transaction."""
-
-    def put_root(self, root: RootRecord) -> None:
-        """Add a root, or change what it remembers."""
-
-    def commit(self, items: Sequence[Encoded | Known | Skipped]) -> CommitResult:
-        """Write the results for some files."""
-
-    def retire(
-        self,
-        root: str,
-        scope: str,
-        image_ids: Ids,
-        skipped_ids: Ids,
-        unvisited: Sequence[Unvisited],
-    ) -> int:
-        """Declare absent what a scan did not see; returns how many pictures that were."""
-
-    def put_references(self, found: Sequence[Reference]) -> None:
-        """Replace what unrelated queries score in the space of this run."""
-
-    def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
-        """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""
-
-    def put_texts(self, found: Sequence[TextFound]) -> None:
-        """Write what was read in some pictures, in place of what was read before."""

@@ -7,12 +7,10 @@ escapes, PEP 383); a relative path has "/" between its parts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from imgsearch.filters.tree import Filter
-from imgsearch.text_records import TextReport
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -185,94 +183,26 @@ class ChangeBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """One part of a query: words or a picture, with a weight; negative means "not this".
-
-    `fused` says that `text` and `image` are one thing to a `FusedEncoder`, and `vector` theirs.
-    """
-
-    text: str | None = None
-    image: Pixels | None = None
-    vector: Embeddings | None = None
-    weight: float = 1.0
-    fused: bool = False
-
-    @property
-    def modality(self) -> str:
-        """ "text", "image" or "fused"; a vector is that of a picture unless it has its text."""
-        if self.fused:
-            return "fused"
-        return "image" if self.text is None else "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to look for.
+class Reference:
+    """What queries of one modality score against pictures that they do not mean.
 
     Attributes
     ----------
-    terms : sequence of Term
-        Empty to list what passes the filter, by date.
-    limit : int
-        At most so many hits.
-    min_score : float
-        Hits below this inner product are left out, after the best of those that pass the filter
-        were found.
-    min_strength : float
-        Hits below this strength, 0 to 1, are left out, where strengths are known. A picture found
-        by the words of its name or captions stays.
-    where : Filter or None
-        Which pictures may be found; None for all.
-    mode : {"hybrid", "semantic", "text"}
-        Text terms are looked for by what they mean, in names, captions and texts, or in both.
+    modality : {"text", "image"}
+        Of the query.
+    location : float
+        The median score.
+    scale : float
+        The distance from the median to the 95th percentile, divided by 1.6449: the standard
+        deviation if scores were normal. The upper half is what false hits come from.
+    pictures : int
+        How many the library had when the reference was drawn.
     """
 
-    terms: Sequence[Term]
-    limit: int = 20
-    min_score: float = -2.0
-    min_strength: float = 0.0
-    instruction: str | None = None
-    where: Filter | None = None
-    mode: str = "hybrid"
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A picture found.
-
-    Attributes
-    ----------
-    score : float or None
-        The inner product with the query, -1 to 1; None where no model was asked.
-    strength : float or None
-        How likely it is that the picture is meant, 0 to 1 (`searching.strength`); None as long
-        as the library has no reference scores.
-    named : bool
-        True if its name, its captions or the text in it have the words of the query.
-    duplicates : tuple of ImageRecord or None
-        Pictures that were folded into this one; None where nothing was folded.
-    """
-
-    rank: int
-    score: float | None
-    image: ImageRecord
-    strength: float | None = None
-    named: bool = False
-    duplicates: tuple[ImageRecord, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A place in a ranking, before its picture is looked up; the attributes are those of `Hit`."""
-
-    id: int
-    score: float | None
-    strength: float | None = None
-    named: bool = False
-
-    def hit(self, rank: int, image: ImageRecord) -> Hit:
-        """The hit, with its picture."""
-        return Hit(rank, self.score, image, self.strength, self.named)
+    modality: str
+    location: float
+    scale: float
+    pictures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +346,68 @@ class CommitResult:
     unchanged: int = 0
     skipped: int = 0
     unresolved: list[ImageFile] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TextFound:
+    """What was read in the picture with these bytes.
+
+    Attributes
+    ----------
+    content_hash : str
+        xxh3-128 of the file, in hex.
+    engine : str
+        Name and revision of what has read it.
+    text : str
+        A line per text box; "" where there is none.
+    reason : str
+        Why it could not be read; "" where it could.
+    """
+
+    content_hash: str
+    engine: str
+    text: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class TextReport:
+    """What a run has read, counted in pictures of different bytes.
+
+    Attributes
+    ----------
+    read : int
+        `with_text` of them have any.
+    failed : int
+        Their text could not be read, and will not be tried again with this engine.
+    put_off : int
+        The file could not be read, or is not what was indexed: the next run tries again.
+    """
+
+    read: int = 0
+    with_text: int = 0
+    failed: int = 0
+    put_off: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """The texts of a library, counted in present pictures.
+
+    Attributes
+    ----------
+    wanted : bool
+        True if the indexer reads the texts of new pictures.
+    engines : tuple of str
+        What has read them, by name.
+    """
+
+    wanted: bool
+    read: int
+    with_text: int
+    failed: int
+    engines: tuple[str, ...]
 
 
 @dataclass(slots=True)

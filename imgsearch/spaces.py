@@ -1,62 +1,168 @@
-"""Which of a library's embedding spaces is meant."""
+"""Which model, and which of a library's embedding spaces: the one place that answers this.
+
+A library may hold vectors of several models, and of several spaces of one model (another revision,
+document instruction or dimension). `Spaces` picks from the settings, the catalog and the models on
+this machine; the functions below it are the rules, on plain values.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from imgsearch.errors import QueryError, SpaceMismatch
-from imgsearch.vectors import EmbeddingSpace
+from imgsearch import plugins
+from imgsearch.encoders.registry import Models, canonical
+from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
+from imgsearch.model_card import ModelCard
+from imgsearch.ports import Encoder
+from imgsearch.settings import Settings
+from imgsearch.vectors import RANDOM, EmbeddingSpace, SpaceOptions
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import CatalogWriter, SqlCatalog
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a user asks of a model's space, beside its name.
+class Spaces:
+    """The model and the space in use.
 
-    Attributes
+    Parameters
     ----------
-    instruction : str
-        What the model is told about pictures; "" leaves it to the library, then to the model.
-    dimension : int
-        Length of its vectors; 0 leaves it to the library, then to the model.
+    catalog : Catalog or None
+        None where there is no library yet.
     """
 
-    instruction: str = ""
-    dimension: int = 0
+    def __init__(self, settings: Settings, models: Models, catalog: SqlCatalog | None) -> None:
+        self._settings, self._models, self._catalog = settings, models, catalog
+        self._options = SpaceOptions(settings.document_instruction, settings.dimension)
 
-    def fits(self, space: EmbeddingSpace) -> bool:
-        """True if the space is all that was asked for."""
-        return self.instruction in ("", space.instruction) and self.dimension in (
-            0,
-            space.dimension,
-        )
+    @property
+    def model(self) -> str:
+        """The model in use: the one in the settings, else the library's, else the default."""
+        if self._settings.model:
+            return canonical(self._settings.model)
+        default = self._default
+        return default.model if default is not None else self._models.automatic.name
 
-    def fitting(self, spaces: Sequence[EmbeddingSpace], model: str) -> list[EmbeddingSpace]:
-        """Those of a model that are what was asked for."""
-        return [space for space in spaces if space.model == model and self.fits(space)]
+    @property
+    def _default(self) -> EmbeddingSpace | None:
+        return None if self._catalog is None else self._catalog.default_space()
 
-    def completed(self, space: EmbeddingSpace, full: int = 0) -> Asked:
-        """The same, with what a space of the model has where nothing was asked.
+    def _known(self, filled: bool = False) -> list[EmbeddingSpace]:
+        return [] if self._catalog is None else self._catalog.known_spaces(filled=filled)
 
-        Parameters
-        ----------
-        full : int
-            The length of uncut vectors: only a shorter one is taken over, because that alone
-            was somebody's choice. 0 takes over any.
+    def indexed(self) -> EmbeddingSpace | None:
+        """The space of the model in use, if the library has it already; loads no model."""
+        model = self.model
+        revision = self._models.revision(model)
+        spaces = self._options.fitting(self._known(), model)
+        spaces = [space for space in spaces if space.revision == revision]
+        return choose(spaces, self._default) if spaces else None
+
+    def searchable(self) -> EmbeddingSpace:
+        """The space to search in.
+
+        Raises
+        ------
+        QueryError
+            The library has no pictures, or none in a space of the model in use.
+        SpaceMismatch
+            None in a space with the document instruction and the dimension in the settings.
         """
-        chosen = space.dimension if not full or space.dimension < full else 0
-        return Asked(self.instruction or space.instruction, self.dimension or chosen)
+        model, filled = self.model, self._known(filled=True)
+        if all(space.model != model for space in filled):
+            plugins.encoder_module(model)  # an unknown name is reported first
+        require_searchable(filled, model, self._options)
+        return choose(self._options.fitting(filled, model), self._default)
 
-    def __str__(self) -> str:
-        told = f"the document instruction {self.instruction!r}" if self.instruction else ""
-        cut = f"vectors of {self.dimension} numbers" if self.dimension else ""
-        return " and ".join(filter(None, (told, cut)))
+    def encoder(self) -> Encoder:
+        """The model in use, in the space that the library has; loaded once."""
+        model = self.model
+        spaces = self._options.fitting(self._known(filled=True), model)
+        spaces = spaces or self._options.fitting(self._known(), model)
+        if spaces:
+            return self._load(choose(spaces, self._default))
+        return self._models.encoder(model, self._options)
+
+    def new_encoder(self) -> Encoder:
+        """The model in use, for a space that the library does not have yet.
+
+        A new revision of a model keeps the document instruction and the shorter vectors that the
+        library has, unless the settings say otherwise.
+        """
+        model = self.model
+        spaces = [space for space in self._known() if space.model == model]
+        if not spaces:
+            return self._models.encoder(model, self._options)
+        card = self._models.card(model)
+        full = card.dimension if card and card.dimensions else 1
+        known = choose(spaces, self._default)
+        return self._models.encoder(model, self._options.completed(known, full))
+
+    def encoder_for(self, space: EmbeddingSpace) -> Encoder:
+        """The encoder of a space of the library, loaded once.
+
+        Raises
+        ------
+        SpaceMismatch
+            The model on this machine has changed since.
+        """
+        encoder = self._load(space)
+        if encoder.space != space:
+            raise SpaceMismatch(
+                f"the model has changed since pictures were indexed with it:\n"
+                f"  indexed with {space}\n  present      {encoder.space}",
+                f"Index again: imgsearch index --model {space.model}",
+            )
+        return encoder
+
+    def card(self, space: EmbeddingSpace) -> ModelCard:
+        """The card of the model of a space, which is loaded only if its name says too little."""
+        return self._models.card(space.model) or self.encoder_for(space).card
+
+    def _load(self, space: EmbeddingSpace) -> Encoder:
+        try:
+            options = SpaceOptions(space.instruction, space.dimension)
+            return self._models.encoder(space.model, options)
+        except EncoderError as error:
+            if self._models.revision(space.model) == space.revision:
+                raise
+            raise SpaceMismatch(
+                f"the model has changed since pictures were indexed with {space}: {error}",
+                f"Index again: imgsearch index --model {space.model}",
+            ) from error
+
+    def choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> str:
+        """Make a space the default once it covers as many pictures as the present one.
+
+        Returns
+        -------
+        str
+            A note for the user; "" where nothing changes.
+        """
+        assert self._catalog is not None
+        if self._default == space:
+            return ""
+        records = {record.space: record for record in self._catalog.spaces()}
+        before = next((record for record in records.values() if record.default), records[space])
+        if before.space == space:
+            return ""
+        old, new = distinguished(before.space, space), distinguished(space, before.space)
+        if before.space.model == space.model and not same_weights(before.space, space):
+            writer.set_default_space(space)  # another revision of it: the old one is not here
+            return ""
+        if records[space].vectors >= before.vectors:
+            writer.set_default_space(space)
+            return f"Searches now use {new}; {old} stays in the library."
+        return (
+            f"Searches go on with {old} until {new} covers all pictures "
+            f"({records[space].vectors} of {before.vectors} so far)."
+        )
 
 
 def choose(spaces: Sequence[EmbeddingSpace], default: EmbeddingSpace | None) -> EmbeddingSpace:
-    """The one of several spaces of one model that is meant where nothing more was said.
+    """The space in use among several of one model.
 
-    That is the newest, or the library's default where both are of the same weights: vectors of
+    That is the newest, or the library's default where both have the same weights: vectors of
     other weights can no longer be made.
 
     Parameters
@@ -70,18 +176,18 @@ def choose(spaces: Sequence[EmbeddingSpace], default: EmbeddingSpace | None) -> 
     return newest
 
 
-def require_searchable(filled: Sequence[EmbeddingSpace], model: str, asked: Asked) -> None:
-    """Raise `QueryError` or `SpaceMismatch` unless pictures lie in a space that was asked for.
+def require_searchable(filled: Sequence[EmbeddingSpace], model: str, options: SpaceOptions) -> None:
+    """Raise `QueryError` or `SpaceMismatch` unless pictures lie in a space that fits.
 
     Parameters
     ----------
     filled : sequence of EmbeddingSpace
-        Those of the library that have a picture.
+        Spaces of the library that have a picture.
     """
-    if asked.fitting(filled, model):
+    if options.fitting(filled, model):
         return
     if not filled:
-        raise QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
+        raise no_pictures()
     others = [str(space) for space in filled if space.model == model]
     if not others:
         known = ", ".join(sorted({space.model for space in filled}))
@@ -90,14 +196,29 @@ def require_searchable(filled: Sequence[EmbeddingSpace], model: str, asked: Aske
             f"Leave out --model, or index with it first: imgsearch index --model {model}",
         )
     raise SpaceMismatch(
-        f"nothing in this library is indexed with {asked}, only with:\n  " + "\n  ".join(others),
-        "Take document_instruction and dimension out of the settings, or bring the pictures into"
+        f"nothing in this library is indexed with {options}, only with:\n  " + "\n  ".join(others),
+        "Remove document_instruction and dimension from the settings, or bring the pictures into"
         " that space: imgsearch index",
     )
 
 
+def no_pictures() -> QueryError:
+    """The error for a search in a library without pictures."""
+    return QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
+
+
+def require_trained(space: EmbeddingSpace) -> EmbeddingSpace:
+    """The space, unless its weights are random and its vectors mean nothing: `EncoderError`."""
+    if space.revision == RANDOM:
+        raise EncoderError(
+            f"{space.model} has random weights: nothing that is indexed with it could be found",
+            "Random weights are for 'imgsearch bench' only; 'imgsearch models' lists real models.",
+        )
+    return space
+
+
 def same_weights(one: EmbeddingSpace, other: EmbeddingSpace) -> bool:
-    """True if one loaded model can give vectors of either space."""
+    """True if one loaded model can make vectors of either space."""
     return (one.model, one.revision, one.preprocessing) == (
         other.model,
         other.revision,
@@ -105,11 +226,11 @@ def same_weights(one: EmbeddingSpace, other: EmbeddingSpace) -> bool:
     )
 
 
-def told_apart(space: EmbeddingSpace, other: EmbeddingSpace) -> str:
-    """The model of a space, and what tells it from another space of the same model."""
+def distinguished(space: EmbeddingSpace, other: EmbeddingSpace) -> str:
+    """The model of a space, and how it differs from another space of the same model."""
     if space.model != other.model:
         return space.model
     parts = [f"{space.dimension} numbers"] if space.dimension != other.dimension else []
     if space.instruction != other.instruction:
-        parts.append(f"told {space.instruction!r}")
+        parts.append(f"instruction {space.instruction!r}")
     return f"{space.model} ({', '.join(parts)})" if parts else space.model

@@ -77,6 +77,50 @@ class EmbeddingSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class SpaceOptions:
+    """What a user may choose about a model's space, beside the model.
+
+    Attributes
+    ----------
+    instruction : str
+        Instruction to the model about pictures; "" for the library's, then the model's own.
+    dimension : int
+        Length of its vectors; 0 for the library's, then the model's own.
+    """
+
+    instruction: str = ""
+    dimension: int = 0
+
+    def fits(self, space: EmbeddingSpace) -> bool:
+        """True if the space has the options that are set."""
+        return self.instruction in ("", space.instruction) and self.dimension in (
+            0,
+            space.dimension,
+        )
+
+    def fitting(self, spaces: Sequence[EmbeddingSpace], model: str) -> list[EmbeddingSpace]:
+        """The spaces of a model that fit."""
+        return [space for space in spaces if space.model == model and self.fits(space)]
+
+    def completed(self, space: EmbeddingSpace, full: int = 0) -> SpaceOptions:
+        """The options, those that are not set taken from a space of the model.
+
+        Parameters
+        ----------
+        full : int
+            Length of uncut vectors: only a shorter one is taken over, because only that was a
+            choice. 0 takes over any.
+        """
+        chosen = space.dimension if not full or space.dimension < full else 0
+        return SpaceOptions(self.instruction or space.instruction, self.dimension or chosen)
+
+    def __str__(self) -> str:
+        parts = [f"the document instruction {self.instruction!r}"] if self.instruction else []
+        parts += [f"vectors of {self.dimension} numbers"] if self.dimension else []
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class Matches:
     """What an index found, best first, one row per query.
 
@@ -93,6 +137,16 @@ class Matches:
     ids: Ids
     scores: NDArray[np.float32]
     method: str = ""
+
+
+def members(ids: Ids, others: Ids) -> Ids:
+    """Those of `others` that are among `ids`, of which there may be millions; both are sorted."""
+    import numpy as np
+
+    if len(others) * 16 > len(ids):
+        return others[np.isin(others, ids)]
+    places = np.searchsorted(ids, others).clip(max=max(0, len(ids) - 1))
+    return others[ids[places] == others] if len(ids) else others[:0]
 
 
 def normalize(vectors: NDArray[np.generic]) -> Embeddings:

@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,4 +104,5 @@ def opener() -> Opener:
     from imgsearch.library import Library
     from imgsearch.settings import Settings
 
-    return lambda folder: lambda: Library(Settings(library=str(folder), device="cpu", threads=1))
+    settings = Settings(device="cpu", precision="fp32", threads=1)  # whatever the batch
+    return lambda folder: lambda: Library(replace(settings, library=str(folder)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
-from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
+from imgsearch.searching.hits import Ranking
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
 
 DIMENSION = 8
 SPACE = EmbeddingSpace("toy", "1", "none", DIMENSION)
@@ -160,3 +161,14 @@ def held(catalog: SqlCatalog, space: EmbeddingSpace = SPACE) -> dict[str, Embedd
         record.file.absolute: found[image_id]
         for image_id, record in catalog.get(list(found)).items()
     }
+
+
+def ranking_of(ids: Ids, scores: Sequence[float] = (), strengths: Sequence[float] = ()) -> Ranking:
+    """A ranking of these ids, best first; NaN for no score and no strength."""
+    nan = np.full(len(ids), np.nan, np.float32)
+    return Ranking(
+        np.asarray(ids, np.int64),
+        np.array(scores, np.float32) if len(scores) else nan,
+        np.array(strengths, np.float32) if len(strengths) else nan,
+        np.arange(len(ids)) == 0,
+    )

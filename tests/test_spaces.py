@@ -9,8 +9,8 @@ import pytest
 from imgsearch.encoders.capabilities import choose_dimension, describe_dimensions
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
 from imgsearch.model_card import ModelCard
-from imgsearch.spaces import Asked, choose, require_searchable, told_apart
-from imgsearch.vectors import EmbeddingSpace
+from imgsearch.spaces import choose, distinguished, require_searchable
+from imgsearch.vectors import EmbeddingSpace, SpaceOptions
 
 LONG = EmbeddingSpace("model", "1", "whole", 64, "Look.")
 SHORT = dataclasses.replace(LONG, dimension=16)
@@ -33,11 +33,11 @@ def test_a_space_without_one_has_the_key_that_it_always_had():
 @pytest.mark.parametrize(
     ("asked", "fitting"),
     [
-        (Asked(), [LONG, SHORT, TOLD]),
-        (Asked(dimension=16), [SHORT]),
-        (Asked("Read."), [TOLD]),
-        (Asked("Look.", 64), [LONG]),
-        (Asked("Read.", 16), []),
+        (SpaceOptions(), [LONG, SHORT, TOLD]),
+        (SpaceOptions(dimension=16), [SHORT]),
+        (SpaceOptions("Read."), [TOLD]),
+        (SpaceOptions("Look.", 64), [LONG]),
+        (SpaceOptions("Read.", 16), []),
     ],
 )
 def test_what_was_not_asked_for_fits_anything(asked, fitting):
@@ -45,10 +45,12 @@ def test_what_was_not_asked_for_fits_anything(asked, fitting):
 
 
 def test_what_was_not_asked_for_is_taken_over():
-    assert Asked("Read.").completed(SHORT) == Asked("Read.", 16)
-    assert Asked(dimension=32).completed(TOLD) == Asked("Read.", 32)
-    assert Asked().completed(LONG, full=64) == Asked("Look.", 0), "nobody chose the full length"
-    assert Asked().completed(SHORT, full=64) == Asked("Look.", 16)
+    assert SpaceOptions("Read.").completed(SHORT) == SpaceOptions("Read.", 16)
+    assert SpaceOptions(dimension=32).completed(TOLD) == SpaceOptions("Read.", 32)
+    assert SpaceOptions().completed(LONG, full=64) == SpaceOptions("Look.", 0), (
+        "nobody chose the full length"
+    )
+    assert SpaceOptions().completed(SHORT, full=64) == SpaceOptions("Look.", 16)
 
 
 def test_the_default_is_meant_unless_its_weights_have_been_replaced():
@@ -59,23 +61,23 @@ def test_the_default_is_meant_unless_its_weights_have_been_replaced():
 
 
 def test_a_search_that_no_space_serves_is_told_what_there_is():
-    require_searchable([LONG, OTHER], "model", Asked("Look."))
+    require_searchable([LONG, OTHER], "model", SpaceOptions("Look."))
     with pytest.raises(QueryError, match="no pictures yet"):
-        require_searchable([], "model", Asked())
+        require_searchable([], "model", SpaceOptions())
     with pytest.raises(QueryError, match="indexed with third, only with model, other"):
-        require_searchable([LONG, OTHER], "third", Asked())
+        require_searchable([LONG, OTHER], "third", SpaceOptions())
     with pytest.raises(
         SpaceMismatch, match=r"document instruction 'Read\.' and vectors of 9"
     ) as told:
-        require_searchable([LONG, OTHER], "model", Asked("Read.", 9))
+        require_searchable([LONG, OTHER], "model", SpaceOptions("Read.", 9))
     assert str(LONG) in str(told.value) and str(OTHER) not in str(told.value)
     assert "document_instruction" in told.value.hint
 
 
-def test_spaces_of_one_model_are_told_apart():
-    assert told_apart(LONG, OTHER) == "model"
-    assert told_apart(LONG, NEWER) == "model"
-    assert told_apart(SHORT, TOLD) == "model (16 numbers, told 'Look.')"
+def test_spaces_of_one_model_are_distinguished():
+    assert distinguished(LONG, OTHER) == "model"
+    assert distinguished(LONG, NEWER) == "model"
+    assert distinguished(SHORT, TOLD) == "model (16 numbers, instruction 'Look.')"
 
 
 MATRYOSHKA = ModelCard("nested", "A model.", dimensions=range(64, 2049))

@@ -21,7 +21,7 @@ from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import QueryError
 from imgsearch.library import Library
 from imgsearch.ports import VectorIndex
-from imgsearch.records import Query, Term
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 LIMIT = 20
@@ -123,7 +123,7 @@ def measure_search(library: Library, repeats: int = 50) -> SearchReport:
     QueryError
         Nothing is indexed with the model in use.
     """
-    open_s = _seconds(lambda: library.searcher)
+    open_s = _seconds(lambda: library.searcher.index)
     index, catalog = library.searcher.index, library.catalog
     space = index.space
 
@@ -140,8 +140,8 @@ def measure_search(library: Library, repeats: int = 50) -> SearchReport:
     load_s = _seconds(lambda: library.encoder().encode_texts(texts[:1]))
     encoder = library.encoder()
     text = _latency([partial(encoder.encode_texts, [each]) for each in texts])
-    queries = [Query((Term(text=each),), LIMIT) for each in texts]
-    search = _latency([partial(library.search, query) for query in queries])
+    requests = [SearchRequest([Term(text=each)], LIMIT, min_strength=0.0) for each in texts]
+    search = _latency([partial(library.search, request) for request in requests])
     return _report(library, index, latencies, recall, open_s * 1e3, load_s, text, search)
 
 
@@ -165,13 +165,13 @@ def measure_synthetic(
 
 def _some(index: VectorIndex) -> Embeddings:
     """Vectors of the index, drawn by chance."""
-    ids = index.ids()
+    ids = synthetic.ids_of(index)
     chosen = np.random.default_rng(1).choice(ids, min(len(ids), 4096), replace=False)
     return index.vectors(np.sort(chosen))
 
 
 def _chunks(index: VectorIndex) -> Iterator[tuple[Ids, Embeddings]]:
-    ids = index.ids()
+    ids = synthetic.ids_of(index)
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK]
         yield part, index.vectors(part)
@@ -193,7 +193,8 @@ def _facts(
         return _latency([partial(index.search, each, LIMIT, allowed) for each in ones])
 
     filtered = {
-        f"{share:g}": among(ids) for share, ids in synthetic.selections(index.ids()).items()
+        f"{share:g}": among(ids)
+        for share, ids in synthetic.selections(synthetic.ids_of(index)).items()
     }
     of_raw, raw = {}, synthetic.raw_search(index)
     for batch in BATCHES if raw else ():

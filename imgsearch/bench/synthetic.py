@@ -117,6 +117,11 @@ def _open(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Openin
     return Opening((opened - started) * 1e3, (done - opened) * 1e3, after - before)
 
 
+def ids_of(index: VectorIndex) -> Ids:
+    """Ids of an index that `made` has made: 1 to their number."""
+    return np.arange(1, len(index) + 1)
+
+
 def selections(ids: Ids) -> dict[float, Ids]:
     """Random ids by the share that passes, sorted."""
     numbers = np.random.default_rng(5)

@@ -20,8 +20,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import rows
 from imgsearch.catalog.filter_sql import at_or_below
 from imgsearch.catalog.tables import images, library, roots, texts
-from imgsearch.records import ImageRecord
-from imgsearch.text_records import TextFound
+from imgsearch.records import ImageRecord, TextFound
 
 # With a sign before it a column is not looked for in an index: that of the content hashes, in the
 # order of which the pictures are wanted, is the one to go by.

@@ -19,8 +19,7 @@ from typing import Any
 
 from imgsearch.catalog import schema
 from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, told
-from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord
-from imgsearch.text_records import TextCounts
+from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
 from imgsearch.vectors import EmbeddingSpace
 
 _SPACES = "SELECT id, model, revision, preprocessing, dimension, instruction FROM spaces"

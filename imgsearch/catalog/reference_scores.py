@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.tables import reference_scores, reference_texts, spaces
-from imgsearch.searching.strength import Reference
+from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace
 
 

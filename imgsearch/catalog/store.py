@@ -49,15 +49,15 @@ from imgsearch.records import (
     Facets,
     ImageFile,
     ImageRecord,
+    Reference,
     Revision,
     RootRecord,
     RunRecord,
     Skipped,
     SpaceRecord,
+    TextCounts,
     Unvisited,
 )
-from imgsearch.searching.strength import Reference
-from imgsearch.text_records import TextCounts
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 BATCH = 8192
@@ -342,6 +342,20 @@ class SqlCatalog:
         """Ids of all present pictures, sorted."""
         with self._read() as connection:
             query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def vector_ids(self, space: EmbeddingSpace) -> Ids:
+        """Ids of the present pictures that have a vector in a space, sorted."""
+        with self._read() as connection:
+            query = (
+                select(embeddings.c.image_id)
+                .join(images)
+                .where(
+                    embeddings.c.space_id == _space_id(connection, space),
+                    images.c.status == "present",
+                )
+                .order_by(embeddings.c.image_id)
+            )
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
     def select(self, where: Filter) -> Ids:

@@ -36,13 +36,13 @@ from imgsearch.records import (
     CommitResult,
     Encoded,
     Known,
+    Reference,
     Revision,
     RootRecord,
     Skipped,
+    TextFound,
     Unvisited,
 )
-from imgsearch.searching.strength import Reference
-from imgsearch.text_records import TextFound
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 

@@ -20,7 +20,7 @@ from imgsearch.writing import discard, unfinished
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
-    from imgsearch.records import Hit
+    from imgsearch.searching.hits import Hit
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next one would fare no better

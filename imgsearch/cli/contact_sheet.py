@@ -15,7 +15,8 @@ from imgsearch.writing import replace_file
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
-    from imgsearch.records import Hit, Skipped, Thumbnail
+    from imgsearch.records import Skipped, Thumbnail
+    from imgsearch.searching.hits import Hit
 
 SIDE = 320
 """Pixels of the longer side of a small picture."""

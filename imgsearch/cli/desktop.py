@@ -14,7 +14,7 @@ from imgsearch.cli.group import Context
 from imgsearch.cli.terminal import complain
 
 if TYPE_CHECKING:
-    from imgsearch.records import Hit
+    from imgsearch.searching.hits import Hit
 
 MOST = 10
 """Each picture opens a window: nobody wants a hundred of them."""

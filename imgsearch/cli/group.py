@@ -15,8 +15,10 @@ from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
     from imgsearch.catalog.overview import Overview
-    from imgsearch.finding import Finder
     from imgsearch.library import Library
+    from imgsearch.searching.hits import SearchResult
+    from imgsearch.searching.request import SearchRequest
+    from imgsearch.settings import Settings
 
 COMMANDS = (
     "index",
@@ -41,36 +43,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Context:
-    """Flags that any command may be given, and the library that they lead to."""
+    """Flags of every command, and the library that they lead to."""
 
     flags: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
     verbose: bool = False
 
     def library(self, **flags: Any) -> Library:
-        """The library of this call; further flags as the command names them."""
+        """The library of this call; `flags` as the command names them."""
         from imgsearch.library import Library
         from imgsearch.settings import load_settings
 
         return Library(load_settings({**self.flags, **flags}), self.say)
 
-    def finder(self, no_daemon: bool = False, **flags: Any) -> Finder:
-        """Who answers a search: a daemon that has the library open, or this process."""
-        from imgsearch.daemon.client import find_with
+    def session(self, no_daemon: bool = False, **flags: Any) -> Session:
+        """Searches of one call; close it after use."""
         from imgsearch.settings import load_settings
 
         off = "off" if no_daemon else None
-        settings = load_settings({**self.flags, **flags, "daemon": off})
-
-        def open_library() -> Library:
-            from imgsearch.library import Library
-
-            return Library(settings, self.say)
-
-        return find_with(settings, open_library, self.say, self.tell)
+        return Session(load_settings({**self.flags, **flags, "daemon": off}), self)
 
     def overview(self) -> Overview:
-        """What is in the library, without the means to search it or to change it.
+        """What is in the library, without loading what searches or changes it.
 
         Raises
         ------
@@ -89,15 +83,44 @@ class Context:
         return found
 
     def tell(self, note: str) -> None:
-        """A note for those who asked to be told more."""
+        """A note on stderr with -v."""
         if self.verbose:
             self.say(note)
 
     def say(self, note: str) -> None:
-        """A note on stderr, unless the user asked for quiet."""
+        """A note on stderr, unless -q was given."""
         if not self.quiet:
-            with suppress(OSError):  # a note that nobody can read stops nothing
+            with suppress(OSError):  # a closed stderr must not stop the command
                 click.echo(plain(note, keep="\n"), err=True)
+
+
+class Session:
+    """Searches of one call, answered by a daemon that has the library open, or in this process."""
+
+    def __init__(self, settings: Settings, ctx: Context) -> None:
+        self._settings, self._ctx = settings, ctx
+        self._library: Library | None = None
+
+    @property
+    def library(self) -> Library:
+        """The library in this process, opened when first needed."""
+        if self._library is None:
+            from imgsearch.library import Library
+
+            self._library = Library(self._settings, self._ctx.say)
+        return self._library
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """The result; errors are those of `Library.search`."""
+        from imgsearch.daemon import client
+
+        result = client.search(self._settings, request, self._ctx.say, self._ctx.tell)
+        return self.library.search(request) if result is None else result
+
+    def close(self) -> None:
+        """Close the library, if it was opened."""
+        if self._library is not None:
+            self._library.close()
 
 
 class LazyGroup(click.Group):
@@ -129,7 +152,7 @@ class LazyGroup(click.Group):
 def common(function: F) -> F:
     """Options that may stand before or behind the command."""
     for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Tell more, on stderr."),
+        click.option("-v", "--verbose", is_flag=True, help="Report more, on stderr."),
         click.option("-q", "--quiet", is_flag=True, help="Print results and errors only."),
         click.option(
             "--library",
@@ -148,7 +171,7 @@ def model_options(function: F) -> F:
         click.option(
             "--precision",
             type=click.Choice(["auto", "fp32", "bf16", "fp16", "autocast"]),
-            help="What the model computes in. auto: bf16 where the device is made for it.",
+            help="Compute precision of the model. auto: bf16 where the device supports it.",
         ),
         click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
         click.option(
@@ -182,7 +205,7 @@ def context(library: str | None, quiet: bool, verbose: bool) -> Context:
 
 
 def _set_up_logging(found: Context) -> None:
-    """Libraries speak only when asked to: their warnings are not about the user's pictures."""
+    """Other packages warn only with -v: their warnings are not about the user's pictures."""
     import logging
     import warnings
 

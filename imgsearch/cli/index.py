@@ -17,8 +17,7 @@ from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
-    from imgsearch.records import IngestReport, Progress
-    from imgsearch.text_records import TextReport
+    from imgsearch.records import IngestReport, Progress, TextReport
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 GONE_FOR_GOOD = (

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imgsearch.cli.group import Context
+from imgsearch.cli.group import Context, Session
 
 if TYPE_CHECKING:
-    from imgsearch.finding import Finder
-    from imgsearch.records import Hit
+    from imgsearch.searching.hits import Hit, SearchResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,46 +28,46 @@ class Output:
     link_to: str | None = None
     open_them: bool = False
 
-    def deliver(
-        self, ctx: Context, finder: Finder, hits: Sequence[Hit], form: str, title: str
-    ) -> int:
-        """Print the hits and do what else was asked for; the exit status."""
+    def deliver(self, ctx: Context, session: Session, result: SearchResult, form: str) -> int:
+        """Print the hits and do with them what the options say; the exit status."""
         from imgsearch.cli.render import render
 
-        if not self._previewed(ctx, finder, hits):
+        hits, title = result.hits, result.text
+
+        if not self._previewed(ctx, session, hits):
             render(hits, form)
         steps = (self._page, self._copied, self._linked, self._opened)
-        return max(step(ctx, finder, hits, title) for step in steps)
+        return max(step(ctx, session, hits, title) for step in steps)
 
-    def _previewed(self, ctx: Context, finder: Finder, hits: Sequence[Hit]) -> bool:
+    def _previewed(self, ctx: Context, session: Session, hits: Sequence[Hit]) -> bool:
         if not self.preview:
             return False
         from imgsearch.cli.preview import show
 
-        return show(ctx, finder.library, hits)
+        return show(ctx, session.library, hits)
 
-    def _page(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+    def _page(self, ctx: Context, session: Session, hits: Sequence[Hit], title: str) -> int:
         if self.html is None:
             return 0
         from imgsearch.cli.contact_sheet import write_sheet
 
-        return write_sheet(ctx, finder.library, hits, self.html, title)
+        return write_sheet(ctx, session.library, hits, self.html, title)
 
-    def _copied(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+    def _copied(self, ctx: Context, session: Session, hits: Sequence[Hit], title: str) -> int:
         if self.copy_to is None:
             return 0
         from imgsearch.cli.collect import Copies, collect
 
-        return collect(ctx, finder.library, hits, Copies(self.copy_to))
+        return collect(ctx, session.library, hits, Copies(self.copy_to))
 
-    def _linked(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+    def _linked(self, ctx: Context, session: Session, hits: Sequence[Hit], title: str) -> int:
         if self.link_to is None:
             return 0
         from imgsearch.cli.collect import Links, collect
 
-        return collect(ctx, finder.library, hits, Links(self.link_to))
+        return collect(ctx, session.library, hits, Links(self.link_to))
 
-    def _opened(self, ctx: Context, finder: Finder, hits: Sequence[Hit], title: str) -> int:
+    def _opened(self, ctx: Context, session: Session, hits: Sequence[Hit], title: str) -> int:
         if not self.open_them:
             return 0
         from imgsearch.cli.desktop import open_pictures

@@ -16,7 +16,7 @@ from imgsearch.errors import MissingExtra
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
-    from imgsearch.records import Hit
+    from imgsearch.searching.hits import Hit
 
 SIDE = 320
 ROWS = 8

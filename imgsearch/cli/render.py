@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from imgsearch.cli.terminal import columns, cut, plain
-from imgsearch.records import Hit
+from imgsearch.searching.hits import Hit, hit_to_plain
 
 FIELDS = (
     "rank",
@@ -31,7 +31,7 @@ FIELDS = (
     "longitude",
     "id",
 )
-"""Of a record; one of folded hits ends with `duplicates`."""
+"""Of a record; that of a folded hit ends with `duplicates`."""
 
 _LEAST_ROOM = 16  # columns of a path, however narrow the terminal is
 
@@ -44,34 +44,12 @@ def render(hits: Sequence[Hit], form: str) -> None:
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """A hit as one flat record; the path is absolute, times are ISO 8601 without zone.
-
-    The score of a hit in a list by date is None.
-    Folded hits have a list of the paths that were folded into them.
-    """
-    image, metadata = hit.image, hit.image.metadata
-    taken = metadata.taken_at.isoformat() if metadata.taken_at else None
-    values = (
-        hit.rank,
-        hit.score,
-        None if hit.strength is None else round(hit.strength, 3),
-        hit.named,
-        image.file.absolute,
-        metadata.width,
-        metadata.height,
-        metadata.format,
-        image.file.size,
-        taken,
-        metadata.camera_make,
-        metadata.camera_model,
-        metadata.latitude,
-        metadata.longitude,
-        image.id,
-    )
-    found: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
+    """A hit as one flat record, of `hit_to_plain`; folded hits list the paths of `duplicates`."""
+    plain_values = hit_to_plain(hit)
+    values = {name: plain_values[name] for name in FIELDS}
     if hit.duplicates is not None:
-        found["duplicates"] = [each.file.absolute for each in hit.duplicates]
-    return found
+        values["duplicates"] = [each.file.absolute for each in hit.duplicates]
+    return values
 
 
 def _table(hits: Sequence[Hit]) -> str:

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from imgsearch.cli.cutoff import Cutoff, cutoff_options
-from imgsearch.cli.feedback import Feedback, feedback_options
-from imgsearch.cli.filters import OutputFormat, Picked, explained, filter_options, why_none
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
-
-if TYPE_CHECKING:
-    from imgsearch.finding import Finder
-    from imgsearch.records import Term
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def result_options(function: F) -> F:
-    """Options of every command that prints hits."""
-    for option in (
-        click.option(
-            "--format",
-            "form",
-            type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
-            default="table",
-            show_default=True,
-            help="paths0 ends each path with NUL, for xargs -0.",
-        ),
-        click.option(
-            "--instruction",
-            metavar="TEXT",
-            help="What the model is told about the words, if it takes instructions.",
-        ),
-        click.option(
-            "--no-daemon", is_flag=True, help="Do not ask a running daemon; see 'imgsearch daemon'."
-        ),
-        click.option(
-            "--exact",
-            "index",
-            flag_value="flat",
-            help="Compare with every picture; the same as --index flat.",
-        ),
-        click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
-        click.option("--like", multiple=True, metavar="IMAGE", help="And like this picture."),
-        click.option("--not", "minus", multiple=True, metavar="TERM", help="But not this."),
-        click.option("--and", "plus", multiple=True, metavar="TERM", help="And this."),
-        click.option(
-            "-n",
-            "--limit",
-            type=click.IntRange(min=1),
-            default=20,
-            show_default=True,
-            help="At most so many hits.",
-        ),
-    ):
-        function = option(function)
-    return function
+from imgsearch.cli.search_options import (
+    SearchOptions,
+    cut_off_options,
+    explained,
+    gathered,
+    result_options,
+    why_no_hits,
+)
+from imgsearch.errors import QueryError
+from imgsearch.searching.request import SearchRequest
+from imgsearch.searching.terms import EMPTY_QUERY
 
 
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
@@ -71,28 +30,18 @@ def result_options(function: F) -> F:
     help="Have the model read the words and the picture of --like as one, if it can.",
 )
 @result_options
-@feedback_options
 @output_options
-@cutoff_options
-@filter_options
+@cut_off_options
 @model_options
 @index_option
 @common
+@gathered
 def command(
-    picked: Picked,
-    cutoff: Cutoff,
-    feedback: Feedback,
-    words: tuple[str, ...],
-    plus: tuple[str, ...],
-    minus: tuple[str, ...],
-    like: tuple[str, ...],
-    fused: bool,
-    allow_url: bool,
-    no_daemon: bool,
-    limit: int,
-    instruction: str | None,
-    form: str,
+    options: SearchOptions,
+    filters: dict[str, tuple[str, ...]],
     output: Output,
+    words: tuple[str, ...],
+    fused: bool,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -124,95 +73,44 @@ def command(
     imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
     imgsearch search --more 1,4 --less 2
     """
-    from imgsearch.cli.pictures import Pictures
-    from imgsearch.cli.terms import fused_term, query_terms
-    from imgsearch.errors import QueryError
+    from imgsearch.cli.query_terms import TermReader, fused_term, query_terms
 
     ctx = context(library, quiet, verbose)
-    here = no_daemon or fused  # what is fused are pixels, which do not travel
-    with closing(ctx.finder(here, instruction=instruction, **flags)) as finder:
-        pictures = Pictures(finder, allow_url)
-        if fused:
-            whole = fused_term(Pictures(finder, allow_url, pixels=True), words, like)
-            terms = [whole, *query_terms(pictures, (), plus, minus, ())]
-        else:
-            only_words = cutoff.mode == "text"
-            terms = query_terms(pictures, words, plus, minus, like, only_words)
-        if words and not terms:
-            raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
-        terms = feedback.refine(pictures, terms, ctx.say)
-        if cutoff.min_score is not None and not terms:
+    reader = TermReader(options.allow_url)
+    if fused:
+        terms = [fused_term(reader, words, options.like)]
+        terms += query_terms(reader, (), options.plus, options.minus, ())
+    else:
+        only_words = options.mode == "text"
+        terms = query_terms(reader, words, options.plus, options.minus, options.like, only_words)
+    request = options.request(terms, filters, output.unique)
+    if not terms and not request.good and not request.bad:
+        if words or request.where is None:
+            raise QueryError(*EMPTY_QUERY)
+        if request.min_score is not None:
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-        return answer(ctx, finder, terms, limit, form, picked, cutoff, output)
+    return answer(ctx, request, options, output, flags)
 
 
 def answer(
     ctx: Context,
-    finder: Finder,
-    terms: Sequence[Term],
-    limit: int,
-    form: str,
-    picked: Picked,
-    cutoff: Cutoff,
+    request: SearchRequest,
+    options: SearchOptions,
     output: Output,
+    flags: dict[str, Any],
 ) -> int:
-    """Search, print the hits, and do with them what was asked for; the exit status."""
-    from imgsearch.records import Query
-
-    query = Query(
-        terms,
-        limit,
-        min_score=cutoff.least_score,
-        min_strength=cutoff.least_strength(terms),
-        instruction=finder.instruction or None,
-        where=picked.where,
-        mode=cutoff.mode,
-    )
-    hits, lost = finder.find(query, output.unique, picked.explanation)
-    if lost:
-        ctx.say(lost)
-    if picked.explanation.passed != 0 and cutoff.mode != "text":
-        warn_of_script(ctx, finder, terms)
-        warn_of_instruction(ctx, finder, terms)
-    status = output.deliver(ctx, finder, hits, form, " ".join(t.text for t in terms if t.text))
-    if picked.where is not None and picked.explanation.passed == 0:
-        ctx.say(why_none(finder, picked.where))
-    elif not hits:
-        ctx.say(cutoff.why_none())
-    if picked.explain:
-        click.echo(explained(picked), err=True)
+    """Search, show the hits, and do with them what the options say; the exit status."""
+    with closing(ctx.session(options.no_daemon, **flags)) as session:
+        result = session.search(request)
+        for note in result.notes:
+            ctx.say(note)
+        status = output.deliver(ctx, session, result, options.form)
+    if result.why_empty:
+        ctx.say(result.why_empty)
+    elif not result.hits:
+        ctx.say(why_no_hits(request))
+    if options.explain:
+        click.echo(explained(request, result.trace), err=True)
     return status
-
-
-def warn_of_script(ctx: Context, finder: Finder, terms: Sequence[Term]) -> None:
-    """Tell a user whose query is in a script that the model cannot read."""
-    from imgsearch.searching.terms import foreign_script
-
-    text = " ".join(term.text for term in terms if term.text)
-    if not text:
-        return
-    card = finder.card()
-    script = foreign_script(text, card.scripts)
-    if script:
-        ctx.say(
-            f"imgsearch: the model {card.name} reads only {card.languages}; the query has "
-            f"{script} letters: it can only guess. Index with a multilingual "
-            f"model, such as {card.alternative}; see 'imgsearch models'."
-        )
-
-
-def warn_of_instruction(ctx: Context, finder: Finder, terms: Sequence[Term]) -> None:
-    """Tell a user who gave an instruction where it cannot do what it is meant for."""
-    if not finder.instruction:
-        return
-    if not any(term.text for term in terms):
-        ctx.say("imgsearch: the instruction is about the words of a query, and this one has none.")
-        return
-    card = finder.card()
-    if not card.instructions:
-        ctx.say(
-            f"imgsearch: the model {card.name} was not trained with instructions: do not expect"
-            " one to help. See 'imgsearch models'."
-        )

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 import click
 
-from imgsearch.cli.cutoff import Cutoff, cutoff_options
-from imgsearch.cli.feedback import Feedback, feedback_options
-from imgsearch.cli.filters import Picked, filter_options
 from imgsearch.cli.group import common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
-from imgsearch.cli.search import answer, result_options
+from imgsearch.cli.search import answer
+from imgsearch.cli.search_options import (
+    SearchOptions,
+    cut_off_options,
+    gathered,
+    result_options,
+)
 
 
 @click.command("similar", short_help="Find pictures that look like a given one.")
 @click.argument("image", metavar="IMAGE")
 @result_options
-@feedback_options
 @output_options
-@cutoff_options
-@filter_options
+@cut_off_options
 @model_options
 @index_option
 @common
+@gathered
 def command(
-    picked: Picked,
-    cutoff: Cutoff,
-    feedback: Feedback,
-    image: str,
-    plus: tuple[str, ...],
-    minus: tuple[str, ...],
-    like: tuple[str, ...],
-    allow_url: bool,
-    no_daemon: bool,
-    limit: int,
-    instruction: str | None,
-    form: str,
+    options: SearchOptions,
+    filters: dict[str, tuple[str, ...]],
     output: Output,
+    image: str,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -56,12 +48,10 @@ def command(
     imgsearch similar beach.jpg --and sunset --not people --format paths
     imgsearch similar '#3'
     """
-    from imgsearch.cli.pictures import Pictures
-    from imgsearch.cli.terms import query_terms
+    from imgsearch.cli.query_terms import TermReader, query_terms
 
     ctx = context(library, quiet, verbose)
-    with closing(ctx.finder(no_daemon, instruction=instruction, **flags)) as finder:
-        pictures = Pictures(finder, allow_url)
-        terms = [pictures.term(image), *query_terms(pictures, (), plus, minus, like)]
-        terms = feedback.refine(pictures, terms, ctx.say)
-        return answer(ctx, finder, terms, limit, form, picked, cutoff, output)
+    reader = TermReader(options.allow_url)
+    terms = [reader.picture(image)]
+    terms += query_terms(reader, (), options.plus, options.minus, options.like)
+    return answer(ctx, options.request(terms, filters, output.unique), options, output, flags)

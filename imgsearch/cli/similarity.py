@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import common, context, model_options
-from imgsearch.cli.search import warn_of_script
+from imgsearch.errors import QueryError
 
 
 @click.command("similarity", short_help="Print how alike two texts or pictures are.")
@@ -38,23 +38,20 @@ def command(
     imgsearch similarity one.jpg two.jpg
     imgsearch similarity '#1' '#2'
     """
-    from imgsearch.cli.pictures import Pictures
-    from imgsearch.cli.terms import picture_or_text
-    from imgsearch.finding import LocalFinder
+    from imgsearch.cli.query_terms import TermReader
+    from imgsearch.searching.notes import script_note
 
     ctx = context(library, quiet, verbose)
-    lib = ctx.library(**flags)
-    try:
-        finder = LocalFinder(lib)
-        pictures = Pictures(finder, allow_url, pixels=True)
-        terms = [picture_or_text(pictures, each) for each in (first, second)]
-        score = lib.similarity(*terms)
-        warn_of_script(ctx, finder, terms)
-        if as_json:
-            click.echo(
-                json.dumps({"a": first, "b": second, "score": round(score, 6), "model": lib.model})
-            )
-        else:
-            click.echo(f"{score:.4f}")
-    finally:
-        lib.close()
+    if not first.strip() or not second.strip():
+        raise QueryError("one of the two texts is empty", "Give a text or a picture file.")
+    reader = TermReader(allow_url)
+    terms = [reader.picture_or_text(each) for each in (first, second)]
+    with ctx.library(**flags) as lib:
+        score, model = lib.similarity(*terms), lib.model
+        note = script_note(lib.encoder().card, terms)
+    if note:
+        ctx.say(note)
+    if as_json:
+        click.echo(json.dumps({"a": first, "b": second, "score": round(score, 6), "model": model}))
+    else:
+        click.echo(f"{score:.4f}")

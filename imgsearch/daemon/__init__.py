@@ -1,5 +1,5 @@
-"""A process that keeps a library open, and the searches that ask it over a socket (ADR 18).
+"""A process that keeps a library open, and searches that use it over a Unix socket (ADR 18).
 
-`listener` and `answering` are the daemon's side, `client` is that of a search; `rendezvous` is
-where they meet and `wire` what they say. A search imports its side only, which needs no NumPy.
+`listener` is the daemon's side and `client` that of a search; `address` is where they meet, `wire`
+the messages. A search imports its side only, which needs no NumPy.
 """

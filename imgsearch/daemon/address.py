@@ -1,7 +1,7 @@
-"""Where a process that has a library open and one that has a question for it meet.
+"""The address of a library's socket, and whether two processes would answer alike.
 
-In the library folder lies a folder that only its owner may look into, with a socket that only its
-owner may use. A path that is too long for a socket's address is replaced by one below /tmp.
+The library folder holds a folder that only its owner may look into, with a socket that only its
+owner may use. A path too long for the address of a socket is replaced by one below /tmp.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
 
-PROTOCOL = 1
+PROTOCOL = 2
 FOLDER, SOCKET = "daemon", "socket"
-LONGEST_ADDRESS = 100
-"""Bytes; the least of what systems take is 104 with the NUL (macOS), Linux takes 108."""
+MAX_ADDRESS_BYTES = 100
+"""macOS takes 104 with the NUL, Linux 108."""
 WITHOUT_EFFECT = frozenset(
     {"library", "instruction", "daemon", "workers", "decode_seconds", "keep_days"}
     | {"thumbnail_bytes"}
 )
 """Settings in which two processes may differ and still answer alike: the instruction travels with
-the query, and the others have no part in a search."""
+the request, and the others do not affect a search."""
 
 
 class NoSockets(ImgSearchError):
@@ -36,12 +36,12 @@ class NoSockets(ImgSearchError):
     def __init__(self) -> None:
         super().__init__(
             "there are no Unix-domain sockets on this system, which a daemon needs",
-            "Searches work without it; each loads the model anew.",
+            "Searches work without it; each loads the model.",
         )
 
 
 def have_sockets() -> bool:
-    """True where a daemon can be; false on Windows."""
+    """True where a daemon can run; false on Windows."""
     return hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
 
 
@@ -49,7 +49,7 @@ def socket_path(library: str) -> str:
     """The address for the library in a folder; the same for every process of its owner."""
     real = os.path.realpath(library)
     path = os.path.join(real, FOLDER, SOCKET)
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
         return path
     short = hashlib.sha256(os.fsencode(real)).hexdigest()[:24]
     return os.path.join("/tmp", f"imgsearch-{os.geteuid()}", short)  # noqa: S108 - see is_private
@@ -66,9 +66,9 @@ def is_private(path: str) -> bool:
 
 
 def is_own(connection: socket.socket) -> bool:
-    """True if the process at the other end is of the same user, as far as the system tells.
+    """True if the process at the other end has the same user, as far as the system says.
 
-    Where it does not (macOS, the BSDs), the modes of folder and socket keep others out.
+    Where it does not say (macOS, the BSDs), the modes of folder and socket keep others out.
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
@@ -79,7 +79,7 @@ def is_own(connection: socket.socket) -> bool:
 
 
 def greeting(settings: Any) -> dict[str, Any]:
-    """What both sides compare before anything is asked."""
+    """What both sides compare before a request."""
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
     if os.path.isdir(values["model"]):
         values["model"] = os.path.realpath(values["model"])
@@ -95,7 +95,7 @@ def greeting(settings: Any) -> dict[str, Any]:
 
 
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """In what two greetings differ: "version", or names of settings; empty if in nothing."""
+    """What differs between two greetings: "version", or names of settings."""
     if any(mine[name] != theirs.get(name) for name in ("protocol", "version")):
         return ["version"]
     own, other = mine["settings"], theirs.get("settings")

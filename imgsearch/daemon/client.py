@@ -1,8 +1,8 @@
-"""Questions to a process that has the library open already, and none lost if it has not.
+"""Searches answered by a process that has the library open already, and none lost without one.
 
 Whatever goes wrong on the way (no daemon, another version or other settings, a broken connection,
-an answer that does not come) ends with this process opening the library itself: the same answer,
-later. Only errors that are about the question come back as such.
+no answer) ends with this process opening the library: the same answer, later. Only errors that are
+about the request are raised.
 """
 
 from __future__ import annotations
@@ -10,54 +10,49 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from base64 import b64encode
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import Any
 
 from imgsearch import errors
 from imgsearch.daemon import address, wire
 from imgsearch.errors import ImgSearchError
-from imgsearch.filters.tree import Filter
-from imgsearch.finding import Finder, LocalFinder
-from imgsearch.model_card import ModelCard
-from imgsearch.records import Hit, Query, Term
-from imgsearch.searching.trace import Explanation
+from imgsearch.searching.hits import SearchResult
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 
-if TYPE_CHECKING:
-    from imgsearch.library import Library
-
-CONNECT_SECONDS = 1.0
-GREETING_SECONDS = 3.0
-ANSWER_SECONDS = 60.0
-"""So long an answer is waited for, the model's loading included."""
-_SPECIAL = ("/dev/", "/proc/")
+CONNECT_TIMEOUT_SECONDS = 1.0
+GREETING_TIMEOUT_SECONDS = 3.0
+ANSWER_TIMEOUT_SECONDS = 60.0
+"""Includes loading the model."""
+_PRIVATE_PATHS = ("/dev/", "/proc/")
 """Paths that mean something else to another process."""
 
-Say = Callable[[str], None]
-T = TypeVar("T")
+Note = Callable[[str], None]
 
 
 class Unanswered(Exception):
-    """The question has to be answered here."""
+    """This process has to answer."""
 
 
 class Daemon:
-    """A connection to a process that listens for questions about a library."""
+    """A connection to a process that answers requests for a library."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def ask(self, what: str, seconds: float = ANSWER_SECONDS, **values: Any) -> dict[str, Any]:
-        """The answer to a question.
+    def ask(
+        self, what: str, seconds: float = ANSWER_TIMEOUT_SECONDS, **values: Any
+    ) -> dict[str, Any]:
+        """The answer to a message.
 
         Raises
         ------
         Unanswered
             There is none.
         ImgSearchError
-            What the library says of the question.
+            The error that the library raised.
         """
         try:
             self._connection.settimeout(seconds)
@@ -72,16 +67,15 @@ class Daemon:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
 
 def _error(kind: str, message: str, hint: str) -> ImgSearchError:
-    """The error that the other process met; one of a kind that has to be made in another way is
-    told in the same words."""
-    found = getattr(errors, kind, ImgSearchError)
+    """The error of the other process; of the base class if its own takes other arguments."""
+    error_class = getattr(errors, kind, ImgSearchError)
     with suppress(TypeError):
-        error = found(message, hint)
+        error = error_class(message, hint)
         if isinstance(error, ImgSearchError):
             return error
     return ImgSearchError(message, hint)
@@ -96,7 +90,7 @@ def connect(library: str) -> Daemon | None:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(CONNECT_SECONDS)
+        connection.settimeout(CONNECT_TIMEOUT_SECONDS)
         connection.connect(path)
         if address.is_own(connection):
             return Daemon(connection)
@@ -106,151 +100,68 @@ def connect(library: str) -> Daemon | None:
     return None
 
 
-def find_with(
-    settings: Settings, open_library: Callable[[], Library], say: Say, tell: Say
-) -> Finder:
-    """Who answers the questions of a call: a daemon that would answer as this process does, or
-    this process.
+def search(
+    settings: Settings, request: SearchRequest, note: Note, detail: Note
+) -> SearchResult | None:
+    """The answer of a daemon that would answer as this process does; None if there is none.
 
     Parameters
     ----------
-    say, tell : callable
-        Get notes for the user: those of the library, and who answers.
+    note, detail : callable
+        Get notes of the library, and notes about who answers.
+
+    Raises
+    ------
+    ImgSearchError
+        The error that the library raised for the request.
     """
-    if settings.daemon == "off":
-        return LocalFinder(open_library())
+    if settings.daemon == "off" or not all(map(_can_travel, request.terms)):
+        return None
     daemon = connect(settings.library)
     if daemon is None:
-        return LocalFinder(open_library())
-    try:
-        greeted = daemon.ask("hello", GREETING_SECONDS, **address.greeting(settings))
-    except (Unanswered, ImgSearchError) as error:
-        tell(f"The daemon is not asked: {error}.")
-        daemon.close()
-        return LocalFinder(open_library())
-    if greeted.get("differs"):
-        tell(f"The daemon is not asked, it has another {' and '.join(greeted['differs'])}.")
-        daemon.close()
-        return LocalFinder(open_library())
-    tell(f"Process {greeted.get('pid')} answers, which has the library open.")
-    return RemoteFinder(daemon, settings.instruction, open_library, say, tell)
-
-
-class RemoteFinder:
-    """A `Finder` that asks a daemon, and from the first question that it does not answer on, a
-    library in this process."""
-
-    def __init__(
-        self,
-        daemon: Daemon,
-        instruction: str,
-        open_library: Callable[[], Library],
-        say: Say,
-        tell: Say,
-    ) -> None:
-        self.instruction = instruction
-        self._daemon: Daemon | None = daemon
-        self._open, self._say, self._tell = open_library, say, tell
-        self._local: LocalFinder | None = None
-
-    @property
-    def library(self) -> Library:
-        return self._here().library
-
-    def picture(self, path: str, weight: float = 1.0) -> Term:
-        place = os.path.join(os.getcwd(), path)
-        if not os.path.realpath(place).startswith(_SPECIAL):
-            # A file that cannot be used is told of here: as the user has named it.
-            with suppress(Unanswered, ImgSearchError):
-                return self._term("picture", weight, path=place)
-        return self._here().picture(path, weight)
-
-    def given(self, data: bytes, name: str, weight: float = 1.0) -> Term:
-        if len(data) < wire.MOST_BYTES // 2:
-            with suppress(Unanswered, ImgSearchError):
-                return self._term("given", weight, data=b64encode(data).decode(), name=name)
-        return self._here().given(data, name, weight)
-
-    def result(self, rank: int, weight: float = 1.0) -> Term:
+        return None
+    with closing(daemon):
+        if not _greeted(daemon, settings, detail):
+            return None
         try:
-            return self._term("result", weight, rank=rank)
-        except Unanswered:
-            return self._here().result(rank, weight)
-
-    def result_path(self, rank: int) -> str:
-        return self._here().result_path(rank)  # only who reads the file here asks for it
-
-    def last_terms(self) -> list[Term]:
-        def read(answer: dict[str, Any]) -> list[Term]:
-            return [wire.term_from_plain(each) for each in answer["terms"]]
-
-        try:
-            return self._ask("last_terms", read)
-        except Unanswered:
-            return self._here().last_terms()
-
-    def find(self, query: Query, unique: bool, told: Explanation) -> tuple[list[Hit], str]:
-        def read(answer: dict[str, Any]) -> tuple[list[Hit], str]:
-            found = [wire.hit_from_plain(each) for each in answer["hits"]], str(answer["lost"])
-            _tell(told, answer["told"])
-            return found
-
-        if all(term.image is None for term in query.terms):
-            with suppress(Unanswered):
-                return self._ask("find", read, query=wire.query_to_plain(query), unique=unique)
-        return self._here().find(wire.unpacked_query(query), unique, told)
-
-    def passing(self, where: Filter) -> int:
-        try:
-            plain = wire.filter_to_plain(where)
-            return self._ask("passing", lambda answer: int(answer["count"]), where=plain)
-        except Unanswered:
-            return self._here().passing(where)
-
-    def card(self) -> ModelCard:
-        try:
-            return self._ask("card", lambda answer: wire.card_from_plain(answer["card"]))
-        except Unanswered:
-            return self._here().card()
-
-    def close(self) -> None:
-        if self._daemon is not None:
-            self._daemon.close()
-        if self._local is not None:
-            self._local.close()
-
-    def _term(self, what: str, weight: float, **values: Any) -> Term:
-        return self._ask(
-            what, lambda answer: wire.term_from_plain(answer["term"]), weight=weight, **values
-        )
-
-    def _ask(self, what: str, read: Callable[[dict[str, Any]], T], **values: Any) -> T:
-        """What `read` makes of the answer; `Unanswered` from the first failure on."""
-        if self._daemon is None:
-            raise Unanswered
-        try:
-            verbose = logging.getLogger("imgsearch").isEnabledFor(logging.INFO)
-            answer = self._daemon.ask(what, **values, verbose=verbose)
-            found, notes = read(answer), [str(note) for note in answer["notes"]]
-            logged = [(str(name), str(message)) for name, message in answer["logged"]]
+            return _answer(daemon, settings, request, note)
         except (Unanswered, LookupError, TypeError, ValueError, AttributeError) as error:
-            self._tell(f"The daemon has not answered: {error}.")
-            self._daemon.close()
-            self._daemon = None
-            raise Unanswered from error
-        for name, message in logged:
-            logging.getLogger(name).info("%s", message)
-        for note in notes:
-            self._say(note)
-        return found
-
-    def _here(self) -> LocalFinder:
-        if self._local is None:
-            self._local = LocalFinder(self._open())
-        return self._local
+            detail(f"The daemon has not answered: {error}.")
+            return None
 
 
-def _tell(told: Explanation, found: Any) -> None:
-    """Add what the other process did to what this one did."""
-    told.passed, told.total, told.method = found["passed"], found["total"], found["method"]
-    told.seconds.update(found["seconds"])
+def _can_travel(term: Term) -> bool:
+    """False for pixels, and for a path that only this process can read."""
+    try:
+        path = "" if term.path is None else os.path.realpath(term.path)
+    except ValueError:  # a NUL in the path
+        return False
+    return term.image is None and not path.startswith(_PRIVATE_PATHS)
+
+
+def _greeted(daemon: Daemon, settings: Settings, detail: Note) -> bool:
+    try:
+        answer = daemon.ask("hello", GREETING_TIMEOUT_SECONDS, **address.greeting(settings))
+    except (Unanswered, ImgSearchError) as error:
+        detail(f"The daemon is not used: {error}.")
+        return False
+    if answer.get("differs"):
+        detail(f"The daemon is not used, it has another {' and '.join(answer['differs'])}.")
+        return False
+    detail(f"Process {answer.get('pid')} answers, which has the library open.")
+    return True
+
+
+def _answer(daemon: Daemon, settings: Settings, request: SearchRequest, note: Note) -> SearchResult:
+    if request.instruction is None:
+        request = replace(request, instruction=settings.instruction)
+    verbose = logging.getLogger("imgsearch").isEnabledFor(logging.INFO)
+    plain = wire.request_to_plain(request)
+    answer = daemon.ask("search", request=plain, verbose=verbose)
+    result = wire.result_from_plain(answer["result"])
+    notes = [str(each) for each in answer["notes"]]
+    for name, message in answer["logged"]:
+        logging.getLogger(str(name)).info("%s", message)
+    for each in notes:
+        note(each)
+    return result

@@ -1,8 +1,8 @@
-"""A resident library answers questions of other processes of its owner: the other end of `client`.
+"""The other end of `client`: a resident library answers requests of other processes of its owner.
 
-A thread takes connections, and each of them has a thread that reads its questions and writes the
-answers, so that a slow one delays nobody. The questions themselves are worked on by the one thread
-that owns the library (`resident`), in their turn.
+One thread accepts connections, and each connection has a thread that reads its messages and writes
+the answers, so that a slow one delays nobody. The searches themselves run in the one thread that
+owns the library (`serving.resident`), in their turn.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgsearch import __version__
-from imgsearch.daemon import address, answering, client, wire
+from imgsearch.daemon import address, client, wire
+from imgsearch.daemon.log_capture import captured_log
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
 from imgsearch.library import Library
+from imgsearch.searching.request import SearchRequest
 from imgsearch.serving.resident import Closed, Overloaded, Resident
 from imgsearch.settings import Settings
 
-MOST_CONNECTIONS = 64
-QUEUE = 32
-"""Connections that wait to be taken; the system refuses more."""
-GREETING_SECONDS = 5.0
-QUESTION_SECONDS = 60.0
-"""So long a connection may be silent, or take to send a question or to take an answer."""
-CLOSING_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+MAX_WAITING_CONNECTIONS = 32
+"""Connections that wait to be accepted; the system refuses more."""
+GREETING_TIMEOUT_SECONDS = 5.0
+MESSAGE_TIMEOUT_SECONDS = 60.0
+"""Limit for a silent connection, for sending a message and for taking an answer."""
+CLOSE_TIMEOUT_SECONDS = 10.0
 
 Answer = dict[str, Any]
 
@@ -43,22 +45,22 @@ class Listener:
     Parameters
     ----------
     resident : Resident
-        Stays its maker's: closing the listener leaves it open.
+        Closing the listener leaves it open.
     settings : Settings
-        Those that the resident library was opened with.
+        The settings of the resident library.
     notes : sequence of str
-        What that library has to say while it answers is put in here by whoever opened it.
+        The notes of that library are appended here.
     stop : callable or None
-        Called when somebody asks this process to end; None where it is not to be ended like that.
+        Called when a client asks this process to end; None where no client may.
 
     Raises
     ------
     NoSockets
-        This system has none.
+        This system has no Unix-domain sockets.
     LibraryBusy
         Another process listens for this library.
     CatalogError
-        The place for the socket cannot be made, or is not closed to others.
+        The folder for the socket cannot be made, or others may look into it.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Listener:
         self._notes: MutableSequence[str] = [] if notes is None else notes
         self._greeting = address.greeting(settings)
         self._since, self._used, self._answered = time.time(), time.monotonic(), 0
-        self._room = threading.Semaphore(MOST_CONNECTIONS)
+        self._room = threading.Semaphore(MAX_CONNECTIONS)
         self._busy: set[threading.Thread] = set()
         self._closing = threading.Event()
         self.path = address.socket_path(settings.library)
@@ -89,18 +91,18 @@ class Listener:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nobody has asked anything."""
+        """Seconds since the last search."""
         return time.monotonic() - self._used
 
     def close(self) -> None:
-        """Take no more questions, answer those that were asked, and leave no socket behind."""
+        """Accept no more messages, answer those in hand, and remove the socket."""
         self._closing.set()
         with suppress(OSError):
             os.unlink(self.path)
         with suppress(OSError):  # wakes the thread that waits for connections
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        until = time.monotonic() + CLOSING_SECONDS
+        until = time.monotonic() + CLOSE_TIMEOUT_SECONDS
         for thread in list(self._busy):
             thread.join(max(0.0, until - time.monotonic()))
         self._lock.release()
@@ -115,7 +117,7 @@ class Listener:
                 time.sleep(0.1)  # too many open files: some will be closed
                 continue
             if not self._room.acquire(blocking=False):
-                connection.close()  # who asked does the work itself
+                connection.close()  # the client answers its own request
                 continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
@@ -125,58 +127,75 @@ class Listener:
                 if address.is_own(connection):
                     self._converse(connection)
         except (OSError, EOFError, wire.BadFrame):
-            pass  # it has gone, or makes no sense
+            pass  # the client has gone, or its message makes no sense
         finally:
             self._room.release()
 
     def _converse(self, connection: socket.socket) -> None:
-        seconds = GREETING_SECONDS
+        seconds = GREETING_TIMEOUT_SECONDS
         while not self._closing.is_set():
-            question = wire.receive(connection, seconds)
+            message = wire.receive(connection, seconds)
             self._busy.add(threading.current_thread())
             try:
-                seconds = QUESTION_SECONDS
-                self._reply(connection, self._answer(question))
+                seconds = MESSAGE_TIMEOUT_SECONDS
+                self._reply(connection, self._answer(message))
                 self._answered += 1
             finally:
                 self._busy.discard(threading.current_thread())
 
     def _reply(self, connection: socket.socket, answer: Answer) -> None:
-        connection.settimeout(QUESTION_SECONDS)
+        connection.settimeout(MESSAGE_TIMEOUT_SECONDS)
         try:
             wire.send(connection, answer)
         except wire.BadFrame as error:  # too long; nothing of it was sent
             wire.send(connection, {"failed": str(error)})
 
-    def _answer(self, question: Any) -> Answer:
+    def _answer(self, message: Any) -> Answer:
         try:
-            return self._answered_by(str(question["ask"]), question)
+            return self._dispatch(str(message["ask"]), message)
         except (Overloaded, Closed) as error:
             return {"failed": str(error)}
         except ImgSearchError as error:
             return {"error": [type(error).__name__, str(error), error.hint]}
-        except Exception as error:  # whatever it is, the asking process finds out by itself
+        except Exception as error:  # the client then opens the library itself, and meets it too
             return {"failed": f"{type(error).__name__}: {error}"}
 
-    def _answered_by(self, what: str, question: Any) -> Answer:
+    def _dispatch(self, what: str, message: Any) -> Answer:
         if what == "hello":
-            return self._hello(question)
+            return self._hello(message)
         if what == "status":
             return self._status()
         if what == "stop":
-            return self._asked_to_stop()
+            return self._stopped()
+        if what != "search":
+            raise KeyError(what)
         self._used = time.monotonic()
-        work = answering.work_for(what)
-        found = _result(self._resident.submit(lambda lib: work(lib, question, self._notes)))
+        request = wire.request_from_plain(message["request"])
+        verbose = bool(message.get("verbose"))
+        if verbose:  # what is logged while the texts are encoded has to be captured, too
+            future = self._resident.submit(lambda library: self._search(library, request, True))
+        else:
+            future = self._resident.ask(request, lambda lib, req: self._search(lib, req, False))
+        answer: Answer = _result(future)
         self._used = time.monotonic()
-        answer: Answer = found
         return answer
 
-    def _hello(self, question: Any) -> Answer:
-        differs = address.difference(self._greeting, question)
+    def _search(self, library: Library, request: SearchRequest, verbose: bool) -> Answer:
+        """In the thread that owns the library."""
+        self._notes.clear()
+        with captured_log(verbose) as logged:
+            result = library.search(request)
+        return {
+            "result": wire.result_to_plain(result),
+            "notes": list(self._notes),
+            "logged": logged,
+        }
+
+    def _hello(self, message: Any) -> Answer:
+        differs = address.difference(self._greeting, message)
         if differs == ["model"]:
-            asked = question["settings"]["model"]
-            same = _result(self._resident.submit(lambda library: _is_its_model(library, asked)))
+            model = message["settings"]["model"]
+            same = _result(self._resident.submit(lambda library: _is_its_model(library, model)))
             differs = [] if same else differs
         return {"pid": os.getpid(), "differs": differs}
 
@@ -190,10 +209,10 @@ class Listener:
             "can_stop": self._stop is not None,
         }
 
-    def _asked_to_stop(self) -> Answer:
+    def _stopped(self) -> Answer:
         if self._stop is None:
             raise ImgSearchError(
-                f"process {os.getpid()} has the library open, and is not to be stopped like that",
+                f"process {os.getpid()} has the library open, and cannot be stopped like that",
                 "It may be 'imgsearch serve': stop it where it was started.",
             )
         self._stop()
@@ -206,7 +225,7 @@ def listen(
     notes: MutableSequence[str] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> Listener:
-    """Let other processes of this user ask a resident library; close what is returned.
+    """Let other processes of this user search a resident library; close what is returned.
 
     For parameters and errors see `Listener`.
     """
@@ -214,31 +233,31 @@ def listen(
 
 
 def running(library: str) -> Answer | None:
-    """What the process says of itself that listens for a library; None if there is none."""
+    """The status of the process that listens for a library; None if there is none."""
     daemon = client.connect(library)
     if daemon is None:
         return None
     try:
-        return daemon.ask("status", client.GREETING_SECONDS)
+        return daemon.ask("status", client.GREETING_TIMEOUT_SECONDS)
     except (client.Unanswered, ImgSearchError):
         return None
     finally:
         daemon.close()
 
 
-def stop(library: str, seconds: float = 2 * CLOSING_SECONDS) -> int | None:
-    """End the daemon of a library, and wait for its end; its process, None if there is none.
+def stop(library: str, seconds: float = 2 * CLOSE_TIMEOUT_SECONDS) -> int | None:
+    """Stop the daemon of a library and wait for its end; its process id, None if there is none.
 
     Raises
     ------
     ImgSearchError
-        It goes on.
+        It keeps running.
     """
     daemon = client.connect(library)
     if daemon is None:
         return None
     try:
-        pid = int(daemon.ask("stop", client.GREETING_SECONDS)["pid"])
+        pid = int(daemon.ask("stop", client.GREETING_TIMEOUT_SECONDS)["pid"])
     except client.Unanswered as error:
         raise ImgSearchError(f"the daemon does not answer: {error}", "Try again.") from error
     finally:
@@ -249,20 +268,20 @@ def stop(library: str, seconds: float = 2 * CLOSING_SECONDS) -> int | None:
         with suppress(Timeout), lock.acquire(timeout=0):
             return pid
         time.sleep(0.05)
-    raise ImgSearchError(f"process {pid} goes on", "It may be busy: look again in a moment.")
+    raise ImgSearchError(f"process {pid} keeps running", "It may be busy: try again in a moment.")
 
 
 def _result(future: Future[Any]) -> Any:
     try:
-        return future.result(client.ANSWER_SECONDS)
+        return future.result(client.ANSWER_TIMEOUT_SECONDS)
     finally:
-        future.cancel()  # nobody waits for it any more
+        future.cancel()  # nobody waits for it any longer
 
 
-def _is_its_model(library: Library, asked: str) -> bool:
-    """True if a process that was asked for that model, or for none, would use the library's."""
-    if asked:
-        return canonical(asked) == library.model
+def _is_its_model(library: Library, model: str) -> bool:
+    """True if a process with that model in its settings, or none, would use the library's."""
+    if model:
+        return canonical(model) == library.model
     default = library.catalog.default_space()
     return default is not None and default.model == library.model
 
@@ -282,7 +301,7 @@ def _make_private(path: str) -> None:
         ) from error
     if not address.is_private(path):
         raise CatalogError(
-            f"the folder {folder} is not yours alone, and a daemon in it could be asked by others",
+            f"the folder {folder} is open to others, who could use a daemon in it",
             "Remove it, or close it to others: chmod 700.",
         )
 
@@ -292,8 +311,8 @@ def _lock_file(path: str) -> str:
 
 
 def _locked(path: str, library: str) -> FileLock:
-    """The lock of the one who listens; the system frees it when the process ends, however."""
-    # Whoever closes the listener may be another thread than the one that made it.
+    """The lock of the listening process; the system frees it however the process ends."""
+    # The listener may be closed in another thread than the one that made it.
     lock = FileLock(_lock_file(path), mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -301,7 +320,7 @@ def _locked(path: str, library: str) -> FileLock:
         other = running(library)
         who = f"process {other['pid']}" if other else "another process"
         raise LibraryBusy(
-            f"{who} has this library open for others already",
+            f"{who} already has this library open for others",
             "Stop it first, if it is a daemon: imgsearch daemon --stop",
         ) from None
     return lock
@@ -314,7 +333,7 @@ def _bound(path: str) -> socket.socket:
     try:
         listening.bind(path)
         os.chmod(path, 0o600)  # the folder kept everybody else out meanwhile
-        listening.listen(QUEUE)
+        listening.listen(MAX_WAITING_CONNECTIONS)
     except BaseException:
         listening.close()
         raise

@@ -15,7 +15,7 @@ from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
 from imgsearch.settings import Settings
-from imgsearch.spaces import Asked
+from imgsearch.vectors import SpaceOptions
 
 
 class Models:
@@ -23,7 +23,7 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._encoders: dict[tuple[str, Asked], Encoder] = {}
+        self._encoders: dict[tuple[str, SpaceOptions], Encoder] = {}
 
     @property
     def chosen(self) -> bool:
@@ -111,13 +111,13 @@ class Models:
             places.append(self._source_of(name + presets.TEXT) or card.text_hub)
         return places
 
-    def encoder(self, model: str, asked: Asked = Asked()) -> Encoder:  # noqa: B008 - frozen
-        """A model, loaded once for each space of it that is asked for."""
-        name = canonical(model)
+    def encoder(self, model: str, space: SpaceOptions | None = None) -> Encoder:
+        """A model, loaded once for each space of it that is needed."""
+        name, space = canonical(model), space or SpaceOptions()
         for (loaded, _), encoder in self._encoders.items():
-            if loaded == name and asked.fits(encoder.space):
+            if loaded == name and space.fits(encoder.space):
                 return encoder
-        if (name, asked) not in self._encoders:
+        if (name, space) not in self._encoders:
             options = EncoderOptions(
                 device=self._settings.device,
                 precision=self._settings.precision,
@@ -125,11 +125,11 @@ class Models:
                 batch_size=self._settings.batch_size,
                 source=self._source_of(name),
                 text_source=self._source_of(name + presets.TEXT),
-                instruction=asked.instruction,
-                dimension=asked.dimension,
+                instruction=space.instruction,
+                dimension=space.dimension,
             )
-            self._encoders[name, asked] = plugins.encoder_module(name).load(name, options)
-        return self._encoders[name, asked]
+            self._encoders[name, space] = plugins.encoder_module(name).load(name, options)
+        return self._encoders[name, space]
 
 
 def model_cards() -> list[ModelCard]:

@@ -14,7 +14,8 @@ from imgsearch.errors import QueryError
 from imgsearch.evaluation.measures import Difference, judge, paired_bootstrap
 from imgsearch.evaluation.questions import HINT, Names, Question
 from imgsearch.library import Library
-from imgsearch.records import Hit, Query, Term
+from imgsearch.searching.hits import Hit
+from imgsearch.searching.request import SearchRequest, Term
 
 DEPTH = 1000
 """So far down a ranking is looked; what comes later counts as not found."""
@@ -86,7 +87,7 @@ def evaluate(
     Parameters
     ----------
     mode : str
-        As `Query.mode`.
+        As `SearchRequest.mode`.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def _warm_up(library: Library, questions: Sequence[Question]) -> None:
     """Load the model and the index, so that the first question is not slower than the others."""
     text = next((each.text for each in questions if each.text), "")
     if text:
-        library.search(Query([Term(text=text)], 1))
+        library.search(SearchRequest([Term(text=text)], 1))
     else:
         library.searcher.refresh()
 
@@ -132,12 +133,12 @@ def _ask(
 ) -> Outcome:
     own = names.find(question.image, question) if question.image else None
     started = time.perf_counter()
-    query = Query([_term(library, names, question)], TYPICAL, mode=mode)
-    hits = library.search(query)
+    request = SearchRequest([_term(names, question)], TYPICAL, mode, min_strength=0.0)
+    hits = library.search(request).hits
     seconds = time.perf_counter() - started
     ranks = _ranks(hits, own, relevant)
     if len(ranks) < len(relevant - {own}):
-        hits = library.search(replace(query, limit=DEPTH + 1))
+        hits = library.search(replace(request, limit=DEPTH + 1)).hits
         ranks = tuple(rank for rank in _ranks(hits, own, relevant) if rank <= DEPTH)
     count = len(question.relevant) - (own in relevant)
     if not count:
@@ -152,12 +153,12 @@ def _ask(
     )
 
 
-def _term(library: Library, names: Names, question: Question) -> Term:
+def _term(names: Names, question: Question) -> Term:
     if question.text:
         return Term(text=question.text)
     near = os.path.join(question.folder, question.image)
     there = os.path.isfile(near)
-    return library.image_term(near if there else names.path(question.image, question))
+    return Term(path=near if there else names.path(question.image, question))
 
 
 def _ranks(hits: Sequence[Hit], own: int | None, relevant: set[int]) -> tuple[int, ...]:

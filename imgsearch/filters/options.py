@@ -1,66 +1,130 @@
-"""The filters that options stand for: those of the command line and of the HTTP API alike."""
+"""The filters that have an option of their own, in one table.
+
+The options of `imgsearch search`, the parameters of the HTTP API and the arguments of the MCP
+tools are made from `FILTERS`; their values become a `Filter` here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from imgsearch.filters import fields
 from imgsearch.filters.tree import And, Filter, all_of, any_of
 
+MAX_VALUES = 32
+"""Values of one filter that a server takes."""
 
-def chosen(
-    inside: Sequence[str] = (),
-    after: Sequence[str] = (),
-    before: Sequence[str] = (),
-    camera: Sequence[str] = (),
-    type: Sequence[str] = (),
-    min_size: Sequence[str] = (),
-    orientation: Sequence[str] = (),
-    near: Sequence[str] = (),
-    has: Sequence[str] = (),
-    name: Sequence[str] = (),
-    where: Sequence[str] = (),
-) -> Filter | None:
-    """The filter that the options stand for; None where none was given.
 
-    All of them must hold. But of several --in, of several --type and of several --orientation any
-    may, because a picture has only one folder, one format and one shape.
+@dataclass(frozen=True, slots=True)
+class FilterOption:
+    """A filter with an option of its own.
+
+    Attributes
+    ----------
+    name : str
+        Of the option, with "-" as "_", and of the parameter: "min_size".
+    metavar : str
+        Stands for the value in the help.
+    help : str
+        One sentence.
+    example : str
+        A value.
+    read : callable
+        Value to filter; raises `QueryError` for one that makes no sense.
+    any_of : bool
+        Of several values any may hold, because a picture has only one folder, one format and one
+        shape. Otherwise all must.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    example: str
+    read: Callable[[str], Filter]
+    any_of: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The option of the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+def _field(name: str, operator: str) -> Callable[[str], Filter]:
+    return lambda text: fields.comparison(name, operator, text)
+
+
+def _expression(text: str) -> Filter:
+    from imgsearch.filters.parser import parse  # the parser takes a moment to load
+
+    return parse(text)
+
+
+FILTERS = (
+    FilterOption(
+        "in", "PATH", "In this folder, however deep, or this very file.", "/home/me/Pictures",
+        fields.below, any_of=True,
+    ),
+    FilterOption(
+        "after", "DATE", "Taken in 2023, 2023-05 or 2023-05-17, or later.", "2023-05",
+        _field("taken", ">="),
+    ),
+    FilterOption(
+        "before", "DATE", "Taken before 2023, 2023-05 or 2023-05-17 began.", "2024",
+        _field("taken", "<"),
+    ),
+    FilterOption(
+        "camera", "TEXT", "Make and model contain this text; * and ? are wildcards.", "canon",
+        _field("camera", "~"),
+    ),
+    FilterOption(
+        "type", "FORMAT", "jpeg, png, heic, raw, ...; several: any of them.", "heic",
+        _field("format", "="), any_of=True,
+    ),
+    FilterOption(
+        "min_size", "WxH", "At least this wide and high, in pixels.", "1920x1080", fields.min_size
+    ),
+    FilterOption(
+        "orientation", "SHAPE", "landscape, portrait or square.", "portrait",
+        _field("orientation", "="), any_of=True,
+    ),
+    FilterOption(
+        "near", "LAT,LON[,KM]", "Taken within KM kilometres of a place; default 10.",
+        "48.86,2.35,5", lambda text: fields.near(text.split(",")),
+    ),
+    FilterOption(
+        "has", "WHAT", "Has a date, a gps position or a camera.", "gps", fields.has
+    ),
+    FilterOption(
+        "name", "GLOB", "The file name contains this text, or matches it: 'IMG_*'.", "IMG_*",
+        _field("name", "~"),
+    ),
+    FilterOption(
+        "where", "EXPR", "An expression, such as 'taken < 2020 and not has gps'; see above.",
+        "width > 4000 and not has gps", _expression,
+    ),
+)  # fmt: skip
+
+
+def filter_from(values: Mapping[str, Sequence[str]]) -> Filter | None:
+    """The filter that options stand for; None where none is given.
+
+    Parameters
+    ----------
+    values : mapping of the name of a `FilterOption` to its values
 
     Raises
     ------
     QueryError
         A value that makes no sense.
     """
-    if not any(
-        (inside, after, before, camera, type, min_size, orientation, near, has, name, where)
-    ):
-        return None
-    alternatives = (
-        [fields.below(text) for text in inside],
-        [fields.comparison("format", "=", text) for text in type],
-        [fields.comparison("orientation", "=", text) for text in orientation],
-    )
-    return all_of(
-        [
-            *(any_of(parts) for parts in alternatives if parts),
-            *(fields.comparison("taken", ">=", text) for text in after),
-            *(fields.comparison("taken", "<", text) for text in before),
-            *(fields.comparison("camera", "~", text) for text in camera),
-            *(fields.comparison("name", "~", text) for text in name),
-            *(fields.near(text.split(",")) for text in near),
-            *(fields.min_size(text) for text in min_size),
-            *(fields.has(text) for text in has),
-            *_parsed(where),
-        ]
-    )
+    parts = [part for option in FILTERS for part in _parts(option, values.get(option.name, ()))]
+    return all_of(parts)
 
 
-def _parsed(expressions: Sequence[str]) -> list[Filter]:
-    if not expressions:
-        return []
-    from imgsearch.filters.parser import parse  # the parser takes a moment to load
-
-    return [parse(text) for text in expressions]
+def _parts(option: FilterOption, texts: Iterable[str]) -> list[Filter]:
+    filters = [option.read(text) for text in texts]
+    return [any_of(filters)] if filters and option.any_of else filters
 
 
 def why_none(passing: Callable[[Filter], int], where: Filter) -> str:

@@ -66,6 +66,11 @@ def parse(text: str) -> Filter:
             f"the expression has {len(text)} characters; the longest allowed is {LONGEST}",
             "Say it in fewer words; several --where are joined by 'and'.",
         )
+    return parse_whole(text)
+
+
+def parse_whole(text: str) -> Filter:
+    """As `parse`, however long: the text that `str` makes of a filter."""
     try:
         found: Filter = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:

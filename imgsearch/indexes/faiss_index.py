@@ -21,7 +21,7 @@ from imgsearch.indexes.mapped import CHUNK, HALF, Header, Stored, merged, open_s
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.records import ChangeBatch, Revision
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
 GATHERED_BYTES = 8 << 20
 """So many bytes of vectors are copied out of the index and compared; more are scanned in place.
@@ -140,6 +140,10 @@ class FaissIndex:
 
     def __len__(self) -> int:
         return self._live + len(self._tail)
+
+    def among(self, ids: Ids) -> Ids:
+        """Those of `ids`, sorted, that the index holds."""
+        return members(self.ids(), ids)
 
     def ids(self) -> Ids:
         if self._all is None:

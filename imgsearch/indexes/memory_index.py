@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from imgsearch.records import ChangeBatch, Revision
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
 
 class MemoryIndex:
@@ -58,6 +58,10 @@ class MemoryIndex:
     def _taken(self, ids: Ids) -> Embeddings:
         found = [self._rows[int(i)] for i in ids]
         return np.stack(found) if found else np.empty((0, self.space.dimension), np.float32)
+
+    def among(self, ids: Ids) -> Ids:
+        """Those of `ids`, sorted, that the index holds."""
+        return members(self.ids(), ids)
 
     def ids(self) -> Ids:
         return self._matrix[0]

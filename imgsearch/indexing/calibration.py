@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
 
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.ports import Catalog, Encoder, VectorIndex, Writer
-from imgsearch.searching.strength import (
-    LEAST_PICTURES,
-    SAMPLE,
+from imgsearch.indexing.references import (
+    MAX_SAMPLE_IMAGES,
+    MIN_IMAGES,
     image_reference,
     outdated,
     text_reference,
 )
+from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.vectors import Embeddings
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import CatalogWriter, SqlCatalog
 
 DIGEST = xxhash.xxh3_128_hexdigest("\0".join(TEXTS).encode())
 
@@ -35,8 +39,8 @@ class Calibrator:
         vectors of the reference texts are kept.
     """
 
-    catalog: Catalog
-    writer: Writer
+    catalog: SqlCatalog
+    writer: CatalogWriter
     index: VectorIndex
     encoder: Callable[[], Encoder]
 
@@ -45,7 +49,7 @@ class Calibrator:
         count = len(self.index)
         if not outdated(self.catalog.references(self.index.space), count):
             return
-        if count < LEAST_PICTURES:
+        if count < MIN_IMAGES:
             self.writer.put_references([])
             return
         sample = self._sample()
@@ -53,9 +57,11 @@ class Calibrator:
         self.writer.put_references([each for each in drawn if each is not None])
 
     def _sample(self) -> Embeddings:
-        ids = self.index.ids()
-        if len(ids) > SAMPLE:
-            chosen = np.random.default_rng(len(ids)).choice(len(ids), SAMPLE, replace=False)
+        ids = self.catalog.vector_ids(self.index.space)
+        if len(ids) > MAX_SAMPLE_IMAGES:
+            chosen = np.random.default_rng(len(ids)).choice(
+                len(ids), MAX_SAMPLE_IMAGES, replace=False
+            )
             ids = ids[np.sort(chosen)]
         vectors = self.index.vectors(ids)
         # Neighbours in the order of indexing are often of one event: pairs are to be unrelated.

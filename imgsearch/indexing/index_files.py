@@ -1,21 +1,161 @@
-"""Bring an index up to the catalog: catalog -> changes -> tail -> a new file -> swap."""
+"""The life of an index file: opened, synced with the catalog, rebuilt, flushed, trained.
+
+An index is a projection of the catalog's vectors of one space. It knows the revision it has
+reached; what happened since is replayed, and on any doubt it is rebuilt from the catalog.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.ports import Catalog, VectorIndex
+from imgsearch import plugins
+from imgsearch.errors import CatalogError, LibraryBusy
+from imgsearch.indexes.sealed_files import newest
+from imgsearch.ports import VectorIndex
+from imgsearch.records import Revision
+from imgsearch.vectors import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import SqlCatalog
 
 FLUSH_COUNT = 4096
 FLUSH_SHARE = 0.1
-MOST_REPLAYED = 65_536
-"""More changes are not replayed into memory where the file can be made anew from the catalog. It
+MAX_REPLAYED_CHANGES = 65_536
+"""More changes are not replayed into memory where the file can be rebuilt from the catalog. It
 cannot while another process indexes: then they are replayed all the same."""
 
 
-def sync(catalog: Catalog, index: VectorIndex) -> str:
+class IndexFiles:
+    """The index files of a library.
+
+    Parameters
+    ----------
+    kind : str
+        Name in the entry points `imgsearch.indexes`.
+    note : callable
+        Gets notes for the user.
+    """
+
+    def __init__(self, catalog: SqlCatalog, kind: str, note: Callable[[str], None]) -> None:
+        self._catalog, self._kind, self._note = catalog, kind, note
+
+    @property
+    def folder(self) -> str:
+        """Where the files lie."""
+        return os.path.join(self._catalog.folder, "index")
+
+    def open(self, space: EmbeddingSpace) -> VectorIndex:
+        """The index of a space as it lies on disk; empty if there is none."""
+        index: VectorIndex = plugins.index_class(self._kind)(self.folder, self._catalog.uuid, space)
+        return index
+
+    def for_search(self, space: EmbeddingSpace) -> VectorIndex:
+        """The index, caught up, for a search.
+
+        Nothing is trained. A file is written only where it is missing, or so old that each search
+        would replay for longer; and not where another process writes or the library is read-only.
+        """
+        catalog, index = self._catalog, self.open(space)
+        doubt = index.doubt
+        if far_behind(catalog, index):
+            with suppress(LibraryBusy, CatalogError, OSError), catalog.writer():
+                rebuild(catalog, index)
+                doubt = doubt or "too much has happened since it was written"
+        doubt = sync(catalog, index) or doubt
+        self._report(doubt)
+        if worth_flushing(index, while_waiting=True):
+            with suppress(LibraryBusy, CatalogError, OSError), catalog.writer():
+                sync(catalog, index)  # or an older file could replace a newer one
+                index.flush()
+        return index
+
+    def bring_up(
+        self, space: EmbeddingSpace, retrain: bool = False
+    ) -> tuple[VectorIndex, Revision]:
+        """The index, caught up, trained and durable; the caller holds the writer lock.
+
+        Parameters
+        ----------
+        retrain : bool
+            Write and train it even if that is not due.
+
+        Returns
+        -------
+        index, flushed
+            `flushed` is the revision of what was written here; 0 if nothing was.
+        """
+        catalog, index = self._catalog, self.open(space)
+        doubt, flushed = index.doubt, 0
+        if far_behind(catalog, index):
+            rebuild(catalog, index, train=True)
+            flushed = index.revision
+        doubt = sync(catalog, index) or doubt
+        if retrain or index.due or worth_flushing(index):
+            damage = index.check()  # damage in the old file must not be copied to the new one
+            doubt = damage or doubt
+            if damage:
+                index.clear()
+                rebuild(catalog, index, train=True)
+            index.flush(train=True, anew=retrain)
+            flushed = index.revision
+        self._report(doubt)
+        return index, flushed
+
+    def is_settled(self, space: EmbeddingSpace) -> bool:
+        """True if the file of a space is up to date and nothing of it is due; loads no index."""
+        kind = plugins.index_class(self._kind)
+        settled: bool = kind.settled(self.folder, self._catalog.uuid, space, *self._catalog.head())
+        return settled
+
+    def held(self, space: EmbeddingSpace) -> Revision:
+        """The revision that the file of a space holds; 0 if there is no file."""
+        name = newest(self.folder, self._catalog.uuid, space.key)
+        return name.revision if name else 0
+
+    def held_by_all(self, flushed: Revision) -> Revision:
+        """The latest revision, `flushed` at most, that the files of all spaces hold.
+
+        Files so old that they are rebuilt from the catalog anyway do not count.
+        """
+        head = self._catalog.head()[0]
+        held = [self.held(space) for space in self._catalog.known_spaces()]
+        recent = (each for each in held if each and head - each <= MAX_REPLAYED_CHANGES)
+        return min([flushed, *recent])
+
+    def follower(self, space: EmbeddingSpace) -> Callable[[], None]:
+        """A function for each commit of a long run, which brings the file up when it is far behind.
+
+        Searches would replay for long otherwise: during the run they cannot write a file.
+        """
+        written = self.held(space)
+
+        def follow() -> None:
+            nonlocal written
+            head = self._catalog.head()[0]
+            if head - written > MAX_REPLAYED_CHANGES // 2:
+                written = head  # even if it fails: no need to try again at each commit
+                with suppress(CatalogError, OSError):  # the end of the run reports it
+                    self.bring_up(space)
+
+        return follow
+
+    def _report(self, doubt: str) -> None:
+        if doubt:
+            self._note(f"The index was rebuilt from the catalog: {doubt}.")
+
+
+def require_kind(kind: str) -> None:
+    """Fail now, and not after hours of encoding, where no index of that kind can be made."""
+    plugins.index_class(kind)("", "", EmbeddingSpace("", "", "", 1))
+
+
+def sync(catalog: SqlCatalog, index: VectorIndex) -> str:
     """Replay what happened after the index's revision; on any doubt rebuild it from nothing.
 
     Returns
@@ -38,53 +178,50 @@ def sync(catalog: Catalog, index: VectorIndex) -> str:
     return reason
 
 
-def _replayable(catalog: Catalog, index: VectorIndex) -> bool:
+def _replayable(catalog: SqlCatalog, index: VectorIndex) -> bool:
     return catalog.replayable(index.revision, index.token)
 
 
-def far_behind(catalog: Catalog, index: VectorIndex) -> bool:
-    """True if so much has happened since the index was written that a replay fills the memory."""
+def far_behind(catalog: SqlCatalog, index: VectorIndex) -> bool:
+    """True if a replay of what happened since the index was written would fill the memory."""
     with catalog.snapshot():
         known = index.revision if _replayable(catalog, index) else 0
-        return catalog.head()[0] - known > MOST_REPLAYED
+        return catalog.head()[0] - known > MAX_REPLAYED_CHANGES
 
 
-def rebuild(catalog: Catalog, index: VectorIndex, train: bool = False) -> None:
-    """Make the stored index anew from the catalog, in bounded memory; the caller holds the lock."""
+def rebuild(catalog: SqlCatalog, index: VectorIndex, train: bool = False) -> None:
+    """Rebuild the stored index from the catalog, in bounded memory; the caller holds the lock."""
     with catalog.snapshot():
         batches = partial(catalog.changes, index.space, 0)
         index.build(*catalog.head(), batches, train)
 
 
-def worth_flushing(index: VectorIndex, waited_for: bool = False) -> bool:
+def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
     """True if replaying the tail at each opening would cost more than writing the file once.
 
-    A flush rewrites the whole file: one photo added to a million must not write gigabytes, and
-    where somebody waits for an answer nothing is written for less than a share of the file.
+    A flush rewrites the whole file: one photo added to a million must not write gigabytes. While
+    a search waits, only a tail that is a share of the file is written.
     """
     tail = index.unflushed()
-    return tail > FLUSH_SHARE * len(index) or (tail >= FLUSH_COUNT and not waited_for)
+    return tail > FLUSH_SHARE * len(index) or (tail >= FLUSH_COUNT and not while_waiting)
 
 
-def verify(catalog: Catalog, index: VectorIndex) -> list[str]:
+def verify(catalog: SqlCatalog, index: VectorIndex) -> list[str]:
     """How the index differs from the catalog, one sentence each; empty when they are equal.
 
     Both ids and vectors are compared, the vectors bit by bit.
     """
-    held = index.ids()
-    parts = [np.empty(0, np.int64)]
-    different = 0
+    matched = missing = different = 0
     with catalog.snapshot():
         for changes in catalog.changes(index.space, since=0):
-            parts.append(changes.ids)
-            both = np.isin(changes.ids, held)
-            found = index.vectors(changes.ids[both])
-            different += int((found != changes.vectors[both]).any(axis=1).sum())
-    expected = np.concatenate(parts)
+            held = np.isin(changes.ids, index.among(np.sort(changes.ids)))
+            matched += int(held.sum())
+            missing += int((~held).sum())
+            vectors = index.vectors(changes.ids[held])
+            different += int((vectors != changes.vectors[held]).any(axis=1).sum())
     counts = {
-        "pictures of the catalog are not in the index": len(np.setdiff1d(expected, held)),
-        "pictures of the index are not in the catalog": len(np.setdiff1d(held, expected)),
-        "pictures are in the index more than once": len(held) - len(np.unique(held)),
+        "pictures of the catalog are not in the index": missing,
+        "vectors of the index belong to no picture of the catalog": len(index) - matched,
         "vectors of the index differ from the catalog's": different,
     }
     return [f"{count} {fault}" for fault, count in counts.items() if count]

@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from imgsearch.ports import Catalog, EncoderPool, ImageSource, Unchanged, Writer
+from imgsearch.ports import EncoderPool, ImageSource, Unchanged
 from imgsearch.records import (
     CommitResult,
     Comparison,
@@ -37,6 +37,9 @@ from imgsearch.records import (
     Unvisited,
 )
 from imgsearch.vectors import EmbeddingSpace, Ids
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import CatalogWriter, SqlCatalog
 
 
 class _Stopped(Exception):
@@ -83,8 +86,8 @@ class Ingestor:
         Called outside of any transaction: a long run is a time to look after what follows it.
     """
 
-    catalog: Catalog
-    writer: Writer
+    catalog: SqlCatalog
+    writer: CatalogWriter
     pool: EncoderPool
     space: EmbeddingSpace
     decoder: str
@@ -190,7 +193,7 @@ class Ingestor:
 
 
 def preview(
-    catalog: Catalog,
+    catalog: SqlCatalog,
     space: EmbeddingSpace,
     decoder: str,
     sources: Sequence[ImageSource],

@@ -11,11 +11,23 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.ports import Catalog, Decoder, TextReader, Writer
-from imgsearch.records import Decoded, ImageFile, ImageRecord, OnProgress, Progress, Skipped
-from imgsearch.text_records import TextFound, TextReport
+from imgsearch.ports import Decoder, TextReader
+from imgsearch.records import (
+    Decoded,
+    ImageFile,
+    ImageRecord,
+    OnProgress,
+    Progress,
+    Skipped,
+    TextFound,
+    TextReport,
+)
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import CatalogWriter, SqlCatalog
 
 BATCH = 8
 """Texts per commit: a few seconds of work, which is what a kill may lose."""
@@ -36,8 +48,8 @@ class TextIngestor:
         Asked after each picture; when it says True the run ends, and what was read is kept.
     """
 
-    catalog: Catalog
-    writer: Writer
+    catalog: SqlCatalog
+    writer: CatalogWriter
     decoder: Decoder
     reader: TextReader
     on_progress: OnProgress

@@ -1,8 +1,8 @@
-"""What the last search asked and found, kept in the library folder for the next one to refer to.
+"""The last search and its results, kept in the library folder for the next one to refer to.
 
 One small JSON file, replaced as a whole: of two searches at the same time the later one stays.
-Keeping it is a convenience, so a library that cannot be written to, or a file that makes no sense,
-is no error: there is no last search then.
+Keeping it is a convenience: where the library cannot be written to, or the file is damaged, there
+is no last search.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ import base64
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgsearch.errors import QueryError, SpaceMismatch
-from imgsearch.ports import Catalog
-from imgsearch.records import Hit, ImageRecord, Term
+from imgsearch.records import ImageRecord
+from imgsearch.searching.hits import Hit
+from imgsearch.searching.request import Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 from imgsearch.writing import replace_file
 
+if TYPE_CHECKING:
+    from imgsearch.catalog import SqlCatalog
+
 FILE = "last-search.json"
 FORMAT = 1
-MOST = 10_000
+MAX_RESULTS = 10_000
 """Results that are kept."""
-MOST_BYTES = 64 << 20
-"""A larger file is none of ours."""
+MAX_FILE_BYTES = 64 << 20
+"""imgsearch writes no larger file."""
 AGAIN = "Search again, and choose among the new results."
 
 
@@ -43,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class LastSearch:
-    """A search, as far as the next one can build on it.
+    """A search, as far as the next one can refer to it.
 
     Attributes
     ----------
@@ -77,8 +81,26 @@ class LastSearch:
             f"Choose a number from 1 to {count}." if count > 1 else "Choose #1.",
         )
 
+    def image(self, rank: int, catalog: SqlCatalog) -> ImageRecord:
+        """The picture of a result, as the library has it now.
+
+        Raises
+        ------
+        QueryError
+            No such result, or a picture that is gone or has changed since.
+        """
+        result = self.result(rank)
+        record = catalog.get([result.image_id]).get(result.image_id)
+        if record is None:
+            raise QueryError(f"result #{rank}, {result.path}, is no longer in the library", AGAIN)
+        if record.content_hash != result.content_hash:
+            raise QueryError(
+                f"result #{rank}, {result.path}, has changed since it was found", AGAIN
+            )
+        return record
+
     def terms_for(self, space: EmbeddingSpace) -> list[Term]:
-        """The terms for a search in `space`; words are encoded anew where it is another one.
+        """The terms for a search in `space`; words are encoded again where it is another one.
 
         Raises
         ------
@@ -88,13 +110,13 @@ class LastSearch:
         if self.space in ("", space.key):
             vectors = (term.vector for term in self.terms)
             if any(each is not None and len(each) != space.dimension for each in vectors):
-                raise nothing_yet("its query")  # someone has changed the file
+                raise no_last_search("its query")  # the file was edited
             return list(self.terms)
         if any(term.text is None or term.fused for term in self.terms):
             raise SpaceMismatch(
                 f"the last search was made with {self.model}, and its pictures mean nothing to "
                 f"{space.model}",
-                f"Go on with --model {self.model}, or say anew what to search for.",
+                f"Go on with --model {self.model}, or say again what to search for.",
             )
         return [replace(term, vector=None) for term in self.terms]
 
@@ -106,14 +128,14 @@ def from_search(
     vectors: Sequence[Embeddings],
     hits: Sequence[Hit],
 ) -> LastSearch:
-    """What is to be kept of a search.
+    """The record of a search.
 
     Parameters
     ----------
     space : EmbeddingSpace or None
-        That of the search; None if no index was asked.
+        The space of the search; None if it used no index.
     vectors : sequence of ndarray of shape (dimension,), float32, unit norm
-        What the terms became, in their order; empty if the search did without.
+        What the terms became, in their order; empty if the search used no vectors.
     """
     known: list[Embeddings | None] = list(vectors) or [term.vector for term in terms]
     kept = [
@@ -129,61 +151,15 @@ def from_search(
         kept,
         [
             Result(hit.image.id, hit.image.content_hash, hit.image.file.absolute)
-            for hit in hits[:MOST]
+            for hit in hits[:MAX_RESULTS]
         ],
     )
 
 
-def picture(
-    last: LastSearch,
-    rank: int,
-    catalog: Catalog,
-    space: EmbeddingSpace,
-    vector_of: Callable[[EmbeddingSpace, int], Embeddings | None],
-) -> Embeddings:
-    """The vector of a result of the last search, shape (dimension,), in the space in use.
-
-    Parameters
-    ----------
-    vector_of : callable
-        Gives the vector of a picture by its id, or None.
-
-    Raises
-    ------
-    QueryError
-        As `still_there`, or a picture that this model has not seen.
-    """
-    record = still_there(last, rank, catalog)
-    vector = vector_of(space, record.id)
-    if vector is None:
-        raise QueryError(
-            f"result #{rank}, {record.file.absolute}, has not been indexed with {space.model}",
-            f"Index with it: imgsearch index --model {space.model}",
-        )
-    return vector
-
-
-def still_there(last: LastSearch, rank: int, catalog: Catalog) -> ImageRecord:
-    """A result of the last search, as the library has it now.
-
-    Raises
-    ------
-    QueryError
-        No such result, or a picture that is gone or has changed since.
-    """
-    result = last.result(rank)
-    record = catalog.get([result.image_id]).get(result.image_id)
-    if record is None:
-        raise QueryError(f"result #{rank}, {result.path}, is no longer in the library", AGAIN)
-    if record.content_hash != result.content_hash:
-        raise QueryError(f"result #{rank}, {result.path}, has changed since it was found", AGAIN)
-    return record
-
-
-def nothing_yet(wanted: str) -> QueryError:
-    """There is no last search that `wanted` could be taken from."""
+def no_last_search(part: str) -> QueryError:
+    """The error for a request that refers to a part of a last search, where there is none."""
     return QueryError(
-        f"there is no last search in this library to take {wanted} from",
+        f"there is no last search in this library to take {part} from",
         "Search first: imgsearch search a dog",
     )
 
@@ -215,8 +191,8 @@ def load(folder: str, library: str) -> LastSearch | None:
     """The last search of the library of that uuid in `folder`, if there is one."""
     try:
         with open(os.path.join(folder, FILE), "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        found: Any = json.loads(data) if len(data) <= MOST_BYTES else None
+            data = file.read(MAX_FILE_BYTES + 1)
+        found: Any = json.loads(data) if len(data) <= MAX_FILE_BYTES else None
         if found["format"] != FORMAT or found["library"] != library:
             return None
         return LastSearch(

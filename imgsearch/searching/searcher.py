@@ -1,172 +1,420 @@
-"""Query to hits: encode the terms, combine them, search the index, look up the pictures."""
+"""Request to hits: terms to vectors, the ranking, the pictures."""
 
 from __future__ import annotations
 
+import math
+import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.errors import EncoderError, ImgSearchError, QueryError
-from imgsearch.ports import Catalog, Encoder, FusedEncoder, VectorIndex
-from imgsearch.records import Hit, ImageRecord, Query, Ranked, Term
+from imgsearch.errors import ImgSearchError, QueryError
+from imgsearch.filters.options import why_none
+from imgsearch.indexing.index_files import IndexFiles, sync
+from imgsearch.ports import Encoder, VectorIndex
+from imgsearch.records import ImageRecord, clamped
+from imgsearch.searching import history
+from imgsearch.searching.duplicates import MAX_FOLDED_PLACES, fold, near_identical, vectors_of
+from imgsearch.searching.encoding import encode_term, with_pixels
+from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
+from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
+from imgsearch.searching.notes import instruction_note, script_note
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.strength import Scale, footing, query_scale
-from imgsearch.searching.trace import Explanation
-from imgsearch.vectors import Embeddings, Ids, Matches, combine
+from imgsearch.searching.terms import EMPTY_QUERY
+from imgsearch.searching.trace import Trace
+from imgsearch.settings import Settings
+from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.spaces import Spaces, no_pictures
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, combine
 
-DIGITS = 6
-"""Scores that agree to so many digits count as equal, and are ordered by path."""
-DEPTH = 1000
-"""How far down the ranking by meaning goes that is fused with one by words."""
-MOST = 10_000
+if TYPE_CHECKING:
+    from imgsearch.catalog import SqlCatalog
+
+FUSION_DEPTH = 1000
+"""Places of the ranking by meaning that are fused with the ranking by words."""
+MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
 WORDS_WEIGHT = 2.0
-"""Of the ranking by words in the fusion. Those pictures have all words of the query in their names,
-captions or texts: dozens of them come before any other, however little they look like it."""
+"""Weight of the ranking by words in the fusion. Those pictures have all words of the query in their
+names, captions or texts: dozens of them come before any other, however little they look like it."""
 
 
-@dataclass(slots=True)
 class Searcher:
-    """Answers queries over one embedding space of a library. It never writes.
+    """Answers requests over one library, in the space in use. It writes nothing but the index
+    file, where that is missing or far behind, and the last search."""
 
-    Attributes
-    ----------
-    refresh : callable
-        Brings `index` up to the catalog; called within the snapshot that the hits come from.
-    encoder : callable
-        Gives the encoder of `index.space`; called only when a term has no vector yet.
-    """
+    def __init__(
+        self, settings: Settings, catalog: SqlCatalog, spaces: Spaces, index_files: IndexFiles
+    ) -> None:
+        self._settings, self._catalog = settings, catalog
+        self._spaces, self._index_files = spaces, index_files
+        self._index: VectorIndex | None = None
 
-    catalog: Catalog
-    index: VectorIndex
-    refresh: Callable[[], object]
-    encoder: Callable[[], Encoder]
+    # The index
 
-    def search(self, query: Query, told: Explanation | None = None) -> list[Hit]:
-        """The best pictures for the query; equal ones by path.
+    @property
+    def index(self) -> VectorIndex:
+        """The index of the space in use, opened when first needed.
 
-        With a filter they are the best of those that pass, and there are as many as asked for if
-        so many pass; `min_score` and `min_strength` are applied to them afterwards.
+        Opening may write its file, and must see the latest state: not within a snapshot.
+        """
+        if self._index is None:
+            self._index = self._index_files.for_search(self._spaces.searchable())
+        return self._index
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space that is searched."""
+        return self.index.space
+
+    def encoder(self) -> Encoder:
+        """The encoder of the space, loaded once."""
+        return self._spaces.encoder_for(self.space)
+
+    def refresh(self) -> None:
+        """Catch the index up with the catalog."""
+        sync(self._catalog, self.index)
+
+    def renew(self) -> None:
+        """Close the index if another space is in use by now."""
+        if self._index is not None:
+            with self._catalog.snapshot():
+                space = self._spaces.searchable()
+            if space != self._index.space:
+                self._index = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within it, all searches see one state of the library, which is read but once.
+
+        Nothing is held where the index is not open yet.
+        """
+        with nullcontext() if self._index is None else self._catalog.snapshot():
+            yield
+
+    # Searches
+
+    def search(self, request: SearchRequest, trace: Trace | None = None) -> SearchResult:
+        """The best pictures for a request; pictures with equal scores by path.
+
+        With a filter they are the best of those that pass it; cut-offs apply afterwards.
 
         Raises
         ------
         QueryError
-            The query is empty or has only negative terms, or the library has no pictures.
+            A request that cannot be answered: a picture that cannot be read, excluding terms only,
+            or a library without pictures.
+        SpaceMismatch
+            The model has changed since pictures were indexed with it.
         """
-        told = told or Explanation()
-        with self.catalog.snapshot():
-            found = self._find(query, told)
-            with told.step("fetch"):
-                records = self.catalog.get(list(found.order))
-        return found.hits(records, query)
+        trace = trace or Trace()
+        depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
+        with self._ready(request, trace):
+            resolved, notes = self._resolve(request)
+            ranking = self._rank(replace(resolved, limit=depth), trace)
+            with trace.step("fetch"):
+                hits = self.fetch(ranking, 0, request.limit)
+        if not resolved.terms and not trace.total:
+            raise no_pictures()
+        if request.remember:
+            notes += self._remember(resolved, trace, hits)
+        if trace.passed != 0 and request.mode != "text":
+            notes += self._notes(resolved)
+        text = " ".join(term.text for term in resolved.terms if term.text)
+        return SearchResult(hits, notes, ranking.note, text, trace)
 
-    def rank(self, query: Query, told: Explanation | None = None) -> list[Ranked]:
-        """As `search`, and in the same order, but only those pictures are looked up whose order
-        their paths decide: for rankings of many thousands."""
-        told = told or Explanation()
-        with self.catalog.snapshot():
-            found = self._find(query, told)
-            with told.step("fetch"):
-                return found.ranked(query, self.catalog.get)
+    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
+        """The ids that `search` would find, in the same order, for rankings of many thousands.
 
-    def _find(self, query: Query, told: Explanation) -> Found:
-        """What a search finds, in the snapshot that it is called in."""
-        _require_terms(query)
-        if query.mode == "text":
-            return _find_words(self.catalog, query, told)
-        with told.step("open"):
+        A request without terms lists the library, and may be empty.
+        """
+        trace = trace or Trace()
+        with self._ready(request, trace):
+            return self._rank(self._resolve(request)[0], trace)
+
+    def fetch(self, ranking: Ranking, start: int, limit: int, duplicates: bool = True) -> list[Hit]:
+        """The hits of some places of a ranking.
+
+        Parameters
+        ----------
+        duplicates : bool
+            Look up the pictures that were folded into them, too.
+        """
+        ids = ranking.page_ids(start, limit)
+        copies = [copy for each in ids for copy in ranking.folded_ids(each) if duplicates]
+        return ranking.hits(self._catalog.get([*ids, *copies]), start, limit)
+
+    @contextmanager
+    def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
+        """The index open, if the request needs it, and one state of the library."""
+        if request.needs_index:
+            with trace.step("open"):
+                _ = self.index
+        with self._catalog.snapshot():
+            yield
+
+    # Terms
+
+    def _resolve(self, request: SearchRequest) -> tuple[SearchRequest, list[str]]:
+        """The request with pixels or vectors in place of the sources of pictures, and with its
+        feedback applied; notes for the user."""
+        notes: list[str] = []
+        if request.mode == "text":
+            _require_words(request)
+        terms = [self._resolved(term) for term in request.terms]
+        if request.good or request.bad:
+            good, bad = (
+                [self._stored(term) for term in judged] for judged in (request.good, request.bad)
+            )
+            if not terms and (last := self._last_search()) is not None:
+                terms = last.terms_for(self.space)
+                words = ", ".join(term.text for term in terms if term.text and term.weight > 0)
+                notes.append(f"Refining the last search{': ' + words if words else ''}.")
+            terms = refined(terms, good, bad)
+        instruction = request.instruction
+        if instruction is None:
+            instruction = self._settings.instruction
+        return replace(request, terms=terms, good=(), bad=(), instruction=instruction), notes
+
+    def _resolved(self, term: Term) -> Term:
+        """A term with a vector that is known, or with pixels."""
+        if term.image_id is not None or (term.result is not None and not term.fused):
+            return term.resolved(vector=self._stored(term))
+        if term.result is not None:
+            term = replace(term, path=self.result(term.result).file.absolute)
+        if term.path is not None and not term.fused:
+            vector = self._vector_of_file(term.path)
+            if vector is not None:
+                return term.resolved(vector=vector)
+        if term.path is None and term.data is None:
+            return term
+        size = self.encoder().input_size
+        return with_pixels(term, DecodeSettings(size, max_pixels=self._settings.max_pixels))
+
+    def _stored(self, term: Term) -> Embeddings:
+        """The vector of a picture of the library."""
+        if term.vector is not None:
+            return term.vector
+        if term.image_id is not None:
+            vector = self._catalog.vector(self.space, term.image_id)
+            if vector is None:
+                raise QueryError(
+                    f"there is no picture {term.image_id} that can be searched with",
+                    "It may have left the library: search again.",
+                )
+            return vector
+        assert term.result is not None
+        record = self.result(term.result)
+        vector = self._catalog.vector(self.space, record.id)
+        if vector is None:
+            raise QueryError(
+                f"result #{term.result}, {record.file.absolute}, has not been indexed with"
+                f" {self.space.model}",
+                f"Index with it: imgsearch index --model {self.space.model}",
+            )
+        return vector
+
+    def result(self, rank: int) -> ImageRecord:
+        """The picture of a result of the last search, from 1; raises `QueryError`."""
+        last = self._last_search()
+        if last is None:
+            raise history.no_last_search(f"result #{rank}")
+        return last.image(rank, self._catalog)
+
+    def _last_search(self) -> history.LastSearch | None:
+        return history.load(self._catalog.folder, self._catalog.uuid)
+
+    def _vector_of_file(self, path: str) -> Embeddings | None:
+        """The vector of a file that is indexed and unchanged since."""
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):  # not there, or not a path
+            return None
+        record = self._catalog.locate(os.path.realpath(path))
+        state = status.st_size, clamped(status.st_mtime_ns)
+        if record is None or state != (record.file.size, record.file.mtime_ns):
+            return None
+        return self._catalog.vector(self.space, record.id)
+
+    # Rankings
+
+    def _rank(self, request: SearchRequest, trace: Trace) -> Ranking:
+        """The ranking of a resolved request, in the snapshot of the caller."""
+        if not request.terms:
+            found = self._by_date(request, trace)
+        elif request.mode == "text":
+            found = self._by_words(request, trace)
+        else:
+            found = self._by_meaning(request, trace)
+        with trace.step("fetch"):
+            ranking = found.ranking(request, self._catalog.get)
+        if not len(ranking) and request.where is not None and trace.passed == 0:
+            note = why_none(self._catalog.count, request.where)
+            ranking = replace(ranking, note=note)
+        ranking = replace(ranking, revision=self._catalog.head()[0])
+        if request.unique:
+            with trace.step("fold"):
+                ranking = self._folded(ranking)
+        return ranking
+
+    def _folded(self, ranking: Ranking) -> Ranking:
+        ids = ranking.ids[:MAX_FOLDED_PLACES]
+        vectors = vectors_of(self.index, ids)
+        unseen = ids[~vectors.any(axis=1)].tolist()
+        hashes = {key: image.content_hash for key, image in self._catalog.get(unseen).items()}
+        return fold(ranking, vectors, hashes, near_identical(self.space.model))
+
+    def _by_date(self, request: SearchRequest, trace: Trace) -> Found:
+        """The pictures that pass the filter, newest first; those of models not in use, too."""
+        with trace.step("filter"):
+            trace.total = self._catalog.count()
+            if request.where is not None:
+                trace.passed = self._catalog.count(request.where)
+        with trace.step("search"):
+            ids = self._catalog.newest_ids(request.where, request.limit)
+        trace.method = "the newest by date, from the catalog"
+        return Found({}, {}, by_date=ids)
+
+    def _by_words(self, request: SearchRequest, trace: Trace) -> Found:
+        """The pictures that have all words of the query; those of models not in use, too."""
+        allowed: Ids | None = None
+        with trace.step("filter"):
+            trace.total = self._catalog.count()
+            if request.where is not None:
+                allowed = self._catalog.select(request.where)
+                trace.passed = len(allowed)
+        if not trace.total:
+            raise no_pictures()
+        trace.method = "by words, from the catalog"
+        with trace.step("words"):
+            return Found({}, self._named(request, allowed))
+
+    def _by_meaning(self, request: SearchRequest, trace: Trace) -> Found:
+        """The pictures near the query in the model's space and, in hybrid mode, named like it."""
+        with trace.step("open"):
             self.refresh()
         if not len(self.index):
-            raise _no_pictures()
-        allowed = self._allowed(query, told)
-        if told.passed == 0:
+            raise no_pictures()
+        allowed = self._allowed(request, trace)
+        if trace.passed == 0:
             return Found({}, {})  # before a model is loaded for nothing
-        with told.step("words"):
-            named = {} if query.mode == "semantic" else _named(self.catalog, query, allowed)
-        return self._meant(query, allowed, named, told)
-
-    def _meant(
-        self, query: Query, allowed: Ids | None, named: Mapping[int, float], told: Explanation
-    ) -> Found:
-        """What is near the query in the model's space, and what is named like it."""
-        with told.step("encode"):
-            vector, scale = self.embed(query, told)
-        with told.step("search"):
-            depth = max(query.limit, DEPTH) if named else query.limit
-            scores = self._best(vector, depth, allowed, told)
+        with trace.step("words"):
+            named = {} if request.mode == "semantic" else self._named(request, allowed)
+        with trace.step("encode"):
+            vector, scale = self.embed(request, trace)
+        with trace.step("search"):
+            depth = max(request.limit, FUSION_DEPTH) if named else request.limit
+            scores = self._nearest(vector, depth, allowed, trace)
             if named:
                 ids = np.array(sorted(named), np.int64)
-                more = self.index.search(vector, len(ids), ids)
-                scores = _by_id(more) | scores
+                scores = _by_id(self.index.search(vector, len(ids), ids)) | scores
         return Found(scores, {key: named[key] for key in named if key in scores}, scale)
 
+    def _allowed(self, request: SearchRequest, trace: Trace) -> Ids | None:
+        """Ids of the index that pass the filter; None for all of them."""
+        trace.total = len(self.index)
+        if request.where is None:
+            return None
+        with trace.step("filter"):
+            # The index holds just those of the pictures that have a vector in its space.
+            allowed = self.index.among(self._catalog.select(request.where))
+        trace.passed = len(allowed)
+        return allowed
+
+    def _named(self, request: SearchRequest, allowed: Ids | None) -> dict[int, float]:
+        """BM25 by id of the pictures that have the words of the query, the best of `allowed`."""
+        words = [term.text for term in request.terms if term.text and term.weight > 0]
+        if not words:
+            return {}
+        return dict(self._catalog.with_words(" ".join(words), MAX_WORD_MATCHES, allowed))
+
     def embed(
-        self, query: Query, told: Explanation | None = None
+        self, request: SearchRequest, trace: Trace | None = None
     ) -> tuple[Embeddings, Scale | None]:
-        """The query as one unit vector of shape (1, dimension), and what its scores mean."""
-        _require_terms(query)
-        references = self.catalog.references(self.index.space)
-        modalities = [term.modality for term in query.terms]
+        """The terms as one vector of shape (1, dimension), float32, unit norm, and the scale of its
+        scores, None where the library has no reference scores."""
+        if not request.terms:
+            raise QueryError(*EMPTY_QUERY)
+        references = self._catalog.references(self.space)
+        modalities = [term.modality for term in request.terms]
         factors = footing(references, modalities)
-        weights = [term.weight * each for term, each in zip(query.terms, factors, strict=True)]
-        vectors = [self._embed_term(term, query.instruction) for term in query.terms]
+        weights = [term.weight * each for term, each in zip(request.terms, factors, strict=True)]
+        vectors = [self._embed_term(term, request.instruction or None) for term in request.terms]
         vector = combine(vectors, weights)
-        if told is not None:
-            told.vectors = vectors
+        if trace is not None:
+            trace.vectors = vectors
         likeness = [float(vector[0] @ each) for each in vectors]
         return vector, query_scale(references, modalities, weights, likeness)
 
     def _embed_term(self, term: Term, instruction: str | None) -> Embeddings:
         if term.vector is not None:
             return term.vector
-        encoder = self.encoder()
-        self.index.space.require(encoder.space)
-        return encode_term(encoder, term, instruction)
+        return encode_term(self.encoder(), term, instruction)
 
-    def _allowed(self, query: Query, told: Explanation) -> Ids | None:
-        """Ids of the index that pass the filter; None for all of them."""
-        told.total = len(self.index)
-        if query.where is None:
-            return None
-        with told.step("filter"):
-            # The index holds just those of the pictures that have a vector in its space.
-            ids = self.index.ids()
-            allowed = _both(ids, self.catalog.select(query.where))
-        told.passed = len(allowed)
-        return allowed
-
-    def _best(
-        self, vector: Embeddings, limit: int, allowed: Ids | None, told: Explanation
+    def _nearest(
+        self, vector: Embeddings, limit: int, allowed: Ids | None, trace: Trace
     ) -> dict[int, float]:
         """The best `limit` scores by id, and with them all that equal the last one."""
-        wanted = limit + 1
+        depth = limit + 1
         while True:
-            matches = self.index.search(vector, wanted, allowed)
-            told.method = matches.method
+            matches = self.index.search(vector, depth, allowed)
+            trace.method = matches.method
             scores = _by_id(matches)
             values = list(scores.values())
-            if len(scores) < wanted or values[-1] < values[limit - 1]:
+            if len(scores) < depth or values[-1] < values[limit - 1]:
                 return scores
-            wanted *= 2
+            depth *= 2
+
+    # Notes
+
+    def _remember(self, request: SearchRequest, trace: Trace, hits: Sequence[Hit]) -> list[str]:
+        """Keep a search for the next one to refer to; a note if an older one stays."""
+        catalog, terms = self._catalog, request.terms
+        spaced = bool(trace.vectors) or any(term.vector is not None for term in terms)
+        space = self.space if spaced else None
+        last = history.from_search(catalog.uuid, space, terms, trace.vectors, hits)
+        kept = history.save(catalog.folder, last)
+        if kept or not os.path.isfile(os.path.join(catalog.folder, history.FILE)):
+            return []
+        return ["This search could not be kept: '#1' and --more still mean an earlier one."]
+
+    def _notes(self, request: SearchRequest) -> list[str]:
+        if not request.instruction and not any(term.text for term in request.terms):
+            return []
+        try:
+            card = self._spaces.card(self.space)
+        except ImgSearchError:  # a search that could do without the model does without its card
+            return []
+        notes = [script_note(card, request.terms)]
+        if request.instruction:
+            notes.append(instruction_note(card, request.terms))
+        return [note for note in notes if note]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search has found, by id, before the pictures themselves are looked up.
+    """What a search found, by id, before it is ordered.
 
     Attributes
     ----------
     scores : mapping of id to inner product
-        In a search by words alone empty.
+        Empty in a search by words alone.
     named : mapping of id to BM25
         Pictures whose names, captions or texts have the words of the query.
+    by_date : sequence of int
+        Ids in their order, of a list by date.
     """
 
     scores: Mapping[int, float]
     named: Mapping[int, float]
     scale: Scale | None = None
+    by_date: Sequence[int] | None = None
 
     @property
     def order(self) -> Mapping[int, float]:
@@ -175,196 +423,70 @@ class Found:
             return fuse([self.scores, self.named], [1.0, WORDS_WEIGHT])
         return self.scores or self.named
 
-    def hits(self, records: Mapping[int, ImageRecord], query: Query) -> list[Hit]:
-        """The best pictures that were found, are there, and are not too weak for the query."""
+    def ranking(
+        self,
+        request: SearchRequest,
+        get: Callable[[Sequence[int]], Mapping[int, ImageRecord]],
+    ) -> Ranking:
+        """The best ids that are not too weak; those that tie are looked up, and ordered by path."""
+        if self.by_date is not None:
+            return self._ranking(self.by_date, request, by_date=True)
         order = self.order
-
-        def place(image: ImageRecord) -> tuple[float, float, str]:
-            return -order[image.id], -self.scores.get(image.id, 0.0), image.file.absolute
-
-        hits: list[Hit] = []
-        for image in sorted(records.values(), key=place):
-            found = self._ranked(image.id)
-            if _passes(found, query):
-                hits.append(found.hit(len(hits) + 1, image))
-        return hits[: query.limit]
-
-    def ranked(
-        self, query: Query, get: Callable[[list[int]], Mapping[int, ImageRecord]]
-    ) -> list[Ranked]:
-        """The ids of `hits`, in their order; `get` looks up the pictures that tie."""
-        order = self.order
-        ties: dict[tuple[float, float], list[Ranked]] = defaultdict(list)
+        ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
-            found = self._ranked(key)
-            if _passes(found, query):
-                ties[-order[key], -(found.score or 0.0)].append(found)
+            if self._passes(key, request):
+                ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
-        ranked: list[Ranked] = []
+        ids: list[int] = []
         for place in sorted(ties):
-            if len(ranked) >= query.limit:
+            if len(ids) >= request.limit:
                 break
             group = ties[place]
             if len(group) > 1:
-                records = get([each.id for each in group])
-                group = [each for each in group if each.id in records]
-                group.sort(key=lambda each: records[each.id].file.absolute)
-            ranked += group
-        return ranked[: query.limit]
+                records = get(group)
+                group = sorted(records, key=lambda key: records[key].file.absolute)
+            ids += group
+        return self._ranking(ids[: request.limit], request)
 
-    def _ranked(self, image_id: int) -> Ranked:
-        score = self.scores.get(image_id)
-        strength = None
-        if self.scale is not None and score is not None:
-            strength = self.scale.strength(score)
-        return Ranked(image_id, score, strength, named=image_id in self.named)
+    def _ranking(
+        self, ids: Sequence[int], request: SearchRequest, by_date: bool = False
+    ) -> Ranking:
+        scores = [self.scores.get(key, math.nan) for key in ids]
+        return Ranking(
+            np.array(ids, np.int64),
+            np.array(scores, np.float32),
+            np.array([self._strength(key) for key in ids], np.float32),
+            np.array([key in self.named for key in ids], np.bool_),
+            by_date,
+            complete=len(ids) < request.limit,
+        )
 
+    def _strength(self, key: int) -> float:
+        """NaN where it is not known."""
+        if self.scale is None or key not in self.scores:
+            return math.nan
+        return self.scale.strength(self.scores[key])
 
-def by_words(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
-    """The pictures that pass and have all words of the query in names, captions or texts.
-
-    It asks no index and no model, and takes in pictures that no model has seen yet.
-    """
-    with catalog.snapshot():
-        found = _find_words(catalog, query, told)
-        with told.step("fetch"):
-            records = catalog.get(list(found.order))
-    return found.hits(records, query)
-
-
-def ranked_by_words(catalog: Catalog, query: Query, told: Explanation) -> list[Ranked]:
-    """As `by_words`, but only those pictures are looked up whose order their paths decide."""
-    with catalog.snapshot():
-        found = _find_words(catalog, query, told)
-        with told.step("fetch"):
-            return found.ranked(query, catalog.get)
+    def _passes(self, key: int, request: SearchRequest) -> bool:
+        """A hit whose strength is not known is kept: better too many than none."""
+        score = self.scores.get(key)
+        if score is not None and request.min_score is not None and score < request.min_score:
+            return False
+        return key in self.named or not self._strength(key) < request.strength_cut_off
 
 
-def _find_words(catalog: Catalog, query: Query, told: Explanation) -> Found:
-    """What has the words of the query; the caller holds a snapshot."""
-    _require_words(query)
-    allowed: Ids | None = None
-    with told.step("filter"):
-        told.total = catalog.count()
-        if query.where is not None:
-            allowed = catalog.select(query.where)
-            told.passed = len(allowed)
-    if not told.total:
-        raise _no_pictures()
-    told.method = "by words, from the catalog"
-    with told.step("words"):
-        return Found({}, _named(catalog, query, allowed))
-
-
-def _named(catalog: Catalog, query: Query, allowed: Ids | None) -> dict[int, float]:
-    """BM25 by id of the pictures that have the words of the query, the best `MOST` of `allowed`."""
-    words = [term.text for term in query.terms if term.text and term.weight > 0]
-    return dict(catalog.with_words(" ".join(words), MOST, allowed)) if words else {}
-
-
-def by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Hit]:
-    """The pictures that pass the filter of a query without terms, newest first, without scores.
-
-    It asks no index and no model, and takes in pictures that no model has seen yet.
-    """
-    with catalog.snapshot():
-        with told.step("filter"):
-            told.total, told.passed = catalog.count(), catalog.count(query.where)
-        if not told.total:
-            raise _no_pictures()
-        with told.step("fetch"):
-            found = catalog.newest(query.where, query.limit)
-    told.method = "the newest by date, from the catalog"
-    return [Hit(rank, None, image) for rank, image in enumerate(found, start=1)]
-
-
-def ranked_by_date(catalog: Catalog, query: Query, told: Explanation) -> list[Ranked]:
-    """As `by_date`, without looking the pictures up; without a filter all of them."""
-    with catalog.snapshot():
-        with told.step("filter"):
-            told.total = catalog.count()
-            told.passed = None if query.where is None else catalog.count(query.where)
-        with told.step("search"):
-            found = catalog.newest_ids(query.where, query.limit)
-    told.method = "the newest by date, from the catalog"
-    return [Ranked(image_id, None) for image_id in found]
-
-
-def _no_pictures() -> QueryError:
-    return QueryError("the library has no pictures yet", "Add some: imgsearch index FOLDER")
-
-
-def _require_terms(query: Query) -> None:
-    if not query.terms:
-        raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
-
-
-def _require_words(query: Query) -> None:
-    if any(term.text is None or term.fused or term.weight < 0 for term in query.terms):
+def _require_words(request: SearchRequest) -> None:
+    words = all(term.modality == "text" and term.weight >= 0 for term in request.terms)
+    if not words or request.good or request.bad:
         raise QueryError(
             "names, captions and texts are searched for words only, and the query has a picture or"
-            " something that is not wanted",
+            " an excluded term",
             "Leave out --mode text, or everything but words.",
         )
 
 
-def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) -> Embeddings:
-    """One term as a unit vector of shape (dimension,)."""
-    if term.image is None and not (term.text or "").strip():
-        raise QueryError("the query is empty", "Say what to look for: imgsearch search a dog")
-    try:
-        if term.fused:
-            rows = _encode_fused(encoder, term, instruction)
-        elif term.image is not None:
-            rows = encoder.encode_images([term.image])
-        else:
-            rows = encoder.encode_texts([term.text or ""], instruction)
-    except ImgSearchError:
-        raise
-    except Exception as error:  # a device may be out of memory, or lack an operation
-        raise EncoderError(
-            f"the model cannot encode the query: {error}",
-            "Try --device cpu or --precision fp32; 'imgsearch doctor' tells what is set up.",
-        ) from error
-    vector: Embeddings = rows[0]
-    return vector
-
-
-def _encode_fused(encoder: Encoder, term: Term, instruction: str | None) -> Embeddings:
-    assert term.text is not None and term.image is not None
-    if not isinstance(encoder, FusedEncoder):
-        raise QueryError(
-            f"{encoder.card.name} cannot read words and a picture in one",
-            "Leave out --fused, and the two are added up; or index with a model that can, such as"
-            " gme-qwen2-vl-2b: imgsearch index --model gme-qwen2-vl-2b",
-        )
-    return encoder.encode_fused([term.text], [term.image], instruction)
-
-
-def similarity(
-    encoder: Encoder, first: Term, second: Term, instruction: str | None = None
-) -> float:
-    """The inner product of two terms: text and image, two images, or two texts."""
-    one, other = (encode_term(encoder, term, instruction) for term in (first, second))
-    return float(one @ other)
-
-
 def _by_id(matches: Matches) -> dict[int, float]:
     """The scores of the first query, best first."""
-    scores = np.round(matches.scores[0].astype(float), DIGITS)
+    scores = np.round(matches.scores[0].astype(float), SCORE_DIGITS)
     return dict(zip(matches.ids[0].tolist(), scores.tolist(), strict=True))
-
-
-def _both(ids: Ids, others: Ids) -> Ids:
-    """Those of `others` that are among `ids`, of which there may be millions; both are sorted."""
-    if len(others) * 16 > len(ids):
-        return others[np.isin(others, ids)]
-    places = np.searchsorted(ids, others).clip(max=max(0, len(ids) - 1))
-    return others[ids[places] == others] if len(ids) else others[:0]
-
-
-def _passes(hit: Ranked, query: Query) -> bool:
-    """A hit whose strength is not known is kept: better too many than none."""
-    strong = hit.strength is None or hit.named or hit.strength >= query.min_strength
-    return strong and (hit.score is None or hit.score >= query.min_score)

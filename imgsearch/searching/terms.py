@@ -1,35 +1,28 @@
-"""From what a user wrote to the text terms of a query: weights, limits, and what suits them."""
+"""From what a user wrote to text terms: weights, limits, scripts."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from imgsearch.errors import QueryError
-
-if TYPE_CHECKING:
-    from imgsearch.records import Term
+from imgsearch.searching.request import Term
 
 NOT_WEIGHT = 0.5
-"""Of a term that is not wanted. Half as much as a wanted term keeps what is wanted, and puts nearly
-all that is not wanted behind it; a full weight costs wanted pictures (docs/SEARCH.md)."""
+"""Default weight of an excluded term. Half a weight keeps what is wanted and puts nearly everything
+excluded behind it; a full weight costs right pictures (docs/SEARCH.md)."""
 LIKE_WEIGHT = 0.5
-"""Of an example picture beside words: it orders what the words find."""
-LONGEST = 10_000
-"""Characters of a text term; models read a few hundred at most."""
+"""Default weight of an example picture beside words: it orders what the words find."""
+MAX_TEXT_CHARACTERS = 10_000
+"""Of a text term; models read a few hundred at most."""
 
-MIN_STRENGTH = 0.2
-MIN_STRENGTH_OF_PICTURES = 0.05
-"""What is shown where nothing is said, of a query with words and of one by pictures alone: of the
-hits that are meant about one in twenty is lost (docs/STRENGTH.md has the curves)."""
+EMPTY_QUERY = ("the query is empty", "Say what to look for: imgsearch search a dog")
 
 
 def text_term(text: str, weight: float = 1.0) -> Term:
     """A text as a term; raises `QueryError` if it is empty or too long."""
-    from imgsearch.records import Term  # which loads NumPy
-
     if not text.strip():
         raise QueryError("a term of the query is empty", "Give it words: 'red car'")
     return Term(text=checked_text(text), weight=weight)
@@ -37,12 +30,50 @@ def text_term(text: str, weight: float = 1.0) -> Term:
 
 def checked_text(text: str) -> str:
     """The text as UTF-8 can hold it; raises `QueryError` if it is too long."""
-    if len(text) > LONGEST:
+    if len(text) > MAX_TEXT_CHARACTERS:
         raise QueryError(
-            f"the query has {len(text)} characters; the longest allowed is {LONGEST}",
-            "Say it in a sentence or two.",
+            f"the query has {len(text)} characters; the maximum is {MAX_TEXT_CHARACTERS}",
+            "Use a sentence or two.",
         )
     return text.encode("utf-8", "replace").decode()
+
+
+def build_terms(
+    text: str = "",
+    plus: Sequence[str] = (),
+    minus: Sequence[str] = (),
+    images: Sequence[Term] = (),
+    like: Sequence[int] = (),
+    unlike: Sequence[int] = (),
+) -> list[Term]:
+    """The terms of a search by words and by pictures that are already known as such.
+
+    Parameters
+    ----------
+    text : str
+        Words; "" for none.
+    plus, minus : sequence of str
+        Texts to add and to exclude; each may end with ^WEIGHT.
+    images : sequence of Term
+        Example pictures.
+    like, unlike : sequence of int
+        Ids of pictures to add and to exclude.
+
+    Raises
+    ------
+    QueryError
+        A text or a weight that makes no sense.
+    """
+    terms = [text_term(text)] if text.strip() else []
+    terms += [text_term(*split_weight(each, 1.0)) for each in plus]
+    for each in minus:
+        word, weight = split_weight(each, NOT_WEIGHT)
+        terms.append(text_term(word, -weight))
+    weight = LIKE_WEIGHT if terms else 1.0
+    terms += [replace(term, weight=weight) for term in images]
+    weight = LIKE_WEIGHT if terms else 1.0
+    terms += [Term(image_id=each, weight=weight) for each in like]
+    return terms + [Term(image_id=each, weight=-1.0) for each in unlike]
 
 
 def split_weight(word: str, default: float) -> tuple[str, float]:
@@ -57,15 +88,9 @@ def split_weight(word: str, default: float) -> tuple[str, float]:
     if not math.isfinite(weight) or weight <= 0:
         raise QueryError(
             f"the weight of {text!r} must be a positive number, not {number}",
-            "To search for its opposite, say that it is not wanted.",
+            "To search for its opposite, exclude the term.",
         )
     return text, weight
-
-
-def least_strength(terms: Sequence[Term]) -> float:
-    """How strong a hit has to be where nothing was said: what suits the terms."""
-    words = any(term.modality == "text" for term in terms)
-    return MIN_STRENGTH if words else MIN_STRENGTH_OF_PICTURES
 
 
 def foreign_script(text: str, scripts: tuple[str, ...]) -> str:

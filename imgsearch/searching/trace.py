@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Explanation:
-    """Filled in on the way of a query, for `--explain` and for whoever asks why nothing was found.
+class Trace:
+    """Filled in by each stage of a search, for `--explain` and for metrics.
 
     Attributes
     ----------
     passed : int or None
         Pictures that pass the filter; None where there is no filter.
     total : int
-        Pictures that could have been found without it.
+        Pictures that could be found without it.
     method : str
         How the best among them were found, in words.
     seconds : dict of str to float
-        Wall time by step, in the order of the first time that each began.
+        Wall time by step, in the order in which each first began.
     vectors : sequence of ndarray of shape (dimension,), float32, unit norm
-        What the terms of the query became; empty where no model's vectors were compared.
+        What the terms of the query became; empty where no vectors were compared.
     """
 
     passed: int | None = None
@@ -38,7 +38,7 @@ class Explanation:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure a step; the times of one that comes twice are added up."""
+        """Measure a step; the times of one that runs twice add up."""
         self.seconds.setdefault(name, 0.0)
         started = time.perf_counter()
         try:

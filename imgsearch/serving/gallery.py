@@ -1,7 +1,7 @@
-"""What a page of pictures needs of a library: searches, pictures by id, small ones, facets.
+"""A library for a server: searches, pictures by id, thumbnails, facets. It knows no HTTP.
 
-Three lanes, so that none waits for another: one that searches (`Resident`), one that reads the
-catalog, and one that has pictures rendered. Everything here gives futures, and knows no HTTP.
+Lanes of their own for searches (`Resident`), reads of the catalog, renderings and uploads, so that
+none waits for another. All methods return futures.
 """
 
 from __future__ import annotations
@@ -11,28 +11,40 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
-from imgsearch.searching.trace import Explanation
-from imgsearch.serving.rankings import Ranking, Rankings
-from imgsearch.serving.request import Asked, Filters, rank
+from imgsearch.searching.hits import Hit, Ranking
+from imgsearch.searching.request import SearchRequest
+from imgsearch.searching.trace import Trace
+from imgsearch.serving.rankings import Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import no_query
+from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import extension, is_picture_name
 from imgsearch.sources.guarded_files import Unusable, open_below
 from imgsearch.sources.rendering import Renderer, UploadDecoder, Wanted, wanted
 from imgsearch.vectors import Pixels
 
-MOST_NOTES = 50
+MAX_RANKED_IMAGES = 100_000
+"""Pictures of one ranking."""
+MAX_STRONG_IMAGES = 10_000
+"""Pictures of a ranking from which weak hits are left out."""
+MAX_NOTES = 50
+RENDER_TIMEOUT_SECONDS = 20.0
+"""A picture that takes longer to render for a browser is not shown."""
+MAX_UPLOAD_BYTES = 64 << 20
+MAX_UPLOAD_PIXELS = 100_000_000
+UPLOAD_TIMEOUT_SECONDS = 20.0
 
 
 class NoSuchPicture(ImgSearchError):
@@ -52,12 +64,12 @@ class RenderLane(Lane[Renderer]):
 
     def ask(self, order: Wanted) -> Future[Thumbnail | Skipped]:
         """The rendered picture."""
-        return self._put(Job(lambda renderer, order: None, order))
+        return self._put(Job(lambda renderer, subject: None, order))
 
     def _serve(self, owned: Renderer, jobs: Sequence[Job[Renderer]]) -> None:
         waiting: dict[Wanted, list[Future[Any]]] = defaultdict(list)
         for job in jobs:
-            waiting[job.about].append(job.future)
+            waiting[job.subject].append(job.future)
         for made in owned.render(list(waiting)):
             assert isinstance(made.file, Wanted)
             for future in waiting[made.file]:
@@ -67,15 +79,16 @@ class RenderLane(Lane[Renderer]):
 class Uploads:
     """Pictures that came over the network, decoded one at a time in a guarded process."""
 
-    def __init__(self, open_decoder: Callable[[InputSize], UploadDecoder]) -> None:
+    def __init__(self, max_pixels: int) -> None:
         self._folder = UploadFolder()
-        self._open = open_decoder
+        self._max_pixels = min(max_pixels, MAX_UPLOAD_PIXELS)
         self._decoders: dict[InputSize, UploadDecoder] = {}
 
     def decode(self, data: bytes, name: str, size: InputSize) -> Pixels:
         """The pixels; raises `QueryError` with the reason if there are none."""
         if size not in self._decoders:
-            self._decoders[size] = self._open(size)
+            bounds = DecodeSettings(size, self._max_pixels, MAX_UPLOAD_BYTES)
+            self._decoders[size] = UploadDecoder(bounds, UPLOAD_TIMEOUT_SECONDS)
         # The extension tells RAW from TIFF; nothing else of the name is used.
         plain = f"upload.{extension(name)}" if is_picture_name(name) else "upload"
         path = os.path.join(self._folder.path, plain)
@@ -101,50 +114,55 @@ class Gallery:
 
     Parameters
     ----------
+    note : callable
+        Gets notes for the user.
     watch : callable
-        Gets what was measured, by name, and the seconds or the count.
+        Gets measurements by name: seconds, or a count.
 
     Attributes
     ----------
     notes : deque of str
-        The last notes of the library that searches, for whoever asks it by another way.
+        The last notes of the library that searches.
     """
 
     def __init__(
         self,
         settings: Settings,
-        say: Callable[[str], None] = lambda note: None,
+        note: Callable[[str], None] = lambda text: None,
         watch: Watch = lambda name, value: None,
     ) -> None:
         self.settings = settings
         self._watch = watch
-        self.notes: deque[str] = deque(maxlen=MOST_NOTES)
+        self.notes: deque[str] = deque(maxlen=MAX_NOTES)
 
-        def note(told: str) -> None:
-            self.notes.append(told)
-            say(told)
+        def keep_note(text: str) -> None:
+            self.notes.append(text)
+            note(text)
 
         self.rankings = Rankings()
-        self.resident = Resident(lambda: Library(settings, note), watch=watch, renew=self._renew)
+        self.resident = Resident(
+            lambda: Library(settings, keep_note), watch=watch, renew=self._renew
+        )
         quiet = partial(Library, settings)
         self.reader: Lane[Library] = Lane(
             quiet, Library.close, name="imgsearch-reader", renew=self._renew
         )
-        tools = Library(settings)
-        self.renders = RenderLane(tools.renderer, Renderer.close, name="imgsearch-render")
+        self.renders = RenderLane(
+            lambda: _renderer(settings), Renderer.close, name="imgsearch-render"
+        )
         self.uploads: Lane[Uploads] = Lane(
-            lambda: Uploads(tools.upload_decoder), Uploads.close, 16, "imgsearch-uploads"
+            lambda: Uploads(settings.max_pixels), Uploads.close, 16, "imgsearch-uploads"
         )
         self.thumbnails = ThumbnailCache(settings.library, settings.thumbnail_bytes)
 
     def _renew(self, library: Library) -> None:
-        """Lists of a library that was replaced name pictures of that one."""
+        """Rankings of a library that was replaced hold ids of that one."""
         if library.replaced:
-            self.rankings.forget()
+            self.rankings.clear()
         library.renew()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Finish what was begun, and let go of everything; what hangs is left to the exit."""
+        """Finish the jobs in hand and close everything; what hangs is left to the exit."""
         until = time.monotonic() + timeout_s
         for lane in (self.resident, self.reader, self.renders, self.uploads):
             lane.close(max(0.1, until - time.monotonic()))
@@ -156,34 +174,32 @@ class Gallery:
         size = self.resident.submit(lambda library: library.encoder().input_size)
         return self.uploads.submit(lambda uploads: uploads.decode(data, name, size.result()))
 
-    def search(
-        self, asked: Asked, digest: str, limit: int, pictures: Sequence[Pixels] = ()
-    ) -> Future[tuple[Ranking, dict[int, ImageRecord]]]:
-        """The ranking for a search, and the first `limit` pictures of it.
+    def rank(self, request: SearchRequest) -> Future[tuple[Ranking, list[Hit]]]:
+        """The whole ranking for a request, and the first `request.limit` hits of it."""
+        every = request.min_strength == 0 or not (request.terms or request.good)
+        depth = MAX_RANKED_IMAGES if every else MAX_STRONG_IMAGES
 
-        Raises
-        ------
-        QueryError
-            At once, where no library is needed to see it.
-        """
-
-        def work(library: Library, query: Any) -> tuple[Ranking, dict[int, ImageRecord]]:
-            told = Explanation()
-            found = rank(library, query, asked, told)
-            with told.step("fetch"):
-                records = library.catalog.get(found.page_ids(0, limit))
-            for name, seconds in told.seconds.items():
+        def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
+            trace = Trace()
+            if request.needs_index:  # opened before the snapshot: it must see the latest state
+                _ = library.searcher.index
+            with library.catalog.snapshot():
+                ranking = library.rank(replace(request, limit=depth), trace)
+                with trace.step("fetch"):
+                    hits = library.searcher.fetch(ranking, 0, request.limit, duplicates=False)
+            for name, seconds in trace.seconds.items():
                 self._watch(name, seconds)
-            return found.named_for(digest), records
+            return ranking, hits
 
-        query = asked.query(pictures)
-        if not asked.needs_index(query):  # nor a model, which may still be loading
-            return self.reader.submit(lambda library: work(library, query))
-        return self.resident.ask(query, work)
+        if not request.needs_index:  # nor a model, which may still be loading
+            return self.reader.submit(lambda library: work(library, request))
+        return self.resident.ask(request, work)
 
-    def records(self, ids: Sequence[int]) -> Future[dict[int, ImageRecord]]:
-        """The pictures of these ids that are in the library."""
-        return self.reader.submit(lambda library: library.catalog.get(ids))
+    def fetch(self, ranking: Ranking, start: int, limit: int) -> Future[list[Hit]]:
+        """The hits of some places of a ranking."""
+        return self.reader.submit(
+            lambda library: library.searcher.fetch(ranking, start, limit, duplicates=False)
+        )
 
     # Pictures
 
@@ -208,14 +224,18 @@ class Gallery:
         """A picture, rendered now."""
         return self.renders.ask(wanted(found.record.file, found.roots, side, form))
 
-    def facets(self, filters: Filters) -> Future[Facets]:
-        """How the pictures that pass are spread."""
-        where = filters.filter()
+    def facets(self, where: Filter | None) -> Future[Facets]:
+        """How the pictures that pass a filter are spread."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
     def status(self) -> Future[dict[str, Any]]:
         """What is in the library; without one, zero of everything."""
         return self.reader.submit(_status)
+
+
+def _renderer(settings: Settings) -> Renderer:
+    decode = DecodeSettings(max_pixels=settings.max_pixels)
+    return Renderer(decode, settings.decoders, RENDER_TIMEOUT_SECONDS)
 
 
 def open_original(found: Located) -> int:

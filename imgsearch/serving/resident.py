@@ -1,8 +1,8 @@
-"""A library that stays open: one thread owns it, and whoever has a question puts it in a queue.
+"""A library that stays open: one thread owns it, and others put jobs in its queue.
 
-A model, an index and SQLite connections are no things to share between threads. So a `Lane` is a
-thread that makes the object it owns, uses it and closes it; everybody else gets futures. Texts of
-queries that wait together are encoded together, which takes less time than one after the other.
+A model, an index and SQLite connections must not be shared between threads. So a `Lane` is a
+thread that makes the object it owns, uses it and closes it; callers get futures. Texts of requests
+that wait together are encoded together, which takes less time than one after the other.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from typing import Any, Generic, TypeVar
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.library import Library
-from imgsearch.records import Hit, Query, Term
+from imgsearch.searching.hits import SearchResult
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.vectors import Embeddings, EmbeddingSpace
 
 T = TypeVar("T")
 Owned = TypeVar("Owned")
 
-MOST_WAITING = 256
-"""Questions in the queue; one more is refused at once, which is better than an answer too late."""
-MOST_TOGETHER = 32
-"""Questions that are taken out of the queue together."""
-MOST_TEXTS = 8
+MAX_WAITING_JOBS = 256
+"""Jobs in the queue; one more is refused at once, which is better than an answer too late."""
+MAX_JOBS_TOGETHER = 32
+"""Jobs that are taken out of the queue together."""
+MAX_TEXTS_PER_CALL = 8
 """Texts of one call of the model. Twice as many save a tenth of its time per text, and each of them
 waits twice as long: see docs/PERFORMANCE.md."""
-REMEMBERED = 1024
-"""Texts whose vectors are kept: a page that searches while somebody types asks for them again."""
-CLOSING_SECONDS = 30.0
+MAX_KEPT_TEXTS = 1024
+"""Texts whose vectors are kept: a page that searches as the user types needs them again."""
+CLOSE_TIMEOUT_SECONDS = 30.0
 
 Watch = Callable[[str, float], None]
-"""Gets what was measured, by name: "queue", "model" and "text", which is a call of the model for
-each of its texts, in seconds; "together", the texts of a call, as a count."""
+"""Gets measurements by name, in seconds: "queue", the wait of a job; "model", a call of the model,
+and "text", its share for each text. "together" is the number of texts of a call."""
 
 Key = tuple[EmbeddingSpace, str | None, str]
 
 
 class Overloaded(ImgSearchError):
-    """Too many questions wait already."""
+    """The queue is full."""
 
     def __init__(self) -> None:
         super().__init__("too many searches are waiting already", "Try again in a moment.")
@@ -60,10 +61,10 @@ class Closed(ImgSearchError):
 
 @dataclass(slots=True)
 class Job(Generic[Owned]):
-    """A piece of work in the queue, and what it is about: a query, or what a lane's kind takes."""
+    """A piece of work in the queue, and its subject: a request, or what the lane works on."""
 
     work: Callable[[Owned, Any], Any]
-    about: Any = None
+    subject: Any = None
     future: Future[Any] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -77,23 +78,23 @@ class Lane(Generic[Owned]):
         Makes the object, in the thread; called again for the next job if it raises.
     close : callable
         Called with the object, in the thread, at the end.
-    most_waiting : int
-        Jobs in the queue at most.
+    max_waiting : int
+        Maximum number of jobs in the queue.
     renew : callable
-        Called with the object, in the thread, before jobs are done: others may have changed what
-        it stands for.
+        Called with the object, in the thread, before each batch of jobs: others may have changed
+        what it stands for.
     """
 
     def __init__(
         self,
         make: Callable[[], Owned],
         close: Callable[[Owned], None],
-        most_waiting: int = MOST_WAITING,
+        max_waiting: int = MAX_WAITING_JOBS,
         name: str = "imgsearch-lane",
         renew: Callable[[Owned], None] = lambda owned: None,
     ) -> None:
         self._make, self._dispose, self._renew = make, close, renew
-        self._jobs: queue.Queue[Job[Owned] | None] = queue.Queue(most_waiting)
+        self._jobs: queue.Queue[Job[Owned] | None] = queue.Queue(max_waiting)
         self._closing = threading.Event()
         self._owned: Owned | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name=name)
@@ -101,7 +102,7 @@ class Lane(Generic[Owned]):
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue, about."""
+        """Number of jobs in the queue, approximately."""
         return self._jobs.qsize()
 
     def submit(self, work: Callable[[Owned], T]) -> Future[T]:
@@ -112,10 +113,10 @@ class Lane(Generic[Owned]):
         Overloaded, Closed
             At once; what `work` raises is raised by the future.
         """
-        return self._put(Job(lambda owned, about: work(owned)))
+        return self._put(Job(lambda owned, subject: work(owned)))
 
-    def close(self, timeout_s: float = CLOSING_SECONDS) -> bool:
-        """Take no more jobs, finish those that wait, and close; False if that takes too long."""
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_SECONDS) -> bool:
+        """Refuse new jobs, finish those that wait, and close; False if that takes too long."""
         if not self._closing.is_set():
             self._closing.set()
             try:
@@ -146,15 +147,15 @@ class Lane(Generic[Owned]):
             self._dispose(self._owned)
 
     def _take(self) -> tuple[list[Job[Owned]], bool]:
-        """The job that waits longest and those behind it; False after the last of all."""
+        """The oldest job and those behind it; False after the last of all."""
         jobs: list[Job[Owned]] = []
-        found = self._jobs.get()
-        while found is not None:
-            jobs.append(found)
-            if len(jobs) >= MOST_TOGETHER:
+        job = self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) >= MAX_JOBS_TOGETHER:
                 return jobs, True
             try:
-                found = self._jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return jobs, True
         return jobs, False
@@ -163,7 +164,7 @@ class Lane(Generic[Owned]):
         try:
             if self._owned is None:
                 self._owned = self._make()
-            with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
+            with suppress(ImgSearchError):  # each job will meet it, and report it
                 self._renew(self._owned)
             self._serve(self._owned, jobs)
         except BaseException as error:  # the thread must outlive whatever a job does
@@ -177,14 +178,14 @@ class Lane(Generic[Owned]):
 
     def _do(self, owned: Owned, job: Job[Owned]) -> None:
         try:
-            found = job.work(owned, job.about)
+            result = job.work(owned, job.subject)
         except BaseException as error:
             job.future.set_exception(error)
         else:
-            job.future.set_result(found)
+            job.future.set_result(result)
 
     def _refuse_the_rest(self) -> None:
-        """Jobs that slipped in behind the last one."""
+        """Refuse jobs that came in behind the last one."""
         while True:
             try:
                 job = self._jobs.get_nowait()
@@ -195,90 +196,94 @@ class Lane(Generic[Owned]):
 
 
 class Resident(Lane[Library]):
-    """A library that answers many at a time, with its model loaded once.
+    """A library that answers many requests at a time, with its model loaded once.
 
-    Each question sees the index brought up to the catalog (`Searcher.refresh`), and a library that
-    was made, or given another model, since the last one.
+    Each request sees the index caught up with the catalog, and a library that was made, or given
+    another model, since the last one.
 
     Parameters
     ----------
     open_library : callable
         Makes the library, in the thread that will own it.
     watch : callable
-        Told how long queries wait and how their texts are encoded; called in that thread.
+        Gets how long requests wait and how their texts are encoded, in that thread.
     renew : callable
-        As that of a `Lane`.
+        As for a `Lane`.
     """
 
     def __init__(
         self,
         open_library: Callable[[], Library],
-        most_waiting: int = MOST_WAITING,
+        max_waiting: int = MAX_WAITING_JOBS,
         watch: Watch = lambda name, value: None,
         renew: Callable[[Library], None] = Library.renew,
     ) -> None:
         self._watch = watch
-        self._known: OrderedDict[Key, Embeddings] = OrderedDict()
-        super().__init__(open_library, Library.close, most_waiting, "imgsearch-resident", renew)
+        self._vectors: OrderedDict[Key, Embeddings] = OrderedDict()
+        super().__init__(open_library, Library.close, max_waiting, "imgsearch-resident", renew)
 
-    def search(self, query: Query) -> Future[list[Hit]]:
-        """The best pictures for a query, as `Library.search` finds them."""
-        return self.ask(query, lambda library, asked: library.search(asked))
+    def search(self, request: SearchRequest) -> Future[SearchResult]:
+        """The best pictures for a request, as `Library.search` finds them."""
+        return self.ask(request, lambda library, asked: library.search(asked))
 
-    def ask(self, query: Query, work: Callable[[Library, Query], T]) -> Future[T]:
-        """Have `work` called with the library and the query, whose texts come with their vectors
-        where that could be done; other queries that wait are encoded in the same batch.
+    def ask(self, request: SearchRequest, work: Callable[[Library, SearchRequest], T]) -> Future[T]:
+        """Have `work` called with the library and the request, its texts with their vectors.
+
+        Texts of other requests that wait are encoded in the same batch. A text that cannot be
+        encoded stays a text.
 
         Raises
         ------
         Overloaded, Closed
             At once; what `work` raises is raised by the future.
         """
-
-        return self._put(Job(work, query))
+        return self._put(Job(work, request))
 
     def warm(self) -> Future[None]:
-        """Open the index and load what words need, before anybody has to wait for it.
+        """Open the index and load what texts need, before the first request.
 
         The future raises `QueryError` where nothing is indexed yet.
         """
 
         def load(library: Library) -> None:
-            library.searcher.encoder().encode_texts(["a photo"])  # a network is loaded when asked
+            library.searcher.encoder().encode_texts(["a photo"])  # loads the network for texts
 
         return self.submit(load)
 
     def _serve(self, owned: Library, jobs: Sequence[Job[Library]]) -> None:
+        for job in jobs:
+            if job.subject is not None and job.subject.instruction is None:
+                job.subject = replace(job.subject, instruction=owned.settings.instruction)
         space = self._space(owned, jobs)
-        for some in self._shares(space, jobs):
-            self._answer(owned, space, some)
+        for batch in self._batches(space, jobs):
+            self._answer(owned, space, batch)
 
     def _space(self, library: Library, jobs: Sequence[Job[Library]]) -> EmbeddingSpace | None:
-        """What the texts of the queries are encoded in; None if there are none."""
-        with suppress(ImgSearchError):  # each job will meet it, and tell whoever asked
-            if any(_texts(job.about) for job in jobs):
-                return library.searcher.index.space
+        """The space that the texts of the requests are encoded in; None without texts."""
+        with suppress(ImgSearchError):  # each job will meet it, and report it
+            if any(_texts(job.subject) for job in jobs):
+                return library.searcher.space
         return None
 
-    def _shares(
+    def _batches(
         self, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
     ) -> Iterator[list[Job[Library]]]:
-        """The jobs in their order, cut where their new texts are enough for a call of the model."""
-        some: list[Job[Library]] = []
+        """The jobs in their order, cut where their new texts fill a call of the model."""
+        batch: list[Job[Library]] = []
         new: set[Key] = set()
         for job in jobs:
-            keys = self._new(space, job.about) if space is not None else set()
-            if some and len(new | keys) > MOST_TEXTS:
-                yield some
-                some, new = [], set()
-            some.append(job)
+            keys = self._new_texts(space, job.subject) if space is not None else set()
+            if batch and len(new | keys) > MAX_TEXTS_PER_CALL:
+                yield batch
+                batch, new = [], set()
+            batch.append(job)
             new |= keys
-        yield some
+        yield batch
 
-    def _new(self, space: EmbeddingSpace, query: Query | None) -> set[Key]:
-        """Texts of a query whose vectors are not known."""
-        keys = {(space, query.instruction, term.text or "") for term in _texts(query) if query}
-        return {key for key in keys if key not in self._known}  # a difference would hash them all
+    def _new_texts(self, space: EmbeddingSpace, request: SearchRequest | None) -> set[Key]:
+        """Texts of a request whose vectors are not kept."""
+        keys = {_key(space, request, term) for term in _texts(request) if request}
+        return {key for key in keys if key not in self._vectors}  # a difference would hash them all
 
     def _answer(
         self, library: Library, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
@@ -289,58 +294,67 @@ class Resident(Lane[Library]):
         if space is not None:
             with suppress(ImgSearchError):
                 self._encode(library, space, jobs)
-        with library.snapshot():  # begun after all of them were asked
+        with library.snapshot():  # begins after all of these requests were made
             for job in jobs:
                 self._do(library, job)
 
     def _encode(
         self, library: Library, space: EmbeddingSpace, jobs: Sequence[Job[Library]]
     ) -> None:
-        """Give the texts of the queries their vectors, in one call of the model if they can be."""
+        """Give the texts of the requests their vectors, in one call of the model if possible."""
         missing: dict[str | None, dict[str, None]] = defaultdict(dict)
         for job in jobs:
-            for _, instruction, text in sorted(self._new(space, job.about), key=itemgetter(2)):
+            for _, instruction, text in sorted(
+                self._new_texts(space, job.subject), key=itemgetter(2)
+            ):
                 missing[instruction][text] = None
         for instruction, texts in missing.items():
-            self._learn(library, space, instruction, list(texts))
+            self._encode_texts(library, space, instruction, list(texts))
         for job in jobs:
-            if job.about is not None:
-                job.about = self._with_vectors(job.about, space)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+            if job.subject is not None:
+                job.subject = self._with_vectors(job.subject, space)
+        while len(self._vectors) > MAX_KEPT_TEXTS:
+            self._vectors.popitem(last=False)
 
-    def _learn(
+    def _encode_texts(
         self, library: Library, space: EmbeddingSpace, instruction: str | None, texts: list[str]
     ) -> None:
         encoder = library.searcher.encoder()
-        space.require(encoder.space)
-        for start in range(0, len(texts), MOST_TEXTS):
-            some = texts[start : start + MOST_TEXTS]
-            self._watch("together", float(len(some)))
+        for start in range(0, len(texts), MAX_TEXTS_PER_CALL):
+            batch = texts[start : start + MAX_TEXTS_PER_CALL]
+            self._watch("together", float(len(batch)))
             started = time.perf_counter()
             try:
-                rows = encoder.encode_texts(some, instruction)
-            except Exception:  # noqa: S112 - one text may be the fault: each query tries its own
+                rows = encoder.encode_texts(batch, instruction)
+            except Exception:  # noqa: S112 - one text may be at fault: each request tries its own
                 continue
             seconds = time.perf_counter() - started
             self._watch("model", seconds)
-            self._watch("text", seconds / len(some))
-            for text, row in zip(some, rows, strict=True):
-                self._known[space, instruction, text] = row.copy()
+            self._watch("text", seconds / len(batch))
+            for text, row in zip(batch, rows, strict=True):
+                self._vectors[space, instruction, text] = row.copy()
 
-    def _with_vectors(self, query: Query, space: EmbeddingSpace) -> Query:
+    def _with_vectors(self, request: SearchRequest, space: EmbeddingSpace) -> SearchRequest:
         terms = []
-        for term in query.terms:
-            key = (space, query.instruction, term.text or "")
-            if term.text is not None and term.vector is None and key in self._known:
-                self._known.move_to_end(key)
-                term = replace(term, vector=self._known[key])  # noqa: PLW2901
+        for term in request.terms:
+            key = _key(space, request, term)
+            if _needs_encoding(term) and key in self._vectors:
+                self._vectors.move_to_end(key)
+                term = replace(term, vector=self._vectors[key])  # noqa: PLW2901
             terms.append(term)
-        return replace(query, terms=terms)
+        return replace(request, terms=terms)
 
 
-def _texts(query: Query | None) -> list[Term]:
-    """The terms of a query that a model has to encode as texts."""
-    if query is None or query.mode == "text":
+def _key(space: EmbeddingSpace, request: SearchRequest, term: Term) -> Key:
+    return space, request.instruction or None, term.text or ""
+
+
+def _texts(request: SearchRequest | None) -> list[Term]:
+    """The terms of a request that a model has to encode as texts."""
+    if request is None or request.mode == "text":
         return []
-    return [term for term in query.terms if (term.text or "").strip() and term.vector is None]
+    return [term for term in request.terms if _needs_encoding(term)]
+
+
+def _needs_encoding(term: Term) -> bool:
+    return bool((term.text or "").strip()) and not term.fused and term.vector is None

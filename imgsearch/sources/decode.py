@@ -47,8 +47,8 @@ def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
     return Decoded(file, content_hash(data), metadata, pixels)
 
 
-def decode_path(path: str, settings: DecodeSettings) -> Decoded:
-    """Decode the picture of a query.
+def decode_path(path: str, settings: DecodeSettings, name: str = "") -> Decoded:
+    """Decode the picture of a query; messages call it `name`, or by its path.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def decode_path(path: str, settings: DecodeSettings) -> Decoded:
         reason = "there is no such file"
     else:
         reason = result.reason if result else "it is a folder, not a picture"
-    raise no_query(path, reason)
+    raise no_query(name or path, reason)
 
 
 def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:

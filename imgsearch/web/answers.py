@@ -1,20 +1,20 @@
-"""What the API answers with, and how records become that. The OpenAPI document is made from it."""
+"""The answers of the API, and how records become answers. The OpenAPI document is made from it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from imgsearch.records import Facets, Hit, ImageRecord
+from imgsearch.records import Facets, ImageRecord
+from imgsearch.searching.hits import Hit, camera_name, hit_to_plain, record_to_plain
 
 API = "/api/v1"
 
 
 class Problem(BaseModel):
-    """Why there is no answer, and how to mend it."""
+    """Why there is no answer, and how to fix that."""
 
     error: str = Field(examples=["there is no picture 7"])
     hint: str = Field(examples=["It may have left the library: search again."])
@@ -31,7 +31,7 @@ class PictureAnswer(BaseModel):
     height: int
     taken_at: str | None = Field(description="ISO 8601, local time, without zone.")
     type: str
-    thumb: str = Field(description="Where its small picture is.")
+    thumb: str = Field(description="Path of its small picture.")
 
 
 class HitAnswer(PictureAnswer):
@@ -45,13 +45,13 @@ class HitAnswer(PictureAnswer):
 
 
 class SearchAnswer(BaseModel):
-    """A page of what was found."""
+    """A page of hits."""
 
     hits: list[HitAnswer]
-    total: int | None = Field(description="null where there are more than are ranked.")
+    total: int | None = Field(description="null if more pictures match than are ranked.")
     next: str | None = Field(description="The cursor of the page that follows.")
     no_match: bool = Field(description="Nothing matches well enough.")
-    by_date: bool = Field(description="There was nothing to look for: a list by date.")
+    by_date: bool = Field(description="The request had no terms: a list by date.")
     revision: int = Field(description="Of the library when the search was made.")
     seconds: float
     note: str
@@ -65,7 +65,7 @@ class Position(BaseModel):
 
 
 class DetailsAnswer(PictureAnswer):
-    """All that the catalog has about a picture."""
+    """Everything in the catalog about a picture."""
 
     size_bytes: int
     camera: str | None
@@ -99,7 +99,7 @@ class Folder(BaseModel):
 
 
 class Named(BaseModel):
-    """So many pictures of a kind."""
+    """Number of pictures of a kind."""
 
     name: str
     count: int
@@ -118,7 +118,7 @@ class FacetsAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """What is in the library, and what goes on."""
+    """What is in the library, and what the server is doing."""
 
     library: str
     images: int
@@ -132,7 +132,7 @@ class StatusAnswer(BaseModel):
     revision: int
     indexing: dict[str, Any] | None
     version: str
-    locked: bool = Field(description="A token is asked for.")
+    locked: bool = Field(description="The server requires a token.")
 
 
 class HealthAnswer(BaseModel):
@@ -163,70 +163,63 @@ def clean(text: str | None) -> str | None:
 
 
 def picture(record: ImageRecord) -> dict[str, Any]:
-    """The fields of `PictureAnswer`."""
-    path, metadata = record.file.absolute, record.metadata
-    folder, name = os.path.split(path)
+    """The fields of `PictureAnswer`, from those of `record_to_plain`."""
+    plain = record_to_plain(record)
+    folder, name = os.path.split(plain["path"])
     return {
         "id": record.id,
         "name": shown(name),
         "folder": shown(folder),
-        "path": shown(path),
-        "width": metadata.width,
-        "height": metadata.height,
-        "taken_at": metadata.taken_at.isoformat() if metadata.taken_at else None,
-        "type": metadata.format,
+        "path": shown(plain["path"]),
+        "width": plain["width"],
+        "height": plain["height"],
+        "taken_at": plain["taken_at"],
+        "type": plain["format"],
         "thumb": f"{API}/thumb/{record.id}?v={record.content_hash}",
     }
 
 
 def hit(found: Hit, duplicates: int) -> HitAnswer:
-    """A hit for a page."""
+    """A hit for a page; `duplicates` pictures are folded into it."""
+    plain = hit_to_plain(found)
     return HitAnswer(
         **picture(found.image),
-        rank=found.rank,
-        score=None if found.score is None else round(found.score, 6),
-        strength=None if found.strength is None else round(found.strength, 3),
-        named=found.named,
+        rank=plain["rank"],
+        score=plain["score"],
+        strength=plain["strength"],
+        named=plain["named"],
         duplicates=duplicates,
     )
 
 
 def details(record: ImageRecord) -> DetailsAnswer:
-    """All about a picture."""
-    data = record.metadata
-    gps = None
-    if data.latitude is not None and data.longitude is not None:
-        gps = Position(latitude=data.latitude, longitude=data.longitude)
+    """Everything in the catalog about a picture."""
+    plain = record_to_plain(record)
+    position = plain["latitude"], plain["longitude"]
     return DetailsAnswer(
         **picture(record),
-        size_bytes=record.file.size,
-        camera=camera(data.camera_make, data.camera_model),
-        camera_make=clean(data.camera_make),
-        camera_model=clean(data.camera_model),
-        gps=gps,
-        title=clean(data.title),
-        description=clean(data.description),
-        keywords=[clean(each) or "" for each in data.keywords],
-        orientation=data.orientation,
-        modified_ns=record.file.mtime_ns,
-        content_hash=record.content_hash,
+        size_bytes=plain["size"],
+        camera=clean(plain["camera"]),
+        camera_make=clean(plain["camera_make"]),
+        camera_model=clean(plain["camera_model"]),
+        gps=None if None in position else Position(latitude=position[0], longitude=position[1]),
+        title=clean(plain["title"]),
+        description=clean(plain["description"]),
+        keywords=[clean(each) or "" for each in plain["keywords"]],
+        orientation=plain["orientation"],
+        modified_ns=plain["mtime_ns"],
+        content_hash=plain["content_hash"],
         original=f"{API}/original/{record.id}",
-        browser_shows=data.format in BROWSER_TYPES,
+        browser_shows=plain["format"] in BROWSER_TYPES,
     )
-
-
-def camera(make: str | None, model: str | None) -> str | None:
-    """Make and model in one, without saying the make twice."""
-    if make and model and not model.lower().startswith(make.lower()):
-        return clean(f"{make} {model}")
-    return clean(model or make)
 
 
 def facets(found: Facets) -> FacetsAnswer:
     """The same as lists and a tree."""
     years = sorted({year for year, _ in found.months})
     cameras = [
-        Named(name=camera(make, model) or "", count=count) for make, model, count in found.cameras
+        Named(name=clean(camera_name(make, model)) or "", count=count)
+        for make, model, count in found.cameras
     ]
     return FacetsAnswer(
         total=found.total,
@@ -272,8 +265,3 @@ def _folders(nodes: dict[str, dict[str, Any]], above: str) -> list[Folder]:
         title = shown(name) or os.sep
         found.append(Folder(path=shown(path) or os.sep, name=title, count=count, children=children))
     return found
-
-
-def hits(found: Sequence[Hit], folded: dict[int, int]) -> list[HitAnswer]:
-    """The hits of a page; `folded` tells how many are folded into one."""
-    return [hit(each, folded.get(each.image.id, 0)) for each in found]

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.gallery import Gallery
-from imgsearch.serving.request import Asked
+from imgsearch.serving.rankings import cursor
 from imgsearch.web import answers
 from imgsearch.web.answers import FacetsAnswer, SearchAnswer
 from imgsearch.web.parameters import (
-    LARGEST_ID,
+    MAX_ID,
     FilterParameters,
     SearchParameters,
-    Upload,
     posted,
 )
 from imgsearch.web.problems import PROBLEMS
 
-ANSWER_SECONDS = 120.0
-"""A search that takes longer is given up; a large model on a slow machine takes seconds."""
+SEARCH_TIMEOUT_SECONDS = 120.0
+"""A search that takes longer is abandoned; a large model on a slow machine takes seconds."""
 
-PictureId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+PictureId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def routes(gallery: Gallery) -> APIRouter:
@@ -33,64 +33,66 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["search"], responses=PROBLEMS)
 
     @router.get("/search")
-    async def search(wanted: Annotated[SearchParameters, Query()]) -> SearchAnswer:
+    async def search(parameters: Annotated[SearchParameters, Query()]) -> SearchAnswer:
         """Find pictures by words, by pictures of the library, by filters, or list them by date."""
-        return await found(gallery, wanted, wanted.asked())
+        return await page(gallery, parameters, parameters.request())
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
-        """Find pictures by example pictures, too. The fields are those of `GET /search`."""
-        wanted, uploads = await posted(request)
-        return await found(gallery, wanted, wanted.asked(), uploads)
+        """Find pictures by uploaded examples, too. The fields are those of `GET /search`."""
+        parameters, uploads = await posted(request)
+        return await page(gallery, parameters, parameters.request(uploads))
 
     @router.get("/similar/{image_id}")
     async def similar(
-        image_id: PictureId, wanted: Annotated[SearchParameters, Query()]
+        image_id: PictureId, parameters: Annotated[SearchParameters, Query()]
     ) -> SearchAnswer:
-        """Find pictures that look like one of the library, which comes first itself."""
-        return await found(gallery, wanted, wanted.asked(image_id))
+        """Find pictures that look like one of the library, which itself comes first."""
+        return await page(gallery, parameters, parameters.request(like=[image_id]))
 
     @router.get("/facets")
-    async def facets(wanted: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
+    async def facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
         """How the pictures that pass the filters are spread over years, folders and so on."""
-        return answers.facets(await asyncio.wrap_future(gallery.facets(wanted.filters())))
+        where = parameters.where_filter()
+        return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
 
     return router
 
 
-async def found(
-    gallery: Gallery, wanted: SearchParameters, asked: Asked, uploads: Sequence[Upload] = ()
+async def page(
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest
 ) -> SearchAnswer:
-    """A page of a search, new or begun before."""
+    """A page of hits, the first of a search or a later one."""
     started = time.perf_counter()
-    digest = asked.digest([upload.data for upload in uploads])
-    if wanted.cursor is not None:
-        ranking, place = gallery.rankings.at(wanted.cursor, digest)
-        ids = ranking.page_ids(place, wanted.limit)
-        records = await asyncio.wrap_future(gallery.records(ids))
+    digest, place = request.digest(), 0
+    if parameters.cursor is not None:
+        key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
+        hits = await asyncio.wrap_future(gallery.fetch(ranking, place, request.limit))
     else:
-        pictures = [
-            await asyncio.wrap_future(gallery.decode(upload.data, upload.name))
-            for upload in uploads
-        ]
-        future = asyncio.wrap_future(gallery.search(asked, digest, wanted.limit, pictures))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            ranking, records = await future
-        place = 0
-        ids = ranking.page_ids(place, wanted.limit)
-        if len(ranking.ids) > wanted.limit:
-            gallery.rankings.keep(ranking)
-    folded = {each: len((ranking.folded or {}).get(each, ())) for each in ids}
+        terms = [await _decoded(gallery, term) for term in request.terms]
+        future = asyncio.wrap_future(gallery.rank(replace(request, terms=terms)))
+        async with asyncio.timeout(SEARCH_TIMEOUT_SECONDS):
+            ranking, hits = await future
+        more = len(ranking) > request.limit
+        key = gallery.rankings.keep(ranking, digest) if more else ""
     return SearchAnswer(
-        hits=answers.hits(ranking.hits(place, records, wanted.limit), folded),
+        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id))) for each in hits],
         total=ranking.total,
-        next=ranking.cursor(place + wanted.limit),
-        no_match=not len(ranking.ids) and not ranking.by_date,
+        next=cursor(key, ranking, place + request.limit),
+        no_match=not len(ranking) and not ranking.by_date,
         by_date=ranking.by_date,
         revision=ranking.revision,
         seconds=round(time.perf_counter() - started, 4),
         note=ranking.note,
     )
+
+
+async def _decoded(gallery: Gallery, term: Term) -> Term:
+    """An uploaded picture as pixels, decoded in a guarded process; other terms as they are."""
+    if term.data is None:
+        return term
+    pixels = await asyncio.wrap_future(gallery.decode(term.data, term.name))
+    return term.resolved(image=pixels)
 
 
 def _body() -> dict[str, Any]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.ports import FusedEncoder
-from imgsearch.records import Term
+from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.history import FILE
-from imgsearch.searching.searcher import encode_term
+from imgsearch.searching.request import Term
+from imgsearch.sources.decoders import DecodeSettings
 from tests.cli.calls import Outcome, Place
 from tests.conftest import ROOT
 
@@ -55,10 +55,10 @@ def test_it_is_what_the_encoder_says(library):
 
     lib = Library(Settings(library=str(library.library)))
     encoder = lib.encoder()
-    assert isinstance(encoder, FusedEncoder)
-    pixels = lib.pixels(str(library.photos / "a.jpg"))
-    term = Term(text="red", image=pixels, fused=True)
-    expected = encoder.encode_fused(["red"], [pixels])[0]
+    assert hasattr(encoder, "encode_fused")
+    path = str(library.photos / "a.jpg")
+    term = with_pixels(Term(text="red", path=path, fused=True), DecodeSettings(encoder.input_size))
+    expected = encoder.encode_fused(["red"], [term.image])[0]
     assert np.abs(encode_term(encoder, term) - expected).max() < 1e-6
     assert abs(np.linalg.norm(expected) - 1) < 1e-5
     lib.close()

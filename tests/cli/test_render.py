@@ -10,7 +10,8 @@ from datetime import datetime
 import pytest
 
 from imgsearch.cli.render import FIELDS, FORMATS, nearest_name, record, table_line
-from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.searching.hits import Hit
 
 METADATA = ImageMetadata(
     4000, 3000, "JPEG", 6, datetime(2020, 5, 4, 3, 2, 1), "Maker", "Cam", 52.5, -13.4

@@ -15,8 +15,10 @@ from imgsearch.errors import LibraryMissing
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.library import Library
-from imgsearch.records import Query
+from imgsearch.searching.encoding import with_pixels
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
+from imgsearch.sources.decoders import DecodeSettings
 from tests.conftest import PHOTOS
 from tests.crash.album import digest
 from tests.crash.process import Ended, drive
@@ -104,13 +106,14 @@ def check_by_encoding_again(folder: Path) -> None:
     hashes = present(folder)
     try:
         for path, content_hash in hashes.items():
-            pixels = library.pixels(path)
-            vector = library.encoder().encode_images([pixels])[0]
+            decode = DecodeSettings(library.encoder().input_size)
+            term = with_pixels(Term(path=path), decode)
+            vector = library.encoder().encode_images([term.image])[0]
             record = library.catalog.locate(path)
             assert record is not None
-            stored = library.catalog.vector(library.known_space() or pytest.fail(), record.id)
+            stored = library.catalog.vector(library.spaces.indexed() or pytest.fail(), record.id)
             assert stored is not None and float(np.dot(stored, vector)) > 0.999, path
-            hits = library.search(Query([library.image_term(path)], limit=1000))
+            hits = library.search(SearchRequest([Term(path=path)], limit=1000))
             first = {h.image.file.absolute for h in hits if h.score > 0.9995}
             assert first == {p for p, each in hashes.items() if each == content_hash}
     finally:

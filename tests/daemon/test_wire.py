@@ -1,4 +1,4 @@
-"""Questions and answers as bytes, and back."""
+"""Requests and results as bytes, and back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -14,36 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsearch.daemon import wire
-from imgsearch.encoders import builtin
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
-from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
+from imgsearch.filters import fields
+from imgsearch.filters.parser import LONGEST
+from imgsearch.filters.tree import Compare, Has, Not, all_of, any_of
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.searching.hits import Hit, SearchResult
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.trace import Trace
 from imgsearch.vectors import normalize
 
 DATES = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)  # surrogate escapes, too
 FLOATS = st.floats(-90, 90)
-LEAVES = st.one_of(
-    st.builds(Compare, st.just("taken"), st.sampled_from(["<", ">="]), DATES),
-    st.builds(Compare, st.just("width"), st.just("="), st.integers(0, 10**12) | FLOATS),
-    st.builds(Compare, st.just("name"), st.just("~"), ANY_TEXT),
-    st.builds(Has, st.sampled_from(["date", "gps", "camera"])),
-    st.builds(Near, FLOATS, FLOATS, FLOATS),
-    st.builds(Below, ANY_TEXT),
-)
-
-
-def parts(inner: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
-    many = st.lists(inner, min_size=2, max_size=4).map(tuple)
-    return st.one_of(st.builds(And, many), st.builds(Or, many), st.builds(Not, inner))
 
 
 def travelled(value: object) -> object:
     return json.loads(json.dumps(value))
-
-
-@given(st.none() | st.recursive(LEAVES, parts, max_leaves=8))
-def test_filters_travel(where):
-    assert wire.filter_from_plain(travelled(wire.filter_to_plain(where))) == where
 
 
 RECORDS = st.builds(
@@ -73,34 +60,89 @@ HITS = st.builds(
 )
 
 
-@given(HITS)
+RESULTS = st.builds(
+    SearchResult,
+    st.lists(HITS, max_size=3),
+    st.lists(ANY_TEXT, max_size=2),
+    ANY_TEXT,
+    ANY_TEXT,
+    st.builds(
+        Trace,
+        st.none() | st.integers(0, 9),
+        st.integers(0, 9),
+        ANY_TEXT,
+        st.dictionaries(ANY_TEXT, FLOATS, max_size=3),
+    ),
+)
+
+
+@given(RESULTS)
 @settings(max_examples=50)
-def test_hits_travel(hit):
-    assert wire.hit_from_plain(travelled(wire.hit_to_plain(hit))) == hit
+def test_results_travel(result):
+    assert wire.result_from_plain(travelled(wire.result_to_plain(result))) == result
 
 
-def test_queries_travel_with_their_vectors_bit_by_bit():
+def sent(request: SearchRequest) -> SearchRequest:
+    return wire.request_from_plain(travelled(wire.request_to_plain(request)))
+
+
+@given(
+    st.builds(
+        Term,
+        text=st.none() | ANY_TEXT,
+        weight=FLOATS,
+        fused=st.booleans(),
+        path=st.none() | ANY_TEXT,
+        data=st.none() | st.binary(max_size=9),
+        image_id=st.none() | st.integers(1, 2**60),
+        result=st.none() | st.integers(1, 99),
+        name=ANY_TEXT,
+    )
+)
+def test_terms_travel(term):
+    request = SearchRequest([term], good=[term], bad=[term, term])
+    assert sent(request) == request
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["taken", "width", "name", "near", "in", "has"]), ANY_TEXT),
+        max_size=4,
+    ),
+    DATES,
+    FLOATS,
+)
+def test_filters_travel(kinds, date, number):
+    """Any filter that options and expressions can make, as the text of `--where`."""
+    made = {
+        "taken": lambda text: Compare("taken", "<", date.replace(microsecond=0)),
+        "width": lambda text: fields.comparison("width", ">", f"{abs(number):.6f}"),
+        "name": lambda text: fields.comparison("name", "~", text or "x"),
+        "near": lambda text: fields.near([f"{number:.9f}", str(round(number, 3)), "0.5"]),
+        "in": lambda text: fields.below("/" + text.replace("\0", "")),
+        "has": lambda text: Not(Has("gps")),
+    }
+    where = all_of([made[kind](text) for kind, text in kinds])
+    assert sent(SearchRequest(where=where)).where == where
+
+
+def test_requests_travel_with_their_vectors_bit_by_bit():
     vector = normalize(np.random.default_rng(0).standard_normal((1, 800)))[0]
     terms = [Term(text="a caf\u00e9 \udcff", weight=-0.5), Term(vector=vector, weight=1 / 3)]
-    query = Query(terms, 7, 0.25, 0.125, "Find it.", Has("gps"), "semantic")
-    found = wire.query_from_plain(travelled(wire.query_to_plain(query)))
+    request = SearchRequest(terms, 7, "semantic", Has("gps"), instruction="Find it.", unique=True)
+    found = sent(request)
     assert found.terms[0] == terms[0]
     assert found.terms[1].weight == 1 / 3 and np.array_equal(found.terms[1].vector, vector)
     assert found.terms[1].vector.dtype == np.float32
-    assert (found.limit, found.min_score, found.min_strength) == (7, 0.25, 0.125)
-    assert (found.instruction, found.where, found.mode) == ("Find it.", Has("gps"), "semantic")
+    assert replace(found, terms=(), good=(), bad=()) == replace(request, terms=())
 
 
-def test_a_vector_that_is_passed_on_stays_as_it_is():
-    vector = normalize(np.arange(1, 9)[np.newaxis])[0]
-    once = wire.term_from_plain(travelled(wire.term_to_plain(Term(vector=vector))))
-    assert isinstance(once.vector, wire.Packed)
-    twice = wire.term_from_plain(travelled(wire.term_to_plain(once)))
-    assert np.array_equal(wire.unpacked(twice).vector, vector)
-
-
-def test_cards_travel():
-    assert wire.card_from_plain(travelled(wire.card_to_plain(builtin.CARD))) == builtin.CARD
+def test_a_long_filter_travels():
+    """Longer than what `--where` takes."""
+    names = [fields.comparison("name", "~", "x" * 400) for _ in range(150)]
+    where = any_of(names)
+    assert len(str(where)) > LONGEST
+    assert sent(SearchRequest(where=where)).where == where
 
 
 @pytest.fixture
@@ -126,7 +168,7 @@ def test_frames_come_whole_however_they_are_cut(ends):
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        (struct.pack(">I", wire.MOST_BYTES + 1), wire.BadFrame),
+        (struct.pack(">I", wire.MAX_FRAME_BYTES + 1), wire.BadFrame),
         (struct.pack(">I", 2) + b"\xff\xff", wire.BadFrame),
         (struct.pack(">I", 200_000) + b"[" * 200_000, wire.BadFrame),
         (b"\x00\x00", EOFError),
@@ -160,6 +202,6 @@ def test_time_is_up_even_for_one_who_sends_a_byte_now_and_then(ends):
 
 
 def test_a_message_that_is_too_long_is_not_sent(ends, monkeypatch):
-    monkeypatch.setattr(wire, "MOST_BYTES", 10)
+    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 10)
     with pytest.raises(wire.BadFrame):
         wire.send(ends[0], "x" * 20)

@@ -7,9 +7,9 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
 from imgsearch.indexing.index_files import sync
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.records import Query, Term
+from imgsearch.indexing.references import IMAGE, TEXT
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.searcher import Searcher
-from imgsearch.searching.strength import IMAGE, TEXT
 from tests.fakes import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
 
 
@@ -85,7 +85,7 @@ def test_hits_have_a_strength_once_there_are_references(catalog):
     def search(least: float = 0.0):
         searcher = Searcher(catalog, index, lambda: sync(catalog, index), TextTower)
         term = Term(vector=vector_of("content 5"))
-        return searcher.search(Query([term], limit=50, min_strength=least))
+        return searcher.search(SearchRequest([term], limit=50, min_strength=least))
 
     assert {hit.strength for hit in search()} == {None}
     assert len(search(0.9)) == 20, "what has no strength is kept"

@@ -8,7 +8,7 @@ import pytest
 
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
-from imgsearch.records import Query, Term
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from tests.cli.calls import picture
 from tests.conftest import ROOT
@@ -49,8 +49,8 @@ def test_pictures_stay_and_the_run_is_good(plugin, tmp_path):
         assert (report.added, report.interrupted) == (20, False)
         assert library.catalog.last_run().outcome == "done"
         assert any("Strengths were not measured" in note for note in notes)
-        example = Term(vector=library.catalog.vector(library.known_space(), 1))
-        hits = library.search(Query([example], limit=20, min_strength=0.9))
+        example = Term(vector=library.catalog.vector(library.spaces.indexed(), 1))
+        hits = library.search(SearchRequest([example], limit=20, min_strength=0.9))
         assert len(hits) == 20 and {hit.strength for hit in hits} == {None}
     finally:
         library.close()

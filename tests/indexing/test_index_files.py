@@ -13,7 +13,8 @@ from imgsearch.indexes.sealed_files import newest
 from imgsearch.indexing import indexer
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
-from imgsearch.records import Progress, Query, Term
+from imgsearch.records import Progress
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, SPACE, Album
 from tests.crash.process import PLUGIN
@@ -44,7 +45,7 @@ def run(library: Library, album: Album) -> list[int]:
 
     def look(progress: Progress) -> None:
         if progress.stage == "encode":
-            name = newest(library.index_folder, library.catalog.uuid, SPACE.key)
+            name = newest(library.index_files.folder, library.catalog.uuid, SPACE.key)
             behind.append(library.catalog.head()[0] - (name.revision if name else 0))
 
     library.index(IndexRequest(tuple(album.roots)), look)
@@ -55,7 +56,7 @@ def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
     behind = run(library, album)
     assert len(behind) > 2 * MOST and 0 in behind
     assert max(behind) <= MOST, behind
-    query = Query([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
+    query = SearchRequest([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
     assert {hit.image.file.absolute for hit in library.search(query)} == set(album.pictures())
 
 
@@ -63,10 +64,10 @@ def test_a_file_that_cannot_be_written_ends_no_run_before_its_end(
     library: Library, album: Album
 ) -> None:
     library.create()
-    Path(library.index_folder).write_text("in the way")
+    Path(library.index_files.folder).write_text("in the way")
     with pytest.raises(CatalogError, match="index file cannot be written"):
         run(library, album)
     assert library.catalog.count() == len(album.pictures())
-    os.remove(library.index_folder)
+    os.remove(library.index_files.folder)
     assert run(library, album) == []
-    assert newest(library.index_folder, library.catalog.uuid, SPACE.key) is not None
+    assert newest(library.index_files.folder, library.catalog.uuid, SPACE.key) is not None

@@ -13,8 +13,7 @@ from imgsearch.catalog import SqlCatalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.model_card import InputSize
-from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
-from imgsearch.text_records import TextFound, TextReport
+from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped, TextFound, TextReport
 from imgsearch.vectors import Pixels
 from tests.catalog.test_full_text import found, sound
 from tests.fakes import MemoryFolder, ingest

@@ -22,7 +22,8 @@ import pytest
 
 from imgsearch.indexing.index_files import verify
 from imgsearch.library import Library
-from imgsearch.records import Hit, Query, Term
+from imgsearch.searching.hits import Hit
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN, imgsearch, start
@@ -89,7 +90,7 @@ def suppress_close(library: Library) -> Iterator[Library]:
 
 
 def find(library: Library, limit: int, seed: int = 0) -> list[Hit]:
-    return library.search(Query([Term(vector=probe(seed))], limit=limit))
+    return library.search(SearchRequest([Term(vector=probe(seed))], limit=limit))
 
 
 def probe(seed: int) -> np.ndarray:

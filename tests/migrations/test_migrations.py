@@ -18,7 +18,7 @@ from imgsearch.filters.parser import parse
 from imgsearch.filters.tree import folded
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
-from imgsearch.text_records import TextFound
+from imgsearch.records import TextFound
 from imgsearch.vectors import EmbeddingSpace
 from tests.fakes import SPACE, MemoryFolder, held, ingest, vector_of
 

@@ -1,4 +1,4 @@
-"""Folding of near-identical hits, on rankings of our own."""
+"""Folding of near-identical pictures, on rankings of our own."""
 
 from __future__ import annotations
 
@@ -7,108 +7,112 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
-from imgsearch.searching.duplicates import NEAR_IDENTICAL, UNMEASURED, near_identical, search_folded
+from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.searching.duplicates import (
+    NEAR_IDENTICAL,
+    NEAR_IDENTICAL_IF_UNMEASURED,
+    fold,
+    near_identical,
+    vectors_of,
+)
+from imgsearch.vectors import normalize
+from tests.fakes import SPACE, batch, ranking_of, unit_rows
 
 LEAST = 0.9
-QUERY = [Term(text="x")]
 
 
-class Ranking:
-    """Pictures in a fixed order; picture i points into the direction `angles[i]` (degrees)."""
+def rows_of(angles) -> np.ndarray:
+    """Unit vectors in the directions of these angles, in degrees."""
+    radians = np.radians(np.asarray(angles, float))
+    return np.stack([np.cos(radians), np.sin(radians)], 1).astype(np.float32)
 
-    def __init__(self, angles, hashes=None):
-        self.angles = np.radians(np.asarray(angles, float))
-        self.hashes = hashes or [f"hash {i}" for i in range(len(angles))]
-        self.limits = []
 
-    def search(self, query: Query) -> list[Hit]:
-        self.limits.append(query.limit)
-        metadata = ImageMetadata(4, 3, "JPEG")
-        return [
-            Hit(i + 1, 1 - i / 100, ImageRecord(i, ImageFile("/", f"{i}.jpg", 1, 1), h, metadata))
-            for i, h in enumerate(self.hashes[: query.limit])
-        ]
-
-    def vectors(self, ids):
-        return np.stack([np.cos(self.angles[ids]), np.sin(self.angles[ids])], 1).astype(np.float32)
-
-    def folded(self, limit: int, least: float = LEAST) -> list[tuple[int, list[int]]]:
-        hits = search_folded(self.search, self.vectors, Query(QUERY, limit), least)
-        assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
-        return [(hit.image.id, [each.id for each in hit.duplicates]) for hit in hits]
+def folded(angles, hashes=None, least: float = LEAST) -> list[tuple[int, list[int]]]:
+    """The pictures 0, 1, ... in this order: those that stay, each with those folded into it."""
+    ids = np.arange(len(angles))
+    keys = {} if hashes is None else dict(enumerate(hashes))
+    ranking = fold(ranking_of(ids), rows_of(angles), keys, least)
+    assert set(ranking.folded) <= set(ranking.ids.tolist())
+    return [(each, list(ranking.folded_ids(each))) for each in ranking.ids.tolist()]
 
 
 def test_near_ones_fold_into_the_best():
     # cos 20 deg = 0.94 is near, cos 40 deg = 0.77 is not
-    assert Ranking([0, 90, 20, 95, 180]).folded(5) == [(0, [2]), (1, [3]), (4, [])]
+    assert folded([0, 90, 20, 95, 180]) == [(0, [2]), (1, [3]), (4, [])]
 
 
 def test_nearness_is_to_the_one_that_is_shown_and_not_to_another_copy():
-    assert Ranking([0, 20, 40]).folded(3) == [(0, [1]), (2, [])]
+    assert folded([0, 20, 40]) == [(0, [1]), (2, [])]
 
 
-def test_a_hit_goes_to_the_nearest_of_several():
-    assert Ranking([0, 30, 18]).folded(3) == [(0, []), (1, [2])]
+def test_a_picture_goes_to_the_best_place_of_several_that_it_is_near():
+    assert folded([0, 30, 18]) == [(0, [2]), (1, [])]
 
 
 def test_the_same_bytes_fold_whatever_the_vectors_say():
-    ranking = Ranking([0, 90, 180], ["a", "b", "a"])
-    assert ranking.folded(3) == [(0, [2]), (1, [])]
+    assert folded([0, 90, 180], ["a", "b", "a"]) == [(0, [2]), (1, [])]
+    assert folded([0, 20, 180], ["a", "b", "b"]) == [(0, [1, 2])], "into the one that has the other"
 
 
-def test_there_are_as_many_as_were_asked_for():
-    angles = [0] * 50 + [90] * 50 + [180] * 50 + [270]
-    ranking = Ranking(angles)
-    found = ranking.folded(3)
-    assert [first for first, _ in found] == [0, 50, 100]
-    assert [len(others) for _, others in found] == [49, 49, 49]
-    assert ranking.limits == [12, 24, 48, 96, 192], "until all copies of the last one have come"
-
-
-def test_one_search_is_enough_where_nothing_folds():
-    ranking = Ranking(np.arange(0, 360, 30))
-    assert len(ranking.folded(2)) == 2
-    assert ranking.limits == [8]
-
-
-def test_nothing_found():
-    ranking = Ranking([])
-    ranking.vectors = lambda ids: np.empty((0, 2), np.float32)
-    assert ranking.folded(5) == []
+def test_an_empty_ranking():
+    assert folded([]) == []
 
 
 def test_the_threshold_is_that_of_the_model():
     assert near_identical("builtin") == NEAR_IDENTICAL["builtin"]
-    assert near_identical("someone/else") == UNMEASURED > max(NEAR_IDENTICAL.values())
+    assert near_identical("someone/else") == NEAR_IDENTICAL_IF_UNMEASURED
+    assert max(NEAR_IDENTICAL.values()) < NEAR_IDENTICAL_IF_UNMEASURED
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 359), st.integers(0, 5)), min_size=1, max_size=40),
-    st.integers(1, 12),
-)
-def test_laws(pictures, limit):
-    ranking = Ranking([a for a, _ in pictures], [f"{a} {h}" for a, h in pictures])
-    found = ranking.folded(limit)
-    everything = ranking.folded(len(pictures))
-    assert [first for first, _ in found] == [first for first, _ in everything[:limit]]
-    members = [each for first, others in everything for each in (first, *others)]
+@given(st.lists(st.tuples(st.integers(0, 359), st.integers(0, 5)), min_size=1, max_size=40))
+def test_laws(pictures):
+    hashes = [f"{angle} {n}" for angle, n in pictures]
+    groups = folded([angle for angle, _ in pictures], hashes)
+    members = [each for first, others in groups for each in (first, *others)]
     assert sorted(members) == list(range(len(pictures))), "each picture once"
-    firsts = [first for first, _ in everything]
+    firsts = [first for first, _ in groups]
     assert firsts == sorted(firsts), "in rank order"
-    rows = ranking.vectors(np.arange(len(pictures)))
-    shown = rows[firsts]
-    products = shown @ shown.T
+    rows = rows_of([angle for angle, _ in pictures])
+    products = rows[firsts] @ rows[firsts].T
     assert (products[~np.eye(len(firsts), dtype=bool)] < LEAST + 1e-6).all()
-    for first, others in everything:
-        assert all(other > first for other in others)
+    for first, others in groups:
+        assert all(other > first for other in others) and others == sorted(others)
         near = [rows[first] @ rows[i] >= LEAST - 1e-6 for i in others]
-        same = [ranking.hashes[i] == ranking.hashes[first] for i in others]
-        chained = [any(ranking.hashes[i] == ranking.hashes[j] for j in others) for i in others]
+        same = [hashes[i] == hashes[first] for i in others]
+        chained = [any(hashes[i] == hashes[j] for j in others if j != i) for i in others]
         assert all(a or b or c for a, b, c in zip(near, same, chained, strict=True))
 
 
 @pytest.mark.parametrize("least", [-1.0, 1.1])
 def test_extremes(least):
-    ranking = Ranking([0, 90, 180])
-    assert ranking.folded(3, least) == ([(0, [1, 2])] if least < 0 else [(0, []), (1, []), (2, [])])
+    expected = [(0, [1, 2])] if least < 0 else [(0, []), (1, []), (2, [])]
+    assert folded([0, 90, 180], least=least) == expected
+
+
+def test_pictures_without_a_vector_are_zero():
+    rows = unit_rows(6)
+    index = MemoryIndex("", "library", SPACE)
+    index.apply(batch([11, 12, 13, 14, 15, 16], rows))
+    found = vectors_of(index, np.array([12, 99, 11], np.int64))
+    assert np.array_equal(found, [rows[1], 0 * rows[0], rows[0]])
+
+
+def test_places_far_down_fold_like_those_near_the_top():
+    """As the rule says, one by one; there are more than one product of matrices takes."""
+    count, numbers = 700, np.random.default_rng(3)
+    rows = unit_rows(count)
+    for place in range(100, count, 3):
+        rows[place] = normalize(rows[[numbers.integers(place)]] + 0.01 * rows[place : place + 1])[0]
+    expected: dict[int, list[int]] = {}
+    for place in range(count):
+        first = next((each for each in expected if rows[each] @ rows[place] >= 0.98), None)
+        if first is None:
+            expected[place] = []
+        else:
+            expected[first].append(place)
+    assert any(others and others[-1] - place > 300 for place, others in expected.items())
+    whole = ranking_of(np.arange(count))
+    ranking = fold(whole, rows, {}, 0.98)
+    assert {key: list(ranking.folded_ids(key)) for key in ranking.ids.tolist()} == expected
+    ranking = fold(whole, rows[:500], {}, 0.98)
+    assert [key for key in ranking.ids.tolist() if key >= 500] == list(range(500, count))

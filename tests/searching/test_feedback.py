@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch.records import Term
 from imgsearch.searching.feedback import ALPHA, BETA, GAMMA, refined
+from imgsearch.searching.request import Term
 from imgsearch.vectors import combine
 
 ROWS = np.eye(5, dtype=np.float32)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsearch.errors import QueryError, SpaceMismatch
-from imgsearch.records import Term
 from imgsearch.searching.history import FILE, LastSearch, Result, from_search, load, save
+from imgsearch.searching.request import Term
 from imgsearch.vectors import EmbeddingSpace, normalize
 
 SPACE = EmbeddingSpace("m", "1", "p", 4)

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from imgsearch.catalog import full_text as words_of_catalog
+from imgsearch.encoders.registry import Models
 from imgsearch.errors import QueryError
 from imgsearch.filters.parser import parse
-from imgsearch.indexes.memory_index import MemoryIndex
-from imgsearch.indexing.index_files import sync
-from imgsearch.records import Query, Term
+from imgsearch.indexing.index_files import IndexFiles
 from imgsearch.searching import searcher as searcher_module
-from imgsearch.searching.searcher import Searcher, by_date, ranked_by_date
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.searcher import Searcher
 from imgsearch.searching.terms import foreign_script
-from imgsearch.searching.trace import Explanation
-from tests.fakes import OTHER, SPACE, MemoryFolder, ingest, vector_of
+from imgsearch.searching.trace import Trace
+from imgsearch.settings import Settings
+from imgsearch.spaces import Spaces
+from tests.fakes import OTHER, MemoryFolder, ingest, vector_of
 
 
 @pytest.fixture
@@ -28,16 +30,17 @@ def folder() -> MemoryFolder:
 @pytest.fixture
 def searcher(catalog) -> Searcher:
     """Reads of a catalog that grows; no term here needs an encoder."""
-    index = MemoryIndex("", catalog.uuid, SPACE)
+    settings = Settings(index="memory")
+    return Searcher(
+        settings,
+        catalog,
+        Spaces(settings, Models(settings), catalog),
+        IndexFiles(catalog, "memory", lambda note: None),
+    )
 
-    def no_encoder():
-        raise AssertionError("a term with a vector was encoded")
 
-    return Searcher(catalog, index, lambda: sync(catalog, index), no_encoder)
-
-
-def query(content: str = "x", **options) -> Query:
-    return Query([Term(vector=vector_of(content))], **options)
+def query(content: str = "x", **options) -> SearchRequest:
+    return SearchRequest([Term(vector=vector_of(content))], **options)
 
 
 def paths(hits) -> list[str]:
@@ -66,7 +69,7 @@ def test_a_least_score(folder, catalog, searcher):
     folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
     ingest(catalog, folder)
     assert paths(searcher.search(query("a", min_score=0.99))) == ["a.jpg"]
-    assert searcher.search(query("a", min_score=1.5)) == []
+    assert searcher.search(query("a", min_score=1.5)).hits == []
 
 
 def test_only_what_passes_and_as_many_as_asked_for(folder, catalog, searcher):
@@ -85,7 +88,7 @@ def test_only_what_passes_and_as_many_as_asked_for(folder, catalog, searcher):
         expected = [path for path in everything if fnmatch(path, pattern)]
         assert len(expected) == count
         for limit in (1, 2, 19, 200):
-            told = Explanation()
+            told = Trace()
             found = searcher.search(query("content 7", limit=limit, where=where), told)
             assert paths(found) == expected[:limit]
             assert (told.passed, told.total) == (count, 100)
@@ -96,26 +99,27 @@ def test_a_filter_counts_pictures_with_a_vector_in_the_space(folder, catalog, se
     ingest(catalog, folder)
     folder.files = {"a.jpg": ("a", 1), "b.jpg": ("b", 1)}
     ingest(catalog, folder, space=OTHER)
-    told, where = Explanation(), parse("format = jpeg")
+    told, where = Trace(), parse("format = jpeg")
     assert paths(searcher.search(query("a", where=where), told)) == ["a.jpg"]
     assert (told.passed, told.total) == (1, 1)
-    told = Explanation()
-    assert paths(by_date(catalog, Query([], where=where), told)) == ["a.jpg", "b.jpg"]
+    told = Trace()
+    assert paths(searcher.search(SearchRequest(where=where), told)) == ["a.jpg", "b.jpg"]
     assert (told.passed, told.total) == (2, 2)
 
 
 def test_a_filter_that_none_passes_asks_no_model(folder, catalog, searcher):
     folder.files = {"a.jpg": ("a", 1)}
     ingest(catalog, folder)
-    told = Explanation()
-    text = Query([Term(text="a dog")], where=parse("has gps"))
-    assert searcher.search(text, told) == []
+    told = Trace()
+    text = SearchRequest([Term(text="a dog")], where=parse("has gps"))
+    assert searcher.search(text, told).hits == []
     assert told.passed == 0 and "encode" not in told.seconds
 
 
-def test_a_list_of_nothing(catalog):
+def test_a_list_of_nothing(searcher):
     with pytest.raises(QueryError, match="no pictures yet"):
-        by_date(catalog, Query([], where=parse("has gps")), Explanation())
+        searcher.search(SearchRequest(where=parse("has gps")))
+    assert len(searcher.rank(SearchRequest())) == 0, "a page of an empty library is empty"
 
 
 def test_each_search_sees_what_was_committed_before(folder, catalog, searcher):
@@ -127,9 +131,7 @@ def test_each_search_sees_what_was_committed_before(folder, catalog, searcher):
     assert paths(searcher.search(query("b"))) == ["b.jpg"]
 
 
-def test_no_terms_and_no_pictures(folder, catalog, searcher):
-    with pytest.raises(QueryError, match="the query is empty"):
-        searcher.search(Query([]))
+def test_no_pictures(searcher):
     with pytest.raises(QueryError, match="no pictures yet"):
         searcher.search(query())
 
@@ -162,7 +164,7 @@ def test_ranks_count_what_is_shown(folder, catalog, searcher):
     ingest(catalog, folder)
     scores = sorted(hit.score for hit in searcher.search(query("content 5", limit=100)))
     term = Term(text="dog", vector=vector_of("content 5"))
-    hits = searcher.search(Query([term], limit=100, min_score=scores[20]))
+    hits = searcher.search(SearchRequest([term], limit=100, min_score=scores[20]))
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
     assert any(hit.named for hit in hits) and not all(hit.named for hit in hits)
 
@@ -172,7 +174,7 @@ def test_words_alone_take_no_pictures_and_nothing_unwanted(folder, catalog, sear
     ingest(catalog, folder)
     for term in (Term(vector=vector_of("a")), Term(text="dog", weight=-1.0)):
         with pytest.raises(QueryError, match="words only"):
-            searcher.search(Query([Term(text="dog"), term], mode="text"))
+            searcher.search(SearchRequest([Term(text="dog"), term], mode="text"))
 
 
 def test_words_alone_find_what_no_model_has_seen(folder, catalog, searcher):
@@ -182,26 +184,30 @@ def test_words_alone_find_what_no_model_has_seen(folder, catalog, searcher):
     folder.files |= {"dog 2.jpg": ("b", 1), "cat.jpg": ("c", 1)}
     ingest(catalog, folder, space=OTHER)
     for where in (None, parse("format = jpeg"), parse("name ~ 'dog*'")):
-        told = Explanation()
-        words = Query([Term(text="dog")], mode="text", where=where)
+        told = Trace()
+        words = SearchRequest([Term(text="dog")], mode="text", where=where)
         found = searcher.search(words, told)
         assert paths(found) == ["dog 1.jpg", "dog 2.jpg"]
         assert told.total == 3
         assert all(hit.named and hit.score is None for hit in found)
     vector = Term(text="dog", vector=vector_of("a"))
-    assert paths(searcher.search(Query([vector]))) == ["dog 1.jpg"], "it has no score without"
-    assert searcher.search(Query([Term(text="dog")], mode="text", where=parse("has gps"))) == []
+    hits = searcher.search(SearchRequest([vector]))
+    assert paths(hits) == ["dog 1.jpg"], "it has no score without"
+    words = SearchRequest([Term(text="dog")], mode="text", where=parse("has gps"))
+    assert searcher.search(words).hits == []
 
 
-def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catalog, monkeypatch):
+def test_with_and_without_a_filter_the_best_by_words_are_looked_at(
+    folder, catalog, searcher, monkeypatch
+):
     """One bound for both, and it counts those that pass."""
     folder.files = {f"{'dog ' * (1 + n % 7)}{n:03}.jpg": (f"{n}", 1) for n in range(70)}
     ingest(catalog, folder)
-    monkeypatch.setattr(searcher_module, "MOST", 5)
+    monkeypatch.setattr(searcher_module, "MAX_WORD_MATCHES", 5)
 
     def best(where) -> list[str]:
-        words = Query([Term(text="dog")], limit=100, mode="text", where=where)
-        return paths(searcher_module.by_words(catalog, words, Explanation()))
+        words = SearchRequest([Term(text="dog")], limit=100, mode="text", where=where)
+        return paths(searcher.search(words))
 
     ids = catalog.select(parse("name ~ '*1.jpg'"))
     monkeypatch.setattr(words_of_catalog, "_PAGE", 3)
@@ -214,6 +220,13 @@ def test_with_and_without_a_filter_the_best_by_words_are_looked_at(folder, catal
     assert catalog.with_words("dog", 100, ids[:0]) == []
 
 
+def places(ranking) -> list[tuple[int, float | None, float | None, bool]]:
+    """What a ranking says of each id."""
+    none = [None if np.isnan(each) else round(float(each), 6) for each in ranking.scores]
+    strengths = [None if np.isnan(each) else round(float(each), 6) for each in ranking.strengths]
+    return list(zip(ranking.ids.tolist(), none, strengths, ranking.named.tolist(), strict=True))
+
+
 @pytest.mark.parametrize("limit", [1, 3, 10, 40, 100])
 @pytest.mark.parametrize("least", [-2.0, 0.0, 0.5, 1.5])
 def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, limit, least):
@@ -221,9 +234,10 @@ def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, l
     folder.files = {name: (f"content {int(name[:2]) % 7}", 1) for name in names}
     ingest(catalog, folder)
     wanted = query("content 3", limit=limit, min_score=least)
-    ranked = [(r.id, r.score, r.strength, r.named) for r in searcher.rank(wanted)]
     hits = searcher.search(wanted)
-    assert ranked == [(h.image.id, h.score, h.strength, h.named) for h in hits]
+    assert places(searcher.rank(wanted)) == [
+        (h.image.id, h.score, h.strength, h.named) for h in hits
+    ]
 
 
 def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, searcher):
@@ -231,17 +245,34 @@ def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, se
     ingest(catalog, folder)
     for mode in ("hybrid", "text"):
         terms = [Term("beach", vector=vector_of("c 4")), Term("01")][: 2 if mode == "text" else 1]
-        wanted = Query(terms, 12, mode=mode, min_score=0.2 if mode == "hybrid" else -2)
+        wanted = SearchRequest(terms, 12, mode=mode, min_score=0.2 if mode == "hybrid" else -2)
         hits = searcher.search(wanted)
-        assert hits
-        assert [r.id for r in searcher.rank(wanted)] == [h.image.id for h in hits]
+        assert hits.hits
+        assert searcher.rank(wanted).ids.tolist() == [h.image.id for h in hits]
 
 
-def test_pictures_by_date_can_be_ranked_too(folder, catalog):
+def test_pictures_by_date_can_be_ranked_too(folder, catalog, searcher):
     folder.files = {f"{n}.jpg": (f"content {n}", n) for n in range(9)}
     ingest(catalog, folder)
-    wanted = Query([], 5, where=parse("name ~ '*.jpg'"))
-    hits = by_date(catalog, wanted, Explanation())
-    ranked = ranked_by_date(catalog, wanted, Explanation())
-    assert [r.id for r in ranked] == [h.image.id for h in hits]
-    assert len(ranked_by_date(catalog, Query([], 100), Explanation())) == 9
+    wanted = SearchRequest([], 5, where=parse("name ~ '*.jpg'"))
+    ranking = searcher.rank(wanted)
+    assert ranking.ids.tolist() == [h.image.id for h in searcher.search(wanted)]
+    assert ranking.by_date and not ranking.complete
+    assert len(searcher.rank(SearchRequest([], 100))) == 9
+
+
+def test_there_are_as_many_as_requested_after_folding(folder, catalog, searcher):
+    """All copies are counted, however far down they are, and ranks count what is shown."""
+    folder.files = {f"{n:03}.jpg": (f"content {n % 3}", 1) for n in range(150)}
+    ingest(catalog, folder)
+    request = query("content 1", limit=2, unique=True)
+    hits = searcher.search(request)
+    assert [(hit.rank, len(hit.duplicates)) for hit in hits] == [(1, 49), (2, 49)]
+    assert [hit.image.file.path for hit in hits] == ["001.jpg", hits[1].image.file.path]
+    ranking = searcher.rank(query("content 1", limit=1000, unique=True))
+    assert ranking.ids[:2].tolist() == [hit.image.id for hit in hits], "the page says the same"
+    for hit in hits:
+        copies = [each.id for each in hit.duplicates]
+        assert copies == list(ranking.folded_ids(hit.image.id))
+    by_date = searcher.search(SearchRequest([], 10, unique=True))
+    assert [len(hit.duplicates) for hit in by_date] == [49, 49, 49], "a list by date folds, too"

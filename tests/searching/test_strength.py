@@ -8,18 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.searching.strength import (
+from imgsearch.indexing.references import (
     GROWTH,
     IMAGE,
-    LEAST_PICTURES,
+    MIN_IMAGES,
     TEXT,
-    Reference,
-    footing,
     image_reference,
     outdated,
-    query_scale,
     text_reference,
 )
+from imgsearch.records import Reference
+from imgsearch.searching.strength import footing, query_scale
 from imgsearch.vectors import combine, normalize
 from tests.fakes import unit_rows
 
@@ -79,9 +78,9 @@ def test_references_age_with_the_library(count, expected):
 
 
 def test_missing_references_are_outdated():
-    assert outdated({}, LEAST_PICTURES)
-    assert not outdated({}, LEAST_PICTURES - 1), "too few to say anything"
-    assert outdated(REFERENCES, LEAST_PICTURES - 1), "to be forgotten"
+    assert outdated({}, MIN_IMAGES)
+    assert not outdated({}, MIN_IMAGES - 1), "too few to say anything"
+    assert outdated(REFERENCES, MIN_IMAGES - 1), "to be forgotten"
 
 
 @given(score=st.floats(-1, 1), more=st.floats(1e-3, 1))

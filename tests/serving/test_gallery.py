@@ -6,24 +6,24 @@ import threading
 
 import pytest
 
+from imgsearch.filters.parser import parse
 from imgsearch.library import Library
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.gallery import Gallery
-from imgsearch.serving.request import Asked, Filters
 from imgsearch.settings import Settings
 from tests.cli.calls import Place
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "request_",
     [
-        Asked(),
-        Asked(unique=True),
-        Asked(filters=Filters(type=("jpeg",))),
-        Asked(text="crab", mode="text"),
+        SearchRequest(limit=3),
+        SearchRequest(limit=3, where=parse("format = jpeg")),
+        SearchRequest([Term(text="crab")], 3, "text"),
     ],
-    ids=["by date", "folded", "filtered", "by words"],
+    ids=["by date", "filtered", "by words"],
 )
-def test_what_needs_no_model_does_not_wait_for_it(demo: Place, asked: Asked) -> None:
+def test_what_needs_no_model_does_not_wait_for_it(demo: Place, request_: SearchRequest) -> None:
     gallery = Gallery(Settings(library=str(demo.library), device="cpu", threads=1))
     loaded, loading = threading.Event(), threading.Event()
 
@@ -34,15 +34,15 @@ def test_what_needs_no_model_does_not_wait_for_it(demo: Place, asked: Asked) -> 
     try:
         slow = gallery.resident.submit(load)
         assert loading.wait(60)
-        ranking, records = gallery.search(asked, "x", 3).result(60)
-        assert len(ranking.ids) > 0
-        assert sorted(records) == sorted(ranking.page_ids(0, 3))
+        ranking, hits = gallery.rank(request_).result(60)
+        assert len(ranking) > 0
+        assert [hit.image.id for hit in hits] == ranking.page_ids(0, 3)
         assert not slow.done()
         # What needs it, waits.
-        waits = gallery.search(Asked(text="a crab"), "x", 3)
+        waits = gallery.rank(SearchRequest([Term(text="a crab")], 3))
         assert not waits.done()
         loaded.set()
-        assert len(waits.result(60)[0].ids) > 0
+        assert len(waits.result(60)[0]) > 0
     finally:
         loaded.set()
         gallery.close()

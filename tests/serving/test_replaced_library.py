@@ -13,15 +13,14 @@ import pytest
 from imgsearch.errors import LibraryMissing
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
-from imgsearch.records import Query, Term
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.gallery import Gallery
-from imgsearch.serving.rankings import CursorLost
-from imgsearch.serving.request import Asked
+from imgsearch.serving.rankings import CursorLost, cursor
 from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN
 
-ASKED = Query([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
+ASKED = SearchRequest([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
 
 
 @pytest.fixture
@@ -76,20 +75,20 @@ def test_searches_go_on_in_what_was_put_back(
 
 
 def test_lists_of_the_one_before_are_not_gone_on_with(gallery: Gallery, tmp_path: Path) -> None:
-    ranking, _ = gallery.search(Asked(), "x", 1).result(30)
-    gallery.rankings.keep(ranking)
-    cursor = ranking.cursor(1)
-    assert cursor is not None
-    assert gallery.rankings.at(cursor, "x") == (ranking, 1)
+    ranking, _ = gallery.rank(SearchRequest(limit=1)).result(30)
+    key = gallery.rankings.keep(ranking, "x")
+    text = cursor(key, ranking, 1)
+    assert text is not None
+    assert gallery.rankings.at(text, "x") == (key, ranking, 1)
     put_back(tmp_path)
     gallery.status().result(30)
     with pytest.raises(CursorLost):
-        gallery.rankings.at(cursor, "x")
+        gallery.rankings.at(text, "x")
 
 
 def test_a_library_that_was_removed_is_told_of(gallery: Gallery, tmp_path: Path) -> None:
     search = partial(gallery.resident.search, ASKED)
-    assert search().result(30)
+    assert search().result(30).hits
     shutil.rmtree(tmp_path / "library")
     with pytest.raises(LibraryMissing):
         search().result(30)

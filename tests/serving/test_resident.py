@@ -13,19 +13,20 @@ import pytest
 
 from imgsearch.errors import LibraryMissing, QueryError
 from imgsearch.library import Library
-from imgsearch.records import Hit, Query, Term
-from imgsearch.serving.resident import MOST_TEXTS, Closed, Lane, Overloaded, Resident
+from imgsearch.searching.hits import SearchResult
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.serving.resident import MAX_TEXTS_PER_CALL, Closed, Lane, Overloaded, Resident
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS, Opener
 
 WORDS = ("a polar bear", "old coins", "a crab", "a windmill", "an owl", "a steam engine")
 
 
-def _query(text: str) -> Query:
-    return Query([Term(text=text)], limit=5)
+def _query(text: str) -> SearchRequest:
+    return SearchRequest([Term(text=text)], limit=5)
 
 
-def _plain(hits: list[Hit]) -> list[tuple[int, str, float]]:
+def _plain(hits: SearchResult) -> list[tuple[int, str, float]]:
     return [(hit.rank, hit.image.file.path, round(hit.score or 0.0, 4)) for hit in hits]
 
 
@@ -75,7 +76,7 @@ def test_a_call_of_the_model_takes_a_few_texts_of_those_that_wait(
     assert resident.close()
     together = [value for name, value in seen if name == "together"]
     assert sum(together) == len(texts)
-    assert max(together) == MOST_TEXTS
+    assert max(together) == MAX_TEXTS_PER_CALL
     library = opener(demo.library)()
     assert found == [_plain(library.search(_query(text))) for text in texts]
     library.close()
@@ -107,7 +108,7 @@ def test_questions_that_wait_together_see_one_state_and_later_ones_the_next(
 def test_each_question_gets_its_own_error(demo: Place, opener: Opener) -> None:
     resident = Resident(opener(demo.library))
     go, _ = _held(resident)
-    good, bad = resident.search(_query("a crab")), resident.search(Query([]))
+    good, bad = resident.search(_query("a crab")), resident.search(SearchRequest([Term(text="")]))
     broken = resident.submit(lambda library: 1 // 0)
     go.set()
     assert good.result(60)[0].image.file.path == "crab.jpg"
@@ -122,7 +123,7 @@ def test_each_question_gets_its_own_error(demo: Place, opener: Opener) -> None:
 def test_a_full_queue_refuses_and_a_closed_one_finishes_what_waits(
     demo: Place, opener: Opener
 ) -> None:
-    resident = Resident(opener(demo.library), most_waiting=2)
+    resident = Resident(opener(demo.library), max_waiting=2)
     go, first = _held(resident)
     waiting = [resident.submit(lambda library: threading.get_ident()) for _ in range(2)]
     with pytest.raises(Overloaded):

@@ -1,0 +1,254 @@
+"""The options of the commands that find pictures, and the request that they make."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imgsearch.cli.terminal import plain
+from imgsearch.filters.options import FILTERS, filter_from
+from imgsearch.searching.request import (
+    MIN_STRENGTH,
+    MIN_STRENGTH_OF_IMAGES,
+    MODES,
+    SearchRequest,
+    Term,
+)
+
+if TYPE_CHECKING:
+    from imgsearch.searching.trace import Trace
+
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice  # takes no parameter before click 8.2
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class OutputFormat(Choice):
+    """Formats of the output; a hint for a user who means a format of pictures."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from imgsearch.filters.fields import FORMATS, OTHER_NAMES
+
+            if str(value).upper() in (*FORMATS, *OTHER_NAMES):
+                self.fail(f"this is the format of the output; use --type {value}", param, ctx)
+            raise
+
+
+def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """No hit would ever pass, or fail, a comparison with NaN."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("it must be a number", ctx, option)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """Values of the options of a command that finds pictures, but for the filters."""
+
+    limit: int
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+    like: tuple[str, ...]
+    allow_url: bool
+    no_daemon: bool
+    instruction: str | None
+    form: str
+    more: tuple[str, ...]
+    less: tuple[str, ...]
+    mode: str
+    min_score: float | None
+    everything: bool
+    min_strength: float | None
+    explain: bool
+
+    def request(
+        self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
+    ) -> SearchRequest:
+        """The request; raises `QueryError` for a filter that makes no sense."""
+        good, bad = _ranks("--more", self.more), _ranks("--less", self.less)
+        both = sorted(set(good) & set(bad))
+        if both:
+            raise click.UsageError(f"Result {both[0]} cannot be in both --more and --less.")
+        return SearchRequest(
+            terms,
+            self.limit,
+            self.mode,
+            filter_from(filters),
+            good=[Term(result=rank) for rank in good],
+            bad=[Term(result=rank) for rank in bad],
+            min_score=self.min_score,
+            min_strength=0.0 if self.everything else self.min_strength,
+            instruction=self.instruction,
+            unique=unique,
+            remember=True,
+        )
+
+
+_RESULTS = (
+    click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=1),
+        default=20,
+        show_default=True,
+        help="Maximum number of hits.",
+    ),
+    click.option("--and", "plus", multiple=True, metavar="TERM", help="Add a text or picture."),
+    click.option(
+        "--not", "minus", multiple=True, metavar="TERM", help="Exclude a text or picture."
+    ),
+    click.option("--like", multiple=True, metavar="IMAGE", help="Add an example picture."),
+    click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
+    click.option(
+        "--exact",
+        "index",
+        flag_value="flat",
+        help="Compare with every picture; the same as --index flat.",
+    ),
+    click.option(
+        "--no-daemon", is_flag=True, help="Do not use a running daemon; see 'imgsearch daemon'."
+    ),
+    click.option(
+        "--instruction",
+        metavar="TEXT",
+        help="Instruction to the model about the words, if it takes instructions.",
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
+        default="table",
+        show_default=True,
+        help="paths0 ends each path with NUL, for xargs -0.",
+    ),
+)
+_FEEDBACK = (
+    click.option(
+        "--more",
+        multiple=True,
+        metavar="N,...",
+        help="More like these results of the last search; without terms, refines that search.",
+    ),
+    click.option(
+        "--less",
+        multiple=True,
+        metavar="N,...",
+        help="Less like these results of the last search.",
+    ),
+)
+_CUT_OFF = (
+    click.option(
+        "-t",
+        "--min-strength",
+        type=click.FloatRange(0, 1),
+        callback=_not_nan,
+        metavar="MIN",
+        help=f"Leave out weaker hits. Strengths go from 0 to 1; the default is"
+        f" {MIN_STRENGTH}, and {MIN_STRENGTH_OF_IMAGES} for pictures alone.",
+    ),
+    click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
+    click.option(
+        "--min-score",
+        type=float,
+        callback=_not_nan,
+        metavar="MIN",
+        help="Cut off by the raw score instead, a cosine from -1 to 1.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(MODES),
+        default="hybrid",
+        show_default=True,
+        help="Look for words by meaning (semantic), in names, captions and texts (text), or both.",
+    ),
+)
+_FILTERS = (
+    *(
+        click.option(
+            option.flag,
+            f"filter_{option.name}",
+            multiple=True,
+            metavar=option.metavar,
+            help=option.help,
+        )
+        for option in FILTERS
+    ),
+    click.option(
+        "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."
+    ),
+)
+
+
+def result_options(function: F) -> F:
+    """Options for terms and results; with them `gathered` makes a `SearchOptions`."""
+    return _with(_RESULTS + _FEEDBACK, function)
+
+
+def cut_off_options(function: F) -> F:
+    """Options for the ranking, for cut-offs and for filters."""
+    return _with(_CUT_OFF + _FILTERS, function)
+
+
+def gathered(function: F) -> F:
+    """The function, called with a `SearchOptions` and the values of the filters by name."""
+
+    @functools.wraps(function)
+    def gather(**values: Any) -> Any:
+        options = SearchOptions(
+            **{each.name: values.pop(each.name) for each in fields(SearchOptions)}
+        )
+        filters = {option.name: values.pop(f"filter_{option.name}") for option in FILTERS}
+        return function(options=options, filters=filters, **values)
+
+    return gather  # type: ignore[return-value]
+
+
+def _with(options: Sequence[Callable[[F], F]], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _ranks(option: str, texts: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of results, as in "1,4" or "#1 #4", each once."""
+    ranks: dict[int, None] = {}
+    for text in texts:
+        words = text.replace(",", " ").split()
+        if not words or not all(re.fullmatch("#?[0-9]{1,9}", word) for word in words):
+            raise click.BadParameter(
+                f"{text!r} is not a list of results, such as 1,4.", param_hint=f"'{option}'"
+            )
+        ranks |= dict.fromkeys(int(word.removeprefix("#")) for word in words)
+    return tuple(ranks)
+
+
+def why_no_hits(request: SearchRequest) -> str:
+    """A sentence for a search that found nothing though pictures pass its filter."""
+    if request.mode == "text":
+        return "No name, caption or text has all these words."
+    if request.min_score is not None:
+        return f"No picture scores {request.min_score:g} or more."
+    return "No picture matches well. To see the nearest ones all the same: --all"
+
+
+def explained(request: SearchRequest, trace: Trace) -> str:
+    """What a search did, one line for each thing."""
+    of = f"{trace.passed} of {trace.total}" if trace.passed is not None else f"all {trace.total}"
+    lines = [
+        f"filter  {request.where or 'none'}",
+        f"passed  {of} pictures",
+        f"method  {trace.method or 'nothing to search'}",
+        "time    " + ", ".join(f"{name} {s * 1000:.1f} ms" for name, s in trace.seconds.items()),
+    ]
+    return "\n".join(map(plain, lines))

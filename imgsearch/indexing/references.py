@@ -1,0 +1,86 @@
+"""Reference scores: what queries score in this library against pictures that they do not mean.
+
+The vectors of a sample of pictures are compared with unrelated texts and with each other. Two
+numbers sum up each distribution; `searching.strength` turns scores into strengths with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsearch.records import Reference
+from imgsearch.vectors import Embeddings
+
+TEXT, IMAGE = "text", "image"
+MIN_IMAGES = 16
+"""A smaller library says too little about what is usual in it; its hits have no strength."""
+MAX_SAMPLE_IMAGES = 5000
+"""Pictures that a reference is drawn from."""
+MAX_PAIRS = 200_000
+"""Pairs of pictures that the image reference is drawn from."""
+GROWTH = 1.25
+"""References are drawn again once a library has grown, or shrunk, by this factor."""
+
+PLATT = {TEXT: (1.1, -3.0), IMAGE: (1.2, -4.5)}
+"""Modality to slope and offset of the logistic fit, made with the built-in model."""
+
+_LOG_ODDS_OF_90_PERCENT = 2.2
+_Z_OF_95_PERCENT = 1.6449
+"""95 % of a normal distribution lie below this many standard deviations above the median."""
+
+
+def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Reference | None:
+    """The reference of text queries.
+
+    Parameters
+    ----------
+    texts : ndarray of shape (t, dimension), float32, unit norm
+        Of `imgsearch.indexing.reference_texts.TEXTS`.
+    pictures : ndarray of shape (n, dimension), float32, unit norm
+        A sample of the library.
+    count : int
+        Pictures of the whole library.
+    """
+    return _reference(TEXT, (texts @ pictures.T).ravel(), count)
+
+
+def image_reference(pictures: Embeddings, count: int) -> Reference | None:
+    """The reference of image queries: pairs of different pictures, which are in no order.
+
+    Where all pictures are alike the spread is limited, so that a picture always finds itself.
+    """
+    n = len(pictures)
+    shifts = range(1, min(n, 1 + MAX_PAIRS // max(n, 1)))
+    scores = [np.einsum("ij,ij->i", pictures, np.roll(pictures, shift, axis=0)) for shift in shifts]
+    drawn = _reference(IMAGE, np.concatenate(scores) if scores else np.empty(0), count)
+    if drawn is None:
+        return None
+    slope, offset = PLATT[IMAGE]
+    most = (1.0 - drawn.location) * slope / (_LOG_ODDS_OF_90_PERCENT - offset)
+    return replace(drawn, scale=min(drawn.scale, max(most, 1e-6)))
+
+
+def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Reference | None:
+    """None where there are too few scores, or all alike, to say anything."""
+    if len(scores) < 2:
+        return None
+    middle, upper = np.quantile(scores.astype(np.float64), (0.5, 0.95))
+    if upper - middle < 1e-6:
+        return None
+    return Reference(modality, float(middle), float((upper - middle) / _Z_OF_95_PERCENT), count)
+
+
+def outdated(references: Mapping[str, Reference], count: int) -> bool:
+    """True where a library of `count` pictures should have its references drawn anew."""
+    if count < MIN_IMAGES:
+        return bool(references)
+    if references.keys() != {TEXT, IMAGE}:
+        return True
+    return any(
+        not drawn.pictures / GROWTH <= count <= drawn.pictures * GROWTH
+        for drawn in references.values()
+    )

@@ -1,0 +1,279 @@
+"""What a search found: a ranking of ids, hits with their pictures, and hits as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.searching.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imgsearch.vectors import Ids
+
+STRENGTH_DIGITS = 3
+SCORE_DIGITS = 6
+"""Scores that agree to this many digits count as equal, and are ordered by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A picture found.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    score : float or None
+        The inner product with the query, -1 to 1; None where no model was used.
+    image : ImageRecord
+    strength : float or None
+        An estimate, 0 to 1, of how likely the picture is a right answer (`searching.strength`);
+        None while the library has no reference scores.
+    named : bool
+        Its name, its captions or the text in it have the words of the query.
+    duplicates : tuple of ImageRecord or None
+        Near-identical pictures folded into this one; None where the search folded nothing.
+    """
+
+    rank: int
+    score: float | None
+    image: ImageRecord
+    strength: float | None = None
+    named: bool = False
+    duplicates: tuple[ImageRecord, ...] | None = None
+
+    @property
+    def path(self) -> str:
+        """Absolute path of the file."""
+        return self.image.file.absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The ids that a search found, best first.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64
+    scores, strengths : ndarray of shape (n,), float32
+        NaN where there is none.
+    named : ndarray of shape (n,), bool
+    by_date : bool
+        The request had no terms: newest first.
+    complete : bool
+        False where there may be more than were ranked.
+    folded : mapping of id to ids, or None
+        Ids that were folded into one of `ids`; None where the search folded nothing.
+    note : str
+        Why nothing passed the filter, in a sentence; "" otherwise.
+    revision : int
+        Revision of the catalog.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+    strengths: NDArray[np.float32]
+    named: NDArray[np.bool_]
+    by_date: bool = False
+    complete: bool = True
+    folded: Mapping[int, Sequence[int]] | None = None
+    note: str = ""
+    revision: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def total(self) -> int | None:
+        """How many pictures were found; None where there may be more than were ranked."""
+        return len(self.ids) if self.complete else None
+
+    def page_ids(self, start: int, limit: int) -> list[int]:
+        """Ids of the places from `start` on."""
+        ids: list[int] = self.ids[start : start + limit].tolist()
+        return ids
+
+    def folded_ids(self, image_id: int) -> Sequence[int]:
+        """Ids that were folded into this one, best first."""
+        return (self.folded or {}).get(image_id, ())
+
+    def hits(self, records: Mapping[int, ImageRecord], start: int, limit: int) -> list[Hit]:
+        """The hits of the places from `start` on, but for pictures that left the library.
+
+        Parameters
+        ----------
+        records : mapping of id to ImageRecord
+            The pictures of these places. Only those that are here are listed as duplicates.
+        """
+        hits = []
+        for place in range(start, min(start + limit, len(self.ids))):
+            image = records.get(int(self.ids[place]))
+            if image is None:
+                continue
+            copies = None
+            if self.folded is not None:
+                ids = self.folded_ids(image.id)
+                copies = tuple(records[each] for each in ids if each in records)
+            score, strength = self.scores[place], self.strengths[place]
+            hits.append(
+                Hit(
+                    place + 1,
+                    _number(score, SCORE_DIGITS),
+                    image,
+                    _number(strength, SCORE_DIGITS),
+                    bool(self.named[place]),
+                    copies,
+                )
+            )
+        return hits
+
+    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]]) -> Ranking:
+        """The ranking of some of its places, others folded into them."""
+        return replace(
+            self,
+            ids=self.ids[places],
+            scores=self.scores[places],
+            strengths=self.strengths[places],
+            named=self.named[places],
+            folded=folded,
+        )
+
+
+def _number(value: float, digits: int) -> float | None:
+    """A float32 as the decimal number that it stands for; None for NaN."""
+    return None if math.isnan(value) else round(float(value), digits)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits of a search, best first, and what there is to say about them.
+
+    Attributes
+    ----------
+    hits : list of Hit
+    notes : list of str
+        Sentences for the user.
+    why_empty : str
+        Which part of the filter nothing passes; "" otherwise.
+    text : str
+        The words of the query.
+    trace : Trace
+        What the search did, and how long each step took.
+    """
+
+    hits: list[Hit]
+    notes: list[str] = field(default_factory=list)
+    why_empty: str = ""
+    text: str = ""
+    trace: Trace = field(default_factory=Trace)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __getitem__(self, place: int) -> Hit:
+        return self.hits[place]
+
+
+# Plain values
+
+
+def hit_to_plain(hit: Hit) -> dict[str, Any]:
+    """A hit as values that JSON can hold: `record_to_plain` of its picture, and its place.
+
+    The one form of a hit outside of Python: `search --format json`, the HTTP API, MCP and the
+    daemon choose from it. `duplicates` are plain records, or None.
+    """
+    duplicates = None if hit.duplicates is None else [*map(record_to_plain, hit.duplicates)]
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "strength": None if hit.strength is None else round(hit.strength, STRENGTH_DIGITS),
+        "named": hit.named,
+        **record_to_plain(hit.image),
+        "duplicates": duplicates,
+    }
+
+
+def record_to_plain(image: ImageRecord) -> dict[str, Any]:
+    """A picture as values that JSON can hold.
+
+    `path` is absolute, and `root` the folder of the library above it. Times are ISO 8601 without
+    a zone. Bytes of names that are not UTF-8 are surrogate escapes (PEP 383).
+    """
+    file, metadata = image.file, image.metadata
+    return {
+        "path": file.absolute,
+        "width": metadata.width,
+        "height": metadata.height,
+        "format": metadata.format,
+        "size": file.size,
+        "taken_at": metadata.taken_at.isoformat() if metadata.taken_at else None,
+        "camera_make": metadata.camera_make,
+        "camera_model": metadata.camera_model,
+        "latitude": metadata.latitude,
+        "longitude": metadata.longitude,
+        "id": image.id,
+        "camera": camera_name(metadata.camera_make, metadata.camera_model),
+        "title": metadata.title,
+        "description": metadata.description,
+        "keywords": list(metadata.keywords),
+        "orientation": metadata.orientation,
+        "content_hash": image.content_hash,
+        "mtime_ns": file.mtime_ns,
+        "root": file.root,
+        "path_below_root": file.path,
+    }
+
+
+def hit_from_plain(values: Mapping[str, Any]) -> Hit:
+    """The hit that `hit_to_plain` wrote."""
+    duplicates = values["duplicates"]
+    return Hit(
+        values["rank"],
+        values["score"],
+        record_from_plain(values),
+        values["strength"],
+        values["named"],
+        None if duplicates is None else tuple(record_from_plain(each) for each in duplicates),
+    )
+
+
+def record_from_plain(values: Mapping[str, Any]) -> ImageRecord:
+    """The picture that `record_to_plain` wrote."""
+    taken = values["taken_at"]
+    return ImageRecord(
+        values["id"],
+        ImageFile(values["root"], values["path_below_root"], values["size"], values["mtime_ns"]),
+        values["content_hash"],
+        ImageMetadata(
+            width=values["width"],
+            height=values["height"],
+            format=values["format"],
+            orientation=values["orientation"],
+            taken_at=None if taken is None else datetime.fromisoformat(taken),
+            camera_make=values["camera_make"],
+            camera_model=values["camera_model"],
+            latitude=values["latitude"],
+            longitude=values["longitude"],
+            title=values["title"],
+            description=values["description"],
+            keywords=tuple(values["keywords"]),
+        ),
+    )
+
+
+def camera_name(make: str | None, model: str | None) -> str | None:
+    """Make and model in one, without the make twice: "Canon EOS 5D", not "Canon Canon EOS 5D"."""
+    if make and model and not model.lower().startswith(make.lower()):
+        return f"{make} {model}"
+    return model or make

@@ -1,0 +1,148 @@
+"""What to search for: plain data that the command line, the page, MCP and Python all build.
+
+A request can travel to another process (`daemon.wire`), but for terms that hold pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imgsearch.filters.tree import Filter
+    from imgsearch.vectors import Embeddings, Pixels
+
+MODES = ("hybrid", "semantic", "text")
+MIN_STRENGTH = 0.2
+MIN_STRENGTH_OF_IMAGES = 0.05
+"""Default cut-offs of a query with words and of one by pictures alone. They lose about one in
+twenty of the right hits (docs/STRENGTH.md has the curves)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a query: words or a picture, with a weight; a negative weight excludes.
+
+    A term has `text`, or one source of a picture: `path`, `data`, `image_id`, `result` or `image`.
+    A fused term has both, for a model that reads them in one pass.
+
+    Attributes
+    ----------
+    text : str or None
+        Words.
+    image : ndarray of shape (height, width, 3), uint8, or None
+        A decoded picture. It stays in this process.
+    vector : ndarray of shape (dimension,), float32, unit norm, or None
+        What the term became in the space of the search.
+    weight : float
+    fused : bool
+        `text` and the picture are one input.
+    path : str or None
+        Absolute path of a picture file.
+    data : bytes or None
+        A picture file as bytes.
+    image_id : int or None
+        A picture of the library.
+    result : int or None
+        Rank of a result of the last search, from 1.
+    name : str
+        What the user called the picture, for messages.
+    """
+
+    text: str | None = None
+    image: Pixels | None = None
+    vector: Embeddings | None = None
+    weight: float = 1.0
+    fused: bool = False
+    path: str | None = None
+    data: bytes | None = None
+    image_id: int | None = None
+    result: int | None = None
+    name: str = ""
+
+    @property
+    def modality(self) -> str:
+        """ "text", "image" or "fused"; a vector is that of a picture unless there is a text."""
+        if self.fused:
+            return "fused"
+        return "image" if self.text is None else "text"
+
+    def resolved(self, image: Pixels | None = None, vector: Embeddings | None = None) -> Term:
+        """The same term with pixels or a vector in place of the source of its picture."""
+        return Term(self.text, image, vector, self.weight, self.fused)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search.
+
+    Attributes
+    ----------
+    terms : sequence of Term
+        Empty to list what passes the filter, newest first.
+    limit : int
+        Maximum number of hits.
+    mode : {"hybrid", "semantic", "text"}
+        Look for text terms by meaning (semantic), in names, captions and texts (text), or both.
+    where : Filter or None
+        Which pictures may be found; None for all.
+    good, bad : sequence of Term
+        Pictures of the library that were right or wrong: relevance feedback. Without terms, they
+        refine the last search.
+    min_score : float or None
+        Leave out hits below this inner product.
+    min_strength : float or None
+        Leave out hits below this strength, 0 to 1, where strengths are known. A picture found by
+        the words of its name or captions stays. None for the default of the terms.
+    instruction : str or None
+        Instruction to the model about the words; "" for the model's own, None for the one in
+        the settings of the library.
+    unique : bool
+        Fold near-identical pictures into one hit.
+    remember : bool
+        Keep the search, for `result` terms and feedback of the next one.
+    """
+
+    terms: Sequence[Term] = ()
+    limit: int = 20
+    mode: str = "hybrid"
+    where: Filter | None = None
+    good: Sequence[Term] = ()
+    bad: Sequence[Term] = ()
+    min_score: float | None = None
+    min_strength: float | None = None
+    instruction: str | None = None
+    unique: bool = False
+    remember: bool = False
+
+    @property
+    def needs_index(self) -> bool:
+        """False for lists by date and searches by words alone, which need only the catalog."""
+        if self.unique or self.good or self.bad:
+            return True
+        if self.mode == "text":
+            return any(term.modality != "text" for term in self.terms)
+        return bool(self.terms)
+
+    @property
+    def strength_cut_off(self) -> float:
+        """The strength that a hit must reach: the one requested, else the default of the terms."""
+        if self.min_strength is not None:
+            return self.min_strength
+        if self.min_score is not None:
+            return 0.0
+        words = any(term.modality == "text" for term in self.terms)
+        return MIN_STRENGTH if words else MIN_STRENGTH_OF_IMAGES
+
+    def digest(self) -> str:
+        """32 hex digits that tell this request from others; pictures count by their bytes."""
+        parts = []
+        for term in (*self.terms, None, *self.good, None, *self.bad):
+            if term is not None and term.data is not None:
+                parts.append(hashlib.sha256(term.data).hexdigest())
+                term = replace(term, data=None)  # noqa: PLW2901
+            parts.append(repr(term))
+        parts.append(repr(replace(self, terms=(), good=(), bad=())))
+        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
