@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 MAX_COLUMNS = 100
 MAX_README_LINES = 100
-MAX_RECORD_LINES = 60
+MAX_RECORD_LINES = 70
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "data/*.md", "imgsearch/**/*.md")
