@@ -40,8 +40,9 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## write docs/CLI.md anew from the commands' --help
+docs: $(READY) ## write docs/CLI.md from --help, and the drawing in docs/ARCHITECTURE.md from imports
 	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
+	$(BIN)/python -m tools.architecture docs/ARCHITECTURE.md
 
 test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
 	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
