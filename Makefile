@@ -43,6 +43,7 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 docs: $(READY) ## write docs/CLI.md from --help, and the drawing in docs/ARCHITECTURE.md from imports
 	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
 	$(BIN)/python -m tools.architecture docs/ARCHITECTURE.md
+	$(BIN)/python -m tools.python_reference docs/PYTHON.md
 
 test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
 	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python

@@ -11,13 +11,21 @@ from imgsearch.catalog import SqlCatalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.encoders.registry import Models
 from imgsearch.errors import LibraryMissing, SourceError
+from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.indexer import LOCK_TIMEOUT_SECONDS, Indexer, decoder_pool
 from imgsearch.indexing.plan import IndexRequest, known_root, plan
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
-from imgsearch.records import IngestReport, OnProgress, RootRecord, Skipped, Thumbnail
+from imgsearch.records import (
+    ImageRecord,
+    IngestReport,
+    OnProgress,
+    RootRecord,
+    Skipped,
+    Thumbnail,
+)
 from imgsearch.searching.encoding import similarity, with_pixels
 from imgsearch.searching.hits import Hit, Ranking, SearchResult
 from imgsearch.searching.request import SearchRequest, Term
@@ -27,6 +35,8 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces
+
+IMAGES_PER_READ = 1000
 
 
 def open_library(
@@ -261,6 +271,20 @@ class Library:
         """
         term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
         return self.search(SearchRequest([term], **options))
+
+    def images(self, where: Filter | None = None) -> Iterator[ImageRecord]:
+        """Every picture of the library that passes a filter, newest first, in bounded memory.
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        """
+        ids = self.catalog.newest_ids(where, self.catalog.count(where))
+        for start in range(0, len(ids), IMAGES_PER_READ):
+            part = ids[start : start + IMAGES_PER_READ]
+            records = self.catalog.get(part)
+            yield from (records[each] for each in part if each in records)
 
     def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
         """The ids that `search` would find, in the same order, without their pictures."""

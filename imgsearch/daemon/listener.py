@@ -172,10 +172,8 @@ class Listener:
         self._used = time.monotonic()
         request = wire.request_from_plain(message["request"])
         verbose = bool(message.get("verbose"))
-        if verbose:  # what is logged while the texts are encoded has to be captured, too
-            future = self._resident.submit(lambda library: self._search(library, request, True))
-        else:
-            future = self._resident.ask(request, lambda lib, req: self._search(lib, req, False))
+        # One by one, not batched: in bfloat16 a neighbour could change the last digits of a score.
+        future = self._resident.submit(lambda library: self._search(library, request, verbose))
         answer: Answer = _result(future)
         self._used = time.monotonic()
         return answer

@@ -174,6 +174,10 @@ class SearchResult:
     text: str = ""
     trace: Trace = field(default_factory=Trace)
 
+    def to_plain(self) -> list[dict[str, Any]]:
+        """The hits as values that JSON and data frames can hold; see `hit_to_plain`."""
+        return [hit_to_plain(hit) for hit in self.hits]
+
     def __len__(self) -> int:
         return len(self.hits)
 
