@@ -1,6 +1,6 @@
 """The catalog: the only truth, kept in SQLite.
 
-SQLAlchemy is imported with the first of the names below: what only looks (`overview`) goes without.
+SQLAlchemy is imported when one of the names below is first used, so `overview` works without it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.catalog.store import SqlCatalog, open_catalog
+    from imgsearch.catalog.store import Catalog, open_catalog
     from imgsearch.catalog.writer import CatalogWriter
 
-__all__ = ["CatalogWriter", "SqlCatalog", "open_catalog"]
+    SqlCatalog = Catalog
+
+__all__ = ["Catalog", "CatalogWriter", "open_catalog"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "SqlCatalog":  # the former name, until imgsearch/opened.py imports the new one
+        name = "Catalog"
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
     from imgsearch.catalog import store

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 from imgsearch import plugins
-from imgsearch.catalog import CatalogWriter, SqlCatalog, open_catalog
+from imgsearch.catalog import Catalog, CatalogWriter, open_catalog
 from imgsearch.catalog.filesystem import network_warning
 from imgsearch.errors import (
     CatalogError,
@@ -172,7 +172,7 @@ class Indexing(Opened):
             return preview(catalog, space, self._signature, sources)
 
     @contextmanager
-    def _catalog_or_empty(self) -> Iterator[SqlCatalog]:
+    def _catalog_or_empty(self) -> Iterator[Catalog]:
         with ExitStack() as stack:
             try:
                 catalog = self.catalog

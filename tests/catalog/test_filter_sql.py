@@ -160,7 +160,7 @@ def test_sql_and_a_plain_reading_agree(catalog, pictures, where):
         held = put(connection, pictures)
         there = [image for image, status in held if status == "present"]
         expected = [image.id for image in there if passes(where, image)]
-        assert filter_sql.passing(connection, where).tolist() == expected
+        assert filter_sql.image_ids(connection, where).tolist() == expected
         assert filter_sql.count(connection, where) == len(expected)
         assert sorted(filter_sql.newest(connection, where, 10**30)) == expected
         raise Undo

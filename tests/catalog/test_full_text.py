@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.catalog.full_text import tokens
 from imgsearch.records import ImageMetadata, RootRecord
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
@@ -36,7 +36,7 @@ def folder(catalog) -> MemoryFolder:
     return folder
 
 
-def found(catalog: SqlCatalog, query: str) -> list[str]:
+def found(catalog: Catalog, query: str) -> list[str]:
     ranking = catalog.with_words(query, 50)
     assert [score for _, score in ranking] == sorted((s for _, s in ranking), reverse=True)
     records = catalog.get([image_id for image_id, _ in ranking])
@@ -76,7 +76,7 @@ def test_what_is_found_by_words(catalog, folder, query, expected):
     assert found(catalog, query) == expected
 
 
-def put(catalog: SqlCatalog, path: str, **captions) -> None:
+def put(catalog: Catalog, path: str, **captions) -> None:
     item = encoded(path, path)
     item = replace(item, metadata=ImageMetadata(4, 3, "JPEG", **captions))
     with catalog.writer() as writer:
@@ -112,7 +112,7 @@ def test_forgetting_a_folder_forgets_its_words(catalog, folder):
     assert sound(catalog)
 
 
-def sound(catalog: SqlCatalog) -> bool:
+def sound(catalog: Catalog) -> bool:
     """SQLite compares the index with the table; it raises where they differ."""
     for table in ("words", "letters"):
         with catalog._engine.connect() as connection:
@@ -130,7 +130,7 @@ def test_any_text_can_be_asked_for(query):
     CATALOGS[0].with_words(query, 5)
 
 
-CATALOGS: list[SqlCatalog] = []
+CATALOGS: list[Catalog] = []
 
 
 @pytest.fixture(autouse=True, scope="module")

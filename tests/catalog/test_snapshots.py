@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
@@ -16,7 +16,7 @@ from tests.fakes import SPACE, MemoryFolder, ingest
 
 
 @pytest.fixture
-def folder(catalog: SqlCatalog) -> MemoryFolder:
+def folder(catalog: Catalog) -> MemoryFolder:
     """One picture, indexed."""
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("a", 1)}
@@ -25,7 +25,7 @@ def folder(catalog: SqlCatalog) -> MemoryFolder:
 
 
 def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
-    catalog: SqlCatalog, folder: MemoryFolder
+    catalog: Catalog, folder: MemoryFolder
 ) -> None:
     with catalog.snapshot():
         first = catalog.head()
@@ -39,7 +39,7 @@ def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
     assert catalog.head()[0] > first[0]
 
 
-def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> None:
+def test_an_error_within_a_snapshot_is_told_as_outside(catalog: Catalog) -> None:
     """Whoever opened the snapshot may go on after one of its reads has failed."""
     with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
         other.execute("ALTER TABLE reference_scores RENAME TO gone")
@@ -49,7 +49,7 @@ def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> N
 
 @pytest.mark.usefixtures("folder")
 def test_an_index_of_the_same_revision_but_another_history_is_made_anew(
-    catalog: SqlCatalog,
+    catalog: Catalog,
 ) -> None:
     index = MemoryIndex("", catalog.uuid, SPACE)
     assert sync(catalog, index) == ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from imgsearch.catalog import SqlCatalog, unchanged_files
+from imgsearch.catalog import Catalog, unchanged_files
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Encoded, ImageFile, Known, RootRecord, Skipped
 from imgsearch.sources.folder_source import FilesystemSource
@@ -32,20 +32,20 @@ NAMES = (
 NO_UTF8 = ("z\udcff.jpg", "\udce9/b.jpg")
 
 
-@pytest.fixture(params=[1, 3, unchanged_files.PAGE])
+@pytest.fixture(params=[1, 3, unchanged_files.PAGE_ROWS])
 def page(request, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged_files, "PAGE", request.param)
+    monkeypatch.setattr(unchanged_files, "PAGE_ROWS", request.param)
 
 
 def content_of(path: str) -> str:
     return ascii(f"content of {path}")
 
 
-def ask(catalog: SqlCatalog, root: str, scope: str = "") -> Any:
+def ask(catalog: Catalog, root: str, scope: str = "") -> Any:
     return catalog.unchanged(SPACE, root, scope, lambda count: None)
 
 
-def library(catalog: SqlCatalog, *paths: str) -> MemoryFolder:
+def library(catalog: Catalog, *paths: str) -> MemoryFolder:
     folder = MemoryFolder()
     folder.files = {path: (content_of(path), 1) for path in paths}
     ingest(catalog, folder)
@@ -119,7 +119,7 @@ def test_other_roots_spaces_and_states_get_a_no(catalog) -> None:
 
 
 def test_a_rescan_hears_how_far_it_is_and_can_be_stopped(catalog, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged_files, "PAGE", 2)
+    monkeypatch.setattr(unchanged_files, "PAGE_ROWS", 2)
     folder = library(catalog, *sorted(NAMES))
     told: list[int] = []
     report = ingest(
