@@ -40,8 +40,8 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## write docs/CLI.md anew from the commands' --help
-	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
+docs: $(READY) ## write the generated pages: docs/CLI.md, docs/SETTINGS.md
+	$(BIN)/python -m imgsearch.cli.reference docs
 
 test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
 	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
