@@ -87,9 +87,9 @@ def _default(value: object) -> str:
 
 
 def _variable(name: str) -> str:
-    return (
-        f"none; the table `[{name}]` of the file" if name == TABLE else f"`{variable_name(name)}`"
-    )
+    if name == TABLE:
+        return f"none; the table `[{name}]` of the configuration file"
+    return f"`{variable_name(name)}`"
 
 
 def _values(setting: Field[Any]) -> str:

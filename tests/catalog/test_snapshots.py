@@ -1,4 +1,4 @@
-"""What holds within a snapshot of the catalog."""
+"""Guarantees of a snapshot of the catalog."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def folder(catalog: Catalog) -> MemoryFolder:
     return folder
 
 
-def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
+def test_a_value_read_once_stays_the_same_until_the_snapshot_ends(
     catalog: Catalog, folder: MemoryFolder
 ) -> None:
     with catalog.snapshot():
         first = catalog.head()
         with catalog.snapshot():
             assert catalog.head() == first
-        given = catalog.references(SPACE)
-        given["text"] = None  # type: ignore[assignment] # what is given away is a copy
+        references = catalog.references(SPACE)
+        references["text"] = None  # type: ignore[assignment] # this is a copy
         assert "text" not in catalog.references(SPACE)
     folder.files["b.jpg"] = ("b", 1)
     ingest(catalog, folder)
     assert catalog.head()[0] > first[0]
 
 
-def test_an_error_within_a_snapshot_is_told_as_outside(catalog: Catalog) -> None:
-    """Whoever opened the snapshot may go on after one of its reads has failed."""
+def test_an_error_within_a_snapshot_is_the_same_as_outside(catalog: Catalog) -> None:
+    """The snapshot remains usable after one of its reads has failed."""
     with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
         other.execute("ALTER TABLE reference_scores RENAME TO gone")
     with catalog.snapshot(), pytest.raises(CatalogError):
@@ -48,7 +48,7 @@ def test_an_error_within_a_snapshot_is_told_as_outside(catalog: Catalog) -> None
 
 
 @pytest.mark.usefixtures("folder")
-def test_an_index_of_the_same_revision_but_another_history_is_made_anew(
+def test_an_index_of_the_same_revision_but_another_history_is_rebuilt(
     catalog: Catalog,
 ) -> None:
     index = MemoryIndex("", catalog.uuid, SPACE)
