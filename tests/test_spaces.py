@@ -1,4 +1,4 @@
-"""Which space is meant, and what tells two spaces of one model apart."""
+"""Choosing the embedding space of a search, and distinguishing the spaces of one model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_instruction_is_part_of_a_space():
         LONG.require(TOLD)
 
 
-def test_a_space_without_one_has_the_key_that_it_always_had():
+def test_the_key_of_a_space_without_an_instruction_is_unchanged():
     assert EmbeddingSpace("toy", "1", "none", 8).key == "9daa7896ce11"
 
 
@@ -40,25 +40,25 @@ def test_a_space_without_one_has_the_key_that_it_always_had():
         (Asked("Read.", 16), []),
     ],
 )
-def test_what_was_not_asked_for_fits_anything(asked, fitting):
+def test_an_unspecified_value_fits_any_space(asked, fitting):
     assert asked.fitting([LONG, SHORT, TOLD, OTHER], "model") == fitting
 
 
-def test_what_was_not_asked_for_is_taken_over():
+def test_an_unspecified_value_is_taken_from_the_space():
     assert Asked("Read.").completed(SHORT) == Asked("Read.", 16)
     assert Asked(dimension=32).completed(TOLD) == Asked("Read.", 32)
     assert Asked().completed(LONG, full=64) == Asked("Look.", 0), "nobody chose the full length"
     assert Asked().completed(SHORT, full=64) == Asked("Look.", 16)
 
 
-def test_the_default_is_meant_unless_its_weights_have_been_replaced():
+def test_the_default_is_chosen_unless_its_weights_have_been_replaced():
     assert choose([LONG, SHORT], LONG) == LONG
     assert choose([LONG, SHORT], OTHER) == SHORT
     assert choose([LONG, NEWER], LONG) == NEWER
     assert choose([LONG], None) == LONG
 
 
-def test_a_search_that_no_space_serves_is_told_what_there_is():
+def test_a_search_without_a_fitting_space_is_an_error_that_lists_the_spaces():
     require_searchable([LONG, OTHER], "model", Asked("Look."))
     with pytest.raises(QueryError, match="no pictures yet"):
         require_searchable([], "model", Asked())
@@ -66,13 +66,13 @@ def test_a_search_that_no_space_serves_is_told_what_there_is():
         require_searchable([LONG, OTHER], "third", Asked())
     with pytest.raises(
         SpaceMismatch, match=r"document instruction 'Read\.' and vectors of 9"
-    ) as told:
+    ) as caught:
         require_searchable([LONG, OTHER], "model", Asked("Read.", 9))
-    assert str(LONG) in str(told.value) and str(OTHER) not in str(told.value)
-    assert "document_instruction" in told.value.hint
+    assert str(LONG) in str(caught.value) and str(OTHER) not in str(caught.value)
+    assert "document_instruction" in caught.value.hint
 
 
-def test_spaces_of_one_model_are_told_apart():
+def test_the_label_of_a_space_distinguishes_the_spaces_of_one_model():
     assert told_apart(LONG, OTHER) == "model"
     assert told_apart(LONG, NEWER) == "model"
     assert told_apart(SHORT, TOLD) == "model (16 numbers, told 'Look.')"
@@ -102,9 +102,9 @@ def test_a_length_that_the_model_was_trained_for(card, asked, length):
     ],
 )
 def test_another_length_is_refused(card, asked, words, hint):
-    with pytest.raises(EncoderError, match=words) as refused:
+    with pytest.raises(EncoderError, match=words) as caught:
         choose_dimension(card, asked, 2048)
-    assert hint in refused.value.hint
+    assert hint in caught.value.hint
 
 
 def test_lengths_in_words():
