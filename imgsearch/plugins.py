@@ -59,7 +59,7 @@ def _unknown(model: str) -> EncoderError:
     near = difflib.get_close_matches(model, [n for n in names(ENCODERS) if n != GENERIC], 1)
     question = f"Did you mean {near[0]}? " if near else ""
     return EncoderError(
-        f"there is no model or folder called {model}",
+        f"there is no model called {model}, and no such folder",
         f"{question}'imgsearch models' lists the names; a folder or OWNER/NAME on the Hugging Face"
         " hub works as well.",
     )
