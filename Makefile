@@ -40,8 +40,8 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## write docs/CLI.md from --help, and the drawing in docs/ARCHITECTURE.md from imports
-	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
+docs: $(READY) ## write what is generated: CLI, SETTINGS, PYTHON, the drawing in ARCHITECTURE
+	$(BIN)/python -m imgsearch.cli.reference docs
 	$(BIN)/python -m tools.architecture docs/ARCHITECTURE.md
 	$(BIN)/python -m tools.python_reference docs/PYTHON.md
 

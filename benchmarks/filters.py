@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlalchemy import insert
 
-from imgsearch.catalog import SqlCatalog, open_catalog, rows
+from imgsearch.catalog import Catalog, open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.parser import parse
@@ -75,7 +75,7 @@ def picture(random: np.random.Generator, number: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def fill(catalog: SqlCatalog, count: int) -> None:
+def fill(catalog: Catalog, count: int) -> None:
     random = np.random.default_rng(0)
     now = datetime.now()
     with writing(catalog._engine) as connection:
@@ -110,7 +110,7 @@ def median_ms(work) -> tuple[float, object]:
     return statistics.median(times) * 1000, result
 
 
-def filter_lines(catalog: SqlCatalog) -> Iterator[str]:
+def filter_lines(catalog: Catalog) -> Iterator[str]:
     for text in FILTERS:
         where = parse(text)
         spent, ids = median_ms(lambda where=where: catalog.select(where))

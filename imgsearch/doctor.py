@@ -118,7 +118,7 @@ def _models(library: Library) -> Iterator[Check]:
     used = ""
     with suppress(ImgSearchError):  # a damaged catalog is told of below
         used = library.model
-    for name, error in plugins.broken(plugins.ENCODERS):
+    for name, error in plugins.load_failures(plugins.ENCODERS):
         yield Check("model", "wrong", f"the plug-in {name} cannot be loaded: {error}", "Update it.")
     others = [name for name in (card.name for card in model_cards()) if name != used]
     for name in filter(None, (used, *others)):

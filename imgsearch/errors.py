@@ -1,29 +1,29 @@
 """Every error that imgsearch raises on purpose.
 
-    ImgSearchError                 a set-up or request that cannot work; `hint` says how to mend it
+    ImgSearchError                 a set-up or request that cannot work; `hint` says how to fix it
     |- MissingExtra                an optional package is not installed
     |- CatalogError                the library folder cannot be used
-    |  |- LibraryMissing           there is no library there yet
+    |  |- LibraryMissing           the folder has no library yet
     |  |- LibraryBusy              another process is writing to it
     |  |- LibraryTooNew            its schema is newer than this program
-    |- SpaceMismatch               vectors of two models were about to meet
-    |- EncoderError                a model cannot be loaded or does not work
+    |- SpaceMismatch               vectors of two embedding spaces would have been compared
+    |- EncoderError                a model cannot be loaded or fails
     |- QueryError                  a query that cannot be answered
     |- SourceError                 a folder that cannot be indexed
 
-A bad picture is no error but a value: `records.Skipped`.
+A bad image is not an error but a value: `records.Skipped`.
 """
 
 from __future__ import annotations
 
 
 class ImgSearchError(Exception):
-    """Something is set up or asked for in a way that cannot work.
+    """A set-up or request that cannot work.
 
     Attributes
     ----------
     hint : str
-        One sentence that says how to mend it; empty where there is nothing to say.
+        One sentence that says how to fix it, or "".
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -32,7 +32,7 @@ class ImgSearchError(Exception):
 
 
 class MissingExtra(ImgSearchError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
@@ -46,7 +46,7 @@ class CatalogError(ImgSearchError):
 
 
 class LibraryMissing(CatalogError):
-    """No library was made in this folder yet."""
+    """The folder has no library yet."""
 
 
 class LibraryBusy(CatalogError):
@@ -58,7 +58,7 @@ class LibraryTooNew(CatalogError):
 
 
 class SpaceMismatch(ImgSearchError):
-    """Vectors of two embedding spaces were about to be compared."""
+    """Vectors of two embedding spaces would have been compared."""
 
 
 class EncoderError(ImgSearchError):
@@ -66,7 +66,7 @@ class EncoderError(ImgSearchError):
 
 
 class QueryError(ImgSearchError):
-    """A query that has no answer: empty, unreadable, or out of range."""
+    """A query that cannot be answered: empty, unreadable or out of range."""
 
 
 class SourceError(ImgSearchError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.encoders.registry import Models
 from imgsearch.errors import LibraryMissing, SourceError
@@ -87,19 +87,19 @@ class Library:
         self.settings = settings
         self.models = Models(settings)
         self._note = note
-        self._catalog: SqlCatalog | None = None
+        self._catalog: Catalog | None = None
         self._searcher: Searcher | None = None
 
     # The parts
 
     @property
-    def catalog(self) -> SqlCatalog:
+    def catalog(self) -> Catalog:
         """The catalog; raises `LibraryMissing` if there is none yet."""
         if self._catalog is None:
             self._catalog = open_catalog(self.settings.library)
         return self._catalog
 
-    def create(self) -> SqlCatalog:
+    def create(self) -> Catalog:
         """The catalog, made if there is none."""
         if self._catalog is None:
             self._catalog = open_catalog(self.settings.library, create=True)
@@ -188,7 +188,7 @@ class Library:
                 return Indexer(self.settings, self.models, catalog, self._note).preview(request)
 
     @contextmanager
-    def _empty_catalog(self) -> Iterator[SqlCatalog]:
+    def _empty_catalog(self) -> Iterator[Catalog]:
         with (
             tempfile.TemporaryDirectory(prefix="imgsearch-") as folder,
             closing(open_catalog(folder, create=True)) as catalog,

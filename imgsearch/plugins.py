@@ -1,4 +1,4 @@
-"""Find encoders and indexes by name, in entry-point groups; ours have no privileged way in."""
+"""Finds encoders and indexes by name in entry-point groups, where ours are registered as well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgsearch.ports import EncoderModule
 ENCODERS = "imgsearch.encoders"
 INDEXES = "imgsearch.indexes"
 GENERIC = "sentence-transformers"
-"""The encoder for every folder and every id of a hub that no entry point bears."""
+"""The encoder for folders and hub ids that are not names of entry points."""
 
 
 def names(group: str) -> list[str]:
@@ -22,13 +22,15 @@ def names(group: str) -> list[str]:
 
 
 def encoder_module(model: str) -> EncoderModule:
-    """The module that serves a model: the entry point of its name or of its URL scheme, or
-    sentence-transformers for a folder or an id of a hub.
+    """The module that loads a model.
+
+    It is the entry point with the model's name or URL scheme, or sentence-transformers for a folder
+    or a hub id.
 
     Raises
     ------
     EncoderError
-        A plain name that nothing bears.
+        No entry point has this name.
     """
     name = model.split("://", 1)[0] if "://" in model else model
     if name not in names(ENCODERS):
@@ -39,7 +41,7 @@ def encoder_module(model: str) -> EncoderModule:
 
 
 def index_class(name: str) -> Any:
-    """The class of an index: called with folder, library uuid and space."""
+    """The class of an index, to be called with folder, library uuid and space."""
     return _load(INDEXES, name)
 
 
@@ -57,28 +59,28 @@ def _unknown(model: str) -> EncoderError:
     near = difflib.get_close_matches(model, [n for n in names(ENCODERS) if n != GENERIC], 1)
     question = f"Did you mean {near[0]}? " if near else ""
     return EncoderError(
-        f"there is no model called {model}, and no folder either",
-        f"{question}'imgsearch models' lists the names; a folder or OWNER/NAME of the Hugging Face"
-        " hub is taken, too.",
+        f"there is no model called {model}, and no such folder",
+        f"{question}'imgsearch models' lists the names; a folder or OWNER/NAME on the Hugging Face"
+        " hub works as well.",
     )
 
 
-def broken(group: str) -> list[tuple[str, str]]:
+def load_failures(group: str) -> list[tuple[str, str]]:
     """The names in a group that cannot be loaded, each with the reason."""
-    found = []
+    failures = []
     for name in names(group):
         try:
             _load(group, name)
         except ImgSearchError as error:
-            found.append((name, str(error)))
-    return found
+            failures.append((name, str(error)))
+    return failures
 
 
 def _import(entry: EntryPoint) -> Any:
     try:
         return entry.load()
-    except Exception as error:  # a plug-in may do anything when it is imported
+    except Exception as error:  # importing a plug-in may raise anything
         raise ImgSearchError(
             f"{entry.name} cannot be loaded: {error}",
-            "Install imgsearch again as README says; 'imgsearch doctor' tells what is missing.",
+            "Install imgsearch again, see the README; 'imgsearch doctor' shows what is missing.",
         ) from error

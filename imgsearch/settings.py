@@ -1,11 +1,11 @@
-"""Settings: flags before environment before the configuration file before defaults."""
+"""Settings from command-line flags, environment variables, the configuration file and defaults."""
 
 from __future__ import annotations
 
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from imgsearch.errors import ImgSearchError
@@ -13,89 +13,140 @@ from imgsearch.errors import ImgSearchError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 TABLE = "models"
-"""The setting that is a table in the file, and can be set nowhere else."""
-RANGES: dict[str, tuple[float, float]] = {
-    "batch_size": (0, 4096),
-    "workers": (0, 256),
-    "threads": (0, 1024),
-    "max_pixels": (1, 1e12),
-    "decode_seconds": (1, 86_400),
-    "keep_days": (0, 36_500),
-    "dimension": (0, 65_536),
-    "thumbnail_bytes": (0, 1e12),
-}
+"""The setting that is a table of the configuration file, and cannot be set anywhere else."""
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    values: str = "",
+    limits: tuple[float, float] | None = None,
+) -> Any:
+    """A field of `Settings` with its documentation, from which docs/SETTINGS.md is generated.
+
+    Parameters
+    ----------
+    doc : str
+        What the setting means, in Markdown.
+    unit : str
+        Unit of a number.
+    values : str
+        The allowed values of a text or table, in Markdown.
+    limits : (lowest, highest)
+        The allowed range of a number, both ends included.
+    """
+    metadata = {"doc": doc, "unit": unit, "values": values, "limits": limits}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set, with its default.
+    """All settings with their defaults; each field documents itself, see `_setting`."""
 
-    Attributes
-    ----------
-    library : str
-        Folder of the catalog and the indexes.
-    model : str
-        Name or path of the model; "" is the library's own or, for a new one, what
-        suits the machine.
-    device : str
-        auto, cpu, cuda, cuda:N or mps.
-    precision : str
-        Compute precision: auto, fp32, bf16, fp16 or autocast.
-    batch_size : int
-        Pictures that go through the model together; 0 is as many as fit in the free memory. What
-        is done is committed after so many, or after 32.
-    workers : int
-        Decoder processes; 0 is one per core.
-    threads : int
-        Threads of the model on the CPU; 0 leaves it to torch.
-    max_pixels : int
-        Larger pictures are skipped.
-    decode_seconds : float
-        A file that takes longer to decode is skipped.
-    keep_days : float
-        So long the vectors of absent pictures are kept, in case they come back.
-    instruction : str
-        What models that take instructions are told about the words of a query; "" is the
-        model's own.
-    document_instruction : str
-        What they are told about pictures. It is part of the space: another one means that all
-        pictures are encoded again. "" is the library's, or the model's own.
-    dimension : int
-        Length of vectors, for models that were trained to have theirs cut; part of the space, too.
-        0 is the library's, or the model's own.
-    index : str
-        How vectors are searched: auto, flat (exact), ivf, torch, or the name of a plug-in.
-    thumbnail_bytes : int
-        Small pictures that the page shows are kept in the library, so many bytes of them; 0 keeps
-        none.
-    daemon : str
-        "auto" to have a running daemon answer searches, "off" not to.
-    models : tuple of (name, place)
-        Where to take the weights of a model of 'imgsearch models' from: an id of the hub (a mirror)
-        or a folder. In the file a table, `[models]`; it has no flag and no variable.
-    """
-
-    library: str = ""
-    model: str = ""
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int = 0
-    workers: int = 0
-    threads: int = 0
-    max_pixels: int = 250_000_000
-    decode_seconds: float = 120.0
-    keep_days: float = 30.0
-    instruction: str = ""
-    document_instruction: str = ""
-    dimension: int = 0
-    index: str = "auto"
-    thumbnail_bytes: int = 1 << 30
-    daemon: str = "auto"
-    models: tuple[tuple[str, str], ...] = ()
+    library: str = _setting(
+        "",
+        "Folder of the catalog and the indexes. If empty, `imgsearch` in your data folder.",
+        values="a path; `~` stands for your home folder",
+    )
+    model: str = _setting(
+        "",
+        "The model to index and search with. If empty, the library's own model or, for a new"
+        " library, the one that suits the machine.",
+        values="a name from `imgsearch models`; or a folder or `OWNER/NAME` on the Hugging Face"
+        " hub, which the encoder `sentence-transformers` loads",
+    )
+    device: str = _setting(
+        "auto",
+        "Where the model runs. `cuda:N` is the GPU with that number.",
+        values="`auto`, `cpu`, `cuda`, `cuda:N`, `mps`",
+    )
+    precision: str = _setting(
+        "auto",
+        "Compute precision of the model. `auto` takes what the device does well.",
+        values=", ".join(f"`{precision}`" for precision in PRECISIONS),
+    )
+    batch_size: int = _setting(
+        0,
+        "Pictures that pass through the model together. 0 means as many as fit into the free"
+        " memory. Results are committed after this number of pictures, or after 32 if that is"
+        " fewer.",
+        unit="pictures",
+        limits=(0, 4096),
+    )
+    workers: int = _setting(
+        0, "Decoder processes. 0 means one per core.", unit="processes", limits=(0, 256)
+    )
+    threads: int = _setting(
+        0,
+        "Threads of the model on the CPU. 0 leaves the number to PyTorch.",
+        unit="threads",
+        limits=(0, 1024),
+    )
+    max_pixels: int = _setting(
+        250_000_000, "Larger pictures are skipped.", unit="pixels", limits=(1, 1e12)
+    )
+    decode_seconds: float = _setting(
+        120.0,
+        "Files that take longer to decode are skipped.",
+        unit="seconds",
+        limits=(1, 86_400),
+    )
+    keep_days: float = _setting(
+        30.0,
+        "How long the vectors of absent pictures are kept, in case the pictures come back.",
+        unit="days",
+        limits=(0, 36_500),
+    )
+    instruction: str = _setting(
+        "",
+        "The instruction for the words of a query, for models that take instructions. If empty,"
+        " the model's own.",
+        values="text",
+    )
+    document_instruction: str = _setting(
+        "",
+        "The instruction for pictures, for models that take instructions. It is part of the"
+        " embedding space: another one means that all pictures are encoded again. If empty, the"
+        " library's or the model's own.",
+        values="text",
+    )
+    dimension: int = _setting(
+        0,
+        "Length of the vectors, for models trained with shortened vectors. It is part of the"
+        " embedding space. 0 means the library's length or the model's own.",
+        unit="numbers per vector",
+        limits=(0, 65_536),
+    )
+    index: str = _setting(
+        "auto",
+        "How vectors are searched: `flat`, `torch` and `memory` are exact, `ivf` is approximate,"
+        " and `auto` chooses between `flat` and `ivf` by the size of the library.",
+        values="`auto`, `flat`, `ivf`, `torch`, `memory`, or the name of a plug-in",
+    )
+    thumbnail_bytes: int = _setting(
+        1 << 30,
+        "Size of the cache of small pictures for the web page, kept in the library. 0 turns it"
+        " off.",
+        unit="bytes",
+        limits=(0, 1e12),
+    )
+    daemon: str = _setting(
+        "auto",
+        "Whether a running daemon answers searches.",
+        values="`auto`, `off`",
+    )
+    models: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
+        " or a local folder.",
+        values='lines of the form `name = "hub id or folder"`',
+    )
 
     @property
     def decoders(self) -> int:
-        """Decoder processes to start: one for each core that this process may use."""
+        """Number of decoder processes: `workers`, or one per core that this process may use."""
         if self.workers:
             return self.workers
         if hasattr(os, "sched_getaffinity"):
@@ -106,25 +157,35 @@ class Settings:
 def load_settings(
     flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Settings from flags (None means not given), IMGSEARCH_* variables and the TOML file.
+    """Load settings: flags go before IMGSEARCH_* variables, and these before the TOML file.
+
+    Parameters
+    ----------
+    flags : mapping
+        Values by name; None counts as absent.
 
     Raises
     ------
     ImgSearchError
-        A file or variable holds a name or value that cannot be used.
+        The file or a variable has an unknown name or an invalid value.
     """
     env = os.environ if environment is None else environment
     values = _from_file(env.get("IMGSEARCH_CONFIG", ""))
     for each in (each for each in fields(Settings) if each.name != TABLE):
-        raw = env.get(f"IMGSEARCH_{each.name.upper()}")
-        if raw:
-            values[each.name] = _convert(each.name, raw, f"IMGSEARCH_{each.name.upper()}")
+        variable = variable_name(each.name)
+        if raw := env.get(variable):
+            values[each.name] = _convert(each.name, raw, variable)
     values.update({name: value for name, value in flags.items() if value is not None})
     settings = Settings(**values)
     _check(settings)
     library = settings.library or _data_folder()
     values["library"] = os.path.abspath(os.path.expanduser(library))
     return Settings(**values)
+
+
+def variable_name(setting: str) -> str:
+    """The environment variable of a setting."""
+    return f"IMGSEARCH_{setting.upper()}"
 
 
 def _data_folder() -> str:
@@ -134,55 +195,55 @@ def _data_folder() -> str:
 
 
 def config_file() -> str:
-    """Where the configuration file is looked for; IMGSEARCH_CONFIG names another place."""
+    """The path of the configuration file unless IMGSEARCH_CONFIG names another one."""
     import platformdirs
 
     return os.path.join(platformdirs.user_config_dir("imgsearch", appauthor=False), "config.toml")
 
 
-def _from_file(named: str) -> dict[str, Any]:
-    path = named or config_file()
-    if not named and not os.path.exists(path):
+def _from_file(explicit: str) -> dict[str, Any]:
+    path = explicit or config_file()
+    if not explicit and not os.path.exists(path):
         return {}
     try:
         with open(path, "rb") as file:
-            found = tomllib.load(file)
+            values = tomllib.load(file)
     except OSError as error:
         raise ImgSearchError(
             f"the settings in {path} cannot be read: {error.strerror}",
-            "Mend its permissions, remove it, or set IMGSEARCH_CONFIG to another file.",
+            "Fix its permissions, remove it, or set IMGSEARCH_CONFIG to another file.",
         ) from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ImgSearchError(
-            f"the settings in {path} cannot be read: {error}", "Mend or remove the file."
+            f"the settings in {path} cannot be read: {error}", "Fix or remove the file."
         ) from None
     names = [each.name for each in fields(Settings)]
-    for name in found:
+    for name in values:
         if name not in names:
             import difflib
 
             near = difflib.get_close_matches(name, names, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(names)}."
             raise ImgSearchError(f"{path} has an unknown setting: {name}", hint)
-    return {name: _of_kind(name, value, path) for name, value in found.items()}
+    return {name: _of_kind(name, value, path) for name, value in values.items()}
 
 
 def _of_kind(name: str, value: Any, path: str) -> Any:
-    """A value of the TOML file, which has types of its own: a number may be a whole one."""
+    """A value of the TOML file in the type of its setting; a whole number may stand for a float."""
     if name == TABLE:
         return _pairs(value, path)
     kind = type(getattr(Settings(), name))
     if type(value) is kind or (kind is float and type(value) is int):
         return kind(value)
-    raise _unfit(name, value, path)
+    raise _invalid(name, value, path)
 
 
 def _pairs(table: Any, path: str) -> tuple[tuple[str, str], ...]:
-    """A table of texts as pairs, which can be hashed."""
+    """A table of texts as sorted pairs, which can be hashed."""
     if not isinstance(table, dict) or not all(type(v) is str and v for v in table.values()):
         raise ImgSearchError(
-            f"{TABLE} in {path} is {table!r}, which is no table of texts",
-            f'Write [{TABLE}] on a line of its own, and below it: name = "hub id or folder"',
+            f"{TABLE} in {path} is {table!r}, which is not a table of texts",
+            f'Write [{TABLE}] on its own line, and below it: name = "hub id or folder"',
         )
     return tuple(sorted(table.items()))
 
@@ -191,15 +252,15 @@ def _convert(name: str, raw: str, where: str) -> Any:
     try:
         return type(getattr(Settings(), name))(raw)
     except ValueError:
-        raise _unfit(name, raw, where) from None
+        raise _invalid(name, raw, where) from None
 
 
-def _unfit(name: str, value: Any, where: str) -> ImgSearchError:
+def _invalid(name: str, value: Any, where: str) -> ImgSearchError:
     kind = _WORDS[type(getattr(Settings(), name))]
-    return ImgSearchError(f"{name} in {where} is {value!r}, which is no {kind}", "Mend the value.")
+    return ImgSearchError(f"{name} in {where} is {value!r}, which is not {kind}", "Fix the value.")
 
 
-_WORDS = {int: "whole number", float: "number", str: "text"}
+_WORDS = {int: "a whole number", float: "a number", str: "a text"}
 
 
 def _check(settings: Settings) -> None:
@@ -213,9 +274,13 @@ def _check(settings: Settings) -> None:
         )
     if settings.daemon not in ("auto", "off"):
         raise ImgSearchError(f"unknown value of daemon: {settings.daemon}", "Use auto or off.")
-    for name, (least, most) in RANGES.items():
-        value = getattr(settings, name)
-        if not least <= value <= most:  # not a number is in no range either
+    for each in fields(Settings):
+        if each.metadata["limits"] is None:
+            continue
+        lowest, highest = each.metadata["limits"]
+        value = getattr(settings, each.name)
+        if not lowest <= value <= highest:  # NaN is out of every range
             raise ImgSearchError(
-                f"{name} is {value:g}, which is out of range", f"Use {least:g} to {most:.0f}."
+                f"{each.name} is {value:g}, which is out of range",
+                f"Use {lowest:g} to {highest:.0f}.",
             )

@@ -19,7 +19,7 @@ from imgsearch.settings import Settings
 from imgsearch.vectors import RANDOM, EmbeddingSpace, SpaceOptions
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import CatalogWriter, SqlCatalog
+    from imgsearch.catalog import Catalog, CatalogWriter
 
 
 class Spaces:
@@ -31,7 +31,7 @@ class Spaces:
         None where there is no library yet.
     """
 
-    def __init__(self, settings: Settings, models: Models, catalog: SqlCatalog | None) -> None:
+    def __init__(self, settings: Settings, models: Models, catalog: Catalog | None) -> None:
         self._settings, self._models, self._catalog = settings, models, catalog
         self._options = SpaceOptions(settings.document_instruction, settings.dimension)
 

@@ -1,4 +1,4 @@
-"""Vectors and what may be done with them; NumPy only, and that only where there are some."""
+"""Vectors, embedding spaces and operations on them; NumPy is imported only when needed."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ else:  # importing NumPy takes longer than all of 'imgsearch status'
     Embeddings = Ids = Pixels = Any
 """Embeddings: ndarray of shape (n, dimension), float32, C-order, every row of unit L2 norm.
 Ids: ndarray of shape (n,), int64: image ids of the catalog.
-Pixels: ndarray of shape (height, width, 3), uint8: one picture, sRGB, the right way up."""
+Pixels: ndarray of shape (height, width, 3), uint8: one image, sRGB, upright."""
 
 
 RANDOM = "random"
-"""The revision of a space of random weights, which are for measuring. Its vectors mean nothing, and
-no library takes them in."""
+"""The revision of a space of random weights, for measurements. Its vectors are meaningless, and no
+library accepts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """The space that a vector lives in: two vectors may be compared only if theirs are equal.
+    """The space of a vector; vectors may be compared only if their spaces are equal.
 
     Attributes
     ----------
     model : str
-        The name that `--model` takes.
+        The name accepted by `--model`.
     revision : str
-        Which weights: a hub commit, a digest of a local folder, or a version of our own.
+        The weights: a hub commit, a digest of a local folder, or our own version.
     preprocessing : str
-        How a picture becomes input: size and fit.
+        How an image becomes model input: size and fit.
     dimension : int
-        Length of a vector; the model may give longer ones, of which this is the beginning.
+        Length of a vector; the model may return longer ones, which are truncated.
     instruction : str
-        What the model was told about the pictures, the document instruction; "" where it was told
-        nothing. The instruction of queries is no part of a space: it is chosen anew each time.
+        The document instruction, which the model received with the images, or "". The instruction
+        for queries is not part of a space: it may differ in each search.
     """
 
     model: str
@@ -55,7 +55,7 @@ class EmbeddingSpace:
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that stand for the space in file names."""
+        """Twelve hex digits that identify the space in file names."""
         parts = [self.model, self.revision, self.preprocessing, str(self.dimension)]
         text = "\n".join(parts + [self.instruction] * bool(self.instruction))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -69,9 +69,9 @@ class EmbeddingSpace:
             )
 
     def __str__(self) -> str:
-        told = f", documents as {self.instruction!r}" if self.instruction else ""
+        instruction = f", documents as {self.instruction!r}" if self.instruction else ""
         return (
-            f"{self.model} (revision {self.revision}, {self.preprocessing}{told},"
+            f"{self.model} (revision {self.revision}, {self.preprocessing}{instruction},"
             f" {self.dimension}-d)"
         )
 
@@ -122,16 +122,16 @@ class SpaceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What an index found, best first, one row per query.
+    """The results of an index search, best first, one row per query.
 
     Attributes
     ----------
     ids : ndarray of shape (queries, k'), int64
     scores : ndarray of shape (queries, k'), float32
-        Inner products, which are cosines, because both sides are unit vectors. k' is min(k,
-        the number of vectors that were allowed): there is never padding.
+        Inner products, which are cosines because both sides are unit vectors. k' is min(k, number
+        of allowed vectors); there is no padding.
     method : str
-        How they were found, in words.
+        The search method, in words.
     """
 
     ids: Ids
@@ -166,10 +166,10 @@ def normalize(vectors: NDArray[np.generic]) -> Embeddings:
 
 
 def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> Embeddings:
-    """One query from several: the weighted sum of unit vectors, brought back to unit norm.
+    """One query from several terms: the weighted sum of unit vectors, scaled to unit norm.
 
-    Query arithmetic in the manner of Rocchio (1971): positive weights pull the query towards a
-    term, negative ones push it away.
+    Query arithmetic after Rocchio (1971): positive weights pull the query towards a term, negative
+    ones push it away.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) ->
     Raises
     ------
     QueryError
-        No positive weight, a weight that is not finite, or terms that cancel each other.
+        No weight is positive, one is not finite, or the terms cancel each other out.
     """
     import numpy as np
 
@@ -196,7 +196,7 @@ def combine(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) ->
             "the query only says what not to find",
             "Add words or an example picture to search for.",
         )
-    weight = (weight / np.abs(weight).max()).astype(np.float32)  # no overflow, whatever is asked
+    weight = (weight / np.abs(weight).max()).astype(np.float32)  # avoids overflow
     total = normalize((weight @ np.stack(vectors))[np.newaxis])
     if not total.any():
         raise QueryError(

@@ -1,8 +1,8 @@
-"""Files that are written whole or not at all, by one rule.
+"""Writes files atomically: completely or not at all.
 
-The data goes into a new file in the same folder, under a hidden name that ends with ".part" and
-that no scan takes for a picture. Only its owner may read it, and it is on the disk before it gets
-its name. Where anything fails it is removed, and whatever had the name before is untouched.
+The data goes into a new file in the same folder, with a hidden name that ends with ".part", which
+scans ignore. Only its owner may read it, and it is on the disk before it gets its final name. If
+anything fails it is removed, and an existing file of that name stays unchanged.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from contextlib import suppress
 from typing import IO
 
 
-def unfinished(folder: str, fill: Callable[[IO[bytes]], object], durable: bool = True) -> str:
-    """Write a file that has no name of its own yet, and return its path.
+def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool = True) -> str:
+    """Write a file that does not have its final name yet, and return its path.
 
     Parameters
     ----------
     fill : callable
         Writes the data.
     durable : bool
-        False where a file that is lost in a power failure is no loss: it is not waited for.
+        Wait until the data is on the disk; False if losing it in a power failure is acceptable.
 
     Raises
     ------
     OSError
-        It cannot be written; nothing is left behind.
+        The file cannot be written; nothing is left behind.
     """
     number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=folder)
     try:
@@ -43,20 +43,20 @@ def unfinished(folder: str, fill: Callable[[IO[bytes]], object], durable: bool =
 
 
 def replace_file(target: str, data: bytes, *, private: bool = False, durable: bool = True) -> None:
-    """Write a file in place of what has the name. A link stays a link.
+    """Create or replace a file. A link stays a link.
 
     Parameters
     ----------
     private : bool
-        Only its owner may read it; else everybody whom the umask leaves.
+        Only the owner may read it; otherwise the umask decides.
 
     Raises
     ------
     OSError
-        It cannot be written; nothing is left behind.
+        The file cannot be written; nothing is left behind.
     """
     real = os.path.realpath(target)
-    name = unfinished(os.path.dirname(real), lambda file: file.write(data), durable)
+    name = write_part(os.path.dirname(real), lambda file: file.write(data), durable)
     try:
         if not private:
             os.chmod(name, 0o666 & ~_umask())
@@ -67,13 +67,13 @@ def replace_file(target: str, data: bytes, *, private: bool = False, durable: bo
 
 
 def discard(name: str) -> None:
-    """Remove an unfinished file, if it is still there."""
+    """Remove a part file if it still exists."""
     with suppress(OSError):
         os.unlink(name)
 
 
 def _umask() -> int:
-    """What a plain open would have left out of the permissions."""
+    """The umask of this process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

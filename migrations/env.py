@@ -1,15 +1,15 @@
-"""Run by Alembic: migrates the database behind the connection that the caller hands over."""
+"""Run by Alembic: migrates the database of the connection passed by the caller."""
 
 from alembic import context
 
 from imgsearch.catalog.tables import metadata
 
 FULL_TEXT = ("words", "letters")
-"""Indexes that migrations make by hand: SQLAlchemy knows no virtual tables."""
+"""Indexes that migrations create in plain SQL, as SQLAlchemy does not support virtual tables."""
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """False for the tables that SQLite keeps behind a full-text index."""
+    """False for the internal tables of a full-text index."""
     return kind != "table" or not (name or "").startswith(FULL_TEXT)
 
 

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import SqlCatalog
+    from imgsearch.catalog import Catalog
     from imgsearch.library import Library
     from tests.cli.calls import Place
 
@@ -48,7 +48,7 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
     """An empty catalog in a folder of its own."""
     from imgsearch.catalog import open_catalog
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.faiss_index import IvfIndex
 from imgsearch.indexing.ingest import Ingestor
@@ -130,7 +130,7 @@ class MemoryPool:
 
 
 def ingest(
-    catalog: SqlCatalog,
+    catalog: Catalog,
     *folders: MemoryFolder,
     space: EmbeddingSpace = SPACE,
     pool: MemoryPool | None = None,
@@ -152,7 +152,7 @@ def ingest(
     return report
 
 
-def held(catalog: SqlCatalog, space: EmbeddingSpace = SPACE) -> dict[str, Embeddings]:
+def held(catalog: Catalog, space: EmbeddingSpace = SPACE) -> dict[str, Embeddings]:
     """What can be found in the catalog: absolute path to vector."""
     found: dict[int, Embeddings] = {}
     for changes in catalog.changes(space, since=0):

@@ -1,4 +1,4 @@
-"""Makes a folder of broken, odd and dangerous picture files, all of them our own."""
+"""Creates a folder of broken, odd and dangerous picture files, all generated here."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def two_frames(format: str) -> bytes:
     return saved(scene(), format, save_all=True, append_images=[second])
 
 
-# What a camera held that way would have stored: the inverse of what a viewer has to do.
+# How a camera held that way would store the scene: the inverse of the viewer's operation.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,7 +56,7 @@ STORED = {
 
 
 def oriented(orientation: int, format: str) -> bytes:
-    """The upright scene, stored turned, with the EXIF tag that says so."""
+    """The upright scene, stored rotated, with the EXIF tag that states it."""
     turn = STORED[orientation]
     image = scene() if turn is None else scene().transpose(turn)
     options = {"quality": 95} if format in ("JPEG", "WEBP", "HEIF", "AVIF") else {}
@@ -64,7 +64,7 @@ def oriented(orientation: int, format: str) -> bytes:
 
 
 def heic_without_rotation_box(orientation: int) -> bytes:
-    """A HEIC whose EXIF alone says how it is turned, as some phones write it."""
+    """A HEIC whose orientation is only in EXIF, as some phones write it."""
     turn = STORED[orientation]
     stored = scene() if turn is None else scene().transpose(turn)
     tags = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0%c\0\0\0\0\0\0"
@@ -95,7 +95,7 @@ def bomb() -> bytes:
 
 
 def dng() -> bytes:
-    """A tiny uncompressed Bayer DNG without a preview, turned by its tag (orientation 6)."""
+    """A tiny uncompressed Bayer DNG without a preview, rotated by its tag (orientation 6)."""
     width, height = 64, 48
     y, x = np.mgrid[0:height, 0:width]
     sensor = ((y * 900 + x * 100) % 65536).astype("<u2").tobytes()
@@ -148,7 +148,7 @@ def dng() -> bytes:
 
 
 def contents() -> dict[str, tuple[str, bytes]]:
-    """Name -> (expected, bytes)."""
+    """Name -> (expected verdict, bytes)."""
     picture = scene()
     jpeg = saved(picture, "JPEG", quality=90)
     png = saved(picture, "PNG")
@@ -254,7 +254,7 @@ def odd_names() -> list[str]:
 
 
 def make(folder: Path) -> dict[str, str]:
-    """Write all of them into `folder`; what is expected, by path below it."""
+    """Write all of them into `folder`; return the expected verdicts by path below it."""
     folder.mkdir(parents=True, exist_ok=True)
     expected = {}
     for name, (verdict, data) in contents().items():

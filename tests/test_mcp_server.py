@@ -1,4 +1,4 @@
-"""The tools for MCP, asked by the SDK's own client over stdin and stdout."""
+"""The MCP tools, called by the client of the SDK over stdin and stdout."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _with_server(library: Path, talk: Callable[[Client, Ask], Awaitable[None]]) 
     in_a_loop(asyncio.wait_for(run(), 300))
 
 
-def _told(result: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(result.content[-1].text)
-    return found
+def _payload(result: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(result.content[-1].text)
+    return payload
 
 
 def test_the_tools_find_and_show_pictures(demo: Place) -> None:
@@ -51,20 +51,20 @@ def test_the_tools_find_and_show_pictures(demo: Place) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {"search_images", "similar_images", "get_image", "library_status"}
         assert all(tool.annotations.read_only_hint for tool in tools.values())
-        assert _told(await ask("library_status"))["images"] == len(list(PHOTOS.iterdir()))
-        found = _told(await ask("search_images", query="a polar bear"))
-        first = found["hits"][0]
+        assert _payload(await ask("library_status"))["images"] == len(list(PHOTOS.iterdir()))
+        results = _payload(await ask("search_images", query="a polar bear"))
+        first = results["hits"][0]
         assert first["path"] == str(PHOTOS / "polar_bear.jpg")
-        some = _told(await ask("search_images", where="format = heic"))
-        assert [Path(hit["path"]).name for hit in some["hits"]] == ["horses.heic"]
-        like = _told(await ask("similar_images", id=first["id"], weak=True, limit=3))
-        assert like["hits"][0]["id"] == first["id"]
-        assert len(like["hits"]) == 3
-        shown = await ask("get_image", id=some["hits"][0]["id"], side=200)
-        with Image.open(io.BytesIO(base64.b64decode(shown.content[0].data))) as image:
+        filtered = _payload(await ask("search_images", where="format = heic"))
+        assert [Path(hit["path"]).name for hit in filtered["hits"]] == ["horses.heic"]
+        similar = _payload(await ask("similar_images", id=first["id"], weak=True, limit=3))
+        assert similar["hits"][0]["id"] == first["id"]
+        assert len(similar["hits"]) == 3
+        image_result = await ask("get_image", id=filtered["hits"][0]["id"], side=200)
+        with Image.open(io.BytesIO(base64.b64decode(image_result.content[0].data))) as image:
             assert image.format == "JPEG"
             assert max(image.size) == 200
-        assert _told(shown)["id"] == some["hits"][0]["id"]
+        assert _payload(image_result)["id"] == filtered["hits"][0]["id"]
         for tool, arguments in (
             ("get_image", {"id": 999_999}),
             ("get_image", {"id": "/etc/passwd"}),
@@ -80,24 +80,24 @@ def test_the_tools_find_and_show_pictures(demo: Place) -> None:
     _with_server(demo.library, talk)
 
 
-def test_nothing_outside_the_folders_is_shown(tmp_path: Path) -> None:
+def test_pictures_outside_the_folders_are_refused(tmp_path: Path) -> None:
     photos, outside = tmp_path / "photos", tmp_path / "outside"
     photos.mkdir()
     outside.mkdir()
     shutil.copy(PHOTOS / "crab.jpg", photos / "crab.jpg")
     shutil.copy(PHOTOS / "koala.jpg", outside / "koala.jpg")
     (photos / "link.jpg").symlink_to(outside / "koala.jpg")
-    found = process("--library", tmp_path / "library", "index", photos, "-q")
-    assert found.status == 0, found.err
+    outcome = process("--library", tmp_path / "library", "index", photos, "-q")
+    assert outcome.status == 0, outcome.err
     before = {path: path.stat().st_mtime_ns for path in photos.iterdir()}
 
     async def talk(client: Client, ask: Ask) -> None:
-        hits = _told(await ask("search_images"))["hits"]
+        hits = _payload(await ask("search_images"))["hits"]
         ids = {Path(hit["path"]).name: hit["id"] for hit in hits}
         assert (await ask("get_image", id=ids["crab.jpg"])).content[0].type == "image"
-        refused = await client.call_tool("get_image", {"id": ids["link.jpg"]})
-        assert refused.is_error
-        assert "leads out" in refused.content[0].text
+        result = await client.call_tool("get_image", {"id": ids["link.jpg"]})
+        assert result.is_error
+        assert "leads out" in result.content[0].text
 
     _with_server(tmp_path / "library", talk)
     assert {path: path.stat().st_mtime_ns for path in photos.iterdir()} == before

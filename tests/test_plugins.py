@@ -1,4 +1,4 @@
-"""Encoders and indexes are found by name, in entry points; ours have no privileged way in."""
+"""Encoders and indexes are found by name in entry points, where ours are registered as well."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from tests.plugin_encoder import installed
 
 
-def test_ours_are_there():
+def test_ours_are_registered():
     assert {"builtin", "sentence-transformers"} <= set(plugins.names(plugins.ENCODERS))
     assert {"auto", "flat", "ivf", "memory", "torch"} <= set(plugins.names(plugins.INDEXES))
     assert plugins.encoder_module("builtin") is builtin
     assert plugins.index_class("memory") is MemoryIndex
 
 
-def test_any_other_name_is_for_the_generic_encoder():
+def test_folders_and_hub_ids_use_the_generic_encoder():
     generic = plugins.encoder_module("sentence-transformers")
     for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):
         assert plugins.encoder_module(name) is generic
@@ -26,18 +26,18 @@ def test_any_other_name_is_for_the_generic_encoder():
 
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
-    """A distribution of somebody else, as pip would install it."""
+    """A third-party distribution, installed as pip does it."""
     entries = {"other": "other_encoder", "broken": "no_such_module"}
     with installed(monkeypatch, tmp_path, "other_encoder", "CARDS = ()\n", **entries):
         yield
 
 
-def test_one_of_somebody_else_by_name_and_by_scheme(foreign):
+def test_a_third_party_encoder_is_found_by_name_and_by_scheme(foreign):
     for name in ("other", "other://some/model"):
         assert plugins.encoder_module(name).__name__ == "other_encoder"
 
 
-def test_one_that_cannot_be_imported_gets_a_sentence(foreign):
+def test_a_failed_import_is_an_error_with_a_hint(foreign):
     with pytest.raises(ImgSearchError, match="broken cannot be loaded: No module named") as caught:
         plugins.encoder_module("broken")
     assert "doctor" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Flags before environment before file before defaults; what cannot be used is refused."""
+"""Flags go before the environment, the file and the defaults; invalid values are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgsearch.settings import Settings, load_settings
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes a configuration file; gives the environment that names it."""
+    """Write a configuration file and return the environment that names it."""
 
     def write(text: str | bytes) -> dict[str, str]:
         file = tmp_path / "config.toml"
@@ -36,14 +36,14 @@ def test_flags_before_environment_before_file(config):
     assert (settings.batch_size, settings.workers, settings.threads) == (3, 2, 1)
 
 
-def test_the_library_is_absolute_and_may_begin_with_a_tilde(monkeypatch, tmp_path):
+def test_the_library_is_absolute_and_may_start_with_a_tilde(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert load_settings({"library": "here"}, {}).library == str(tmp_path / "here")
     assert load_settings({"library": "~/there"}, {}).library == str(tmp_path / "me" / "there")
 
 
-def test_the_file_in_the_usual_place(monkeypatch, tmp_path):
+def test_the_file_in_the_default_place(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "imgsearch").mkdir()
     (tmp_path / "imgsearch" / "config.toml").write_text('model = "x/y"\nkeep_days = 3\n')
@@ -55,11 +55,11 @@ def test_the_file_in_the_usual_place(monkeypatch, tmp_path):
     ("text", "words"),
     [
         ("batchsize = 1", "unknown setting: batchsize"),
-        ("batch_size = 1.5", "1.5, which is no whole number"),
-        ("batch_size = true", "no whole number"),
-        ('workers = "2"', "no whole number"),
-        ("keep_days = []", "no number"),
-        ("library = 5", "no text"),
+        ("batch_size = 1.5", "1.5, which is not a whole number"),
+        ("batch_size = true", "not a whole number"),
+        ('workers = "2"', "not a whole number"),
+        ("keep_days = []", "not a number"),
+        ("library = 5", "not a text"),
         ("batch_size = ", "cannot be read"),
         (b"model = '\xff'", "cannot be read"),
         ("device = 'gpu'", "unknown device: gpu"),
@@ -72,7 +72,7 @@ def test_the_file_in_the_usual_place(monkeypatch, tmp_path):
         ("max_pixels = 0", "out of range"),
     ],
 )
-def test_what_cannot_be_used(config, text, words):
+def test_an_invalid_file_is_refused(config, text, words):
     with pytest.raises(ImgSearchError) as caught:
         load_settings({}, config(text))
     assert words in str(caught.value)
@@ -85,7 +85,7 @@ def test_a_misspelt_setting_gets_a_suggestion(config):
     assert caught.value.hint == "Did you mean batch_size?"
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path):
+def test_a_named_file_must_exist(tmp_path):
     with pytest.raises(ImgSearchError, match=r"cannot be read: No such file"):
         load_settings({}, {"IMGSEARCH_CONFIG": str(tmp_path / "none.toml")})
     with pytest.raises(ImgSearchError, match=r"cannot be read: Is a directory"):
@@ -93,7 +93,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path):
 
 
 @pytest.mark.parametrize("raw", ["many", "1.5", "nan", "0x10"])
-def test_a_variable_that_is_no_number_is_named(raw):
+def test_an_invalid_variable_is_named(raw):
     with pytest.raises(ImgSearchError, match="batch_size in IMGSEARCH_BATCH_SIZE is"):
         load_settings({}, {"IMGSEARCH_BATCH_SIZE": raw})
 
@@ -103,6 +103,6 @@ def test_devices(device):
     assert load_settings({"device": device}, {}).device == device
 
 
-def test_decoders_are_one_per_core_unless_said():
+def test_there_is_one_decoder_per_core_by_default():
     assert Settings(workers=3).decoders == 3
     assert 1 <= Settings().decoders <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Unit rows, spaces, and queries made of several terms."""
+"""Unit rows, embedding spaces, and queries of several terms."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_any_finite_weights_give_a_unit_vector(weights):
         ([X, X], [1, -1], "cancel each other out"),
     ],
 )
-def test_queries_that_make_no_vector(vectors, weights, words):
+def test_queries_without_a_vector(vectors, weights, words):
     with pytest.raises(QueryError, match=words):
         combine(vectors, weights)
 
 
-def test_a_space_is_told_from_any_other():
+def test_each_space_differs_from_all_others():
     others = [
         replace(SPACE, **change)
         for change in (

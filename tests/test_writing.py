@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import IO
 
 import pytest
 
-from imgsearch.writing import discard, replace_file, unfinished
+from imgsearch.writing import discard, replace_file, write_part
 
 
 def mode(path) -> int:
     return os.stat(path).st_mode & 0o777
 
 
-def test_what_had_the_name_is_replaced_as_a_whole(tmp_path):
+def test_an_existing_file_is_replaced_atomically(tmp_path):
     target = tmp_path / "page.html"
     target.write_text("before")
     os.chmod(target, 0o600)
     with open(target, "rb") as before:
         replace_file(str(target), b"after")
-        assert before.read() == b"before", "whoever reads it goes on with what he has"
+        assert before.read() == b"before", "an open reader keeps the old content"
     assert target.read_bytes() == b"after"
     assert os.listdir(tmp_path) == ["page.html"]
     plain = tmp_path / "plain"
     plain.touch()
-    assert mode(target) == mode(plain), "as any file of this user"
+    assert mode(target) == mode(plain), "the umask applies"
     replace_file(str(target), b"secret", private=True, durable=False)
     assert mode(target) == 0o600
 
@@ -41,7 +41,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert os.listdir(tmp_path / "there") == ["file"]
 
 
-def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     target = tmp_path / "file"
     target.write_text("before")
 
@@ -50,7 +50,7 @@ def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        unfinished(str(tmp_path), full)
+        write_part(str(tmp_path), full)
     monkeypatch.setattr(os, "replace", lambda *_: full(open(os.devnull, "wb")))  # noqa: SIM115
     with pytest.raises(OSError, match="No space"):
         replace_file(str(target), b"after")
@@ -59,8 +59,8 @@ def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
         replace_file(str(tmp_path / "nowhere" / "file"), b"data")
 
 
-def test_an_unfinished_file_is_hidden_private_and_no_picture(tmp_path):
-    name = unfinished(str(tmp_path), lambda file: file.write(b"data"))
+def test_a_part_file_is_hidden_and_private(tmp_path):
+    name = write_part(str(tmp_path), lambda file: file.write(b"data"))
     assert os.path.dirname(name) == str(tmp_path)
     assert os.path.basename(name).startswith(".imgsearch-") and name.endswith(".part")
     assert mode(name) == 0o600
@@ -70,7 +70,7 @@ def test_an_unfinished_file_is_hidden_private_and_no_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("durable", "count"), [(True, 1), (False, 0)])
-def test_what_counts_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, durable, count):
+def test_a_durable_file_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch, durable, count):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.path.exists(tmp_path / "f")))
     replace_file(str(tmp_path / "f"), b"data", durable=durable)

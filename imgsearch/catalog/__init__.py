@@ -1,6 +1,6 @@
 """The catalog: the only truth, kept in SQLite.
 
-SQLAlchemy is imported with the first of the names below: what only looks (`overview`) goes without.
+SQLAlchemy is imported when one of the names below is first used, so `overview` works without it.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.catalog.store import SqlCatalog, open_catalog
+    from imgsearch.catalog.store import Catalog, open_catalog
     from imgsearch.catalog.writer import CatalogWriter
 
-__all__ = ["CatalogWriter", "SqlCatalog", "open_catalog"]
+__all__ = ["Catalog", "CatalogWriter", "open_catalog"]
 
 
 def __getattr__(name: str) -> Any:

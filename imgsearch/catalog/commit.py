@@ -1,8 +1,8 @@
-"""Some files into the catalog: new, changed, moved, copied, touched, back, or broken.
+"""Writes a batch of files: new, changed, moved, copied, touched, returned or broken.
 
-What the catalog has under the same paths is read at once, and new rows are written at once. All
-other statements are constants: SQLAlchemy takes several times as long to put one together as
-SQLite takes to run it.
+The rows under the same paths are read in one query, and new rows are written in one. All other
+statements are constants: SQLAlchemy takes several times longer to build one than SQLite takes to
+run it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import CommitResult, Encoded, ImageFile, Known, Skipped
 
-_HERE = (
+_LOOKUP_COLUMNS = (
     images.c.id,
     images.c.root_id,
     images.c.path,
@@ -28,32 +28,32 @@ _HERE = (
     images.c.content_hash,
     images.c.status,
 )
-_STATE = ("size", "mtime_ns", "content_hash", "status", "gone_at")
+_STATE_COLUMNS = ("size", "mtime_ns", "content_hash", "status", "gone_at")
 _INSERT = insert(images)
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
 _HIGHEST_ID = text("SELECT max(id) FROM images")
-_FORGET = delete(skipped).where(skipped.c.id == bindparam("skip_id"))
+_DELETE_SKIPPED = delete(skipped).where(skipped.c.id == bindparam("skip_id"))
 _VECTORS_OF = select(embeddings.c.space_id, embeddings.c.vector).where(
     embeddings.c.image_id == bindparam("image_id")
 )
 
 
 def _update(*names: str) -> Any:
-    """The statement that sets these columns of the image `image_id`."""
+    """An UPDATE of these columns of the image `image_id`."""
     values = {name: bindparam(name, type_=images.c[name].type) for name in names}
     return update(images).where(images.c.id == bindparam("image_id")).values(**values)
 
 
-_METADATA = (*rows.METADATA_COLUMNS, "camera_key")
-_TOUCH = _update(*_STATE)
-_RENAME = _update(*_STATE, "root_id", "path", "name_key")
-_REREAD = _update(*_STATE, *_METADATA)
+_METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key")
+_TOUCH = _update(*_STATE_COLUMNS)
+_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key")
+_REREAD = _update(*_STATE_COLUMNS, *_METADATA_COLUMNS)
 
 
 def _donors() -> list[Any]:
-    """Queries for a picture with given bytes: best one with a vector, and that is gone.
+    """Queries for an image with the same bytes, preferring one that is gone and has a vector.
 
-    One small query after the other: a sort would look at every copy of the picture.
+    They run one after another, because a sort would look at every copy of the image.
     """
     same = select(images).where(images.c.content_hash == bindparam("content_hash")).limit(1)
     vector = (
@@ -62,23 +62,23 @@ def _donors() -> list[Any]:
         .exists()
     )
     gone = images.c.status == "gone"
-    return [same.where(wanted) for wanted in (and_(gone, vector), vector, gone, true())]
+    return [same.where(condition) for condition in (and_(gone, vector), vector, gone, true())]
 
 
 _DONORS = _donors()
 
 
 class Commit:
-    """Results for some files, within one transaction.
+    """The results for a batch of files, written in one transaction.
 
     Parameters
     ----------
     space, run : int
-        Ids of the space that vectors go into, and of the present run.
+        Ids of the space that receives the vectors and of the current run.
     since : datetime
-        When the run began.
+        When the run started.
     decoder : str
-        The decoders that read the files.
+        The versions of the decoders that read the files.
     """
 
     def __init__(self, ledger: Ledger, space: int, run: int, since: datetime, decoder: str) -> None:
@@ -97,7 +97,7 @@ class Commit:
         self.result = CommitResult()
 
     def put(self, items: Sequence[Encoded | Known | Skipped]) -> None:
-        """Write the results for these files, each at most once."""
+        """Write the results; each file may occur only once."""
         self._look_up([item.file for item in items])
         for item in items:
             if isinstance(item, Encoded):
@@ -109,23 +109,25 @@ class Commit:
         self._write_new()
 
     def _look_up(self, files: Iterable[ImageFile]) -> None:
-        """Read what there is under the paths of these files."""
+        """Load the rows that exist under the paths of these files."""
         by_root: dict[int, list[str]] = {}
         for file in files:
             by_root.setdefault(self._root_id(file.root), []).append(file.path)
         for root_id, paths in by_root.items():
             for chunk in rows.chunks(paths):
-                here = select(*_HERE).where(images.c.root_id == root_id, images.c.path.in_(chunk))
+                here = select(*_LOOKUP_COLUMNS).where(
+                    images.c.root_id == root_id, images.c.path.in_(chunk)
+                )
                 for row in self._connection.execute(here):
                     self._rows[root_id, row.path] = row
-                refused = select(skipped.c.id, skipped.c.path).where(
+                skips = select(skipped.c.id, skipped.c.path).where(
                     skipped.c.root_id == root_id, skipped.c.path.in_(chunk)
                 )
-                for skip in self._connection.execute(refused):
+                for skip in self._connection.execute(skips):
                     self._skips[root_id, skip.path] = skip.id
 
     def _write_new(self) -> None:
-        """Write the new pictures, and then the vectors that were put meanwhile."""
+        """Write the new images, and then the vectors put since the last write."""
         if self._new:
             self._connection.execute(_INSERT, self._new)
             self._new.clear()
@@ -167,7 +169,7 @@ class Commit:
             self.result.unresolved.append(item.file)
 
     def _refresh(self, row: Any, item: Known) -> int:
-        """A file that was touched, or that has come back."""
+        """Update a file that was touched or has come back."""
         self._update_image(_TOUCH, row.id, item, {})
         if row.status == "present":
             self.result.unchanged += 1
@@ -177,11 +179,11 @@ class Commit:
         return int(row.id)
 
     def _take_over(self, item: Known, row: Any, donor: Row[Any]) -> int:
-        """A new name for a picture that is gone from its old one, or a copy of one that is not."""
+        """Rename an image that is gone from its old path, or copy one that is still there."""
         if row is None and donor.status == "gone":
             root_id = self._root_id(item.file.root)
-            moved = {"root_id": root_id, **rows.path_values(item.file.path)}
-            self._update_image(_RENAME, donor.id, item, moved)
+            location = {"root_id": root_id, **rows.path_values(item.file.path)}
+            self._update_image(_RENAME, donor.id, item, location)
             self._rows.pop((donor.root_id, donor.path), None)
             self._ledger.revive(donor.id)
             self.result.moved += 1
@@ -217,18 +219,18 @@ class Commit:
         )
         self.result.skipped += 1
         row = self._image_row(file)
-        looked_at = (file.size, file.mtime_ns) != (0, 0)
+        examined = (file.size, file.mtime_ns) != (0, 0)
         changed = row is not None and (row.size, row.mtime_ns) != (file.size, file.mtime_ns)
-        if row is not None and row.status == "present" and changed and looked_at:
-            # The picture that the vector came from is no longer in this file. Nothing is lost:
-            # the vector stays for the case that the picture comes back.
+        if row is not None and row.status == "present" and changed and examined:
+            # This file no longer holds the image that the vector came from. The vector is kept in
+            # case the image comes back.
             self._ledger.bury([row.id])
             self._connection.execute(
                 _update("status"), {"image_id": row.id, "status": "unreadable"}
             )
 
     def _donor(self, content_hash: str) -> Row[Any] | None:
-        """A picture with these bytes, see `_donors`."""
+        """An image with these bytes; see `_donors`."""
         if content_hash in self._fresh:
             self._write_new()
         for query in _DONORS:
@@ -244,7 +246,7 @@ class Commit:
         return self._root_ids[path]
 
     def _image_row(self, file: ImageFile) -> Any:
-        """What the catalog has under the path of a file, None if nothing."""
+        """The row under the path of a file, or None."""
         return self._rows.get((self._root_id(file.root), file.path))
 
     def _insert_image(self, item: Encoded | Known, metadata: dict[str, Any]) -> int:
@@ -263,11 +265,11 @@ class Commit:
         return image_id
 
     def _new_id(self) -> int:
-        """What AUTOINCREMENT would give: above every id that there has ever been."""
+        """The id that AUTOINCREMENT would assign: higher than any ever used."""
         if not self._next_id:
-            ever = self._connection.execute(_LAST_ID).scalar()
+            last = self._connection.execute(_LAST_ID).scalar()
             highest = self._connection.execute(_HIGHEST_ID).scalar()
-            self._next_id = max(ever or 0, highest or 0)
+            self._next_id = max(last or 0, highest or 0)
         self._next_id += 1
         return self._next_id
 
@@ -279,7 +281,7 @@ class Commit:
     def _forget_skipped(self, file: ImageFile) -> None:
         skip_id = self._skips.get((self._root_id(file.root), file.path))
         if skip_id is not None:
-            self._connection.execute(_FORGET, {"skip_id": skip_id})
+            self._connection.execute(_DELETE_SKIPPED, {"skip_id": skip_id})
 
 
 def _state(item: Encoded | Known) -> dict[str, Any]:

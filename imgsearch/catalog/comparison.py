@@ -1,4 +1,4 @@
-"""Compare what a scan found with what the catalog knows."""
+"""Compares the files of a scan with the catalog."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def compare(
     decoder: str,
     files: Sequence[ImageFile | Skipped],
 ) -> Comparison:
-    """What has to be done for these files of one root."""
+    """The work to do for these files of one root."""
     result = Comparison()
     paths = [(f if isinstance(f, ImageFile) else f.file).path for f in files]
     known = _images(connection, root_id, space_id, paths)
-    refused = _skipped(connection, root_id, paths)
+    skips = _skipped(connection, root_id, paths)
     sizes = _sizes(connection, [f.size for f in files if isinstance(f, ImageFile)])
     for path, file in zip(paths, files, strict=True):
-        image, skip = known.get(path), refused.get(path)
+        image, skip = known.get(path), skips.get(path)
         if image is not None:
             result.image_ids.append(image.id)
         if skip is not None:
@@ -88,40 +88,40 @@ def _images(
         images.c.status,
         images.c.content_hash,
     )
-    found = {}
+    by_path = {}
     for chunk in rows.chunks(paths):
         query = select(*columns, embedded.label("embedded")).where(
             images.c.root_id == root_id, images.c.path.in_(chunk)
         )
-        found.update({row.path: row for row in connection.execute(query)})
-    return found
+        by_path.update({row.path: row for row in connection.execute(query)})
+    return by_path
 
 
 def _skipped(
     connection: Connection, root_id: int | None, paths: Sequence[str]
 ) -> dict[str, Row[Any]]:
-    found = {}
+    by_path = {}
     for chunk in rows.chunks(paths):
         query = select(skipped).where(skipped.c.root_id == root_id, skipped.c.path.in_(chunk))
-        found.update({row.path: row for row in connection.execute(query)})
-    return found
+        by_path.update({row.path: row for row in connection.execute(query)})
+    return by_path
 
 
 def _sizes(connection: Connection, sizes: Sequence[int]) -> set[int]:
-    """Those sizes that a known picture has: only then may its bytes be known as well."""
-    found: set[int] = set()
+    """The sizes that also occur in the catalog; only such files can have known bytes."""
+    known: set[int] = set()
     for chunk in rows.chunks(sizes):
         query = select(images.c.size).where(images.c.size.in_(chunk)).distinct()
-        found.update(connection.execute(query).scalars())
-    return found
+        known.update(connection.execute(query).scalars())
+    return known
 
 
 def below(path: ColumnElement[Any], folder: str) -> ColumnElement[bool]:
-    """What is true of the paths in a folder, however deep.
+    """The condition that a path lies in a folder, at any depth.
 
-    "0" follows "/", so all paths that begin with the folder and a slash lie between the two. A byte
-    that is not UTF-8 is stored as "//d" and three digits: behind the folder that is no slash, but
-    the rest of a longer name.
+    "0" follows "/", so all paths that start with the folder and a slash sort between the two. A
+    byte that is not UTF-8 is stored as "//d" and three digits; right after the folder it is part
+    of a longer name, not a slash.
     """
     slash, next_ = folder + "/", folder + "0"
     return and_(path > slash, path < next_, not_(path.between(folder + "//d", folder + "//e")))
@@ -135,7 +135,7 @@ def missing(
     seen: Ids,
     unvisited: Sequence[Unvisited],
 ) -> list[int]:
-    """Ids of rows below `scope` that were not seen, except below `unvisited` folders."""
+    """Ids of the rows below `scope` that were not seen, except below `unvisited` folders."""
     if any(not folder.path for folder in unvisited):
         return []
     condition = [table.c.root_id == root_id]
@@ -143,7 +143,7 @@ def missing(
         condition.append(table.c.status != "gone")
     if scope:
         condition.append(below(table.c.path, scope))
-    # One text for all ids: as rows they would be most of what a re-scan of nothing new takes here.
+    # All ids as one text: as rows they would take most of the time of a re-scan without changes.
     query = select(func.group_concat(table.c.id)).where(*condition)
     present = np.fromstring(connection.execute(query).scalar() or "", np.int64, sep=",")
     unseen = present[~np.isin(present, seen)]

@@ -1,4 +1,4 @@
-"""How pictures are spread: over months, folders, cameras and formats."""
+"""Counts of images by month, folder, camera and format."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.tree import Filter
 from imgsearch.records import Facets
 
-MOST_CAMERAS = 200
+MAX_CAMERAS = 200
 
 
 def facets(connection: Connection, where: Filter | None) -> Facets:
-    """Counts of the present pictures that pass a filter."""
-    passing = present(connection, where)
+    """Counts of the present images that pass a filter."""
+    condition = present(connection, where)
     count = func.count().label("pictures")
     months, cameras, folders = _months(count), _cameras(count), _folders()
     position = func.count(images.c.latitude + images.c.longitude)
     sums = select(count, func.count(images.c.taken_at).label("dated"), position.label("located"))
-    whole = connection.execute(sums.select_from(images).where(passing)).one()
+    whole = connection.execute(sums.select_from(images).where(condition)).one()
     return Facets(
         months={
             (int(row.month[:4]), int(row.month[5:7])): row.pictures
-            for row in connection.execute(months.where(passing))
+            for row in connection.execute(months.where(condition))
         },
-        folders=_counted(connection, folders.where(passing)),
+        folders=_counted(connection, folders.where(condition)),
         cameras=[
             (row.camera_make, row.camera_model, row.pictures)
-            for row in connection.execute(cameras.where(passing).limit(MOST_CAMERAS))
+            for row in connection.execute(cameras.where(condition).limit(MAX_CAMERAS))
         ],
-        types=_types(connection, count, passing),
+        types=_types(connection, count, condition),
         dated=whole.dated,
         located=whole.located,
         total=whole.pictures,
@@ -42,7 +42,7 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
 
 
 def _months(count: Label[int]) -> Select[Any]:
-    """Dates are stored as text that begins with year and month."""
+    """Counts by month; dates are stored as text that starts with year and month."""
     month = func.strftime("%Y-%m", images.c.taken_at).label("month")
     return select(month, count).where(month.is_not(None)).group_by(month)
 
@@ -53,21 +53,21 @@ def _cameras(count: Label[int]) -> Select[Any]:
     return select(make, model, count).where(known).group_by(make, model).order_by(count.desc())
 
 
-def _types(connection: Connection, count: Label[int], passing: Condition) -> dict[str, int]:
-    query = select(images.c.format, count).where(passing).group_by(images.c.format)
+def _types(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
+    query = select(images.c.format, count).where(condition).group_by(images.c.format)
     return {row.format: row.pictures for row in connection.execute(query)}
 
 
 def _folders() -> Select[Any]:
-    """A path without its last part: SQLite has no function for that, so Python takes it off."""
+    """The paths of images; `_counted` strips the file names, for which SQLite has no function."""
     return select(roots.c.path.label("root"), images.c.path).join_from(images, roots)
 
 
 def _counted(connection: Connection, query: Select[Any]) -> dict[str, int]:
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for root, path in connection.execute(query):
-        found[root, path.rpartition("/")[0]] += 1
-    return {_absolute(root, below): number for (root, below), number in found.items()}
+        counts[root, path.rpartition("/")[0]] += 1
+    return {_absolute(root, below): number for (root, below), number in counts.items()}
 
 
 def _absolute(root: str, below: str) -> str:

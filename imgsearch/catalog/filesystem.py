@@ -1,4 +1,4 @@
-"""Where a library may lie: SQLite's write-ahead log needs a disk of this machine."""
+"""Checks where a library lies: SQLite's write-ahead log needs a local disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NETWORK = frozenset(
 
 
 def filesystem(path: str) -> str:
-    """The kind of the file system that holds `path`, such as "ext4"; "" where unknown."""
+    """The type of the file system that holds `path`, such as "ext4"; "" if unknown."""
     real = os.path.realpath(path)
     best, kind = "", ""
     for part in psutil.disk_partitions(all=True):
@@ -24,12 +24,12 @@ def filesystem(path: str) -> str:
 
 
 def network_warning(folder: str) -> tuple[str, str] | None:
-    """What is wrong with a library in `folder`, and the mend; None if it lies on a local disk."""
+    """A warning and a hint if `folder` is on a network file system, else None."""
     kind = filesystem(folder)
     if kind not in NETWORK:
         return None
     return (
-        f"the library folder {folder} lies on a network file system ({kind}), where SQLite "
+        f"the library folder {folder} is on a network file system ({kind}), where SQLite "
         "cannot keep several programs apart",
         "Keep the library on a disk of this machine (--library DIR or IMGSEARCH_LIBRARY); "
         "the pictures may be anywhere.",

@@ -1,4 +1,4 @@
-"""Filters as SQL: which pictures pass. Values are bound parameters, every one of them."""
+"""Filters as SQL conditions; every value is a bound parameter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Condition = ColumnElement[bool]
 Roots = Sequence[tuple[int, str]]
 """Ids and paths of the folders of the library."""
 
-MOST = 2**31
+MAX_LIMIT = 2**31
 
 _COLUMNS: dict[str, ColumnElement[Any]] = {
     "taken": images.c.taken_at,
@@ -63,14 +63,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
-"""A class, in which a "]" that comes first is one of its characters; or a "[" that is none."""
+"""A character class, in which a leading "]" is one of the characters; or a "[" that opens none."""
 _WILD = re.compile(r"[*?]|\[[!^]?+\]?+[^\]]*\]")
 
 
-def passing(connection: Connection, where: Filter | None) -> Ids:
-    """Ids of the present pictures that pass a filter, sorted.
+def image_ids(connection: Connection, where: Filter | None) -> Ids:
+    """Ids of the present images that pass a filter, sorted.
 
-    SQLite hands them over as one text, which takes a quarter of the time of as many rows.
+    SQLite returns them as one text, in a quarter of the time that rows would take.
     """
     query = select(func.group_concat(images.c.id)).where(present(connection, where))
     text = connection.execute(query).scalar_one() or ""
@@ -78,46 +78,47 @@ def passing(connection: Connection, where: Filter | None) -> Ids:
 
 
 def count(connection: Connection, where: Filter | None) -> int:
-    """How many present pictures pass a filter."""
+    """The number of present images that pass a filter."""
     query = select(func.count()).select_from(images).where(present(connection, where))
     return int(connection.execute(query).scalar_one())
 
 
 def newest(connection: Connection, where: Filter | None, limit: int) -> list[int]:
-    """Ids of present pictures that pass a filter, by date, newest first.
+    """Ids of present images that pass a filter, newest first.
 
-    Pictures without a date come last, by the time of their files.
+    Images without a date come last, ordered by the time of their files.
     """
     date, time = images.c.taken_at.desc(), images.c.mtime_ns.desc()  # SQLite: NULL is least
     query = select(images.c.id).where(present(connection, where))
     ordered = query.order_by(date, time, images.c.root_id, images.c.path)
-    return list(connection.execute(ordered.limit(min(limit, MOST))).scalars())
+    return list(connection.execute(ordered.limit(min(limit, MAX_LIMIT))).scalars())
 
 
 def present(connection: Connection, where: Filter | None) -> Condition:
-    """The pictures of the catalog that are there and pass."""
+    """The condition that an image is present and passes a filter."""
     there = images.c.status == "present"
     if where is None:
         return there
-    found: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
-    return and_(there, condition(where, found))
+    known: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
+    return and_(there, condition(where, known))
 
 
-def condition(where: Filter, known: Roots, wanted: bool = True) -> Condition:
-    """What is true of a picture exactly if it passes (if it does not, with `wanted` false).
+def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
+    """A condition that holds exactly for the images that pass (or fail, if `outcome` is false).
 
-    SQL's third truth value would make "not (taken after 2020)" fail for a picture without a date.
-    So `not` is moved down to the comparisons, and there an unknown one counts as false first.
+    With SQL's third truth value, "not (taken after 2020)" would fail for an image without a date.
+    So `not` is pushed down to the comparisons, where an unknown result counts as false before it
+    is negated.
     """
     match where:
         case And(parts) | Or(parts):
-            join = and_ if isinstance(where, And) == wanted else or_
-            return join(*(condition(part, known, wanted) for part in parts))
+            join = and_ if isinstance(where, And) == outcome else or_
+            return join(*(condition(part, known, outcome) for part in parts))
         case Not(part):
-            return condition(part, known, not wanted)
+            return condition(part, known, not outcome)
         case _:
             passes = _leaf(where, known)
-            return passes if wanted else not_(func.coalesce(passes, false()))
+            return passes if outcome else not_(func.coalesce(passes, false()))
 
 
 def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
@@ -138,12 +139,12 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
 
 
 def glob(pattern: str) -> str:
-    """A pattern in the notation of SQLite's GLOB, for which every "[" begins a class.
+    """A pattern for SQLite's GLOB, in which every "[" opens a class.
 
-    A pattern without wildcards may stand anywhere.
+    A pattern without wildcards matches anywhere in the text.
     """
-    noted = _CLASS.sub(lambda found: _class(found[0]), pattern)
-    return noted if _WILD.search(pattern) else f"*{noted}*"
+    escaped = _CLASS.sub(lambda match: _class(match[0]), pattern)
+    return escaped if _WILD.search(pattern) else f"*{escaped}*"
 
 
 def _class(text: str) -> str:
@@ -153,7 +154,7 @@ def _class(text: str) -> str:
 
 
 def _near(place: Near) -> Condition:
-    """First the box, which an index answers, then the distance of the few that are in it."""
+    """A bounding box, which an index answers, and the exact distance for the few inside it."""
     box = box_around(place.latitude, place.longitude, place.km)
     far = func.distance_km(images.c.latitude, images.c.longitude, place.latitude, place.longitude)
     return and_(
@@ -164,30 +165,30 @@ def _near(place: Near) -> Condition:
 
 
 def _below(path: str, known: Roots) -> Condition:
-    """The pictures at or below a path, which lies in a folder of the library or holds some.
+    """The images at or below a path, which lies in a folder of the library or contains some.
 
-    A folder of the library may be a link by now, or be reached through one.
+    A folder of the library may have become a link, or be reached through one.
     """
-    ways = (path, os.path.realpath(path))
-    found = {
+    spellings = (path, os.path.realpath(path))
+    scopes = {
         (root_id, scope)
         for root_id, root in known
         for folder in (root, os.path.realpath(root))
-        for way in ways
-        if (scope := relative(way, folder)) is not None
+        for spelling in spellings
+        if (scope := relative(spelling, folder)) is not None
     }
-    if not found:
+    if not scopes:
         raise QueryError(
             f"{path} is not in a folder of this library",
             "'imgsearch roots' lists its folders; 'imgsearch index' adds one.",
         )
-    if all((root_id, "") in found for root_id, _ in known):
+    if all((root_id, "") in scopes for root_id, _ in known):
         return true()
-    return or_(*(and_(images.c.root_id == i, at_or_below(scope)) for i, scope in sorted(found)))
+    return or_(*(and_(images.c.root_id == i, at_or_below(scope)) for i, scope in sorted(scopes)))
 
 
 def relative(path: str, root: str) -> str | None:
-    """A path as seen from a root: "" if it is or holds the root, None if they lie apart."""
+    """A path relative to a root: "" if it is or contains the root, None if they are apart."""
     if path == root or root.startswith(path.rstrip(os.sep) + os.sep):
         return ""
     start = root.rstrip(os.sep) + os.sep
@@ -195,7 +196,7 @@ def relative(path: str, root: str) -> str | None:
 
 
 def at_or_below(scope: str) -> Condition:
-    """The picture at a path of its root, or those in the folder there; all of them for ""."""
+    """The image at a path below its root, or the images in that folder; all of them for ""."""
     if not scope:
         return true()
     return or_(images.c.path == scope, below(images.c.path, scope))

@@ -18,7 +18,7 @@ from imgsearch.records import Revision
 
 @contextmanager
 def changing(engine: Engine) -> Iterator[Ledger]:
-    """A write transaction that may change vectors; the revision counter moves with it."""
+    """A write transaction that may change vectors and advances the revision counter."""
     with writing(engine) as connection:
         ledger = Ledger(connection)
         yield ledger
@@ -43,13 +43,13 @@ _BURY = upsert(tombstones).values(
 _BURY = _BURY.on_conflict_do_update(
     index_elements=["space_id", "image_id"], set_={"revision": _BURY.excluded.revision}
 )
-_EXHUME = delete(tombstones).where(
+_DELETE_TOMBSTONE = delete(tombstones).where(
     tombstones.c.image_id == bindparam("image"), tombstones.c.space_id == bindparam("space")
 )
-_EXHUME_ALL = delete(tombstones).where(tombstones.c.image_id == bindparam("image"))
-_MINE = select(embeddings.c.id).where(embeddings.c.image_id == bindparam("image"))
-_IN_SPACE = _MINE.where(embeddings.c.space_id == bindparam("space"))
-_MOVE_UP = (
+_DELETE_TOMBSTONES = delete(tombstones).where(tombstones.c.image_id == bindparam("image"))
+_EMBEDDING_IDS = select(embeddings.c.id).where(embeddings.c.image_id == bindparam("image"))
+_IN_SPACE = _EMBEDDING_IDS.where(embeddings.c.space_id == bindparam("space"))
+_SET_REVISION = (
     update(embeddings)
     .where(embeddings.c.id == bindparam("embedding"))
     .values(revision=bindparam("next"))
@@ -57,17 +57,17 @@ _MOVE_UP = (
 
 
 class Ledger:
-    """The vectors within one write transaction."""
+    """The changes to vectors within one write transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._start: Revision = connection.execute(select(library.c.revision)).scalar_one()
         self._latest: Revision = self._start
-        self._waiting: list[dict[str, Any]] = []
-        self._given: set[tuple[int, int]] = set()
+        self._pending: list[dict[str, Any]] = []
+        self._pending_keys: set[tuple[int, int]] = set()
 
     def close(self) -> None:
-        """Write the counter back, with a token that tells this history from any other."""
+        """Store the counter, with a random token that identifies this history."""
         self.write()
         if self._latest > self._start:
             self.connection.execute(update(library).values(revision=self._latest))
@@ -80,54 +80,58 @@ class Ledger:
         return self._latest
 
     def put_vector(self, space_id: int, image_id: int, vector: bytes, new: bool = False) -> None:
-        """Put in or replace the vector of a picture, at the latest when the ledger is closed.
+        """Insert or replace the vector of an image, at the latest when the ledger is closed.
 
         Parameters
         ----------
         new : bool
-            True for a picture that is new, too: it may be waiting to be written itself, and it
-            has no tombstone.
+            True if the image is new as well: its own row may not be written yet, and it has no
+            tombstone.
         """
         key = {"space_id": space_id, "image_id": image_id}
-        self._waiting.append({**key, "revision": self._next(), "vector": vector})
-        self._given.add((space_id, image_id))
+        self._pending.append({**key, "revision": self._next(), "vector": vector})
+        self._pending_keys.add((space_id, image_id))
         if not new:
-            self.connection.execute(_EXHUME, {"image": image_id, "space": space_id})
+            self.connection.execute(_DELETE_TOMBSTONE, {"image": image_id, "space": space_id})
 
     def write(self) -> None:
-        """Write the vectors that were put."""
-        if self._waiting:
-            self.connection.execute(_PUT, self._waiting)
-            self._waiting.clear()
-            self._given.clear()
+        """Write the pending vectors."""
+        if self._pending:
+            self.connection.execute(_PUT, self._pending)
+            self._pending.clear()
+            self._pending_keys.clear()
 
     def revive(self, image_id: int) -> None:
-        """Put the vectors of a picture that is there again back into every index."""
-        for embedding_id in self.connection.execute(_MINE, {"image": image_id}).scalars().all():
-            self.connection.execute(_MOVE_UP, {"embedding": embedding_id, "next": self._next()})
-        self.connection.execute(_EXHUME_ALL, {"image": image_id})
+        """Put the vectors of an image that has come back into every index again."""
+        for embedding_id in (
+            self.connection.execute(_EMBEDDING_IDS, {"image": image_id}).scalars().all()
+        ):
+            self.connection.execute(
+                _SET_REVISION, {"embedding": embedding_id, "next": self._next()}
+            )
+        self.connection.execute(_DELETE_TOMBSTONES, {"image": image_id})
 
     def bury(self, image_ids: Sequence[int]) -> None:
-        """Tombstones for all vectors of these pictures; the vectors themselves stay."""
+        """Write tombstones for all vectors of these images; the vectors themselves stay."""
         for chunk in rows.chunks(image_ids):
             query = select(embeddings.c.space_id, embeddings.c.image_id).where(
                 embeddings.c.image_id.in_(chunk)
             )
-            graves = [
+            tombstone_rows = [
                 {"space_id": space_id, "image_id": image_id, "revision": self._next()}
                 for space_id, image_id in self.connection.execute(query).all()
             ]
-            if graves:
-                self.connection.execute(_BURY, graves)
+            if tombstone_rows:
+                self.connection.execute(_BURY, tombstone_rows)
 
     def drop_vectors(self, image_id: int) -> None:
-        """The picture has changed: its vectors are wrong in every space."""
+        """Delete the vectors of an image that has changed, in every space."""
         self.bury([image_id])
         self.connection.execute(delete(embeddings).where(embeddings.c.image_id == image_id))
 
     def has_vector(self, space_id: int, image_id: int) -> bool:
-        """True if the picture has a vector in the space."""
-        if (space_id, image_id) in self._given:
+        """True if the image has a vector in the space."""
+        if (space_id, image_id) in self._pending_keys:
             return True
         values = {"image": image_id, "space": space_id}
         return self.connection.execute(_IN_SPACE, values).first() is not None

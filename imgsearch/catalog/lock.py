@@ -1,4 +1,4 @@
-"""One writer at a time per library."""
+"""The writer lock: one writer at a time per library."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from filelock import FileLock, Timeout
 
 from imgsearch.errors import CatalogError, LibraryBusy
 
-LOCK = "writer.lock"
-HOLDER = "writer.json"
+LOCK_FILE = "writer.lock"
+HOLDER_FILE = "writer.json"
 
 
 @contextmanager
 def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the library's writer lock; the system frees it when the process ends, however it ends.
+    """Hold the library's writer lock; the system releases it when the process ends for any reason.
 
     Raises
     ------
     LibraryBusy
-        Another process holds it for longer than `wait_s`; the message says which.
+        Another process has held it for longer than `wait_s`; the message says which.
     CatalogError
-        The folder cannot be written to.
+        The folder is not writable.
     """
-    lock = FileLock(os.path.join(folder, LOCK))
+    lock = FileLock(os.path.join(folder, LOCK_FILE))
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:
         raise LibraryBusy(
             f"another process is writing to this library: {_holder(folder)}",
             "Wait until it has finished, or stop it, and run the command again. "
-            "Searching works meanwhile.",
+            "Searching works in the meantime.",
         ) from None
     except OSError as error:
         raise CatalogError(
@@ -50,19 +50,19 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
 
 
 def _sign(folder: str) -> None:
-    me = {
+    holder = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now().isoformat(" ", "seconds"),
     }
-    with open(os.path.join(folder, HOLDER), "w", encoding="utf-8") as file:
-        json.dump(me, file)
+    with open(os.path.join(folder, HOLDER_FILE), "w", encoding="utf-8") as file:
+        json.dump(holder, file)
 
 
 def _holder(folder: str) -> str:
     try:
-        with open(os.path.join(folder, HOLDER), encoding="utf-8") as file:
+        with open(os.path.join(folder, HOLDER_FILE), encoding="utf-8") as file:
             holder = json.load(file)
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "its process is not known"
+        return "the process is unknown"

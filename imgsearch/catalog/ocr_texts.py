@@ -1,4 +1,4 @@
-"""The texts in pictures: which are still to be read, what was read, how many there are."""
+"""Reads and writes the texts found in images, and lists the images still to be read."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from imgsearch.catalog.filter_sql import at_or_below
 from imgsearch.catalog.tables import images, library, roots, texts
 from imgsearch.records import ImageRecord, TextFound
 
-# With a sign before it a column is not looked for in an index: that of the content hashes, in the
-# order of which the pictures are wanted, is the one to go by.
+# The "+" keeps SQLite from using an index on the column: the one on content hashes gives the order.
 _status: ColumnElement[Any] = literal_column("+images.status")
 _root: ColumnElement[Any] = literal_column("+images.root_id")
-_MINE = texts.c.content_hash == images.c.content_hash
+_SAME_CONTENT = texts.c.content_hash == images.c.content_hash
 
 
 def unread(
     connection: Connection, root: str, scope: str, engine: str, after: str, limit: int
 ) -> list[ImageRecord]:
-    """Pictures whose text is still to be read, one for each content hash beyond `after`."""
+    """Images whose text has not been read yet, one per content hash greater than `after`."""
     query = (
         select(images, roots.c.path.label("root"))
         .join(roots)
@@ -40,32 +39,32 @@ def unread(
         .order_by(images.c.content_hash)
         .limit(limit)
     )
-    found: dict[str, ImageRecord] = {}
+    records: dict[str, ImageRecord] = {}
     for row in connection.execute(query):
-        found.setdefault(row.content_hash, rows.image_record(row))
-    return list(found.values())
+        records.setdefault(row.content_hash, rows.image_record(row))
+    return list(records.values())
 
 
 def unread_count(connection: Connection, root: str, scope: str, engine: str) -> int:
-    """How many content hashes there are whose text is still to be read."""
+    """The number of content hashes whose text has not been read yet."""
     query = select(func.count(images.c.content_hash.distinct()))
     waiting = query.where(_waiting(connection, root, scope, engine))
     return int(connection.execute(waiting).scalar_one())
 
 
 def _waiting(connection: Connection, root: str, scope: str, engine: str) -> ColumnElement[bool]:
-    """Not read yet, or not by this engine where another one has failed."""
+    """The condition that a text is unread, or that only another engine has failed on it."""
     root_id = rows.root_id(connection, root)
     settled = select(texts.c.content_hash).where(
-        _MINE, or_(texts.c.reason == "", texts.c.engine == engine)
+        _SAME_CONTENT, or_(texts.c.reason == "", texts.c.engine == engine)
     )
-    there = and_(_status == "present", _root == root_id, at_or_below(scope))
-    return and_(there, ~settled.exists())
+    candidates = and_(_status == "present", _root == root_id, at_or_below(scope))
+    return and_(candidates, ~settled.exists())
 
 
-def put(connection: Connection, found: Sequence[TextFound]) -> None:
-    """Write what was read, in place of what was read before."""
-    for each in found:
+def put(connection: Connection, readings: Sequence[TextFound]) -> None:
+    """Write texts, replacing those of the same content hashes."""
+    for each in readings:
         values = {"engine": each.engine, "text": each.text, "reason": each.reason}
         connection.execute(
             upsert(texts)
@@ -74,11 +73,11 @@ def put(connection: Connection, found: Sequence[TextFound]) -> None:
         )
 
 
-def want(connection: Connection, wanted: bool) -> None:
-    """Remember whether the indexer is to read texts."""
-    connection.execute(update(library).values(reads_texts=wanted))
+def set_enabled(connection: Connection, enabled: bool) -> None:
+    """Store whether the indexer reads texts."""
+    connection.execute(update(library).values(reads_texts=enabled))
 
 
-def wanted(connection: Connection) -> bool:
-    """True if the indexer is to read texts."""
+def enabled(connection: Connection) -> bool:
+    """True if the indexer reads texts."""
     return bool(connection.execute(select(library.c.reads_texts)).scalar_one())

@@ -1,10 +1,10 @@
-"""What a library has in it, read through the sqlite3 module alone.
+"""The contents of a library, read through the sqlite3 module alone.
 
-`status`, `roots` and `skipped` are done sooner than SQLAlchemy is imported. So their questions are
-asked in plain SQL, here and nowhere else: `SqlCatalog` asks them through these functions, too.
+`status`, `roots` and `skipped` finish in less time than importing SQLAlchemy takes. Their queries
+are therefore plain SQL, and `Catalog` calls the same functions.
 
-Pictures are counted by way of those that are absent: they are few, and all others are counted in
-an index, so a million pictures are counted without reading their rows.
+Present images are counted by subtracting the few absent ones from a count that an index answers,
+so a million images are counted without reading their rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import schema
-from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, told
+from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, sqlite_errors
 from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
 from imgsearch.vectors import EmbeddingSpace
 
@@ -26,14 +26,16 @@ _SPACES = "SELECT id, model, revision, preprocessing, dimension, instruction FRO
 
 
 class Overview:
-    """A look into a library; close it after use.
+    """A read-only view of a library; close it after use.
+
+    `ready` is false if the catalog has another schema, which only `open_catalog` can handle.
 
     Raises
     ------
     LibraryMissing
-        There is none in the folder.
+        The folder has no library.
     CatalogError
-        It cannot be read. What has another schema is for `open_catalog`: then `ready` is false.
+        The catalog cannot be read.
     """
 
     def __init__(self, folder: str) -> None:
@@ -41,10 +43,10 @@ class Overview:
         path = os.path.join(folder, FILE)
         if not os.path.exists(path):
             raise missing(folder)
-        with told():
+        with sqlite_errors():
             self._connection = connect(path)
         try:
-            with told():
+            with sqlite_errors():
                 self._connection.execute("BEGIN")
                 version = self._version()
         except BaseException:
@@ -53,9 +55,9 @@ class Overview:
         self.ready = version == schema.HEAD
 
     def _version(self) -> str | None:
-        with suppress(sqlite3.OperationalError):  # no such table: an older or another program's
-            found = self._connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            return None if found is None else str(found[0])
+        with suppress(sqlite3.OperationalError):  # no such table: not our file, or a very old one
+            row = self._connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if row is None else str(row[0])
         return None
 
     def close(self) -> None:
@@ -63,39 +65,43 @@ class Overview:
         self._connection.close()
 
     def summary(self) -> dict[str, Any]:
-        """See `summary`."""
-        with told():
+        """The contents of the library as plain values; see `overview.summary`."""
+        with sqlite_errors():
             return summary(self._connection, self._folder)
 
     def roots(self) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of pictures present in each."""
-        with told():
+        """The folders of the library, by path, with the number of present images in each."""
+        with sqlite_errors():
             return roots(self._connection)
 
     def skipped(self) -> list[Skipped]:
-        """Every file that could not be indexed, by path."""
-        with told():
+        """The files that could not be indexed, by path."""
+        with sqlite_errors():
             return skipped(self._connection)
 
     def unreadable_texts(self) -> list[Skipped]:
-        """Present pictures whose text could not be read, by path."""
-        with told():
+        """The present images whose text could not be read, by path."""
+        with sqlite_errors():
             return unreadable_texts(self._connection)
 
     def index_names(self) -> list[tuple[str, str]]:
-        """For each space, as `summary` has them, what its index file is named by: the uuid of the
-        library and the key of the space."""
-        with told():
+        """The uuid of the library and the key of the space, for each space in `summary`'s order.
+
+        Index files are named by this pair.
+        """
+        with sqlite_errors():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
             return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
 
 
 def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
-    """The folders of the library, by path, with the number of pictures present in each, or 0
-    where they need not be counted."""
+    """The folders of the library, by path, with the number of present images in each.
+
+    The numbers are 0 if `counted` is false.
+    """
     present = _present_by_root(db) if counted else {}
     query = "SELECT id, path, exclude, hidden, mounts, scanned_at FROM roots"
-    found = [
+    records = [
         RootRecord(
             from_stored(path),
             tuple(json.loads(exclude)),
@@ -106,7 +112,7 @@ def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
         )
         for key, path, exclude, hidden, mounts, scanned_at in db.execute(query)
     ]
-    return sorted(found, key=lambda root: root.path)
+    return sorted(records, key=lambda root: root.path)
 
 
 def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
@@ -124,45 +130,47 @@ def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
 
 
 def skipped(db: sqlite3.Connection) -> list[Skipped]:
-    """Every file that could not be indexed, by path."""
+    """The files that could not be indexed, by path."""
     query = (
         "SELECT roots.path, skipped.path, size, mtime_ns, reason, transient"
         " FROM skipped JOIN roots ON roots.id = root_id"
     )
-    found = [
+    records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
         for root, path, size, mtime, reason, again in db.execute(query)
     ]
-    return sorted(found, key=lambda each: each.file.absolute)
+    return sorted(records, key=lambda each: each.file.absolute)
 
 
 def texts(db: sqlite3.Connection) -> TextCounts:
-    """How many present pictures were read, and by what."""
+    """Counts of present images whose text was read, and the engines that read them."""
     tried, with_text, failed = db.execute(
         "SELECT count(*), count(*) FILTER (WHERE text != ''), count(*) FILTER (WHERE reason != '')"
         " FROM texts JOIN images USING (content_hash) WHERE +status = 'present'"
     ).fetchone()
     engines = db.execute("SELECT DISTINCT engine FROM texts ORDER BY engine").fetchall()
-    wanted = bool(_number(db, "SELECT reads_texts FROM library"))
-    return TextCounts(wanted, tried - failed, with_text, failed, tuple(name for (name,) in engines))
+    enabled = bool(_number(db, "SELECT reads_texts FROM library"))
+    return TextCounts(
+        enabled, tried - failed, with_text, failed, tuple(name for (name,) in engines)
+    )
 
 
 def unreadable_texts(db: sqlite3.Connection) -> list[Skipped]:
-    """Present pictures whose text could not be read, by path."""
+    """The present images whose text could not be read, by path."""
     query = (
         "SELECT roots.path, images.path, size, mtime_ns, reason"
         " FROM texts JOIN images USING (content_hash) JOIN roots ON roots.id = root_id"
         " WHERE reason != '' AND +status = 'present'"
     )
-    found = [
+    records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason)
         for root, path, size, mtime, reason in db.execute(query)
     ]
-    return sorted(found, key=lambda each: each.file.absolute)
+    return sorted(records, key=lambda each: each.file.absolute)
 
 
 def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
-    """The embedding spaces, oldest first, with the number of present pictures in each."""
+    """The embedding spaces, oldest first, with the number of present images in each."""
     (default,) = db.execute("SELECT default_space_id FROM library").fetchone() or (None,)
     absent = dict(
         db.execute(
@@ -172,13 +180,13 @@ def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
     )
     records = []
     for key, space in _known_spaces(db):
-        held = _number(db, "SELECT count(*) FROM embeddings WHERE space_id = ?", key)
-        records.append(SpaceRecord(space, held - absent.get(key, 0), key == default))
+        vectors = _number(db, "SELECT count(*) FROM embeddings WHERE space_id = ?", key)
+        records.append(SpaceRecord(space, vectors - absent.get(key, 0), key == default))
     return records
 
 
 def _known_spaces(db: sqlite3.Connection) -> list[tuple[int, EmbeddingSpace]]:
-    """The spaces by their keys in the catalog, oldest first; nothing is counted."""
+    """The row ids and spaces, oldest first, without counting anything."""
     return [
         (key, EmbeddingSpace(from_stored(model), *rest))
         for key, model, *rest in db.execute(f"{_SPACES} ORDER BY id")
@@ -201,9 +209,9 @@ def last_run(db: sqlite3.Connection) -> RunRecord | None:
 
 
 def summary(db: sqlite3.Connection, folder: str) -> dict[str, Any]:
-    """What is in a library, as plain values for JSON.
+    """The contents of a library as plain values for JSON.
 
-    Times are ISO 8601, local, without zone; sizes are bytes.
+    Times are ISO 8601 in local time without a zone; sizes are in bytes.
     """
     run = last_run(db)
     return {
@@ -231,7 +239,7 @@ def summary(db: sqlite3.Connection, folder: str) -> dict[str, Any]:
 def _run(run: RunRecord) -> dict[str, Any]:
     finished = run.finished_at
     return {
-        # Nothing tells a run that goes on from one that was killed.
+        # A run in progress looks the same as one that was killed.
         "outcome": "running or killed" if run.outcome == "running" else run.outcome,
         "model": run.model,
         "started_at": run.started_at.isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""What the catalog keeps of reference scores: see `imgsearch.searching.strength`."""
+"""Reads and writes reference scores; see `imgsearch.searching.strength`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace
 
 
 def scores(connection: Connection, space: EmbeddingSpace) -> dict[str, Reference]:
-    """The references of a space by modality; empty before they were drawn."""
+    """The references of a space by modality; empty if there are none yet."""
     query = select(reference_scores).join(spaces).where(spaces.c.key == space.key)
     return {
         row.modality: Reference(row.modality, row.location, row.scale, row.pictures)
@@ -24,7 +24,7 @@ def scores(connection: Connection, space: EmbeddingSpace) -> dict[str, Reference
 
 
 def texts(connection: Connection, space: EmbeddingSpace, digest: str) -> Embeddings | None:
-    """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+    """The vectors of the reference texts with this hash, shape (t, dimension), or None."""
     query = (
         select(reference_texts.c.vectors)
         .join(spaces)
@@ -39,10 +39,10 @@ def texts(connection: Connection, space: EmbeddingSpace, digest: str) -> Embeddi
     )
 
 
-def put_scores(connection: Connection, space_id: int, found: Sequence[Reference]) -> None:
+def put_scores(connection: Connection, space_id: int, references: Sequence[Reference]) -> None:
     """Replace the references of a space."""
     connection.execute(delete(reference_scores).where(reference_scores.c.space_id == space_id))
-    for each in found:
+    for each in references:
         connection.execute(insert(reference_scores).values(space_id=space_id, **asdict(each)))
 
 

@@ -1,4 +1,4 @@
-"""Bring a library's schema up to date, or say why that is not possible."""
+"""Schema version and upgrades of the catalog."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.catalog.sqlite_file import RESTORE, told
+from imgsearch.catalog.sqlite_file import RESTORE_HINT, sqlite_errors
 from imgsearch.errors import CatalogError, LibraryTooNew
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 HEAD = "0007"
-"""The newest migration; the same as Alembic's head, which a test checks."""
+"""The newest migration; a test checks that it equals Alembic's head."""
 
 
 def version(engine: Engine) -> str | None:
-    """The schema's version, None for an empty file."""
+    """The schema version; None for an empty file."""
     from sqlalchemy import inspect, text
 
     from imgsearch.catalog.engine import reading
@@ -29,52 +29,52 @@ def version(engine: Engine) -> str | None:
         if "alembic_version" not in tables:
             if tables:
                 raise CatalogError(
-                    "the file catalog.sqlite in the library folder is of another program",
+                    "the file catalog.sqlite in the library folder belongs to another program",
                     "Choose another folder with --library DIR.",
                 )
             return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return None if found is None else str(found)
+        number = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if number is None else str(number)
 
 
-def require_known(found: str | None) -> None:
+def require_known(version: str | None) -> None:
     """Raise `LibraryTooNew` for a version that this program does not know.
 
-    Versions are numbers with leading zeros, so that they compare as text.
+    Versions are numbers with leading zeros, so they compare as text.
     """
-    if found is not None and found > HEAD:
+    if version is not None and version > HEAD:
         raise LibraryTooNew(
-            f"this library was written by a newer version of imgsearch (schema {found}; "
-            f"this program knows up to {HEAD})",
-            "Update imgsearch and try again; the library was not touched.",
+            f"this library was written by a newer version of imgsearch (schema {version}; "
+            f"this program supports up to {HEAD})",
+            "Update imgsearch and try again; the library has not been changed.",
         )
 
 
 def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> None:
-    """Create or upgrade the schema, in one transaction; a copy of an older catalog is kept.
+    """Create or upgrade the schema in one transaction; a copy of an older catalog is kept.
 
-    Only to be called with the writer lock held.
+    The caller must hold the writer lock.
 
     Parameters
     ----------
     fill : callable
-        Puts in the rows that every catalog has, in the same transaction: a process killed
-        between the two would leave a catalog of the right version that cannot be opened.
+        Inserts the rows that every catalog has, in the same transaction: a process killed in
+        between would leave a catalog of the current version that cannot be opened.
     """
     from alembic import command
 
-    found = version(engine)
-    require_known(found)
-    if found == HEAD:
+    current = version(engine)
+    require_known(current)
+    if current == HEAD:
         return
-    if found is not None:
+    if current is not None:
         _keep_copy(engine, f"{path}.before-{HEAD}")
-    with told(), engine.connect() as connection:
-        # A migration may rebuild a table, and dropping the old one would take the rows with it
-        # that point there. The pragma does nothing inside a transaction, so it goes around
-        # SQLAlchemy, which would begin one.
+    with sqlite_errors(), engine.connect() as connection:
+        # A migration may rebuild a table, and dropping the old one would delete the rows that
+        # refer to it. The pragma has no effect inside a transaction, so it bypasses SQLAlchemy,
+        # which would begin one.
         driver(connection).execute("PRAGMA foreign_keys=OFF")
-        # And while it is away, the view and the triggers that name it point nowhere.
+        # While the table is missing, the view and the triggers that name it are dangling.
         driver(connection).execute("PRAGMA legacy_alter_table=ON")
         driver(connection).execute("PRAGMA journal_mode=WAL")
         try:
@@ -82,13 +82,13 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
                 command.upgrade(alembic_config(connection), "head")
                 fill(connection)
                 if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-                    raise CatalogError("the upgraded catalog has rows that point nowhere", RESTORE)
+                    raise CatalogError("the upgraded catalog has dangling references", RESTORE_HINT)
         finally:
             connection.invalidate()
 
 
 def alembic_config(connection: Connection | None = None) -> Any:
-    """Alembic's configuration for our migrations, wherever they are installed."""
+    """The Alembic configuration for our migrations, wherever they are installed."""
     from importlib import resources
 
     from alembic.config import Config
@@ -105,7 +105,7 @@ def _keep_copy(engine: Engine, target: str) -> None:
         os.remove(target)
     try:
         with (
-            told(),
+            sqlite_errors(),
             engine.connect() as connection,
             closing(sqlite3.connect(os.fsencode(target))) as copy,
         ):
@@ -117,7 +117,7 @@ def _keep_copy(engine: Engine, target: str) -> None:
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
-    """The connection of the sqlite3 module behind one of SQLAlchemy."""
+    """The sqlite3 connection behind a SQLAlchemy connection."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw

@@ -1,4 +1,4 @@
-"""The SQLite file itself: connections to it, and what its complaints mean. No SQLAlchemy here."""
+"""The SQLite file: connections, stored paths and error messages, without SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from imgsearch.filters.geography import distance_km
 
 FILE = "catalog.sqlite"
 BUSY_TIMEOUT_MS = 30_000
-RESTORE = (
-    "Put back a copy of the library folder from a backup, or remove the folder and index again; "
+RESTORE_HINT = (
+    "Restore the library folder from a backup, or remove the folder and index again; "
     "your pictures are not touched."
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -25,12 +25,12 @@ _ESCAPE = re.compile("//([0-9a-f]{4})")
 def connect(path: str) -> sqlite3.Connection:
     """A connection to the catalog at `path`, in autocommit mode.
 
-    The file itself says that it has a write-ahead log, from its first migration on.
-    `synchronous=FULL` makes every commit durable against power loss (SQLite, "PRAGMA
-    synchronous"), and the write-ahead log lets readers go on while one process writes.
+    The first migration switches the file to a write-ahead log, which lets readers continue while
+    one process writes. `synchronous=FULL` makes every commit durable against power loss (SQLite,
+    "PRAGMA synchronous").
     """
-    connection = _opened(path)
-    # SQLite may be built without sin and cos.
+    connection = _connection(path)
+    # In Python, because SQLite may be built without sin and cos.
     connection.create_function("distance_km", 4, _distance_km, deterministic=True)
     return connection
 
@@ -39,9 +39,9 @@ def _distance_km(*degrees: float | None) -> float | None:
     return None if None in degrees else distance_km(*degrees)  # type: ignore[arg-type]
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def _connection(path: str) -> sqlite3.Connection:
     if _is_read_only(path):
-        # Nobody can write to it, so SQLite may read it without its lock and log files.
+        # It cannot change, so SQLite may read it without creating lock and log files.
         uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?immutable=1"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection = sqlite3.connect(
@@ -57,7 +57,7 @@ def _opened(path: str) -> sqlite3.Connection:
 
 
 def _is_read_only(path: str) -> bool:
-    """True for a whole catalog in a folder where this process may not write."""
+    """True for a complete catalog in a folder that this process cannot write to."""
     folder = os.path.dirname(path) or os.curdir
     if not os.path.exists(path) or os.access(folder, os.W_OK):
         return False
@@ -66,46 +66,46 @@ def _is_read_only(path: str) -> bool:
 
 
 def file_identity(path: str) -> tuple[int, int] | None:
-    """What tells the file at `path` from any other that is there now; None if there is none."""
+    """Device and inode of the file at `path`; None if it does not exist."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def missing(folder: str) -> LibraryMissing:
-    """There is no library in that folder."""
+    """The error for a folder without a library."""
     return LibraryMissing(
         f"there is no library in {folder}", "Make one: imgsearch index FOLDER-OF-PICTURES"
     )
 
 
 def to_stored(path: str) -> str:
-    """A path as the catalog holds it.
+    """A path in its stored form.
 
     SQLite refuses the surrogate escapes (PEP 383) that stand for bytes that are not UTF-8. Each is
-    stored as "//" and four hex digits. No normal path has "//" in it, so nothing is ambiguous,
-    and every ordinary path is stored as it reads.
+    stored as "//" and four hex digits. A normalised path has no "//", so this is unambiguous, and
+    an ordinary path is stored unchanged.
     """
-    return _SURROGATE.sub(lambda found: f"//{ord(found[0]):04x}", path)
+    return _SURROGATE.sub(lambda match: f"//{ord(match[0]):04x}", path)
 
 
 def from_stored(text: str) -> str:
-    """The path that `to_stored` made the text of."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    """The inverse of `to_stored`."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn what SQLite says of a full disk, a lock or a broken file into a `CatalogError`."""
+def sqlite_errors() -> Iterator[None]:
+    """Turn SQLite's errors about a full disk, a lock or a damaged file into a `CatalogError`."""
     try:
         yield
     except Exception as error:
-        said = getattr(error, "orig", error)  # SQLAlchemy wraps what SQLite says
-        if not isinstance(said, sqlite3.Error):
+        cause = getattr(error, "orig", error)  # SQLAlchemy wraps the errors of SQLite
+        if not isinstance(cause, sqlite3.Error):
             raise
-        raise _catalog_error(said) from error
+        raise _catalog_error(cause) from error
 
 
 def _catalog_error(error: sqlite3.Error) -> CatalogError:
@@ -113,7 +113,7 @@ def _catalog_error(error: sqlite3.Error) -> CatalogError:
     if "full" in text or "disk I/O error" in text:
         return CatalogError(
             f"the catalog cannot be written: {text}",
-            "Free some space on the disk of the library and run the command again; "
+            "Free some space on the disk that holds the library and run the command again; "
             "everything committed so far is kept.",
         )
     if "locked" in text or "busy" in text:
@@ -124,5 +124,5 @@ def _catalog_error(error: sqlite3.Error) -> CatalogError:
             "Check the permissions of the library folder.",
         )
     if isinstance(error, sqlite3.OperationalError) and "no such" in text:
-        return CatalogError(f"the catalog lacks a table or column: {text}", RESTORE)
-    return CatalogError(f"the catalog is damaged: {text}", RESTORE)
+        return CatalogError(f"the catalog lacks a table or column: {text}", RESTORE_HINT)
+    return CatalogError(f"the catalog is damaged: {text}", RESTORE_HINT)

@@ -1,4 +1,4 @@
-"""The catalog: what is read from it, and how one is opened."""
+"""Opens a catalog and reads from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from imgsearch.catalog import (
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.schema import driver
-from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, told
+from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, sqlite_errors
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
@@ -60,18 +60,18 @@ from imgsearch.records import (
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
-BATCH = 8192
-OURS = ("writer.", "server-token.")
-"""How names begin of files that may be there before the catalog."""
+CHANGES_PER_BATCH = 8192
+OWN_PREFIXES = ("writer.", "server-token.")
+"""Name prefixes of files that may exist before the catalog does."""
 
 
-def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
-    """The catalog of the library in `folder`; an older schema is upgraded.
+def open_catalog(folder: str, create: bool = False) -> Catalog:
+    """Open the catalog of the library in `folder`; an older schema is upgraded.
 
     Raises
     ------
     LibraryMissing
-        There is none, and `create` is false.
+        There is no library, and `create` is false.
     LibraryTooNew
         It was written by a newer imgsearch.
     CatalogError
@@ -81,25 +81,27 @@ def open_catalog(folder: str, create: bool = False) -> SqlCatalog:
     if not os.path.exists(path):
         _prepare(folder, create)
     engine = open_engine(path)
-    found = schema.version(engine)
-    schema.require_known(found)
-    if found != schema.HEAD:
-        _require_upgradable(folder, found)
+    version = schema.version(engine)
+    schema.require_known(version)
+    if version != schema.HEAD:
+        _require_upgradable(folder, version)
         with writer_lock(folder):
-            schema.upgrade(engine, path, _first_row)
-    return SqlCatalog(folder, engine)
+            schema.upgrade(engine, path, _insert_library_row)
+    return Catalog(folder, engine)
 
 
-def _require_upgradable(folder: str, found: str | None) -> None:
+def _require_upgradable(folder: str, version: str | None) -> None:
     if not os.access(folder, os.W_OK):
-        written = (
-            f"by an older version of imgsearch (schema {found})" if found else "not to its end"
+        origin = (
+            f"was written by an older version of imgsearch (schema {version})"
+            if version
+            else "was not written completely"
         )
         raise CatalogError(
-            f"the library in {folder} was written {written}, and it cannot be brought up to date"
-            f" (schema {schema.HEAD}) because the folder is read-only",
-            "Run any command once where the folder can be written to; or copy the folder to such a"
-            " place, and name that with --library DIR.",
+            f"the library in {folder} {origin}, and it cannot be upgraded to schema {schema.HEAD}"
+            " because the folder is read-only",
+            "Run any command once with write access to the folder; or copy the folder to a place"
+            " that you can write to, and name it with --library DIR.",
         )
 
 
@@ -108,20 +110,20 @@ def _prepare(folder: str, create: bool) -> None:
         raise missing(folder)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        strangers = [name for name in os.listdir(folder) if not name.startswith(OURS)]
+        foreign_names = [n for n in os.listdir(folder) if not n.startswith(OWN_PREFIXES)]
     except OSError as error:
         raise CatalogError(
-            f"the library folder {folder} cannot be made: {error.strerror}",
+            f"the library folder {folder} cannot be created: {error.strerror}",
             "Choose another one with --library DIR.",
         ) from error
-    if strangers:
+    if foreign_names:
         raise CatalogError(
-            f"{folder} is no imgsearch library, and it is not empty",
+            f"{folder} is not an imgsearch library, and it is not empty",
             "Choose a new or empty folder with --library DIR.",
         )
 
 
-def _first_row(connection: Connection) -> None:
+def _insert_library_row(connection: Connection) -> None:
     if connection.execute(select(library.c.id)).first() is None:
         connection.execute(
             insert(library).values(
@@ -134,8 +136,8 @@ def _first_row(connection: Connection) -> None:
         )
 
 
-class SqlCatalog:
-    """Files, metadata and vectors of one library. Reading never blocks, and is never blocked."""
+class Catalog:
+    """Files, metadata and vectors of one library. Reads never block and are never blocked."""
 
     def __init__(self, folder: str, engine: Engine) -> None:
         self.folder = folder
@@ -151,74 +153,73 @@ class SqlCatalog:
 
     @property
     def replaced(self) -> bool:
-        """True if another file lies in the place of the one that is open here, or none: somebody
-        has put back a copy, or removed the library."""
+        """True if the open file has been replaced or removed, for example by a restored backup."""
         return file_identity(os.path.join(self.folder, FILE)) != self._file
 
     @contextmanager
     def writer(self, wait_s: float = 0.0) -> Iterator[CatalogWriter]:
-        """The one writer of this library.
+        """The writer of this library; there is only one at a time.
 
         Raises
         ------
         LibraryBusy
-            Another process has the writer lock, and still has it after `wait_s` seconds.
+            Another process still holds the writer lock after `wait_s` seconds.
         """
         with writer_lock(self.folder, wait_s):
             yield CatalogWriter(self._engine)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Within it, all reads of this thread see one and the same state."""
+        """A context in which all reads of this thread see the same state."""
         with self._read():
             yield
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        present = getattr(self._local, "connection", None)
-        if present is not None:
-            with told():  # whoever opened the snapshot may not be the one who gets the error
-                yield present
+        snapshot = getattr(self._local, "connection", None)
+        if snapshot is not None:
+            with sqlite_errors():  # the error may be caught inside the snapshot
+                yield snapshot
             return
         with reading(self._engine) as connection:
-            self._local.connection, self._local.known = connection, {}
+            self._local.connection, self._local.cache = connection, {}
             try:
                 yield connection
             finally:
                 self._local.connection = None
 
     def _once(self, key: object, read: Callable[[Connection], Any]) -> Any:
-        """What `read` gives, read once in a snapshot: within it, it cannot change."""
+        """The result of `read`, cached for the rest of the snapshot, in which it cannot change."""
         with self._read() as connection:
-            known = self._local.known
-            if key not in known:
-                known[key] = read(connection)
-            return known[key]
+            cache = self._local.cache
+            if key not in cache:
+                cache[key] = read(connection)
+            return cache[key]
 
     def head(self) -> tuple[Revision, str]:
         """The latest revision and its token; (0, "") before the first commit."""
-        found: tuple[Revision, str] = self._once("head", _head)
-        return found
+        head: tuple[Revision, str] = self._once("head", _head)
+        return head
 
     def replayable(self, revision: Revision, token: str) -> bool:
-        """True if `changes(since=revision)` leads from that state to the present one.
+        """True if `changes(since=revision)` leads from that state to the current one.
 
-        False for a state of another history, from the future, or so old that tombstones after
-        it have been purged.
+        False for a state of another history, for a future one, and for one so old that later
+        tombstones have been purged.
         """
         if revision == 0:
             return True
         with self._read() as connection:
             floor = connection.execute(select(library.c.purge_floor)).scalar_one()
-            known = connection.execute(
+            known_token = connection.execute(
                 select(commits.c.token).where(commits.c.revision == revision)
             ).scalar()
-        return bool(revision >= floor and known == token)
+        return bool(revision >= floor and known_token == token)
 
     def changes(self, space: EmbeddingSpace, since: Revision) -> Iterator[ChangeBatch]:
         """All changes to the vectors of `space` after `since`, in batches of bounded size.
 
-        Only the last batch carries the token, and only its revision is a state of the catalog.
+        Only the last batch has the token, and only its revision is a state of the catalog.
         """
         with self._read() as connection:
             head, token = self.head()
@@ -226,28 +227,29 @@ class SqlCatalog:
             removals = _removed(connection, space_id, since)
             position = since
             while position < head:
-                found = _upserts(connection, space_id, position)
-                last = len(found) < BATCH
+                upserts = _upserts(connection, space_id, position)
+                last = len(upserts) < CHANGES_PER_BATCH
                 yield ChangeBatch(
                     since=position,
-                    revision=head if last else found[-1].revision,
+                    revision=head if last else upserts[-1].revision,
                     token=token if last else "",
                     removals=removals,
-                    ids=np.array([row.image_id for row in found], np.int64),
-                    vectors=rows.from_blobs([row.vector for row in found], space.dimension),
+                    ids=np.array([row.image_id for row in upserts], np.int64),
+                    vectors=rows.from_blobs([row.vector for row in upserts], space.dimension),
                 )
-                position = head if last else found[-1].revision
+                position = head if last else upserts[-1].revision
                 removals = np.empty(0, np.int64)
 
     def unchanged(
         self, space: EmbeddingSpace, root: str, scope: str, on_page: Callable[[int], None]
     ) -> UnchangedFiles:
-        """Tells which files of a scan are present, unchanged and have a vector.
+        """A filter for a scan: which files are present, unchanged and have a vector.
 
         Parameters
         ----------
         on_page : callable
-            Told now and then how many there were so far; may raise to end the scan.
+            Called from time to time with the number of such files so far; may raise to end the
+            scan.
         """
         with self._read() as connection:
             ids = _root_id(connection, root), _space_id(connection, space)
@@ -261,12 +263,12 @@ class SqlCatalog:
     def compare(
         self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
     ) -> Comparison:
-        """What has to be done for files of one root, as a scan of it gave them.
+        """The work to do for files of one root, as its scan returned them.
 
         Parameters
         ----------
         decoder : str
-            The versions of the decoders: files that others failed on are tried again.
+            The versions of the decoders; files that other versions failed on are tried again.
         """
         if not files:
             return Comparison()
@@ -277,32 +279,34 @@ class SqlCatalog:
             return comparison.compare(connection, root_id, space_id, decoder, files)
 
     def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
-        """How many pictures below `scope` a scan did not see, unvisited folders left out."""
+        """The number of images below `scope` that a scan did not see, outside unvisited folders."""
         with self._read() as connection:
             root_id = _root_id(connection, root)
             return len(comparison.missing(connection, images, root_id, scope, image_ids, unvisited))
 
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
-        """The present pictures among `ids`."""
-        found: dict[int, ImageRecord] = {}
+        """The present images among `ids`, by id."""
+        records: dict[int, ImageRecord] = {}
         with self._read() as connection:
             for chunk in rows.chunks([int(i) for i in ids]):
-                # The status is looked at here: asked for it, SQLite goes through an index of it.
+                # The status is checked here: in the query, it makes SQLite scan an index on it.
                 query = _with_root().where(images.c.id.in_(chunk))
                 for row in connection.execute(query):
                     if row.status == "present":
-                        found[row.id] = rows.image_record(row)
-        return found
+                        records[row.id] = rows.image_record(row)
+        return records
 
     def with_words(
         self, query: str, limit: int, allowed: Ids | None = None
     ) -> list[tuple[int, float]]:
-        """Present pictures whose names, captions or texts have all words of `query`, best first.
+        """Present images whose names, captions or texts have all words of `query`, best first.
 
         Parameters
         ----------
+        limit : int
+            Maximum number of images.
         allowed : ndarray of shape (n,), int64, sorted, or None
-            Which pictures count; None for all.
+            Ids to search among; None for all.
 
         Returns
         -------
@@ -314,32 +318,32 @@ class SqlCatalog:
     def unread(
         self, root: str, scope: str, engine: str, after: str, limit: int
     ) -> list[ImageRecord]:
-        """Present pictures whose text is to be read, one for each content hash beyond `after`."""
+        """Present images whose text is unread, one per content hash greater than `after`."""
         with self._read() as connection:
             return ocr_texts.unread(connection, root, scope, engine, after, limit)
 
     def unread_count(self, root: str, scope: str, engine: str) -> int:
-        """How many content hashes have a text that is still to be read."""
+        """The number of content hashes whose text has not been read yet."""
         with self._read() as connection:
             return ocr_texts.unread_count(connection, root, scope, engine)
 
     def wants_texts(self) -> bool:
-        """True if the indexer is to read the texts of new pictures."""
+        """True if the indexer reads the texts in new images."""
         with self._read() as connection:
-            return ocr_texts.wanted(connection)
+            return ocr_texts.enabled(connection)
 
     def texts(self) -> TextCounts:
-        """How many present pictures were read, and by what."""
+        """Counts of present images whose text was read, and the engines that read them."""
         with self._read() as connection:
             return overview.texts(driver(connection))
 
     def unreadable_texts(self) -> list[Skipped]:
-        """Present pictures whose text could not be read, by path."""
+        """The present images whose text could not be read, by path."""
         with self._read() as connection:
             return overview.unreadable_texts(driver(connection))
 
     def all_ids(self) -> Ids:
-        """Ids of all present pictures, sorted."""
+        """Ids of all present images, sorted, shape (n,), int64."""
         with self._read() as connection:
             query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
             return np.fromiter(connection.execute(query).scalars(), np.int64)
@@ -359,40 +363,40 @@ class SqlCatalog:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
     def select(self, where: Filter) -> Ids:
-        """Ids of the present pictures that pass a filter, sorted.
+        """Ids of the present images that pass a filter, sorted, shape (n,), int64.
 
         Raises
         ------
         QueryError
-            The filter names a path that is in no folder of the library.
+            The filter names a path outside the folders of the library.
         """
         with self._read() as connection:
-            return filter_sql.passing(connection, where)
+            return filter_sql.image_ids(connection, where)
 
     def newest(self, where: Filter | None, limit: int) -> list[ImageRecord]:
-        """Present pictures that pass a filter, by date, newest first; those without one last."""
+        """Present images that pass a filter, newest first; those without a date come last."""
         with self.snapshot():
             ids = self.newest_ids(where, limit)
-            found = self.get(ids)
-        return [found[i] for i in ids]
+            records = self.get(ids)
+        return [records[i] for i in ids]
 
     def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
-        """The ids of `newest`."""
+        """The ids of the images that `newest` returns."""
         with self._read() as connection:
             return filter_sql.newest(connection, where, limit)
 
     def facets(self, where: Filter | None) -> Facets:
-        """How the present pictures that pass a filter are spread over time, folders and so on."""
+        """Counts of the present images that pass a filter, by month, folder, camera and format."""
         with self._read() as connection:
             return facets.facets(connection, where)
 
     def count(self, where: Filter | None = None) -> int:
-        """How many present pictures pass a filter."""
+        """The number of present images that pass a filter."""
         with self._read() as connection:
             return filter_sql.count(connection, where)
 
     def locate(self, path: str) -> ImageRecord | None:
-        """The present picture at this absolute path, None if there is none."""
+        """The present image at this absolute path, or None."""
         with self._read() as connection:
             for root in connection.execute(select(roots.c.id, roots.c.path)):
                 below = os.path.relpath(path, root.path).replace(os.sep, "/")
@@ -406,7 +410,7 @@ class SqlCatalog:
         return None
 
     def vector(self, space: EmbeddingSpace, image_id: int) -> Embeddings | None:
-        """The vector of a present picture, shape (dimension,), or None."""
+        """The vector of a present image, shape (dimension,), float32, unit norm, or None."""
         with self._read() as connection:
             blob = connection.execute(
                 select(embeddings.c.vector)
@@ -420,30 +424,32 @@ class SqlCatalog:
         return None if blob is None else rows.from_blobs([blob], space.dimension)[0]
 
     def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
-        """What unrelated queries score, by modality; empty before that was measured."""
-        found: dict[str, Reference] = self._once(
+        """The scores of unrelated queries, by modality; empty if not measured yet."""
+        references: dict[str, Reference] = self._once(
             space, lambda connection: reference_scores.scores(connection, space)
         )
-        return dict(found)
+        return dict(references)
 
     def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
-        """The vectors of the reference texts of that hash, shape (t, dimension), or None."""
+        """The vectors of the reference texts with this hash, shape (t, dimension), or None."""
         with self._read() as connection:
             return reference_scores.texts(connection, space, digest)
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of pictures present in each, or 0
-        where they need not be counted."""
+        """The folders of the library, by path, with the number of present images in each.
+
+        The numbers are 0 if `counted` is false.
+        """
         with self._read() as connection:
             return overview.roots(driver(connection), counted)
 
     def skipped(self) -> list[Skipped]:
-        """Every file that could not be indexed, by path."""
+        """The files that could not be indexed, by path."""
         with self._read() as connection:
             return overview.skipped(driver(connection))
 
     def known_spaces(self, filled: bool = False) -> list[EmbeddingSpace]:
-        """The embedding spaces, oldest first; with `filled` those that have a present picture."""
+        """The embedding spaces, oldest first; with `filled`, only those with a present image."""
         query = select(spaces).order_by(spaces.c.id)
         if filled:
             vector = select(embeddings.c.id).join(images)
@@ -455,14 +461,14 @@ class SqlCatalog:
             return [_space(row) for row in connection.execute(query)]
 
     def default_space(self) -> EmbeddingSpace | None:
-        """The space that is searched when no model is named."""
+        """The space that is searched if no model is named."""
         query = select(spaces).join(library, library.c.default_space_id == spaces.c.id)
         with self._read() as connection:
             row = connection.execute(query).first()
         return None if row is None else _space(row)
 
     def spaces(self) -> list[SpaceRecord]:
-        """The embedding spaces, oldest first, with the number of present pictures in each."""
+        """The embedding spaces, oldest first, with the number of present images in each."""
         with self._read() as connection:
             return overview.spaces(driver(connection))
 
@@ -472,12 +478,12 @@ class SqlCatalog:
             return overview.last_run(driver(connection))
 
     def summary(self) -> dict[str, Any]:
-        """What is in the library, as plain values for JSON (`overview.summary`)."""
+        """The contents of the library as plain values for JSON; see `overview.summary`."""
         with self._read() as connection:
             return overview.summary(driver(connection), self.folder)
 
     def check(self) -> list[str]:
-        """What is wrong with the catalog itself, one sentence each; empty when it is sound."""
+        """The faults of the catalog itself, one sentence each; empty if it is sound."""
         with self._read() as connection:
             return health.faults(connection)
 
@@ -525,6 +531,6 @@ def _upserts(connection: Connection, space_id: int | None, since: Revision) -> S
             images.c.status == "present",
         )
         .order_by(embeddings.c.revision)
-        .limit(BATCH)
+        .limit(CHANGES_PER_BATCH)
     )
     return connection.execute(query).all()

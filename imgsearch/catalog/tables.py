@@ -1,4 +1,4 @@
-"""The tables of the catalog. Migrations change them; `alembic check` proves that both agree."""
+"""The tables of the catalog. Migrations create them; `alembic check` proves that both agree."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ metadata = MetaData(
 
 
 class PathText(TypeDecorator[str]):
-    """A path as UTF-8 text that also holds names that are not UTF-8 (`file.to_stored`)."""
+    """A path as UTF-8 text; names that are not UTF-8 are escaped (`sqlite_file.to_stored`)."""
 
     impl = Text
     cache_ok = True
@@ -51,7 +51,7 @@ class PathText(TypeDecorator[str]):
 
 
 class Lines(TypeDecorator[tuple[str, ...]]):
-    """Several short texts as one, each on a line of its own, so that a full-text index reads it."""
+    """Short texts stored as the lines of one text, so that a full-text index can read them."""
 
     impl = Text
     cache_ok = True
@@ -75,8 +75,8 @@ library = Table(
     Column("reads_texts", Boolean, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row. `revision` is the latest one given out; tombstones up to `purge_floor` are gone.
-`reads_texts` is whether the indexer reads the texts in pictures."""
+"""One row. `revision` is the latest one assigned; tombstones up to `purge_floor` have been purged.
+`reads_texts` says whether the indexer reads the texts in images."""
 
 commits = Table(
     "commits",
@@ -84,8 +84,8 @@ commits = Table(
     Column("revision", Integer, primary_key=True),
     Column("token", Text, nullable=False),
 )
-"""The last revision of every transaction that changed vectors, with a random token: an index
-whose (revision, token) is not here was made from another history."""
+"""The last revision of every transaction that changed vectors, with a random token: an index whose
+(revision, token) is missing here was built from another history."""
 
 roots = Table(
     "roots",
@@ -130,20 +130,20 @@ images = Table(
     Index("ix_images_content_hash_status", "content_hash", "status"),
     Index("ix_images_size", "size"),
     Index("ix_images_status_gone_at", "status", "gone_at"),
-    # For filters. Each begins with the status, so that the ids of present pictures that pass a
-    # filter on one field come out of the index alone, and the table itself is not read.
+    # For filters. Each starts with the status, so that the index alone yields the ids of present
+    # images that pass a filter on one field, without reading the table.
     Index("ix_images_status_taken_at", "status", "taken_at", "mtime_ns"),
     Index("ix_images_status_name_key", "status", "name_key"),
     Index("ix_images_status_camera_key", "status", "camera_key"),
     Index("ix_images_status_format", "status", "format"),
     Index("ix_images_status_width_height", "status", "width", "height"),
     Index("ix_images_status_latitude_longitude", "status", "latitude", "longitude"),
-    # AUTOINCREMENT: an id is never given out twice, not even after its row is deleted.
+    # AUTOINCREMENT: an id is never reused, not even after its row is deleted.
     sqlite_autoincrement=True,
 )
-"""`gone`: absent at the last complete scan; `unreadable`: there, but changed into something that
-does not decode. Both keep their vectors for a while, in case the picture comes back. `name_key` is
-the file name, `camera_key` make and model, both `filters.folded`."""
+"""`gone`: absent at the last complete scan; `unreadable`: present, but changed and no longer
+decodable. Both keep their vectors for a while, in case the image comes back. `name_key` is the file
+name and `camera_key` the make and model, both folded by `filters.tree.folded`."""
 
 spaces = Table(
     "spaces",
@@ -169,7 +169,7 @@ embeddings = Table(
     UniqueConstraint("image_id", "space_id"),
     Index("ix_embeddings_space_id_revision", "space_id", "revision"),
 )
-"""`vector` is `dimension` little-endian float16 numbers of unit norm."""
+"""`vector` holds `dimension` little-endian float16 numbers of unit norm."""
 
 tombstones = Table(
     "tombstones",
@@ -194,7 +194,7 @@ skipped = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     UniqueConstraint("root_id", "path"),
 )
-"""`decoder` names the decoders that failed: with newer ones the file is tried again."""
+"""`decoder` names the versions of the decoders that failed; other versions try the file again."""
 
 runs = Table(
     "runs",
@@ -219,7 +219,7 @@ reference_scores = Table(
     Column("scale", Float, nullable=False),
     Column("pictures", Integer, nullable=False),
 )
-"""What queries of a modality score against pictures that they do not mean; may be empty."""
+"""The scores of a modality's queries against unrelated images; may be empty."""
 
 reference_texts = Table(
     "reference_texts",
@@ -228,8 +228,8 @@ reference_texts = Table(
     Column("digest", Text, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
 )
-"""The vectors of the texts whose hash is `digest`, so that scores can be drawn again without a
-model. `vectors` holds them as `embeddings.vector` does, one after the other."""
+"""The vectors of the texts whose hash is `digest`, so that scores can be measured again without a
+model. `vectors` concatenates them in the format of `embeddings.vector`."""
 
 texts = Table(
     "texts",
@@ -239,5 +239,5 @@ texts = Table(
     Column("text", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
-"""What is written in the pictures with these bytes, "" where nothing is; `reason` says why it
-could not be read. Triggers drop a row with the last picture that has its bytes."""
+"""The text in the images with these bytes, "" if there is none; `reason` says why it could not be
+read. Triggers delete a row together with the last image that has its bytes."""

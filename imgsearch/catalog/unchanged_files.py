@@ -1,4 +1,4 @@
-"""Which files of a root are as the catalog has them, read beside a scan in the order of paths."""
+"""Detects unchanged files during a scan, with one pass over the catalog in path order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from imgsearch.catalog.sqlite_file import to_stored
 from imgsearch.vectors import Ids
 
-PAGE = 8192
+PAGE_ROWS = 8192
 _Row = tuple[str, int, int, int]
-# "+" keeps SQLite from an index of the status: the one of paths gives the order.
-# A file that was refused as well is left to `comparison`, which looks at both rows.
+# "+" keeps SQLite from using an index on the status: the one on paths gives the order.
+# A file that also has a skipped row is left to `comparison`, which examines both rows.
 _SQL = """
 SELECT path, size, mtime_ns, id FROM images
 WHERE root_id = ? AND path > ? AND +status = 'present'
@@ -27,28 +27,28 @@ ORDER BY path LIMIT ?
 
 
 class UnchangedFiles:
-    """Tells which files are present, unchanged and have a vector; never too many.
+    """Finds the files that are present, unchanged and have a vector; never reports too many.
 
-    A scan in the order of paths (by code points, which is that of SQLite for UTF-8) hears of all
-    that there are, from one pass over the index of paths. A file out of order, or whose name
-    is no UTF-8, counts as changed, and is compared by itself as if it were new.
+    A scan in path order (by code points, as SQLite orders UTF-8) finds all of them in one pass over
+    the index on paths. A file out of order, or with a name that is not UTF-8, counts as changed and
+    is compared on its own, like a new one.
 
     Parameters
     ----------
     page : callable
-        The rows that follow a path, at most `PAGE`, in order.
+        Returns at most `PAGE_ROWS` rows that follow a path, in order.
     after : str
-        Where to begin.
+        The path to start after.
     on_page : callable
-        Told before each page how many files were found unchanged so far; may raise.
+        Called before each page with the number of unchanged files so far; may raise.
     """
 
     def __init__(
         self, page: Callable[[str], list[_Row]], after: str, on_page: Callable[[int], None]
     ) -> None:
         self._page, self._after, self._on_page = page, after, on_page
-        self._found = array("q")
-        # Rows that were read, column by column, so that whole runs of them are compared at once.
+        self._unchanged_ids = array("q")
+        # The loaded rows by column, so that whole runs of them can be compared at once.
         self._paths: list[str] = []
         self._sizes: list[int] = []
         self._times: list[int] = []
@@ -62,14 +62,14 @@ class UnchangedFiles:
         run = slice(self._next, self._next + len(paths))
         same = self._paths[run] == paths
         if same and self._sizes[run] == sizes and self._times[run] == times_ns:
-            self._found.extend(self._ids[run])
+            self._unchanged_ids.extend(self._ids[run])
             self._next += len(paths)
             return ()
         files = enumerate(zip(paths, sizes, times_ns, strict=True))
         return [place for place, file in files if not self._is_row(*file)]
 
     def _read(self) -> None:
-        self._on_page(len(self._found))
+        self._on_page(len(self._unchanged_ids))
         rows = self._page(self._after)
         self._more = bool(rows)
         if rows:
@@ -91,26 +91,25 @@ class UnchangedFiles:
             return False
         if self._sizes[at] != size or self._times[at] != time_ns:
             return False
-        self._found.append(self._ids[at])
+        self._unchanged_ids.append(self._ids[at])
         self._next = at + 1
         return True
 
     @property
     def ids(self) -> Ids:
-        """The pictures that were found unchanged, shape (n,), int64."""
-        return np.array(self._found, np.int64)
+        """Ids of the unchanged images so far, shape (n,), int64."""
+        return np.array(self._unchanged_ids, np.int64)
 
 
 def page(
     connection: Connection, root_id: int | None, space_id: int | None, after: str
 ) -> list[_Row]:
-    """The rows that follow a path. Straight from the driver: with SQLAlchemy it took five times
-    as long."""
+    """The rows that follow a path, read through the driver: SQLAlchemy took five times as long."""
     driver: Any = connection.connection.driver_connection
-    found: list[_Row] = driver.execute(_SQL, (root_id, after, space_id, PAGE)).fetchall()
-    return found
+    rows: list[_Row] = driver.execute(_SQL, (root_id, after, space_id, PAGE_ROWS)).fetchall()
+    return rows
 
 
 def beginning(scope: str) -> str:
-    """The path that all paths below `scope` follow."""
+    """The path after which all paths below `scope` come."""
     return f"{to_stored(scope)}/" if scope else ""

@@ -1,4 +1,4 @@
-"""The catalog: everything that changes it. Each public method is one transaction."""
+"""Changes the catalog; each public method is one transaction."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 class CatalogWriter:
     """The writing half of a catalog; exists only while the writer lock is held.
 
-    `begin_run` comes first: it says into which space vectors go and which decoders read the
-    files.
+    Call `begin_run` first: it sets the space that receives the vectors and the decoders that read
+    the files.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -63,14 +63,14 @@ class CatalogWriter:
     # Runs
 
     def begin_run(self, space: EmbeddingSpace, decoder: str, precision: str) -> None:
-        """Note that a run begins; the library's first space becomes its default.
+        """Record the start of a run; the library's first space becomes its default.
 
         Parameters
         ----------
         decoder : str
-            The versions of the decoders: files that others failed on are tried again.
+            The versions of the decoders; files that other versions failed on are tried again.
         precision : str
-            Compute precision of the encoder, for the record only.
+            Compute precision of the encoder; recorded only.
         """
         self._since = datetime.now()
         with writing(self._engine) as connection:
@@ -109,7 +109,7 @@ class CatalogWriter:
         self._decoder = decoder
 
     def end_run(self, outcome: str, counts: dict[str, float]) -> None:
-        """Note how the run ended."""
+        """Record how the run ended."""
         with writing(self._engine) as connection:
             connection.execute(
                 update(runs)
@@ -118,25 +118,25 @@ class CatalogWriter:
             )
 
     def set_default_space(self, space: EmbeddingSpace) -> None:
-        """Make `space` the one that is searched when no model is named."""
-        chosen = select(spaces.c.id).where(spaces.c.key == space.key).scalar_subquery()
+        """Make `space` the one that is searched if no model is named."""
+        space_id = select(spaces.c.id).where(spaces.c.key == space.key).scalar_subquery()
         with writing(self._engine) as connection:
-            connection.execute(update(library).values(default_space_id=chosen))
+            connection.execute(update(library).values(default_space_id=space_id))
 
-    def put_references(self, found: Sequence[Reference]) -> None:
-        """Replace what unrelated queries score in the space of this run."""
+    def put_references(self, references: Sequence[Reference]) -> None:
+        """Replace the scores of unrelated queries in the space of this run."""
         with writing(self._engine) as connection:
-            reference_scores.put_scores(connection, self._space, found)
+            reference_scores.put_scores(connection, self._space, references)
 
     def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
-        """Replace the vectors of the reference texts, shape (t, dimension), unit norm."""
+        """Replace the vectors of the reference texts: shape (t, dimension), float32, unit norm."""
         with writing(self._engine) as connection:
             reference_scores.put_texts(connection, self._space, digest, vectors)
 
     # Roots
 
     def put_root(self, root: RootRecord) -> None:
-        """Add a root, or change what it remembers; roots that it takes in become part of it."""
+        """Add or update a root; roots that it takes in become part of it."""
         values = {
             "exclude": list(root.exclude),
             "hidden": root.hidden,
@@ -166,17 +166,17 @@ class CatalogWriter:
             connection.execute(delete(roots).where(roots.c.id == inner.id))
 
     def forget_root(self, path: str) -> int:
-        """Drop a root with all that is known of its pictures; returns how many were present."""
+        """Delete a root and everything about its images; return how many were present."""
         with changing(self._engine) as ledger:
             connection = ledger.connection
             root_id = rows.root_id(connection, path)
-            mine = images.c.root_id == root_id
-            ids = connection.execute(select(images.c.id).where(mine)).scalars().all()
+            below_root = images.c.root_id == root_id
+            ids = connection.execute(select(images.c.id).where(below_root)).scalars().all()
             present = connection.execute(
-                select(func.count()).where(mine, images.c.status == "present")
+                select(func.count()).where(below_root, images.c.status == "present")
             ).scalar_one()
             ledger.bury(ids)
-            connection.execute(delete(images).where(mine))
+            connection.execute(delete(images).where(below_root))
             connection.execute(delete(skipped).where(skipped.c.root_id == root_id))
             connection.execute(delete(roots).where(roots.c.id == root_id))
         return int(present)
@@ -184,21 +184,21 @@ class CatalogWriter:
     # Files
 
     def commit(self, items: Sequence[Encoded | Known | Skipped]) -> CommitResult:
-        """Write the results for some files, each at most once, in one transaction."""
+        """Write the results for a batch of files; each file may occur only once."""
         with changing(self._engine) as ledger:
             commit = Commit(ledger, self._space, self._run, self._since, self._decoder)
             commit.put(items)
         return commit.result
 
-    def put_texts(self, found: Sequence[TextFound]) -> None:
-        """Write what was read in some pictures, in place of what was read before."""
+    def put_texts(self, readings: Sequence[TextFound]) -> None:
+        """Write texts, replacing those of the same content hashes."""
         with writing(self._engine) as connection:
-            ocr_texts.put(connection, found)
+            ocr_texts.put(connection, readings)
 
-    def want_texts(self, wanted: bool) -> None:
-        """Remember whether the texts of new pictures are to be read."""
+    def want_texts(self, enabled: bool) -> None:
+        """Store whether the indexer reads the texts in new images."""
         with writing(self._engine) as connection:
-            ocr_texts.want(connection, wanted)
+            ocr_texts.set_enabled(connection, enabled)
 
     def retire(
         self,
@@ -208,7 +208,7 @@ class CatalogWriter:
         skipped_ids: Ids,
         unvisited: Sequence[Unvisited],
     ) -> int:
-        """Declare absent what a scan of `scope` did not see, except below `unvisited` folders.
+        """Declare absent the rows that a scan of `scope` did not see, outside `unvisited` folders.
 
         Parameters
         ----------
@@ -218,8 +218,8 @@ class CatalogWriter:
         Returns
         -------
         int
-            Pictures that were present and are now declared absent. Their vectors are kept
-            until `purge`, in case they come back.
+            The number of present images that are now absent. Their vectors are kept until
+            `purge`, in case they come back.
         """
         with changing(self._engine) as ledger:
             connection = ledger.connection
@@ -228,28 +228,28 @@ class CatalogWriter:
             retired = 0
             for chunk in rows.chunks(missing):
                 ledger.bury(chunk)
-                these = images.c.id.in_(chunk)
+                in_chunk = images.c.id.in_(chunk)
                 retired += connection.execute(
-                    select(func.count()).where(these, images.c.status == "present")
+                    select(func.count()).where(in_chunk, images.c.status == "present")
                 ).scalar_one()
                 connection.execute(
-                    update(images).where(these).values(status="gone", gone_at=datetime.now())
+                    update(images).where(in_chunk).values(status="gone", gone_at=datetime.now())
                 )
-            lost = comparison.missing(connection, skipped, root_id, scope, skipped_ids, unvisited)
-            for chunk in rows.chunks(lost):
+            unseen = comparison.missing(connection, skipped, root_id, scope, skipped_ids, unvisited)
+            for chunk in rows.chunks(unseen):
                 connection.execute(
                     delete(skipped).where(skipped.c.id.in_(chunk), skipped.c.run_id != self._run)
                 )
         return retired
 
     def purge(self, flushed: Revision, keep: timedelta) -> None:
-        """Drop what nobody needs: pictures absent for longer than `keep`, old tombstones.
+        """Delete images that have been absent for longer than `keep`, and old tombstones.
 
         Parameters
         ----------
         flushed : int
-            Tombstones up to this revision are in the index on disk; an index that is older will
-            be rebuilt. 0 keeps all.
+            Tombstones up to this revision are in the index on disk; an older index will be
+            rebuilt. 0 keeps all.
         """
         old = datetime.now() - keep
         with writing(self._engine) as connection:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from imgsearch.cli.group import Context
 from imgsearch.cli.terminal import complain, count_of, plain
 from imgsearch.errors import ImgSearchError
-from imgsearch.writing import discard, unfinished
+from imgsearch.writing import discard, write_part
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
@@ -96,7 +96,7 @@ class Copies:
 
     def _unfinished(self, original: str) -> str:
         with open(original, "rb") as source:
-            name = unfinished(self.folder, lambda file: shutil.copyfileobj(source, file, 1 << 20))
+            name = write_part(self.folder, lambda file: shutil.copyfileobj(source, file, 1 << 20))
         with suppress(OSError):  # some disks hold neither times nor permissions
             shutil.copystat(original, name)
         return name

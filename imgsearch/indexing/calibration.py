@@ -21,7 +21,7 @@ from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.vectors import Embeddings
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import CatalogWriter, SqlCatalog
+    from imgsearch.catalog import Catalog, CatalogWriter
 
 DIGEST = xxhash.xxh3_128_hexdigest("\0".join(TEXTS).encode())
 
@@ -39,7 +39,7 @@ class Calibrator:
         vectors of the reference texts are kept.
     """
 
-    catalog: SqlCatalog
+    catalog: Catalog
     writer: CatalogWriter
     index: VectorIndex
     encoder: Callable[[], Encoder]

@@ -22,7 +22,7 @@ from imgsearch.records import Revision
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import SqlCatalog
+    from imgsearch.catalog import Catalog
 
 FLUSH_COUNT = 4096
 FLUSH_SHARE = 0.1
@@ -42,7 +42,7 @@ class IndexFiles:
         Gets notes for the user.
     """
 
-    def __init__(self, catalog: SqlCatalog, kind: str, note: Callable[[str], None]) -> None:
+    def __init__(self, catalog: Catalog, kind: str, note: Callable[[str], None]) -> None:
         self._catalog, self._kind, self._note = catalog, kind, note
 
     @property
@@ -155,7 +155,7 @@ def require_kind(kind: str) -> None:
     plugins.index_class(kind)("", "", EmbeddingSpace("", "", "", 1))
 
 
-def sync(catalog: SqlCatalog, index: VectorIndex) -> str:
+def sync(catalog: Catalog, index: VectorIndex) -> str:
     """Replay what happened after the index's revision; on any doubt rebuild it from nothing.
 
     Returns
@@ -178,18 +178,18 @@ def sync(catalog: SqlCatalog, index: VectorIndex) -> str:
     return reason
 
 
-def _replayable(catalog: SqlCatalog, index: VectorIndex) -> bool:
+def _replayable(catalog: Catalog, index: VectorIndex) -> bool:
     return catalog.replayable(index.revision, index.token)
 
 
-def far_behind(catalog: SqlCatalog, index: VectorIndex) -> bool:
+def far_behind(catalog: Catalog, index: VectorIndex) -> bool:
     """True if a replay of what happened since the index was written would fill the memory."""
     with catalog.snapshot():
         known = index.revision if _replayable(catalog, index) else 0
         return catalog.head()[0] - known > MAX_REPLAYED_CHANGES
 
 
-def rebuild(catalog: SqlCatalog, index: VectorIndex, train: bool = False) -> None:
+def rebuild(catalog: Catalog, index: VectorIndex, train: bool = False) -> None:
     """Rebuild the stored index from the catalog, in bounded memory; the caller holds the lock."""
     with catalog.snapshot():
         batches = partial(catalog.changes, index.space, 0)
@@ -206,7 +206,7 @@ def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
     return tail > FLUSH_SHARE * len(index) or (tail >= FLUSH_COUNT and not while_waiting)
 
 
-def verify(catalog: SqlCatalog, index: VectorIndex) -> list[str]:
+def verify(catalog: Catalog, index: VectorIndex) -> list[str]:
     """How the index differs from the catalog, one sentence each; empty when they are equal.
 
     Both ids and vectors are compared, the vectors bit by bit.

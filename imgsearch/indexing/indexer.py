@@ -29,7 +29,7 @@ from imgsearch.spaces import Spaces, require_trained
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import CatalogWriter, SqlCatalog
+    from imgsearch.catalog import Catalog, CatalogWriter
     from imgsearch.encoders.registry import Models
 
 MAX_COMMIT_IMAGES = 32
@@ -53,7 +53,7 @@ class Indexer:
         self,
         settings: Settings,
         models: Models,
-        catalog: SqlCatalog,
+        catalog: Catalog,
         note: Callable[[str], None],
     ) -> None:
         self._settings, self._models, self._catalog, self._note = settings, models, catalog, note

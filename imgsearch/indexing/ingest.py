@@ -39,7 +39,7 @@ from imgsearch.records import (
 from imgsearch.vectors import EmbeddingSpace, Ids
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import CatalogWriter, SqlCatalog
+    from imgsearch.catalog import Catalog, CatalogWriter
 
 
 class _Stopped(Exception):
@@ -86,7 +86,7 @@ class Ingestor:
         Called outside of any transaction: a long run is a time to look after what follows it.
     """
 
-    catalog: SqlCatalog
+    catalog: Catalog
     writer: CatalogWriter
     pool: EncoderPool
     space: EmbeddingSpace
@@ -193,7 +193,7 @@ class Ingestor:
 
 
 def preview(
-    catalog: SqlCatalog,
+    catalog: Catalog,
     space: EmbeddingSpace,
     decoder: str,
     sources: Sequence[ImageSource],

@@ -27,7 +27,7 @@ from imgsearch.records import (
 )
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import CatalogWriter, SqlCatalog
+    from imgsearch.catalog import Catalog, CatalogWriter
 
 BATCH = 8
 """Texts per commit: a few seconds of work, which is what a kill may lose."""
@@ -48,7 +48,7 @@ class TextIngestor:
         Asked after each picture; when it says True the run ends, and what was read is kept.
     """
 
-    catalog: SqlCatalog
+    catalog: Catalog
     writer: CatalogWriter
     decoder: Decoder
     reader: TextReader

@@ -1,1 +1,1 @@
-"""Reading what is written in pictures. The only room that knows an OCR library."""
+"""Text recognition in images. Only this package imports an OCR library."""

@@ -1,4 +1,4 @@
-"""For a library whose pictures are not read: a `TextReader` that finds nothing."""
+"""A `TextReader` for libraries whose images are not read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from imgsearch.vectors import Pixels
 
 
 class NullReader:
-    """Finds no text in any picture, and has no engine that could be named for it."""
+    """Finds no text in any image; its engine has no name."""
 
     engine = ""
     input_size = InputSize(long=1)

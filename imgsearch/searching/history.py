@@ -25,7 +25,7 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 from imgsearch.writing import replace_file
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import SqlCatalog
+    from imgsearch.catalog import Catalog
 
 FILE = "last-search.json"
 FORMAT = 1
@@ -81,7 +81,7 @@ class LastSearch:
             f"Choose a number from 1 to {count}." if count > 1 else "Choose #1.",
         )
 
-    def image(self, rank: int, catalog: SqlCatalog) -> ImageRecord:
+    def image(self, rank: int, catalog: Catalog) -> ImageRecord:
         """The picture of a result, as the library has it now.
 
         Raises

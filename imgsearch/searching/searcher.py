@@ -34,7 +34,7 @@ from imgsearch.spaces import Spaces, no_pictures
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, combine
 
 if TYPE_CHECKING:
-    from imgsearch.catalog import SqlCatalog
+    from imgsearch.catalog import Catalog
 
 FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
@@ -50,7 +50,7 @@ class Searcher:
     file, where that is missing or far behind, and the last search."""
 
     def __init__(
-        self, settings: Settings, catalog: SqlCatalog, spaces: Spaces, index_files: IndexFiles
+        self, settings: Settings, catalog: Catalog, spaces: Spaces, index_files: IndexFiles
     ) -> None:
         self._settings, self._catalog = settings, catalog
         self._spaces, self._index_files = spaces, index_files

@@ -28,11 +28,11 @@ from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
-from imgsearch.sources.decode import no_query
+from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import extension, is_picture_name
 from imgsearch.sources.guarded_files import Unusable, open_below
-from imgsearch.sources.rendering import Renderer, UploadDecoder, Wanted, wanted
+from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
 
 MAX_RANKED_IMAGES = 100_000
@@ -62,16 +62,16 @@ class Located:
 class RenderLane(Lane[Renderer]):
     """Renders pictures, those that wait together at the same time, each only once."""
 
-    def ask(self, order: Wanted) -> Future[Thumbnail | Skipped]:
+    def ask(self, order: RenderRequest) -> Future[Thumbnail | Skipped]:
         """The rendered picture."""
         return self._put(Job(lambda renderer, subject: None, order))
 
     def _serve(self, owned: Renderer, jobs: Sequence[Job[Renderer]]) -> None:
-        waiting: dict[Wanted, list[Future[Any]]] = defaultdict(list)
+        waiting: dict[RenderRequest, list[Future[Any]]] = defaultdict(list)
         for job in jobs:
             waiting[job.subject].append(job.future)
         for made in owned.render(list(waiting)):
-            assert isinstance(made.file, Wanted)
+            assert isinstance(made.file, RenderRequest)
             for future in waiting[made.file]:
                 future.set_result(made)
 
@@ -99,7 +99,7 @@ class Uploads:
         finally:
             os.unlink(path)
         if isinstance(found, Skipped):
-            raise no_query("the picture that was sent", found.reason)
+            raise query_image_error("the picture that was sent", found.reason)
         return found.pixels
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class Gallery:
 
     def render(self, found: Located, side: int, form: str) -> Future[Thumbnail | Skipped]:
         """A picture, rendered now."""
-        return self.renders.ask(wanted(found.record.file, found.roots, side, form))
+        return self.renders.ask(render_request(found.record.file, found.roots, side, form))
 
     def facets(self, where: Filter | None) -> Future[Facets]:
         """How the pictures that pass a filter are spread."""

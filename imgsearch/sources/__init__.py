@@ -1,1 +1,1 @@
-"""Where pictures come from: the walk over folders, guarded reading, decoding to RGB."""
+"""The images of a folder: the scan, guarded reading, decoding to RGB, metadata and captions."""

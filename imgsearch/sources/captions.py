@@ -1,8 +1,8 @@
-"""What people wrote into a picture: title, description, keywords. Nothing here raises.
+"""Title, description and keywords that people wrote into an image. Nothing here raises.
 
-Read from, in this order: XMP (ISO 16684-1; dc:title, dc:description, dc:subject, and the headline
-of photoshop:), IPTC-IIM (version 4; datasets 2:05, 2:105, 2:120, 2:25), and EXIF (Exif 2.32,
-ImageDescription and UserComment; and the XP tags of Windows).
+The sources, in this order: XMP (ISO 16684-1; dc:title, dc:description, dc:subject and
+photoshop:Headline), IPTC-IIM (version 4; datasets 2:05, 2:105, 2:120, 2:25) and EXIF (Exif 2.32,
+ImageDescription and UserComment, and the XP tags of Windows).
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from defusedxml import ElementTree
 from PIL import Image, ImageFile, IptcImagePlugin
 from PIL.ExifTags import IFD, Base
 
-LONGEST = 2000
-"""Characters of a title or a description."""
-MOST = 200
-"""Keywords of a picture."""
-_LARGEST_XMP = 1_000_000
+MAX_TEXT_CHARACTERS = 2000
+"""Maximum length of a title or a description."""
+MAX_KEYWORDS = 200
+_MAX_XMP_BYTES = 1_000_000
 _CAMERA_WORDS = frozenset(
     ("olympus digital camera", "digital camera", "sony dsc", "dcim", "image", "photo", "default")
 )
-"""What cameras write where a person should have; nobody searches for it."""
+"""Texts that cameras write by default, and that people do not search for."""
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
@@ -34,7 +33,7 @@ _PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
 
 @dataclass(frozen=True, slots=True)
 class Captions:
-    """Words in a picture; "" and () where there are none."""
+    """The captions of an image; "" and () if there are none."""
 
     title: str = ""
     description: str = ""
@@ -42,16 +41,16 @@ class Captions:
 
 
 def read_captions(image: Image.Image, exif: Image.Exif) -> Captions:
-    """The captions of an opened picture; of each kind those of the first source that has any."""
-    found = list(_attempts(image, exif))
+    """The captions of an open image, each kind from the first source that has any."""
+    sources = list(_sources(image, exif))
     return Captions(
-        next((each.title for each in found if each.title), ""),
-        next((each.description for each in found if each.description), ""),
-        next((each.keywords for each in found if each.keywords), ()),
+        next((each.title for each in sources if each.title), ""),
+        next((each.description for each in sources if each.description), ""),
+        next((each.keywords for each in sources if each.keywords), ()),
     )
 
 
-def _attempts(image: Image.Image, exif: Image.Exif) -> Iterator[Captions]:
+def _sources(image: Image.Image, exif: Image.Exif) -> Iterator[Captions]:
     with suppress(Exception):  # broken metadata makes parsers raise nearly anything
         yield _xmp(image)
     with suppress(Exception):
@@ -64,7 +63,7 @@ def _xmp(image: Image.Image) -> Captions:
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     data = packet.encode() if isinstance(packet, str) else bytes(packet)
     data = data.strip(b"\0 \r\n\t\xef\xbb\xbf")
-    if not data or len(data) > _LARGEST_XMP:
+    if not data or len(data) > _MAX_XMP_BYTES:
         return Captions()
     tree = ElementTree.fromstring(data)
     headline = (each.get(f"{_PHOTOSHOP}Headline") for each in tree.iter(f"{_RDF}Description"))
@@ -73,9 +72,9 @@ def _xmp(image: Image.Image) -> Captions:
 
 
 def _items(tree: Any, name: str) -> list[str]:
-    """Texts of the lists of that name; not many, because hostile ones may be nested."""
-    found = (item.text or "" for each in tree.iter(name) for item in each.iter(f"{_RDF}li"))
-    return list(islice(found, 2 * MOST))
+    """The texts of the lists with this name; limited, because hostile lists may be nested."""
+    texts = (item.text or "" for each in tree.iter(name) for item in each.iter(f"{_RDF}li"))
+    return list(islice(texts, 2 * MAX_KEYWORDS))
 
 
 def _iptc(image: Image.Image) -> Captions:
@@ -83,15 +82,15 @@ def _iptc(image: Image.Image) -> Captions:
     utf8 = records.get((1, 90)) == b"\x1b%G"
 
     def texts(*datasets: int) -> list[str]:
-        found = (records.get((2, dataset)) for dataset in datasets)
-        values = [v for each in found for v in (each if isinstance(each, list) else [each]) if v]
+        fields = (records.get((2, dataset)) for dataset in datasets)
+        values = [v for each in fields for v in (each if isinstance(each, list) else [each]) if v]
         return [_decoded(value, utf8) for value in values]
 
     return _captions(texts(5, 105), texts(120), texts(25))
 
 
 def _decoded(value: bytes, utf8: bool) -> str:
-    """IIM says Latin-1 or worse unless it says UTF-8, and many programs write UTF-8 silently."""
+    """IIM text: UTF-8 if valid, as many programs write it undeclared, else as declared."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
@@ -108,7 +107,7 @@ def _exif(exif: Image.Exif) -> Captions:
 
 
 def _plain(value: Any) -> str:
-    """Exif means ASCII; many write UTF-8, which Pillow reads as Latin-1."""
+    """An ASCII tag; many programs write UTF-8, which Pillow reads as Latin-1."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     text = str(value or "")
@@ -124,7 +123,7 @@ def _utf16(value: Any) -> str:
 
 
 def _user_comment(value: Any) -> str:
-    """Eight bytes name the encoding; makers often fill the rest with padding."""
+    """A UserComment: eight bytes name the encoding, and padding often follows the text."""
     data = value if isinstance(value, bytes) else b""
     code, text = data[:8], data[8:]
     if code == b"UNICODE\0":
@@ -135,7 +134,7 @@ def _user_comment(value: Any) -> str:
 
 def _captions(titles: Iterable[str], texts: Iterable[str], keywords: Iterable[str]) -> Captions:
     words = dict.fromkeys(filter(None, (_clean(each) for each in keywords)))
-    return Captions(_first(titles), _first(texts), tuple(words)[:MOST])
+    return Captions(_first(titles), _first(texts), tuple(words)[:MAX_KEYWORDS])
 
 
 def _first(texts: Iterable[str]) -> str:
@@ -143,7 +142,7 @@ def _first(texts: Iterable[str]) -> str:
 
 
 def _clean(text: str) -> str:
-    """One line without control characters; "" for what only a camera would say."""
+    """The text as one line without control characters; "" for the default text of a camera."""
     printable = "".join(c if c.isprintable() else " " for c in text.partition("\0")[0])
-    line = " ".join(printable.split())[:LONGEST]
+    line = " ".join(printable.split())[:MAX_TEXT_CHARACTERS]
     return "" if line.lower() in _CAMERA_WORDS else line

@@ -1,7 +1,7 @@
-"""One file to one RGB picture, read once: hash, EXIF and pixels come from the same bytes.
+"""Decodes one file to RGB pixels; hash, EXIF and pixels come from the same bytes, read once.
 
-Every decoder here is C code that meets files from anywhere. What a decoder raises becomes a
-reason (`reasons`); what it does to its process is the business of `pool`.
+The decoders are C code that handles files of unknown origin. `skip_reasons` turns their exceptions
+into reasons, and `decoder_pool` contains what they do to their process.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
 from imgsearch.sources.metadata import orientation_of, read_metadata
-from imgsearch.sources.pixels import as_pixels, to_rgb, turned
+from imgsearch.sources.pixels import as_pixels, to_rgb, upright
 from imgsearch.sources.skip_reasons import explain
 from imgsearch.vectors import Pixels
 
 pillow_heif.register_heif_opener()
 
-# Long editing histories and workflows are text, too, and must not cost the picture.
+# Long editing histories and workflows are stored as text and must not make the image unreadable.
 PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
 
 
 def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Read and decode a file; every failure is a value."""
+    """Read and decode a file; a failure is returned as `Skipped`."""
     try:
         data, file = read_file(file, settings.max_bytes)
         pixels, metadata = decode_bytes(data, settings, file.path)
@@ -48,70 +48,70 @@ def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
 
 
 def decode_path(path: str, settings: DecodeSettings, name: str = "") -> Decoded:
-    """Decode the picture of a query; messages call it `name`, or by its path.
+    """Decode the image file of a query; messages call it `name`, or by its path.
 
     Raises
     ------
     QueryError
-        There is no such file, or it is no picture that can be read.
+        The file does not exist, or is not a readable image.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    result = None if os.path.isdir(path) else decode_file(ImageFile(folder, name, 0, 0), settings)
+    folder, base = os.path.split(os.path.abspath(path))
+    result = None if os.path.isdir(path) else decode_file(ImageFile(folder, base, 0, 0), settings)
     if isinstance(result, Decoded):
         return result
     if not os.path.lexists(path):
         reason = "there is no such file"
     else:
         reason = result.reason if result else "it is a folder, not a picture"
-    raise no_query(name or path, reason)
+    raise query_image_error(name or path, reason)
 
 
 def decode_given(data: bytes, name: str, settings: DecodeSettings) -> Pixels:
-    """Decode the picture of a query that is no file, called `name`; `QueryError` if it is none."""
+    """Decode the bytes of a query image, called `name`; `QueryError` if that fails."""
     try:
         return decode_bytes(data, settings, name)[0]
     except Unusable as error:
-        raise no_query(name, error.reason) from error
+        raise query_image_error(name, error.reason) from error
 
 
-def no_query(name: str, reason: str) -> QueryError:
-    """The error for a picture of a query that cannot be used, with the reason."""
+def query_image_error(name: str, reason: str) -> QueryError:
+    """The error for a query image that cannot be used, with the reason."""
     return QueryError(
         f"cannot use {name} as a picture to search with: {reason}",
-        "It has to be a whole picture file, such as a JPEG, PNG or HEIC.",
+        "It has to be a complete picture file, such as a JPEG, PNG or HEIC.",
     )
 
 
 def decode_bytes(
     data: bytes, settings: DecodeSettings, name: str = ""
 ) -> tuple[Pixels, ImageMetadata]:
-    """Decode a picture that was read already.
+    """Decode the bytes of an image file.
 
     Parameters
     ----------
     name : str, optional
-        File name; its extension tells RAW from TIFF, and nothing else.
+        File name; its extension is used only to distinguish RAW from TIFF.
 
     Returns
     -------
     pixels : ndarray of shape (height, width, 3), uint8
-        sRGB, the right way up, scaled down as far as `settings.input_size` allows.
+        sRGB, upright, scaled down as far as `settings.input_size` allows.
     metadata : ImageMetadata
 
     Raises
     ------
     Unusable
-        With the reason.
+        The image cannot be decoded; says why.
     """
     try:
-        with _pillow_held_to(settings.max_pixels):
+        with _pillow_limit(settings.max_pixels):
             if raw.is_raw(data, name):
                 return _decode_raw(data, settings)
             with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
                 return _decode_image(image, data, settings)
     except Unusable:
         raise
-    except Exception as error:  # decoders raise nearly everything on broken files
+    except Exception as error:  # decoders raise nearly anything on broken files
         raise explain(error, data, settings.max_pixels) from error
 
 
@@ -119,13 +119,13 @@ def _decode_image(
     image: Image.Image, data: bytes, settings: DecodeSettings
 ) -> tuple[Pixels, ImageMetadata]:
     if image.format == "PNG":
-        image.load()  # or asking for EXIF would, and its failure would be taken for the EXIF's
+        image.load()  # else `getexif` loads, and a failure would be taken for broken EXIF
     exif = _exif(image)
     stated, remaining = _orientations(image, exif, data)
     full, box = _load(image, settings.input_size, remaining)
-    if image.format == "TIFF":  # Pillow has turned it while loading
+    if image.format == "TIFF":  # Pillow has rotated it while loading
         remaining = orientation_of(_exif(image))
-    rgb = turned(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
+    rgb = upright(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
     width, height = full if remaining < 5 else full[::-1]
     captions = read_captions(image, exif)
     metadata = read_metadata(exif, width, height, image.format or "", stated, captions)
@@ -135,24 +135,24 @@ def _decode_image(
 def _load(
     image: Image.Image, input_size: InputSize, orientation: int
 ) -> tuple[tuple[int, int], tuple[float, float, float, float] | None]:
-    """Load the first frame, not much larger than needed where the format can do that.
+    """Load the first frame, reduced while decoding if the format supports that.
 
-    JPEG's own scaling by 2, 4 or 8 filters well enough that nothing need be kept for the filter
-    that follows: docs/PERFORMANCE.md, "Decoding smaller".
+    JPEG's own scaling by 2, 4 or 8 filters well enough to scale down to the target size, with no
+    margin for the filter that follows: docs/PERFORMANCE.md, "Decoding smaller".
 
     Returns
     -------
     full : (width, height)
-        Of the picture in the file, not turned.
+        Size of the image in the file, before rotation.
     box : (left, upper, right, lower) or None
-        What of the loaded frame is the picture, if it is smaller than `full`.
+        The part of the loaded frame that is the image, if the frame is smaller than `full`.
     """
     full = image.size
-    drafted = image.draft(image.mode, _scaled(full, input_size))
+    draft = image.draft(image.mode, _scaled(full, input_size))
     image.load()
-    if drafted is None:
-        return image.size, None  # only now some formats know their size
-    return full, drafted[1]
+    if draft is None:
+        return image.size, None  # some formats know their size only after loading
+    return full, draft[1]
 
 
 def _scaled(size: tuple[int, int], input_size: InputSize) -> tuple[int, int]:
@@ -163,12 +163,12 @@ def _scaled(size: tuple[int, int], input_size: InputSize) -> tuple[int, int]:
 def _exif(image: Image.Image) -> Image.Exif:
     try:
         return image.getexif()
-    except Exception:  # the pixels may be fine all the same
+    except Exception:  # the pixels may still be fine
         return Image.Exif()
 
 
 def _orientations(image: Image.Image, exif: Image.Exif, data: bytes) -> tuple[int, int]:
-    """The orientation that the file states, and the one that is still to be applied."""
+    """The orientation stated by the file, and the one that still has to be applied."""
     if image.format != "HEIF":
         stated = orientation_of(exif)
         return stated, stated
@@ -180,23 +180,23 @@ def _orientations(image: Image.Image, exif: Image.Exif, data: bytes) -> tuple[in
 def _decode_raw(data: bytes, settings: DecodeSettings) -> tuple[Pixels, ImageMetadata]:
     image, orientation, size, exif = raw.develop(data, settings.input_size, settings.max_pixels)
     stated = orientation_of(exif)
-    rgb = turned(to_rgb(image, _scaled(image.size, settings.input_size)), orientation)
+    rgb = upright(to_rgb(image, _scaled(image.size, settings.input_size)), orientation)
     width, height = size if (size[0] > size[1]) == (rgb.width > rgb.height) else size[::-1]
     return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated)
 
 
-_HELD = threading.RLock()
+_PILLOW_LOCK = threading.RLock()
 
 
 @contextmanager
-def _pillow_held_to(max_pixels: int) -> Iterator[None]:
-    """Within it, Pillow refuses larger pictures at once, and keeps its other warnings to itself.
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """A context in which Pillow refuses larger images and issues no other warnings.
 
-    Pillow's limit and Python's warning filters belong to the whole process, so threads take
-    turns; where that matters, decoding runs in processes anyway. Pillow warns above its limit and
-    raises only above twice of it: here the warning is an error, too.
+    Pillow's limit and Python's warning filters are global to the process, so threads take turns;
+    where speed matters, decoding runs in processes anyway. Pillow only warns above its limit and
+    raises above twice the limit; here the warning is an error.
     """
-    with _HELD, warnings.catch_warnings():
+    with _PILLOW_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels

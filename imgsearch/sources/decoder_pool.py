@@ -1,8 +1,8 @@
-"""Decoding in processes: a file that crashes, hangs or eats memory costs itself and no other.
+"""Decodes in worker processes: a file that crashes, hangs or exhausts memory affects no other.
 
-Each worker process has two pipes of its own and one thread here that feeds it. So there is never a
-doubt which file a worker had in hand when it died, and no lock that a dying worker could keep.
-See docs/adr/0005-decode-in-processes.md.
+Each worker has its own two pipes and one thread here that feeds it. So it is always known which
+file a worker was decoding when it died, and there is no lock that a dying worker could keep. See
+docs/adr/0005-decode-in-processes.md.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ import psutil
 from imgsearch.errors import SourceError
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
-from imgsearch.sources.decoder_process import DecodeOne, Orders, serve
+from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, serve
 from imgsearch.sources.decoders import DecodeSettings
 
 BYTES_AHEAD = 512 << 20
-"""Of decoded pixels that wait for the model: with large pictures, what bounds a run's memory."""
-_IN_FLIGHT = 4  # files per worker: enough that none waits for the consumer
+"""Limit on decoded pixels waiting for the model; bounds a run's memory if images are large."""
+_FILES_PER_WORKER = 4  # in flight: enough that no worker waits for the consumer
 _PIPE_BYTES = 1 << 20
-_START_SECONDS = 120.0  # a cold disk may take long to import NumPy
+_START_SECONDS = 120.0  # importing NumPy from a cold disk may take long
 _GRACE_SECONDS = 5.0
-_BUSY_SHARE = 0.25  # of a time limit spent computing: then it was the decoder, not the disk
+_BUSY_SHARE = 0.25  # share of the time limit spent computing above which the decoder hung
 
-# No fork: the parent has threads and may hold a GPU. No forkserver: it listens on a socket.
+# Not fork: the parent has threads and may use a GPU. Not forkserver: it listens on a socket.
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class InlineDecoder:
-    """Decodes in the calling thread; for a few trusted files. A `Decoder`."""
+    """A `Decoder` in the calling thread, for a few trusted files."""
 
     def __init__(self, settings: DecodeSettings, decode_one: DecodeOne = decode_file) -> None:
         self._settings = settings
@@ -53,28 +53,29 @@ class InlineDecoder:
 
 
 class ProcessDecoder:
-    """Decodes in worker processes that are started with the first file. A `Decoder`.
+    """A `Decoder` in worker processes, which start with the first file.
 
     Parameters
     ----------
     workers : int
         Number of processes, at least 1.
     timeout_s : float
-        Seconds that one file may take.
+        Seconds allowed for one file.
     memory_limit : int or None
-        Bytes that decoding may take in each worker; None is no limit. Not enforced on Windows
-        and, by its kernel, on macOS.
+        Bytes that decoding may use in each worker; None for no limit. Not enforced on Windows,
+        nor by the kernel of macOS.
     decode_one : callable
-        What a worker does with a file; a module-level function. Another one is for tests.
+        Decodes one file in a worker; a module-level function. Tests pass their own.
     in_flight : int
-        Files to work on ahead of the consumer; 0 is a few per worker. Enough for two batches
-        keeps the workers busy while a model works on the batch before.
+        Files to decode ahead of the consumer; 0 means a few per worker. Two batches keep the
+        workers busy while a model encodes the previous batch.
     bytes_ahead : int
-        Pixels to hold for the consumer, in bytes. Each worker may be at one more picture.
+        Limit on pixels waiting for the consumer, in bytes; each worker may exceed it by the
+        image it is decoding.
 
     Notes
     -----
-    Workers are spawned, so a program that uses this class from its main script needs the usual
+    Workers are spawned, so a main script that uses this class needs the usual
     `if __name__ == "__main__":` guard.
     """
 
@@ -89,16 +90,16 @@ class ProcessDecoder:
         bytes_ahead: int = BYTES_AHEAD,
     ) -> None:
         self._bytes_ahead = bytes_ahead
-        self._in_flight = in_flight or _IN_FLIGHT * max(1, workers)
-        orders = Orders(settings, decode_one, memory_limit)
-        self._workers = [_Worker(timeout_s, orders) for _ in range(max(1, workers))]
+        self._in_flight = in_flight or _FILES_PER_WORKER * max(1, workers)
+        options = WorkerOptions(settings, decode_one, memory_limit)
+        self._workers = [_Worker(timeout_s, options) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
         self._run: _Run | None = None
 
     def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded | Skipped]:
-        """One result per file, in any order; takes `files` only a few per worker ahead.
+        """One result per file, in any order; reads `files` only a few per worker ahead.
 
-        Closing the iterator early drops what is in flight. One call at a time.
+        Closing the iterator early discards files in flight. Only one call at a time.
 
         Raises
         ------
@@ -113,20 +114,20 @@ class ProcessDecoder:
                 run.stop()
 
     def close(self) -> None:
-        """Stop the worker processes, and with them a call of `decode` that was left halfway."""
+        """Stop the worker processes and an unfinished call of `decode`."""
         if self._run is not None:
-            self._run.stop()  # or its threads would start workers again that are stopped here
+            self._run.stop()  # else its threads would restart the workers stopped here
         for worker in self._workers:
             worker.stop()
 
 
 class _Run:
-    """One call of `decode`: an inbox and an outbox, and a thread for each worker."""
+    """One call of `decode`: an inbox, an outbox and a thread per worker."""
 
     def __init__(self, workers: list[_Worker], in_flight: int, bytes_ahead: int) -> None:
         self._workers = workers
         self._in_flight = in_flight
-        self._shelf = _Shelf(bytes_ahead)
+        self._budget = _PixelBudget(bytes_ahead)
         self._inbox: SimpleQueue[ImageFile | None] = SimpleQueue()
         self._outbox: SimpleQueue[Decoded | Skipped | BaseException] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -142,9 +143,9 @@ class _Run:
             yield self._next()
 
     def stop(self) -> None:
-        """End the threads; kill the workers if they are still at files that nobody wants."""
+        """End the threads; kill the workers if they are still decoding."""
         self._stopped = True
-        self._shelf.give_up()
+        self._budget.close()
         self._discard_inbox()
         for _ in self._threads:
             self._inbox.put(None)
@@ -168,7 +169,7 @@ class _Run:
         self._waiting -= 1
         if isinstance(result, BaseException):
             raise result
-        self._shelf.take(_pixel_bytes(result))
+        self._budget.remove(_pixel_bytes(result))
         return result
 
     def _discard_inbox(self) -> None:
@@ -181,42 +182,42 @@ class _Run:
     def _feed(self, worker: _Worker) -> None:
         _leave_interrupts_to_main_thread()
         while (file := self._inbox.get()) is not None:
-            self._shelf.wait()
+            self._budget.wait()
             try:
                 result = worker.decode(file, lambda: self._stopped)
-            except BaseException as error:  # raised again where somebody waits for a result
+            except BaseException as error:  # raised again in `_next`
                 self._outbox.put(error)
             else:
-                self._shelf.put(_pixel_bytes(result))
+                self._budget.add(_pixel_bytes(result))
                 self._outbox.put(result)
 
 
-class _Shelf:
-    """Counts the pixels that wait for the consumer; who makes more waits while it is full.
+class _PixelBudget:
+    """Limits the pixels that wait for the consumer; producers wait while it is exhausted.
 
-    What is counted lies in the outbox or is about to, so a consumer that waits for a result
-    always gets one: only a shelf with something on it makes anybody wait.
+    Counted pixels are in the outbox or about to be, so a consumer that waits for a result always
+    gets one: producers wait only while something is counted.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most, self._held, self._open = most, 0, True
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes, self._open = max_bytes, 0, True
         self._changed = threading.Condition()
 
     def wait(self) -> None:
-        """Return when there is room, or when nobody wants anything any more."""
+        """Return when there is room, or when the budget is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._held < self._most or not self._open)
+            self._changed.wait_for(lambda: self._bytes < self._max_bytes or not self._open)
 
-    def put(self, size: int) -> None:
+    def add(self, size: int) -> None:
         with self._changed:
-            self._held += size
+            self._bytes += size
 
-    def take(self, size: int) -> None:
+    def remove(self, size: int) -> None:
         with self._changed:
-            self._held -= size
+            self._bytes -= size
             self._changed.notify_all()
 
-    def give_up(self) -> None:
+    def close(self) -> None:
         with self._changed:
             self._open = False
             self._changed.notify_all()
@@ -229,18 +230,18 @@ def _pixel_bytes(result: Decoded | Skipped) -> int:
 class _Worker:
     """One worker process, replaced when it dies."""
 
-    def __init__(self, timeout_s: float, orders: Orders) -> None:
+    def __init__(self, timeout_s: float, options: WorkerOptions) -> None:
         self._timeout = timeout_s
-        self._orders = orders
+        self._options = options
         self._process: multiprocessing.process.BaseProcess | None = None
         self._meter: psutil.Process | None = None
         self._requests: Connection | None = None
         self._results: Connection | None = None
 
     def decode(self, file: ImageFile, stopped: Callable[[], bool]) -> Decoded | Skipped:
-        """The result for a file, whatever the decoder does to its process."""
+        """The result for a file, even if the decoder kills its process."""
         verdict = Skipped(file, "decoding was stopped", transient=True)
-        # A crash may be the late effect of the file before, so one gets a second, fresh process.
+        # A crash may be a late effect of the previous file, so try again in a fresh process.
         for _ in range(2):
             if stopped():
                 break
@@ -259,13 +260,13 @@ class _Worker:
         return verdict
 
     def kill(self) -> None:
-        """End the process at once; its pipes break, and whoever waits for it wakes up."""
+        """Kill the process; its pipes break, which wakes any thread that waits for it."""
         process = self._process
         if process is not None:
             process.kill()
 
     def stop(self) -> None:
-        """Let the process end, or make it end, and give its pipes back."""
+        """Terminate the process, or kill it, and close its pipes."""
         for pipe in (self._requests, self._results):
             if pipe is not None:
                 pipe.close()
@@ -273,7 +274,7 @@ class _Worker:
             self._process.terminate()
             self._process.join(_GRACE_SECONDS)
             self.kill()
-            self._process.join(_GRACE_SECONDS)  # a process that waits for a dead disk stays
+            self._process.join(_GRACE_SECONDS)  # a process waiting for a dead disk remains
         self._process = self._meter = self._requests = self._results = None
 
     def _connected(self) -> tuple[Connection, Connection]:
@@ -282,19 +283,19 @@ class _Worker:
         return self._requests, self._results
 
     def _start(self) -> tuple[Connection, Connection]:
-        # One-way pipes: a duplex one would be a socket pair.
+        # One-way pipes, because a duplex one is a socket pair.
         their_requests, self._requests = _SPAWN.Pipe(duplex=False)
         self._results, their_results = _SPAWN.Pipe(duplex=False)
         _widen(self._results)
         process = _SPAWN.Process(
             target=serve,
-            args=(their_requests, their_results, os.getpid(), self._orders),
+            args=(their_requests, their_results, os.getpid(), self._options),
             name="imgsearch decoder",
             daemon=True,
         )
         try:
             process.start()
-            self._process = process  # from here on, `kill` may come from another thread
+            self._process = process  # from here on, another thread may call `kill`
             their_requests.close()
             their_results.close()
             if not self._results.poll(_START_SECONDS):
@@ -306,7 +307,7 @@ class _Worker:
             self.stop()
             raise SourceError(
                 "the processes that decode pictures cannot be started",
-                "Is there enough memory? 'imgsearch doctor' tells what is installed.",
+                "Is there enough memory? 'imgsearch doctor' shows what is installed.",
             ) from error
         return self._requests, self._results
 
@@ -330,7 +331,7 @@ class _Worker:
         return Skipped(file, reason, transient=not busy)
 
     def _cpu_seconds(self) -> float:
-        """What the process has computed so far."""
+        """CPU seconds that the process has used so far."""
         try:
             times = self._meter.cpu_times() if self._meter else None
         except psutil.Error:
@@ -339,14 +340,14 @@ class _Worker:
 
 
 def _widen(pipe: Connection) -> None:
-    """Give a pipe room for a picture, so that its two ends need not take turns every 64 KiB."""
-    with suppress(ImportError, AttributeError, OSError):  # Linux alone can; users have a limit
+    """Enlarge a pipe's buffer, so that its two ends need not take turns every 64 KiB."""
+    with suppress(ImportError, AttributeError, OSError):  # Linux only, and limited per user
         import fcntl
 
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _leave_interrupts_to_main_thread() -> None:
-    """Ctrl-C is for us to handle; processes started from this thread inherit the mask."""
+    """Block SIGINT in this thread; processes started from it inherit the mask."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,4 +1,4 @@
-"""What runs in a decoding process: it imports NumPy and Pillow, and nothing heavier."""
+"""The main loop of a decoder process; it imports NumPy and Pillow and nothing heavier."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """What a worker is to do with files: `memory_limit` is bytes beyond those of the start."""
+class WorkerOptions:
+    """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start."""
 
     settings: DecodeSettings
     decode_one: DecodeOne
     memory_limit: int | None
 
 
-def serve(requests: Connection, results: Connection, parent: int, orders: Orders) -> None:
-    """Answer each file with a result, until the parent closes the pipe or dies."""
+def serve(requests: Connection, results: Connection, parent: int, options: WorkerOptions) -> None:
+    """Return a result for each file until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     _one_thread_each()
-    _limit(orders.memory_limit)
+    _limit(options.memory_limit)
     with contextlib.suppress(EOFError, BrokenPipeError):
         results.send(None)  # ready
         _silence_stderr()
         while True:
-            results.send(orders.decode_one(requests.recv(), orders.settings))
+            results.send(options.decode_one(requests.recv(), options.settings))
 
 
 def _watch(parent: int) -> None:
-    """End with the parent, even if that was killed and a decoder is busy for hours."""
+    """Exit with the parent, even if it was killed and a decoder is busy for hours."""
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(1)
 
 
 def _one_thread_each() -> None:
-    """There is a process for each core already."""
+    """Limit decoders to one thread, because there is a process for each core already."""
     from PIL import AvifImagePlugin
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -61,7 +61,7 @@ def _one_thread_each() -> None:
 
 
 def _limit(memory: int | None) -> None:
-    """Bound what the process may take beyond what it has now, and let it leave no core dumps."""
+    """Limit the memory that the process may use beyond its current use; disable core dumps."""
     try:
         import resource
     except ImportError:  # Windows
@@ -74,14 +74,14 @@ def _limit(memory: int | None) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of virtual memory that the process has mapped."""
+    """Bytes of virtual memory mapped by the process."""
     import psutil
 
     return int(psutil.Process().memory_info().vms)
 
 
 def _silence_stderr() -> None:
-    """C libraries write their complaints about broken files straight to the terminal."""
+    """Discard stderr, to which C libraries write warnings about broken files."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)

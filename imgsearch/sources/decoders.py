@@ -1,6 +1,6 @@
-"""Which decoders there are and what they are held to; decides nothing else, and loads none.
+"""The available decoders, their versions and limits, without importing them.
 
-A run that finds nothing new asks for the versions alone, and need not wait for Pillow.
+A run that finds nothing new needs only the versions and does not wait for Pillow.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _PACKAGES = ("pillow", "pillow-heif", "rawpy")
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How pictures are decoded.
+    """How images are decoded.
 
     Attributes
     ----------
     input_size : InputSize
-        How large the pixels have to be; anything beyond is scaled away.
+        The size that the model needs; larger images are scaled down.
     max_pixels : int
-        Pictures with more pixels are skipped, judged by their header.
+        Images whose header states more pixels are skipped.
     max_bytes : int
-        Files with more bytes are skipped.
+        Larger files are skipped.
     """
 
     input_size: InputSize = field(default_factory=InputSize)
@@ -35,7 +35,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class DecoderInfo:
-    """A decoder for people to see: `version` is None where it is not installed."""
+    """A decoder, for display; `version` is None if it is not installed."""
 
     name: str
     version: str | None
@@ -44,7 +44,7 @@ class DecoderInfo:
 
 
 def decoders() -> list[DecoderInfo]:
-    """The decoders that can be had, installed or not."""
+    """The supported decoders, installed or not."""
     from PIL import features
 
     avif = features.version("avif") if features.check("avif") else None
@@ -62,7 +62,7 @@ def decoders() -> list[DecoderInfo]:
 
 
 def decoder_signature(settings: DecodeSettings) -> str:
-    """What a verdict on a file depends on besides the file; stored beside what was skipped."""
+    """What decoding depends on besides the file; stored with each skipped file."""
     versions = ", ".join(f"{name} {_version(name) or '-'}" for name in _PACKAGES)
     avif = "with" if find_spec("PIL._avif") else "without"
     return f"{versions}, {avif} AVIF, limit {settings.max_pixels / 1e6:g} MP"

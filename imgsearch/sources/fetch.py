@@ -1,8 +1,8 @@
-"""One picture from the web, for a user who gave its address and allowed it.
+"""Fetches one picture from the web, for a user who gave its address and allowed it.
 
-Nothing is kept. The address itself may be of this machine or of the local network, because the user
-typed it. A server may redirect to other public addresses only, or to the host that was typed; each
-name is looked up once, so that what was checked is what is connected to (`addresses`).
+Nothing is kept. The address may be on this machine or the local network, because the user typed it.
+A server may redirect only to public addresses or to the host that was typed. Each name is resolved
+once, so that the address that was checked is the one connected to (`public_addresses`).
 """
 
 from __future__ import annotations
@@ -22,30 +22,29 @@ from imgsearch.sources.guarded_files import Unusable
 from imgsearch.sources.public_addresses import Names
 
 SCHEMES = ("http", "https")
-MOST_BYTES = 64 << 20
-SECONDS = 20.0
-"""For all of it: the name, the connection, redirects and the bytes."""
-_PIECE = 1 << 16
+MAX_BYTES = 64 << 20
+TIMEOUT_SECONDS = 20.0
+"""For the whole fetch: name, connection, redirects and data."""
+_CHUNK_BYTES = 1 << 16
 
 
-def fetch(url: str, most_bytes: int = MOST_BYTES, seconds: float = SECONDS) -> bytes:
-    """The bytes behind an http or https address.
+def fetch(url: str, max_bytes: int = MAX_BYTES, seconds: float = TIMEOUT_SECONDS) -> bytes:
+    """The content at an http or https address.
 
     Raises
     ------
     Unusable
-        With the reason.
+        The content cannot be fetched; says why.
     """
     outcome: list[bytes | Exception] = []
 
     def work() -> None:
         try:
-            outcome.append(_fetched(url, most_bytes, time.monotonic() + seconds))
-        except Exception as error:  # whatever it is, the user is told below
+            outcome.append(_download(url, max_bytes, time.monotonic() + seconds))
+        except Exception as error:  # reported to the user below
             outcome.append(error)
 
-    # Looking up a name, or headers that come byte by byte, know no limit of their own: a thread
-    # can be left alone.
+    # In a thread, which can be abandoned: resolving a name and slow headers have no timeout.
     thread = threading.Thread(target=work, daemon=True, name="imgsearch-fetch")
     thread.start()
     thread.join(seconds)
@@ -56,38 +55,38 @@ def fetch(url: str, most_bytes: int = MOST_BYTES, seconds: float = SECONDS) -> b
     raise _reason(outcome[0], seconds) from outcome[0]
 
 
-def _fetched(url: str, most_bytes: int, deadline: float) -> bytes:
-    address = _in_ascii(url)
+def _download(url: str, max_bytes: int, deadline: float) -> bytes:
+    address = _ascii_address(url)
     opener = _opener(urllib.parse.urlsplit(address).hostname or "")
     headers = {"User-Agent": f"imgsearch/{__version__}"}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310, checked above
-    with opener.open(request, timeout=max(deadline - time.monotonic(), 0.1)) as answer:
-        pieces, size = [], 0
-        while piece := answer.read1(_PIECE):
-            pieces.append(piece)
-            size += len(piece)
-            if size > most_bytes:
-                raise Unusable(f"it has more than {most_bytes >> 20} MiB")
+    with opener.open(request, timeout=max(deadline - time.monotonic(), 0.1)) as response:
+        chunks, size = [], 0
+        while chunk := response.read1(_CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > max_bytes:
+                raise Unusable(f"it has more than {max_bytes >> 20} MiB")
             if time.monotonic() > deadline:
                 raise TimeoutError
-    missing = answer.length
+    missing = response.length
     if missing:
-        raise Unusable("the connection ended before the picture did")
-    return b"".join(pieces)
+        raise Unusable("the connection ended before the whole picture was received")
+    return b"".join(chunks)
 
 
-def _in_ascii(url: str) -> str:
-    """The address as it is sent: other letters of the host in IDNA, of the path in per cent."""
+def _ascii_address(url: str) -> str:
+    """The address in ASCII: the host in IDNA, the path percent-encoded."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme.lower() not in SCHEMES or not parts.hostname:
-        raise Unusable("it is no http or https address")
+        raise Unusable("it is not an http or https address")
     host = parts.netloc.encode("idna").decode() if not parts.netloc.isascii() else parts.netloc
     quoted = (urllib.parse.quote(each, "/%:=&?~#+!$,;'@()*[]") for each in parts[2:4])
     return urllib.parse.urlunsplit((parts.scheme, host, *quoted, ""))
 
 
 def _opener(typed: str) -> urllib.request.OpenerDirector:
-    """Knows HTTP and HTTPS and nothing else: no files, no FTP, no data URLs, no cookies."""
+    """An opener for HTTP and HTTPS only: no files, no FTP, no data URLs, no cookies."""
     proxies = urllib.request.getproxies()
     hosts = [urllib.parse.urlsplit(proxy).hostname or "" for proxy in proxies.values()]
     names = Names(typed, hosts)
@@ -104,7 +103,7 @@ def _opener(typed: str) -> urllib.request.OpenerDirector:
 
 
 class _Http(urllib.request.AbstractHTTPHandler):
-    """Opens connections to addresses that were checked."""
+    """Opens connections only to addresses that have been checked."""
 
     def __init__(self, names: Names) -> None:
         super().__init__()
@@ -119,13 +118,13 @@ class _Http(urllib.request.AbstractHTTPHandler):
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def _connection(self, kind: type[HTTPConnection], host: str, **values: Any) -> HTTPConnection:
-        made = kind(host, **values)
-        made._create_connection = self._names.connect  # type: ignore[attr-defined]
-        return made
+        connection = kind(host, **values)
+        connection._create_connection = self._names.connect  # type: ignore[attr-defined]
+        return connection
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to where the user could have meant to go."""
+    """Follows redirects to public addresses and to the typed host."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -150,7 +149,7 @@ def _reason(error: Exception, seconds: float) -> Unusable:
     if isinstance(error, Unusable):
         return error
     if isinstance(error, urllib.error.HTTPError):
-        return Unusable(f"the server answers {error.code} {error.reason}".rstrip())
+        return Unusable(f"the server answered {error.code} {error.reason}".rstrip())
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(inner, TimeoutError):
         return Unusable(f"it took longer than {seconds:g} seconds")

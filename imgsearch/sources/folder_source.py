@@ -1,12 +1,12 @@
-"""The walk over a folder: which files are pictures, and what could not be looked at.
+"""Scans a folder: lists its image files and what could not be examined.
 
-Nothing is opened here, and nothing is ever opened for writing. Passed over without a word are
-files whose extension is not that of a picture, names that begin with a dot, the folders that
-systems and tools keep for themselves (`_NEVER`), and what the user excludes.
+No file is opened here, and none is ever opened for writing. A scan silently ignores files without
+the extension of an image, names that start with a dot, folders that systems and tools keep for
+themselves (`_SYSTEM_FOLDERS`), and what the user excludes.
 
-Links: one that leads to a place inside the root is not followed, because that place is found
-under its own name. One that leads outside is followed, after the real tree, and each real folder
-is entered once, so that loops end.
+A link to a place inside the root is not followed, because that place is scanned under its own name.
+A link to the outside is followed after the real tree, and each real folder is entered only once, so
+loops end.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
 from imgsearch.sources.guarded_files import digest_file, os_reason
-from imgsearch.sources.tree_walk import Descent, Found
+from imgsearch.sources.tree_walk import ScanItem, TreeWalk
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_NEVER = frozenset(
+_SYSTEM_FOLDERS = frozenset(
     (
         ".git",
         "@eadir",
@@ -38,33 +38,33 @@ _NEVER = frozenset(
         "node_modules",
     )
 )
-_RESOURCE_FORK = "._"  # macOS writes one beside each file on foreign disks, named like it
+_RESOURCE_FORK_PREFIX = "._"  # macOS puts such a file beside each file on foreign disks
 
 
 class FilesystemSource:
-    """A folder and what lies below it; an `ImageSource`.
+    """An `ImageSource`: a folder and everything below it.
 
     Parameters
     ----------
     root : str
-        The folder; made absolute.
+        The folder; converted to an absolute path.
     scope : str
-        Folder below the root, with "/" between its parts: only this part is scanned. "" is all.
+        Folder below the root to scan, with "/" between its parts; "" scans everything.
     exclude : sequence of str
-        Patterns in the manner of .gitignore, matched against the path below the root.
+        Patterns in .gitignore syntax, matched against the path below the root.
     hidden : bool
-        Take names that begin with a dot as well.
+        Include names that start with a dot.
     mounts : sequence of str
-        The `mounts` of an earlier scan of this root; empty if there was none.
+        The `mounts` of the previous scan of this root; empty if there was none.
     prune : bool
-        Accept that a root is empty and that mount points have gone.
+        Accept an empty root and missing mount points.
     ismount : callable
-        Tells if a folder is a mount point; another one is for tests.
+        Returns whether a folder is a mount point; tests pass their own.
 
     Raises
     ------
     SourceError
-        A pattern in `exclude` cannot be understood.
+        A pattern in `exclude` is invalid.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class FilesystemSource:
     ) -> None:
         self._root = os.path.abspath(root)
         self._scope = scope.strip("/")
-        self._excluded = _patterns(exclude)
+        self._exclude = _patterns(exclude)
         self._hidden = hidden
-        self._remembered = list(mounts)
+        self._known_mounts = list(mounts)
         self._mounts = list(mounts)
         self._prune = prune
         self._is_mount = ismount
@@ -97,42 +97,42 @@ class FilesystemSource:
 
     @property
     def mounts(self) -> list[str]:
-        """What to remember of mount points: the root's own, absolute, then those below it.
+        """The mount points to remember: the root's own as an absolute path, then those below it.
 
-        Complete when `scan` has ended. A mount point is forgotten only by a scan with `prune`.
-        A bind mount of the file system that it lies in cannot be told from a folder.
+        Complete when `scan` has ended. Only a scan with `prune` forgets a mount point. A bind mount
+        of the same file system cannot be distinguished from a folder.
         """
         return list(self._mounts)
 
     def digest(self, file: ImageFile) -> Known | Skipped:
-        """Read the file once and hash it, without decoding."""
+        """Read the file once and hash it, without decoding it."""
         return digest_file(file)
 
-    def scan(self, unchanged: Unchanged = nothing_known) -> Iterator[Found]:
-        """Every picture file once, and every folder that could not be looked into.
+    def scan(self, unchanged: Unchanged = nothing_known) -> Iterator[ScanItem]:
+        """Every image file once, and every folder that could not be listed.
 
-        Files that are `unchanged` are left out; it is asked in the order of paths, but for
-        what lies behind links.
+        Files that `unchanged` recognises are left out. It is called in path order, except for files
+        behind links.
         """
         refusal = self._refusal()
         if refusal:
             yield Unvisited("", refusal)
             return
-        yield from self._moved()
-        points = [point for point in self._remembered[1:] if self._guards(point)]
-        gone = list(mounted.unmounted(self._root, points, self.ismount))
-        yield from gone
-        self._mounts = self._kept()
-        yield from Descent(self, unchanged).run()
-        # A disk that was pulled out while we walked looks just like an empty folder.
-        told = {unvisited.path for unvisited in gone}
-        here = [p for p in self._mounts[1:] if self._concerned(p) and p not in told]
-        yield from mounted.unmounted(self._root, here, self.ismount)
+        yield from self._mount_changes()
+        points = [point for point in self._known_mounts[1:] if self._must_exist(point)]
+        missing = list(mounted.unmounted(self._root, points, self.ismount))
+        yield from missing
+        self._mounts = self._initial_mounts()
+        yield from TreeWalk(self, unchanged).run()
+        # A disk that was pulled out during the walk looks like an empty folder.
+        reported = {unvisited.path for unvisited in missing}
+        points = [p for p in self._mounts[1:] if self._in_scope(p) and p not in reported]
+        yield from mounted.unmounted(self._root, points, self.ismount)
         if refusal := self._refusal():
             yield Unvisited("", refusal)
 
     def _refusal(self) -> str | None:
-        """Why the root cannot be scanned at all; None if it can."""
+        """The reason why the root cannot be scanned, or None."""
         try:
             if not stat.S_ISDIR(os.stat(self._root).st_mode):
                 return "is a file, not a folder"
@@ -146,24 +146,24 @@ class FilesystemSource:
             return "is empty: is the disk mounted?"
         return None
 
-    def _moved(self) -> Iterator[Unvisited]:
-        if self._remembered and self._remembered[0] and not self._prune:
-            reason = mounted.root_moved(self._root, self._remembered[0], self.ismount)
+    def _mount_changes(self) -> Iterator[Unvisited]:
+        if self._known_mounts and self._known_mounts[0] and not self._prune:
+            reason = mounted.root_moved(self._root, self._known_mounts[0], self.ismount)
             if reason:
                 yield Unvisited("", reason)
 
-    def _guards(self, point: str) -> bool:
-        return not self._prune and self._concerned(point)
+    def _must_exist(self, point: str) -> bool:
+        return not self._prune and self._in_scope(point)
 
-    def _concerned(self, point: str) -> bool:
+    def _in_scope(self, point: str) -> bool:
         return mounted.concerns(point, self._scope)
 
-    def _kept(self) -> list[str]:
-        """The mount points that are remembered whatever the walk finds."""
-        if self._remembered and not self._prune:
-            own = self._remembered[0] or mounted.mount_point_of(self._root, self.ismount)
-            return [own, *self._remembered[1:]]
-        elsewhere = [p for p in self._remembered[1:] if not mounted.below(p, self._scope)]
+    def _initial_mounts(self) -> list[str]:
+        """The mount points to remember regardless of what the walk finds."""
+        if self._known_mounts and not self._prune:
+            own = self._known_mounts[0] or mounted.mount_point_of(self._root, self.ismount)
+            return [own, *self._known_mounts[1:]]
+        elsewhere = [p for p in self._known_mounts[1:] if not mounted.below(p, self._scope)]
         return [mounted.mount_point_of(self._root, self.ismount), *elsewhere]
 
     def ismount(self, path: str) -> bool:
@@ -174,13 +174,13 @@ class FilesystemSource:
             self._mounts.append(path)
 
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
-        if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK)):
+        if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
             return True
-        if name.lower() in _NEVER:
+        if name.lower() in _SYSTEM_FOLDERS:
             return True
-        if self._excluded is None:
+        if self._exclude is None:
             return False
-        return self._excluded.match_file(f"{prefix}{name}/" if folder else prefix + name)
+        return self._exclude.match_file(f"{prefix}{name}/" if folder else prefix + name)
 
 
 def _patterns(exclude: Sequence[str]) -> GitIgnoreSpec | None:
@@ -192,6 +192,6 @@ def _patterns(exclude: Sequence[str]) -> GitIgnoreSpec | None:
         return GitIgnoreSpec.from_lines(exclude)
     except ValueError as error:
         raise SourceError(
-            f"an exclude pattern cannot be understood: {error}",
-            "Patterns are written as in a .gitignore file, for example: --exclude 'drafts/'",
+            f"an exclude pattern is not valid: {error}",
+            "Write patterns as in a .gitignore file, for example: --exclude 'drafts/'",
         ) from error

@@ -1,8 +1,7 @@
-"""Which files are taken for pictures, and which decoders may touch them.
+"""Extensions of image files, and the decoders that may open them.
 
-The extension only says whether a file is worth opening; what it is, its content decides. Files
-with other extensions (documents, films, sidecars, databases) and files without one are passed
-over without a word.
+The extension only decides whether a file is worth opening; its content decides what it is. Files
+with other extensions (documents, films, sidecars, databases) or without one are silently ignored.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ PILLOW_FORMATS = (
     "DDS",
     "TGA",
 )
-"""The decoders that `Image.open` may try, in this order, and no others: EPS starts Ghostscript,
-WMF is drawn by Windows, and the scientific formats are no photographs. MPO is opened as JPEG. TGA
+"""The only decoders that `Image.open` may try, in this order. EPS would start Ghostscript, WMF is
+drawn by Windows, and the scientific formats do not hold photographs. MPO is opened as JPEG. TGA
 comes last because it has no magic number."""
 
 # fmt: off
@@ -71,17 +70,17 @@ UNSUPPORTED_EXTENSIONS = {
     "kra": "Krita",
     "fits": "FITS",
 }
-"""Picture formats that no decoder of ours reads: they are reported, not passed over."""
+"""Image formats without a decoder here: such files are reported as skipped, not ignored."""
 
 CANDIDATES = PICTURE_EXTENSIONS | RAW_EXTENSIONS | UNSUPPORTED_EXTENSIONS.keys()
 
 
 def extension(name: str) -> str:
-    """What follows the last dot of a file name, in lower case; "" where there is no dot."""
+    """The part of a file name after the last dot, in lower case; "" if there is none."""
     stem, dot, tail = name.rpartition(".")
     return tail.lower() if dot and stem else ""
 
 
 def is_picture_name(name: str) -> bool:
-    """True if a file of this name is worth opening."""
+    """True if a file with this name is worth opening."""
     return extension(name) in CANDIDATES

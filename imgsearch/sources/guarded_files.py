@@ -1,4 +1,4 @@
-"""Reading files that may be anything: guarded opening, reading once, hashing."""
+"""Opens, reads and hashes files of any kind safely, each read only once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import xxhash
 
 from imgsearch.records import ImageFile, Known, Skipped, clamped
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
-# A FIFO would block a plain open for ever, a terminal could become ours.
+# A plain open of a FIFO would block for ever, and a terminal could become the controlling one.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -37,7 +37,7 @@ _REASONS = {
 
 
 class Unusable(Exception):
-    """A file that yields no picture: what becomes a `Skipped`, on its way up."""
+    """A file that cannot be used as an image; callers turn it into a `Skipped`."""
 
     def __init__(self, reason: str, transient: bool = False) -> None:
         super().__init__(reason)
@@ -46,25 +46,25 @@ class Unusable(Exception):
 
 
 def os_reason(error: OSError) -> str:
-    """An error of the operating system in words, without path or number."""
+    """An operating system error in words, without path or number."""
     known = _REASONS.get(error.errno or 0)
     return known or f"could not be read: {(error.strerror or 'unknown error').lower()}"
 
 
 def content_hash(data: bytes) -> str:
-    """xxh3-128 in hex."""
+    """The xxh3-128 hash in hex."""
     return xxhash.xxh3_128_hexdigest(data)
 
 
 def read_file(file: ImageFile, max_bytes: int) -> tuple[bytes, ImageFile]:
-    """All bytes of a file, and the file as it was while they were read.
+    """All bytes of a file, and its size and time when they were read.
 
     Raises
     ------
     Unusable
-        Not a regular file, unreadable, larger than `max_bytes`, or changing under our hands.
+        Not a regular file, unreadable, larger than `max_bytes`, or changed during reading.
     """
-    with _opened(file) as (fd, seen):
+    with _open_unchanged(file) as (fd, seen):
         if seen.size > max_bytes:
             raise Unusable(
                 f"the file is too large: {seen.size >> 20} MiB, the limit is {max_bytes >> 20} MiB"
@@ -75,9 +75,9 @@ def read_file(file: ImageFile, max_bytes: int) -> tuple[bytes, ImageFile]:
 def digest_file(file: ImageFile) -> Known | Skipped:
     """Read a file once, in pieces, and hash it."""
     try:
-        with _opened(file) as (fd, seen):
+        with _open_unchanged(file) as (fd, seen):
             state = xxhash.xxh3_128()
-            for chunk in _chunks(fd, seen.size, _CHUNK):
+            for chunk in _chunks(fd, seen.size, _CHUNK_BYTES):
                 state.update(chunk)
         return Known(seen, state.hexdigest())
     except Unusable as error:
@@ -85,20 +85,20 @@ def digest_file(file: ImageFile) -> Known | Skipped:
 
 
 def open_below(path: str, roots: Sequence[str]) -> int:
-    """A descriptor of a regular file that lies below one of the folders, links followed.
+    """An open descriptor of a regular file below one of the folders, with links followed.
 
-    Where the open file really is, is asked of the descriptor and not of the path, so nothing can be
-    put in its place between the question and the answer.
+    The location is taken from the descriptor and not from the path, so the file cannot be exchanged
+    between the check and its use.
 
     Raises
     ------
     Unusable
-        Not there, not a regular file, or elsewhere.
+        The file does not exist, is not a regular file, or lies elsewhere.
     """
     try:
         fd = os.open(path, _FLAGS)
         try:
-            _seen(ImageFile("", "", 0, 0), fd)
+            _current(ImageFile("", "", 0, 0), fd)
             place = _place(fd, path)
             if not any(_inside(place, os.path.realpath(root)) for root in roots):
                 raise Unusable("it is reached by a link that leads out of the library's folders")
@@ -113,13 +113,13 @@ def open_below(path: str, roots: Sequence[str]) -> int:
 
 
 def read_below(path: str, roots: Sequence[str], max_bytes: int) -> bytes:
-    """All bytes of a file that lies below one of the folders; `Unusable` as `open_below`."""
+    """All bytes of a file below one of the folders; raises `Unusable` like `open_below`."""
     fd = open_below(path, roots)
     try:
         size = os.fstat(fd).st_size
         if size > max_bytes:
             raise Unusable(f"the file is too large: {size >> 20} MiB")
-        return b"".join(_chunks(fd, size, _CHUNK))
+        return b"".join(_chunks(fd, size, _CHUNK_BYTES))
     except OSError as error:
         raise Unusable(os_reason(error), transient=True) from error
     finally:
@@ -130,7 +130,7 @@ def _place(fd: int, path: str) -> str:
     """The absolute path of an open file, without links."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:  # no such file system: not Linux
+    except OSError:  # no /proc: not Linux
         place = os.path.realpath(path)
         if not os.path.samestat(os.lstat(place), os.fstat(fd)):
             raise Unusable("the file changed while it was being opened", transient=True) from None
@@ -142,14 +142,14 @@ def _inside(place: str, folder: str) -> bool:
 
 
 @contextmanager
-def _opened(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
-    """An open descriptor of a regular file that did not change while it was open."""
+def _open_unchanged(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
+    """An open descriptor of a regular file; raises `Unusable` if the file changes meanwhile."""
     try:
         fd = os.open(file.absolute, _FLAGS)
         try:
-            seen = _seen(file, fd)
+            seen = _current(file, fd)
             yield fd, seen
-            if _seen(file, fd) != seen:
+            if _current(file, fd) != seen:
                 raise Unusable("the file changed while it was being read", transient=True)
         finally:
             os.close(fd)
@@ -159,7 +159,7 @@ def _opened(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
         raise Unusable("the path is not valid") from error
 
 
-def _seen(file: ImageFile, fd: int) -> ImageFile:
+def _current(file: ImageFile, fd: int) -> ImageFile:
     status = os.fstat(fd)
     if stat.S_ISDIR(status.st_mode):
         raise Unusable("a folder, not a file")
@@ -168,9 +168,9 @@ def _seen(file: ImageFile, fd: int) -> ImageFile:
     return replace(file, size=status.st_size, mtime_ns=clamped(status.st_mtime_ns))
 
 
-def _chunks(fd: int, size: int, piece: int) -> Iterator[bytes]:
-    """The first `size` bytes of a file: one that grows for ever ends all the same."""
+def _chunks(fd: int, size: int, chunk_bytes: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file in chunks, even if the file keeps growing."""
     left = size
-    while left and (chunk := os.read(fd, min(piece, left))):
+    while left and (chunk := os.read(fd, min(chunk_bytes, left))):
         left -= len(chunk)
         yield chunk

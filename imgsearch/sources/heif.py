@@ -1,22 +1,22 @@
-"""One question to a HEIF container: does it state itself how the picture is turned?
+"""Checks whether a HEIF container states the rotation of its image.
 
-libheif applies the rotation and mirroring that the container states (properties `irot` and `imir`
-of ISO/IEC 23008-12, 6.5.10 and 6.5.12). Some phones and programs write neither and leave only an
-EXIF orientation, which libheif ignores. The two must not both be applied.
+libheif applies the rotation and mirroring stated by the container (properties `irot` and `imir` of
+ISO/IEC 23008-12, 6.5.10 and 6.5.12). Some phones and programs write neither, and only an EXIF
+orientation, which libheif ignores. The two must not both be applied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-_TURNS = (b"irot", b"imir")
-_FULL = 4  # bytes of version and flags that begin a full box
+_ROTATIONS = (b"irot", b"imir")
+_FULL_BOX_BYTES = 4  # version and flags at the start of a full box
 
 
 def states_turn(data: bytes) -> bool:
-    """True if the primary picture has a rotation or mirroring of its own, even one by nothing.
+    """True if the primary image states a rotation or mirroring, even by zero degrees.
 
-    Also True where the container cannot be understood: then EXIF is not applied on a guess.
+    Also True if the container cannot be parsed, so that EXIF is not applied on a guess.
     """
     try:
         return _states_turn(memoryview(data))
@@ -25,50 +25,50 @@ def states_turn(data: bytes) -> bool:
 
 
 def _states_turn(data: memoryview) -> bool:
-    meta = dict(_boxes(dict(_boxes(data))[b"meta"][_FULL:]))
+    meta = dict(_boxes(dict(_boxes(data))[b"meta"][_FULL_BOX_BYTES:]))
     properties = dict(_boxes(meta[b"iprp"]))
     kinds = [kind for kind, _ in _boxes(properties[b"ipco"])]
     primary = _primary(meta[b"pitm"])
     used = _associations(properties[b"ipma"], primary)
-    return any(kinds[index - 1] in _TURNS for index in used if index)
+    return any(kinds[index - 1] in _ROTATIONS for index in used if index)
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and content of the boxes that lie one after another in `data`."""
+    """Type and content of consecutive boxes."""
     at = 0
     while at + 8 <= len(data):
-        size, head = _number(data, at, 4), 8
+        size, header = _number(data, at, 4), 8
         if size == 1:
-            size, head = _number(data, at + 8, 8), 16
+            size, header = _number(data, at + 8, 8), 16
         elif size == 0:
             size = len(data) - at
-        if size < head:
-            raise ValueError("a box shorter than its head")
-        yield bytes(data[at + 4 : at + 8]), data[at + head : at + size]
+        if size < header:
+            raise ValueError("a box shorter than its header")
+        yield bytes(data[at + 4 : at + 8]), data[at + header : at + size]
         at += size
 
 
 def _number(data: memoryview, at: int, width: int) -> int:
     if at + width > len(data):
-        raise IndexError("cut off")
+        raise IndexError("truncated")
     return int.from_bytes(data[at : at + width], "big")
 
 
 def _primary(pitm: memoryview) -> int:
-    return _number(pitm, _FULL, 2 if pitm[0] == 0 else 4)
+    return _number(pitm, _FULL_BOX_BYTES, 2 if pitm[0] == 0 else 4)
 
 
 def _associations(ipma: memoryview, item: int) -> list[int]:
-    """Numbers (from 1) of the properties of an item: ISO/IEC 23008-12, 9.3."""
+    """Property numbers (from 1) of an item: ISO/IEC 23008-12, 9.3."""
     id_width = 2 if ipma[0] == 0 else 4
     index_width = 2 if ipma[3] & 1 else 1
     mask = 0x7FFF if index_width == 2 else 0x7F
-    at = _FULL + 4
-    for _ in range(_number(ipma, _FULL, 4)):
+    at = _FULL_BOX_BYTES + 4
+    for _ in range(_number(ipma, _FULL_BOX_BYTES, 4)):
         current, count = _number(ipma, at, id_width), _number(ipma, at + id_width, 1)
         at += id_width + 1
         if current == item:
-            ends = range(at, at + count * index_width, index_width)
-            return [_number(ipma, end, index_width) & mask for end in ends]
+            offsets = range(at, at + count * index_width, index_width)
+            return [_number(ipma, offset, index_width) & mask for offset in offsets]
         at += count * index_width
     return []

@@ -1,4 +1,4 @@
-"""EXIF to `ImageMetadata`: whatever the tags hold, nothing here raises.
+"""Converts EXIF to `ImageMetadata`. Nothing here raises, whatever the tags contain.
 
 Tags and value ranges follow the Exif 2.32 standard (CIPA DC-008).
 """
@@ -17,9 +17,9 @@ from PIL.ExifTags import GPS, IFD, Base
 from imgsearch.records import ImageMetadata
 from imgsearch.sources.captions import Captions
 
-_WHEN = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
-_YEARS = range(1826, 2201)  # from the first photograph that has survived
-_LONGEST_TEXT = 100
+_TIMESTAMP = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
+_YEARS = range(1826, 2201)  # from the oldest surviving photograph
+_MAX_TEXT_CHARACTERS = 100
 
 Tags = Mapping[int, Any]
 
@@ -32,12 +32,12 @@ def read_metadata(
     orientation: int = 1,
     captions: Captions | None = None,
 ) -> ImageMetadata:
-    """What a picture says of itself; a tag that makes no sense counts as absent.
+    """The metadata of an image; a tag with an invalid value counts as absent.
 
     Parameters
     ----------
     width, height : int
-        Pixels of the full picture, the right way up.
+        Size of the full, upright image in pixels.
     """
     main, details, gps = _tags(exif, None), _tags(exif, IFD.Exif), _tags(exif, IFD.GPSInfo)
     latitude, longitude = _position(gps)
@@ -58,7 +58,7 @@ def read_metadata(
 
 
 def orientation_of(exif: Image.Exif) -> int:
-    """EXIF orientation 1-8; 1 where there is none or it is invalid."""
+    """The EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
     value = _tags(exif, None).get(Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -81,7 +81,7 @@ def _taken_at(main: Tags, details: Tags) -> datetime | None:
 
 
 def _moment(stamp: Any) -> datetime | None:
-    match = _WHEN.match(_text(stamp) or "")
+    match = _TIMESTAMP.match(_text(stamp) or "")
     if not match:
         return None
     try:
@@ -92,13 +92,13 @@ def _moment(stamp: Any) -> datetime | None:
 
 
 def _text(value: Any) -> str | None:
-    """A tag as text: up to the first NUL, without control characters; None if nothing is left."""
+    """A tag as text up to the first NUL, without control characters; None if that is empty."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return None
     printable = "".join(c for c in value.partition("\0")[0] if c.isprintable())
-    return printable.strip()[:_LONGEST_TEXT].strip() or None
+    return printable.strip()[:_MAX_TEXT_CHARACTERS].strip() or None
 
 
 def _position(gps: Tags) -> tuple[float, float] | tuple[None, None]:
@@ -112,7 +112,7 @@ def _position(gps: Tags) -> tuple[float, float] | tuple[None, None]:
 
 
 def _degrees(value: Any, reference: Any, signs: str, limit: int) -> float | None:
-    """Degrees, minutes and seconds to signed degrees; None if any part is out of range."""
+    """Signed degrees from degrees, minutes and seconds; None if a part is out of range."""
     letter = (_text(reference) or "").upper()
     if not isinstance(value, tuple) or len(value) != 3 or len(letter) != 1 or letter not in signs:
         return None

@@ -1,8 +1,8 @@
-"""Mount points of a root: how a scan notices that a disk is not there.
+"""Mount points below a root, by which a scan notices that a disk is missing.
 
-An unmounted disk leaves an empty folder, or older files, in its place. If the catalog took those
-for the truth, it would forget every picture of the disk. So a scan remembers where file systems
-began, and the next one compares. Device numbers are no part of that: they change on reboot.
+An unmounted disk leaves an empty folder, or older files, in its place. If the catalog believed
+them, it would forget every image on the disk. So a scan remembers where file systems start, and the
+next one compares. Device numbers are not used, because they change on reboot.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def mount_point_of(path: str, ismount: IsMount) -> str:
 
 
 def is_boundary(path: str, ismount: IsMount) -> bool:
-    """True if another file system begins here: a mount point, or a link that leads to one."""
+    """True if another file system starts here: at a mount point, or a link to another device."""
     try:
         if os.path.islink(path):
             return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
@@ -34,17 +34,17 @@ def is_boundary(path: str, ismount: IsMount) -> bool:
 
 
 def root_moved(root: str, remembered: str, ismount: IsMount) -> str | None:
-    """Why the root does not lie where it lay in an earlier scan; None if it does."""
-    now = mount_point_of(root, ismount)
-    if now == remembered:
+    """The reason why the root is no longer on the disk of an earlier scan, or None."""
+    current = mount_point_of(root, ismount)
+    if current == remembered:
         return None
     if ismount(remembered):
-        return f"lies on another disk than before: on {now}, not on {remembered}"
+        return f"is on another disk than before: on {current}, not on {remembered}"
     return f"looks unmounted: before, a disk was mounted at {remembered}"
 
 
 def unmounted(root: str, points: Iterable[str], ismount: IsMount) -> Iterator[Unvisited]:
-    """Those of the remembered mount points below the root that are none now."""
+    """The remembered mount points below the root that are no longer mount points."""
     for point in points:
         if not is_boundary(os.path.join(root, *point.split("/")), ismount):
             yield Unvisited(point, "looks unmounted: before, a disk was mounted here")

@@ -1,4 +1,4 @@
-"""From whatever mode a picture has to 8-bit sRGB: depth, palette, alpha, inks, colour profile."""
+"""Converts images of any mode to 8-bit sRGB: depth, palette, alpha, CMYK, colour profile."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image, ImageCms
 
 from imgsearch.vectors import Pixels
 
-_CONTAINER_BITS = (8, 10, 12, 14, 16)  # depths that scanners and sensors put into 16-bit words
-_LARGEST_PROFILE = 8 << 20
+_CONTAINER_BITS = (8, 10, 12, 14, 16)  # depths that scanners and sensors store in 16-bit words
+_MAX_PROFILE_BYTES = 8 << 20
 _WITH_ALPHA = ("RGBA", "LA", "RGBa", "La", "PA")
-_BITS_PER_SAMPLE = 258  # TIFF tag
+_BITS_PER_SAMPLE_TAG = 258  # in TIFF
 
-# EXIF orientation -> what brings the picture the right way up (TIFF 6.0, "Orientation").
-_TURNS = {
+# EXIF orientation -> operation that turns the image upright (TIFF 6.0, "Orientation").
+_OPERATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -32,17 +32,17 @@ _TURNS = {
 def to_rgb(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    """The picture in sRGB, alpha laid on white, scaled to `size`.
+    """The image in sRGB, composited on white, scaled to `size`.
 
-    Scaling comes before everything that can be done on the small picture as well, and after what
-    cannot: colours of a palette and depths of more than 8 bits do not interpolate.
+    Palette colours and depths above 8 bits do not interpolate, so they are converted before
+    scaling; everything else is done on the small image.
 
     Parameters
     ----------
     size : (width, height)
-        As the picture lies in the file, that is, before it is turned.
+        Size of the result before rotation.
     box : (left, upper, right, lower), optional
-        The part of `image` that is the picture; all of it if None.
+        The part of `image` to use; all of it if None.
     """
     profile = image.info.get("icc_profile")
     image = _scalable(image)
@@ -52,14 +52,14 @@ def to_rgb(
     return _srgb(image, profile)
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture the right way up."""
-    turn = _TURNS.get(orientation)
-    return image if turn is None else image.transpose(turn)
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The image turned upright, given its EXIF orientation."""
+    operation = _OPERATIONS.get(orientation)
+    return image if operation is None else image.transpose(operation)
 
 
 def as_pixels(image: Image.Image) -> Pixels:
-    """ndarray of shape (height, width, 3), uint8, C-order, of an RGB picture."""
+    """The pixels of an RGB image: ndarray of shape (height, width, 3), uint8, C-order."""
     return np.array(image, dtype=np.uint8, order="C")
 
 
@@ -75,16 +75,16 @@ def _scalable(image: Image.Image) -> Image.Image:
 
 
 def _declared_bits(image: Image.Image) -> int:
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE_TAG, (16,))
     return bits[0] if isinstance(bits, tuple) and bits and isinstance(bits[0], int) else 16
 
 
 def _eight_bits(values: NDArray[Any], declared: int) -> NDArray[np.uint8]:
-    """Grey values of any depth to uint8, so that a gradient stays a gradient.
+    """Grey values of any depth as uint8; a gradient stays a gradient.
 
     Whole numbers up to 16 bits are shifted from the depth that the file declares, or else from the
-    smallest usual one that holds them all (12-bit scans come in 16-bit files); anything else is
-    stretched between its smallest and largest finite value.
+    smallest common depth that holds them all (12-bit scans come in 16-bit files); other values are
+    stretched between their finite minimum and maximum.
     """
     if values.dtype.kind in "ui" and values.size and values.min() >= 0 and values.max() <= 0xFFFF:
         largest = int(values.max())
@@ -105,7 +105,7 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    # Pillow scales RGBA with premultiplied colours, so nothing hidden bleeds into the edges.
+    # Pillow scales RGBA with premultiplied alpha, so hidden colours do not bleed into the edges.
     image = image.convert("RGBA")
     page = Image.new("RGB", image.size, "white")
     page.paste(image, mask=image.getchannel("A"))
@@ -120,9 +120,9 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-@lru_cache(maxsize=16)  # a camera writes the same profile into each of its pictures
+@lru_cache(maxsize=16)  # a camera writes the same profile into every image
 def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
-    """From the colours of a profile to sRGB; None where it does not fit or need not be done."""
+    """The transform from a profile to sRGB; None if the profile does not fit or is sRGB already."""
     try:
         source = _source(mode, profile)
         if source is None:
@@ -136,10 +136,10 @@ def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform |
 def _source(mode: str, profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
     if mode == "LAB":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    if not profile or len(profile) > _LARGEST_PROFILE:
+    if not profile or len(profile) > _MAX_PROFILE_BYTES:
         return None
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if source.profile.xcolor_space.strip() != mode:
         return None
-    # Most profiles are sRGB under one name or another, and change nothing.
+    # Most profiles are variants of sRGB and would change nothing.
     return None if "srgb" in (source.profile.profile_description or "").lower() else source

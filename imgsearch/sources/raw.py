@@ -1,4 +1,4 @@
-"""Camera RAW through LibRaw (extra `raw`): the preview in the file, or a quick development."""
+"""Camera RAW through LibRaw (extra `raw`): the embedded preview, or a quick development."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FLIP_TO_EXIF = (1, 2, 4, 3, 5, 8, 6, 7)  # LibRaw: bit 0 mirrors, bit 1 flips, 
 def is_raw(data: bytes, name: str) -> bool:
     """True if the bytes are those of a RAW file.
 
-    Most RAW formats look like TIFF from outside; there, and only there, the extension decides.
+    Most RAW formats look like TIFF; for those, and only for those, the extension decides.
     """
     if data.startswith(_MAGIC) or data[4:11] == b"ftypcrx" or data[6:14] == b"HEAPCCDR":
         return True
@@ -37,23 +37,23 @@ def is_raw(data: bytes, name: str) -> bool:
 def develop(
     data: bytes, input_size: InputSize, max_pixels: int
 ) -> tuple[Image.Image, int, tuple[int, int], Image.Exif]:
-    """A RAW file as an ordinary picture.
+    """Develop a RAW file, or take its preview if that is large enough.
 
     Returns
     -------
     image : Image
-        Large enough for `input_size`, not turned yet.
+        Large enough for `input_size`, not rotated yet.
     orientation : int
-        EXIF orientation that is still to be applied to `image`.
+        EXIF orientation that still has to be applied to `image`.
     size : (width, height)
-        Of the full picture, as the sensor lies, before turning.
+        Size of the full image in sensor orientation, before rotation.
     exif : Image.Exif
-        From the file itself, or else from its preview.
+        EXIF of the file, or else of its preview.
 
     Raises
     ------
     Unusable
-        No rawpy, too many pixels, or not understood by LibRaw.
+        rawpy is missing, there are too many pixels, or LibRaw cannot read the file.
     """
     try:
         import rawpy
@@ -61,12 +61,12 @@ def develop(
         raise Unusable(MISSING, transient=True) from error
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
-            return _developed(raw, data, input_size, max_pixels)
+            return _develop(raw, data, input_size, max_pixels)
     except rawpy.LibRawError as error:
         raise Unusable("damaged, or from a camera that LibRaw does not know") from error
 
 
-def _developed(
+def _develop(
     raw: RawPy, data: bytes, input_size: InputSize, max_pixels: int
 ) -> tuple[Image.Image, int, tuple[int, int], Image.Exif]:
     size = raw.sizes.width, raw.sizes.height
@@ -79,7 +79,7 @@ def _developed(
     preview = _preview(raw)
     exif = _exif(data, preview)
     if preview is not None and _large_enough(preview.size, size, input_size):
-        return preview, _left_to_turn(preview, size, orientation), size, exif
+        return preview, _remaining_orientation(preview, size, orientation), size, exif
     half = tuple(side // 2 for side in size)
     pixels = raw.postprocess(
         half_size=_large_enough(half, size, input_size), use_camera_wb=True, user_flip=0
@@ -95,21 +95,21 @@ def _preview(raw: RawPy) -> Image.Image | None:
             image.load()
             return image
         return Image.fromarray(preview.data)
-    except Exception:  # none, of an unknown kind, or broken: the sensor data are still there
+    except Exception:  # missing, unknown or broken: the sensor data remain
         return None
 
 
-def _large_enough(have: tuple[int, ...], full: tuple[int, int], input_size: InputSize) -> bool:
-    """True if scaling `full` down for the model ends at or below `have` (within rounding)."""
+def _large_enough(size: tuple[int, ...], full: tuple[int, int], input_size: InputSize) -> bool:
+    """True if `size` is at least `full` scaled down for the model (within rounding)."""
     scale = input_size.scale(*full)
-    return min(have) >= 0.98 * scale * min(full) and max(have) >= 0.98 * scale * max(full)
+    return min(size) >= 0.98 * scale * min(full) and max(size) >= 0.98 * scale * max(full)
 
 
-def _left_to_turn(preview: Image.Image, size: tuple[int, int], orientation: int) -> int:
-    """What a preview still needs: some cameras store it upright, some tag it, most do neither."""
-    tagged = orientation_of(preview.getexif())
-    if tagged != 1:
-        return tagged
+def _remaining_orientation(preview: Image.Image, size: tuple[int, int], orientation: int) -> int:
+    """The orientation a preview still needs: some are upright, some are tagged, most neither."""
+    tag = orientation_of(preview.getexif())
+    if tag != 1:
+        return tag
     sideways = orientation >= 5
     upright = (preview.width > preview.height) != (size[0] > size[1])
     return 1 if sideways and upright else orientation
@@ -122,6 +122,6 @@ def _exif(data: bytes, preview: Image.Image | None) -> Image.Exif:
             exif.load(b"Exif\0\0" + data)
         elif preview is not None:
             exif = preview.getexif()
-    except Exception:  # tags are a bonus
+    except Exception:  # the image is usable without tags
         return Image.Exif()
     return exif

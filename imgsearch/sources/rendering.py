@@ -1,7 +1,7 @@
-"""Pictures as a browser shows them: small ones, and whole ones in a format that it knows.
+"""Renders images for a browser: thumbnails, and full images in a format that it supports.
 
-Runs in the same guarded processes as decoding for the index. A file is opened only where it lies
-below a folder of the library at that very moment, wherever links lead by now.
+Runs in the same guarded processes as decoding for the index. A file is opened only if it lies below
+a folder of the library at that moment, after following links.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _QUALITY = {WEBP: 80, JPEG: 88}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted(ImageFile):
-    """A file to be rendered.
+class RenderRequest(ImageFile):
+    """A file to render.
 
     Attributes
     ----------
     roots : tuple of str
-        Folders below one of which the file has to lie.
+        The file must lie below one of these folders.
     side : int
-        Pixels of the longer side at most.
+        Maximum length of the longer side, in pixels.
     form : str
         WEBP or JPEG.
     """
@@ -45,21 +45,23 @@ class Wanted(ImageFile):
     form: str = WEBP
 
 
-def wanted(file: ImageFile, roots: Sequence[str], side: int, form: str = WEBP) -> Wanted:
-    """The order to render a file."""
-    return Wanted(file.root, file.path, file.size, file.mtime_ns, tuple(roots), side, form)
+def render_request(
+    file: ImageFile, roots: Sequence[str], side: int, form: str = WEBP
+) -> RenderRequest:
+    """The request to render a file."""
+    return RenderRequest(file.root, file.path, file.size, file.mtime_ns, tuple(roots), side, form)
 
 
 class Renderer:
-    """Renders files in processes of its own, one call at a time."""
+    """Renders files in its own processes, one call at a time."""
 
     def __init__(self, settings: DecodeSettings, workers: int, timeout_s: float) -> None:
-        # What a worker returns passes through the pool as it is.
+        # The pool passes the results of its workers through unchanged.
         render_one = cast(DecodeOne, render)
         self._pool = ProcessDecoder(settings, workers, timeout_s, decode_one=render_one)
 
-    def render(self, files: Iterable[Wanted]) -> Iterator[Thumbnail | Skipped]:
-        """One result per file, in any order, whose `file` is the one that was asked for."""
+    def render(self, files: Iterable[RenderRequest]) -> Iterator[Thumbnail | Skipped]:
+        """One result per request, in any order; its `file` is the request."""
         return cast(Iterator[Thumbnail | Skipped], self._pool.decode(files))
 
     def close(self) -> None:
@@ -68,13 +70,13 @@ class Renderer:
 
 
 class UploadDecoder:
-    """Decodes pictures that came over the network, in a process of its own."""
+    """Decodes uploaded images in its own process."""
 
     def __init__(self, settings: DecodeSettings, timeout_s: float) -> None:
         self._pool = ProcessDecoder(settings, 1, timeout_s)
 
     def decode(self, folder: str, name: str) -> Decoded | Skipped:
-        """The picture in the file of that name."""
+        """Decode the file with this name."""
         return next(iter(self._pool.decode([ImageFile(folder, name, 0, 0)])))
 
     def close(self) -> None:
@@ -82,8 +84,8 @@ class UploadDecoder:
         self._pool.close()
 
 
-def render(file: Wanted, settings: DecodeSettings) -> Thumbnail | Skipped:
-    """Read, decode and encode again; every failure is a value."""
+def render(file: RenderRequest, settings: DecodeSettings) -> Thumbnail | Skipped:
+    """Read, decode and re-encode a file; a failure is returned as `Skipped`."""
     size = InputSize(long=file.side)
     try:
         data = read_below(file.absolute, file.roots, settings.max_bytes)

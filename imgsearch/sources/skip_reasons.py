@@ -1,4 +1,4 @@
-"""Why a file yields no picture, in words for the person whose file it is."""
+"""Reasons why a file cannot be decoded, in words for users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAGIC = {
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"heif")
 _AVIF_BRANDS = (b"avif", b"avis")
-_FOREIGN = {
+_FOREIGN_MAGIC = {
     b"%PDF": "a PDF document",
     b"%!PS": "an EPS or PostScript document, which is not supported",
     b"\xff\x0a": "a JPEG XL picture, which is not supported",
@@ -34,32 +34,40 @@ _FOREIGN = {
     b"\x1aE\xdf\xa3": "a film (Matroska or WebM)",
     b"\0\x05\x16\x07": "a macOS sidecar file",
 }
-_CUT_OFF = ("truncated", "cut off", "unexpected end", "not enough data", "end of file", "eof")
-_TOO_LARGE = re.compile(r"\((\d+) pixels\)")
+_CUT_OFF_SIGNS = (
+    "truncated",
+    "cut off",
+    "unexpected end",
+    "not enough data",
+    "end of file",
+    "eof",
+)
+_PIXEL_COUNT = re.compile(r"\((\d+) pixels\)")
 
 
 def explain(error: Exception, data: bytes, max_pixels: int) -> Unusable:
-    """What a decoder's exception means, judged with the bytes that it was given."""
+    """The meaning of a decoder's exception, judged by the bytes that it was decoding."""
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return too_many_pixels(_TOO_LARGE.search(str(error)), max_pixels)
+        return too_many_pixels(_PIXEL_COUNT.search(str(error)), max_pixels)
     if isinstance(error, MemoryError):
         return Unusable("needs too much memory to be decoded")
     if isinstance(error, UnidentifiedImageError):
         return Unusable(unknown_content(data))
     name = known_format(data) or "picture"
-    if isinstance(error, EOFError) or any(sign in str(error).lower() for sign in _CUT_OFF):
+    if isinstance(error, EOFError) or any(sign in str(error).lower() for sign in _CUT_OFF_SIGNS):
         return Unusable(f"the {name} file is cut off: its end is missing")
     return Unusable(f"the {name} file is damaged, or of an unusual kind")
 
 
-def too_many_pixels(found: re.Match[str] | None, max_pixels: int) -> Unusable:
+def too_many_pixels(match: re.Match[str] | None, max_pixels: int) -> Unusable:
+    """The error for an image with too many pixels; the match holds their number if it is known."""
     limit = f"the limit is {max_pixels / 1e6:.0f} megapixels"
-    count = f": {int(found[1]) / 1e6:.0f} megapixels" if found else ""
+    count = f": {int(match[1]) / 1e6:.0f} megapixels" if match else ""
     return Unusable(f"too many pixels{count}, {limit}")
 
 
 def known_format(data: bytes) -> str | None:
-    """Name of the supported picture format that the first bytes promise."""
+    """The supported image format that the first bytes indicate, or None."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     if data[4:8] == b"ftyp":
@@ -79,7 +87,7 @@ def _box_end(data: bytes) -> int:
 
 
 def unknown_content(data: bytes) -> str:
-    """Why no decoder took the file."""
+    """The reason why no decoder accepted the file."""
     if not data:
         return "the file is empty"
     if data.startswith(b"\xff\xd8"):
@@ -108,13 +116,13 @@ def _jpeg_precision(data: bytes) -> int | None:
 
 
 def _looks_like(data: bytes) -> str:
-    for magic, name in _FOREIGN.items():
+    for magic, name in _FOREIGN_MAGIC.items():
         if data.startswith(magic):
             return f"it is {name}"
     if data[4:8] == b"ftyp":
         return "it is a film"
     if not data.strip(b"\0"):
-        return "it holds only zeros"
+        return "it contains only zeros"
     return _text_kind(data[:4096])
 
 
@@ -122,11 +130,13 @@ def _text_kind(head: bytes) -> str:
     try:
         text = head[:-4].decode("utf-8") if len(head) == 4096 else head.decode("utf-8")
     except UnicodeDecodeError:
-        return "its content is of no known kind"
+        return "its content is of an unknown kind"
     start = text.lstrip("\ufeff \t\r\n").lower()
     if start.startswith(("<!doctype html", "<html", "<head", "<body")):
         return "it is a web page"
     if start.startswith("<svg") or (start.startswith("<?xml") and "<svg" in start):
         return "it is an SVG drawing, which is not supported"
     readable = all(c.isprintable() or c in "\t\r\n\f" for c in text)
-    return "it is a text" if readable and len(text) > 1 else "its content is of no known kind"
+    return (
+        "it is a text file" if readable and len(text) > 1 else "its content is of an unknown kind"
+    )

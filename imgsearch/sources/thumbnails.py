@@ -1,4 +1,4 @@
-"""Small pictures for people to look at."""
+"""Thumbnails as JPEG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUALITY = 80
 
 
 def thumbnails(decoder: Decoder, files: Iterable[ImageFile]) -> Iterator[Thumbnail | Skipped]:
-    """One result per file, in any order; as large as the decoder makes its pictures."""
+    """One result per file, in any order, in the size that the decoder returns."""
     for result in decoder.decode(files):
         if isinstance(result, Skipped):
             yield result

@@ -1,4 +1,4 @@
-"""One pass over the tree below a root, in the order of paths."""
+"""Walks the tree below a root, in path order."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from imgsearch.sources import mounts as mounted
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
 from imgsearch.sources.guarded_files import os_reason
 
-_TOGETHER = 1000
-"""Files that are compared with the catalog in one go."""
+_FILES_PER_COMPARISON = 1000
+"""Maximum number of files that are compared with the catalog at once."""
 
-Found = ImageFile | Skipped | Unvisited
+ScanItem = ImageFile | Skipped | Unvisited
 
 
 class Rules(Protocol):
-    """What the walk asks of its source."""
+    """The source as the walk sees it."""
 
     @property
     def root(self) -> str: ...
     @property
     def scope(self) -> str: ...
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
-        """True for a name that is passed over without a word."""
+        """True for a name to ignore."""
 
     def ismount(self, path: str) -> bool: ...
     def note_mount(self, path: str) -> None:
-        """A mount point was entered."""
+        """Remember a mount point that the walk has entered."""
 
 
 @dataclass(slots=True)
 class _Folder:
-    """A folder that was listed, and how far the walk has come in it.
+    """A listed folder and the walk's position in it.
 
     Attributes
     ----------
     prefix : str
-        Path below the root, with "/" behind it; "" for the root.
+        Path below the root with a trailing "/"; "" for the root.
     names : iterator of str
-        Pictures, links and folders, those with "/" behind them, so that sorting brings the whole
-        tree into the order of paths.
+        Images, links and folders. Folders have a trailing "/", so that sorting the names puts
+        the whole tree into path order.
     links : set of str
         Which of the names are symbolic links.
-    odd : list
-        What could not be looked at.
+    failures : list
+        Entries that could not be examined.
     """
 
     prefix: str
@@ -58,24 +58,25 @@ class _Folder:
     device: int
     names: Iterator[str] = field(default_factory=lambda: iter(()))
     links: set[str] = field(default_factory=set)
-    odd: list[Skipped | Unvisited] = field(default_factory=list)
+    failures: list[Skipped | Unvisited] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Files:
-    """Files of one folder that follow each other, in the order of paths."""
+    """Consecutive files of one folder, in path order."""
 
     paths: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     times_ns: list[int] = field(default_factory=list)
 
     def take(self, folder: _Folder, absolute: str) -> str | None:
-        """Take in the files that come next, `_TOGETHER` at most; the name that is none, or None.
+        """Append the next files, at most `_FILES_PER_COMPARISON`.
 
-        All that a re-scan does to a file that has not changed is in this loop.
+        Returns the first name that is not a regular file, or None. This loop is all that a re-scan
+        does for an unchanged file.
         """
         prefix, links, lstat, regular = folder.prefix, folder.links, os.lstat, stat.S_ISREG
-        for name in islice(folder.names, _TOGETHER):
+        for name in islice(folder.names, _FILES_PER_COMPARISON):
             if name[-1] == "/" or name in links:
                 return name
             try:
@@ -90,8 +91,8 @@ class _Files:
         return None
 
 
-class Descent:
-    """One pass over the tree in the order of paths; holds names of the folders that it is in."""
+class TreeWalk:
+    """One pass over the tree in path order; holds only the names of the folders it is in."""
 
     def __init__(self, source: Rules, unchanged: Unchanged) -> None:
         self._source = source
@@ -101,27 +102,27 @@ class Descent:
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
 
-    def run(self) -> Iterator[Found]:
+    def run(self) -> Iterator[ScanItem]:
         yield from self._descend(self._source.scope, None)
         while self._links:
             links, self._links = sorted(self._links), []
             for link in links:
                 yield from self._descend(link, self._device(os.path.dirname(link)))
 
-    def _descend(self, path: str, parent_device: int | None) -> Iterator[Found]:
-        stack = [self._listed(path, parent_device)]
+    def _descend(self, path: str, parent_device: int | None) -> Iterator[ScanItem]:
+        stack = [self._folder(path, parent_device)]
         while stack:
             folder = stack[-1]
-            yield from folder.odd
-            folder.odd = []
+            yield from folder.failures
+            folder.failures = []
             below = yield from self._pictures(folder)
             if below is None:
                 stack.pop()
             else:
-                stack.append(self._listed(below, folder.device))
+                stack.append(self._folder(below, folder.device))
 
-    def _pictures(self, folder: _Folder) -> Generator[Found, None, str | None]:
-        """What is new in a folder up to the next one in it; returns its path, None at the end."""
+    def _pictures(self, folder: _Folder) -> Generator[ScanItem, None, str | None]:
+        """Yield the items of a folder up to its next subfolder; return its path, or None."""
         absolute = os.path.join(folder.absolute, "")
         while True:
             files = _Files()
@@ -133,37 +134,37 @@ class Descent:
                 return None
             path = folder.prefix + name
             if name in folder.links:
-                found = self._link(absolute + name, name, path)
+                item = self._link(absolute + name, name, path)
             elif name[-1] == "/":
                 return path[:-1]
             else:
-                found = self._odd(absolute + name, path)
-            if found is not None:
-                yield found
+                item = self._other(absolute + name, path)
+            if item is not None:
+                yield item
 
-    def _new(self, files: _Files) -> Iterator[Found]:
+    def _new(self, files: _Files) -> Iterator[ScanItem]:
         for place in self._unchanged(files.paths, files.sizes, files.times_ns):
             file = files.paths[place], files.sizes[place], clamped(files.times_ns[place])
-            yield _judged(ImageFile(self._root, *file))
+            yield _supported(ImageFile(self._root, *file))
 
-    def _odd(self, absolute: str, path: str) -> Found | None:
-        """What is neither a plain file nor a link nor a folder, or cannot be looked at."""
+    def _other(self, absolute: str, path: str) -> ScanItem | None:
+        """The item for a name that is not a plain file, link or folder, or cannot be examined."""
         try:
             status = os.lstat(absolute)
-        except FileNotFoundError:  # gone since it was listed
+        except FileNotFoundError:  # deleted since it was listed
             return None
         except OSError as error:
             return self._unseen(path, error)
         return _picture(self._root, path, status)
 
-    def _listed(self, path: str, parent_device: int | None) -> _Folder:
-        """The names in a folder; none if it was entered before, or cannot be."""
+    def _folder(self, path: str, parent_device: int | None) -> _Folder:
+        """List a folder; it has no names if it was entered before or cannot be listed."""
         absolute = self._absolute(path)
         folder = _Folder(f"{path}/" if path else "", absolute, 0)
         names: list[str] = []
         try:
             status = os.stat(absolute)
-            if self._been_in(status):
+            if self._entered_before(status):
                 return folder
             folder.device = status.st_dev
             if parent_device is not None and status.st_dev != parent_device:
@@ -171,13 +172,13 @@ class Descent:
             with os.scandir(absolute) as entries:
                 self._list(entries, folder, names)
         except OSError as error:
-            folder.odd.append(Unvisited(path, os_reason(error)))
+            folder.failures.append(Unvisited(path, os_reason(error)))
         names.sort()
         folder.names = iter(names)
         return folder
 
     def _list(self, entries: Iterable[os.DirEntry[str]], folder: _Folder, names: list[str]) -> None:
-        """Take down pictures, links and folders, unless they are to be left out."""
+        """Collect images, links and folders, except those to ignore."""
         prefix, leaves_out = folder.prefix, self._source.leaves_out
         for entry in entries:
             name = entry.name
@@ -193,16 +194,16 @@ class Descent:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                folder.odd.append(self._unseen(prefix + name, error))
+                folder.failures.append(self._unseen(prefix + name, error))
 
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
 
-    def _been_in(self, status: os.stat_result) -> bool:
+    def _entered_before(self, status: os.stat_result) -> bool:
         identity = status.st_dev, status.st_ino
         if identity in self._entered:
             return True
-        if status.st_ino:  # some network file systems number nothing
+        if status.st_ino:  # some network file systems have no inode numbers
             self._entered.add(identity)
         return False
 
@@ -210,7 +211,7 @@ class Descent:
         if mounted.is_boundary(absolute, self._source.ismount):
             self._source.note_mount(path)
 
-    def _link(self, absolute: str, name: str, path: str) -> Found | None:
+    def _link(self, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
             target = os.path.realpath(absolute)
             if self._inside(target):
@@ -223,16 +224,16 @@ class Descent:
             return None
         if folder:
             self._links.append(path)
-        elif extension(name) in CANDIDATES and not self._same(path, status):
+        elif extension(name) in CANDIDATES and not self._is_unchanged(path, status):
             return _picture(self._root, path, status)
         return None
 
-    def _same(self, path: str, status: os.stat_result) -> bool:
-        same = stat.S_ISREG(status.st_mode)
-        return same and not self._unchanged([path], [status.st_size], [status.st_mtime_ns])
+    def _is_unchanged(self, path: str, status: os.stat_result) -> bool:
+        regular = stat.S_ISREG(status.st_mode)
+        return regular and not self._unchanged([path], [status.st_size], [status.st_mtime_ns])
 
-    def _dangling(self, name: str, path: str) -> Found | None:
-        """A link that leads nowhere: to a picture that is lost, or to a disk that is away."""
+    def _dangling(self, name: str, path: str) -> ScanItem | None:
+        """The item for a dangling link, to a lost image or a disk that is not mounted."""
         if self._leaves_out(path, folder=False):
             return None
         reason = "a link that leads nowhere"
@@ -262,10 +263,10 @@ def _picture(root: str, path: str, status: os.stat_result) -> ImageFile | Skippe
     file = ImageFile(root, path, status.st_size, clamped(status.st_mtime_ns))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(file, "not a regular file (a pipe, socket or device)")
-    return _judged(file)
+    return _supported(file)
 
 
-def _judged(file: ImageFile) -> ImageFile | Skipped:
+def _supported(file: ImageFile) -> ImageFile | Skipped:
     tail = extension(file.path.rpartition("/")[2])
     if tail in UNSUPPORTED_EXTENSIONS:
         kind = UNSUPPORTED_EXTENSIONS[tail]

@@ -1,8 +1,8 @@
-"""Tell apart two histories of one catalog, and remember mount points.
+"""Distinguish two histories of one catalog, and remember mount points.
 
-A catalog restored from a backup counts the same revisions again with other content: every
-commit draws a random token, and an index file names the token of its revision. Roots remember
-which of their folders were mount points, so that an unmounted disk is seen.
+A catalog restored from a backup assigns the same revisions again to other content. So every commit
+gets a random token, and an index file records the token of its revision. Roots remember which of
+their folders were mount points, so that an unmounted disk is noticed.
 
 Revision ID: 0002
 Revises: 0001

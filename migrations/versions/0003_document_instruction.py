@@ -1,4 +1,4 @@
-"""A space says which instruction its pictures got; gme's stood within its preprocessing.
+"""Store the document instruction of a space; that of gme was part of its preprocessing.
 
 Revision ID: 0003
 Revises: 0002
@@ -29,8 +29,8 @@ def upgrade() -> None:
         if _WITHIN not in row.preprocessing:
             continue
         preprocessing = row.preprocessing.replace(_WITHIN, "")
-        # As `EmbeddingSpace.key`, but for a folder whose name is not UTF-8: such a space gets a
-        # key that nothing asks for, and its pictures are encoded again.
+        # Like `EmbeddingSpace.key`, except for a folder whose name is not UTF-8: such a space gets
+        # a key that nothing refers to, and its images are encoded again.
         parts = (row.model, row.revision, preprocessing, str(row.dimension), _GME)
         key = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         connection.execute(

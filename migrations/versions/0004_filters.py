@@ -1,8 +1,8 @@
-"""What filters look at: names and cameras without regard to case, and an index for each field.
+"""Columns and indexes for filters: case-folded names and cameras, and an index for each field.
 
-`name_key` is the file name, `camera_key` make and model, both case-folded and in Unicode's
-composed form (SQLite itself folds ASCII letters only). The indexes begin with the status, so that
-a filter on one field is answered from its index alone.
+`name_key` is the file name and `camera_key` the make and model, both case-folded and in Unicode's
+composed form (SQLite itself folds only ASCII letters). The indexes start with the status, so that
+the index alone answers a filter on one field.
 
 Revision ID: 0004
 Revises: 0003
@@ -19,7 +19,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-ESCAPE = re.compile("//([0-9a-f]{4})")  # how a path holds a byte that is not UTF-8
+ESCAPE = re.compile("//([0-9a-f]{4})")  # a byte that is not UTF-8 in a stored path
 INDEXES = (
     ["status", "taken_at", "mtime_ns"],
     ["status", "name_key"],

@@ -1,7 +1,7 @@
-"""Keep what unrelated queries score, so that a score can be told from chance.
+"""Store the scores of unrelated queries, so that a score can be distinguished from chance.
 
-Both tables are derived from the vectors and can be emptied at any time; the next run of the
-indexer fills them again.
+Both tables are derived from the vectors and may be emptied at any time; the next run of the indexer
+fills them again.
 
 Revision ID: 0005
 Revises: 0004

@@ -1,7 +1,7 @@
-"""Words: titles, descriptions and keywords of pictures, and a full-text index over them.
+"""Add titles, descriptions and keywords of images, and full-text indexes over them.
 
-The two indexes are FTS5 tables without content of their own: triggers keep them in step with
-`images`, whoever writes there. Pictures indexed before have no titles until they are read again.
+The two indexes are external-content FTS5 tables: triggers keep them in step with every change of
+`images`. Images indexed earlier have no titles until they are read again.
 
 Revision ID: 0006
 Revises: 0005

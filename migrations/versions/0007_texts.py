@@ -1,7 +1,7 @@
-"""Texts: what is written in pictures, by content hash, in the same full-text indexes as names.
+"""Add the texts in images, by content hash, to the full-text indexes.
 
-The indexes are made anew over a view that puts a picture and the text in it side by side. The
-triggers on both tables keep them in step, and drop a text with the last picture of its bytes.
+The indexes are rebuilt over a view that joins an image with its text. Triggers on both tables keep
+them in step, and delete a text together with the last image that has its bytes.
 
 Revision ID: 0007
 Revises: 0006
@@ -55,13 +55,13 @@ def upgrade() -> None:
 
 
 def triggers() -> list[str]:
-    """Whoever changes a picture or a text changes the indexes."""
+    """The triggers that update the indexes with every change of an image or a text."""
     put, drop = _of_picture("new"), _of_picture("old", drop=True)
     orphan = (
         "DELETE FROM texts WHERE content_hash = old.content_hash AND NOT EXISTS "
         "(SELECT 1 FROM images WHERE content_hash = old.content_hash); "
     )
-    # Files that were only touched are written with the hash that they had.
+    # A file that was only touched is written with its previous hash.
     differs = " OR ".join(f"old.{name} IS NOT new.{name}" for name in (*COLUMNS, "content_hash"))
     changed = f"UPDATE OF {NAMES}, content_hash ON images WHEN {differs}"
     enter, leave = _of_text("new", "new.text"), _of_text("old", "old.text", drop=True)
@@ -77,9 +77,9 @@ def triggers() -> list[str]:
 
 
 def _of_picture(state: str, drop: bool = False) -> str:
-    """Put the picture of a row of `images` into the indexes, or take it out of them.
+    """SQL that adds an image row to the indexes, or removes it.
 
-    To take a row out, an FTS5 index without content of its own has to be told what it holds.
+    To remove a row, an external-content FTS5 index needs the indexed values.
     """
     values = ", ".join(f"{state}.{name}" for name in COLUMNS)
     text = f"(SELECT text FROM texts WHERE content_hash = {state}.content_hash)"
@@ -91,7 +91,7 @@ def _of_picture(state: str, drop: bool = False) -> str:
 
 
 def _of_text(state: str, text: str, drop: bool = False) -> str:
-    """Put the pictures of a row of `texts` into the indexes with a text, or take them out."""
+    """SQL that adds the images of a row of `texts` to the indexes, or removes them."""
     mine = f"images.content_hash = {state}.content_hash"
     return "".join(
         f"INSERT INTO {table}({_target(table, drop)}) "

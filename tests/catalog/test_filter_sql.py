@@ -1,4 +1,4 @@
-"""The law of filters: the SQL of the catalog and a plain reading of the filter agree."""
+"""The SQL of the catalog and a plain reference implementation of filters agree."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.reference_filter import passes
 
 ROOTS = ("/photos", "/pho", "/more/photos")
 
-# Values are drawn from small sets, so that comparisons with them go both ways.
+# Values come from small sets, so that comparisons with them have both results.
 
 moments = st.sampled_from(
     [datetime(2019, 12, 31, 23, 59, 59), datetime(2020, 1, 1), datetime(2020, 6, 15, 12, 30),
@@ -66,8 +66,8 @@ def metadata(draw):
 
 @st.composite
 def library(draw):
-    """Pictures with paths that are all different: (root, path, metadata, size, status)."""
-    drawn = draw(
+    """Pictures with distinct paths: (root, path, metadata, size, status)."""
+    pictures = draw(
         st.lists(
             st.tuples(
                 st.sampled_from(ROOTS),
@@ -80,7 +80,7 @@ def library(draw):
             unique_by=lambda picture: picture[:2],
         )
     )
-    return drawn
+    return pictures
 
 
 leaves = st.one_of(
@@ -134,12 +134,12 @@ def catalog(tmp_path_factory):
 
 
 class Undo(Exception):
-    """Ends a transaction as if it had not been."""
+    """Rolls back a transaction."""
 
 
 def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
     root_ids = dict(connection.execute(select(roots.c.path, roots.c.id)).all())
-    out = []
+    records = []
     for root, path, about, size, status in pictures:
         values = {**rows.path_values(path), **rows.metadata_values(about)}
         (image_id,) = connection.execute(
@@ -149,18 +149,18 @@ def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
             )
         ).inserted_primary_key  # fmt: skip
         record = ImageRecord(image_id, ImageFile(root, path, size, 1), "x", about)
-        out.append((record, status))
-    return out
+        records.append((record, status))
+    return records
 
 
 @settings(max_examples=400, deadline=None)
 @given(pictures=library(), where=filters)
-def test_sql_and_a_plain_reading_agree(catalog, pictures, where):
+def test_sql_agrees_with_the_reference(catalog, pictures, where):
     with pytest.raises(Undo), writing(catalog._engine) as connection:
-        held = put(connection, pictures)
-        there = [image for image, status in held if status == "present"]
-        expected = [image.id for image in there if passes(where, image)]
-        assert filter_sql.passing(connection, where).tolist() == expected
+        records = put(connection, pictures)
+        present = [image for image, status in records if status == "present"]
+        expected = [image.id for image in present if passes(where, image)]
+        assert filter_sql.image_ids(connection, where).tolist() == expected
         assert filter_sql.count(connection, where) == len(expected)
         assert sorted(filter_sql.newest(connection, where, 10**30)) == expected
         raise Undo
@@ -168,14 +168,14 @@ def test_sql_and_a_plain_reading_agree(catalog, pictures, where):
 
 @settings(max_examples=300, deadline=None)
 @given(where=filters)
-def test_a_filter_as_text_reads_back(where):
+def test_the_text_of_a_filter_parses_again(where):
     again = parse(str(where))
     assert str(parse(str(again))) == str(again)
 
 
 @settings(max_examples=100, deadline=None)
 @given(pictures=library(), where=filters)
-def test_a_filter_read_back_means_the_same(catalog, pictures, where):
+def test_a_parsed_filter_has_the_same_meaning(catalog, pictures, where):
     with pytest.raises(Undo), writing(catalog._engine) as connection:
         images = [image for image, *_ in put(connection, pictures)]
         again = parse(str(where))
@@ -183,7 +183,7 @@ def test_a_filter_read_back_means_the_same(catalog, pictures, where):
         raise Undo
 
 
-def test_newest_first_and_those_without_a_date_last(catalog):
+def test_the_newest_come_first_and_those_without_a_date_last(catalog):
     def picture(path: str, taken: datetime | None):
         return ("/photos", path, ImageMetadata(1, 1, "PNG", taken_at=taken), 1, "present")
 
@@ -194,21 +194,21 @@ def test_newest_first_and_those_without_a_date_last(catalog):
         picture("a/old.png", datetime(2001, 1, 1)),
     ]
     with pytest.raises(Undo), writing(catalog._engine) as connection:
-        found = {image.id: image.file.path for image, *_ in put(connection, pictures)}
-        order = [found[i] for i in filter_sql.newest(connection, None, 10)]
+        paths = {image.id: image.file.path for image, *_ in put(connection, pictures)}
+        order = [paths[i] for i in filter_sql.newest(connection, None, 10)]
         assert order == ["new.png", "a/old.png", "b/old.png", "none.png"]
         assert len(filter_sql.newest(connection, None, 2)) == 2
         raise Undo
 
 
-def test_a_folder_outside_the_library_is_told(catalog):
-    with pytest.raises(QueryError, match="/elsewhere is not in a folder of this library") as told:
+def test_a_folder_outside_the_library_is_an_error(catalog):
+    with pytest.raises(QueryError, match="/elsewhere is not in a folder of this library") as caught:
         catalog.count(Below("/elsewhere"))
-    assert "imgsearch roots" in told.value.hint
-    assert catalog.count(Below("/")) == 0, "it holds all folders"
+    assert "imgsearch roots" in caught.value.hint
+    assert catalog.count(Below("/")) == 0, "it contains all folders"
 
 
-def test_a_link_to_a_folder_is_that_folder(tmp_path):
+def test_a_link_to_a_folder_counts_as_that_folder(tmp_path):
     real = tmp_path / "real"
     (real / "sub").mkdir(parents=True)
     (tmp_path / "link").symlink_to(real)
@@ -216,12 +216,12 @@ def test_a_link_to_a_folder_is_that_folder(tmp_path):
     folder.files = {"sub/a.jpg": ("a", 1), "b.jpg": ("b", 1)}
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     ingest(catalog, folder)
-    for way, count in (("link", 2), ("link/sub", 1), ("real/sub/a.jpg", 1), ("real/no", 0)):
-        assert catalog.count(Below(str(tmp_path / way))) == count
+    for path, count in (("link", 2), ("link/sub", 1), ("real/sub/a.jpg", 1), ("real/no", 0)):
+        assert catalog.count(Below(str(tmp_path / path))) == count
     assert catalog.count(Below(str(tmp_path))) == 2
 
 
-def test_a_scan_of_a_folder_leaves_a_name_that_begins_alike(tmp_path):
+def test_a_scan_of_a_folder_keeps_a_name_with_the_same_prefix(tmp_path):
     folder = MemoryFolder()
     folder.files = {"a/1.jpg": ("1", 1), "a\udcff.jpg": ("2", 1), "a/\udcff.jpg": ("3", 1)}
     catalog = open_catalog(str(tmp_path / "library"), create=True)
@@ -231,8 +231,8 @@ def test_a_scan_of_a_folder_leaves_a_name_that_begins_alike(tmp_path):
     assert set(held(catalog)) == {"/photos/a/1.jpg", "/photos/a\udcff.jpg"}
 
 
-def test_what_is_written_later_is_found(tmp_path):
-    """The folded columns follow a picture that is moved, copied or encoded anew."""
+def test_the_folded_columns_follow_a_picture(tmp_path):
+    """They are updated when it is moved, copied or encoded again."""
     folder = MemoryFolder()
     folder.files = {"Old.jpg": ("a", 1)}
     catalog = open_catalog(str(tmp_path / "library"), create=True)
@@ -240,8 +240,8 @@ def test_what_is_written_later_is_found(tmp_path):
     folder.files = {"NEW.jpg": ("a", 2), "copy.jpg": ("a", 3)}
     ingest(catalog, folder)
     ids = {name: catalog.select(parse(f"name ~ {name}")) for name in ("old", "new", "copy")}
-    assert [len(found) for found in ids.values()] == [0, 1, 1]
-    assert all(found.dtype == np.int64 for found in ids.values())
+    assert [len(matches) for matches in ids.values()] == [0, 1, 1]
+    assert all(matches.dtype == np.int64 for matches in ids.values())
 
 
 @pytest.mark.parametrize(
@@ -264,8 +264,8 @@ def test_what_is_written_later_is_found(tmp_path):
         "not taken < 2020",
     ],
 )
-def test_an_index_answers(catalog, expression):
-    """No filter on one field reads the table row by row."""
+def test_an_index_answers_a_filter_on_one_field(catalog, expression):
+    """Such a filter never reads the table row by row."""
     with catalog._read() as connection:
         condition = filter_sql.present(connection, parse(expression))
         query = select(images.c.id).where(condition)

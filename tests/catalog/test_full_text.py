@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsearch.catalog import SqlCatalog, open_catalog
+from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.catalog.full_text import tokens
 from imgsearch.records import ImageMetadata, RootRecord
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
@@ -36,7 +36,7 @@ def folder(catalog) -> MemoryFolder:
     return folder
 
 
-def found(catalog: SqlCatalog, query: str) -> list[str]:
+def matching_paths(catalog: Catalog, query: str) -> list[str]:
     ranking = catalog.with_words(query, 50)
     assert [score for _, score in ranking] == sorted((s for _, s in ranking), reverse=True)
     records = catalog.get([image_id for image_id, _ in ranking])
@@ -46,14 +46,14 @@ def found(catalog: SqlCatalog, query: str) -> list[str]:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("munchen", NAMES[:1]),  # without the dots, as many type it
-        ("the bridge of München", []),  # all words have to be there
-        ("candle", NAMES[1:2]),  # the stem
-        ("a photo of the cakes", NAMES[1:2]),  # words that say nothing are not asked for
+        ("munchen", NAMES[:1]),  # without the umlaut, as many type it
+        ("the bridge of München", []),  # all words must occur
+        ("candle", NAMES[1:2]),  # by its stem
+        ("a photo of the cakes", NAMES[1:2]),  # stop words are ignored
         ("grandma birthday 1234", NAMES[2:3]),
         ("IMG_1234.jpg", NAMES[2:3]),
         ("dog", NAMES[7:8]),
-        ("東京", NAMES[3:4]),  # two letters: shorter than the index knows
+        ("東京", NAMES[3:4]),  # two letters: shorter than a trigram
         ("東京タワー", NAMES[3:4]),
         ("旅行 東京", NAMES[3:4]),
         ("제주", NAMES[4:5]),
@@ -61,7 +61,7 @@ def found(catalog: SqlCatalog, query: str) -> list[str]:
         ("東京 jpg", NAMES[3:4]),
         ("写真2023", NAMES[8:9]),
         ("写真", NAMES[8:9]),
-        ("서울여행", NAMES[9:]),  # taken apart in the name
+        ("서울여행", NAMES[9:]),  # decomposed in the name
         ("서울", NAMES[9:]),
         ("日、" * 4000, []),
         ("京都", []),
@@ -72,11 +72,11 @@ def found(catalog: SqlCatalog, query: str) -> list[str]:
         ("NEAR(a b) OR *", []),
     ],
 )
-def test_what_is_found_by_words(catalog, folder, query, expected):
-    assert found(catalog, query) == expected
+def test_search_by_words(catalog, folder, query, expected):
+    assert matching_paths(catalog, query) == expected
 
 
-def put(catalog: SqlCatalog, path: str, **captions) -> None:
+def put(catalog: Catalog, path: str, **captions) -> None:
     item = encoded(path, path)
     item = replace(item, metadata=ImageMetadata(4, 3, "JPEG", **captions))
     with catalog.writer() as writer:
@@ -88,32 +88,33 @@ def put(catalog: SqlCatalog, path: str, **captions) -> None:
 def test_captions_and_cameras_are_words_too(catalog):
     put(catalog, "1.jpg", title="Opening night", keywords=("opera", "Wien"))
     put(catalog, "2.jpg", description="At the opera", camera_model="X100V")
-    assert found(catalog, "opera") == ["1.jpg", "2.jpg"], "a keyword says more than a description"
-    assert found(catalog, "x100v") == ["2.jpg"]
+    assert matching_paths(catalog, "opera") == ["1.jpg", "2.jpg"], (
+        "a keyword weighs more than a description"
+    )
+    assert matching_paths(catalog, "x100v") == ["2.jpg"]
     (record,) = catalog.get([1]).values()
     assert record.metadata.keywords == ("opera", "Wien")
     assert record.metadata.title == "Opening night"
 
 
 def test_the_index_follows_moves_changes_and_losses(catalog, folder):
-    moved = folder.files.pop("dogs/rex.jpg")
-    folder.files["hounds/rex.jpg"] = moved
+    folder.files["hounds/rex.jpg"] = folder.files.pop("dogs/rex.jpg")
     del folder.files["DogsOnBeach.jpg"]
     ingest(catalog, folder)
-    assert found(catalog, "dogs") == []
-    assert found(catalog, "hounds") == ["hounds/rex.jpg"]
+    assert matching_paths(catalog, "dogs") == []
+    assert matching_paths(catalog, "hounds") == ["hounds/rex.jpg"]
     assert sound(catalog)
 
 
 def test_forgetting_a_folder_forgets_its_words(catalog, folder):
     with catalog.writer() as writer:
         writer.forget_root("/photos")
-    assert found(catalog, "dog") == []
+    assert matching_paths(catalog, "dog") == []
     assert sound(catalog)
 
 
-def sound(catalog: SqlCatalog) -> bool:
-    """SQLite compares the index with the table; it raises where they differ."""
+def sound(catalog: Catalog) -> bool:
+    """True if the index matches the table; otherwise SQLite raises."""
     for table in ("words", "letters"):
         with catalog._engine.connect() as connection:
             connection.exec_driver_sql(
@@ -124,13 +125,13 @@ def sound(catalog: SqlCatalog) -> bool:
 
 @settings(deadline=None)
 @given(st.text(max_size=40))
-def test_any_text_can_be_asked_for(query):
+def test_any_text_is_a_valid_query(query):
     spaced, spaceless = tokens(query)
     assert not any(set(token) & set("\"'*()%_: ") for token in spaced + spaceless)
     CATALOGS[0].with_words(query, 5)
 
 
-CATALOGS: list[SqlCatalog] = []
+CATALOGS: list[Catalog] = []
 
 
 @pytest.fixture(autouse=True, scope="module")

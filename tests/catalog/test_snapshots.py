@@ -1,4 +1,4 @@
-"""What holds within a snapshot of the catalog."""
+"""Guarantees of a snapshot of the catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
@@ -16,7 +16,7 @@ from tests.fakes import SPACE, MemoryFolder, ingest
 
 
 @pytest.fixture
-def folder(catalog: SqlCatalog) -> MemoryFolder:
+def folder(catalog: Catalog) -> MemoryFolder:
     """One picture, indexed."""
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("a", 1)}
@@ -24,23 +24,23 @@ def folder(catalog: SqlCatalog) -> MemoryFolder:
     return folder
 
 
-def test_what_was_read_once_holds_to_the_end_of_the_snapshot_and_no_longer(
-    catalog: SqlCatalog, folder: MemoryFolder
+def test_a_value_read_once_stays_the_same_until_the_snapshot_ends(
+    catalog: Catalog, folder: MemoryFolder
 ) -> None:
     with catalog.snapshot():
         first = catalog.head()
         with catalog.snapshot():
             assert catalog.head() == first
-        given = catalog.references(SPACE)
-        given["text"] = None  # type: ignore[assignment] # what is given away is a copy
+        references = catalog.references(SPACE)
+        references["text"] = None  # type: ignore[assignment] # this is a copy
         assert "text" not in catalog.references(SPACE)
     folder.files["b.jpg"] = ("b", 1)
     ingest(catalog, folder)
     assert catalog.head()[0] > first[0]
 
 
-def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> None:
-    """Whoever opened the snapshot may go on after one of its reads has failed."""
+def test_an_error_within_a_snapshot_is_the_same_as_outside(catalog: Catalog) -> None:
+    """The snapshot remains usable after one of its reads has failed."""
     with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
         other.execute("ALTER TABLE reference_scores RENAME TO gone")
     with catalog.snapshot(), pytest.raises(CatalogError):
@@ -48,8 +48,8 @@ def test_an_error_within_a_snapshot_is_told_as_outside(catalog: SqlCatalog) -> N
 
 
 @pytest.mark.usefixtures("folder")
-def test_an_index_of_the_same_revision_but_another_history_is_made_anew(
-    catalog: SqlCatalog,
+def test_an_index_of_the_same_revision_but_another_history_is_rebuilt(
+    catalog: Catalog,
 ) -> None:
     index = MemoryIndex("", catalog.uuid, SPACE)
     assert sync(catalog, index) == ""

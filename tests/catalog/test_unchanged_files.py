@@ -1,4 +1,4 @@
-"""What a re-scan passes over: exactly the files that are as the catalog has them."""
+"""A re-scan skips exactly the files that match the catalog."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from imgsearch.catalog import SqlCatalog, unchanged_files
+from imgsearch.catalog import Catalog, unchanged_files
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Encoded, ImageFile, Known, RootRecord, Skipped
 from imgsearch.sources.folder_source import FilesystemSource
@@ -32,20 +32,20 @@ NAMES = (
 NO_UTF8 = ("z\udcff.jpg", "\udce9/b.jpg")
 
 
-@pytest.fixture(params=[1, 3, unchanged_files.PAGE])
+@pytest.fixture(params=[1, 3, unchanged_files.PAGE_ROWS])
 def page(request, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged_files, "PAGE", request.param)
+    monkeypatch.setattr(unchanged_files, "PAGE_ROWS", request.param)
 
 
 def content_of(path: str) -> str:
     return ascii(f"content of {path}")
 
 
-def ask(catalog: SqlCatalog, root: str, scope: str = "") -> Any:
+def unchanged(catalog: Catalog, root: str, scope: str = "") -> Any:
     return catalog.unchanged(SPACE, root, scope, lambda count: None)
 
 
-def library(catalog: SqlCatalog, *paths: str) -> MemoryFolder:
+def library(catalog: Catalog, *paths: str) -> MemoryFolder:
     folder = MemoryFolder()
     folder.files = {path: (content_of(path), 1) for path in paths}
     ingest(catalog, folder)
@@ -56,7 +56,7 @@ def size(path: str) -> int:
     return 1000 + len(content_of(path))
 
 
-def test_a_walk_over_a_real_tree_asks_in_the_order_that_gets_every_yes(
+def test_a_walk_over_a_real_tree_recognises_every_unchanged_file(
     catalog, tmp_path: Path, page
 ) -> None:
     root = tmp_path / "photos"
@@ -64,14 +64,14 @@ def test_a_walk_over_a_real_tree_asks_in_the_order_that_gets_every_yes(
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"12345")
     source = FilesystemSource(str(root))
-    found = {file.path: file for file in source.scan() if isinstance(file, ImageFile)}
-    assert set(found) == set(NAMES + NO_UTF8)
+    files = {file.path: file for file in source.scan() if isinstance(file, ImageFile)}
+    assert set(files) == set(NAMES + NO_UTF8)
     folder = MemoryFolder(str(root))
     with catalog.writer() as writer:
         writer.put_root(RootRecord(str(root)))
         writer.begin_run(SPACE, DECODER, "fp32")
-        writer.commit([encoded_as(file) for file in found.values()])
-    known = ask(catalog, folder.root)
+        writer.commit([encoded_as(file) for file in files.values()])
+    known = unchanged(catalog, folder.root)
     assert {file.path for file in source.scan(known)} == set(NO_UTF8)
     assert len(known.ids) == len(set(known.ids.tolist())) == len(NAMES)
 
@@ -80,13 +80,13 @@ def encoded_as(file: ImageFile) -> Encoded:
     return replace(encoded("any", ascii(file.path)), file=file)
 
 
-def test_out_of_order_it_may_say_no_but_never_yes_wrongly(catalog, page) -> None:
+def test_files_out_of_order_may_be_missed_but_never_wrongly_accepted(catalog, page) -> None:
     library(catalog, *NAMES)
-    known = ask(catalog, "/photos")
+    known = unchanged(catalog, "/photos")
     for path in sorted(NAMES, reverse=True):
         known([path], [size(path)], [1])
     assert len(known.ids) == 1
-    known = ask(catalog, "/photos")
+    known = unchanged(catalog, "/photos")
     for path in sorted(NAMES):
         assert known([path], [size(path) + 1], [1])
         assert known([path], [size(path)], [2])
@@ -94,50 +94,53 @@ def test_out_of_order_it_may_say_no_but_never_yes_wrongly(catalog, page) -> None
     assert not len(known.ids)
 
 
-def test_a_scope_begins_where_its_paths_begin(catalog, page) -> None:
+def test_a_scope_starts_at_its_first_path(catalog, page) -> None:
     library(catalog, *NAMES)
-    known = ask(catalog, "/photos", "a")
+    known = unchanged(catalog, "/photos", "a")
     paths = ["a/b.jpg", "a/b/c.jpg"]
     assert not known(paths, [size(path) for path in paths], [1, 1])
     assert len(known.ids) == 2
 
 
-def test_other_roots_spaces_and_states_get_a_no(catalog) -> None:
+def test_files_of_other_roots_spaces_and_states_count_as_changed(catalog) -> None:
     folder = library(catalog, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     one = ["a.jpg"], [size("a.jpg")], [1]
     assert catalog.unchanged(OTHER, "/photos", "", lambda n: None)(*one)
-    assert ask(catalog, "/elsewhere")(*one)
+    assert unchanged(catalog, "/elsewhere")(*one)
     del folder.files["b.jpg"]  # gone
     ingest(catalog, folder)
-    with catalog.writer() as writer:  # refused although its bytes are the same
+    with catalog.writer() as writer:  # skipped although its bytes are the same
         writer.begin_run(SPACE, DECODER, "fp32")
         file = ImageFile("/photos", "c.jpg", size("c.jpg"), 1)
         writer.commit([Skipped(file, "the model fails", transient=True)])
-    known = ask(catalog, "/photos")
+    known = unchanged(catalog, "/photos")
     paths = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     assert list(known(paths, [size(path) for path in paths], [1] * 4)) == [1, 2]
 
 
-def test_a_rescan_hears_how_far_it_is_and_can_be_stopped(catalog, monkeypatch) -> None:
-    monkeypatch.setattr(unchanged_files, "PAGE", 2)
+def test_a_rescan_reports_progress_and_can_be_stopped(catalog, monkeypatch) -> None:
+    monkeypatch.setattr(unchanged_files, "PAGE_ROWS", 2)
     folder = library(catalog, *sorted(NAMES))
-    told: list[int] = []
+    progress: list[int] = []
     report = ingest(
-        catalog, folder, on_progress=lambda p: told.append(p.done), stop=lambda: len(told) > 2
+        catalog,
+        folder,
+        on_progress=lambda p: progress.append(p.done),
+        stop=lambda: len(progress) > 2,
     )
-    assert told == sorted(told) and report.interrupted
+    assert progress == sorted(progress) and report.interrupted
     assert 0 < report.scanned == report.unchanged < len(NAMES)
     assert report.removed == 0 and len(held(catalog)) == len(NAMES)
 
 
 class Forgetful(MemoryFolder):
-    """Asks nobody what is unchanged, as before there was anybody to ask."""
+    """A source that ignores `unchanged` and returns every file."""
 
     def scan(self, unchanged: Unchanged = nothing_known) -> Any:
         return super().scan()
 
 
-def test_the_quick_way_comes_to_the_same_as_the_long_one(catalog) -> None:
+def test_skipping_unchanged_files_gives_the_same_result_as_a_full_scan(catalog) -> None:
     folder, slow = library(catalog, *NAMES, *NO_UTF8), Forgetful()
     slow.files = folder.files
     quick_report = ingest(catalog, folder, pool=MemoryPool(folder))
@@ -147,16 +150,16 @@ def test_the_quick_way_comes_to_the_same_as_the_long_one(catalog) -> None:
     assert quick_report.unchanged == len(NAMES) + len(NO_UTF8)
 
 
-def test_hard_links_are_pictures_each(catalog, tmp_path: Path) -> None:
+def test_each_hard_link_is_a_picture(catalog, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     root.mkdir()
     (root / "0.jpg").write_bytes(b"the same bytes")
     for number in range(1, 5):
         os.link(root / "0.jpg", root / f"{number}.jpg")
-    found = [file.path for file in FilesystemSource(str(root)).scan()]
-    assert found == [f"{number}.jpg" for number in range(5)]
-    folder = library(catalog, *found)
-    folder.files = dict.fromkeys(found, ("one content", 1))
+    paths = [file.path for file in FilesystemSource(str(root)).scan()]
+    assert paths == [f"{number}.jpg" for number in range(5)]
+    folder = library(catalog, *paths)
+    folder.files = dict.fromkeys(paths, ("one content", 1))
     assert ingest(catalog, folder).updated == 5
     assert ingest(catalog, folder).unchanged == 5
     del folder.files["3.jpg"]
@@ -166,7 +169,7 @@ def test_hard_links_are_pictures_each(catalog, tmp_path: Path) -> None:
     assert (report.moved + report.added, report.encoded, len(held(catalog))) == (1, 0, 5)
 
 
-def test_an_id_is_never_given_twice(catalog) -> None:
+def test_an_id_is_never_reused(catalog) -> None:
     folder = library(catalog, "a.jpg", "b.jpg")
     highest = int(catalog.all_ids().max())
     del folder.files["b.jpg"]
@@ -180,8 +183,8 @@ def test_an_id_is_never_given_twice(catalog) -> None:
         assert connection.execute(text("SELECT count(*) FROM images")).scalar() == 2
 
 
-def test_copies_within_one_batch_and_a_picture_that_is_new_there(catalog) -> None:
-    """Rows that wait to be written are seen by those that come after them."""
+def test_copies_of_a_new_picture_within_one_batch(catalog) -> None:
+    """Pending rows are visible to later items of the batch."""
     with catalog.writer() as writer:
         writer.put_root(RootRecord("/photos"))
         writer.begin_run(SPACE, DECODER, "fp32")

@@ -285,7 +285,7 @@ def test_a_folder_with_something_else_in_it_is_no_library(place, tmp_path):
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     outcome = Place(place.photos, tmp_path / "full").call("index", place.photos)
     assert outcome.status == 1
-    assert "no imgsearch library" in outcome.err
+    assert "is not an imgsearch library" in outcome.err
     assert os.listdir(tmp_path / "full") == ["thesis.txt"]
 
 

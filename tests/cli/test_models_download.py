@@ -280,8 +280,8 @@ def test_an_unknown_name_suggests_the_nearest_in_a_search_too(indexed):
     ("text", "words"),
     [
         ('[models]\nsiglip-base = "x"\n', "Did you mean siglip2-base?"),
-        ("models = 3\n", "no table of texts"),
-        ("[models]\nsiglip2-base = 3\n", "no table of texts"),
+        ("models = 3\n", "not a table of texts"),
+        ("[models]\nsiglip2-base = 3\n", "not a table of texts"),
     ],
 )
 def test_a_wrong_table_of_models_is_told(text, words, tmp_path, monkeypatch):

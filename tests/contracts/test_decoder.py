@@ -1,4 +1,4 @@
-"""What every Decoder does, and every EncoderPool: those of the program and those of the tests."""
+"""The contracts of Decoder and EncoderPool, for the implementations and the test doubles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decoder(request) -> Iterator[Decoder]:
 
 @pytest.fixture
 def files(tmp_path) -> list[ImageFile]:
-    """Five pictures, and among them a broken one and one that is not there."""
+    """Seven files: five good pictures, a broken one and a missing one."""
     names = [f"{n}.png" for n in range(7)]
     for seed, name in enumerate(names):
         picture(tmp_path / name, seed)
@@ -52,11 +52,11 @@ def test_one_result_per_file(decoder, files):
         assert isinstance(result, Decoded)
         assert result.metadata == ImageMetadata(64, 48, "PNG")
         assert (result.pixels.dtype, result.pixels.shape) == (np.uint8, (24, 32, 3))
-        assert result.file.size > 0 and result.file.mtime_ns > 0, "as it was when it was read"
+        assert result.file.size > 0 and result.file.mtime_ns > 0, "its state when it was read"
     assert len({each.content_hash for each in results.values() if isinstance(each, Decoded)}) == 5
 
 
-def test_it_can_be_used_again_and_closed_twice(decoder, files):
+def test_it_can_be_reused_and_closed_twice(decoder, files):
     for _ in range(2):
         assert len(list(decoder.decode(files[:2]))) == 2
     assert list(decoder.decode([])) == []
@@ -64,24 +64,24 @@ def test_it_can_be_used_again_and_closed_twice(decoder, files):
     decoder.close()
 
 
-def test_files_are_taken_as_they_are_needed(decoder, files):
-    taken = 0
+def test_files_are_read_as_needed(decoder, files):
+    count = 0
 
     def endless() -> Iterator[ImageFile]:
-        nonlocal taken
+        nonlocal count
         while True:
-            taken += 1
+            count += 1
             yield files[0]
 
     results = decoder.decode(endless())
     for _ in range(3):
         assert isinstance(next(results), Decoded)
-    assert taken < 50
+    assert count < 50
     results.close()
 
 
 class Averages:
-    """An encoder that can be checked by eye: the first eight grey values of a picture."""
+    """An encoder with obvious results: the first eight values of the pixels."""
 
     space = SPACE
     card = ModelCard("averages", "")
@@ -112,7 +112,7 @@ def by_path(results: Iterable[Encoded | Skipped]) -> dict[str, Encoded | Skipped
     return {result.file.path: result for result in results}
 
 
-def test_a_pool_gives_one_result_per_file(pool, files):
+def test_a_pool_yields_one_result_per_file(pool, files):
     results = by_path(pool.encode_files(files))
     assert sorted(results) == [file.path for file in files]
     assert {path for path, each in results.items() if isinstance(each, Skipped)} == {
@@ -136,7 +136,7 @@ def test_a_broken_file_does_not_shift_the_vectors_of_others(pool, files):
             assert alone.reason == together[file.path].reason
 
 
-def test_a_pool_with_nothing_to_do_loads_nothing():
+def test_a_pool_without_files_loads_nothing():
     def load():
         raise AssertionError("loaded")
 

@@ -1,4 +1,4 @@
-"""What every encoder promises, on the built-in model and on tiny models of real architectures."""
+"""The contract of Encoder, for the built-in model and tiny models of real architectures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = [(64, 48), (40, 90), (300, 300), (1, 1), (1, 20000), (20000, 1)]
 
 @pytest.fixture(scope="module", params=["builtin", "clip", "siglip", "two towers"])
 def load(request, tmp_path_factory):
-    """A function from options to an encoder."""
+    """A function that loads the encoder with some options."""
     if request.param == "builtin":
         return lambda **options: builtin.load("builtin", EncoderOptions(**options))
     if request.param == "two towers":
@@ -54,20 +54,20 @@ def assert_embeddings(rows, count, dimension):
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
 
 
-def test_texts_give_one_unit_row_each(encoder):
+def test_each_text_yields_a_unit_row(encoder):
     assert_embeddings(encoder.encode_texts(TEXTS), len(TEXTS), encoder.space.dimension)
 
 
-def test_pictures_of_any_shape_give_one_unit_row_each(encoder, pictures):
+def test_each_picture_of_any_shape_yields_a_unit_row(encoder, pictures):
     assert_embeddings(encoder.encode_images(pictures), len(pictures), encoder.space.dimension)
 
 
-def test_nothing_gives_no_rows(encoder):
+def test_no_input_yields_no_rows(encoder):
     for rows in (encoder.encode_texts([]), encoder.encode_images([])):
         assert_embeddings(rows, 0, encoder.space.dimension)
 
 
-def test_rows_come_in_the_order_of_the_inputs(encoder, pictures):
+def test_rows_are_in_the_order_of_the_inputs(encoder, pictures):
     forward = encoder.encode_images(pictures)
     assert np.allclose(encoder.encode_images(pictures[::-1])[::-1], forward, atol=1e-4)
     forward = encoder.encode_texts(TEXTS)
@@ -81,12 +81,12 @@ def test_a_row_does_not_depend_on_its_batch(encoder, pictures):
     assert ((alone * encoder.encode_texts(TEXTS)).sum(1) > 0.999).all()
 
 
-def test_the_same_input_gives_the_same_row(encoder, pictures):
+def test_the_same_input_yields_the_same_row(encoder, pictures):
     assert np.array_equal(encoder.encode_images(pictures), encoder.encode_images(pictures))
     assert np.array_equal(encoder.encode_texts(TEXTS), encoder.encode_texts(TEXTS))
 
 
-def test_different_inputs_give_different_rows(encoder, pictures):
+def test_different_inputs_yield_different_rows(encoder, pictures):
     rows = np.concatenate([encoder.encode_images(pictures[:3]), encoder.encode_texts(TEXTS[:3])])
     assert (rows @ rows.T)[np.triu_indices(len(rows), 1)].max() < 0.99999
 
@@ -96,12 +96,12 @@ def test_pictures_may_be_read_only_and_not_contiguous(encoder, pictures):
     expected = encoder.encode_images([picture])
     picture.flags.writeable = False
     assert np.array_equal(encoder.encode_images([picture]), expected)
-    turned = np.ascontiguousarray(picture.transpose(1, 0, 2)).transpose(1, 0, 2)
-    assert np.array_equal(encoder.encode_images([turned]), expected)
+    strided = np.ascontiguousarray(picture.transpose(1, 0, 2)).transpose(1, 0, 2)
+    assert np.array_equal(encoder.encode_images([strided]), expected)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "autocast"])
-def test_half_precision_gives_nearly_the_same_unit_rows(load, encoder, pictures, precision):
+def test_half_precision_yields_nearly_the_same_unit_rows(load, encoder, pictures, precision):
     half = load(device="cpu", precision=precision)
     rows = half.encode_images(pictures[:3])
     assert_embeddings(rows, 3, encoder.space.dimension)
@@ -112,23 +112,23 @@ def test_half_precision_gives_nearly_the_same_unit_rows(load, encoder, pictures,
     assert half.space == encoder.space
 
 
-def test_batches_of_its_own_making_hold_each_picture_once(encoder, pictures):
+def test_its_own_batches_contain_each_picture_once(encoder, pictures):
     assert isinstance(encoder, BatchEncoder)
     assert encoder.window >= encoder.batch_size == 4
     batches = list(encoder.encode_in_batches(pictures))
     assert sorted(place for places, _ in batches for place in places) == list(range(len(pictures)))
     assert max(len(places) for places, _ in batches) <= 4
     rows = encoder.encode_images(pictures)
-    for places, found in batches:
-        assert_embeddings(found, len(places), encoder.space.dimension)
-        assert np.array_equal(found, rows[list(places)])
+    for places, vectors in batches:
+        assert_embeddings(vectors, len(places), encoder.space.dimension)
+        assert np.array_equal(vectors, rows[list(places)])
 
 
-def test_a_batch_is_fitted_to_memory_unless_it_is_given(load):
+def test_the_batch_size_follows_from_memory_by_default(load):
     assert 1 <= load(device="cpu").batch_size <= 32
 
 
-def test_it_says_what_it_is(encoder):
+def test_it_describes_itself(encoder):
     assert encoder.space.model and encoder.space.revision and encoder.space.preprocessing
     assert encoder.card.name == encoder.space.model
     assert encoder.card.summary

@@ -1,4 +1,4 @@
-"""What every ImageSource does: FilesystemSource and the folder in memory of the tests."""
+"""The contract of ImageSource, for FilesystemSource and the in-memory test double."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes import MemoryFolder
 
 
 class World(Protocol):
-    """Something with files in it, and a way to look at it as a source."""
+    """A set of files that can be viewed as a source."""
 
     def put(self, path: str, content: str) -> None: ...
     def remove(self, path: str) -> None: ...
@@ -71,15 +71,15 @@ def world(request, tmp_path) -> World:
     return world
 
 
-def scanned(source: ImageSource) -> list[str]:
-    found = list(source.scan())
-    assert all(isinstance(each, ImageFile) for each in found)
-    return sorted(each.path for each in found)
+def scanned_paths(source: ImageSource) -> list[str]:
+    items = list(source.scan())
+    assert all(isinstance(item, ImageFile) for item in items)
+    return sorted(item.path for item in items)
 
 
-def test_every_file_once_with_paths_below_the_root(world):
+def test_every_file_is_listed_once_with_its_path_below_the_root(world):
     source = world.source()
-    assert scanned(source) == ["a.jpg", "sub/b.jpg", "sub/deep/c.jpg", "subway/d.jpg"]
+    assert scanned_paths(source) == ["a.jpg", "sub/b.jpg", "sub/deep/c.jpg", "subway/d.jpg"]
     assert all(each.root == source.root for each in source.scan())
     assert os.path.isabs(source.root)
 
@@ -92,13 +92,13 @@ def test_every_file_once_with_paths_below_the_root(world):
         ("subway", ["subway/d.jpg"]),
     ],
 )
-def test_a_scope_is_a_folder_and_not_the_beginning_of_a_name(world, scope, paths):
+def test_a_scope_is_a_folder_and_not_a_prefix_of_names(world, scope, paths):
     source = world.source(scope)
     assert source.scope == scope
-    assert scanned(source) == paths
+    assert scanned_paths(source) == paths
 
 
-def test_a_scan_sees_what_has_changed(world):
+def test_a_scan_sees_changes(world):
     before = {each.path: each for each in world.source().scan()}
     world.remove("sub/b.jpg")
     world.put("e.jpg", "new")
@@ -119,7 +119,7 @@ def test_the_same_bytes_have_the_same_digest(world):
     assert all(each.file.path == path for path, each in digests.items())
 
 
-def test_a_root_that_cannot_be_looked_into_is_one_unvisited_and_no_file(world):
+def test_an_unreadable_root_yields_one_unvisited_and_no_file(world):
     world.close()
     [only] = world.source().scan()
     assert isinstance(only, Unvisited)

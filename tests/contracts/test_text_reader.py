@@ -1,4 +1,4 @@
-"""What every reader of texts must do, run on each of them."""
+"""The contract of TextReader, for every implementation."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_a_blank_picture_of_any_shape_has_no_text(reader, shape):
     assert np.array_equal(pixels, before)
 
 
-def test_what_it_says_of_itself(reader):
+def test_it_describes_itself(reader):
     assert reader.engine.isprintable()
     assert (reader.engine == "") == isinstance(reader, NullReader)
-    assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is bounded"
+    assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is limited"
 
 
 @pytest.mark.parametrize("name", ["tabby_cat_face.jpg", "great_wall.jpg", "moose.jpg"])
-def test_fur_stones_and_leaves_are_no_letters(reader, name):
+def test_fur_stones_and_leaves_are_not_letters(reader, name):
     settings = DecodeSettings(input_size=reader.input_size)
     assert reader.read(decode_path(str(PHOTOS / name), settings).pixels) == ""
 

@@ -1,4 +1,4 @@
-"""What every vector index must do, each kind in memory, on disk, and half and half."""
+"""The contract of VectorIndex, for each kind in memory, on disk, and half and half."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
 
 
 class Written:
-    """Whatever is applied goes to disk, and what is searched is the file."""
+    """Writes all changes to disk, so that the file is searched."""
 
     def apply(self, changes):
         super().apply(changes)
@@ -23,7 +23,7 @@ class Written:
 
 
 class HalfWritten:
-    """One batch of vectors goes to disk, the next stays in the tail."""
+    """Writes half of each batch to disk and keeps the rest in the tail."""
 
     def apply(self, changes):
         half = len(changes.ids) // 2
@@ -46,18 +46,18 @@ EXACT = [MemoryIndex, FaissIndex] + [
 PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
 
 
-def made(request, tmp_path):
+def make_index(request, tmp_path):
     return request.param(str(tmp_path / "index"), "library", SPACE)
 
 
 @pytest.fixture(params=EXACT + PARTIAL, ids=lambda each: each.__name__)
 def index(request, tmp_path):
-    return made(request, tmp_path)
+    return make_index(request, tmp_path)
 
 
 @pytest.fixture(params=EXACT, ids=lambda each: each.__name__)
 def exact_index(request, tmp_path):
-    return made(request, tmp_path)
+    return make_index(request, tmp_path)
 
 
 def test_starts_empty(index):
@@ -91,13 +91,13 @@ def test_finds_the_best_with_their_exact_scores(index):
     scores = queries @ rows.T
     best = np.argsort(-scores, axis=1)[:, :10]
     matches = index.search(queries, 10)
-    found = [len(set(a) & set(b)) for a, b in zip(matches.ids.tolist(), best.tolist(), strict=True)]
-    assert sum(found) / 300 >= 0.97
+    pairs = zip(matches.ids.tolist(), best.tolist(), strict=True)
+    assert sum(len(set(a) & set(b)) for a, b in pairs) / 300 >= 0.97
     assert np.allclose(matches.scores, np.take_along_axis(scores, matches.ids, 1), atol=1e-6)
 
 
-def test_finds_copies_however_many(index):
-    """An approximate code cannot tell them apart, nor whether there are more."""
+def test_finds_any_number_of_copies(index):
+    """An approximate code cannot distinguish copies, nor know whether there are more."""
     rows = unit_rows(200)
     rows[20:120] = rows[20]
     index.apply(batch(list(range(200)), rows))
@@ -118,7 +118,7 @@ def test_upsert_replaces(index):
     assert np.array_equal(index.vectors(np.array([1])), second[np.newaxis])
 
 
-def test_removes_and_ignores_strangers(index):
+def test_removes_ids_and_ignores_unknown_ones(index):
     index.apply(batch([1, 2, 3], unit_rows(3)))
     index.apply(batch([], unit_rows(0), since=1, revision=2, removals=(2, 99)))
     assert index.ids().tolist() == [1, 3]
@@ -127,7 +127,7 @@ def test_removes_and_ignores_strangers(index):
         index.vectors(np.array([2]))
 
 
-def test_searches_among_allowed_exactly(index):
+def test_search_among_allowed_ids_is_exact(index):
     rows = unit_rows(200)
     index.apply(batch(list(range(200)), rows))
     allowed = np.array([3, 50, 77, 150, 5000])
@@ -147,21 +147,21 @@ def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
     ids = np.arange(1000) * step + 5
     index.apply(batch(ids.tolist(), rows))
     gone = (5, 5 + step * 999)
-    index.apply(batch([], unit_rows(0), 1, 2, removals=gone))  # rows are no longer the ids' order
+    index.apply(batch([], unit_rows(0), 1, 2, removals=gone))  # rows are now out of id order
     chosen = random.choice(np.arange(1, 999), size=round(share * 998), replace=False)
-    strangers = np.array([-1, 0, *gone, 2**62])
-    allowed = random.permutation(np.concatenate([ids[chosen], ids[chosen][:3], strangers]))
+    unknown = np.array([-1, 0, *gone, 2**62])
+    allowed = random.permutation(np.concatenate([ids[chosen], ids[chosen][:3], unknown]))
     for k in (1, 20, 5000):
         matches = index.search(queries, k, allowed)
         best = chosen[np.argsort(-(queries @ rows[chosen].T), axis=1)][:, :k]
-        assert matches.ids.shape == (3, min(k, len(chosen))), "never fewer than there are"
+        assert matches.ids.shape == (3, min(k, len(chosen))), "never fewer than allowed"
         assert (matches.ids == ids[best]).all()
         scores = np.take_along_axis(queries @ rows.T, best, axis=1)
         assert np.allclose(matches.scores, scores, atol=1e-6)
         assert matches.ids.dtype == np.int64 and matches.scores.dtype == np.float32
 
 
-def test_says_how_it_searched(index):
+def test_describes_how_it_searched(index):
     index.apply(batch([1, 2, 3], unit_rows(3)))
     parts = [1, 2] if isinstance(index, HalfWritten) else [3]
     method = index.search(unit_rows(1), 2).method
@@ -170,7 +170,7 @@ def test_says_how_it_searched(index):
     assert ("1 vectors" if len(parts) > 1 else "2 vectors") in among
 
 
-def test_clear_forgets_everything(index):
+def test_clear_removes_everything(index):
     index.apply(batch([1], unit_rows(1)))
     index.clear()
     assert (len(index), index.revision, index.token) == (0, 0, "")
@@ -190,5 +190,5 @@ def test_random_histories_agree_with_a_dictionary(index):
             model.pop(each, None)
         model.update(zip(ids, rows, strict=True))
         assert index.ids().tolist() == sorted(model)
-    held = np.array(sorted(model))
-    assert np.array_equal(index.vectors(held), np.stack([model[i] for i in held.tolist()]))
+    ids = np.array(sorted(model))
+    assert np.array_equal(index.vectors(ids), np.stack([model[i] for i in ids.tolist()]))

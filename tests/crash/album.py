@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 from PIL import Image
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
@@ -174,7 +174,7 @@ def encode(path: str) -> Embeddings | None:
     return from_blobs([to_blob(ENCODER.encode_images([found.pixels])[0])], DIMENSION)[0]
 
 
-def inspect(catalog: SqlCatalog, index: FaissIndex, album: Album) -> Pictures:
+def inspect(catalog: Catalog, index: FaissIndex, album: Album) -> Pictures:
     """What can be found; fails unless catalog, index and pictures agree."""
     with catalog.snapshot():
         assert index.doubt == ""
@@ -225,5 +225,5 @@ def _untouched(file: ImageFile) -> bool:
     return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
-def open_index(catalog: SqlCatalog) -> FaissIndex:
+def open_index(catalog: Catalog) -> FaissIndex:
     return FaissIndex(os.path.join(catalog.folder, "index"), catalog.uuid, SPACE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
 from imgsearch.indexing.index_files import sync
@@ -24,7 +24,7 @@ class TextTower:
         return unit_rows(len(texts), seed=7)
 
 
-def calibrate(catalog: SqlCatalog, tower: TextTower) -> MemoryIndex:
+def calibrate(catalog: Catalog, tower: TextTower) -> MemoryIndex:
     index = MemoryIndex("", catalog.uuid, SPACE)
     sync(catalog, index)
     with catalog.writer() as writer:
@@ -33,7 +33,7 @@ def calibrate(catalog: SqlCatalog, tower: TextTower) -> MemoryIndex:
     return index
 
 
-def grown(catalog: SqlCatalog, count: int) -> None:
+def grown(catalog: Catalog, count: int) -> None:
     folder = MemoryFolder()
     folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(count)}
     ingest(catalog, folder)

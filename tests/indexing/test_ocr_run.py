@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.model_card import InputSize
@@ -61,7 +61,7 @@ class ContentReader:
 
 
 def read(
-    catalog: SqlCatalog, folder: MemoryFolder, scope: str = "", engine: str = "reader 1", **more
+    catalog: Catalog, folder: MemoryFolder, scope: str = "", engine: str = "reader 1", **more
 ) -> tuple[TextReport, list[str]]:
     """One run; what it has done, and the files that it opened."""
     decoder = ContentDecoder(folder)
@@ -146,7 +146,7 @@ def test_a_text_goes_with_the_last_picture_of_its_bytes(catalog, folder):
     assert hashes(catalog) == set() and sound(catalog)
 
 
-def hashes(catalog: SqlCatalog) -> set[str]:
+def hashes(catalog: Catalog) -> set[str]:
     with catalog._engine.connect() as connection:
         return set(connection.exec_driver_sql("SELECT content_hash FROM texts").scalars())
 

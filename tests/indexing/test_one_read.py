@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.catalog import SqlCatalog
+from imgsearch.catalog import Catalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_card import InputSize
@@ -77,7 +77,7 @@ class Sums:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts bytes with /proc/self/io")
-def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: SqlCatalog) -> None:
+def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: Catalog) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     reports = tmp_path / "reports"

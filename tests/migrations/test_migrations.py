@@ -1,4 +1,4 @@
-"""Libraries of every older schema open with all their rows; those of a newer one are refused."""
+"""Libraries with an older schema open with all their rows; those with a newer one are refused."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def make_0001(folder) -> str:
 def test_an_old_library_keeps_all_its_rows(tmp_path):
     make_0001(tmp_path)
     catalog = open_catalog(str(tmp_path))
-    found = held(catalog)
-    assert set(found) == {"/photos/a.jpg", "/photos/caf\udce9.jpg"}
+    vectors = held(catalog)
+    assert set(vectors) == {"/photos/a.jpg", "/photos/caf\udce9.jpg"}
     assert catalog.check() == []
     (root,) = catalog.roots()
     assert (root.path, root.exclude, root.mounts, root.images) == ("/photos", ("*.tmp",), (), 2)
@@ -75,7 +75,7 @@ def test_an_old_library_keeps_all_its_rows(tmp_path):
     assert sync(catalog, index) == "" and verify(catalog, index) == []
 
 
-def test_filters_find_what_was_indexed_before_there_were_any(tmp_path):
+def test_filters_work_on_rows_from_before_filters(tmp_path):
     path = make_0001(tmp_path)
     connection = sqlite3.connect(path)
     connection.execute(
@@ -86,13 +86,13 @@ def test_filters_find_what_was_indexed_before_there_were_any(tmp_path):
     connection.commit()
     connection.close()
     catalog = open_catalog(str(tmp_path))
-    found = {
+    matches = {
         text: catalog.select(parse(text)).tolist()
         for text in ("name ~ 'e\u0301te\u0301.jpg'", "name = 'caf?.jpg' or name ~ 'caf?.jpg'",
                      "taken = 2023-05", "camera = 'nikon d750'", "not has camera",
                      "has camera or not has camera")
     }  # fmt: skip
-    assert list(found.values()) == [[1], [5], [1], [1], [5], [1, 5]], "6 is gone"
+    assert list(matches.values()) == [[1], [5], [1], [1], [5], [1, 5]], "6 is gone"
     connection = sqlite3.connect(path)
     keys = connection.execute("SELECT id, path, name_key, camera_key FROM images").fetchall()
     connection.close()
@@ -101,7 +101,7 @@ def test_filters_find_what_was_indexed_before_there_were_any(tmp_path):
         assert camera in (None, "nikon d750")
 
 
-def test_an_upgraded_library_works_on(tmp_path):
+def test_an_upgraded_library_can_be_indexed(tmp_path):
     make_0001(tmp_path)
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("content 1", 1), "back.jpg": ("content 9", 4), "gone.jpg": ("x", 9)}
@@ -110,17 +110,17 @@ def test_an_upgraded_library_works_on(tmp_path):
     assert (report.unchanged, report.added, report.removed) == (1, 2, 1)
     assert set(held(catalog)) == {"/photos/a.jpg", "/photos/back.jpg", "/photos/gone.jpg"}
     ids = catalog.all_ids()
-    assert ids.max() > 6, "an id is never used again"
+    assert ids.max() > 6, "an id is never reused"
 
 
-TOLD = "You are a helpful assistant."
+INSTRUCTION = "You are a helpful assistant."
 BEFORE_0003 = (
     "two bicubic resizes to 256-1280 visual tokens, documents as 'You are a helpful assistant.',"
     " last token, 1-d positions"
 )
 
 
-def test_the_instruction_leaves_the_preprocessing_and_no_vector_is_lost(tmp_path):
+def test_the_instruction_moves_out_of_the_preprocessing_and_no_vector_is_lost(tmp_path):
     path = make_0001(tmp_path)
     connection = sqlite3.connect(path)
     row = (2, "gme-key", "gme", "abc", BEFORE_0003, 8, "2026-01-01 00:00:00.000000")
@@ -134,14 +134,14 @@ def test_the_instruction_leaves_the_preprocessing_and_no_vector_is_lost(tmp_path
     connection.close()
     catalog = open_catalog(str(tmp_path))
     now = "two bicubic resizes to 256-1280 visual tokens, last token, 1-d positions"
-    told = EmbeddingSpace("gme", "abc", now, 8, TOLD)
-    assert catalog.known_spaces() == [SPACE, told]
-    assert set(held(catalog, told)) == {"/photos/a.jpg"}, "found by the key of the space"
+    upgraded = EmbeddingSpace("gme", "abc", now, 8, INSTRUCTION)
+    assert catalog.known_spaces() == [SPACE, upgraded]
+    assert set(held(catalog, upgraded)) == {"/photos/a.jpg"}, "found by the key of the space"
     assert len(held(catalog)) == 2
 
 
 @pytest.mark.parametrize("version", ["0001", "none"])
-def test_an_old_library_that_is_read_only_is_told_with_the_mend(tmp_path, monkeypatch, version):
+def test_an_old_library_that_is_read_only_is_an_error_with_a_hint(tmp_path, monkeypatch, version):
     if version == "0001":
         make_0001(tmp_path)
     else:
@@ -149,15 +149,15 @@ def test_an_old_library_that_is_read_only_is_told_with_the_mend(tmp_path, monkey
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
     with monkeypatch.context() as patch:  # a superuser may write anywhere
         patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
-        with pytest.raises(CatalogError, match="because the folder is read-only") as told:
+        with pytest.raises(CatalogError, match="because the folder is read-only") as caught:
             open_catalog(str(tmp_path))
-    assert ("older version of imgsearch (schema 0001)" in str(told.value)) == (version == "0001")
-    assert "copy the folder" in told.value.hint
+    assert ("older version of imgsearch (schema 0001)" in str(caught.value)) == (version == "0001")
+    assert "copy the folder" in caught.value.hint
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
-    assert open_catalog(str(tmp_path)).uuid, "where it can be written to it opens"
+    assert open_catalog(str(tmp_path)).uuid, "it opens once it is writable"
 
 
-def test_a_folder_that_cannot_be_locked_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_locked_is_an_error(tmp_path, monkeypatch):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
 
     def refuse(*_, **__):
@@ -165,14 +165,14 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with (
-        pytest.raises(CatalogError, match="cannot be written to: Permission denied") as told,
+        pytest.raises(CatalogError, match="cannot be written to: Permission denied") as caught,
         catalog.writer(),
     ):
         pass
-    assert "--library DIR" in told.value.hint
+    assert "--library DIR" in caught.value.hint
 
 
-def test_words_of_an_older_library_are_found_beside_new_texts(tmp_path):
+def test_captions_of_an_older_library_are_found_together_with_new_texts(tmp_path):
     path = make_0001(tmp_path)
     upgraded_to(tmp_path, "0006")
     connection = sqlite3.connect(path)
@@ -235,7 +235,7 @@ def fail_after(upgrade):
     return failing
 
 
-def test_a_newer_library_is_refused_and_not_touched(tmp_path):
+def test_a_newer_library_is_refused_and_unchanged(tmp_path):
     catalog = open_catalog(str(tmp_path / "new"), create=True)
     catalog.close()
     path = tmp_path / "new" / FILE
@@ -244,13 +244,13 @@ def test_a_newer_library_is_refused_and_not_touched(tmp_path):
     connection.commit()
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(LibraryTooNew, match="newer version of imgsearch") as refused:
+    with pytest.raises(LibraryTooNew, match="newer version of imgsearch") as caught:
         open_catalog(str(tmp_path / "new"))
-    assert "Update imgsearch" in refused.value.hint
+    assert "Update imgsearch" in caught.value.hint
     assert path.read_bytes() == before
 
 
-def test_the_models_and_the_migrations_agree(tmp_path):
+def test_the_tables_and_the_migrations_agree(tmp_path):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     with catalog._engine.connect() as connection:
         command.check(schema.alembic_config(connection))
@@ -266,18 +266,18 @@ def test_alembic_check_sees_a_difference(tmp_path):
             command.check(schema.alembic_config(connection))
 
 
-def test_head_is_alembics_head():
+def test_head_equals_the_head_of_alembic():
     assert ScriptDirectory.from_config(schema.alembic_config()).get_current_head() == schema.HEAD
 
 
-def test_a_missing_library_is_told(tmp_path):
-    with pytest.raises(LibraryMissing, match="there is no library") as missing:
+def test_a_missing_library_is_an_error(tmp_path):
+    with pytest.raises(LibraryMissing, match="there is no library") as caught:
         open_catalog(str(tmp_path / "nothing"))
-    assert "imgsearch index" in missing.value.hint
+    assert "imgsearch index" in caught.value.hint
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(CatalogError, match="not empty"):
         open_catalog(str(tmp_path), create=True)
@@ -285,7 +285,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
-def test_a_file_that_is_no_catalog_is_told(tmp_path, content):
+def test_a_file_that_is_not_a_catalog_is_an_error(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     if content:
         with pytest.raises(CatalogError, match="damaged"):
@@ -295,7 +295,7 @@ def test_a_file_that_is_no_catalog_is_told(tmp_path, content):
         assert open_catalog(str(tmp_path)).head() == (0, "")
 
 
-def test_the_library_is_for_its_owner_only(tmp_path):
+def test_only_the_owner_can_access_the_library(tmp_path):
     open_catalog(str(tmp_path / "library"), create=True)
     assert os.stat(tmp_path / "library").st_mode & 0o077 == 0
 

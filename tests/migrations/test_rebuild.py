@@ -1,4 +1,4 @@
-"""A migration that rebuilds a table must not take with it the rows that point there."""
+"""A migration that rebuilds a table must keep the rows that refer to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fakes import held
 from tests.migrations.test_migrations import make_0001
 
 
-def test_a_rebuilt_table_keeps_the_rows_that_point_to_it(tmp_path, monkeypatch):
+def test_a_rebuilt_table_keeps_the_rows_that_refer_to_it(tmp_path, monkeypatch):
     make_0001(tmp_path)
     upgrade = command.upgrade
 

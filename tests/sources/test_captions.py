@@ -1,4 +1,4 @@
-"""Titles, descriptions and keywords out of files that were written for this test."""
+"""Titles, descriptions and keywords from files made by these tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from imgsearch.sources.captions import LONGEST, Captions, read_captions
+from imgsearch.sources.captions import MAX_TEXT_CHARACTERS, Captions, read_captions
 from imgsearch.sources.decode import decode_bytes
 from imgsearch.sources.decoders import DecodeSettings
 
@@ -49,7 +49,7 @@ def with_iptc(*datasets: tuple[int, int, bytes]) -> bytes:
     return plain[:2] + b"\xff\xed" + struct.pack(">H", len(body) + 2) + body + plain[2:]
 
 
-def test_a_picture_that_says_nothing():
+def test_a_picture_without_captions():
     assert captions(jpeg()) == Captions()
 
 
@@ -78,7 +78,7 @@ def test_utf8_in_a_tag_that_should_be_ascii():
     assert captions(jpeg(exif=exif)).description == "Café à Zürich 東京"
 
 
-def test_nested_lists_are_not_read_to_the_end():
+def test_reading_nested_lists_stops_early():
     lists = "<dc:title>" * 200 + "<rdf:li>x</rdf:li>" * 2000 + "</dc:title>" * 200
     packet = (
         '<a xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
@@ -102,25 +102,25 @@ def test_a_user_comment(comment):
     assert captions(jpeg(exif=exif)).description == "a walk"
 
 
-def test_xmp_goes_before_iptc_and_exif():
+def test_xmp_takes_precedence_over_iptc_and_exif():
     exif = Image.Exif()
     exif[Base.ImageDescription] = "of the camera"
-    found = captions(jpeg(exif=exif, xmp=XMP.format(title="").encode()))
-    assert found.title == "" and found.description == "On the dyke"
+    result = captions(jpeg(exif=exif, xmp=XMP.format(title="").encode()))
+    assert result.title == "" and result.description == "On the dyke"
 
 
 @pytest.mark.parametrize("words", ["OLYMPUS DIGITAL CAMERA         ", "  ", "\0\0", "SONY DSC"])
-def test_what_cameras_write_is_left_out(words):
+def test_default_texts_of_cameras_are_ignored(words):
     exif = Image.Exif()
     exif[Base.ImageDescription] = words
     assert captions(jpeg(exif=exif)) == Captions()
 
 
-def test_a_long_text_is_cut_and_lines_become_spaces():
+def test_a_long_text_is_truncated_and_lines_become_spaces():
     exif = Image.Exif()
     exif[Base.ImageDescription] = "line one\nline two\x1b[31m" + "x" * 5000
-    found = captions(jpeg(exif=exif)).description
-    assert found.startswith("line one line two [31m") and len(found) == LONGEST
+    result = captions(jpeg(exif=exif)).description
+    assert result.startswith("line one line two [31m") and len(result) == MAX_TEXT_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_long_text_is_cut_and_lines_become_spaces():
         b"\xff\xfe\0",
     ],
 )
-def test_broken_and_hostile_xmp_says_nothing(packet):
+def test_broken_and_hostile_xmp_is_ignored(packet):
     assert captions(jpeg(xmp=packet)) == Captions()
 
 
@@ -148,7 +148,7 @@ def test_random_iptc_never_raises(datasets):
     captions(with_iptc(*datasets))
 
 
-def test_decoding_carries_them_along():
+def test_decoding_returns_captions():
     data = jpeg(xmp=XMP.format(title="Schafe").encode())
     _, metadata = decode_bytes(data, DecodeSettings())
     assert (metadata.title, metadata.keywords) == ("Schafe", ("sheep", "Ostfriesland"))

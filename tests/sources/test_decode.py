@@ -1,4 +1,4 @@
-"""One file to one RGB picture."""
+"""Decoding one file to one RGB picture."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_a_good_file_becomes_rgb(name):
     "name, words",
     [
         ("empty.jpg", "the file is empty"),
-        ("text.jpg", "not a picture: it is a text"),
+        ("text.jpg", "not a picture: it is a text file"),
         ("page.jpeg", "not a picture: it is a web page"),
         ("document.jpg", "not a picture: it is a PDF document"),
-        ("zeros.jpg", "not a picture: it holds only zeros"),
-        ("noise.jpg", "not a picture: its content is of no known kind"),
+        ("zeros.jpg", "not a picture: it contains only zeros"),
+        ("noise.jpg", "not a picture: its content is of an unknown kind"),
         ("postscript.jpg", "PostScript"),
         ("drawing.svg", "SVG"),
         ("new.jxl", "JPEG XL"),
@@ -75,11 +75,11 @@ def test_a_good_file_becomes_rgb(name):
         ("twelve_bit.jpg", "12-bit JPEG is not supported"),
     ],
 )
-def test_a_bad_file_gives_a_reason_in_words(name, words):
+def test_a_bad_file_yields_a_reason_in_words(name, words):
     assert words in reason(FILES[name][1])
 
 
-def test_reasons_hold_no_addresses_of_objects():
+def test_reasons_contain_no_object_addresses():
     for _, data in FILES.values():
         try:
             decode_bytes(data, FULL)
@@ -89,7 +89,7 @@ def test_reasons_hold_no_addresses_of_objects():
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF", "PNG", "WEBP", "HEIF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_comes_out_upright(format, orientation):
+def test_every_orientation_becomes_upright(format, orientation):
     result, metadata = decode_bytes(oriented(orientation, format), FULL)
     assert difference(result, UPRIGHT) < 6
     assert (metadata.width, metadata.height, metadata.orientation) == (160, 100, orientation)
@@ -97,7 +97,7 @@ def test_every_orientation_comes_out_upright(format, orientation):
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_and_scaling_go_together(format, orientation):
+def test_orientation_and_scaling_combine(format, orientation):
     small = DecodeSettings(InputSize(short=50))
     result, metadata = decode_bytes(oriented(orientation, format), small)
     assert difference(result, np.asarray(scene().resize((80, 50), Image.Resampling.BICUBIC))) < 8
@@ -105,7 +105,7 @@ def test_orientation_and_scaling_go_together(format, orientation):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_heic_that_is_turned_by_exif_alone_is_turned_once(orientation):
+def test_a_heic_with_only_an_exif_orientation_is_rotated_once(orientation):
     data = heic_without_rotation_box(orientation)
     assert not heif.states_turn(data)
     result, metadata = decode_bytes(data, FULL)
@@ -113,12 +113,12 @@ def test_a_heic_that_is_turned_by_exif_alone_is_turned_once(orientation):
     assert (metadata.width, metadata.height, metadata.orientation) == (160, 100, orientation)
 
 
-def test_a_heic_that_states_its_turn_is_not_turned_again():
+def test_a_heic_that_states_its_rotation_is_not_rotated_again():
     assert heif.states_turn(oriented(6, "HEIF"))
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))
-def test_a_broken_container_counts_as_stating_its_turn(cut):
+def test_a_broken_container_counts_as_stating_its_rotation(cut):
     whole = heic_without_rotation_box(6)
     assert heif.states_turn(whole[:cut]) in (True, False)
     assert heif.states_turn(whole[:cut] + bytes(40) + whole[cut:]) in (True, False)
@@ -130,7 +130,7 @@ def test_an_invalid_orientation_is_ignored():
 
 
 @pytest.mark.parametrize("name", ["animated.gif", "animated.png", "animated.webp", "pages.tiff"])
-def test_the_first_frame_is_taken(name):
+def test_the_first_frame_is_used(name):
     assert difference(pixels(FILES[name][1]), UPRIGHT) < 12
 
 
@@ -141,18 +141,18 @@ def test_a_gradient_of_any_depth_stays_a_gradient(name):
     assert np.abs(row - np.linspace(0, 255, 160)).max() < 3
 
 
-def test_depth_of_a_file_of_not_a_number():
+def test_the_depth_of_a_file_full_of_nan():
     nothing = np.full((20, 30), np.nan, np.float32)
     assert not pixels(saved(Image.fromarray(nothing), "TIFF")).any()
 
 
 @pytest.mark.parametrize("name", ["cmyk.jpg", "cmyk.tif"])
-def test_inks_are_not_inverted(name):
+def test_cmyk_is_not_inverted(name):
     assert difference(pixels(FILES[name][1]), UPRIGHT) < 8
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
-def test_alpha_is_laid_on_white_and_hidden_colours_do_not_bleed(format):
+def test_alpha_is_composited_on_white_and_hidden_colours_do_not_bleed(format):
     hidden = np.zeros((100, 100, 4), np.uint8)
     hidden[:, :50] = (255, 0, 0, 0)  # invisible red
     hidden[:, 50:] = (0, 0, 255, 255)
@@ -161,17 +161,17 @@ def test_alpha_is_laid_on_white_and_hidden_colours_do_not_bleed(format):
     result = pixels(data, DecodeSettings(InputSize(short=25)))
     assert (result[:, :10] == 255).all()
     assert (result[:, -10:] == (0, 0, 255)).all()
-    assert (result[:, :, 2] > 250).all()  # no red fringe takes the blue away
+    assert (result[:, :, 2] > 250).all()  # no red fringe replaces the blue
 
 
-def test_transparent_palette_and_colour_key_are_white():
+def test_a_transparent_palette_and_colour_key_become_white():
     key = saved(Image.new("RGB", (9, 9), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
     paper = Image.new("RGB", (9, 9), (1, 2, 3)).quantize(4)
     palette = saved(paper, "PNG", transparency=paper.getpixel((0, 0)))
     assert (pixels(key) == 255).all() and (pixels(palette) == 255).all()
 
 
-def test_a_profile_of_another_space_is_brought_to_srgb():
+def test_a_profile_of_another_space_is_converted_to_srgb():
     lab = ImageCms.createProfile("LAB")
     picture = ImageCms.profileToProfile(
         scene(), ImageCms.createProfile("sRGB"), lab, outputMode="LAB"
@@ -209,13 +209,13 @@ def test_scaling_goes_exactly_as_far_as_the_model_allows(size, short, long, expe
     ("size", "expected"),
     [((1200, 800), (300, 200)), ((800, 1200), (200, 300)), ((300, 100), (300, 100))],
 )
-def test_a_model_may_ask_for_so_many_pixels_in_any_shape(size, expected):
+def test_a_model_may_limit_the_area_of_any_shape(size, expected):
     data = saved(Image.new("RGB", size), "JPEG")
     result = pixels(data, DecodeSettings(InputSize(area=60_000)))
     assert result.shape[1::-1] == expected
 
 
-def test_decoding_is_deterministic_and_leaves_pillow_as_it_was():
+def test_decoding_is_deterministic_and_restores_the_limit_of_pillow():
     before = Image.MAX_IMAGE_PIXELS
     data = saved(scene(1600, 1000), "JPEG")
     small = DecodeSettings(InputSize(short=64))
@@ -223,13 +223,13 @@ def test_decoding_is_deterministic_and_leaves_pillow_as_it_was():
     assert before == Image.MAX_IMAGE_PIXELS
 
 
-def test_pictures_above_pillows_own_limit_are_decoded_without_a_word(recwarn):
+def test_pictures_above_the_default_limit_of_pillow_give_no_warning(recwarn):
     data = saved(Image.new("1", (13500, 13500)), "PNG")  # 182 megapixels
     assert pixels(data, DecodeSettings(InputSize(short=32))).shape == (32, 32, 3)
     assert not recwarn.list
 
 
-def test_the_limit_of_pixels_is_exact():
+def test_the_pixel_limit_is_exact():
     data = saved(Image.new("L", (100, 50)), "PNG")
     assert pixels(data, DecodeSettings(max_pixels=5000)).shape == (50, 100, 3)
     assert "too many pixels" in reason(data, DecodeSettings(max_pixels=4999))
@@ -244,7 +244,7 @@ def test_a_large_picture_hidden_in_an_icon_is_refused():
     assert "too many pixels" in reason(icon, DecodeSettings(max_pixels=1000))
 
 
-def test_the_file_that_was_read_is_the_file_that_is_reported(tmp_path):
+def test_the_result_describes_the_file_that_was_read(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(FILES["plain.jpg"][1])
     os.utime(path, ns=(5, 7_000_000_001))
@@ -264,7 +264,7 @@ def test_the_file_that_was_read_is_the_file_that_is_reported(tmp_path):
         ("big.jpg", "the file is too large", False),
     ],
 )
-def test_what_cannot_be_read_is_a_value(tmp_path, name, words, transient):
+def test_an_unreadable_file_yields_a_value(tmp_path, name, words, transient):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "big.jpg").write_bytes(bytes(2 << 20))
@@ -274,7 +274,7 @@ def test_what_cannot_be_read_is_a_value(tmp_path, name, words, transient):
     assert words in result.reason and result.transient is transient
 
 
-def test_a_picture_of_a_query(tmp_path):
+def test_a_query_picture_is_decoded(tmp_path):
     path = tmp_path / "q.png"
     path.write_bytes(FILES["plain.png"][1])
     assert difference(decode_path(str(path), FULL).pixels, UPRIGHT) == 0
@@ -284,26 +284,26 @@ def test_a_picture_of_a_query(tmp_path):
     "name, words",
     [("no.jpg", "no such file"), (".", "a folder"), ("text.jpg", "it is a text")],
 )
-def test_a_query_that_is_no_picture_says_why(tmp_path, name, words):
+def test_a_query_file_that_is_not_a_picture_yields_a_reason(tmp_path, name, words):
     (tmp_path / "text.jpg").write_bytes(b"hello hello\n")
     with pytest.raises(QueryError, match=words) as caught:
         decode_path(str(tmp_path / name), FULL)
     assert caught.value.hint
 
 
-def test_raw_is_told_by_content_except_where_it_looks_like_tiff():
+def test_raw_is_recognised_by_content_unless_it_looks_like_tiff():
     assert raw.is_raw(dng(), "a.DNG") and not raw.is_raw(dng(), "a.tif")
     assert raw.is_raw(b"FUJIFILMCCD-RAW 0201", "a.jpg")
     assert not raw.is_raw(FILES["plain.jpg"][1], "a.dng")
 
 
-def test_raw_is_developed_and_turned():
+def test_raw_is_developed_and_rotated():
     pytest.importorskip("rawpy", reason="the raw extra is not installed")
     result, metadata = decode_bytes(dng(), FULL, "a.dng")
     assert (metadata.width, metadata.height, metadata.format) == (48, 64, "RAW")
     assert (metadata.orientation, metadata.camera_make) == (6, "Maker")
     assert result.shape[0] > result.shape[1]
-    # The sensor brightens downwards; turned clockwise, the picture brightens to the left.
+    # The sensor brightens downwards; rotated clockwise, the picture brightens to the left.
     assert result[:, :10].mean() > result[:, -10:].mean() + 20
 
 
@@ -314,7 +314,7 @@ def test_broken_raw_is_skipped():
             decode_bytes(data, FULL, "a.dng")
 
 
-def test_raw_without_the_extra_is_tried_again_later(monkeypatch):
+def test_raw_without_the_extra_is_a_transient_failure(monkeypatch):
     monkeypatch.setitem(sys.modules, "rawpy", None)
     with pytest.raises(Unusable, match="raw extra") as caught:
         decode_bytes(dng(), FULL, "a.dng")
@@ -327,7 +327,7 @@ def test_the_signature_names_decoders_and_limits():
     assert {decoder.name for decoder in decoders()} >= {"pillow", "pillow-heif", "rawpy"}
 
 
-def test_random_damage_never_raises_anything_else():
+def test_random_damage_raises_nothing_but_unusable():
     rng = np.random.default_rng(7)
     for name in ("plain.jpg", "plain.png", "plain.tiff", "plain.webp", "plain.gif", "plain.bmp"):
         for _ in range(12):

@@ -1,4 +1,4 @@
-"""Decoders keep one contract, whatever a file does to the process that decodes it."""
+"""The decoder contract holds whatever a file does to the process that decodes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_socket(fd: int) -> bool:
 
 
 def behave(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Does to its process what the name of the file says; decodes all others."""
+    """Do to the process what the file name says; decode all other files."""
     name = file.path.partition(".")[0].rstrip("0123456789")
     if name == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -83,15 +83,15 @@ def reasons(results) -> dict[str, str]:
 
 @pytest.fixture
 def decoder():
-    made = []
+    decoders = []
 
     def make(workers=2, **options):
         options.setdefault("decode_one", behave)
-        made.append(ProcessDecoder(SETTINGS, workers, **options))
-        return made[-1]
+        decoders.append(ProcessDecoder(SETTINGS, workers, **options))
+        return decoders[-1]
 
     yield make
-    for each in made:
+    for each in decoders:
         each.close()
 
 
@@ -103,12 +103,12 @@ class TestContract:
 
     def test_one_result_per_file(self, any_decoder, folder):
         (folder / "bad.jpg").write_bytes(b"no picture")
-        asked = [*good(folder), *files(folder, "bad.jpg", "gone.jpg")]
-        results = list(any_decoder.decode(asked))
-        assert sorted(r.file.path for r in results) == sorted(f.path for f in asked)
+        batch = [*good(folder), *files(folder, "bad.jpg", "gone.jpg")]
+        results = list(any_decoder.decode(batch))
+        assert sorted(r.file.path for r in results) == sorted(f.path for f in batch)
         assert set(reasons(results)) == {"bad.jpg", "gone.jpg"}
 
-    def test_pixels_are_those_of_decode_file(self, any_decoder, folder):
+    def test_results_equal_those_of_decode_file(self, any_decoder, folder):
         (result,) = any_decoder.decode(good(folder, 1))
         expected = decode_file(good(folder, 1)[0], SETTINGS)
         assert isinstance(result, Decoded) and isinstance(expected, Decoded)
@@ -119,27 +119,27 @@ class TestContract:
     def test_no_files_no_results(self, any_decoder):
         assert list(any_decoder.decode([])) == []
 
-    def test_it_can_be_used_again_and_closed_twice(self, any_decoder, folder):
+    def test_it_can_be_reused_and_closed_twice(self, any_decoder, folder):
         for _ in range(2):
             assert len(list(any_decoder.decode(good(folder, 3)))) == 3
         any_decoder.close()
         any_decoder.close()
 
-    def test_files_are_taken_only_a_little_ahead(self, any_decoder, folder):
-        taken = []
+    def test_files_are_read_only_a_little_ahead(self, any_decoder, folder):
+        started = []
 
         def source():
             for file in good(folder):
-                taken.append(file)
+                started.append(file)
                 yield file
 
         results = any_decoder.decode(source())
         next(results)
-        assert len(taken) <= 8
+        assert len(started) <= 8
         results.close()
-        assert len(taken) <= 8
+        assert len(started) <= 8
 
-    def test_an_error_of_the_source_comes_through(self, any_decoder, folder):
+    def test_an_error_of_the_source_is_raised(self, any_decoder, folder):
         def source():
             yield from good(folder, 3)
             raise LookupError("the walk failed")
@@ -157,17 +157,17 @@ class TestContract:
         ("killed.jpg", "was killed on this file"),
     ],
 )
-def test_a_crash_costs_the_guilty_file_alone(decoder, folder, name, words):
-    asked = [*good(folder, 15), *files(folder, name), *good(folder)[15:]]
-    results = list(decoder().decode(asked))
+def test_a_crash_affects_only_the_file_that_caused_it(decoder, folder, name, words):
+    batch = [*good(folder, 15), *files(folder, name), *good(folder)[15:]]
+    results = list(decoder().decode(batch))
     assert len(results) == 41
     assert list(reasons(results)) == [name] and words in reasons(results)[name]
 
 
 def test_many_crashes_in_a_row(decoder, folder):
-    guilty = files(folder, *(f"segfault{n}.jpg" for n in range(5)))
-    results = list(decoder().decode([*guilty, *good(folder, 5)]))
-    assert set(reasons(results)) == {file.path for file in guilty}
+    crashing = files(folder, *(f"segfault{n}.jpg" for n in range(5)))
+    results = list(decoder().decode([*crashing, *good(folder, 5)]))
+    assert set(reasons(results)) == {file.path for file in crashing}
 
 
 def test_a_file_that_crashes_only_once_is_decoded(decoder, folder):
@@ -179,18 +179,18 @@ def test_a_file_that_crashes_only_once_is_decoded(decoder, folder):
 @pytest.mark.parametrize(
     "name, word, transient", [("sleep", "read", True), ("spin", "decoded", False)]
 )
-def test_what_hangs_is_given_up(decoder, folder, name, word, transient):
-    asked = [*files(folder, f"{name}.jpg"), *good(folder, 10)]
-    results = list(decoder(timeout_s=1.0).decode(asked))
+def test_a_file_that_hangs_is_skipped(decoder, folder, name, word, transient):
+    batch = [*files(folder, f"{name}.jpg"), *good(folder, 10)]
+    results = list(decoder(timeout_s=1.0).decode(batch))
     assert len(results) == 11
     assert reasons(results) == {f"{name}.jpg": f"took longer than 1 seconds to be {word}"}
     assert [r.transient for r in results if isinstance(r, Skipped)] == [transient]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux bounds address space")
-def test_memory_is_bounded(decoder, folder):
-    asked = [*files(folder, "memory.jpg"), *good(folder, 3)]
-    results = list(decoder(memory_limit=1 << 30).decode(asked))
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits address space")
+def test_memory_is_limited(decoder, folder):
+    batch = [*files(folder, "memory.jpg"), *good(folder, 3)]
+    results = list(decoder(memory_limit=1 << 30).decode(batch))
     assert reasons(results) == {"memory.jpg": "needs too much memory to be decoded"}
 
 
@@ -199,7 +199,7 @@ def test_workers_import_nothing_heavy(decoder, folder):
     assert result.reason == "PIL"
 
 
-def test_workers_hold_no_sockets(decoder, folder):
+def test_workers_have_no_sockets(decoder, folder):
     (result,) = decoder(1).decode(files(folder, "sockets.jpg"))
     assert result.reason == ""
 
@@ -277,7 +277,7 @@ def test_killing_the_program_leaves_no_orphans(program, stuck):
 
 def test_ctrl_c_ends_the_program_once_and_quietly(program):
     process, children = program("sleep")
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to all of them
+    os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal does
     _, errors = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert errors.count(b"Traceback") == errors.count(b"KeyboardInterrupt") == 1

@@ -1,4 +1,4 @@
-"""Fetching one picture, from a server of this test."""
+"""Fetching one picture from a local test server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ TARGETS = {
 }
 
 
-class Answers(BaseHTTPRequestHandler):
-    """What each path does."""
+class Handler(BaseHTTPRequestHandler):
+    """Responds to each path with one kind of behaviour."""
 
     def do_GET(self) -> None:
         port = self.server.server_address[1]
@@ -56,13 +56,13 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as served:
-        served.daemon_threads = True
-        served.handle_error = lambda *_: None  # clients hang up
-        thread = Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # clients hang up
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
         thread.join()
 
 
@@ -71,29 +71,29 @@ def _no_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
 
 
-def test_the_bytes_of_a_picture(server):
+def test_it_returns_the_bytes_of_a_picture(server):
     assert fetch.fetch(server + "/good") == b"data"
     assert fetch.fetch(server.replace("http", "HTTP") + "/good ö?a=ü#b") == b"data"
     assert fetch.fetch(server + "/here") == b"data", "a redirect to the host that was typed"
 
 
 @pytest.mark.parametrize(("path", "reason"), [
-    ("/none", "the server answers 404 Not Found"),
+    ("/none", "the server answered 404 Not Found"),
     ("/file", "Redirection to url 'file:///etc/passwd' is not allowed"),
     ("/ftp", "neither http nor https"),
     ("/private", "redirects to localhost, an address of a private network"),
-    ("/loop", "the server answers 302"),
-    ("/short", "the connection ended before the picture did"),
+    ("/loop", "the server answered 302"),
+    ("/short", "the connection ended before the whole picture was received"),
 ])  # fmt: skip
-def test_what_is_refused(server, path, reason):
+def test_failures_have_a_reason(server, path, reason):
     with pytest.raises(Unusable, match=reason):
         fetch.fetch(server + path)
 
 
-def test_the_bounds(server):
+def test_size_and_time_are_limited(server):
     with pytest.raises(Unusable, match="more than 0 MiB"):
-        fetch.fetch(server + "/good", most_bytes=3)
-    assert fetch.fetch(server + "/good", most_bytes=4) == b"data"
+        fetch.fetch(server + "/good", max_bytes=3)
+    assert fetch.fetch(server + "/good", max_bytes=4) == b"data"
     for path in ("/slow", "/slow_headers"):
         started = time.monotonic()
         with pytest.raises(Unusable, match=r"longer than 0\.3 seconds"):
@@ -102,8 +102,8 @@ def test_the_bounds(server):
 
 
 @pytest.mark.parametrize("url", ["ftp://localhost/x", "file:///etc/passwd", "data:,x", "http://"])
-def test_other_schemes(url):
-    with pytest.raises(Unusable, match="no http or https address"):
+def test_other_schemes_are_refused(url):
+    with pytest.raises(Unusable, match="not an http or https address"):
         fetch.fetch(url)
 
 
@@ -114,7 +114,7 @@ def test_other_schemes(url):
     ("fec0::1", False), ("ff02::1", False), ("2001:4860:4860::8888", True),
     ("2001:4860:4860::8888%eth0", False),
     ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True),  # mapped
-    ("::127.0.0.1", False),  # "compatible", which nobody uses any more
+    ("::127.0.0.1", False),  # "compatible", which is obsolete
     ("2002:7f00:1::", False), ("2002:c0a8:101::1", False), ("2002:808:808::1", True),  # 6to4
     ("64:ff9b::7f00:1", False), ("64:ff9b::10.0.0.1", False), ("64:ff9b::808:808", True),  # NAT64
     ("64:ff9b:1::808:808", False), ("2001:0:808:808::1", False),  # local NAT64, Teredo
@@ -125,76 +125,78 @@ def test_public_addresses(address, public):
 
 @pytest.fixture
 def look_ups(monkeypatch):
-    """Host -> what it answers to each look-up, one after the other; the last one for ever."""
+    """Host -> its successive addresses, of which the last one stays; and the hosts looked up."""
     answers: dict[str, list[str]] = {}
-    asked: list[str] = []
+    hosts: list[str] = []
 
     def look_up(host: str, port: int, *_: object, **__: object) -> list[object]:
-        asked.append(host)
+        hosts.append(host)
         if host not in answers:
             raise socket.gaierror(-2, "Name or service not known")
         address = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return answers, asked
+    return answers, hosts
 
 
 @pytest.fixture
-def connected(monkeypatch) -> list[tuple[str, int]]:
-    """Where connections went; those to public addresses fail, as there is no network."""
+def connections(monkeypatch) -> list[tuple[str, int]]:
+    """The addresses of connections; those to public ones fail, because there is no network."""
     places: list[tuple[str, int]] = []
     connect = socket.socket.connect
 
-    def noted(self: socket.socket, place: tuple[str, int]) -> None:
+    def record(self: socket.socket, place: tuple[str, int]) -> None:
         places.append(place)
         if place[0] != "127.0.0.1":
             raise ConnectionRefusedError(111, "Connection refused")
         connect(self, place)
 
-    monkeypatch.setattr(socket.socket, "connect", noted)
+    monkeypatch.setattr(socket.socket, "connect", record)
     return places
 
 
-def test_a_name_that_changes_its_mind_is_held_to_what_it_said(server, look_ups, connected):
-    """The typed host answers with a public address first, and then with one of this machine."""
+def test_a_name_is_resolved_only_once(server, look_ups, connections):
+    """A second look-up of the typed host would return another address."""
     port = int(server.rpartition(":")[2])
     look_ups[0]["typed.example"] = ["127.0.0.1", "10.0.0.1"]
-    assert fetch.fetch(f"http://typed.example:{port}/here") == b"data", "redirected to itself"
-    assert connected == [("127.0.0.1", port)] * 2
+    assert fetch.fetch(f"http://typed.example:{port}/here") == b"data", (
+        "a redirect to the same host"
+    )
+    assert connections == [("127.0.0.1", port)] * 2
     assert look_ups[1].count("typed.example") == 1
 
 
-def test_a_redirect_goes_only_where_it_was_checked_to_go(server, look_ups, connected, monkeypatch):
+def test_a_redirect_connects_to_the_checked_address(server, look_ups, connections, monkeypatch):
     port = int(server.rpartition(":")[2])
     look_ups[0]["typed.example"] = ["127.0.0.1"]
     look_ups[0]["rebinding.example"] = ["8.8.8.8", "127.0.0.1"]
     monkeypatch.setitem(TARGETS, "/away", "http://rebinding.example:PORT/good")
     with pytest.raises(Unusable, match="refused"):
         fetch.fetch(f"http://typed.example:{port}/away")
-    assert connected == [("127.0.0.1", port), ("8.8.8.8", port)], "not this machine's"
+    assert connections == [("127.0.0.1", port), ("8.8.8.8", port)], "not this machine's"
     with pytest.raises(Unusable, match="an address of a private network"):
         fetch.fetch(f"http://typed.example:{port}/away")
-    assert connected[2:] == [("127.0.0.1", port)]
+    assert connections[2:] == [("127.0.0.1", port)]
 
 
-def test_https_goes_the_same_way(look_ups, connected):
+def test_https_is_checked_as_well(look_ups, connections):
     look_ups[0]["typed.example"] = ["8.8.4.4"]
     with pytest.raises(Unusable, match="refused"):
         fetch.fetch("https://typed.example/x")
-    assert connected == [("8.8.4.4", 443)]
+    assert connections == [("8.8.4.4", 443)]
     with pytest.raises(Unusable, match="no host of that name"):
         fetch.fetch("https://unknown.example/x")
 
 
-def test_a_proxy_may_be_private(server, look_ups, connected, monkeypatch):
+def test_a_proxy_may_be_private(server, look_ups, connections, monkeypatch):
     port = int(server.rpartition(":")[2])
     look_ups[0]["proxy.local"] = ["127.0.0.1"]
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("http_proxy", f"http://proxy.local:{port}")
-    with pytest.raises(Unusable, match="404"):  # this server knows no absolute addresses
+    with pytest.raises(Unusable, match="404"):  # this server does not handle absolute addresses
         fetch.fetch("http://typed.example/good")
-    assert connected == [("127.0.0.1", port)]
+    assert connections == [("127.0.0.1", port)]
     monkeypatch.setitem(TARGETS, "http://typed.example/", "http://proxy.local:PORT/good")
     look_ups[0]["typed.example"] = ["8.8.8.8"]
     with pytest.raises(Unusable, match=r"redirects to proxy\.local, an address of a private"):

@@ -1,4 +1,4 @@
-"""Which files a scan finds, and what it says of those that it cannot look at."""
+"""The files that a scan lists, and its reports on those that it cannot examine."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ def put(root: Path, *paths: str) -> None:
 
 
 def scan(root, *args, **kwargs):
-    """Paths of files, {path: reason} of skipped files, {path: reason} of folders not visited."""
-    found = list(FilesystemSource(str(root), *args, **kwargs).scan())
-    files = [f.path for f in found if isinstance(f, ImageFile)]
+    """Paths of files, {path: reason} of skipped files, {path: reason} of unvisited folders."""
+    items = list(FilesystemSource(str(root), *args, **kwargs).scan())
+    files = [f.path for f in items if isinstance(f, ImageFile)]
     assert len(set(files)) == len(files)
-    skipped = {s.file.path: s.reason for s in found if isinstance(s, Skipped)}
-    return sorted(files), skipped, {u.path: u.reason for u in found if isinstance(u, Unvisited)}
+    skipped = {s.file.path: s.reason for s in items if isinstance(s, Skipped)}
+    return sorted(files), skipped, {u.path: u.reason for u in items if isinstance(u, Unvisited)}
 
 
 def test_pictures_are_found_at_any_depth_with_size_and_time(tmp_path):
     put(tmp_path, "a.jpg", "b/c.HEIC", "b/d/e.Cr2")
     os.utime(tmp_path / "a.jpg", ns=(1, 1_600_000_000_123_456_789))
-    found = {f.path: f for f in FilesystemSource(str(tmp_path)).scan()}
-    assert sorted(found) == ["a.jpg", "b/c.HEIC", "b/d/e.Cr2"]
-    assert found["a.jpg"] == ImageFile(str(tmp_path), "a.jpg", 1, 1_600_000_000_123_456_789)
-    assert os.path.exists(found["b/d/e.Cr2"].absolute)
+    items = {f.path: f for f in FilesystemSource(str(tmp_path)).scan()}
+    assert sorted(items) == ["a.jpg", "b/c.HEIC", "b/d/e.Cr2"]
+    assert items["a.jpg"] == ImageFile(str(tmp_path), "a.jpg", 1, 1_600_000_000_123_456_789)
+    assert os.path.exists(items["b/d/e.Cr2"].absolute)
 
 
-def test_other_files_are_passed_over_without_a_word(tmp_path):
+def test_other_files_are_silently_ignored(tmp_path):
     put(tmp_path, "a.pdf", "b.mp4", "c.xmp", "no_extension", "Thumbs.db", "jpg", ".jpg")
     assert scan(tmp_path) == ([], {}, {})
 
 
-def test_formats_that_nothing_reads_are_named(tmp_path):
+def test_unsupported_formats_are_reported(tmp_path):
     put(tmp_path, "a.svg", "b.jxl")
     _, skipped, _ = scan(tmp_path)
     assert "SVG" in skipped["a.svg"] and "JPEG XL" in skipped["b.jxl"]
 
 
-def test_hidden_names_and_system_folders_are_left_out(tmp_path):
+def test_hidden_names_and_system_folders_are_ignored(tmp_path):
     put(
         tmp_path,
         ".h.jpg",
@@ -70,7 +70,7 @@ def test_hidden_names_and_system_folders_are_left_out(tmp_path):
     assert scan(tmp_path, hidden=True)[0] == [".d/a.jpg", ".h.jpg"]
 
 
-def test_exclude_patterns_are_those_of_gitignore(tmp_path):
+def test_exclude_patterns_follow_gitignore(tmp_path):
     put(tmp_path, "a.jpg", "raw/b.jpg", "x/raw/c.jpg", "x/keep/d.png", "x/e.png", "raw.jpg")
     assert scan(tmp_path, exclude=["raw/"])[0] == ["a.jpg", "raw.jpg", "x/e.png", "x/keep/d.png"]
     assert scan(tmp_path, exclude=["/raw/"])[0][2:] == ["x/e.png", "x/keep/d.png", "x/raw/c.jpg"]
@@ -78,13 +78,13 @@ def test_exclude_patterns_are_those_of_gitignore(tmp_path):
     assert scan(tmp_path, exclude=["x/**", "raw"])[0] == ["a.jpg", "raw.jpg"]
 
 
-def test_an_exclude_pattern_that_makes_no_sense_is_an_error(tmp_path):
+def test_an_invalid_exclude_pattern_is_an_error(tmp_path):
     with pytest.raises(SourceError) as caught:
         FilesystemSource(str(tmp_path), exclude=["!"])
     assert caught.value.hint
 
 
-def test_a_scope_is_scanned_alone_and_paths_stay_those_of_the_root(tmp_path):
+def test_only_the_scope_is_scanned_and_paths_stay_relative_to_the_root(tmp_path):
     put(tmp_path, "a.jpg", "b/c.jpg", "b/d/e.jpg", "bb/f.jpg")
     assert scan(tmp_path, "b")[0] == ["b/c.jpg", "b/d/e.jpg"]
     assert scan(tmp_path, "b/d/")[0] == ["b/d/e.jpg"]
@@ -93,7 +93,7 @@ def test_a_scope_is_scanned_alone_and_paths_stay_those_of_the_root(tmp_path):
 
 @pytest.fixture
 def nested(tmp_path):
-    """Makes folders of one name inside each other; removed again, as pytest could not do it."""
+    """Create nested folders of one name; removed at the end, because pytest cannot do it."""
 
     def make(name: str, depth: int) -> None:
         here = os.open(tmp_path, os.O_RDONLY)
@@ -109,12 +109,12 @@ def nested(tmp_path):
     subprocess.run(["rm", "-r", *tmp_path.iterdir()], check=True)
 
 
-def test_thousands_of_folders_deep(tmp_path, nested):
+def test_a_tree_of_1500_nested_folders(tmp_path, nested):
     nested("d", 1500)
     assert scan(tmp_path)[0] == ["d/" * 1500 + "a.jpg"]
 
 
-def test_deeper_than_the_system_can_name_is_said(tmp_path, nested):
+def test_a_path_too_long_for_the_system_is_reported(tmp_path, nested):
     nested("d" * 200, 30)
     _, _, unvisited = scan(tmp_path)
     assert list(unvisited.values()) == ["the path is too long for the operating system"]
@@ -167,25 +167,25 @@ def test_a_root_that_is_a_link(tmp_path):
     assert scan(tmp_path / "link") == (["a.jpg", "b/c.jpg"], {}, {})
 
 
-def test_links_that_lead_nowhere_are_kept_in_mind(tmp_path):
+def test_dangling_links_are_reported(tmp_path):
     (tmp_path / "a.jpg").symlink_to("/nowhere/a.jpg")
     (tmp_path / "b.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "disk").symlink_to("/nowhere/disk")
-    found = list(FilesystemSource(str(tmp_path)).scan())
-    skipped = [s for s in found if isinstance(s, Skipped)]
+    items = list(FilesystemSource(str(tmp_path)).scan())
+    skipped = [s for s in items if isinstance(s, Skipped)]
     assert sorted(s.file.path for s in skipped) == ["a.jpg", "b.jpg"]
     assert all(s.transient and s.reason == "a link that leads nowhere" for s in skipped)
-    assert [u.path for u in found if isinstance(u, Unvisited)] == ["disk"]
+    assert [u.path for u in items if isinstance(u, Unvisited)] == ["disk"]
 
 
-def test_a_link_by_the_name_of_what_tools_keep_is_not_told_of(tmp_path):
+def test_a_dangling_link_with_an_ignored_name_is_not_reported(tmp_path):
     put(tmp_path, "a.jpg")
     (tmp_path / "node_modules").symlink_to("/nowhere/node_modules")
     assert scan(tmp_path) == (["a.jpg"], {}, {})
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_a_locked_folder_is_said_to_be_unvisited(tmp_path):
+def test_a_locked_folder_is_reported_as_unvisited(tmp_path):
     put(tmp_path, "a.jpg", "locked/b.jpg")
     (tmp_path / "locked").chmod(0)
     files, _, unvisited = scan(tmp_path)
@@ -193,7 +193,7 @@ def test_a_locked_folder_is_said_to_be_unvisited(tmp_path):
     assert files == ["a.jpg"] and unvisited == {"locked": "permission denied"}
 
 
-def test_a_root_that_cannot_be_scanned_declares_nothing(tmp_path):
+def test_a_root_that_cannot_be_scanned_declares_nothing_absent(tmp_path):
     empty, file = tmp_path / "empty", tmp_path / "a.jpg"
     empty.mkdir()
     file.write_bytes(b"x")
@@ -206,18 +206,18 @@ def test_a_root_that_cannot_be_scanned_declares_nothing(tmp_path):
 def test_a_folder_that_vanishes_during_the_scan_is_unvisited(tmp_path):
     put(tmp_path, "a.jpg", "sub/b.jpg")
     scanning = FilesystemSource(str(tmp_path)).scan()
-    found = [next(scanning)]
+    items = [next(scanning)]
     (tmp_path / "sub" / "b.jpg").unlink()
     (tmp_path / "sub").rmdir()
-    found += list(scanning)
-    assert Unvisited("sub", "is not there any more") in found
+    items += list(scanning)
+    assert Unvisited("sub", "is not there any more") in items
 
 
 def test_odd_files(tmp_path):
     expected = make(tmp_path / "odd")
     files, skipped, unvisited = scan(tmp_path / "odd")
-    seen = set(files) | set(skipped)
-    assert seen == {path for path, verdict in expected.items() if verdict != IGNORE}
+    reported = set(files) | set(skipped)
+    assert reported == {path for path, verdict in expected.items() if verdict != IGNORE}
     assert not unvisited
 
 
@@ -229,7 +229,7 @@ def test_scanning_changes_nothing_and_opens_no_file(tmp_path):
     assert (tmp_path / "a.jpg").stat().st_atime_ns == 1
 
 
-def test_digest_reads_once_and_reports_what_it_read(tmp_path):
+def test_digest_describes_the_file_that_it_read(tmp_path):
     data = os.urandom(3_000_001)
     (tmp_path / "a.jpg").write_bytes(data)
     source = FilesystemSource(str(tmp_path))
@@ -239,7 +239,7 @@ def test_digest_reads_once_and_reports_what_it_read(tmp_path):
     assert known == Known(file, xxhash.xxh3_128_hexdigest(data))
 
 
-def test_digest_of_what_cannot_be_read(tmp_path):
+def test_digest_of_an_unreadable_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     source = FilesystemSource(str(tmp_path))
     gone = source.digest(ImageFile(str(tmp_path), "gone.jpg", 0, 0))
@@ -249,7 +249,7 @@ def test_digest_of_what_cannot_be_read(tmp_path):
 
 
 class TestMountGuard:
-    """Disks come and go; `mounted` says which folders are mount points now."""
+    """Disks come and go; `mounted` lists the current mount points."""
 
     @pytest.fixture
     def disk(self, tmp_path):
@@ -261,22 +261,22 @@ class TestMountGuard:
         source = FilesystemSource(
             str(root), mounts=mounts, ismount=lambda path: path in points, **kwargs
         )
-        found = list(source.scan())
-        files = sorted(f.path for f in found if isinstance(f, ImageFile))
-        return files, {u.path: u.reason for u in found if isinstance(u, Unvisited)}, source.mounts
+        items = list(source.scan())
+        files = sorted(f.path for f in items if isinstance(f, ImageFile))
+        return files, {u.path: u.reason for u in items if isinstance(u, Unvisited)}, source.mounts
 
-    def test_the_first_scan_notes_where_the_root_lies(self, disk):
+    def test_the_first_scan_records_the_mount_point_of_the_root(self, disk):
         files, unvisited, mounts = self.scan(disk, [], [disk])
         assert len(files) == 3 and not unvisited and mounts == [str(disk)]
         assert self.scan(disk, [], [])[2] == ["/"]
 
-    def test_a_root_whose_disk_is_away_declares_nothing_absent(self, disk):
+    def test_a_root_whose_disk_is_missing_declares_nothing_absent(self, disk):
         files, unvisited, mounts = self.scan(disk, [str(disk)], [])
-        assert len(files) == 3  # what lies there is found all the same
+        assert len(files) == 3  # files in its place are listed anyway
         assert "looks unmounted" in unvisited[""]
-        assert mounts == [str(disk)]  # and the guard is not forgotten
+        assert mounts == [str(disk)]  # the mount point is still remembered
 
-    def test_a_disk_below_the_root_that_is_away(self, disk):
+    def test_a_missing_disk_below_the_root(self, disk):
         remembered = ["/", "usb"]
         files, unvisited, mounts = self.scan(disk, remembered, [])
         assert files == ["a.jpg", "other/c.jpg", "usb/b.jpg"]
@@ -284,7 +284,7 @@ class TestMountGuard:
         assert mounts == remembered
         assert self.scan(disk, remembered, [disk / "usb"])[1] == {}
 
-    def test_a_mount_point_that_has_gone_altogether(self, disk):
+    def test_a_mount_point_whose_folder_is_gone(self, disk):
         assert list(self.scan(disk, ["/", "usb/card"], [])[1]) == ["usb/card"]
 
     def test_prune_accepts_and_forgets(self, disk):
@@ -295,7 +295,7 @@ class TestMountGuard:
         _, unvisited, _ = self.scan(disk, [str(disk.parent)], [disk.parent, disk])
         assert "another disk" in unvisited[""]
 
-    def test_a_scope_minds_only_the_disks_that_it_touches(self, disk):
+    def test_a_scope_checks_only_its_own_disks(self, disk):
         remembered = ["/", "usb"]
         assert self.scan(disk, remembered, [], scope="other")[1:] == ({}, remembered)
         assert list(self.scan(disk, remembered, [], scope="usb")[1]) == ["usb"]
@@ -305,24 +305,24 @@ class TestMountGuard:
 
 @pytest.fixture
 def mount():
-    """Mounts a tmpfs on a folder; undone at the end."""
+    """Mount a tmpfs on a folder until the end of the test."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("only root on Linux may mount")
-    mounted = []
+    folders = []
 
-    def do(folder: Path) -> None:
+    def mount_tmpfs(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
+        result = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder],
             check=False,
             capture_output=True,
         )
-        if done.returncode:
+        if result.returncode:
             pytest.skip("this system does not let us mount")
-        mounted.append(folder)
+        folders.append(folder)
 
-    yield do
-    for folder in reversed(mounted):
+    yield mount_tmpfs
+    for folder in reversed(folders):
         subprocess.run(["umount", "-l", folder], check=False, capture_output=True)
 
 
@@ -360,18 +360,18 @@ def test_a_real_disk_that_is_the_root(tmp_path, mount):
     subprocess.run(["umount", tmp_path / "root"], check=True)
     put(tmp_path, "root/leftover.jpg")
     again = FilesystemSource(str(tmp_path / "root"), mounts=source.mounts)
-    found = list(again.scan())
-    assert isinstance(found[0], Unvisited) and "looks unmounted" in found[0].reason
-    assert isinstance(found[1], ImageFile)
+    items = list(again.scan())
+    assert isinstance(items[0], Unvisited) and "looks unmounted" in items[0].reason
+    assert isinstance(items[1], ImageFile)
 
 
-def test_a_disk_that_is_pulled_out_while_we_look(tmp_path, mount):
+def test_a_disk_that_is_pulled_out_during_the_scan(tmp_path, mount):
     put(tmp_path, "a.jpg")
     mount(tmp_path / "usb")
     put(tmp_path, "usb/b.jpg")
     mounts = ["/", "usb"]
     source = FilesystemSource(str(tmp_path), mounts=mounts)
     scanning = source.scan()
-    found = [next(scanning)]
+    items = [next(scanning)]
     subprocess.run(["umount", tmp_path / "usb"], check=True)
-    assert "usb" in [u.path for u in [*found, *scanning] if isinstance(u, Unvisited)]
+    assert "usb" in [u.path for u in [*items, *scanning] if isinstance(u, Unvisited)]

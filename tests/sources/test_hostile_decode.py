@@ -30,13 +30,13 @@ needs_data = pytest.mark.skipif(
 
 def run(files) -> dict[str, Decoded | Skipped]:
     """Decode in processes; one result per file."""
-    asked = list(files)
+    batch = list(files)
     decoder = ProcessDecoder(SETTINGS, workers=2, timeout_s=60)
     try:
-        results = list(decoder.decode(asked))
+        results = list(decoder.decode(batch))
     finally:
         decoder.close()
-    assert len(results) == len(asked)
+    assert len(results) == len(batch)
     return {result.file.path: result for result in results}
 
 
@@ -44,14 +44,14 @@ def verdicts(results) -> dict[str, str]:
     return {path: INDEX if isinstance(r, Decoded) else SKIP for path, r in results.items()}
 
 
-def scanned_and_decoded(root: Path) -> tuple[dict[str, Decoded | Skipped], list[Unvisited]]:
-    found = list(FilesystemSource(str(root)).scan())
-    results = run(f for f in found if isinstance(f, ImageFile))
-    results |= {s.file.path: s for s in found if isinstance(s, Skipped)}
-    return results, [u for u in found if isinstance(u, Unvisited)]
+def scan_and_decode(root: Path) -> tuple[dict[str, Decoded | Skipped], list[Unvisited]]:
+    items = list(FilesystemSource(str(root)).scan())
+    results = run(f for f in items if isinstance(f, ImageFile))
+    results |= {s.file.path: s for s in items if isinstance(s, Skipped)}
+    return results, [u for u in items if isinstance(u, Unvisited)]
 
 
-def assert_reasons_are_for_people(results):
+def assert_reasons_are_readable(results):
     for result in results.values():
         if isinstance(result, Skipped):
             assert result.reason and "0x" not in result.reason and "<" not in result.reason
@@ -59,13 +59,13 @@ def assert_reasons_are_for_people(results):
 
 def test_our_own_hostile_folder(tmp_path):
     expected = make(tmp_path / "hostile")
-    results, unvisited = scanned_and_decoded(tmp_path / "hostile")
-    got = verdicts(results)
-    wanted = {path: v for path, v in expected.items() if v in (INDEX, SKIP)}
-    assert {path: got.get(path) for path in wanted} == wanted
-    assert not set(got) & {path for path, v in expected.items() if v == IGNORE}
+    results, unvisited = scan_and_decode(tmp_path / "hostile")
+    actual = verdicts(results)
+    definite = {path: v for path, v in expected.items() if v in (INDEX, SKIP)}
+    assert {path: actual.get(path) for path in definite} == definite
+    assert not set(actual) & {path for path, v in expected.items() if v == IGNORE}
     assert not unvisited
-    assert_reasons_are_for_people(results)
+    assert_reasons_are_readable(results)
     assert len(results) == len([v for v in expected.values() if v != IGNORE])
 
 
@@ -75,30 +75,30 @@ def manifest() -> dict[str, str]:
 
 
 @needs_data
-def test_every_file_of_the_manifest_comes_out_as_expected():
+def test_every_file_of_the_manifest_has_the_expected_verdict():
     expected = manifest()
     root = str((DATA / "hostile").resolve())
     results = run(ImageFile(root, name, 0, 0) for name in expected)
-    wanted = {name: verdict for name, verdict in expected.items() if verdict in (INDEX, SKIP)}
-    got = verdicts(results)
-    assert {name: got[name] for name in wanted} == wanted
-    assert_reasons_are_for_people(results)
+    definite = {name: verdict for name, verdict in expected.items() if verdict in (INDEX, SKIP)}
+    actual = verdicts(results)
+    assert {name: actual[name] for name in definite} == definite
+    assert_reasons_are_readable(results)
     assert not [r.file.path for r in results.values() if "crashed" in getattr(r, "reason", "")]
 
 
 @needs_data
-def test_a_scan_of_the_hostile_folder_finds_what_is_to_be_indexed():
-    found = list(FilesystemSource(str((DATA / "hostile").resolve())).scan())
-    paths = {f.path for f in found if isinstance(f, ImageFile)}
+def test_a_scan_of_the_hostile_folder_lists_every_good_file():
+    items = list(FilesystemSource(str((DATA / "hostile").resolve())).scan())
+    paths = {f.path for f in items if isinstance(f, ImageFile)}
     assert {name for name, verdict in manifest().items() if verdict == INDEX} <= paths
-    assert not any(isinstance(f, Unvisited) for f in found)
+    assert not any(isinstance(f, Unvisited) for f in items)
 
 
 @needs_data
-def test_what_archives_cannot_carry(tmp_path):
+def test_files_that_archives_cannot_hold(tmp_path):
     odd = tmp_path / "odd"
     subprocess.run([sys.executable, DATA / "hostile" / "make_odd_fs.py", odd], check=True)
-    results, unvisited = scanned_and_decoded(odd)
+    results, unvisited = scan_and_decode(odd)
     (odd / "locked_folder").chmod(0o700)
     assert os.fsdecode(b"latin1_caf\xe9.jpg") in results
     skipped = {path for path, result in results.items() if isinstance(result, Skipped)}

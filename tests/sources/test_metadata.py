@@ -1,4 +1,4 @@
-"""EXIF to metadata: right where it is right, absent where it is not, and never an exception."""
+"""EXIF becomes metadata: valid tags are used, invalid ones are absent, and nothing raises."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def metadata(main=(), details=(), gps=()):
     return read_metadata(exif, 4, 3, "JPEG")
 
 
-def test_a_picture_without_exif_says_nothing():
+def test_a_picture_without_exif_has_no_metadata():
     result = metadata()
     assert (result.width, result.height, result.format, result.orientation) == (4, 3, "JPEG", 1)
     assert result.taken_at is result.camera_make is result.latitude is None
 
 
-def test_camera_names_are_cut_at_nul_and_stripped():
+def test_camera_names_end_at_nul_and_are_stripped():
     result = metadata({Base.Make: "NIKON\0\0junk", Base.Model: b"  D70s \x1b[31m "})
     assert (result.camera_make, result.camera_model) == ("NIKON", "D70s [31m")
 
 
-def test_the_moment_of_exposure_comes_before_that_of_saving():
+def test_the_time_of_exposure_takes_precedence_over_that_of_saving():
     stamps = {Base.DateTimeOriginal: "2019:03:21 11:04:22", Base.DateTimeDigitized: "2020:01:01"}
     result = metadata({Base.DateTime: "2021:01:01 00:00:00"}, stamps)
     assert result.taken_at == datetime(2019, 3, 21, 11, 4, 22)
@@ -61,7 +61,7 @@ def test_the_moment_of_exposure_comes_before_that_of_saving():
         (1, 2),
     ],
 )
-def test_a_moment_that_makes_no_sense_counts_as_absent(stamp):
+def test_an_invalid_time_counts_as_absent(stamp):
     assert metadata(details={Base.DateTimeOriginal: stamp}).taken_at is None
 
 
@@ -101,17 +101,17 @@ def test_positions_are_signed_degrees():
         ((5, 0, 0), "NS"),
     ],
 )
-def test_a_position_that_makes_no_sense_counts_as_absent(latitude, north):
+def test_an_invalid_position_counts_as_absent(latitude, north):
     assert place(latitude, north, (10, 0, 0), "E") == (None, None)
 
 
-def test_a_receiver_without_a_fix_says_nothing():
-    found = place((5, 0, 0), "N", (5, 0, 0), "E", gps={GPS.GPSStatus: "V"})
-    assert found == (None, None)
+def test_a_receiver_without_a_fix_yields_no_position():
+    position = place((5, 0, 0), "N", (5, 0, 0), "E", gps={GPS.GPSStatus: "V"})
+    assert position == (None, None)
 
 
 @pytest.mark.parametrize("value", [0, 9, 42, -1, "6", None, (6,), 6.0])
-def test_an_invalid_orientation_is_that_of_no_turn(value):
+def test_an_invalid_orientation_counts_as_upright(value):
     exif = Image.Exif()
     exif[Base.Orientation] = value
     assert orientation_of(exif) == 1
@@ -121,7 +121,7 @@ def loaded(data: bytes) -> Image.Exif:
     exif = Image.Exif()
     try:
         exif.load(b"Exif\0\0" + data)
-    except Exception:  # what Pillow cannot load, decode does not hand on
+    except Exception:  # `decode` does not pass on EXIF that Pillow cannot load
         return Image.Exif()
     return exif
 
