@@ -67,7 +67,7 @@ class TermReader:
             return Term(result=int(result[1]), weight=weight)
         path = word
         with suppress(OSError):  # the working folder is gone
-            path = os.path.join(os.getcwd(), word)
+            path = os.path.join(os.getcwd(), word) if word else word
         return Term(path=path, name=word, weight=weight)
 
     def picture_or_text(self, word: str, weight: float = 1.0) -> Term:

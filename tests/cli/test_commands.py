@@ -194,7 +194,7 @@ def test_forget_a_folder(indexed: Place, tmp_path):
 def test_forget_what_is_no_folder_of_the_library(indexed: Place, tmp_path, path):
     outcome = indexed.call("roots", "--forget", tmp_path / path if path else "")
     assert outcome.status == 1
-    assert "is no folder of this library" in outcome.err
+    assert "is not a folder of this library" in outcome.err
     assert indexed.call("roots", "--json").json[0]["images"] == 4
 
 

@@ -255,7 +255,7 @@ def test_similarity_needs_no_library(tmp_path):
         (["search", "dog", "--not", "dog^1"], "cancel each other"),
         (["search", "--and", " "], "a term of the query is empty"),
         (["search", "--and", "^2"], "a term of the query is empty"),
-        (["search", "x" * 10_001], "the longest allowed is 10000"),
+        (["search", "x" * 10_001], "the maximum is 10000"),
         (["search", "missing.jpg"], "missing.jpg as a picture to search with: there is no such"),
         (["search", "a", "--like", "missing"], "there is no such file"),
         (["search", "a", "--like", str(PHOTOS)], "it is a folder"),
