@@ -1,8 +1,8 @@
-# `make` lists what there is. Everything lives in .venv and build/; `make clean` removes both.
+# `make` lists the targets. All files go to .venv and build/; `make clean` removes both.
 #
-#   PYTHON=python3.12   another Python than the first that fits
+#   PYTHON=python3.12   instead of the first suitable Python
 #   EXTRAS=gpu          faiss-gpu instead of faiss-cpu
-#   JOBS=2              how many test processes
+#   JOBS=2              number of test processes
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs test-wheel install clean
 
@@ -14,14 +14,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/installed-$(EXTRAS)
 INPUTS := pyproject.toml constraints.txt .ci/install.py
 
-# The first Python that fits, or a sentence that says what to do.
+# The first suitable Python, or an error with a hint.
 FIND_PYTHON = for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	  "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	    && python="$$name" && break; \
 	done; \
 	if [ -z "$${python:-}" ]; then \
-	  echo "imgsearch needs Python 3.11, 3.12 or 3.13, and none of these is one: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)" >&2; \
-	  echo "Install one, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	  echo "imgsearch needs Python 3.11, 3.12 or 3.13, but none of these is suitable: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)" >&2; \
+	  echo "Install one, or give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
 	  exit 1; \
 	fi
 
@@ -40,15 +40,15 @@ lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## write docs/CLI.md anew from the commands' --help
+docs: $(READY) ## regenerate docs/CLI.md from the commands' --help
 	$(BIN)/python -m imgsearch.cli.reference docs/CLI.md
 
 test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
 	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
 
-install: $(READY) ## only make .venv and install imgsearch in it
+install: $(READY) ## create .venv and install imgsearch in it
 
-# An editable install: changed sources need no new one, changed requirements do.
+# An editable install, which only changed requirements need to repeat.
 $(READY): $(INPUTS)
 	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS)
 	@touch $@

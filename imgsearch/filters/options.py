@@ -1,4 +1,4 @@
-"""The filters that options stand for: those of the command line and of the HTTP API alike."""
+"""Builds filters from the options of the command line and the HTTP API."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def chosen(
     name: Sequence[str] = (),
     where: Sequence[str] = (),
 ) -> Filter | None:
-    """The filter that the options stand for; None where none was given.
+    """The filter for the options; None if no option is set.
 
-    All of them must hold. But of several --in, of several --type and of several --orientation any
-    may, because a picture has only one folder, one format and one shape.
+    All options must match. Several --in, --type or --orientation are alternatives, because a
+    picture has only one folder, format and shape.
 
     Raises
     ------
     QueryError
-        A value that makes no sense.
+        A value is not valid.
     """
     if not any(
         (inside, after, before, camera, type, min_size, orientation, near, has, name, where)
@@ -64,12 +64,12 @@ def _parsed(expressions: Sequence[str]) -> list[Filter]:
 
 
 def why_none(passing: Callable[[Filter], int], where: Filter) -> str:
-    """A sentence that says which part of a filter no picture passes.
+    """A message that names the part of a filter that no picture passes.
 
     Parameters
     ----------
     passing : callable
-        How many pictures pass a filter.
+        Returns the number of pictures that pass a filter.
     """
     for part in where.parts if isinstance(where, And) else (where,):
         if not passing(part):

@@ -18,7 +18,7 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
 from tests.crash.album import Album, inspect, open_index
-from tests.crash.process import Ended, drive
+from tests.crash.process import Exit, drive
 
 KILLS = int(os.environ.get("IMGSEARCH_KILLS", "200"))
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
@@ -77,7 +77,7 @@ class Story:
         sizes = ["--batch-size", str(self.random.randrange(1, 9)), "--workers", "2"]
         return ["index", *library, *sizes, "--model", "cheap", *self.album.roots]
 
-    def _run(self, command: list[str]) -> tuple[Ended, str]:
+    def _run(self, command: list[str]) -> tuple[Exit, str]:
         kind = command[0]
         more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"]), **self._of_kind()}
         if self.random.random() < 0.5:
@@ -107,7 +107,7 @@ class Story:
             1, round(steps * self.random.random() if even else steps ** self.random.random())
         )
 
-    def _look(self, ended: Ended) -> None:
+    def _look(self, ended: Exit) -> None:
         """What was told as committed or flushed is there, and all that is there is right."""
         present = self.album.pictures()
         self.committed |= ended.committed
