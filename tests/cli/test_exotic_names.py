@@ -1,4 +1,4 @@
-"""File names that break programs: through index, search and every output format."""
+"""File names that break programs, through index, search and every output format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory) -> Place:
-    """One picture under all these names, and another one."""
+    """One picture under all these names, and another picture."""
     place = Place(tmp_path_factory.mktemp("odd") / "phö\ntos", tmp_path_factory.mktemp("lib") / "l")
     data = picture(place.photos / "a.jpg", 1).read_bytes()
     for name in NAMES:
@@ -144,7 +144,7 @@ def test_skipped_lists_one_line_per_file(tmp_path):
     assert entry["path"] == str(place.photos / "line\nbreak\x1b[0m.jpg")
 
 
-def test_a_library_may_have_such_a_name(tmp_path):
+def test_a_library_with_such_a_name(tmp_path):
     picture(tmp_path / "photos" / "a.jpg", 1)
     library = os.path.join(tmp_path, os.fsdecode(b"lib\xff\n'\"?&%20 #"))
     assert call("--library", library, "index", tmp_path / "photos").status == 0
@@ -169,5 +169,5 @@ def test_plain(text, shown):
     assert plain(text) == shown
 
 
-def test_plain_keeps_what_it_is_told_to():
+def test_plain_keeps_the_given_characters():
     assert plain("a\nb\tc", keep="\n") == "a\nb\\tc"

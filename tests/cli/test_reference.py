@@ -1,4 +1,4 @@
-"""docs/CLI.md, and the examples in every command's help."""
+"""docs/CLI.md, and the examples in the help of every command."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from imgsearch.cli.group import COMMANDS
 from imgsearch.cli.reference import commands, reference
 from tests.conftest import ROOT
 
-FOUND = list(commands())
-LEAVES = [each for each in FOUND if each[0] != "imgsearch"]
+COMMAND_ENTRIES = list(commands())
+LEAVES = [each for each in COMMAND_ENTRIES if each[0] != "imgsearch"]
 
 
 def test_the_page_is_up_to_date():
@@ -23,7 +23,7 @@ def test_the_page_is_up_to_date():
 
 def test_every_command_is_on_the_page():
     headings = re.findall(r"^## (.+)$", reference(), re.M)
-    assert headings == [name for name, _, _ in FOUND]
+    assert headings == [name for name, _, _ in COMMAND_ENTRIES]
     assert {name.split()[1] for name in headings[1:]} == set(COMMANDS)
     assert "imgsearch models download" in headings
 
@@ -31,16 +31,16 @@ def test_every_command_is_on_the_page():
 @pytest.mark.parametrize(("name", "command", "context"), LEAVES, ids=[each[0] for each in LEAVES])
 def test_every_command_has_two_examples_that_parse(name, command, context):
     examples = re.findall(r"^  (imgsearch .+)$", command.get_help(context), re.M)
-    mine = [shlex.split(line.split(" | ")[0]) for line in examples]
-    mine = [words for words in mine if " ".join(_without_library(words)).startswith(name)]
-    assert len({tuple(words) for words in mine}) >= 2, examples
-    for words in mine:
+    own = [shlex.split(line.split(" | ")[0]) for line in examples]
+    own = [words for words in own if " ".join(_without_library(words)).startswith(name)]
+    assert len({tuple(words) for words in own}) >= 2, examples
+    for words in own:
         rest = _without_library(words)[len(name.split()) :]
         if not (isinstance(command, click.Group) and rest):
             try:
                 command.make_context(name, rest, resilient_parsing=False)
-            except click.BadParameter as refused:  # the example's folder is not on this machine
-                assert "does not exist" in refused.message
+            except click.BadParameter as error:  # the example's folder does not exist here
+                assert "does not exist" in error.message
 
 
 def _without_library(words: list[str]) -> list[str]:

@@ -97,8 +97,8 @@ def drive(arguments: list[str], after: float | None = None, facts: int = 1, **mo
         status = _wait(process, after)
         seconds = time.monotonic() - started
         lines += report.readlines()
-    told = [json.loads(line) for line in lines if line.endswith("\n")]
-    return Exit(status == -signal.SIGKILL, status, seconds, told, _rest(process))
+    reports = [json.loads(line) for line in lines if line.endswith("\n")]
+    return Exit(status == -signal.SIGKILL, status, seconds, reports, _rest(process))
 
 
 def _wait(process: subprocess.Popen[bytes], after: float | None) -> int:
@@ -111,13 +111,13 @@ def _wait(process: subprocess.Popen[bytes], after: float | None) -> int:
 
 
 def _rest(process: subprocess.Popen[bytes]) -> str:
-    """What was printed. The pipe ends when the last process that inherited it does."""
+    """The output. The pipe closes when the last process that inherited it ends."""
     assert process.stdout is not None
     descriptor, output = process.stdout.fileno(), b""
     deadline = time.monotonic() + ORPHAN_TIMEOUT_SECONDS
     while True:
         left = deadline - time.monotonic()
-        assert left > 0, "decoder processes outlive the indexer that started them"
+        assert left > 0, "decoder processes outlive their indexer"
         if select.select([descriptor], [], [], left)[0]:
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:
