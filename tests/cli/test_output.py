@@ -220,7 +220,8 @@ def test_links_get_it_only_where_a_scan_would_find_them(indexed: Place, tmp_path
 @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
 def test_folders_that_cannot_be_used(indexed: Place, tmp_path, option):
     (tmp_path / "file").write_text("x")
-    for folder, words in ((tmp_path / "file", "cannot create"), (indexed.library / "x", "only imgsearch")):
+    file, inside = tmp_path / "file", indexed.library / "x"
+    for folder, words in ((file, "cannot create"), (inside, "only imgsearch")):
         outcome = indexed.call("similar", indexed.photos / "a.jpg", option, folder)
         assert outcome.status == 1
         assert words in outcome.err
