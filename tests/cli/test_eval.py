@@ -32,15 +32,15 @@ def report(demo: Place):
 
 def test_the_demo_queries_find_their_pictures(report):
     """Measured with the built-in model: R@1 34/49 = .694, R@5 46/49 = .939, MRR .804."""
-    found = groups(report)
-    everything = found["text", "all"]
+    results = groups(report)
+    everything = results["text", "all"]
     assert everything["queries"] == len(DEMO.read_text(encoding="utf-8").splitlines())
     assert everything["recall_at_1"] >= 0.65
     assert everything["recall_at_5"] >= 0.93
     assert everything["mrr"] >= 0.78
-    assert found["text", "demo"]["recall_at_1"] == 1
+    assert results["text", "demo"]["recall_at_1"] == 1
     assert (
-        found["text", "caption"]["queries"] + found["text", "demo"]["queries"]
+        results["text", "caption"]["queries"] + results["text", "demo"]["queries"]
         == (everything["queries"])
     )
     assert report.json["missing"] == []
@@ -73,9 +73,9 @@ def test_a_picture_is_excluded_from_its_own_results(demo: Place, tmp_path):
     shutil.copy(PHOTOS / "tabby_cat_face.jpg", tmp_path / "elsewhere.jpg")
     copy = {"query_image": "elsewhere.jpg", "relevant": ["kitten_with_wool.jpg"]}
     file = lines(tmp_path / "q.jsonl", kitten | {"kind": "a"}, both | {"kind": "b"})
-    found = groups(demo.call("eval", file, "--json"))
-    assert found["image", "a"]["recall_at_1"] == found["image", "b"]["recall_at_1"] == 1
-    assert found["image", "b"]["r_precision"] == 1
+    results = groups(demo.call("eval", file, "--json"))
+    assert results["image", "a"]["recall_at_1"] == results["image", "b"]["recall_at_1"] == 1
+    assert results["image", "b"]["r_precision"] == 1
     away = groups(demo.call("eval", lines(tmp_path / "r.jsonl", copy), "--json"))["image", "all"]
     assert (away["recall_at_1"], away["mrr"]) == (0, 0.5), "the library's copy comes first"
 
@@ -96,8 +96,8 @@ def test_names(indexed: Place, tmp_path):
         ("photos/b.jpg", "b.jpg", tmp_path / "q.jsonl"),
     ]:
         question = {"query_image": str(_copy(indexed, target, tmp_path)), "relevant": [name]}
-        found = groups(indexed.call("eval", lines(file, question), "--json"))
-        assert found["image", "all"]["recall_at_1"] == 1, name
+        results = groups(indexed.call("eval", lines(file, question), "--json"))
+        assert results["image", "all"]["recall_at_1"] == 1, name
         file.unlink()
 
 
@@ -140,10 +140,10 @@ def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
     other = tmp_path / "worse.json"
     other.write_text(json.dumps(worse), encoding="utf-8")
     place = Place(tmp_path, tmp_path / "none")
-    found = place.call("eval", run, "--compare", other, "--json")
-    assert found.status == 0, found.err
-    assert "1 query is in only one of the runs and ignored." in found.err
-    [group, *_] = found.json["groups"]
+    outcome = place.call("eval", run, "--compare", other, "--json")
+    assert outcome.status == 0, outcome.err
+    assert "1 query is in only one of the runs and ignored." in outcome.err
+    [group, *_] = outcome.json["groups"]
     assert group["b"]["recall_at_1"] == 0
     change = group["differences"]["recall_at_1"]
     assert change["mean"] == pytest.approx(-group["a"]["recall_at_1"])

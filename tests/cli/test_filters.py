@@ -154,9 +154,9 @@ def test_the_best_passing_pictures(demo, limit):
         (["--in", PHOTOS], lambda hit: True),
     ):
         expected = [(hit["path"], hit["score"]) for hit in everything if passes(hit)]
-        found = demo.call(*both, "-n", limit, *filters).json
-        assert [(hit["path"], hit["score"]) for hit in found] == expected[:limit]
-        assert [hit["rank"] for hit in found] == list(range(1, len(found) + 1))
+        hits = demo.call(*both, "-n", limit, *filters).json
+        assert [(hit["path"], hit["score"]) for hit in hits] == expected[:limit]
+        assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
 
 
 def test_a_minimum_score_is_applied_afterwards(demo):
@@ -170,8 +170,8 @@ def test_a_minimum_score_is_applied_afterwards(demo):
 
 def test_similar_takes_filters(demo):
     cat = PHOTOS / "tabby_cat_face.jpg"
-    found = demo.call("similar", cat, "--name", "kitten", "--format", "json")
-    assert [os.path.basename(path) for path in found.paths] == ["kitten_with_wool.jpg"]
+    outcome = demo.call("similar", cat, "--name", "kitten", "--format", "json")
+    assert [os.path.basename(path) for path in outcome.paths] == ["kitten_with_wool.jpg"]
 
 
 def test_no_picture_passes(album):
@@ -291,18 +291,18 @@ FLAGS = ("--in", "--after", "--before", "--camera", "--type", "--min-size", "--o
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(given=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
-@example(given=[("--where", "(" * 9000)])
-@example(given=[("--where", "not (" * 1500 + "has gps" + ")" * 1500)])
-@example(given=[("--where", "name ~ '" + "*a" * 249 + "'")])
-@example(given=[("--where", "size = 9999999999999999999GB or width > 999999999999999")])
-@example(given=[("--where", "taken <= 9998 or taken > 9998-12-31T23:59:59")])
-@example(given=[("--name", "\ud800[!\0]")])
-@example(given=[("--in", "x" * 5000)])
-@example(given=[("--near", "90,180,99999999")])
-@example(given=[("--min-size", "999999999x999999999")])
-def test_any_filter_gives_a_list_or_an_error(album, given):
-    outcome = album.call("search", *(f"{flag}={value}" for flag, value in given))
+@given(options=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
+@example(options=[("--where", "(" * 9000)])
+@example(options=[("--where", "not (" * 1500 + "has gps" + ")" * 1500)])
+@example(options=[("--where", "name ~ '" + "*a" * 249 + "'")])
+@example(options=[("--where", "size = 9999999999999999999GB or width > 999999999999999")])
+@example(options=[("--where", "taken <= 9998 or taken > 9998-12-31T23:59:59")])
+@example(options=[("--name", "\ud800[!\0]")])
+@example(options=[("--in", "x" * 5000)])
+@example(options=[("--near", "90,180,99999999")])
+@example(options=[("--min-size", "999999999x999999999")])
+def test_any_filter_gives_a_list_or_an_error(album, options):
+    outcome = album.call("search", *(f"{flag}={value}" for flag, value in options))
     assert outcome.status in (0, 1, 2)
     assert outcome.status == 0 or (outcome.err and not outcome.out)
     assert "Traceback" not in outcome.err

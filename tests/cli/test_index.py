@@ -191,8 +191,8 @@ def test_a_missing_folder_loses_no_pictures(indexed, tmp_path):
     assert f"{indexed.photos}: is not there: is the disk mounted?" in outcome.err
     assert "Nothing indexed there was removed." in outcome.err
     assert indexed.call("status", "--json").json["images"] == 4
-    found = indexed.call("search", "--all", "red", "--format", "json")
-    assert len(found.paths) == 4, "a search needs only the library"
+    hits = indexed.call("search", "--all", "red", "--format", "json")
+    assert len(hits.paths) == 4, "a search needs only the library"
     (tmp_path / "away").rename(indexed.photos)
     assert counts(indexed.index()) == {"unchanged": 4}
 

@@ -74,8 +74,8 @@ def test_a_model_is_fetched_checked_and_used_offline(repository, cache, place: P
     expected = {f for f in repository.files if f.endswith((".json", ".txt", ".safetensors"))}
     assert repository.fetched() == expected - {"onnx/config.json"}
     assert place.index(place.photos, "--model", NAME)["model"] == NAME
-    found = place.call("search", "--all", "a red dog", "--format", "json")
-    assert len(found.paths) == 4
+    hits = place.call("search", "--all", "a red dog", "--format", "json")
+    assert len(hits.paths) == 4
     assert place.call("status", "--json").text.count(COMMIT) >= 1
 
 

@@ -65,8 +65,8 @@ def test_the_library_remembers_and_reads_only_what_is_new(receipt):
         )
     shutil.copy(receipt.photos / "IMG_0001.jpg", receipt.photos / "copy.jpg")
     assert receipt.index()["texts"]["read"] == 1, "the copy has the same bytes"
-    found = names(receipt.call("search", "corner shop", "--mode", "text", "--format", "json"))
-    assert sorted(found) == ["IMG_0001.jpg", "copy.jpg", "turned.png"]
+    hits = names(receipt.call("search", "corner shop", "--mode", "text", "--format", "json"))
+    assert sorted(hits) == ["IMG_0001.jpg", "copy.jpg", "turned.png"]
     Image.new("RGB", (60, 60)).save(receipt.photos / "new.png")
     assert receipt.index(receipt.photos, "--no-ocr")["texts"] is None
     assert receipt.index()["texts"] is None, "--no-ocr is remembered, too"
@@ -81,8 +81,8 @@ def test_the_report_of_texts(receipt):
     assert "Read 3 pictures in" in outcome.text and "1 with text." in outcome.text
     assert receipt.call("skipped", "--texts").text == ""
     assert receipt.call("skipped", "--texts", "--json").json == []
-    found = receipt.call("doctor").text
-    assert "PP-OCRv6 small: 'imgsearch index --ocr' reads pictures" in found
+    report = receipt.call("doctor").text
+    assert "PP-OCRv6 small: 'imgsearch index --ocr' reads pictures" in report
 
 
 NO_OCR = """

@@ -38,7 +38,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield
 
 
-def test_pictures_stay_and_the_run_is_good(plugin, tmp_path):
+def test_pictures_are_kept_and_the_run_succeeds(plugin, tmp_path):
     for number in range(20):
         picture(tmp_path / "photos" / f"{number}.jpg", number)
     notes: list[str] = []

@@ -82,8 +82,8 @@ def sdist_files(dist) -> set[str]:
 
 
 def sources(folder: str, pattern: str) -> set[str]:
-    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern)}
-    return {name for name in found if "__pycache__" not in name}
+    names = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern)}
+    return {name for name in names if "__pycache__" not in name}
 
 
 def test_the_wheel_has_every_module_and_migration(wheel_files):
