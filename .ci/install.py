@@ -1,17 +1,17 @@
-"""Install imgsearch from this checkout into a virtual environment: what `make` runs.
+"""Install imgsearch from this checkout into a virtual environment, for `make`.
 
     python3 .ci/install.py VENV EXTRA[,EXTRA...]
 
-torch needs a choice of its own. The plain Linux package brings gigabytes of CUDA libraries, which a
-machine without an NVIDIA GPU has no use for. In this order:
+The plain Linux package of torch brings gigabytes of CUDA libraries, which are useless without an
+NVIDIA GPU. The script therefore chooses a build of torch, in this order:
 
-1. torch is in the environment already: keep it.
-2. The machine has an NVIDIA GPU, or runs macOS: the plain package is the right one.
-3. pip finds a CPU wheel on disk (PIP_FIND_LINKS, or find-links in pip's settings): that one.
-4. PyTorch's index of CPU builds answers: from there.
-5. Otherwise the plain package, saying that it is large.
+1. torch is already in the environment: keep it.
+2. The machine has an NVIDIA GPU or runs macOS: the plain package.
+3. pip finds a CPU wheel on disk (PIP_FIND_LINKS, or find-links in pip's settings): that wheel.
+4. PyTorch's index of CPU builds is reachable: its wheel.
+5. Otherwise the plain package, with a note that it is large.
 
-Every question that goes out to the network has a limit of a few seconds. The standard library only.
+Network requests time out after a few seconds. Uses only the standard library.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-PATIENCE = 6.0
-"""Seconds that a question to the network may take."""
+NETWORK_TIMEOUT_SECONDS = 6.0
+"""Time limit of a network request."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What is asked about the machine, in the order of `choose_torch`; each only when needed."""
+    """Facts about the machine in the order of `choose_torch`, each determined on demand."""
 
     has_torch: Callable[[], bool]
     wants_plain: Callable[[], str]
@@ -45,14 +45,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which torch: `pip` holds the arguments of an install of its own, () for none."""
+    """A build of torch; `pip` is the arguments of a separate install, () for none."""
 
     why: str
     pip: tuple[str, ...] = ()
 
 
 def choose_torch(version: str, machine: Machine) -> Choice:
-    """Decide where torch comes from; see the top of this file."""
+    """Choose the build of torch; see the top of this file."""
     if machine.has_torch():
         return Choice("already installed")
     if reason := machine.wants_plain():
@@ -65,7 +65,7 @@ def choose_torch(version: str, machine: Machine) -> Choice:
         return Choice("the CPU build, from PyTorch's index", ("--no-deps", *source, cpu))
     return Choice(
         "the plain package, because neither a CPU wheel on disk nor PyTorch's index of CPU builds\n"
-        "  could be had. On Linux it brings CUDA libraries: a download of some gigabytes"
+        "  is available. On Linux it includes CUDA libraries, a download of several gigabytes"
     )
 
 
@@ -77,14 +77,14 @@ def pinned(name: str, constraints: str) -> str:
     SystemExit
         The package is not pinned there.
     """
-    found = re.search(rf"^{re.escape(name)}==(\S+)", constraints, re.MULTILINE)
-    if not found:
+    match = re.search(rf"^{re.escape(name)}==(\S+)", constraints, re.MULTILINE)
+    if not match:
         raise SystemExit(f"{CONSTRAINTS.name} does not pin {name}")
-    return found[1]
+    return match[1]
 
 
-def in_time(question: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """The answer, or False where it fails or takes too long; name look-ups know no time limit."""
+def in_time(question: Callable[[], bool], seconds: float = NETWORK_TIMEOUT_SECONDS) -> bool:
+    """The answer, or False if it fails or takes too long; DNS look-ups have no time limit."""
     answers: list[bool] = []
 
     def ask() -> None:
@@ -100,8 +100,8 @@ def in_time(question: Callable[[], bool], seconds: float = PATIENCE) -> bool:
 
 
 def index_has(version: str) -> bool:
-    """Whether PyTorch's index of CPU builds can be reached and has a wheel for this Python."""
-    with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=PATIENCE) as reply:
+    """Whether PyTorch's index of CPU builds is reachable and has a wheel for this Python."""
+    with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=NETWORK_TIMEOUT_SECONDS) as reply:
         page = reply.read().decode("utf-8", "replace")
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     platform = sysconfig.get_platform().partition("-")[2]
@@ -119,22 +119,22 @@ def succeeds(*command: str, seconds: float = 60.0) -> bool:
 
 
 def wants_plain() -> str:
-    """Why the plain torch package suits this machine, "" where it does not."""
+    """Why the plain torch package suits this machine; "" if it does not."""
     if sys.platform == "darwin":
-        return "on macOS it has no CUDA"
-    if succeeds("nvidia-smi", "-L", seconds=PATIENCE):
+        return "no CUDA on macOS"
+    if succeeds("nvidia-smi", "-L", seconds=NETWORK_TIMEOUT_SECONDS):
         return "there is an NVIDIA GPU"
     return ""
 
 
 def this_machine(python: str, version: str) -> Machine:
-    """The questions as this machine answers them, for the environment of `python`."""
-    found = (
+    """The facts of this machine, for the environment of `python`."""
+    check = (
         f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == '{version}'"
     )
     offline = ("--dry-run", "--ignore-installed", "--no-deps", "--no-index", "--timeout", "3")
     return Machine(
-        has_torch=lambda: succeeds(python, "-c", found),
+        has_torch=lambda: succeeds(python, "-c", check),
         wants_plain=wants_plain,
         has_wheel=lambda: succeeds(
             python, "-m", "pip", "--retries=0", "install", *offline, f"torch=={version}+cpu"
@@ -150,25 +150,25 @@ def pip(python: str, *arguments: str) -> bool:
 
 
 def refuse_two_faiss(python: str, extras: str) -> None:
-    """Stop before faiss-cpu and faiss-gpu, which write the same files, meet in one environment."""
+    """Keep faiss-cpu and faiss-gpu, which contain the same files, out of one environment."""
     other = "faiss-cpu" if "gpu" in extras.split(",") else "faiss-gpu"
     if succeeds(python, "-c", f"import importlib.metadata as m; m.version('{other}')"):
         raise SystemExit(
-            f"{other} is installed here, and the other faiss would overwrite its files.\n"
+            f"{other} is installed, and the other faiss package would overwrite its files.\n"
             "Start with a fresh environment: make clean"
         )
 
 
 def make_venv(folder: Path) -> str:
-    """Make the environment if it is not there or broken; return the path of its Python."""
+    """Create the environment if it is missing or broken; return the path of its Python."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not succeeds(str(python), "-m", "pip", "--version"):
-        say(f"making {folder} with Python {sys.version.split()[0]}")
+        say(f"creating {folder} with Python {sys.version.split()[0]}")
         done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=False)
         if done.returncode:
             raise SystemExit(
-                "The virtual environment could not be made. If the lines above name ensurepip:\n"
-                "on Debian and Ubuntu it is a package of its own: apt install python3-venv"
+                "Cannot create the virtual environment. If the lines above mention ensurepip:\n"
+                "on Debian and Ubuntu it is a separate package: apt install python3-venv"
             )
     return str(python)
 
@@ -178,11 +178,11 @@ def install_torch(python: str, version: str) -> None:
     choice = choose_torch(version, this_machine(python, version))
     say(f"torch {version}: {choice.why}")
     if choice.pip and not pip(python, *choice.pip):
-        say("that failed: taking the plain package instead (on Linux some gigabytes)")
+        say("that failed: using the plain package instead (several gigabytes on Linux)")
 
 
 def say(line: str) -> None:
-    """Tell what is being done; stderr, because pip's own errors go there too."""
+    """Report progress on stderr, like pip's errors."""
     print(f"install: {line}", file=sys.stderr, flush=True)
 
 
@@ -193,9 +193,9 @@ def main() -> None:
     python = make_venv(folder)
     refuse_two_faiss(python, extras)
     install_torch(python, pinned("torch", CONSTRAINTS.read_text(encoding="utf-8")))
-    say(f"imgsearch[{extras}], editable, with the versions of {CONSTRAINTS.name} (minutes)")
+    say(f"imgsearch[{extras}], editable, with the versions in {CONSTRAINTS.name} (takes minutes)")
     if not pip(python, "--constraint", str(CONSTRAINTS), "--editable", f".[{extras}]"):
-        raise SystemExit("The installation failed; pip's message is above.")
+        raise SystemExit("The installation failed; see pip's message above.")
 
 
 if __name__ == "__main__":

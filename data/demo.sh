@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make demo` runs: index the demo photos into a library of its own, search them by words and by
-# an example picture, and say what to type next. Each command is shown before it runs.
+# Demo for `make demo`: indexes the demo photos into a separate library, searches them by words and
+# by an example picture, and suggests further commands. Each command is shown before it runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,18 +25,18 @@ show similar data/photos/tabby_cat_face.jpg -n 3
 
 cat <<END
 
-After the rank come the strength (how likely the picture is meant) and the score (a cosine, to be
-compared within one search only). Weak hits are left out; --all shows them.
+The columns are rank, strength (how likely the picture is to match) and score (a cosine, comparable
+only within one search). Weak hits are hidden; --all shows them.
 
-Type next, for example:
+Try next, for example:
   $imgsearch --library $library search old building
   $imgsearch --library $library similar data/photos/dairy_cow.jpg
   $imgsearch --library $library eval data/queries.jsonl
 
-With pictures of your own (they are only read; the library is kept in your user data folder):
+With your own pictures (which are only read; the library is in your user data folder):
   $imgsearch index ~/Pictures
   $imgsearch search a dog on the beach
   $imgsearch --help
 
-"make clean" removes the demo library and the installation again.
+"make clean" removes the demo library and the installation.
 END

@@ -1,4 +1,4 @@
-"""What is set up on this machine and in this library, and how to mend what is not."""
+"""Checks of the installation and the library, with suggested fixes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from imgsearch.vectors import EmbeddingSpace
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: `verdict` is "ok", "note" or "wrong"; `mend` is empty when all is well."""
+    """The result of a check: `verdict` is "ok", "note" or "wrong"; `mend` is how to fix it."""
 
     name: str
     verdict: str
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine(library: Library) -> list[Check]:
-    """All checks, in the order in which a person would make them."""
+    """Run all checks, from the installation to the library."""
     steps: tuple[Callable[[Library], Iterator[Check]], ...] = (
         _python,
         _torch,
@@ -58,13 +58,13 @@ def _torch(library: Library) -> Iterator[Check]:
     from imgsearch.encoders.devices import describe_devices
 
     try:
-        found = describe_devices()
+        devices = describe_devices()
     except (ImportError, OSError) as error:
         mend = "In your clone of imgsearch, run: pip install '.[cpu]'"
-        yield Check("torch", "wrong", f"PyTorch cannot be loaded: {error}", mend)
+        yield Check("torch", "wrong", f"cannot load PyTorch: {error}", mend)
         return
-    for finding in found:
-        yield Check("torch", "ok", finding)
+    for device in devices:
+        yield Check("torch", "ok", device)
 
 
 def _faiss(library: Library) -> Iterator[Check]:
@@ -82,7 +82,7 @@ def _faiss(library: Library) -> Iterator[Check]:
             "pip uninstall faiss-cpu faiss-gpu, then install one: pip install '.[cpu]'",
         )
     else:
-        yield Check("FAISS", "ok", f"{version} ({', '.join(builds) or 'built by hand'})")
+        yield Check("FAISS", "ok", f"{version} ({', '.join(builds) or 'built from source'})")
 
 
 def _installed(package: str) -> bool:
@@ -106,7 +106,7 @@ def _texts(library: Library) -> Iterator[Check]:
         reader = rapid.RapidReader()
         rapid.model_files()
     except MissingExtra as error:
-        finding = "texts in pictures cannot be read: rapidocr or onnxruntime is not installed"
+        finding = "cannot read text in pictures: rapidocr or onnxruntime is not installed"
         yield Check("texts", "note", finding, error.hint)
     except ImgSearchError as error:
         yield Check("texts", "wrong", str(error), error.hint)
@@ -116,14 +116,14 @@ def _texts(library: Library) -> Iterator[Check]:
 
 def _models(library: Library) -> Iterator[Check]:
     used = ""
-    with suppress(ImgSearchError):  # a damaged catalog is told of below
+    with suppress(ImgSearchError):  # _catalog reports a damaged catalog
         used = library.model
     for name, error in plugins.load_failures(plugins.ENCODERS):
-        yield Check("model", "wrong", f"the plug-in {name} cannot be loaded: {error}", "Update it.")
+        yield Check("model", "wrong", f"cannot load the plug-in {name}: {error}", "Update it.")
     others = [name for name in (card.name for card in model_cards()) if name != used]
     for name in filter(None, (used, *others)):
         try:
-            yield Check("model", "ok", f"{name} is here (revision {library.models.revision(name)})")
+            yield Check("model", "ok", f"{name}, revision {library.models.revision(name)}")
         except ImgSearchError as error:
             if name == used:
                 yield Check("model", "wrong", str(error), error.hint)
@@ -155,10 +155,10 @@ def _catalog(library: Library) -> Iterator[Check]:
         yield Check("library", "wrong", str(error), error.hint)
         return
     for fault in faults:
-        mend = "Put back a copy from a backup, or remove the library folder and index again."
+        mend = "Restore a backup, or remove the library folder and index again."
         yield Check("catalog", "wrong", fault, mend)
     if not faults:
-        yield Check("catalog", "ok", f"sound, at revision {library.catalog.head()[0]}")
+        yield Check("catalog", "ok", f"intact, at revision {library.catalog.head()[0]}")
 
 
 def _indexes(library: Library) -> Iterator[Check]:
@@ -173,7 +173,10 @@ def _indexes(library: Library) -> Iterator[Check]:
             yield Check("index", "wrong", str(error), error.hint)
     for name in sealed_files.strangers(library.index_files.folder, library.catalog.uuid):
         yield Check(
-            "index", "note", f"{name} belongs to another library", "It is not used; remove it."
+            "index",
+            "note",
+            f"{name} belongs to another library",
+            "It is not used; you can delete it.",
         )
 
 
@@ -189,13 +192,13 @@ def _roots(library: Library) -> Iterator[Check]:
             yield Check(
                 "folder",
                 "note",
-                f"{root.path} is not there; its {root.images} pictures stay in the library",
+                f"{root.path} is missing; its {root.images} pictures stay in the library",
                 "Mount its disk. If it is gone for good: imgsearch roots --forget PATH",
             )
 
 
 def _index_check(library: Library, space: EmbeddingSpace) -> Check:
-    """Compare the index on disk, with its tail replayed, to the catalog, vector by vector."""
+    """Compare the index on disk, after replaying its tail, with the catalog, vector by vector."""
     index = library.index_files.open(space)
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
@@ -203,8 +206,8 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     doubt = index.doubt or replayed or index.check()
     if doubt or faults:
         mend = (
-            f"Nothing to do: what next searches or indexes with {space.model} writes it again from"
-            " the catalog."
+            "Nothing to do: the next search or indexing run with"
+            f" {space.model} rebuilds it from the catalog."
         )
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)

@@ -1,10 +1,13 @@
-"""The command line. Only this room prints and exits."""
+"""The command line. Only this package prints and exits."""
 
 from __future__ import annotations
 
 
 def main() -> None:
-    """The console script. Decoder processes import this file too, so it imports nothing."""
+    """Entry point of the console script.
+
+    Decoder processes import this file, too, so it imports lazily.
+    """
     from imgsearch.cli.boundary import run
 
     run()

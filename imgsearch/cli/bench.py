@@ -16,31 +16,33 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "bf16", "fp16", "autocast")
 KINDS = ("text", "image")
-MOST_BATCH = 4096
+MAX_BATCH_SIZE = 4096
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _words(allowed: Sequence[str]) -> Callable[..., tuple[str, ...]]:
-    """A callback for an option that is repeated or holds a comma list of these words."""
+    """A callback for a repeatable option that takes comma-separated words of `allowed`."""
 
     def read(ctx: click.Context, option: click.Parameter, value: Any) -> tuple[str, ...]:
         words = [word.strip() for each in value for word in each.split(",")]
         for word in words:
             if word not in allowed:
-                raise click.BadParameter(f"{word!r} is none of {', '.join(allowed)}.", ctx, option)
+                raise click.BadParameter(
+                    f"{word!r} is not one of {', '.join(allowed)}.", ctx, option
+                )
         return tuple(dict.fromkeys(words))
 
     return read
 
 
 def _sizes(ctx: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
-    """A comma list of batch sizes."""
+    """Parse comma-separated batch sizes."""
     sizes = []
     for word in value.split(","):
-        if not word.strip().isdecimal() or not 1 <= int(word) <= MOST_BATCH:
+        if not word.strip().isdecimal() or not 1 <= int(word) <= MAX_BATCH_SIZE:
             raise click.BadParameter(
-                f"{word.strip()!r} is no batch size: give whole numbers from 1 to {MOST_BATCH},"
-                " such as 1,8,16.",
+                f"{word.strip()!r} is not a valid batch size: give whole numbers from 1 to"
+                f" {MAX_BATCH_SIZE}, such as 1,8,16.",
                 ctx,
                 option,
             )
@@ -49,51 +51,55 @@ def _sizes(ctx: click.Context, option: click.Parameter, value: str) -> tuple[int
 
 
 def _picture(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A file to draw into; told now and not after minutes of measuring."""
+    """Check the file of a plot before minutes of measuring."""
     if value is None:
         return None
     if not value.lower().endswith(".png"):
         raise click.BadParameter(f"{value} does not end in .png.", ctx, option)
     if not os.path.isdir(os.path.dirname(os.path.abspath(value))):
-        raise click.BadParameter(f"there is no folder to write {value} into.", ctx, option)
+        raise click.BadParameter(f"the folder of {value} does not exist.", ctx, option)
     return value
 
 
 def _counts_and_dimensions(
     ctx: click.Context, option: click.Parameter, values: Sequence[str]
 ) -> list[tuple[int, int]]:
-    found = []
+    pairs = []
     for value in values:
         words = value.split(",")
         if len(words) != 2 or not all(word.strip().isdecimal() and int(word) for word in words):
             raise click.BadParameter(
-                f"{value!r} is not N,DIM: give how many vectors and how long, such as 100000,768.",
+                f"{value!r} is not N,DIM: the number and length of vectors, such as 100000,768.",
                 ctx,
                 option,
             )
-        found.append((int(words[0]), int(words[1])))
-    return found
+        pairs.append((int(words[0]), int(words[1])))
+    return pairs
 
 
 def _drawing(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A file to draw into, in a folder that is there."""
+    """Check the file of a drawing."""
     if value is not None and not os.path.isdir(os.path.dirname(os.path.abspath(value))):
-        raise click.BadParameter(f"there is no folder to write {value} into.", ctx, option)
+        raise click.BadParameter(f"the folder of {value} does not exist.", ctx, option)
     if value is not None and not value.lower().endswith(".svg"):
         raise click.BadParameter(f"{value} does not end in .svg.", ctx, option)
     return value
 
 
 def _json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")(function)
 
 
 @click.group(
     "bench",
     invoke_without_command=True,
-    short_help="Measure a model, indexing or searching on this machine.",
+    short_help="Measure the speed of a model, indexing or searches.",
 )
-@click.option("--model", metavar="NAME", help="Name or folder of a model. Default: as for search.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Name or folder of a model. Default: the model that search uses.",
+)
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the model.")
 @click.option(
@@ -102,7 +108,7 @@ def _json_option(function: F) -> F:
     multiple=True,
     callback=_words(PRECISIONS),
     metavar="LIST",
-    help=f"Of {', '.join(PRECISIONS)}; may be repeated. Default: what the device does well.",
+    help=f"{', '.join(PRECISIONS)}; may be repeated. Default: those that suit the device.",
 )
 @click.option(
     "--batch-sizes",
@@ -119,44 +125,44 @@ def _json_option(function: F) -> F:
     default=KINDS,
     callback=_words(KINDS),
     metavar="LIST",
-    help="text, image, or both, which is the default.",
+    help="text, image or both. Default: both.",
 )
 @click.option(
     "--image-size",
     type=click.IntRange(28, 8192),
     default=448,
     show_default=True,
-    help="Pixels a side of the pictures that the model is given.",
+    help="Width and height of the pictures in pixels.",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 3600),
     default=1.0,
     show_default=True,
-    help="Measure each figure for at least so long.",
+    help="Minimum time for each measurement.",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(1, 1000),
     default=5,
     show_default=True,
-    help="Timed calls for each figure, at least.",
+    help="Minimum number of timed calls for each measurement.",
 )
 @click.option(
     "--interleave",
     is_flag=True,
-    help="Load all precisions at once and call them in turn, for machines that others use, too.",
+    help="Load all precisions at once and alternate between them, for shared machines.",
 )
 @click.option(
     "--random-weights",
     is_flag=True,
-    help="The model's architecture with random weights, for want of its own; nothing is indexed.",
+    help="Use random weights in the model's architecture, without a download; indexes nothing.",
 )
 @click.option(
     "--plot",
     metavar="FILE.png",
     callback=_picture,
-    help="Draw the latencies; needs the extra [bench].",
+    help="Plot the latencies; needs the extra [bench].",
 )
 @_json_option
 @common
@@ -179,19 +185,18 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> None:
-    """Measure how fast a model is on this machine, and how much memory it takes.
+    """Measure the speed and memory use of a model on this machine.
 
-    Texts and pictures go through it in batches, in each precision. A figure is the median time
-    of calls that start with words or pixels and end with vectors, after two calls that are not
-    timed. Memory is that of tensors on a GPU, and that of the whole process on a processor.
-    'x fp32' is the speed-up against float32, 'cosine' the least agreement with its vectors.
-    On a processor fp16 is measured only where it is asked for.
+    The model encodes batches of texts and pictures in each precision. Times are medians of calls
+    from words or pixels to vectors, after two untimed calls. Memory is that of the tensors on a
+    GPU, and that of the whole process on a CPU. 'x fp32' is the speed-up over float32, 'cosine'
+    the lowest cosine similarity with its vectors. On a CPU, fp16 is measured only on request.
 
     \b
     imgsearch bench --model builtin --batch-sizes 1,16
     imgsearch bench --model gme-qwen2-vl-2b --random-weights --device cuda --plot gme.png
     """
-    found = context(library, quiet, verbose)
+    options = context(library, quiet, verbose)
     if ctx.invoked_subcommand:
         return
     from imgsearch.bench.measurement import Work
@@ -202,27 +207,27 @@ def command(
     if plot:
         require_matplotlib()
     work = Work(precisions, kinds, batch_sizes, image_size, seconds, repeats, interleave)
-    lib = found.library(**flags)
+    lib = options.library(**flags)
     try:
-        report = measure_model(lib, work, random_weights, lambda row: _tell(found, row))
+        report = measure_model(lib, work, random_weights, lambda row: _print_row(options, row))
     finally:
         lib.close()
     click.echo(json.dumps(report.plain()) if as_json else model_table(report))
     if plot:
         draw(report, plot)
-        found.say(f"Drawn: {plot}")
+        options.say(f"Plotted: {plot}")
 
 
-def _tell(found: Context, row: Row) -> None:
-    if found.verbose:
-        what = row.note or f"{row.latency_ms:.1f} ms"
-        found.say(f"{row.precision} {row.kind} x{row.batch}: {what}")
+def _print_row(options: Context, row: Row) -> None:
+    if options.verbose:
+        result = row.note or f"{row.latency_ms:.1f} ms"
+        options.say(f"{row.precision} {row.kind} x{row.batch}: {result}")
 
 
-@command.command("index", short_help="Decode only, encode only, and both, of a folder.")
+@command.command("index", short_help="Measure decoding, encoding and indexing of a folder.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @model_options
-@click.option("--batch-size", type=click.IntRange(1, MOST_BATCH), help="Pictures per batch.")
+@click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
 @_json_option
 @common
@@ -231,9 +236,9 @@ def index(
 ) -> None:
     """Measure indexing of FOLDER: decoding alone, the model alone, and end to end.
 
-    What it measures is the pictures that FOLDER holds, so take some hundred of yours. They are
-    indexed into a library of its own, which is removed; yours is not touched. Nothing is written
-    into FOLDER. The efficiency is the rate end to end over that of the slower half.
+    The results depend on the pictures in FOLDER, so use a few hundred of your own. They are indexed
+    into a temporary library; yours is not touched, and nothing is written to FOLDER. The
+    efficiency is the end-to-end rate divided by the rate of the slower half.
 
     \b
     imgsearch bench index ~/Pictures/2024
@@ -247,28 +252,32 @@ def index(
     click.echo(json.dumps(report.plain()) if as_json else index_table(report))
 
 
-@command.command("search", short_help="Latency and recall of searches.")
+@command.command("search", short_help="Measure the latency and recall of searches.")
 @click.option(
     "--synthetic",
     metavar="N,DIM",
     multiple=True,
     callback=_counts_and_dimensions,
-    help="N made-up vectors of DIM numbers, in place of your library; may be repeated.",
+    help="Use N synthetic vectors of DIM numbers instead of your library; may be repeated.",
 )
 @click.option(
     "--folder",
     type=click.Path(file_okay=False),
     default="",
-    help="Keep the indexes of --synthetic there, and use them again.",
+    help="Folder to keep and reuse the indexes of --synthetic.",
 )
 @click.option(
     "--plot",
     metavar="FILE.svg",
     callback=_drawing,
-    help="Draw how cost grows over several --synthetic; needs the extra [bench].",
+    help="Plot the cost by the size of several --synthetic; needs the extra [bench].",
 )
 @click.option(
-    "--repeats", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Timed calls."
+    "--repeats",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="Number of timed calls.",
 )
 @model_options
 @index_option
@@ -285,12 +294,12 @@ def search(
     verbose: bool,
     **flags: Any,
 ) -> None:
-    """Measure searches of your library: opening it, one text, the index, and all together.
+    """Measure searches of your library: opening it, encoding a text, the index, and the total.
 
-    Recall is the share of the ten best pictures, by exact products in NumPy, that the index finds.
-    With --synthetic an index is made, and there is more to measure: opening it in a fresh process,
-    searches among a share of the vectors, FAISS's own search of the same lists, and a search while
-    another process keeps a core busy.
+    Recall is the share of the ten best pictures, by exact inner products in NumPy, that the index
+    finds. --synthetic builds an index and also measures opening it in a new process, filtered
+    searches, FAISS's own search of the same lists, and searches while another process keeps a core
+    busy.
 
     \b
     imgsearch bench search
@@ -306,9 +315,9 @@ def search(
 
     lib = context(library, quiet, verbose).library(**flags)
     try:
-        measured = (measure_synthetic(lib, *each, repeats, folder) for each in synthetic)
+        results = (measure_synthetic(lib, *each, repeats, folder) for each in synthetic)
         reports = []
-        for report in measured if synthetic else [measure_search(lib, repeats)]:
+        for report in results if synthetic else [measure_search(lib, repeats)]:
             click.echo(json.dumps(report.plain()) if as_json else search_table(report) + "\n")
             reports.append(report)
     finally:

@@ -20,7 +20,7 @@ _GIB = 1 << 30
 
 
 def model_table(report: ModelReport) -> str:
-    """Where, what, a line for each row, and what the columns are."""
+    """The table of a model: machine, rows and a legend."""
     weights = " with random weights" if report.random_weights else ""
     lines = [f"{report.model}{weights}", *_where(report.machine, report.date), ""]
     cells = [HEADINGS, *(_cells(row) for row in report.rows)]
@@ -29,7 +29,7 @@ def model_table(report: ModelReport) -> str:
         lines.append(_aligned(line, widths) + (f"  {row.note}" if row and row.note else ""))
     lines += [
         "",
-        f"ms: median of one call. Weights, memory and peak in GiB: {report.memory}.",
+        f"ms: median time of a call. Weights, memory and peak in GiB: {report.memory}.",
         f"Pictures of {report.work.image_size} x {report.work.image_size} pixels."
         + " All precisions were in memory at once." * report.work.interleave,
     ]
@@ -52,7 +52,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Words on the left (the first and the third), numbers on the right."""
+    """Align words (first and third column) left, numbers right."""
     pairs = enumerate(zip(cells, widths, strict=True))
     return "  ".join(
         cell.ljust(width) if place in (0, 2) else cell.rjust(width)
@@ -61,7 +61,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def index_table(report: IndexReport) -> str:
-    """A line for each rate, and what they mean together."""
+    """The table of indexing: rates, efficiency and memory."""
     rates = (
         ("decode alone", report.decode_per_s),
         ("encode alone", report.encode_per_s),
@@ -76,7 +76,7 @@ def index_table(report: IndexReport) -> str:
         f"{'efficiency':<24}{report.efficiency:>8.2f} of the slower half",
     ]
     if report.of_shared_cores is not None:
-        lines.append(f"{'':<24}{report.of_shared_cores:>8.2f} of what both need on the same cores")
+        lines.append(f"{'':<24}{report.of_shared_cores:>8.2f} of the limit on shared cores")
     lines.append(
         f"{'peak memory':<24}{_gib(report.peak_bytes):>8} GiB in this process,"
         f" {_gib(report.peak_with_decoders_bytes)} with the decoder processes"
@@ -87,7 +87,7 @@ def index_table(report: IndexReport) -> str:
 
 
 def search_table(report: SearchReport) -> str:
-    """A line for each part of a search."""
+    """The table of a search: one line for each part."""
     lines = [
         f"{report.model}, {report.vectors} vectors of {report.dimension} numbers",
         *_where(report.machine, report.date),
@@ -98,7 +98,7 @@ def search_table(report: SearchReport) -> str:
     if report.load_model_s is not None:
         lines.append(f"{'load the model':<24}{report.load_model_s * 1e3:>9.2f} ms")
     lines.append(f"{'':<24}{'p50':>9}    {'p95':>9}")
-    parts: list[tuple[str, Latency | None]] = [("one text to a vector", report.text)]
+    parts: list[tuple[str, Latency | None]] = [("encode a text", report.text)]
     for batch, latency in report.index.items():
         parts.append((f"index, {batch} at once", latency))
     parts.append(("one search", report.search))
@@ -112,26 +112,26 @@ def search_table(report: SearchReport) -> str:
 
 
 def _facts(facts: IndexFacts) -> list[str]:
-    """What is known of an index that was made for the measurement."""
+    """Figures of a synthetic index."""
     lines = [
         facts.described,
         f"{'on disk':<24}{facts.file_bytes / 1e6:>9.1f} MB",
         f"{'open':<24}{facts.opening.open_ms:>9.2f} ms",
-        f"{'first query after it':<24}{facts.opening.first_ms:>9.2f} ms",
+        f"{'first query':<24}{facts.opening.first_ms:>9.2f} ms",
         f"{'memory for both':<24}{facts.opening.memory_bytes / 1e6:>9.1f} MB",
-        f"{'bytes / memory rate':<24}{facts.floor_ms:>9.2f} ms, the floor of one query",
+        f"{'bytes / memory rate':<24}{facts.floor_ms:>9.2f} ms, lower bound of a query",
     ]
     rows = [
-        (f"{float(share):g} of all may be found", each) for share, each in facts.filtered.items()
+        (f"{float(share):g} of the vectors pass", each) for share, each in facts.filtered.items()
     ]
-    rows.append(("beside a busy process", facts.neighbour))
+    rows.append(("with a busy process", facts.neighbour))
     lines += [f"{name:<24}{each.p50_ms:>9.2f} ms {each.p95_ms:>9.2f} ms" for name, each in rows]
     lines += [
         f"{f'{batch} at once':<24}{ratio:>9.2f} of the rate of FAISS's own search"
         for batch, ratio in facts.of_raw.items()
     ]
     if facts.build_s is not None:
-        lines.append(f"{'made in':<24}{facts.build_s:>9.1f} s, with the vectors themselves")
+        lines.append(f"{'built in':<24}{facts.build_s:>9.1f} s, including the vectors")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The hits as one HTML page that needs nothing beside itself: no files, no network, no script."""
+"""Contact sheet: the hits as one self-contained HTML page, without scripts or network access."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from imgsearch.searching.hits import Hit
 
 SIDE = 320
-"""Pixels of the longer side of a small picture."""
+"""Longer side of a thumbnail in pixels."""
 
-# Escaped by Jinja, every value of it: names and queries are text here, whatever is in them. Should
-# that ever fail, the policy in the head still lets no script run and nothing be fetched.
+# Jinja escapes every value, so names and queries are only text. Should that ever fail, the policy
+# in the head still blocks scripts and requests.
 TEMPLATE = """\
 <!doctype html>
 <html lang="en">
@@ -73,15 +73,15 @@ p { margin: 0 }
 
 
 def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, title: str) -> int:
-    """Write the page; 1 if one of the pictures could not be read, and is shown without."""
+    """Write the page; returns 1 if any picture could not be read, which is listed without one."""
     from imgsearch.records import Skipped
 
     _require_writable(target)
-    small = lib.thumbnails(hits, SIDE)
-    missing = [each for each in small.values() if isinstance(each, Skipped)]
+    thumbnails = lib.thumbnails(hits, SIDE)
+    missing = [each for each in thumbnails.values() if isinstance(each, Skipped)]
     for each in missing:
         complain(f"{each.file.absolute}: {each.reason}")
-    entries = [_entry(hit, small[hit.image.id]) for hit in hits]
+    entries = [_entry(hit, thumbnails[hit.image.id]) for hit in hits]
     heading = plain(title) or "Pictures"
     replace_file(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
@@ -89,14 +89,14 @@ def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, ti
 
 
 def page(title: str, entries: Sequence[dict[str, Any]]) -> bytes:
-    """The page in UTF-8."""
+    """Render the page as UTF-8."""
     from jinja2 import Environment
 
     text = Environment(autoescape=True).from_string(TEMPLATE).render(title=title, entries=entries)
     return text.encode("utf-8", "backslashreplace")
 
 
-def _entry(hit: Hit, small: Thumbnail | Skipped) -> dict[str, Any]:
+def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
     from imgsearch.records import Thumbnail
 
     path = hit.image.file.absolute
@@ -106,7 +106,7 @@ def _entry(hit: Hit, small: Thumbnail | Skipped) -> dict[str, Any]:
     facts += [] if hit.score is None else [f"{hit.score:.3f}"]
     facts += [f"{metadata.width} x {metadata.height}"]
     facts += [f"{metadata.taken_at:%Y-%m-%d}"] if metadata.taken_at else []
-    facts += [f"{len(hit.duplicates)} more like it"] if hit.duplicates else []
+    facts += [count_of(len(hit.duplicates), "near-duplicate")] if hit.duplicates else []
     entry = {
         "rank": hit.rank,
         "link": Path(path).as_uri(),
@@ -114,26 +114,28 @@ def _entry(hit: Hit, small: Thumbnail | Skipped) -> dict[str, Any]:
         "folder": _shown(folder),
         "facts": ", ".join(facts),
     }
-    if isinstance(small, Thumbnail):
-        data = b64encode(small.data).decode()
-        return entry | {"data": data, "width": small.width, "height": small.height}
-    return entry | {"reason": small.reason}
+    if isinstance(thumbnail, Thumbnail):
+        data = b64encode(thumbnail.data).decode()
+        return entry | {"data": data, "width": thumbnail.width, "height": thumbnail.height}
+    return entry | {"reason": thumbnail.reason}
 
 
 def _shown(name: str) -> str:
-    r"""A name for people: characters that are acted upon, and bytes that are not UTF-8, as \x.."""
+    r"""A name for display: control characters and bytes that are not UTF-8 appear as \x.."""
     return os.fsencode(plain(name)).decode("utf-8", "backslashreplace")
 
 
 def _require_writable(target: str) -> None:
-    """A page that an earlier search wrote may be replaced; nothing else may."""
+    """Refuse to replace any file except a page of an earlier search."""
     from imgsearch.sources.formats import is_picture_name
 
-    hint = "Name a file that is not there yet: --html results.html"
+    hint = "Choose a new file: --html results.html"
     if is_picture_name(target):
-        raise ImgSearchError(f"{target} has the name of a picture, and is to be a page", hint)
+        raise ImgSearchError(f"{target} has the name of a picture, not of a page", hint)
     if not os.path.isdir(os.path.dirname(os.path.abspath(target))):
-        raise ImgSearchError(f"there is no folder for {target}", "Make it, or name another place.")
+        raise ImgSearchError(
+            f"the folder of {target} does not exist", "Create it, or choose another folder."
+        )
     if not os.path.lexists(target):
         return
     start = b""
@@ -141,4 +143,4 @@ def _require_writable(target: str) -> None:
         with open(target, "rb") as file:
             start = file.read(1024)
     if b'name="generator" content="imgsearch"' not in start:
-        raise ImgSearchError(f"{target} is there already, and no page of imgsearch", hint)
+        raise ImgSearchError(f"{target} already exists and is not a page of imgsearch", hint)

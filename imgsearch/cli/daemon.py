@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from imgsearch.daemon.listener import Answer, Listener
     from imgsearch.settings import Settings
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
-@click.command("daemon", short_help="Keep a library open, so that searches are answered at once.")
-@click.option("--stop", is_flag=True, help="End the daemon that runs for this library.")
-@click.option("--status", is_flag=True, help="Tell whether one runs; exit status 1 if none does.")
+@click.command("daemon", short_help="Keep a library loaded for fast searches.")
+@click.option("--stop", is_flag=True, help="Stop the daemon of this library.")
+@click.option(
+    "--status", is_flag=True, help="Report whether a daemon is running; exit status 1 if not."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --status: print a JSON object.")
 @click.option(
     "--idle-minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="End after so many minutes without a question. Default: never.",
+    help="Stop after N minutes without a search. Default: never.",
 )
 @model_options
 @common
@@ -46,12 +48,11 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> int:
-    """Keep the library open and its model loaded until this is ended, by Ctrl-C or --stop.
+    """Keep the library open and its model loaded, until stopped by Ctrl-C or --stop.
 
-    Meanwhile 'imgsearch search' and 'imgsearch similar' for the same library, with the same
-    settings, ask this process, and their answers are the same as without it. It listens on a
-    socket in the library folder that only you may use, and not on the network. It notices by
-    itself when pictures are indexed.
+    'imgsearch search' and 'imgsearch similar' use this process if the library and the settings
+    are the same; results are the same as without it. The daemon listens on a socket in the library
+    folder that only you can access, not on the network. It notices newly indexed pictures.
 
     \b
     imgsearch daemon --idle-minutes 60
@@ -79,30 +80,31 @@ def _stop(ctx: Context, settings: Settings) -> int:
     pid = listener.stop(settings.library)
     if pid is None:
         raise ImgSearchError(
-            f"no daemon runs for the library in {settings.library}", "Start one: imgsearch daemon"
+            f"no daemon is running for the library in {settings.library}",
+            "Start one: imgsearch daemon",
         )
-    ctx.say(f"The daemon, process {pid}, has ended.")
+    ctx.say(f"The daemon, process {pid}, has stopped.")
     return 0
 
 
 def _status(settings: Settings, as_json: bool) -> int:
     from imgsearch.daemon import listener
 
-    found = listener.running(settings.library)
+    status = listener.running(settings.library)
     if as_json:
-        click.echo(json.dumps({"running": found is not None, **(found or {})}))
-    elif found is None:
-        click.echo(f"No daemon runs for the library in {settings.library}.")
+        click.echo(json.dumps({"running": status is not None, **(status or {})}))
+    elif status is None:
+        click.echo(f"No daemon is running for the library in {settings.library}.")
     else:
-        click.echo(_told(found))
-    return int(found is None)
+        click.echo(_summary(status))
+    return int(status is None)
 
 
-def _told(found: Answer) -> str:
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found["since"]))
+def _summary(status: Answer) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status["since"]))
     return (
-        f"Process {found['pid']} has the library open since {since},"
-        f" and was asked {found['answered']} times."
+        f"Process {status['pid']} has had the library open since {since}"
+        f" and has answered {status['answered']} requests."
     )
 
 
@@ -112,46 +114,48 @@ def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
     from imgsearch.serving.resident import Resident
 
     notes: list[str] = []
-    ended = threading.Event()
+    stop = threading.Event()
     resident = Resident(lambda: Library(settings, notes.append))
     try:
-        with _ended_by_signal(ended):
-            resident.submit(lambda library: library.catalog.uuid).result()  # is there one?
-            listener = listen(resident, settings, notes, ended.set)
+        with _stop_on_sigterm(stop):
+            resident.submit(
+                lambda library: library.catalog.uuid
+            ).result()  # fail now if there is no library
+            listener = listen(resident, settings, notes, stop.set)
             try:
                 ctx.say(f"Loading the model of {settings.library}.")
                 _warm(ctx, resident.warm().result)
-                ctx.say("Searches of this library are answered here now. Ctrl-C ends it.")
-                _wait(listener, ended, idle_seconds)
+                ctx.say("Ready for searches of this library. Stop with Ctrl-C.")
+                _wait(listener, stop, idle_seconds)
             finally:
                 listener.close()
     finally:
         resident.close()
-    ctx.say("The daemon has ended.")
+    ctx.say("The daemon has stopped.")
 
 
 def _warm(ctx: Context, result: Any) -> None:
-    """A library without pictures may get some while the daemon runs."""
+    """Warn only, because an empty library may receive pictures later."""
     try:
         result()
     except QueryError as error:
-        ctx.say(f"Beware: {error}. {error.hint}")
+        ctx.say(f"Warning: {error}. {error.hint}")
 
 
-def _wait(listener: Listener, ended: threading.Event, idle_seconds: float | None) -> None:
-    while not ended.wait(_LOOK_SECONDS):
+def _wait(listener: Listener, stop: threading.Event, idle_seconds: float | None) -> None:
+    while not stop.wait(_POLL_SECONDS):
         if not os.path.exists(listener.path):
-            return  # the library folder was removed, and nobody can ask any more
+            return  # the library folder was removed, so no client can connect
         if idle_seconds is not None and listener.idle_seconds > idle_seconds:
             return
 
 
 @contextmanager
-def _ended_by_signal(ended: threading.Event) -> Iterator[None]:
-    """SIGTERM ends the daemon as --stop does; Ctrl-C interrupts it, as it does any command."""
+def _stop_on_sigterm(stop: threading.Event) -> Iterator[None]:
+    """Let SIGTERM stop the daemon like --stop does; Ctrl-C interrupts it like any command."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
+        stop.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -15,9 +15,9 @@ from imgsearch.cli.terminal import plain
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
 def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> int:
-    """Check the installation and the library, and say how to mend what is wrong.
+    """Check the installation and the library, and suggest fixes.
 
-    The exit status is 1 if anything has to be mended.
+    The exit status is 1 if anything needs fixing.
 
     \b
     imgsearch doctor

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HEADINGS = ("R@1", "R@5", "R@10", "MRR", "R-prec", "nDCG@10")
 
 
-@click.command("eval", short_help="Measure how well queries find their pictures.")
+@click.command("eval", short_help="Measure the retrieval quality.")
 @click.argument("files", nargs=-1, required=True, metavar="QUERIES...")
 @click.option(
     "--compare",
@@ -32,7 +32,7 @@ HEADINGS = ("R@1", "R@5", "R@10", "MRR", "R-prec", "nDCG@10")
     type=click.Choice(["semantic", "hybrid", "text"]),
     default="semantic",
     show_default=True,
-    help="As of search. Names and captions may give the answers away, so they are left out.",
+    help="Search mode. The default ignores names and captions, which may give the answers away.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @model_options
@@ -48,15 +48,15 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> None:
-    """Measure how well the library answers queries whose right answers are known.
+    """Measure how well the library answers queries with known relevant pictures.
 
-    QUERIES are files with a JSON object in each line: {"query": "a dog", "relevant": ["dog.jpg"],
-    "kind": "caption"}; "query_image" in place of "query" names a picture, which is left out of its
-    own results. Pictures are named by their path, or by the end of it. A saved run may stand in
-    place of the files.
+    QUERIES are files with one JSON object per line: {"query": "a dog", "relevant": ["dog.jpg"],
+    "kind": "caption"}. "query_image" instead of "query" names a picture, which is excluded from
+    its own results. Pictures are named by their path or the end of it. A saved run can replace the
+    files.
 
     R@k is the share of queries with a relevant picture among the first k. --compare shows the
-    differences of the means, with 95 % intervals of a paired bootstrap.
+    differences of the means, with 95 % confidence intervals of a paired bootstrap.
 
     \b
     imgsearch eval queries.jsonl
@@ -67,20 +67,21 @@ def command(
 
     ctx = context(library, quiet, verbose)
     if save is not None and not save.endswith(".json"):
-        raise QueryError(f"a run cannot be saved as {save}", "Let its name end in .json.")
+        raise QueryError(f"cannot save a run as {save}", "Use a name that ends in .json.")
     run = _run_of(ctx, files, mode, flags)
     if save is not None:
         _save(run, save)
     if other is None:
-        found = figures(run)
-        click.echo(json.dumps(_run_entry(run, found), indent=2) if as_json else _table(run, found))
+        groups = figures(run)
+        entry = _run_entry(run, groups)
+        click.echo(json.dumps(entry, indent=2) if as_json else _table(run, groups))
         return
     saved = _saved(other)
     second = _run_of(ctx, files, mode, flags | {"model": other}) if saved is None else saved
     comparisons, unpaired = compare(run, second)
     if unpaired:
         queries = "query is" if unpaired == 1 else "queries are"
-        ctx.say(f"{unpaired} {queries} in one of the runs only, and left out.")
+        ctx.say(f"{unpaired} {queries} in only one of the runs and ignored.")
     if as_json:
         click.echo(json.dumps(_comparison_entry(run, second, comparisons), indent=2))
     else:
@@ -88,7 +89,7 @@ def command(
 
 
 def _run_of(ctx: Context, files: Sequence[str], mode: str, flags: dict[str, Any]) -> Run:
-    """A saved run, or one that is made now."""
+    """Load a saved run, or evaluate the queries."""
     from imgsearch.evaluation.questions import read_questions
     from imgsearch.evaluation.runs import evaluate
 
@@ -103,7 +104,7 @@ def _run_of(ctx: Context, files: Sequence[str], mode: str, flags: dict[str, Any]
         lib.close()
     if run.missing:
         ctx.say(
-            f"{count_of(len(run.missing), 'relevant picture')} not in the library, and counted as "
+            f"{count_of(len(run.missing), 'relevant picture')} not in the library and counted as "
             f"not found: {', '.join(run.missing[:3])}{' ...' * (len(run.missing) > 3)}"
         )
     return run
@@ -114,7 +115,7 @@ def _bar(ctx: Context, total: int) -> Any:
 
     return tqdm(
         total=total,
-        desc="Asking",
+        desc="Searching",
         unit=" queries",
         leave=False,
         dynamic_ncols=True,
@@ -123,19 +124,19 @@ def _bar(ctx: Context, total: int) -> Any:
 
 
 def _saved(path: str) -> Run | None:
-    """The run of a file that ends in .json; None for anything else."""
+    """The run in a file whose name ends in .json; None for other names."""
     from imgsearch.evaluation.runs import run_from_json
 
     if not path.endswith(".json"):
         return None
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+            content = json.load(file)
     except OSError as error:
-        raise QueryError(f"{path} cannot be read: {error.strerror}") from None
+        raise QueryError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
-        found = None
-    return run_from_json(found, path)
+        content = None
+    return run_from_json(content, path)
 
 
 def _save(run: Run, path: str) -> None:
@@ -149,11 +150,11 @@ def _save(run: Run, path: str) -> None:
 # Text
 
 
-def _table(run: Run, found: Sequence[Figures]) -> str:
+def _table(run: Run, groups: Sequence[Figures]) -> str:
     lines = [f"{plain(run.model)}, {count_of(run.pictures, 'picture')}"]
     columns = "".join(f"{name:>9}" for name in HEADINGS)
     lines.append(f"{'queries':26}{'n':>6}{columns}{'p50 ms':>9}{'p95 ms':>9}")
-    for group in found:
+    for group in groups:
         values = "".join(f"{value:9.3f}" for value in group.values)
         times = f"{1e3 * group.p50_seconds:9.1f}{1e3 * group.p95_seconds:9.1f}"
         lines.append(f"{_name(group):26}{group.queries:>6}{values}{times}")
@@ -161,16 +162,16 @@ def _table(run: Run, found: Sequence[Figures]) -> str:
 
 
 def _comparison_text(a: Run, b: Run, comparisons: Sequence[Comparison]) -> str:
-    lines = [f"a: {plain(a.model)}    b: {plain(b.model)}    * the interval is on one side of zero"]
+    lines = [f"a: {plain(a.model)}    b: {plain(b.model)}    * the interval excludes zero"]
     for each in comparisons:
         lines.append(f"{_name(each.a)}, n = {each.a.queries}")
         lines.append(f"  {'':9}{'a':>8}{'b':>8}{'b - a':>9}   95 % interval")
         for i, heading in enumerate(HEADINGS):
-            found = each.differences[i]
-            mark = " *" if found.clear else ""
+            change = each.differences[i]
+            mark = " *" if change.clear else ""
             lines.append(
-                f"  {heading:9}{each.a.values[i]:8.3f}{each.b.values[i]:8.3f}{found.mean:+9.3f}"
-                f"   {found.low:+.3f} .. {found.high:+.3f}{mark}"
+                f"  {heading:9}{each.a.values[i]:8.3f}{each.b.values[i]:8.3f}{change.mean:+9.3f}"
+                f"   {change.low:+.3f} .. {change.high:+.3f}{mark}"
             )
         times = (1e3 * each.a.p50_seconds, 1e3 * each.b.p50_seconds)
         lines.append(f"  {'p50 ms':9}{times[0]:8.1f}{times[1]:8.1f}{times[1] - times[0]:+9.1f}")
@@ -184,13 +185,13 @@ def _name(group: Figures) -> str:
 # JSON
 
 
-def _run_entry(run: Run, found: Sequence[Figures]) -> dict[str, Any]:
+def _run_entry(run: Run, groups: Sequence[Figures]) -> dict[str, Any]:
     return {
         "model": run.model,
         "space": run.space,
         "pictures": run.pictures,
         "missing": list(run.missing),
-        "groups": [_group_entry(group) for group in found],
+        "groups": [_group_entry(group) for group in groups],
     }
 
 
@@ -218,8 +219,8 @@ def _comparison_entry(a: Run, b: Run, comparisons: Sequence[Comparison]) -> dict
                 "a": _group_entry(each.a),
                 "b": _group_entry(each.b),
                 "differences": {
-                    name: {"mean": found.mean, "low": found.low, "high": found.high}
-                    for name, found in zip(MEASURES, each.differences, strict=True)
+                    name: {"mean": change.mean, "low": change.low, "high": change.high}
+                    for name, change in zip(MEASURES, each.differences, strict=True)
                 },
             }
             for each in comparisons

@@ -21,46 +21,51 @@ if TYPE_CHECKING:
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 GONE_FOR_GOOD = (
-    "  If pictures are gone for good: 'imgsearch roots --forget PATH' takes a whole folder out; "
-    "'imgsearch index --prune' accepts that a folder is empty or that a disk is no longer there."
+    "  If pictures are gone for good: 'imgsearch roots --forget PATH' removes a whole folder "
+    "from the library; 'imgsearch index --prune' accepts an empty folder or a missing disk."
 )
 
 
-@click.command("index", short_help="Make pictures searchable, or bring them up to date.")
+@click.command("index", short_help="Index pictures, or update the index.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @model_options
 @index_option
 @click.option(
     "--batch-size",
     type=click.IntRange(0, 4096),
-    help="Pictures per call of the model. 0, the default: as many as fit in the free memory.",
+    help="Pictures per model call. Default: 0, as many as fit in the free memory.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
 @click.option(
     "--document-instruction",
     metavar="TEXT",
-    help="What the model is told about pictures, if it takes instructions.",
+    help="Instruction to the model for pictures, if it takes instructions.",
 )
 @click.option(
     "--dimension",
     type=click.IntRange(1),
-    help="Length of vectors, if the model was trained to have its own cut.",
+    help="Length of the vectors, if the model was trained for shorter ones.",
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out; may be repeated.")
-@click.option("--no-exclude", is_flag=True, help="Forget the globs of earlier runs.")
-@click.option("--hidden/--no-hidden", default=None, help="Take in hidden files and folders.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Files and folders to exclude; may be repeated.",
+)
+@click.option("--no-exclude", is_flag=True, help="Discard the globs of earlier runs.")
+@click.option("--hidden/--no-hidden", default=None, help="Include hidden files and folders.")
 @click.option(
     "--prune",
     is_flag=True,
-    help="Accept that pictures are gone even where a disk looks unmounted or a folder is empty.",
+    help="Remove missing pictures even if a disk looks unmounted or a folder is empty.",
 )
 @click.option(
     "--ocr/--no-ocr",
     default=None,
-    help="Read the text in pictures, too, in this run and in later ones.",
+    help="Also read text in pictures, in this run and later ones.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done, without doing it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
 @common
 def command(
     paths: tuple[str, ...],
@@ -76,18 +81,18 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> int:
-    """Make the pictures below each PATH searchable, or bring them up to date.
+    """Index the pictures below each PATH, or update the index.
 
-    Only new and changed files are read. Files that are gone leave the library, but not when
-    their disk is unmounted. Without PATH, all folders of the library are brought up to date.
-    Nothing below PATH is ever written. Stop with Ctrl-C at any time; run it again to go on.
+    Only new and changed files are read. Deleted files are removed from the library, unless their
+    disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
+    ever written. Stop with Ctrl-C at any time; run the command again to continue.
 
-    Another --model, --document-instruction or --dimension than the library has means that all
-    pictures are encoded again, beside the vectors that are there. The library remembers them:
-    they need not be repeated. 'imgsearch models' tells which model takes them.
+    A different --model, --document-instruction or --dimension encodes all pictures again and
+    keeps the existing vectors. The library remembers these options, so they need not be repeated.
+    'imgsearch models' lists the models that support them.
 
-    With --ocr, 'imgsearch search' finds pictures by words that are written in them. They are read
-    after the pictures themselves were indexed, which takes a core about half a second each.
+    With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
+    the pictures are indexed, at about half a second per picture on one core.
 
     \b
     imgsearch index ~/Pictures
@@ -110,12 +115,12 @@ def command(
             click.echo(f"imgsearch: {plain(note)}", err=True)
         if report.notes and not prune:
             ctx.say(GONE_FOR_GOOD)
-        _tell(ctx, lib, report, as_json, dry_run)
+        _print_report(ctx, lib, report, as_json, dry_run)
         if ctx.verbose:
             ctx.say(_memory(lib))
     finally:
         lib.close()
-    return status or _visited(report)
+    return status or _exit_status(report)
 
 
 def _index(ctx: Context, lib: Library, request: Any) -> tuple[IngestReport, int]:
@@ -124,33 +129,33 @@ def _index(ctx: Context, lib: Library, request: Any) -> tuple[IngestReport, int]
     return report, 128 + stop[0] if stop else 0
 
 
-def _visited(report: IngestReport) -> int:
-    """A run that could look into no folder at all has failed."""
+def _exit_status(report: IngestReport) -> int:
+    """A run that could not scan any folder has failed."""
     return 1 if report.notes and not report.scanned else 0
 
 
 @contextmanager
 def _stopping(ctx: Context) -> Iterator[list[int]]:
-    """The list gets the signal's number when the user asks to stop; a second one stops at once."""
-    asked: list[int] = []
+    """Yield a list that receives the number of the first stop signal; a second one interrupts."""
+    stop: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if stop:
             raise KeyboardInterrupt
-        asked.append(number)
-        ctx.say("\nStopping after this batch; what is done is kept. Once more to stop at once.")
+        stop.append(number)
+        ctx.say("\nStopping after this batch; finished work is kept. Again to stop immediately.")
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(each, on_signal) for each in signals]
     try:
-        yield asked
+        yield stop
     finally:
         for each, handler in zip(signals, before, strict=True):
             signal.signal(each, handler)
 
 
 class _Bar:
-    """Progress on stderr: how many files were looked at, then how many are encoded."""
+    """Progress bars on stderr, one for each stage."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -165,7 +170,7 @@ class _Bar:
             self._bar.close()
 
     def show(self, progress: Progress) -> None:
-        """Draw what is done; called once per batch."""
+        """Update the bar; called once per batch."""
         if self._ctx.quiet:
             return
         if progress.stage != self._stage:
@@ -178,7 +183,7 @@ class _Bar:
         self.__exit__()
         self._stage = progress.stage
         words = {
-            "scan": "Looking", "digest": "Comparing", "encode": "Encoding", "read": "Reading",
+            "scan": "Scanning", "digest": "Comparing", "encode": "Encoding", "read": "Reading",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
@@ -189,11 +194,13 @@ class _Bar:
         )
 
 
-def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_run: bool) -> None:
+def _print_report(
+    ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_run: bool
+) -> None:
     if as_json:
-        found = {name: getattr(report, name) for name in COUNTS}
+        entry = {name: getattr(report, name) for name in COUNTS}
         rate = report.encoded / report.seconds if report.seconds else 0.0
-        found |= {
+        entry |= {
             "seconds": round(report.seconds, 3),
             "images_per_second": round(rate, 3),
             "library": lib.settings.library,
@@ -203,34 +210,34 @@ def _tell(ctx: Context, lib: Library, report: IngestReport, as_json: bool, dry_r
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
         }
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(entry))
     elif not ctx.quiet:
-        click.echo(_sentence(report, dry_run))
+        click.echo(_summary(report, dry_run))
         if report.texts:
-            click.echo(_of_texts(report.texts))
+            click.echo(_texts_summary(report.texts))
         if report.interrupted:
-            click.echo("Interrupted: everything counted above is kept. Run it again to go on.")
+            click.echo("Interrupted: everything counted above is kept. Run it again to continue.")
         elif report.skipped:
-            click.echo("To see which files were skipped, and why: imgsearch skipped")
+            click.echo("To list the skipped files with their reasons: imgsearch skipped")
 
 
-def _of_texts(texts: TextReport) -> str:
+def _texts_summary(texts: TextReport) -> str:
     rate = f" in {texts.seconds:.1f} s" if texts.read else ""
     words = f"Read {count_of(texts.read, 'picture')}{rate}: {texts.with_text} with text"
     words += f", {texts.failed} failed ('imgsearch skipped --texts')" if texts.failed else ""
-    return words + (f", {texts.put_off} put off to the next run." if texts.put_off else ".")
+    return words + (f", {texts.put_off} postponed to the next run." if texts.put_off else ".")
 
 
 def _memory(lib: Library) -> str:
     used = lib.memory()
-    words = f"Memory: {used['resident_peak'] / 2**20:.0f} MiB at the peak of this process"
+    words = f"Memory: {used['resident_peak'] / 2**20:.0f} MiB peak in this process"
     allocated, peak = used["device_allocated"], used["device_peak"]
     if allocated is not None and peak is not None:
-        words += f"; on the GPU {allocated / 2**20:.0f} MiB now, {peak / 2**20:.0f} at the peak"
+        words += f"; on the GPU {allocated / 2**20:.0f} MiB now, {peak / 2**20:.0f} MiB peak"
     return words + "."
 
 
-def _sentence(report: IngestReport, dry_run: bool) -> str:
+def _summary(report: IngestReport, dry_run: bool) -> str:
     counts = ", ".join(
         f"{getattr(report, name)} {name}" for name in COUNTS[1:] if getattr(report, name)
     )

@@ -9,14 +9,14 @@ import click
 from imgsearch.cli.group import common, context, model_options
 
 
-@click.command("mcp", short_help="Offer the library to programs that speak MCP.")
+@click.command("mcp", short_help="Serve the library to MCP clients.")
 @model_options
 @common
 def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> None:
-    """Offer the library as tools of the Model Context Protocol, over stdin and stdout.
+    """Serve the library as tools of the Model Context Protocol, over stdin and stdout.
 
-    A program that speaks MCP starts this command by itself; its settings name it. The tools
-    search_images, similar_images, get_image and library_status only read, and show nothing but
+    An MCP client starts this command itself, as configured in its settings. The tools
+    search_images, similar_images, get_image and library_status are read-only and show only
     pictures below the folders of the library.
 
     \b

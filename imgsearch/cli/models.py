@@ -36,7 +36,7 @@ FIELDS = (
 @click.group(
     "models",
     invoke_without_command=True,
-    short_help="List the models, and what each can find; download one.",
+    short_help="List the models and their abilities; download one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
@@ -44,19 +44,19 @@ FIELDS = (
 def command(
     ctx: click.Context, as_json: bool, library: str | None, quiet: bool, verbose: bool
 ) -> None:
-    """List the models that --model takes by name, and what each can and cannot find.
+    """List the models that --model accepts by name, and what each can and cannot find.
 
-    --model also takes the path of a folder, or OWNER/NAME of the Hugging Face hub once that is
-    downloaded. Code that comes with a model is never run.
+    --model also accepts the path of a folder, or the OWNER/NAME of a downloaded model on the
+    Hugging Face hub. Code that comes with a model is never run.
 
     \b
     imgsearch models
     imgsearch models download siglip2-base
     """
-    found = context(library, quiet, verbose)
+    options = context(library, quiet, verbose)
     if ctx.invoked_subcommand:
         return
-    models = found.library().models.listed()
+    models = options.library().models.listed()
     if as_json:
         click.echo(json.dumps([_entry(card, obstacle) for card, obstacle in models], indent=2))
         return
@@ -66,48 +66,48 @@ def command(
             click.echo(click.wrap_text(plain(line), 96, "  ", "  "))
 
 
-@command.command("download", short_help="Fetch a model, resume, and check what came.")
+@command.command("download", short_help="Download and verify a model; resumes.")
 @click.argument("name")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit. Default: the main branch.")
 @common
 def download(
     name: str, revision: str | None, library: str | None, quiet: bool, verbose: bool
 ) -> None:
-    """Fetch the model NAME, or OWNER/NAME of the Hugging Face hub, and check what came.
+    """Download the model NAME, or OWNER/NAME of the Hugging Face hub, and verify it.
 
-    Of all commands this one uses the network without being told to, and it does so even where
-    HF_HUB_OFFLINE is set; HF_ENDPOINT names a mirror. Only weights in safetensors and the
-    configuration are fetched, no code. Files that are here already are not fetched again. Each
-    file is compared with the checksum that the hub has for it, and the revision stays the one
-    that was fetched until you download again.
+    This is the only command that uses the network on its own, even if HF_HUB_OFFLINE is set;
+    HF_ENDPOINT selects a mirror. It downloads safetensors weights and the configuration, but no
+    code, and skips files that are already on this machine. Each file is compared with the hub's
+    checksum. The downloaded revision stays in use until you download again.
 
     \b
     imgsearch models download gme-qwen2-vl-2b
     imgsearch models download someone/some-clip --revision 0123abc
     """
     ctx = context(library, quiet, verbose)
-    for done in ctx.library().models.download(name, revision, progress=not ctx.quiet):
-        _tell(ctx, done)
+    for item in ctx.library().models.download(name, revision, progress=not ctx.quiet):
+        _print(ctx, item)
 
 
-def _tell(ctx: Context, done: Download) -> None:
-    if done.unchecked:
-        ctx.say(f"The hub has no checksums for {', '.join(done.unchecked)}: only sizes compared.")
+def _print(ctx: Context, item: Download) -> None:
+    if item.unchecked:
+        names = ", ".join(item.unchecked)
+        ctx.say(f"The hub has no checksums for {names}: only the sizes were compared.")
     if not ctx.quiet:
         click.echo(
-            f"{plain(done.name)} is here: revision {done.commit} of {done.hub},"
-            f" {count_of(done.files, 'file')}, {_bytes(done.size)}, checked."
+            f"Downloaded {plain(item.name)}: revision {item.commit} of {item.hub},"
+            f" {count_of(item.files, 'file')}, {_bytes(item.size)}, checked."
         )
-        click.echo(plain(done.path))
+        click.echo(plain(item.path))
 
 
 def _entry(card: ModelCard, obstacle: str) -> dict[str, Any]:
-    found = {name: getattr(card, name) for name in FIELDS}
-    return found | {"dimensions": _dimensions(card), "here": not obstacle}
+    entry = {name: getattr(card, name) for name in FIELDS}
+    return entry | {"dimensions": _dimensions(card), "here": not obstacle}
 
 
 def _lines(card: ModelCard, obstacle: str) -> list[str]:
-    labelled = (
+    fields = (
         ("", card.summary),
         ("Languages: ", card.languages),
         ("Limits: ", card.limits),
@@ -119,23 +119,23 @@ def _lines(card: ModelCard, obstacle: str) -> list[str]:
         ("Instruction for pictures: ", card.document_instruction),
         ("Weights: ", _presence(card, obstacle)),
     )
-    return [label + text for label, text in labelled if text]
+    return [label + text for label, text in fields if text]
 
 
 def _size(card: ModelCard) -> str:
-    """ "2.21 billion parameters, vectors of 1536 numbers, 4.4 GB in bf16 (2 bytes for each)"."""
+    """ "2.21 billion parameters, vectors of 1536 numbers, 4.4 GB in bf16 (2 bytes each)"."""
     parts = []
     if card.parameters:
         parts.append(f"{_count(card.parameters)} parameters")
     if card.dimension:
         parts.append(f"vectors of {card.dimension} numbers")
     if card.parameters:
-        parts.append(f"weights {_bytes(card.bf16_bytes)} in bf16 (2 bytes for each)")
+        parts.append(f"weights {_bytes(card.bf16_bytes)} in bf16 (2 bytes each)")
     return ", ".join(parts)
 
 
 def _dimensions(card: ModelCard) -> str:
-    """ "64 to 2048 numbers", or "" where there is only one length."""
+    """ "64 to 2048 numbers", or "" if there is only one length."""
     from imgsearch.encoders.capabilities import describe_dimensions
 
     if not card.dimensions:
@@ -145,9 +145,9 @@ def _dimensions(card: ModelCard) -> str:
 
 def _presence(card: ModelCard, obstacle: str) -> str:
     if not obstacle:
-        return "here"
+        return "on this machine"
     if card.hub and obstacle.endswith("not on this machine"):
-        return f"not here: imgsearch models download {card.name}"
+        return f"not on this machine; to download: imgsearch models download {card.name}"
     return f"not usable: {obstacle}"
 
 

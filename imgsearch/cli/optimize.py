@@ -11,16 +11,16 @@ from imgsearch.cli.group import common, context, index_option
 from imgsearch.cli.terminal import plain
 
 
-@click.command("optimize", short_help="Make the index of the library anew.")
-@click.option("--model", metavar="NAME", help="Of this model. Default: the one of the library.")
+@click.command("optimize", short_help="Rebuild the search index.")
+@click.option("--model", metavar="NAME", help="Model of the index. Default: the library's model.")
 @index_option
 @common
 def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> None:
-    """Write the search index anew, and train it for the present number of pictures.
+    """Rebuild the search index, and train it for the current number of pictures.
 
-    'imgsearch index' does this by itself when it is due: the first time at 300 000 pictures, then
-    whenever there are four times as many. Searches go on with the old index until the new one is
-    there. Pictures and vectors are not touched, and no model is loaded.
+    'imgsearch index' does this automatically: first at 300 000 pictures, then whenever their
+    number has grown fourfold. Searches use the old index until the new one is ready. Pictures and
+    vectors are not touched, and no model is loaded.
 
     \b
     imgsearch optimize
@@ -28,10 +28,10 @@ def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> No
     """
     ctx = context(library, quiet, verbose)
     lib = ctx.library(**flags)
-    started = time.perf_counter()
+    start = time.perf_counter()
     try:
-        told = lib.optimize()
+        result = lib.optimize()
     finally:
         lib.close()
     if not ctx.quiet:
-        click.echo(plain(f"{told}, in {time.perf_counter() - started:.1f} s"))
+        click.echo(plain(f"{result}, in {time.perf_counter() - start:.1f} s"))

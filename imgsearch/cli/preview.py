@@ -1,7 +1,7 @@
-"""Small pictures between the lines of the table, in terminals that can show them.
+"""Thumbnails between the lines of the table, in terminals that support them.
 
-textual-image asks the terminal itself what it can do: kitty's graphics protocol or Sixel, which
-iTerm2, WezTerm, foot, Konsole, xterm and Windows Terminal know. It asks while it is imported.
+textual-image queries the terminal while it is imported: for kitty's graphics protocol or Sixel,
+which iTerm2, WezTerm, foot, Konsole, xterm and Windows Terminal support.
 """
 
 from __future__ import annotations
@@ -19,49 +19,52 @@ if TYPE_CHECKING:
     from imgsearch.searching.hits import Hit
 
 SIDE = 320
+"""Maximum size of a thumbnail in pixels."""
 ROWS = 8
-"""How large: pixels that are sent at most, and lines of the terminal."""
+"""Height in lines of the terminal."""
 
 
 def show(ctx: Context, lib: Library, hits: Sequence[Hit]) -> bool:
-    """Print the table with a small picture under each line; False if that cannot be done here.
+    """Print the table with a thumbnail below each line; returns False if the terminal cannot.
 
     Raises
     ------
     MissingExtra
-        The package that talks to terminals is not installed.
+        textual-image is not installed.
     """
-    drawn = _drawn()
-    if drawn is None:
-        ctx.say("No previews: this is no terminal that shows pictures (kitty's protocol, Sixel).")
+    draw = _drawer()
+    if draw is None:
+        ctx.say(
+            "No previews: this terminal cannot show pictures (needs kitty's protocol or Sixel)."
+        )
         return False
     from imgsearch.cli.render import table_line, terminal_width
     from imgsearch.records import Thumbnail
 
-    small = lib.thumbnails(hits, SIDE)
+    thumbnails = lib.thumbnails(hits, SIDE)
     for hit in hits:
         sys.stdout.write(table_line(hit, terminal_width()) + "\n")
-        found = small[hit.image.id]
-        if isinstance(found, Thumbnail):
-            drawn(found.data)
+        thumbnail = thumbnails[hit.image.id]
+        if isinstance(thumbnail, Thumbnail):
+            draw(thumbnail.data)
         else:
-            sys.stdout.write(f"      ({found.reason})\n")
+            sys.stdout.write(f"      ({thumbnail.reason})\n")
         sys.stdout.flush()
     return True
 
 
-def _drawn() -> Any:
-    """What draws a JPEG on the terminal; None where the terminal cannot."""
+def _drawer() -> Any:
+    """A function that draws a JPEG on the terminal; None if the terminal cannot show it."""
     try:
         import textual_image  # noqa: F401
         from rich.console import Console
     except ImportError:
         raise MissingExtra("--preview", "preview") from None
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
-        return None  # it asks on stdout and reads the answer on stdin
+        return None  # textual-image writes the query to stdout and reads the answer from stdin
     try:
         from textual_image import renderable
-    except Exception:  # a terminal that answers nothing it understands
+    except Exception:  # the terminal's answer is not understood
         return None
     if renderable.Image not in (renderable.SixelImage, renderable.TGPImage):
         return None

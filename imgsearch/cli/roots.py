@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from imgsearch.records import RootRecord
 
 
-@click.command("roots", short_help="List the folders of the library, or take one out.")
-@click.option("--forget", metavar="PATH", help="Take this folder out of the library.")
+@click.command("roots", short_help="List the folders of the library, or remove one.")
+@click.option("--forget", metavar="PATH", help="Remove this folder from the library.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
 def command(
@@ -39,7 +39,7 @@ def command(
         click.echo(json.dumps([_entry(root) for root in roots], indent=2))
         return
     for root in roots:
-        note = "" if os.path.isdir(root.path) else "  (not there now)"
+        note = "" if os.path.isdir(root.path) else "  (missing)"
         exclude = f"  without {plain(' '.join(root.exclude))}" if root.exclude else ""
         click.echo(f"{root.images:>8}  {plain(root.path)}{exclude}{note}")
 
@@ -57,4 +57,4 @@ def _entry(root: RootRecord) -> dict[str, Any]:
 
 def _forget(ctx: Context, count: int, path: str) -> None:
     pictures = count_of(count, "picture")
-    ctx.say(f"{path} is no longer in the library; nothing was done to its {pictures} on the disk.")
+    ctx.say(f"Removed {path} from the library, without touching its {pictures} on disk.")

@@ -14,57 +14,57 @@ from imgsearch.cli.terminal import count_of, plain
 from imgsearch.indexes.sealed_files import stored_kind
 
 
-@click.command("status", short_help="Say what is in the library.")
+@click.command("status", short_help="Show what the library contains.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @common
 def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> None:
-    """Say what is in the library, and how the last run of the indexer ended.
+    """Show what the library contains, and how the last indexing run ended.
 
     \b
     imgsearch status
     imgsearch --library /data/imgsearch status --json
     """
     with closing(context(library, quiet, verbose).overview()) as overview:
-        found = overview.summary()
-        folder = os.path.join(found["library"], "index")
-        for space, (uuid, key) in zip(found["spaces"], overview.index_names(), strict=True):
+        summary = overview.summary()
+        folder = os.path.join(summary["library"], "index")
+        for space, (uuid, key) in zip(summary["spaces"], overview.index_names(), strict=True):
             space["index"] = stored_kind(folder, uuid, key)
-    click.echo(json.dumps(found, indent=2) if as_json else _text(found))
+    click.echo(json.dumps(summary, indent=2) if as_json else _text(summary))
 
 
-def _text(found: dict[str, Any]) -> str:
+def _text(summary: dict[str, Any]) -> str:
     lines = [
-        f"Library   {plain(found['library'])} ({found['bytes'] / 1e6:.1f} MB)",
-        f"Pictures  {found['images']} in {count_of(found['roots'], 'folder')}; "
-        f"{count_of(found['skipped'], 'file')} skipped",
+        f"Library   {plain(summary['library'])} ({summary['bytes'] / 1e6:.1f} MB)",
+        f"Pictures  {summary['images']} in {count_of(summary['roots'], 'folder')}; "
+        f"{count_of(summary['skipped'], 'file')} skipped",
     ]
-    for space in found["spaces"]:
+    for space in summary["spaces"]:
         mark = ", used for searches" if space["default"] else ""
         lines.append(
             f"Model     {plain(space['model'])}: {count_of(space['images'], 'picture')}"
-            f"{_variant(space, found['spaces'])}{mark}"
+            f"{_variant(space, summary['spaces'])}{mark}"
         )
         if space["index"]:
             lines.append(f"Index     {space['index']}")
-    texts = found["texts"]
+    texts = summary["texts"]
     if texts["wanted"] or texts["read"]:
-        lines.append(f"Texts     {_texts(texts, found['images'])}")
-    run = found["last_run"]
+        lines.append(f"Texts     {_texts(texts, summary['images'])}")
+    run = summary["last_run"]
     if run:
         lines.append(f"Last run  {run['outcome']}, started {run['started_at'].replace('T', ' ')}")
     return "\n".join(lines)
 
 
 def _variant(space: dict[str, Any], spaces: list[dict[str, Any]]) -> str:
-    """What tells a space from others of the same model; "" where there is no other."""
+    """What distinguishes a space from others of the same model; "" if there are no others."""
     if sum(other["model"] == space["model"] for other in spaces) == 1:
         return ""
-    told = f", told {space['instruction']!r}" if space["instruction"] else ""
-    return f", vectors of {space['dimension']} numbers{plain(told)}"
+    instruction = f", instruction {space['instruction']!r}" if space["instruction"] else ""
+    return f", vectors of {space['dimension']} numbers{plain(instruction)}"
 
 
 def _texts(texts: dict[str, Any], images: int) -> str:
     words = f"{texts['read']} of {count_of(images, 'picture')} read, {texts['with_text']} with text"
     words += f", {texts['failed']} failed" if texts["failed"] else ""
     words += f" ({plain('; '.join(texts['engines']))})" if texts["engines"] else ""
-    return words + ("" if texts["wanted"] else "; new ones are not read")
+    return words + ("" if texts["wanted"] else "; new pictures are not read")

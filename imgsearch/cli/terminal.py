@@ -1,4 +1,4 @@
-"""Text that is safe to show on a terminal."""
+"""Text that is safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import unicodedata
 import click
 
 _LINES = "\n"
-_JOINERS = "\u200c\u200d"  # Persian words and family emoji are written with them
+_JOINERS = "\u200c\u200d"  # used in Persian words and family emoji
 
 
 def plain(text: str, keep: str = "") -> str:
-    """Text without characters that a terminal would act upon, each shown as an escape.
+    """Replace characters that a terminal would interpret by visible escapes.
 
     Newlines, escape sequences and bidirectional overrides in a file name cannot forge output.
-    Other bytes that are not UTF-8 stay as they are.
+    Other bytes that are not UTF-8 are unchanged.
 
     Parameters
     ----------
     keep : str
-        Characters that are left alone: "\\n" for a message of several lines.
+        Characters to leave unchanged: "\\n" for a message of several lines.
     """
     return "".join(char if char in keep else _shown(char) for char in text)
 
 
 def _shown(char: str) -> str:
-    if "\udc80" <= char <= "\udc9f":  # such a byte is a control character to old terminals
+    if "\udc80" <= char <= "\udc9f":  # old terminals treat such a byte as a control character
         return f"\\x{ord(char) - 0xDC00:02x}"
     escaped_byte = "\udca0" <= char <= "\udcff"
-    acted_upon = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    if escaped_byte or char in _JOINERS or not acted_upon:
+    interpreted = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    if escaped_byte or char in _JOINERS or not interpreted:
         return char
     return char.encode("unicode_escape").decode()
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: East Asian letters take two, accents none."""
+    """Width of a text in terminal columns: East Asian characters take two, accents none."""
     return sum(map(_columns_of, text))
 
 
@@ -46,7 +46,7 @@ def _columns_of(char: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """Text of at most `room` columns, cut in the middle; more of the end is kept."""
+    """Shorten a text to at most `room` columns by cutting its middle; keeps more of the end."""
     if columns(text) <= room:
         return text
     head = _fitting(text, (room - 1) // 3)
@@ -68,7 +68,7 @@ def count_of(number: int, noun: str) -> str:
 
 
 def complain(message: str, hint: str = "") -> None:
-    """An error on stderr, and under it how to mend it."""
+    """Print an error and a hint on stderr."""
     click.echo(f"imgsearch: {plain(message, keep=_LINES)}", err=True)
     if hint:
         click.echo(f"  {plain(hint, keep=_LINES)}", err=True)

@@ -1,1 +1,1 @@
-"""Which pictures a search may find: the tree of a filter, its fields, the language of `--where`."""
+"""Filters of a search: the filter tree, its fields, and the language of `--where`."""

@@ -1,6 +1,6 @@
-"""From words to filters: what each field of the catalog is called and may be compared with.
+"""Builds filters from text: the fields of the catalog, with their operators and values.
 
-Flags and the language of `--where` both come through here, so that they mean the same.
+Both options and the language of `--where` use these functions, so that they agree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from imgsearch.errors import QueryError
 from imgsearch.filters.tree import (
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     Below,
     Compare,
     Filter,
@@ -56,7 +56,7 @@ FORMATS = (
     "JPEG", "PNG", "HEIF", "WEBP", "GIF", "TIFF", "AVIF", "BMP", "DIB", "PPM", "JPEG2000", "ICO",
     "PCX", "PSD", "QOI", "SGI", "ICNS", "DDS", "TGA", "RAW",
 )  # fmt: skip
-"""The formats that the catalog knows, in its spelling."""
+"""The formats in the catalog, in its spelling."""
 
 OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2": "JPEG2000",
                "PGM": "PPM", "PBM": "PPM"}  # fmt: skip
@@ -64,7 +64,7 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
 ORIENTATIONS = ("landscape", "portrait", "square")
 WHAT = {"date": "date", "gps": "gps", "camera": "camera", "taken": "date", "position": "gps"}
 
-LARGEST = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 """SQLite's largest integer."""
 
 _DATE = re.compile(
@@ -77,13 +77,13 @@ _SIZE = re.compile(r"([0-9]{1,9})[xX×]([0-9]{1,9})")
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """ "Did you mean X? " for the nearest of `known`, "" if none is near."""
+    """ "Did you mean X? " with the most similar of `known`; "" if none is similar."""
     near = difflib.get_close_matches(word.lower()[:40], [each.lower() for each in known], 1)
     return f"Did you mean {near[0]}? " if near else ""
 
 
 def field_named(word: str) -> str:
-    """The field that a word means; raises `QueryError` for one that there is not."""
+    """The field named by a word; raises `QueryError` if it does not exist."""
     name = word.lower()
     name = ALIASES.get(name, name)
     if name not in FIELDS:
@@ -95,12 +95,12 @@ def field_named(word: str) -> str:
 
 
 def comparison(word: str, op: str, text: str) -> Filter:
-    """A field, an operator and a value, all as they were written.
+    """Compare a field with a value, all given as text.
 
     Raises
     ------
     QueryError
-        No such field, or the value or the operator does not fit it.
+        The field does not exist, or does not support the operator or the value.
     """
     field = field_named(word)
     require_operator(field, op)
@@ -110,25 +110,25 @@ def comparison(word: str, op: str, text: str) -> Filter:
 
 
 def require_operator(field: str, op: str) -> None:
-    """Raise `QueryError` for an operator that the field does not take."""
+    """Raise `QueryError` for an operator that the field does not support."""
     allowed = OPERATORS[FIELDS[field]]
     if op not in allowed:
         raise QueryError(f"{field} cannot be compared with {op}", f"Use {' or '.join(allowed)}.")
 
 
 def has(what: str) -> Has:
-    """The picture tells its date, its position or its camera."""
-    found = WHAT.get(what.lower())
-    if found is None:
+    """Require a date, a position or a camera."""
+    name = WHAT.get(what.lower())
+    if name is None:
         raise QueryError(
             f"there is no {_short('has ' + what)}",
             f"{nearest(what, list(WHAT))}Use has date, has gps or has camera.",
         )
-    return Has(found)
+    return Has(name)
 
 
 def near(texts: list[str]) -> Near:
-    """Latitude, longitude and, if given, kilometres."""
+    """Parse latitude, longitude and optional kilometres."""
     if len(texts) not in (2, 3):
         raise QueryError(
             "a place is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,KM",
@@ -140,27 +140,29 @@ def near(texts: list[str]) -> Near:
         return Near(latitude, longitude)
     km = _number(texts[2])
     if km <= 0:
-        raise QueryError("the distance must be above 0 km", "Leave it out for 10 km.")
+        raise QueryError("the distance must be above 0 km", "Omit it for 10 km.")
     return Near(latitude, longitude, km)
 
 
 def below(path: str) -> Below:
-    """A file or folder, as the user names it: relative to the working folder, or with ~."""
+    """A file or folder as typed by the user: relative to the working folder, or with ~."""
     if not path.strip() or "\0" in path:
-        raise QueryError("the path of a folder is empty or no path", "Name a folder or a file.")
+        raise QueryError("the path of a folder is empty or not valid", "Give a folder or a file.")
     try:
         return Below(os.path.abspath(os.path.expanduser(path)))
     except OSError as error:
         raise QueryError(
-            f"the working folder is gone: {error.strerror}", "Name the folder by its whole path."
+            f"the working folder does not exist: {error.strerror}", "Give an absolute path."
         ) from error
 
 
 def min_size(text: str) -> Filter:
-    """At least so many pixels wide and high, the right way up: "1920x1080"."""
+    """Minimum width and height in pixels of the upright picture: "1920x1080"."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise QueryError(f"{_short(text)} is no size in pixels", "Give width and height: 1920x1080")
+        raise QueryError(
+            f"{_short(text)} is not a valid size in pixels", "Give width and height: 1920x1080"
+        )
     width, height = int(match[1]), int(match[2])
     whole = all_of([Compare("width", ">=", width), Compare("height", ">=", height)])
     assert whole is not None
@@ -168,15 +170,15 @@ def min_size(text: str) -> Filter:
 
 
 def period(text: str) -> tuple[datetime, datetime]:
-    """The first moment of a year, month, day, minute or second, and the first after it."""
+    """Start (inclusive) and end (exclusive) of a year, month, day, minute or second."""
     match = _DATE.fullmatch(text)
     hint = "Write 2023, 2023-05, 2023-05-17 or 2023-05-17T14:30."
     if match is None:
-        raise QueryError(f"{_short(text)} is no date", hint)
-    given = [int(part) for part in match.groups() if part is not None]
+        raise QueryError(f"{_short(text)} is not a valid date", hint)
+    parts = [int(part) for part in match.groups() if part is not None]
     try:
-        start = datetime(*[*given, 1, 1][: max(3, len(given))])  # type: ignore[arg-type]
-        return start, _after(start, len(given))
+        start = datetime(*[*parts, 1, 1][: max(3, len(parts))])  # type: ignore[arg-type]
+        return start, _after(start, len(parts))
     except (ValueError, OverflowError) as error:
         raise QueryError(f"there is no date {text}", hint) from error
 
@@ -207,10 +209,10 @@ def _taken(field: str, op: str, text: str) -> Filter:
 
 
 def _text(field: str, op: str, text: str) -> Filter:
-    if not text or len(text) > LONGEST_TEXT:
+    if not text or len(text) > MAX_TEXT_LENGTH:
         raise QueryError(
-            f"the text for {field} is empty or longer than {LONGEST_TEXT} characters",
-            f'Write some of it: {field} ~ "beach"',
+            f"the text for {field} is empty or longer than {MAX_TEXT_LENGTH} characters",
+            f'Write a part of it: {field} ~ "beach"',
         )
     return Compare(field, op, folded(text))
 
@@ -243,15 +245,17 @@ def _plain_number(field: str, op: str, text: str) -> Filter:
 def _bytes(field: str, op: str, text: str) -> Filter:
     match = _BYTES.fullmatch(text)
     if match is None:
-        raise QueryError(f"{_short(text)} is no file size", "Write 500000, 500kB, 5MB or 1.5GB.")
+        raise QueryError(
+            f"{_short(text)} is not a valid file size", "Write 500000, 500kB, 5MB or 1.5GB."
+        )
     power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
-    return Compare(field, op, min(round(Decimal(match[1]) * 1000**power), LARGEST))
+    return Compare(field, op, min(round(Decimal(match[1]) * 1000**power), MAX_INTEGER))
 
 
 def _number(text: str) -> int | float:
     if not _NUMBER.fullmatch(text.strip()):
         raise QueryError(
-            f"{_short(text)} is no number", "Write it in digits, with a point for decimals: 12.5"
+            f"{_short(text)} is not a number", "Use digits, with a point for decimals: 12.5"
         )
     number = float(text)
     return int(number) if number.is_integer() else number
@@ -261,7 +265,7 @@ def _within(what: str, text: str, limit: int) -> float:
     number = float(_number(text))
     if not math.fabs(number) <= limit:
         raise QueryError(
-            f"{what} is from -{limit} to {limit} degrees, not {_short(text)}",
+            f"{what} must be from -{limit} to {limit} degrees, not {_short(text)}",
             "North and east are positive; latitude comes first.",
         )
     return number

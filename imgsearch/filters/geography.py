@@ -1,4 +1,4 @@
-"""Distances on the globe, and the box of degrees that a circle lies in; plain Python."""
+"""Great-circle distances, and bounding boxes of circles in degrees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EARTH_KM = 6371.0088
 """Mean radius R1 of the Earth (Moritz 2000, "Geodetic Reference System 1980")."""
 
 MARGIN_DEGREES = 1e-5
-"""A box is wider by so much, about 1 m, so that rounding never cuts off a point of the circle."""
+"""Margin of a box, about 1 m, so that rounding never cuts off a point of the circle."""
 
 
 def distance_km(
@@ -17,7 +17,7 @@ def distance_km(
 ) -> float:
     """Great-circle distance by the haversine formula (Sinnott 1984); degrees in, kilometres out.
 
-    The Earth is taken for a sphere, which is wrong by up to 0.5 %.
+    The Earth is modelled as a sphere, with an error of up to 0.5 %.
     """
     phi, to_phi = math.radians(latitude), math.radians(to_latitude)
     half_phi, half_lambda = (to_phi - phi) / 2, math.radians(to_longitude - longitude) / 2
@@ -27,7 +27,7 @@ def distance_km(
 
 
 class Box(NamedTuple):
-    """Degrees: a range of latitudes, and one or two ranges of longitudes within -180 to 180."""
+    """In degrees: a range of latitudes, and one or two ranges of longitudes within -180 to 180."""
 
     south: float
     north: float
@@ -35,9 +35,9 @@ class Box(NamedTuple):
 
 
 def box_around(latitude: float, longitude: float, km: float) -> Box:
-    """The smallest box, and a margin, that holds all points within `km` of a place.
+    """The smallest box, plus a margin, that contains all points within `km` of a place.
 
-    A circle that holds a pole has all longitudes. One that crosses the date line has two ranges.
+    A circle around a pole has all longitudes. A circle across the date line has two ranges.
     """
     angle = min(km / EARTH_KM, math.pi)
     reach = math.degrees(angle) + MARGIN_DEGREES

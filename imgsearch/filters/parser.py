@@ -1,4 +1,4 @@
-"""The language of `--where`: a text to a filter, by a grammar (Lark, LALR)."""
+"""Parser of the language of `--where`, an LALR grammar for Lark."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from imgsearch.errors import QueryError
 from imgsearch.filters import fields
 from imgsearch.filters.tree import Filter, all_of, any_of, bounded, negated
 
-LONGEST = 10_000
-"""Characters of an expression."""
+MAX_LENGTH = 10_000
+"""Characters in an expression."""
 
 GRAMMAR = r"""
 ?start: either
@@ -39,10 +39,10 @@ QUOTED: /"(\\.|[^"\\])*"/s | /'(\\.|[^'\\])*'/s
 %ignore /\s+/
 """
 
-SHOWN = 60
-"""Columns of the expression that an error shows."""
+EXCERPT_LENGTH = 60
+"""Characters of the expression that an error shows."""
 
-_HERE = {
+_TERMINALS = {
     "WORD": "a word",
     "QUOTED": "a text in quotes",
     "OPERATOR": "= != < <= > >= ~ or !~",
@@ -54,17 +54,17 @@ _HERE = {
 
 
 def parse(text: str) -> Filter:
-    """The filter that an expression stands for.
+    """Parse an expression.
 
     Raises
     ------
     QueryError
-        The expression cannot be read; the message shows the place with a caret.
+        The expression is not valid; the message marks the place with a caret.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise QueryError(
-            f"the expression has {len(text)} characters; the longest allowed is {LONGEST}",
-            "Say it in fewer words; several --where are joined by 'and'.",
+            f"the expression has {len(text)} characters; the limit is {MAX_LENGTH}",
+            "Shorten it; several --where are joined by 'and'.",
         )
     return parse_whole(text)
 
@@ -72,12 +72,12 @@ def parse(text: str) -> Filter:
 def parse_whole(text: str) -> Filter:
     """As `parse`, however long: the text that `str` makes of a filter."""
     try:
-        found: Filter = _parser().parse(text)  # type: ignore[assignment]
+        whole: Filter = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:
-        raise _misread(text, error) from None
-    except _Misfit as error:
-        raise _shown(text, error.position, str(error.cause), error.cause.hint) from None
-    return bounded(found)
+        raise _syntax_error(text, error) from None
+    except _ValueFault as error:
+        raise _error_at(text, error.position, str(error.cause), error.cause.hint) from None
+    return bounded(whole)
 
 
 @cache
@@ -85,8 +85,8 @@ def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr", transformer=_Reader())
 
 
-class _Misfit(Exception):
-    """What is wrong with a part of an expression that is well formed, and where that begins."""
+class _ValueFault(Exception):
+    """An invalid word or value in a well-formed expression, with its position."""
 
     def __init__(self, position: int, cause: QueryError) -> None:
         super().__init__(str(cause))
@@ -95,16 +95,16 @@ class _Misfit(Exception):
 
 
 @contextmanager
-def _blaming(token: Token) -> Iterator[None]:
+def _locating(token: Token) -> Iterator[None]:
     try:
         yield
     except QueryError as error:
-        raise _Misfit(token.start_pos or 0, error) from None
+        raise _ValueFault(token.start_pos or 0, error) from None
 
 
 @v_args(inline=True)
 class _Reader(Transformer[Token, Filter]):
-    """Called by the parser for each rule that it has read, innermost first: no recursion here."""
+    """Builds filters; the parser calls it for each rule, innermost first, without recursion."""
 
     def either(self, *parts: Filter) -> Filter:
         return any_of(parts)
@@ -118,11 +118,11 @@ class _Reader(Transformer[Token, Filter]):
         return negated(part)
 
     def comparison(self, word: Token, operator: Token, value: Token) -> Filter:
-        with _blaming(word):
+        with _locating(word):
             field = fields.field_named(str(word))
-        with _blaming(operator):
+        with _locating(operator):
             fields.require_operator(field, str(operator))
-        with _blaming(value):
+        with _locating(value):
             return fields.comparison(field, str(operator), _text(value))
 
     def member(self, word: Token, *values: Token) -> Filter:
@@ -132,15 +132,15 @@ class _Reader(Transformer[Token, Filter]):
         return negated(self.member(word, *values))
 
     def has(self, word: Token) -> Filter:
-        with _blaming(word):
+        with _locating(word):
             return fields.has(str(word))
 
     def below(self, value: Token) -> Filter:
-        with _blaming(value):
+        with _locating(value):
             return fields.below(_text(value))
 
     def near(self, *values: Token) -> Filter:
-        with _blaming(values[0]):
+        with _locating(values[0]):
             return fields.near([_text(each) for each in values])
 
 
@@ -150,32 +150,32 @@ def _text(token: Token) -> str:
     return str(token)
 
 
-def _misread(text: str, error: UnexpectedInput) -> QueryError:
+def _syntax_error(text: str, error: UnexpectedInput) -> QueryError:
     if isinstance(error, UnexpectedToken):
         names, position = error.accepts or error.expected, error.token.start_pos or 0
         if error.token.type == "$END":
             message, position = "the expression ends too early", len(text)
         else:
-            message = f"{error.token.value[:40]!r} is not expected"
+            message = f"unexpected {error.token.value[:40]!r}"
     else:
         assert isinstance(error, UnexpectedCharacters)
         names, position = error.allowed or set(), error.pos_in_stream or 0
         quote = text[position] in "\"'"
-        message = "the quotes are not closed" if quote else "this is not expected"
-    here = ", ".join(sorted(_HERE.get(name, name.lower()) for name in names))
-    return _shown(text, position, message, f"What may stand here: {here}.")
+        message = "the quotes are not closed" if quote else "unexpected character"
+    expected = ", ".join(sorted(_TERMINALS.get(name, name.lower()) for name in names))
+    return _error_at(text, position, message, f"Expected here: {expected}.")
 
 
-def _shown(text: str, position: int, message: str, hint: str) -> QueryError:
-    """The error with the part of the expression that it is about, and a caret below."""
-    start = max(0, position - SHOWN // 2)
-    line = "".join(c if c.isprintable() else " " for c in text[start : start + SHOWN])
+def _error_at(text: str, position: int, message: str, hint: str) -> QueryError:
+    """An error with an excerpt of the expression and a caret below it."""
+    start = max(0, position - EXCERPT_LENGTH // 2)
+    line = "".join(c if c.isprintable() else " " for c in text[start : start + EXCERPT_LENGTH])
     caret = " " * sum(_columns(char) for char in line[: position - start]) + "^"
     return QueryError(f"{message} (column {position + 1})\n    {line}\n    {caret}", hint)
 
 
 def _columns(char: str) -> int:
-    """How wide a terminal shows a character."""
+    """Width of a character in terminal columns."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

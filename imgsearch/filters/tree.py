@@ -1,13 +1,13 @@
-"""Which pictures a search may find: a filter is a small tree of values.
+"""Filter tree: a filter is a small tree of immutable values.
 
     And(parts)  Or(parts)  Not(part)          parts are filters
     Compare(field, op, value)                 a field of the catalog with a value of its kind
-    Has(what)  Near(place, km)  Below(path)   what is no comparison of one field
+    Has(what)  Near(place, km)  Below(path)   conditions other than comparisons
 
-A picture either passes or it does not: a comparison with a field that the picture lacks (no date,
-no position, no camera) is false, and `Not` of it is true.
+There are two truth values: a comparison with a missing field (no date, position or camera) is
+false, and its `Not` is true.
 
-`str(filter)` is the filter in the language of `--where`, and reads back as the same filter.
+`str(filter)` is the filter in the language of `--where`, and parses to the same filter.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from decimal import Decimal
 from imgsearch.errors import QueryError
 
 DEFAULT_KM = 10.0
-"""How far `near` looks when no distance is given: a city and its surroundings."""
+"""Default distance of `near`: a city and its surroundings."""
 
-MOST_LEAVES = 200
-"""Comparisons in one filter; SQLite allows an expression to be 1000 levels deep."""
-DEEPEST = 50
-LONGEST_TEXT = 500
+MAX_LEAVES = 200
+"""Comparisons in a filter; SQLite limits the depth of an expression to 1000."""
+MAX_DEPTH = 50
+MAX_TEXT_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All parts pass; there are two or more."""
+    """Passes if all of two or more parts pass."""
 
     parts: tuple[Filter, ...]
 
@@ -42,7 +42,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Some part passes; there are two or more."""
+    """Passes if any of two or more parts passes."""
 
     parts: tuple[Filter, ...]
 
@@ -52,7 +52,7 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not pass."""
+    """Passes if the part does not."""
 
     part: Filter
 
@@ -62,7 +62,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A field against a value.
+    """Compares a field with a value.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Compare:
     op : str
         "=", "<", "<=", ">" or ">="; for texts "=" and "~", for dates "<" and ">=".
     value : str, int, float or datetime
-        As the kind of the field wants it. Texts are `folded`; after "~" they are a pattern.
+        A value of the field's kind. Texts are `folded`; for "~" they are a pattern.
     """
 
     field: str
@@ -79,12 +79,12 @@ class Compare:
     value: str | int | float | datetime
 
     def __str__(self) -> str:
-        return f"{self.field} {self.op} {_written(self.value)}"
+        return f"{self.field} {self.op} {_format(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """The picture tells its "date", "gps" position or "camera"."""
+    """Passes if the picture has a "date", a "gps" position or a "camera"."""
 
     what: str
 
@@ -94,19 +94,19 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Taken within `km` kilometres of a place, along the great circle. Degrees, WGS 84."""
+    """Taken within `km` great-circle kilometres of a place in degrees (WGS 84)."""
 
     latitude: float
     longitude: float
     km: float = DEFAULT_KM
 
     def __str__(self) -> str:
-        return f"near({', '.join(map(_written, (self.latitude, self.longitude, self.km)))})"
+        return f"near({', '.join(map(_format, (self.latitude, self.longitude, self.km)))})"
 
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """The file at `path`, which is absolute, or any file in the folder there, however deep."""
+    """The file at the absolute `path`, or any file in that folder and its subfolders."""
 
     path: str
 
@@ -118,12 +118,12 @@ Filter = And | Or | Not | Compare | Has | Near | Below
 
 
 def all_of(parts: Iterable[Filter]) -> Filter | None:
-    """What passes every one of the parts; None, everything, where there is none.
+    """The conjunction of the parts; None, which passes everything, if there are none.
 
     Raises
     ------
     QueryError
-        More than `MOST_LEAVES` comparisons, or nested deeper than `DEEPEST`.
+        More than `MAX_LEAVES` comparisons, or nested deeper than `MAX_DEPTH`.
     """
     flat = [q for p in parts for q in (p.parts if isinstance(p, And) else (p,))]
     if len(flat) < 2:
@@ -132,18 +132,18 @@ def all_of(parts: Iterable[Filter]) -> Filter | None:
 
 
 def any_of(parts: Iterable[Filter]) -> Filter:
-    """What passes one or more of the parts, of which there is one at least."""
+    """The disjunction of one or more parts."""
     flat = [q for p in parts for q in (p.parts if isinstance(p, Or) else (p,))]
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
 
 
 def negated(part: Filter) -> Filter:
-    """What does not pass `part`."""
+    """The negation of `part`."""
     return part.part if isinstance(part, Not) else Not(part)
 
 
 def bounded(whole: Filter) -> Filter:
-    """The filter itself; raises `QueryError` if it is too large for the catalog."""
+    """Return the filter; raises `QueryError` if it is too large for the catalog."""
     leaves, level, depth = 0, [whole], 0
     while level:
         depth += 1
@@ -157,20 +157,20 @@ def bounded(whole: Filter) -> Filter:
                 case _:
                     leaves += 1
         level = below
-    if leaves > MOST_LEAVES or depth > DEEPEST:
+    if leaves > MAX_LEAVES or depth > MAX_DEPTH:
         raise QueryError(
-            f"the filter has {leaves} comparisons in {depth} levels; the most allowed are "
-            f"{MOST_LEAVES} in {DEEPEST}",
-            "Say it in fewer; a range or a pattern can stand for a list.",
+            f"the filter has {leaves} comparisons in {depth} levels; the limits are "
+            f"{MAX_LEAVES} and {MAX_DEPTH}",
+            "Use fewer; a range or a pattern can replace a list.",
         )
     return whole
 
 
 def folded(text: str) -> str:
-    """Text as it is compared: without regard to case, and however its accents are composed.
+    """Normalise text for comparison, regardless of case and composition of accents.
 
-    Unicode's canonical caseless matching (The Unicode Standard, 3.13, D145), composed again. A byte
-    of a file name that is not UTF-8 becomes U+FFFD, so that it counts as one character.
+    Unicode's canonical caseless matching (The Unicode Standard, 3.13, D145), then composed (NFC). A
+    byte of a file name that is not UTF-8 becomes U+FFFD, so that it counts as one character.
     """
     plain = _UNPRINTABLE.sub("\ufffd", text)
     caseless = unicodedata.normalize("NFD", plain).casefold()
@@ -181,11 +181,11 @@ _UNPRINTABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def quoted(text: str) -> str:
-    """Text in double quotes, with backslash before a double quote or a backslash."""
+    """Quote text; backslashes escape double quotes and backslashes."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _written(value: str | int | float | datetime) -> str:
+def _format(value: str | int | float | datetime) -> str:
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, datetime):

@@ -1,1 +1,1 @@
-"""Files to catalog to index: scan, encode, read texts, calibrate, keep index files up to date."""
+"""Brings catalog and index up to date: scan, encode, read texts, calibrate, sync index files."""

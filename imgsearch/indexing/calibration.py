@@ -1,4 +1,4 @@
-"""Index to reference scores: what this library gives to queries that do not mean its pictures."""
+"""Samples reference scores: the scores of a library's pictures for unrelated queries."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ DIGEST = xxhash.xxh3_128_hexdigest("\0".join(TEXTS).encode())
 
 @dataclass(slots=True)
 class Calibrator:
-    """Draws reference scores anew when a library has changed enough.
+    """Resamples the reference scores when a library has changed enough.
 
     Attributes
     ----------
     index : VectorIndex
-        Brought up to the catalog.
+        In sync with the catalog.
     encoder : callable
-        Gives the encoder of `index.space`; called once in the life of a space, because the
-        vectors of the reference texts are kept.
+        Returns the encoder of `index.space`; called once for each space, because the vectors of
+        the reference texts are stored.
     """
 
     catalog: Catalog
@@ -45,7 +45,7 @@ class Calibrator:
     encoder: Callable[[], Encoder]
 
     def run(self) -> None:
-        """Nothing is done for a small library, or where the references are still good."""
+        """Sample if needed; does nothing for a small library or up-to-date references."""
         count = len(self.index)
         if not outdated(self.catalog.references(self.index.space), count):
             return
@@ -53,24 +53,24 @@ class Calibrator:
             self.writer.put_references([])
             return
         sample = self._sample()
-        drawn = (text_reference(self._texts(), sample, count), image_reference(sample, count))
-        self.writer.put_references([each for each in drawn if each is not None])
+        references = (text_reference(self._texts(), sample, count), image_reference(sample, count))
+        self.writer.put_references([each for each in references if each is not None])
 
     def _sample(self) -> Embeddings:
         ids = self.catalog.vector_ids(self.index.space)
         if len(ids) > MAX_SAMPLE_IMAGES:
-            chosen = np.random.default_rng(len(ids)).choice(
+            rows = np.random.default_rng(len(ids)).choice(
                 len(ids), MAX_SAMPLE_IMAGES, replace=False
             )
-            ids = ids[np.sort(chosen)]
+            ids = ids[np.sort(rows)]
         vectors = self.index.vectors(ids)
-        # Neighbours in the order of indexing are often of one event: pairs are to be unrelated.
+        # Consecutively indexed pictures are often of the same event, but pairs must be unrelated.
         return vectors[np.random.default_rng(0).permutation(len(vectors))]
 
     def _texts(self) -> Embeddings:
-        known = self.catalog.reference_texts(self.index.space, DIGEST)
-        if known is not None:
-            return known
+        stored = self.catalog.reference_texts(self.index.space, DIGEST)
+        if stored is not None:
+            return stored
         vectors = self.encoder().encode_texts(TEXTS)
         self.writer.put_reference_texts(DIGEST, vectors)
         return vectors

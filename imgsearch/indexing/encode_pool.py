@@ -1,4 +1,4 @@
-"""Files to vectors on this machine: decoder processes feed one model."""
+"""Encodes files on this machine: decoder processes feed one model."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ WINDOW_BYTES = 512 << 20
 
 
 class LocalPool:
-    """Decodes in parallel while the model works on the batch before.
+    """Decodes in parallel while the model encodes the previous batch.
 
     Parameters
     ----------
     load : callable
-        Gives the encoder; called when the first file comes, so that a run with nothing to do
-        loads no model.
+        Returns the encoder; called for the first file, so that a run without files loads no model.
     decoder : callable
-        Gives a decoder for the input size of the model.
+        Returns a decoder for the input size of the model.
     batch_size : int
-        Pictures per call of a model that is no `BatchEncoder`.
+        Pictures per call of a model that is not a `BatchEncoder`.
     window_bytes : int
-        Decoded pictures to hold at a time, in bytes of pixels; one more may be above it.
+        Limit on decoded pixels in memory; one picture may exceed it.
     """
 
     def __init__(
@@ -47,23 +46,23 @@ class LocalPool:
         self._succeeded = False
 
     def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
-        """One result per file, in any order.
+        """Encode files; yields one result per file, in any order.
 
         Raises
         ------
         EncoderError
-            The model fails although no picture is at fault.
+            The model itself fails, not on a particular picture.
         """
         waiting = iter(files)
         first = next(waiting, None)
         if first is None:
             return
         encoder = self._load()
-        most = encoder.window if isinstance(encoder, BatchEncoder) else self._batch_size
+        window_size = encoder.window if isinstance(encoder, BatchEncoder) else self._batch_size
         if self._open is None:
-            self._open = self._decoder(encoder.input_size, most)
+            self._open = self._decoder(encoder.input_size, window_size)
         results = self._open.decode(chain([first], waiting))
-        while window := _take(results, most, self._window_bytes):
+        while window := _take(results, window_size, self._window_bytes):
             yield from (item for item in window if isinstance(item, Skipped))
             yield from self._encode(encoder, [i for i in window if isinstance(i, Decoded)])
 
@@ -82,7 +81,7 @@ class LocalPool:
     def _divide(
         self, encoder: Encoder, batch: list[Decoded], error: Exception
     ) -> Iterator[Encoded | Skipped]:
-        """A batch has failed, for want of memory or through one picture: try its halves."""
+        """Retry a failed batch in halves; it exceeded the memory or contains a bad picture."""
         if len(batch) > 1:
             middle = len(batch) // 2
             yield from self._encode(encoder, batch[:middle])
@@ -97,11 +96,11 @@ class LocalPool:
             raise EncoderError(
                 f"the model cannot encode pictures: {error}",
                 "Try --device cpu, --precision fp32 or a smaller --batch-size; "
-                "'imgsearch doctor' tells what is set up.",
+                "'imgsearch doctor' checks the installation.",
             ) from error
 
     def close(self) -> None:
-        """End the decoder processes."""
+        """Stop the decoder processes."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -117,21 +116,21 @@ def _in_batches(
 
 
 def _take(
-    results: Iterator[Decoded | Skipped], most: int, most_bytes: int
+    results: Iterator[Decoded | Skipped], max_count: int, max_bytes: int
 ) -> list[Decoded | Skipped]:
-    """The next results, until there are enough or their pixels take enough memory."""
-    taken: list[Decoded | Skipped] = []
-    held = 0
-    while len(taken) < most and held < most_bytes:
+    """The next results, up to a count or a size of their pixels."""
+    window: list[Decoded | Skipped] = []
+    size = 0
+    while len(window) < max_count and size < max_bytes:
         item = next(results, None)
         if item is None:
             break
-        taken.append(item)
-        held += item.pixels.nbytes if isinstance(item, Decoded) else 0
-    return taken
+        window.append(item)
+        size += item.pixels.nbytes if isinstance(item, Decoded) else 0
+    return window
 
 
 def _result(each: Decoded, vector: np.ndarray) -> Encoded | Skipped:
     if np.isfinite(vector).all() and vector.any():
         return Encoded(each.file, each.content_hash, each.metadata, vector)
-    return Skipped(each.file, "the model gives no usable vector for this picture")
+    return Skipped(each.file, "the model returned an invalid vector for this picture")

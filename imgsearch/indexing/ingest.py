@@ -1,10 +1,10 @@
-"""Files to catalog: scan, compare, digest, encode, commit.
+"""Brings the catalog up to date with the files: scan, compare, digest, encode, commit.
 
     source.scan -> catalog.compare -+-> unchanged
                                    +-> returned, moved, copied -> commit (no decoding)
                                    +-> new, changed -> pool.encode_files -> commit per batch
 
-The Ingestor never sees an index, and never declares a picture absent that it could not look for.
+The Ingestor knows no index, and never marks a picture absent if it could not scan its folder.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 
 class _Stopped(Exception):
-    """The user has asked to stop, and the scan was told."""
+    """Raised in a scan when the user has asked to stop."""
 
 
 SCAN_BATCH = 1000
 READERS = 8
-"""Threads that hash files: enough to keep a network disk busy."""
+"""Threads that hash files; enough to saturate a network disk."""
 T = TypeVar("T")
 
 
@@ -66,24 +66,24 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class Ingestor:
-    """Brings the catalog up to what lies in the folders.
+    """Brings the catalog up to date with the folders.
 
     Attributes
     ----------
     pool : EncoderPool
-        Not touched when no file needs a vector, so that it may load its model late.
+        Not used if no file needs a vector, so that it can load its model lazily.
     space : EmbeddingSpace
         The space that the pool encodes into.
     decoder : str
-        The versions of the decoders; files that others failed on are tried again.
+        The versions of the decoders; files that failed with other versions are retried.
     batch_size : int
-        Files per commit: a kill loses at most one such batch.
+        Files per commit; a kill loses at most one batch.
     workspace : str
-        A folder for the list of waiting files; never below a root.
+        Folder for the list of waiting files; never below a root.
     stop : callable
-        Asked between batches; when it says True the run ends, and what was committed stays.
+        Called between batches; the run ends if it returns True. Committed batches are kept.
     after_commit : callable
-        Called outside of any transaction: a long run is a time to look after what follows it.
+        Called after each commit, outside any transaction, for maintenance during long runs.
     """
 
     catalog: Catalog
@@ -99,14 +99,14 @@ class Ingestor:
     report: IngestReport = field(default_factory=IngestReport)
 
     def run(self, sources: Sequence[tuple[ImageSource, RootRecord]]) -> IngestReport:
-        """Scan all sources first, then encode what is new in any of them."""
-        started = time.monotonic()
+        """Scan all sources first, then encode their new pictures."""
+        start = time.monotonic()
         with Worklist(self.workspace) as work:
             for source, root in sources:
                 self._scan(source, root, work)
             self._digest({source.root: source for source, _ in sources}, work)
             self._encode(work)
-        self.report.seconds = time.monotonic() - started
+        self.report.seconds = time.monotonic() - start
         self.report.interrupted = self.stop()
         return self.report
 
@@ -120,7 +120,7 @@ class Ingestor:
 
         known = self.catalog.unchanged(self.space, source.root, source.scope, on_page)
         try:
-            for batch in _batches(_found(source, known, seen), SCAN_BATCH):
+            for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
                 if self.stop():
                     raise _Stopped
                 comparison = self.catalog.compare(self.space, self.decoder, batch)
@@ -132,7 +132,7 @@ class Ingestor:
         finally:
             self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
         self.report.notes += [_note(source, folder) for folder in seen.unvisited]
-        # Moved pictures are first taken for absent, and found again below by their bytes.
+        # Moved pictures are first marked absent, and recognised later by their content hash.
         self.report.removed += self.writer.retire(
             source.root, source.scope, seen.images(known.ids), seen.skipped, seen.unvisited
         )
@@ -145,14 +145,14 @@ class Ingestor:
         self.on_progress(Progress("scan", self.report.scanned))
 
     def _commit_unread(self, comparison: Comparison, work: Worklist) -> None:
-        """What can be written, or put off, without opening a file."""
+        """Commit or queue everything that needs no open file."""
         if comparison.returned or comparison.to_skip:
             self._commit([*comparison.returned, *comparison.to_skip], work)
         work.put(comparison.to_encode)
         work.put(comparison.to_digest, digest=True)
 
     def _digest(self, sources: Mapping[str, ImageSource], work: Worklist) -> None:
-        """Commit files whose bytes are known; the others have to be encoded."""
+        """Commit files with known content; queue the others for encoding."""
         total, done = work.waiting(digest=True), 0
         if not total or self.stop():
             return
@@ -198,15 +198,15 @@ def preview(
     decoder: str,
     sources: Sequence[ImageSource],
 ) -> IngestReport:
-    """What a run would do, found by the scan alone: nothing is opened and nothing is written.
+    """Predict the report of a run from a scan alone, without opening or writing files.
 
-    Moved pictures count as one added and one removed, because only their bytes tell.
+    A moved picture counts as one added and one removed, because only its content reveals the move.
     """
-    report, started = IngestReport(), time.monotonic()
+    report, start = IngestReport(), time.monotonic()
     for source in sources:
         seen = _Seen()
         known = catalog.unchanged(space, source.root, source.scope, lambda count: None)
-        for batch in _batches(_found(source, known, seen), SCAN_BATCH):
+        for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
             comparison = catalog.compare(space, decoder, batch)
             seen.add(comparison)
             waiting = len(comparison.to_encode) + len(comparison.to_digest)
@@ -221,13 +221,13 @@ def preview(
             source.root, source.scope, seen.images(known.ids), seen.unvisited
         )
         report.notes += [_note(source, folder) for folder in seen.unvisited]
-    report.seconds = time.monotonic() - started
+    report.seconds = time.monotonic() - start
     return report
 
 
 @dataclass(slots=True)
 class _Seen:
-    """Rows that a scan saw again, eight bytes each, and the folders that it could not see into."""
+    """Row ids that a scan has seen again, eight bytes each, and folders that it could not read."""
 
     _images: array[int] = field(default_factory=lambda: array("q"))
     _skipped: array[int] = field(default_factory=lambda: array("q"))
@@ -246,7 +246,7 @@ class _Seen:
 
 
 class Worklist:
-    """Files that wait for their turn, kept on disk, so that a million of them cost no memory."""
+    """Queue of files on disk, so that a million of them need no memory."""
 
     def __init__(self, folder: str) -> None:
         self._waiting: dict[bool, IO[str]] = {
@@ -263,11 +263,11 @@ class Worklist:
             file.close()
 
     def waiting(self, digest: bool = False) -> int:
-        """How many files wait to be encoded or, first, to be hashed."""
+        """Number of files that wait to be encoded or, with `digest`, hashed."""
         return self._count[digest]
 
     def put(self, files: Iterable[ImageFile], digest: bool = False) -> None:
-        """Add files, to be encoded or, first, to be hashed."""
+        """Add files to be encoded or, with `digest`, hashed."""
         spool = self._waiting[digest]
         for file in files:
             line = json.dumps((file.root, file.path, file.size, file.mtime_ns))
@@ -275,7 +275,7 @@ class Worklist:
             self._count[digest] += 1
 
     def take(self, digest: bool = False) -> Iterator[ImageFile]:
-        """Take all files out, in the order in which they were put in."""
+        """Remove and yield all files in the order of their insertion."""
         spool = self._waiting[digest]
         spool.seek(0)
         for line in spool:
@@ -285,7 +285,7 @@ class Worklist:
         self._count[digest] = 0
 
 
-def _found(source: ImageSource, known: Unchanged, seen: _Seen) -> Iterator[ImageFile | Skipped]:
+def _scanned(source: ImageSource, known: Unchanged, seen: _Seen) -> Iterator[ImageFile | Skipped]:
     for item in source.scan(known):
         if isinstance(item, Unvisited):
             seen.unvisited.append(item)
@@ -302,4 +302,4 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def _note(source: ImageSource, folder: Unvisited) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
-    return f"{path}: {folder.reason}{end} Nothing that was indexed there has been removed."
+    return f"{path}: {folder.reason}{end} Nothing indexed there was removed."

@@ -1,7 +1,7 @@
-"""Pictures of the catalog to their texts: unread -> decode -> read -> commit per batch.
+"""Reads the texts in cataloged pictures: unread -> decode -> read -> commit per batch.
 
-It comes after encoding, so that pictures can be searched for before anything is read in them. What
-was read belongs to the bytes of a picture: copies are read once, and a moved file keeps its text.
+Runs after encoding, so that new pictures are searchable before their texts are read. A text belongs
+to the content of a picture: copies are read once, and a moved file keeps its text.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
 
 BATCH = 8
-"""Texts per commit: a few seconds of work, which is what a kill may lose."""
+"""Texts per commit: the few seconds of work that a kill may lose."""
 PAGE = 256
-"""Pictures that are asked of the catalog at a time."""
-LONGEST = 100_000
-"""Characters of a text that are kept: more than a page of a newspaper has."""
+"""Pictures per query of the catalog."""
+MAX_TEXT_LENGTH = 100_000
+"""Stored characters of a text; more than a newspaper page has."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(slots=True)
 class TextIngestor:
-    """Reads the texts of pictures that were not read yet.
+    """Reads the texts of pictures that have not been read yet.
 
     Attributes
     ----------
     stop : callable
-        Asked after each picture; when it says True the run ends, and what was read is kept.
+        Called after each picture; the run ends if it returns True. Texts already read are kept.
     """
 
     catalog: Catalog
@@ -60,8 +60,8 @@ class TextIngestor:
     _total: int = 0
 
     def run(self, places: Sequence[tuple[str, str]]) -> TextReport:
-        """Read what lies in these folders, each a root and the folder below it ("" for all)."""
-        started = time.monotonic()
+        """Read the pictures in these folders, each a root and a folder below it ("" for all)."""
+        start = time.monotonic()
         self._total = sum(self.catalog.unread_count(*place, self.reader.engine) for place in places)
         self._commit()
         for root, scope in places if self._total else ():
@@ -72,11 +72,11 @@ class TextIngestor:
                 if self.stop():
                     break
         self._commit()
-        self.report.seconds = time.monotonic() - started
+        self.report.seconds = time.monotonic() - start
         return self.report
 
     def _decoded(self, root: str, scope: str) -> Iterator[tuple[ImageRecord, Decoded | Skipped]]:
-        """The pictures that were not read yet, by their bytes, each once."""
+        """Decode the unread pictures, one for each content hash."""
         after = ""
         while not self.stop():
             page = self.catalog.unread(root, scope, self.reader.engine, after, PAGE)
@@ -88,7 +88,7 @@ class TextIngestor:
             after = page[-1].content_hash
 
     def _read(self, record: ImageRecord, result: Decoded | Skipped) -> TextFound | None:
-        """What was read; None where another run has to try again."""
+        """Read a picture; None if a later run has to retry."""
         engine = self.reader.engine
         if isinstance(result, Skipped):
             changed = _state(result.file) != _state(record.file)
@@ -98,22 +98,22 @@ class TextIngestor:
         if result.content_hash != record.content_hash:
             return None  # changed since it was indexed
         try:
-            text = _cleaned(self.reader.read(result.pixels))
+            text = _clean(self.reader.read(result.pixels))
         except ImgSearchError:
-            raise  # the set-up, which no other picture would fare better with
-        except Exception as error:  # whatever it is, the next picture may do better
+            raise  # the installation is at fault, so all pictures would fail
+        except Exception as error:  # the next picture may succeed
             reason = f"{type(error).__name__}: {error}"[:500]
-            return TextFound(record.content_hash, engine, reason=_cleaned(reason))
+            return TextFound(record.content_hash, engine, reason=_clean(reason))
         return TextFound(record.content_hash, engine, text)
 
-    def _put(self, found: TextFound | None) -> None:
-        if found is None:
+    def _put(self, text: TextFound | None) -> None:
+        if text is None:
             self.report.put_off += 1
             return
-        self.report.failed += bool(found.reason)
-        self.report.read += not found.reason
-        self.report.with_text += bool(found.text)
-        self._waiting.append(found)
+        self.report.failed += bool(text.reason)
+        self.report.read += not text.reason
+        self.report.with_text += bool(text.text)
+        self._waiting.append(text)
 
     def _commit(self) -> None:
         if self._waiting:
@@ -128,7 +128,7 @@ def _state(file: ImageFile) -> tuple[int, int]:
     return file.size, file.mtime_ns
 
 
-def _cleaned(text: str) -> str:
-    """As it can be stored and searched: composed (NFC), without control characters."""
-    plain = _CONTROL.sub(" ", unicodedata.normalize("NFC", text[:LONGEST]))
+def _clean(text: str) -> str:
+    """Normalise for storage and search: composed (NFC), without control characters."""
+    plain = _CONTROL.sub(" ", unicodedata.normalize("NFC", text[:MAX_TEXT_LENGTH]))
     return "\n".join(filter(None, map(str.strip, plain.split("\n"))))

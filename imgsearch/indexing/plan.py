@@ -1,4 +1,4 @@
-"""Which roots to scan, and which folders of them, for the paths that a user names."""
+"""Plans a run: the roots and subfolders to scan for the paths that a user gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgsearch.errors import SourceError
 from imgsearch.records import RootRecord
 
 Planned = tuple[RootRecord, str]
-"""A root, and the folder of it to scan; "" is all of it."""
+"""A root and the folder below it to scan; "" for the whole root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,15 @@ class IndexRequest:
     paths : sequence of str
         Folders; empty means all folders of the library.
     exclude : sequence of str or None
-        Glob patterns to leave out; None keeps what the folder was last indexed with.
+        Glob patterns to exclude; None keeps the patterns of the last run.
     hidden : bool or None
-        Take hidden files in; None keeps what the folder was last indexed with.
+        Include hidden files; None keeps the setting of the last run.
     prune : bool
-        Accept that pictures are absent even where a disk looks unmounted or a folder is empty.
+        Remove missing pictures even if a disk looks unmounted or a folder is empty.
     ocr : bool or None
-        Read the texts in pictures, too; None keeps what the library was last told.
+        Also read texts in pictures; None keeps the library's setting.
     add : bool
-        Take in folders that the library has not; else they are refused, wherever a link leads.
+        Add new folders to the library. If False, they are refused, also behind links.
     """
 
     paths: Sequence[str] = ()
@@ -42,7 +42,7 @@ class IndexRequest:
     add: bool = True
 
 
-NEW_FOLDER = "A new folder is added in a terminal: imgsearch index FOLDER"
+NEW_FOLDER = "Add new folders in a terminal: imgsearch index FOLDER"
 
 
 def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> list[Planned]:
@@ -51,26 +51,26 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     Parameters
     ----------
     roots : sequence of RootRecord
-        What the library has.
+        The roots of the library.
     library : str
-        Folder of the library: it must not lie where pictures are.
+        Folder of the library, which must not be inside a root.
 
     Raises
     ------
     SourceError
-        A path is no folder, or there is none at all.
+        A path is not a folder, or there is nothing to scan.
     """
     if not request.paths and not roots:
         raise SourceError(
-            "this library has no folders yet", "Name one: imgsearch index FOLDER-OF-PICTURES"
+            "this library has no folders yet", "Give one: imgsearch index FOLDER-OF-PICTURES"
         )
     planned: dict[tuple[str, str], Planned] = {}
     for path in request.paths or [root.path for root in roots]:
         root, scope = _root_of(path, roots, request)
         if scope and (request.exclude, request.hidden) != (None, None):
             raise SourceError(
-                f"{path} is part of {root.path}, and what is left out is said for all of it",
-                f"Name the whole folder: imgsearch index {root.path} --exclude ...",
+                f"{path} is part of {root.path}, and exclusions apply to the whole folder",
+                f"Give the whole folder: imgsearch index {root.path} --exclude ...",
             )
         if request.exclude is not None:
             root = replace(root, exclude=tuple(request.exclude))
@@ -82,29 +82,31 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
 
 
 def _root_of(path: str, roots: Sequence[RootRecord], request: IndexRequest) -> Planned:
-    """The root that a path belongs to, and the folder below it; a new root if there is none."""
+    """The root of a path and the folder below it; a new root if no root contains the path."""
     if not path:
-        raise SourceError("one of the paths is empty", "Name a folder of pictures.")
+        raise SourceError("one of the paths is empty", "Give a folder of pictures.")
     known = known_root(path, roots)
     if known is not None:
         return known, ""
     real = os.path.realpath(os.path.expanduser(path))
     if not os.path.isdir(real):
         if os.path.exists(real):
-            raise SourceError(f"{path} is a file, not a folder", "Name the folder that it is in.")
-        raise SourceError(f"{path} is not there", "Is the name right, and is its disk mounted?")
+            raise SourceError(
+                f"{path} is a file, not a folder", "Give the folder that contains it."
+            )
+        raise SourceError(f"{path} does not exist", "Check the name, and that its disk is mounted.")
     for root in roots:
         if _inside(real, root.path):
             return root, os.path.relpath(real, root.path).replace(os.sep, "/")
     if not request.add:
-        raise SourceError(f"{path} is in no folder of this library", NEW_FOLDER)
+        raise SourceError(f"{path} is not in a folder of this library", NEW_FOLDER)
     return _around(real, roots, request.prune), ""
 
 
 def known_root(path: str, roots: Sequence[RootRecord]) -> RootRecord | None:
-    """The root at a path: by the very name that it has, else by where that leads.
+    """The root at a path, by its exact path or else by the resolved one.
 
-    A root may have been moved and a link put in its place: it is still the same root.
+    A root that was moved and replaced by a link is still the same root.
     """
     plain = os.path.abspath(os.path.expanduser(path))
     real = os.path.realpath(plain)
@@ -113,10 +115,10 @@ def known_root(path: str, roots: Sequence[RootRecord]) -> RootRecord | None:
 
 
 def _around(path: str, roots: Sequence[RootRecord], prune: bool) -> RootRecord:
-    """A new root. It takes in the roots below it, with their guards and what they leave out."""
+    """A new root, which absorbs the roots below it with their mount points and exclusions."""
     inner = [root for root in roots if RootRecord(path).takes_in(root.path)]
     exclude: list[str] = []
-    mounts = [""]  # where the new root itself is mounted, the first scan will tell
+    mounts = [""]  # the first scan records where the new root itself is mounted
     for root in inner:
         if not prune:
             _require_there(root)
@@ -135,13 +137,13 @@ def _require_there(root: RootRecord) -> None:
         there = False
     if not there:
         raise SourceError(
-            f"{root.path} is a folder of this library, and it is empty or not there now",
-            f"Mount its disk, or take it out: imgsearch roots --forget {root.path}",
+            f"{root.path} is a folder of this library, but it is empty or missing",
+            f"Mount its disk, or remove it: imgsearch roots --forget {root.path}",
         )
 
 
 def _below(folder: str, pattern: str) -> str:
-    """A pattern in the manner of .gitignore, as the folder above has to say it."""
+    """A gitignore-style pattern of a folder, rewritten for the folder above it."""
     sign, core = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
     folder = re.sub(r"([\\*?\[\]])", r"\\\1", folder)
     anywhere = "" if "/" in core.rstrip("/") else "**/"
@@ -149,7 +151,7 @@ def _below(folder: str, pattern: str) -> str:
 
 
 def _outermost(planned: list[tuple[RootRecord, str]]) -> list[tuple[RootRecord, str]]:
-    """Without folders that lie inside another one of the list."""
+    """Drop folders inside another folder of the list."""
 
     def full(each: tuple[RootRecord, str]) -> str:
         return os.path.join(each[0].path, each[1]) if each[1] else each[0].path
@@ -167,12 +169,12 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _require_apart(library: str, root: RootRecord) -> None:
-    """Nothing is written where pictures are looked for. A hidden folder is not looked into."""
+    """Refuse a library inside a scanned folder; hidden folders are not scanned."""
     real = os.path.realpath(library)
     below = os.path.relpath(real, root.path).split(os.sep)
     hidden = not root.hidden and any(part.startswith(".") for part in below)
     if real == root.path or (_inside(real, root.path) and not hidden):
         raise SourceError(
-            f"the library folder {library} lies inside {root.path}, where nothing may be written",
-            "Name a smaller folder of pictures, or keep the library elsewhere with --library DIR.",
+            f"the library folder {library} is inside {root.path}, where nothing may be written",
+            "Give a smaller folder of pictures, or use another library: --library DIR",
         )

@@ -1,7 +1,7 @@
-"""Texts that mean many different things, few of which any one picture shows.
+"""Texts on many subjects, few of which any one picture shows.
 
-Their scores against the pictures of a library say what a text scores there that is not meant:
-see `imgsearch.searching.strength`. Changing the list changes the strengths, never the ranking.
+Their scores with the pictures of a library are the scores of unrelated texts: see
+`imgsearch.searching.strength`. Changing the list changes the strengths, never the ranking.
 """
 
 TEXTS = (

@@ -1,1 +1,1 @@
-"""A library that stays open for many clients: one thread, rankings, thumbnails, uploads."""
+"""A library kept open for many clients: one thread, rankings, thumbnails, uploads."""

@@ -1,10 +1,10 @@
-"""The indexer in a process of its own: whatever it meets, the process that started it goes on.
+"""The indexer in its own process, so that a crash does not affect the parent.
 
     python -m imgsearch.serving.indexer_process
 
 reads one JSON object from stdin, {"settings": ..., "paths": [...]}, and writes JSON lines to
 stdout: {"state": "running", "stage", "done", "total"} and at the end {"state": "done", ...}. It
-stops after the batch in hand when stdin is closed, which also happens when its parent dies.
+stops after the current batch when stdin is closed, which also happens when its parent dies.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from imgsearch.settings import Settings
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 STOP_SECONDS = 20.0
-"""After that, a run that was told to stop is killed; what was committed is kept."""
+"""Time limit for stopping a run before it is killed; committed pictures are kept."""
 
 Event = dict[str, Any]
 
 
 class IndexProcess:
-    """One run of the indexer.
+    """A run of the indexer.
 
     Parameters
     ----------
     on_event : callable
-        Gets each event, in a thread of this object; the last one has the state "done",
+        Called with each event, in a thread of this object; the last event has the state "done",
         "interrupted" or "failed".
     """
 
@@ -52,9 +52,9 @@ class IndexProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C at the server is for the server, which tells us
+            start_new_session=True,  # Ctrl-C goes to the server only, which stops this process
         )
-        self._tell({"settings": asdict(settings), "paths": list(paths)})
+        self._send({"settings": asdict(settings), "paths": list(paths)})
         self._thread = threading.Thread(target=self._listen, daemon=True, name="imgsearch-index")
         self._thread.start()
 
@@ -64,7 +64,7 @@ class IndexProcess:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Have it stop after the batch in hand."""
+        """Ask the run to stop after the current batch."""
         try:
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -72,20 +72,20 @@ class IndexProcess:
             pass  # it has ended
 
     def close(self, timeout_s: float = STOP_SECONDS) -> None:
-        """Stop it, and kill it if that takes too long."""
+        """Stop the run, and kill it if that takes too long."""
         self.stop()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._process.kill()
             self._thread.join(timeout_s)
 
-    def _tell(self, order: Event) -> None:
+    def _send(self, job: Event) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
-            pass  # it died at once: the thread will tell
+            pass  # the process has died; the thread reports that
 
     def _listen(self) -> None:
         last: Event = {}
@@ -98,55 +98,55 @@ class IndexProcess:
         if last.get("state", "running") == "running":
             last = {
                 "state": "failed",
-                "error": f"the indexer ended unexpectedly ({_ended(status)})",
-                "hint": "What was committed is kept: start it again.",
+                "error": f"the indexer ended unexpectedly ({_exit_reason(status)})",
+                "hint": "Committed pictures are kept. Start indexing again.",
             }
         self._on_event(last)
 
 
-def _ended(status: int) -> str:
+def _exit_reason(status: int) -> str:
     return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
 
 
 def main() -> None:
-    """Index as told on stdin, and tell on stdout."""
+    """Run the job on stdin and write its events to stdout."""
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # whatever else prints must not be taken for an event
+    os.dup2(2, 1)  # other output must not be mistaken for an event
 
-    stopped = threading.Event()
+    stop = threading.Event()
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         try:
             out.write(json.dumps(event) + "\n")
             out.flush()
-        except OSError:  # nobody listens any more
-            stopped.set()
+        except OSError:  # the parent has closed the pipe
+            stop.set()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_watch_stdin, args=(stopped,), daemon=True).start()
-    settings = order["settings"]
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
+    settings = job["settings"]
     settings["models"] = tuple(tuple(each) for each in settings["models"])
     library = Library(Settings(**settings))
     try:
-        tell(_indexed(library, IndexRequest(order["paths"], add=False), stopped, tell))
+        emit(_run(library, IndexRequest(job["paths"], add=False), stop, emit))
     except ImgSearchError as error:
-        tell({"state": "failed", "error": str(error), "hint": error.hint})
+        emit({"state": "failed", "error": str(error), "hint": error.hint})
     finally:
         library.close()
 
 
-def _indexed(
+def _run(
     library: Library,
     request: IndexRequest,
-    stopped: threading.Event,
-    tell: Callable[[Event], None],
+    stop: threading.Event,
+    emit: Callable[[Event], None],
 ) -> Event:
-    started = time.monotonic()
+    start = time.monotonic()
 
     def on_progress(progress: Progress) -> None:
-        seconds = time.monotonic() - started
-        tell(
+        seconds = time.monotonic() - start
+        emit(
             {
                 "state": "running",
                 "stage": progress.stage,
@@ -157,18 +157,18 @@ def _indexed(
             }
         )
 
-    report = library.index(request, on_progress, stopped.is_set)
-    found: Event = {name: getattr(report, name) for name in COUNTS}
-    found |= {"state": "interrupted" if report.interrupted else "done"}
-    found |= {"seconds": round(report.seconds, 3), "notes": report.notes}
-    return found
+    report = library.index(request, on_progress, stop.is_set)
+    event: Event = {name: getattr(report, name) for name in COUNTS}
+    event |= {"state": "interrupted" if report.interrupted else "done"}
+    event |= {"seconds": round(report.seconds, 3), "notes": report.notes}
+    return event
 
 
-def _watch_stdin(stopped: threading.Event) -> None:
-    """Nothing more comes: when it closes, nobody wants the run any more."""
+def _watch_stdin(stop: threading.Event) -> None:
+    """Stop the run when stdin is closed; no further input is expected."""
     while os.read(0, 4096):
         pass
-    stopped.set()
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small pictures, kept in the library folder by what the file holds, and made when asked for."""
+"""Thumbnails stored in the library folder under the content hash of their picture."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from imgsearch.writing import replace_file
 
 FOLDER = "thumbnails"
 _FRESH_SECONDS = 3600.0
-"""A file that was used so lately need not be marked as used again."""
-_SHARE = 0.9
-"""Of the limit, what is left after old ones were removed."""
+"""Minimum age of the time of use before it is updated."""
+_SHRINK_SHARE = 0.9
+"""Share of the limit that remains after old files are removed."""
 
 
 class ThumbnailCache:
-    """Files in a folder of the library, of a bounded size together.
+    """Thumbnail files in a folder of the library, with a limit on their total size.
 
-    The least used go first; their times of modification tell when they were last used.
+    The least recently used files are removed first; modification times record their last use.
 
     Parameters
     ----------
-    most_bytes : int
-        Of all files together; 0 keeps none.
+    max_bytes : int
+        Total size of all files; 0 disables the cache.
     """
 
-    def __init__(self, library: str, most_bytes: int) -> None:
+    def __init__(self, library: str, max_bytes: int) -> None:
         self._folder = os.path.join(library, FOLDER)
-        self._most = most_bytes
+        self._max_bytes = max_bytes
         self._size: int | None = None
         self._lock = threading.Lock()
 
     def get(self, content_hash: str, side: int, form: str) -> bytes | None:
-        """What was kept; None if nothing is."""
+        """The data of a cached thumbnail; None if it is not cached."""
         path = self._path(content_hash, side, form)
         try:
             with open(path, "rb") as file:
@@ -47,19 +47,19 @@ class ThumbnailCache:
             return None
         return data or None
 
-    def put(self, made: Thumbnail, side: int, form: str) -> None:
-        """Keep it, whole or not at all; a folder that cannot be written to keeps nothing."""
-        if not self._most or not made.content_hash:
+    def put(self, thumbnail: Thumbnail, side: int, form: str) -> None:
+        """Store a thumbnail atomically; does nothing if the folder is not writable."""
+        if not self._max_bytes or not thumbnail.content_hash:
             return
-        path = self._path(made.content_hash, side, form)
+        path = self._path(thumbnail.content_hash, side, form)
         with suppress(OSError):
-            _write(path, made.data)
+            _write(path, thumbnail.data)
             with self._lock:
                 if self._size is None:
                     self._size = sum(size for _, size, _ in self._files())
                 else:
-                    self._size += len(made.data)
-                if self._size > self._most:
+                    self._size += len(thumbnail.data)
+                if self._size > self._max_bytes:
                     self._size = self._shrink()
 
     def _path(self, content_hash: str, side: int, form: str) -> str:
@@ -67,21 +67,21 @@ class ThumbnailCache:
         return os.path.join(self._folder, content_hash[:2], name)
 
     def _files(self) -> list[tuple[float, int, str]]:
-        """When each was last used, its size and its path, oldest first."""
-        found = []
+        """Time of last use, size and path of each file, oldest first."""
+        files = []
         for folder, _, names in os.walk(self._folder):
             for name in names:
                 path = os.path.join(folder, name)
                 with suppress(OSError):
                     status = os.stat(path)
-                    found.append((status.st_mtime, status.st_size, path))
-        return sorted(found)
+                    files.append((status.st_mtime, status.st_size, path))
+        return sorted(files)
 
     def _shrink(self) -> int:
         files = self._files()
         size = sum(each for _, each, _ in files)
         for _, each, path in files:
-            if size <= _SHARE * self._most:
+            if size <= _SHRINK_SHARE * self._max_bytes:
                 break
             with suppress(OSError):
                 os.remove(path)
@@ -95,9 +95,9 @@ def _write(path: str, data: bytes) -> None:
 
 
 SIDES: Sequence[int] = (256, 512, 1024)
-"""The sizes that are made: pixels of the longer side."""
+"""Supported sizes: pixels of the longer side."""
 
 
 def snapped(side: int) -> int:
-    """The smallest size that is made and not smaller than asked for, or the largest."""
+    """The smallest supported size of at least `side`, or the largest."""
     return next((each for each in SIDES if each >= side), SIDES[-1])

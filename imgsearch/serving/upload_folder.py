@@ -1,7 +1,7 @@
-"""The folder that pictures lie in while they are looked at, gone with the process that made it.
+"""A temporary folder for uploaded pictures, which does not outlive its process for long.
 
-A process that is killed cannot remove its folder, so the next one does. Whose folder it is, a lock
-on the folder itself tells, which the system frees when its owner ends, however that comes about.
+A killed process cannot remove its folder, so the next process does. A lock on the folder shows that
+its owner is alive; the operating system releases it when the owner ends for any reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PREFIX = "imgsearch-upload-"
 
 
 class UploadFolder:
-    """A new folder, open to its owner only.
+    """A new folder that only its owner can access.
 
     Attributes
     ----------
@@ -25,34 +25,34 @@ class UploadFolder:
     """
 
     def __init__(self) -> None:
-        self._folder, self._lock = _made()
+        self._folder, self._lock = _create()
         self.path = self._folder.name
 
     def close(self) -> None:
-        """Remove it with what is in it."""
+        """Remove the folder and its contents."""
         self._folder.cleanup()
         if self._lock is not None:
             os.close(self._lock)
 
 
 def remove_forgotten() -> int:
-    """Remove such folders of this user whose processes have ended; how many there were."""
+    """Remove this user's folders whose processes have ended, and return their number."""
     count = 0
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         names = [each.path for each in entries if each.name.startswith(PREFIX)]
         for path in names:
-            with _nobodys(path) as forgotten:
-                if forgotten:
+            with _abandoned(path) as abandoned:
+                if abandoned:
                     shutil.rmtree(path, ignore_errors=True)
                     count += 1
     return count
 
 
-def _made() -> tuple[tempfile.TemporaryDirectory[str], int | None]:
+def _create() -> tuple[tempfile.TemporaryDirectory[str], int | None]:
     while True:
         folder = tempfile.TemporaryDirectory(prefix=PREFIX)
-        lock = _locked(folder.name)
-        with suppress(OSError):  # it was taken for forgotten before it was locked
+        lock = _lock(folder.name)
+        with suppress(OSError):  # another process may have removed it before it was locked
             if lock is None or os.path.samestat(os.fstat(lock), os.stat(folder.name)):
                 return folder, lock
         if lock is not None:
@@ -60,13 +60,13 @@ def _made() -> tuple[tempfile.TemporaryDirectory[str], int | None]:
 
 
 @contextmanager
-def _nobodys(path: str) -> Iterator[bool]:
-    """True if it is a folder of this user that nobody has locked; nobody can in the meantime."""
+def _abandoned(path: str) -> Iterator[bool]:
+    """True for an unlocked folder of this user, which stays locked within the context."""
     lock = None
     with suppress(OSError):
-        found = os.lstat(path)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
-            lock = _locked(path)
+        status = os.lstat(path)
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+            lock = _lock(path)
     try:
         yield lock is not None
     finally:
@@ -74,11 +74,14 @@ def _nobodys(path: str) -> Iterator[bool]:
             os.close(lock)
 
 
-def _locked(path: str) -> int | None:
-    """A descriptor that holds the lock of a folder; None if another has it, or there are none."""
+def _lock(path: str) -> int | None:
+    """Lock a folder and return the descriptor; None if another process holds the lock.
+
+    Also None on systems without such locks.
+    """
     try:
         import fcntl
-    except ImportError:  # Windows, which has no descriptors of folders either
+    except ImportError:  # Windows, which cannot open folders either
         return None
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -1,1 +1,1 @@
-"""The HTTP API and the page: routes, what they take and give, and who may ask. See ADR 0020."""
+"""The HTTP API and the page: routes, schemas and access checks. See ADR 0020."""

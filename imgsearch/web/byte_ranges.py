@@ -1,4 +1,4 @@
-"""Parts of a file, and whether a client has it already: RFC 9110, sections 13 and 14."""
+"""Range and conditional requests for files: RFC 9110, sections 13 and 14."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import re
 from collections.abc import Mapping
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
-"""One range. Several at once are not served in parts, which is a server's right."""
+"""A single range. Multiple ranges are ignored, as RFC 9110 permits."""
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class NoSuchPart(Exception):
-    """The file has no byte of the range that was asked for."""
+    """The requested range does not overlap the file."""
 
 
-def tag_of(found: os.stat_result) -> str:
-    """The entity tag of an open file: it changes when the file is written or replaced."""
-    return f'"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"'
+def tag_of(status: os.stat_result) -> str:
+    """The entity tag of an open file; it changes when the file is written or replaced."""
+    return f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
 
 
 def is_named(header: str, tag: str, weakly: bool) -> bool:
-    """True if a list of entity tags has that one, or is "*"; `weakly`, W/ makes no difference."""
+    """True if a list of entity tags contains `tag` or is "*"; `weakly` ignores the W/ prefix."""
     if header.strip() == "*":
         return True
-    found = _TAG.finditer(header)
-    return any(each[1] == tag and (weakly or not each[0].startswith("W/")) for each in found)
+    tags = _TAG.finditer(header)
+    return any(each[1] == tag and (weakly or not each[0].startswith("W/")) for each in tags)
 
 
 def part_of(headers: Mapping[str, str], size: int, tag: str) -> tuple[int, int] | None:
-    """Where the part begins that is asked for, and its bytes; None for the whole file.
+    """Offset and length in bytes of the requested range; None for the whole file.
 
-    What makes no sense as a range, and a range of another state of the file (If-Range; a date is
-    never taken for this state), stand for the whole.
+    Invalid ranges, and ranges of another version of the file (If-Range; dates never match), select
+    the whole file.
 
     Raises
     ------
     NoSuchPart
-        There is nothing in the file there.
+        The range does not overlap the file.
     """
-    found = _RANGE.fullmatch(headers.get("range", ""))
-    if found is None or headers.get("if-range", tag).strip() != tag:
+    match = _RANGE.fullmatch(headers.get("range", ""))
+    if match is None or headers.get("if-range", tag).strip() != tag:
         return None
-    first, last = found.groups()
+    first, last = match.groups()
     if not first and not last:
         return None
     if not first:

@@ -1,4 +1,4 @@
-"""What every request goes through: who asks, from where, how often, and how much comes with it."""
+"""Checks of every request: host, origin, rate, token and size."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ logger = logging.getLogger("imgsearch.web")
 
 API = "/api/v1/"
 UPLOADS = frozenset((f"{API}search",))
-MOST_UPLOADED = 80 << 20
-"""Bytes of a search with pictures."""
-MOST_SENT = 64 << 10
-"""Bytes of any other request."""
-MOST_UPLOADS = 8
-"""Searches with pictures that come in at the same time: they lie on the disk meanwhile."""
-MOST_PATH = 8 << 10
-MOST_QUERY = 32 << 10
-BODY_SECONDS = 60.0
-"""For all of a request to come in."""
+MAX_UPLOAD_BYTES = 80 << 20
+"""Size of a search with pictures."""
+MAX_BODY_BYTES = 64 << 10
+"""Size of any other request."""
+MAX_UPLOADS = 8
+"""Searches with pictures received at the same time; their pictures are on disk meanwhile."""
+MAX_PATH_LENGTH = 8 << 10
+MAX_QUERY_BYTES = 32 << 10
+BODY_TIMEOUT_SECONDS = 60.0
+"""Time limit for receiving a complete request."""
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -54,7 +54,7 @@ HEADERS = {
 
 
 def rates(per_second: float) -> dict[str, Rate]:
-    """The limits of one client. Small pictures come by the screenful, tokens are tried rarely."""
+    """The limits for one client. Thumbnails are requested by the screenful, tokens tried rarely."""
     return {
         "any": Rate(5 * per_second, 20 * per_second),
         "search": Rate(per_second, 2 * per_second),
@@ -63,28 +63,28 @@ def rates(per_second: float) -> dict[str, Rate]:
 
 
 def kind_of(method: str, path: str) -> str:
-    """Which limit a request falls under."""
+    """The kind of limit that applies to a request."""
     if path == f"{API}session":
         return "session"
     costly = path.startswith((f"{API}search", f"{API}similar/", f"{API}facets"))
     return "search" if costly or method not in SAFE else "any"
 
 
-class _TooMuch(Exception):
-    """The request has more bytes than it may have."""
+class _TooLarge(Exception):
+    """The request exceeds its size limit."""
 
 
 class _TooSlow(Exception):
-    """The request does not come to an end."""
+    """The request did not arrive within its time limit."""
 
 
 class Guard:
-    """ASGI middleware around everything else.
+    """ASGI middleware around the whole application.
 
     Parameters
     ----------
     on_stop : callable
-        For the server, to be called in its loop before it waits for answers that go out.
+        Called by the server in its event loop before it waits for the remaining answers.
     """
 
     def __init__(
@@ -103,66 +103,67 @@ class Guard:
         self._uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; everything but HTTP and the start-up is refused."""
+        """Handle a request; refuse everything except HTTP and lifespan events."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             answer = _Answer(send)
-            refusal = self._refusal(scope)
-            if refusal is not None:
-                await refusal(scope, receive, answer.send)
-            elif _large(scope):
-                await self._counted(scope, receive, answer)
+            denial = self._refusal(scope)
+            if denial is not None:
+                await denial(scope, receive, answer.send)
+            elif _is_upload(scope):
+                await self._handle_upload(scope, receive, answer)
             else:
-                await self._guarded(scope, receive, answer)
+                await self._handle(scope, receive, answer)
 
-    async def _counted(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        if self._uploading >= MOST_UPLOADS:
-            full = refused(503, "Too many pictures are coming in.", "Try again in a moment.")
-            await answer.fail(scope, receive, full)
+    async def _handle_upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        if self._uploading >= MAX_UPLOADS:
+            busy = refusal(503, "Too many uploads at the same time.", "Try again in a moment.")
+            await answer.fail(scope, receive, busy)
             return
         self._uploading += 1
         try:
-            await self._guarded(scope, receive, answer)
+            await self._handle(scope, receive, answer)
         finally:
             self._uploading -= 1
 
-    async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        most = MOST_UPLOADED if scope["path"] in UPLOADS else MOST_SENT
-        answer.body = _Body(receive, most, time.monotonic() + BODY_SECONDS)
+    async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        limit = MAX_UPLOAD_BYTES if scope["path"] in UPLOADS else MAX_BODY_BYTES
+        answer.body = _Body(receive, limit, time.monotonic() + BODY_TIMEOUT_SECONDS)
         try:
             await self._app(scope, answer.body.receive, answer.send)
-        except _TooMuch:
-            await answer.fail(scope, receive, too_much(most))
+        except _TooLarge:
+            await answer.fail(scope, receive, too_large(limit))
         except _TooSlow:
-            await answer.fail(scope, receive, refused(408, "The request took too long to arrive."))
+            await answer.fail(scope, receive, refusal(408, "The request took too long to arrive."))
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if not answer.finished:
-                await answer.fail(scope, receive, broken())
+                await answer.fail(scope, receive, internal_error())
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         method, path = scope["method"], scope["path"]
-        if len(scope.get("query_string", b"")) > MOST_QUERY or len(path) > MOST_PATH:
-            return refused(414, "The address is too long.", "Say it in fewer words.")
+        if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_LENGTH:
+            return refusal(414, "The URL is too long.", "Use a shorter query.")
         if len(headers.getlist("host")) != 1 or not self._hosts.knows(headers["host"]):
-            hint = "Use the address that the server printed, or start it with --allow-host NAME."
-            return refused(403, "This server does not go by that name.", hint)
+            hint = "Use the URL that the server printed, or start it with --allow-host NAME."
+            return refusal(403, "The host name of the request is not allowed.", hint)
         if (path.startswith(API) or method not in SAFE) and cross_site(method, headers):
-            return refused(403, "A page of another site may not ask this.", "Open the page itself.")
+            hint = "Open the page of this server instead."
+            return refusal(403, "Requests from other sites are not allowed.", hint)
         client = (scope.get("client") or ("",))[0]
         wait = self._buckets.wait_s(client, kind_of(method, path))
         if wait:
-            answer = refused(429, "Too many requests.", "Try again in a moment.")
+            answer = refusal(429, "Too many requests.", "Try again in a moment.")
             answer.headers["retry-after"] = str(math.ceil(wait))
             return answer
-        if _length(headers) > (MOST_UPLOADED if path in UPLOADS else MOST_SENT):
-            return too_much(MOST_UPLOADED if path in UPLOADS else MOST_SENT)
-        return None if self._may(path, headers) else unknown()
+        if _length(headers) > (MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES):
+            return too_large(MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES)
+        return None if self._is_authorized(path, headers) else unauthorized()
 
-    def _may(self, path: str, headers: Headers) -> bool:
-        """The page itself holds nothing of the library, and has to ask for the token."""
+    def _is_authorized(self, path: str, headers: Headers) -> bool:
+        """The page itself needs no token: it contains no library data and asks for the token."""
         if not self._door.locked or not path.startswith(API):
             return True
         if path in (f"{API}session", f"{API}health"):
@@ -174,20 +175,20 @@ class Guard:
 
 
 class _Answer:
-    """The way of an answer out: with our headers, and not begun twice."""
+    """Sends an answer with the security headers, and does not start it twice."""
 
     body: _Body | None = None
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._begun = False
+        self._started = False
         self.finished = False
 
     async def send(self, message: Message) -> None:
-        if self.body is not None and self.body.fault is not None and not self._begun:
-            raise self.body.fault  # whatever the application made of it
+        if self.body is not None and self.body.fault is not None and not self._started:
+            raise self.body.fault  # even if the application turned it into an answer
         if message["type"] == "http.response.start":
-            self._begun = True
+            self._started = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
@@ -197,7 +198,7 @@ class _Answer:
             self.finished = not message.get("more_body", False)
 
     async def fail(self, scope: Scope, receive: Receive, answer: Response) -> None:
-        if self._begun:
+        if self._started:
             raise ConnectionAbortedError("the answer cannot be finished")
         self.body = None
         answer.headers["connection"] = "close"
@@ -205,17 +206,17 @@ class _Answer:
 
 
 class _Body:
-    """What a request brings, given up on where it is too long or too slow."""
+    """The body of a request, with limits on size and time."""
 
-    def __init__(self, receive: Receive, most: int, deadline: float) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, deadline: float) -> None:
         self._receive = receive
-        self._most, self._taken = most, 0
+        self._max_bytes, self._size = max_bytes, 0
         self._deadline = deadline
         self._complete = False
         self.fault: Exception | None = None
 
     async def receive(self) -> Message:
-        if self._complete:  # what comes now is only the news that the client has gone
+        if self._complete:  # only a disconnect can follow
             return await self._receive()
         left = max(0.0, self._deadline - time.monotonic())
         try:
@@ -224,54 +225,54 @@ class _Body:
             self.fault = _TooSlow()
             raise self.fault from None
         if message["type"] == "http.request":
-            self._taken += len(message.get("body", b""))
+            self._size += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
-            if self._taken > self._most:
-                self.fault = _TooMuch()
+            if self._size > self._max_bytes:
+                self.fault = _TooLarge()
                 raise self.fault
         return message
 
 
 def session_of(headers: Headers) -> str:
-    """The secret in the cookie of a request; "" if there is none."""
+    """The secret in the session cookie of a request; "" if there is none."""
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
         return ""
-    return found.value if found is not None else ""
+    return cookie.value if cookie is not None else ""
 
 
-def _large(scope: Scope) -> bool:
-    """True for a request with more than words in it, or one that does not tell how much it has."""
+def _is_upload(scope: Scope) -> bool:
+    """True for a search with pictures, or one of unknown length."""
     headers = Headers(scope=scope)
-    untold = scope["method"] not in SAFE and "content-length" not in headers
-    return scope["path"] in UPLOADS and (untold or _length(headers) > MOST_SENT)
+    unknown = scope["method"] not in SAFE and "content-length" not in headers
+    return scope["path"] in UPLOADS and (unknown or _length(headers) > MAX_BODY_BYTES)
 
 
 def _length(headers: Headers) -> int:
-    stated = headers.get("content-length", "0")
-    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 19 else 0
+    value = headers.get("content-length", "0")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
 
 
-def refused(status: int, error: str, hint: str = "") -> Response:
-    """An answer that says no."""
+def refusal(status: int, error: str, hint: str = "") -> Response:
+    """An error answer."""
     return JSONResponse({"error": error, "hint": hint}, status)
 
 
-def broken() -> Response:
-    """The answer where the fault is ours; what it was is for the log."""
-    return refused(500, "Something went wrong here.", "The server's log tells more.")
+def internal_error() -> Response:
+    """The answer to an unexpected error; only the log has its details."""
+    return refusal(500, "Internal server error.", "See the log of the server.")
 
 
-def too_much(most: int) -> Response:
-    """The answer to a request with too many bytes."""
-    size = f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
-    return refused(413, f"The request has more than {size}.", "Send less, or a smaller picture.")
+def too_large(max_bytes: int) -> Response:
+    """The answer to a request that exceeds its size limit."""
+    size = f"{max_bytes >> 20} MiB" if max_bytes >> 20 else f"{max_bytes >> 10} KiB"
+    return refusal(413, f"The request is larger than {size}.", "Send fewer or smaller pictures.")
 
 
-def unknown() -> Response:
-    """The answer to somebody without the token."""
+def unauthorized() -> Response:
+    """The answer to a request without the token."""
     hint = "'imgsearch serve --new-token' prints one; send it as 'Authorization: Bearer TOKEN'."
-    answer = refused(401, "This server wants its token.", hint)
+    answer = refusal(401, "This server requires a token.", hint)
     answer.headers["www-authenticate"] = "Bearer"
     return answer

@@ -1,7 +1,7 @@
-"""What a server may be called: the names in the Host header that it answers to.
+"""Host names that a server accepts in the Host header.
 
-A page of another site can have its own name lead to this machine (DNS rebinding), and its script
-then counts as one of ours for the browser. But the browser still sends that name.
+Another site can point its own name at this machine (DNS rebinding); the browser then treats its
+scripts as same-origin. But the browser still sends that name in the Host header.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def is_loopback(host: str) -> bool:
-    """True for an address that only this machine reaches."""
+    """True for an address that only this machine can reach."""
     if host == "localhost":
         return True
     try:
@@ -29,20 +29,20 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The names and addresses that a server answers to, in lower case.
+    """The host names and addresses that a server accepts, in lower case.
 
     Attributes
     ----------
     any_address : bool
-        True where the server listens on all addresses: then any address will do, because only
-        names can be made to lead elsewhere.
+        True if the server listens on all interfaces. Any IP address is accepted then, because DNS
+        rebinding requires a name.
     """
 
     names: frozenset[str]
     any_address: bool = False
 
     def knows(self, host: str) -> bool:
-        """True if a Host header names this server; the port may be any, for tunnels."""
+        """True if a Host header names this server; any port is accepted, for tunnels."""
         name = name_of(host)
         return name in self.names or (self.any_address and _is_address(name))
 
@@ -57,15 +57,15 @@ def hosts_for(bind: str, more: Sequence[str] = ()) -> Hosts:
 
 
 def name_of(host: str) -> str:
-    """The name in a Host header, without the port; "" if it is none."""
-    found = _HOST.fullmatch(host)
-    return (found[1] or found[2]).lower() if found else ""
+    """The name in a Host header without the port; "" if the header is not valid."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2]).lower() if match else ""
 
 
 def cross_site(method: str, headers: Mapping[str, str]) -> bool:
-    """True if a browser says that a page of another site asks.
+    """True if a browser sent the request for a page of another site.
 
-    Programs that are no browsers send neither header, and cannot be made to ask by a page.
+    Other programs send neither header, but a page cannot make them send requests.
     """
     site = headers.get("sec-fetch-site", "none")
     if method not in SAFE:

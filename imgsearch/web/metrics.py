@@ -1,4 +1,4 @@
-"""Numbers about the server, in the format of Prometheus."""
+"""Server metrics in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -19,98 +19,98 @@ _STEP_SECONDS = (
     0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 )  # fmt: skip
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-"""Others are told as one: each name that a client thinks of would be kept for ever."""
+"""Other methods share one label, because clients can invent any number of names."""
 
 
 class Metrics:
-    """What is counted and timed. Any thread may tell."""
+    """Counters and timings. Thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Histogram(
-            "imgsearch_request_seconds", "Time of a request.", ("route", "method", "status"),
+            "imgsearch_request_seconds", "Duration of a request.", ("route", "method", "status"),
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
         self._steps = Histogram(
-            "imgsearch_step_seconds", "Time of a step of a search.", ("step",),
+            "imgsearch_step_seconds", "Duration of a step of a search.", ("step",),
             buckets=_STEP_SECONDS, registry=self.registry,
         )  # fmt: skip
-        self._together = Counter(
-            "imgsearch_texts_encoded", "Texts that went through the model.", registry=self.registry
+        self._texts = Counter(
+            "imgsearch_texts_encoded", "Texts encoded by the model.", registry=self.registry
         )
         self._batches = Counter(
-            "imgsearch_encodings", "Calls of the model with texts.", registry=self.registry
+            "imgsearch_encodings", "Calls of the text encoder.", registry=self.registry
         )
         self.registry.register(_Devices())
-        self._gauge("imgsearch_resident_bytes", "Memory of the server.", _resident)
+        self._gauge("imgsearch_resident_bytes", "Resident memory of the server.", _resident)
 
     def watch(self, name: str, value: float) -> None:
-        """What `Gallery` tells."""
+        """Record a measurement of `Gallery`."""
         if name == "together":
-            self._together.inc(value)
+            self._texts.inc(value)
             self._batches.inc()
         else:
             self._steps.labels(name).observe(value)
 
-    def gauge(self, name: str, told: str, read: Callable[[], float]) -> None:
-        """A number that is read when somebody asks."""
-        self._gauge(f"imgsearch_{name}", told, read)
+    def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Add a gauge, which is read whenever the metrics are requested."""
+        self._gauge(f"imgsearch_{name}", description, read)
 
     def text(self) -> bytes:
-        """All of it."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def note(self, scope: Scope, status: int, seconds: float) -> None:
-        """A request was answered; it is told by the pattern of its route and not by its path."""
+        """Record an answered request under the pattern of its route, not its path."""
         route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._requests.labels(route, method, status).observe(seconds)
 
-    def _gauge(self, name: str, told: str, read: Callable[[], float]) -> None:
-        Gauge(name, told, registry=self.registry).set_function(read)
+    def _gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        Gauge(name, description, registry=self.registry).set_function(read)
 
 
 class Timed:
-    """ASGI middleware: how long it takes until an answer begins."""
+    """ASGI middleware that measures the time until an answer starts."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        begun = False
+        start = time.perf_counter()
+        answered = False
 
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start" and not begun:
-                begun = True
-                self._metrics.note(scope, message["status"], time.perf_counter() - started)
+        async def timed_send(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start" and not answered:
+                answered = True
+                self._metrics.note(scope, message["status"], time.perf_counter() - start)
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, timed_send)
         finally:
-            if not begun:
-                self._metrics.note(scope, 500, time.perf_counter() - started)
+            if not answered:
+                self._metrics.note(scope, 500, time.perf_counter() - start)
 
 
 class _Devices(Collector):
-    """Memory of the GPUs that this process uses; no family at all where it uses none."""
+    """Memory of the GPUs that this process uses; no metric if it uses none."""
 
     def collect(self) -> Iterator[Metric]:
-        found = device_memory()
-        if not found:
+        devices = device_memory()
+        if not devices:
             return
         family = GaugeMetricFamily(
             "imgsearch_gpu_bytes",
-            "Memory of a GPU: all of it, what is used by whatever program, and what is used here.",
+            "Memory of a GPU: total, used by all programs, and used by this server.",
             labels=("device", "kind"),
         )
-        for number, memory in found.items():
+        for number, memory in devices.items():
             for kind, value in memory.items():
                 family.add_metric((str(number), kind), value)
         yield family

@@ -1,4 +1,4 @@
-"""Errors as answers: a sentence, its mend, and a status; never a trace."""
+"""Errors as answers: a message, a hint and a status, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
 from imgsearch.web.answers import Problem
-from imgsearch.web.guard import broken
+from imgsearch.web.guard import internal_error
 
 logger = logging.getLogger("imgsearch.web")
 
@@ -29,27 +29,27 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (Overloaded, 503),
     (Closed, 503),
 )
-"""The first that fits; 500 for what is left."""
+"""The first match applies; 500 for all other errors."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The request makes no sense."},
+    400: {"model": Problem, "description": "The request is not valid."},
     401: {"model": Problem, "description": "The token is missing."},
-    403: {"model": Problem, "description": "Asked by a page of another site."},
-    404: {"model": Problem, "description": "There is no such picture."},
-    405: {"model": Problem, "description": "The address knows no such method."},
+    403: {"model": Problem, "description": "The origin or host name is not allowed."},
+    404: {"model": Problem, "description": "The picture does not exist."},
+    405: {"model": Problem, "description": "The URL does not support this method."},
     408: {"model": Problem, "description": "The request took too long to arrive."},
-    409: {"model": Problem, "description": "Not now: there is no library, or it is busy."},
-    410: {"model": Problem, "description": "The cursor is no longer kept."},
+    409: {"model": Problem, "description": "There is no library yet, or it is busy."},
+    410: {"model": Problem, "description": "The cursor has expired."},
     413: {"model": Problem, "description": "The request is too large."},
-    414: {"model": Problem, "description": "The address is too long."},
+    414: {"model": Problem, "description": "The URL is too long."},
     429: {"model": Problem, "description": "Too many requests."},
-    500: {"model": Problem, "description": "Something went wrong in the server."},
-    503: {"model": Problem, "description": "Too many searches wait."},
+    500: {"model": Problem, "description": "Internal server error."},
+    503: {"model": Problem, "description": "Too many searches are waiting."},
 }
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Have every error of the app answered as a `Problem`."""
+    """Answer every error of the app with a `Problem`."""
 
     @app.exception_handler(ImgSearchError)
     async def on_ours(request: Request, error: ImgSearchError) -> Response:
@@ -77,7 +77,7 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_any(request: Request, error: Exception) -> Response:
-        return broken()  # the guard gets the error, too, and logs it
+        return internal_error()  # the guard also receives the error and logs it
 
     @app.exception_handler(TimeoutError)
     async def on_timeout(request: Request, error: TimeoutError) -> Response:
@@ -85,12 +85,12 @@ def handle_problems(app: FastAPI) -> None:
 
 
 def problem(status: int, error: str, hint: str) -> JSONResponse:
-    """The answer; texts that are no UTF-8 are made so."""
+    """An answer with the error; escapes text that is not valid UTF-8."""
     texts = {"error": error, "hint": hint}
-    plain = {
+    escaped = {
         name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()
     }
-    return JSONResponse(plain, status)
+    return JSONResponse(escaped, status)
 
 
-_HINT = "/api/v1/openapi.json tells what may be asked."
+_HINT = "See /api/v1/openapi.json for the valid requests."

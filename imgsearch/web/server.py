@@ -1,4 +1,4 @@
-"""uvicorn around the application, with limits of time that it does not have by itself."""
+"""uvicorn around the application, with time limits that uvicorn lacks."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from imgsearch.web.application import PER_SECOND, application
 from imgsearch.web.hosts import hosts_for, is_loopback
 from imgsearch.web.tokens import Door, stored_hash
 
-HEAD_SECONDS = 10.0
-"""For the head of a request to come in, from the connection or from the request before."""
-MOST_CONNECTIONS = 512
-MOST_HEAD = 256 << 10
-"""Bytes of the head of a request: more than the guard takes, which says why it refuses."""
+HEAD_TIMEOUT_SECONDS = 10.0
+"""Time limit for the head of a request, from the connection or the previous request."""
+MAX_CONNECTIONS = 512
+MAX_HEAD_BYTES = 256 << 10
+"""Size of the head of a request: above the guard's limit, whose refusal gives the reason."""
 STOP_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server listens.
+    """The address of a server and its access settings.
 
     Attributes
     ----------
     port : int
-        0 for any that is free.
+        0 selects a free port.
     names : tuple of str
-        Further names that it goes by.
+        Additional host names.
     require_token : bool
-        Ask for the token on the loopback interface, too.
+        Require the token on the loopback interface, too.
     """
 
     host: str = "127.0.0.1"
@@ -47,23 +47,23 @@ class Place:
 
 
 def door_for(settings: Settings, place: Place) -> Door:
-    """Who may come in.
+    """The access check of a server.
 
     Raises
     ------
     ImgSearchError
-        Others could reach the server, and there is no token.
+        A token is required but none exists.
     """
-    wanted = place.require_token or not is_loopback(place.host)
-    found = stored_hash(settings.library) if wanted else ""
-    if wanted and not found:
+    required = place.require_token or not is_loopback(place.host)
+    token_hash = stored_hash(settings.library) if required else ""
+    if required and not token_hash:
         raise ImgSearchError(
-            f"others could reach a server on {place.host}, and there is no token to keep them out"
+            f"other machines can reach a server on {place.host}, and it has no token yet"
             if not is_loopback(place.host)
-            else "there is no token yet",
-            "Make one, which is shown once: add --new-token",
+            else "the server has no token yet",
+            "Create one, which is shown once: add --new-token",
         )
-    return Door(found)
+    return Door(token_hash)
 
 
 def serve(
@@ -78,12 +78,12 @@ def serve(
     Parameters
     ----------
     on_start : callable
-        Gets the address of the page once requests are answered.
+        Called with the URL of the page when the server accepts requests.
 
     Raises
     ------
     ImgSearchError
-        There is no token where one is needed, or the port is taken.
+        A token is required but none exists, or the port is in use.
     """
     door = door_for(settings, place)
     listener = _listener(place)
@@ -91,19 +91,19 @@ def serve(
     app = application(settings, names, door, per_second, say)
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=TimeLimitedProtocol,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # anybody could say that he comes from elsewhere
-        limit_concurrency=MOST_CONNECTIONS,
+        proxy_headers=False,  # any client could forge its address
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_SECONDS,
-        h11_max_incomplete_event_size=MOST_HEAD,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    shown = f"[{place.host}]" if ":" in place.host else place.host
-    url = f"http://{shown}:{listener.getsockname()[1]}/"
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    url = f"http://{host}:{listener.getsockname()[1]}/"
     _Server(config, lambda: on_start(url), app.on_stop).run([listener])
 
 
@@ -124,8 +124,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that hangs up on a client whose request does not come, or comes byte by byte."""
+class TimeLimitedProtocol(H11Protocol):
+    """HTTP/1.1 that closes the connection if the head of a request does not arrive in time."""
 
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -147,9 +147,9 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and self._head_timer is None:
-            self._arm(max(HEAD_SECONDS, self.timeout_keep_alive + 1.0))
+            self._arm(max(HEAD_TIMEOUT_SECONDS, self.timeout_keep_alive + 1.0))
 
-    def _arm(self, seconds: float = HEAD_SECONDS) -> None:
+    def _arm(self, seconds: float = HEAD_TIMEOUT_SECONDS) -> None:
         self._head_timer = self.loop.call_later(seconds, self._hang_up)
 
     def _disarm(self) -> None:
@@ -164,10 +164,10 @@ class PatientProtocol(H11Protocol):
 
 def _listener(place: Place) -> socket.socket:
     try:
-        found: list[Any] = socket.getaddrinfo(
+        addresses: list[Any] = socket.getaddrinfo(
             place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, kind, protocol, _, address = found[0]
+        family, kind, protocol, _, address = addresses[0]
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -176,9 +176,9 @@ def _listener(place: Place) -> socket.socket:
             listener.close()
             raise
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no address"
+        reason = getattr(error, "strerror", None) or "not a valid address"
         raise ImgSearchError(
             f"cannot listen on {place.host}, port {place.port}: {reason.lower()}",
-            "Another imgsearch may be serving there; choose another --port, or 0 for any.",
+            "Another server may be using it. Choose another --port, or 0 for a free one.",
         ) from error
     return listener

@@ -1,4 +1,4 @@
-"""The page's own files, which come with the package."""
+"""The files of the page, which are part of the package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 def routes() -> APIRouter:
-    """The page at /, and its files below /static/."""
+    """The page at / and its files under /static/."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -47,16 +47,16 @@ def routes() -> APIRouter:
 
 
 def answer(request: Request, path: str) -> Response:
-    """A file below the folder; nothing that begins with a dot is a part of a path here."""
+    """A file below the folder. No part of the path may start with a dot."""
     parts = path.split("/")
     kind = TYPES.get(path.rpartition(".")[2].lower())
     if kind is None or not all(map(_PART.fullmatch, parts)):
-        raise HTTPException(404, "there is no such file")
+        raise HTTPException(404, "file not found")
     try:
         with open(os.path.join(FOLDER, *parts), "rb") as file:
             data = file.read()
     except OSError:
-        raise HTTPException(404, "there is no such file") from None
+        raise HTTPException(404, "file not found") from None
     tag = f'"{hashlib.sha256(data).hexdigest()[:24]}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if request.headers.get("if-none-match") == tag:

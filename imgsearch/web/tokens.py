@@ -1,6 +1,6 @@
-"""The token of a server that others can reach: made and shown once, kept as a hash.
+"""The access token of a server that other machines can reach: shown once, stored as a hash.
 
-It has 256 random bits, so a plain SHA-256 of it cannot be turned back, and needs no salt.
+The token has 256 random bits, so its plain SHA-256 cannot be reversed and needs no salt.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from imgsearch.writing import replace_file
 
 FILE = "server-token.json"
 COOKIE = "imgsearch_session"
-MOST_SESSIONS = 1000
+MAX_SESSIONS = 1000
 SESSION_SECONDS = 30 * 86_400
 
 
 def new_token(library: str) -> str:
-    """Make a token, and keep its hash in the library folder in place of an older one."""
+    """Create a token and store its hash in the library folder, replacing any older one."""
     token = secrets.token_urlsafe(32)
     try:
         os.makedirs(library, mode=0o700, exist_ok=True)
-        told = json.dumps({"sha256": _hash(token)}).encode()
-        replace_file(os.path.join(library, FILE), told, private=True)
+        record = json.dumps({"sha256": _hash(token)}).encode()
+        replace_file(os.path.join(library, FILE), record, private=True)
     except OSError as error:
         raise ImgSearchError(
-            f"the token cannot be kept in {library}: {error.strerror}",
+            f"cannot store the token in {library}: {error.strerror}",
             "Check the permissions of the library folder.",
         ) from error
     return token
@@ -41,10 +41,10 @@ def stored_hash(library: str) -> str:
     """The hash of the token of this library; "" if there is none."""
     try:
         with open(os.path.join(library, FILE), encoding="ascii") as file:
-            found = json.load(file)["sha256"]
+            stored = json.load(file)["sha256"]
     except (OSError, ValueError, LookupError, TypeError):
         return ""
-    return found if isinstance(found, str) and len(found) == 64 else ""
+    return stored if isinstance(stored, str) and len(stored) == 64 else ""
 
 
 def _hash(token: str) -> str:
@@ -52,12 +52,12 @@ def _hash(token: str) -> str:
 
 
 class Door:
-    """Who may come in: whoever has the token, or a session that was opened with it.
+    """Access check: admits requests with the token, or with a session opened by it.
 
     Parameters
     ----------
     token_hash : str
-        SHA-256 of the token in hex; "" lets everybody in.
+        SHA-256 of the token in hex; "" admits every request.
     """
 
     def __init__(self, token_hash: str) -> None:
@@ -66,22 +66,22 @@ class Door:
 
     @property
     def locked(self) -> bool:
-        """True if a token is asked for."""
+        """True if a token is required."""
         return bool(self._hash)
 
     def fits(self, token: str) -> bool:
-        """True for the token; how long that takes says nothing about it."""
+        """True for the right token; compares in constant time."""
         return self.locked and hmac.compare_digest(_hash(token), self._hash)
 
     def open_session(self) -> str:
-        """The secret of a new session."""
+        """Open a session and return its secret."""
         session = secrets.token_urlsafe(32)
         self._sessions[_hash(session)] = time.monotonic()
-        while len(self._sessions) > MOST_SESSIONS:
+        while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return session
 
     def knows(self, session: str) -> bool:
-        """True for a session that is open. Only hashes are compared, which nobody can steer."""
-        opened = self._sessions.get(_hash(session))
-        return opened is not None and time.monotonic() - opened < SESSION_SECONDS
+        """True for an open session. Only hashes are compared, so timing reveals nothing."""
+        start = self._sessions.get(_hash(session))
+        return start is not None and time.monotonic() - start < SESSION_SECONDS

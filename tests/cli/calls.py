@@ -1,4 +1,4 @@
-"""Ways to call imgsearch, and folders of small pictures to call it on."""
+"""Helpers to call imgsearch, and folders of small pictures for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imgsearch.cli import boundary
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call printed, and its exit status."""
+    """The output and exit status of a call."""
 
     status: int
     out: bytes
@@ -35,19 +35,19 @@ class Outcome:
 
     @property
     def paths(self) -> list[str]:
-        """Of a search with --format json."""
+        """The paths in the output of a search with --format json."""
         return [hit["path"] for hit in self.json]
 
 
 def call(*arguments: object) -> Outcome:
-    """Run a command in this process, as the console script would."""
+    """Run a command in this process, like the console script."""
     out, err = io.BytesIO(), io.BytesIO()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (io.TextIOWrapper(s, write_through=True) for s in (out, err))
     try:
         boundary.run([str(each) for each in arguments])
-    except SystemExit as ended:
-        status = ended.code
+    except SystemExit as error:
+        status = error.code
     finally:
         sys.stdout.flush()
         texts = out.getvalue(), os.fsdecode(err.getvalue())
@@ -57,10 +57,10 @@ def call(*arguments: object) -> Outcome:
 
 
 def start(*arguments: object, prelude: str = "", **options: Any) -> subprocess.Popen[bytes]:
-    """Start a command in a process of its own.
+    """Start a command in a separate process.
 
-    `prelude` is Python that runs before imgsearch is imported; if it defines `at_end()`, that is
-    called before the process exits.
+    `prelude` is Python code that runs before imgsearch is imported; if it defines `at_end()`, that
+    function is called before the process exits.
     """
     program = (
         f"import sys\n{prelude}\n"
@@ -75,10 +75,10 @@ def start(*arguments: object, prelude: str = "", **options: Any) -> subprocess.P
 
 
 def process(*arguments: object, **options: Any) -> Outcome:
-    """Run a command in a process of its own."""
-    started = start(*arguments, **options)
-    out, err = started.communicate(timeout=300)
-    return Outcome(started.returncode, out or b"", os.fsdecode(err or b""))
+    """Run a command in a separate process."""
+    child = start(*arguments, **options)
+    out, err = child.communicate(timeout=300)
+    return Outcome(child.returncode, out or b"", os.fsdecode(err or b""))
 
 
 NO_TORCH = """
@@ -86,11 +86,11 @@ def at_end():
     heavy = {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
     print("loaded", sorted(heavy), file=sys.stderr)
 """
-"""A prelude: the last line on stderr is "loaded []" if no model library was imported."""
+"""Prelude: the last line on stderr is "loaded []" if no model library was imported."""
 
 
 def blocking(module: str) -> str:
-    """A prelude: importing `module` fails as if it were not installed."""
+    """Prelude: importing `module` fails as if it were not installed."""
     return f"""
 class Block:
     def find_spec(self, name, path=None, target=None):
@@ -110,7 +110,7 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (64, 48)) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of pictures and the library that it is indexed into."""
+    """A folder of pictures and its library."""
 
     photos: Path
     library: Path
@@ -119,15 +119,15 @@ class Place:
         return call("--library", self.library, *arguments)
 
     def index(self, *arguments: object, status: int = 0) -> dict[str, Any]:
-        """Index, of `photos` unless other arguments are given; the JSON report."""
+        """Index `photos`, or the given arguments; return the JSON report."""
         outcome = self.call("index", *(arguments or (self.photos,)), "--json", "-q")
         assert outcome.status == status, outcome.err
         report: dict[str, Any] = outcome.json
         return report
 
     def listed(self) -> list[str]:
-        """Paths, below `photos`, of all pictures that a search can find."""
+        """Paths, relative to `photos`, of all pictures that a search can find."""
         options = ("--all", "-n", "1000", "--format", "json")
-        found = self.call("similar", self.photos / "a.jpg", *options)
-        assert found.status == 0, found.err
-        return sorted(os.path.relpath(path, self.photos) for path in found.paths)
+        outcome = self.call("similar", self.photos / "a.jpg", *options)
+        assert outcome.status == 0, outcome.err
+        return sorted(os.path.relpath(path, self.photos) for path in outcome.paths)

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: one model and one library of the demo photos."""
+"""Fixtures of the command-line tests: a shared model and small libraries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _one_model(one_model: None) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Decode in this process: calls that need real decoder processes make a process of their own,
-    or use the fixtures of the session."""
+    """Decode in this process. Tests that need real decoder processes run a separate process, or use
+    the session's fixtures."""
     if "decoder_processes" not in request.fixturenames:
         monkeypatch.setattr(
             imgsearch.sources.decoder_pool,
@@ -30,12 +30,12 @@ def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
 @pytest.fixture
 def decoder_processes() -> None:
-    """For a test that decodes as a user's call does."""
+    """For tests that need real decoder processes."""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Four pictures, not yet indexed."""
+    """Four pictures that are not yet indexed."""
     for seed, name in enumerate(["a.jpg", "b.jpg", "sub/c.png", "sub/deep/d.jpg"]):
         picture(tmp_path / "photos" / name, seed)
     return Place(tmp_path / "photos", tmp_path / "library")
@@ -43,6 +43,6 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def indexed(place: Place) -> Place:
-    """The same, indexed."""
+    """The same pictures, indexed."""
     assert place.index()["added"] == 4
     return place

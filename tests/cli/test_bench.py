@@ -1,4 +1,4 @@
-"""imgsearch bench: real measurements, of small models and few pictures."""
+"""imgsearch bench: real measurements of small models and few pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW = {
 MACHINE = {"device", "kind", "cores", "threads", "platform", "python", "torch", "transformers"}
 
 
-def measured(*arguments: object) -> dict:
+def measure(*arguments: object) -> dict:
     outcome = call("bench", *QUICK, *arguments, "--device", "cpu", "--json")
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
@@ -30,8 +30,8 @@ def measured(*arguments: object) -> dict:
 # A model
 
 
-def check_rows(found: dict) -> None:
-    rows = found["rows"]
+def check_rows(report: dict) -> None:
+    rows = report["rows"]
     assert [(r["kind"], r["batch"], r["precision"]) for r in rows] == [
         (kind, batch, precision)
         for kind in ("text", "image")
@@ -44,45 +44,47 @@ def check_rows(found: dict) -> None:
         assert half["speedup"] == pytest.approx(plain["latency_ms"] / half["latency_ms"])
         assert half["per_second"] == pytest.approx(1e3 * half["batch"] / half["latency_ms"])
         assert plain["cosine"] == pytest.approx(1, abs=1e-5)
-        assert 0.98 < half["cosine"] < 0.9999999, "bfloat16 was really computed in"
+        assert 0.98 < half["cosine"] < 0.9999999, "it really computes in bfloat16"
         assert half["weights_bytes"] < 0.7 * plain["weights_bytes"]
         assert 100e6 < plain["memory_bytes"] <= plain["peak_bytes"] * 1.05
 
 
 def test_the_built_in_model():
-    found = measured("--model", "builtin", "--precision", "bf16,fp32", "--precision", "fp32")
-    assert [row["precision"] for row in found["rows"][:2]] == ["bf16", "fp32"], "as asked for"
-    assert found["rows"][0]["speedup"], "float32 is measured first all the same"
-    assert found["machine"].keys() >= MACHINE
-    assert found["machine"]["kind"] == "cpu"
-    assert (found["model"], found["random_weights"]) == ("builtin", False)
-    assert "resident memory of the whole process" in found["memory"]
+    report = measure("--model", "builtin", "--precision", "bf16,fp32", "--precision", "fp32")
+    assert [row["precision"] for row in report["rows"][:2]] == ["bf16", "fp32"], (
+        "in the order given"
+    )
+    assert report["rows"][0]["speedup"], "float32 is measured first anyway"
+    assert report["machine"].keys() >= MACHINE
+    assert report["machine"]["kind"] == "cpu"
+    assert (report["model"], report["random_weights"]) == ("builtin", False)
+    assert "resident memory of the whole process" in report["memory"]
 
 
 @pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
 @pytest.mark.parametrize("order", [(), ("--interleave",)])
 def test_a_model_folder(make, order, tmp_path):
     folder = make(tmp_path / "model")
-    found = measured("--model", folder, "--precision", "fp32,bf16", *order)
-    assert found["model"] == str(folder)
-    assert found["work"]["interleave"] is bool(order)
-    check_rows(found)
+    report = measure("--model", folder, "--precision", "fp32,bf16", *order)
+    assert report["model"] == str(folder)
+    assert report["work"]["interleave"] is bool(order)
+    check_rows(report)
 
 
 def test_random_weights():
-    found = measured("--model", "gme-tiny", "--random-weights", "--precision", "fp32,bf16")
-    assert found["random_weights"] is True
-    check_rows(found)
+    report = measure("--model", "gme-tiny", "--random-weights", "--precision", "fp32,bf16")
+    assert report["random_weights"] is True
+    check_rows(report)
 
 
 def test_without_float32_nothing_is_compared():
-    found = measured("--model", "builtin", "--precision", "bf16", "--kind", "text")
-    assert {(row["speedup"], row["cosine"], row["kind"]) for row in found["rows"]} == {
+    report = measure("--model", "builtin", "--precision", "bf16", "--kind", "text")
+    assert {(row["speedup"], row["cosine"], row["kind"]) for row in report["rows"]} == {
         (None, None, "text")
     }
 
 
-def test_the_table_for_people():
+def test_the_table():
     outcome = call("bench", "--model", "builtin", "--precision", "fp32,bf16", *QUICK, "-v")
     assert outcome.status == 0
     lines = outcome.text.splitlines()
@@ -99,14 +101,14 @@ def test_the_table_for_people():
 
 
 def test_a_plot(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib, of the extra [bench], is not installed")
+    pytest.importorskip("matplotlib", reason="the extra [bench] is not installed")
     for number, kind in enumerate(["text", "text,image"]):
         file = tmp_path / f"{number}.png"
         outcome = call(
             "bench", "--model", "builtin", "--precision", "fp32", "--kind", kind, *QUICK,
             "--plot", file,
         )  # fmt: skip
-        assert (outcome.status, outcome.err) == (0, f"Drawn: {file}\n")
+        assert (outcome.status, outcome.err) == (0, f"Plotted: {file}\n")
         data = file.read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert data[12:16] == b"IHDR"
@@ -125,20 +127,20 @@ def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--precision", "fp8"], "'fp8' is none of fp32, bf16, fp16, autocast"),
-        (["--kind", "text,sound"], "'sound' is none of text, image"),
-        (["--batch-sizes", "1,0"], "'0' is no batch size"),
-        (["--batch-sizes", "eight"], "'eight' is no batch size"),
-        (["--batch-sizes", "1,,2"], "'' is no batch size"),
+        (["--precision", "fp8"], "'fp8' is not one of fp32, bf16, fp16, autocast"),
+        (["--kind", "text,sound"], "'sound' is not one of text, image"),
+        (["--batch-sizes", "1,0"], "'0' is not a valid batch size"),
+        (["--batch-sizes", "eight"], "'eight' is not a valid batch size"),
+        (["--batch-sizes", "1,,2"], "'' is not a valid batch size"),
         (["--plot", "x.jpg"], "x.jpg does not end in .png"),
-        (["--plot", "/nowhere/x.png"], "there is no folder to write /nowhere/x.png into"),
+        (["--plot", "/nowhere/x.png"], "the folder of /nowhere/x.png does not exist"),
         (["--repeats", "0"], "0 is not in the range"),
         (["search", "--synthetic", "5"], "'5' is not N,DIM"),
         (["search", "--synthetic", "5,0"], "'5,0' is not N,DIM"),
         (["index", "/nowhere"], "'/nowhere' does not exist"),
     ],
 )
-def test_arguments_that_cannot_be_used(arguments, words):
+def test_invalid_arguments(arguments, words):
     outcome = call("bench", *arguments)
     assert (outcome.status, outcome.out) == (2, b"")
     assert words in outcome.err
@@ -154,14 +156,14 @@ def test_arguments_that_cannot_be_used(arguments, words):
         (["--model", "builtin", "--device", "cuda:99"], "there is no device 'cuda:99'"),
     ],
 )
-def test_models_and_devices_that_are_not_there(arguments, words):
+def test_missing_models_and_devices(arguments, words):
     outcome = call("bench", *arguments, *QUICK)
     assert (outcome.status, outcome.out) == (1, b"")
     assert words in outcome.err
     assert "Traceback" not in outcome.err
 
 
-def test_qwen3_says_why_it_cannot_be_had():
+def test_qwen3_names_its_missing_requirement():
     outcome = call("bench", "--model", "qwen3-vl-embedding-2b", "--random-weights", *QUICK)
     assert outcome.status == 1
     assert "needs torchvision" in outcome.err
@@ -183,14 +185,14 @@ def test_bench_index(place: Place):
     before = sorted(place.photos.rglob("*"))
     outcome = place.call("bench", "index", place.photos, "--model", "builtin", "--json")
     assert outcome.status == 0, outcome.err
-    found = outcome.json
-    assert (found["images"], found["encoded"], found["skipped"]) == (4, 4, 1)
-    rates = [found[f"{part}_per_s"] for part in ("decode", "encode", "index")]
+    report = outcome.json
+    assert (report["images"], report["encoded"], report["skipped"]) == (4, 4, 1)
+    rates = [report[f"{part}_per_s"] for part in ("decode", "encode", "index")]
     assert min(rates) > 0
-    assert found["efficiency"] == pytest.approx(rates[2] / min(rates[:2]))
-    assert found["of_shared_cores"] == pytest.approx(rates[2] * (1 / rates[0] + 1 / rates[1]))
-    assert found["peak_with_decoders_bytes"] >= found["peak_bytes"] > 100e6
-    assert found["device_peak_bytes"] is None
+    assert report["efficiency"] == pytest.approx(rates[2] / min(rates[:2]))
+    assert report["of_shared_cores"] == pytest.approx(rates[2] * (1 / rates[0] + 1 / rates[1]))
+    assert report["peak_with_decoders_bytes"] >= report["peak_bytes"] > 100e6
+    assert report["device_peak_bytes"] is None
     assert not place.library.exists(), "the user's library is not touched"
     assert sorted(place.photos.rglob("*")) == before
     text = place.call("bench", "index", place.photos, "--model", "builtin", "-q").text
@@ -220,21 +222,21 @@ def test_bench_index_of_a_folder_without_pictures(tmp_path):
 def test_bench_search(indexed: Place):
     outcome = indexed.call("bench", "search", "--repeats", 3, "--json")
     assert outcome.status == 0, outcome.err
-    found = outcome.json
-    assert (found["model"], found["vectors"], found["dimension"]) == ("builtin", 4, 800)
-    assert found["recall_at_10"] == 1.0
-    assert found["open_ms"] > 0
-    assert found["index"].keys() == {"1", "64"}
-    for latency in (found["text"], found["search"], *found["index"].values()):
+    report = outcome.json
+    assert (report["model"], report["vectors"], report["dimension"]) == ("builtin", 4, 800)
+    assert report["recall_at_10"] == 1.0
+    assert report["open_ms"] > 0
+    assert report["index"].keys() == {"1", "64"}
+    for latency in (report["text"], report["search"], *report["index"].values()):
         assert 0 < latency["p50_ms"] <= latency["p95_ms"]
         assert latency["runs"] == 3
-    assert found["search"]["p50_ms"] > found["index"]["1"]["p50_ms"]
+    assert report["search"]["p50_ms"] > report["index"]["1"]["p50_ms"]
     text = indexed.call("bench", "search", "--repeats", 3).text
     assert "builtin, 4 vectors of 800 numbers" in text
     assert re.search(r"^recall@10 +1\.0000 ", text, re.M)
 
 
-def test_bench_search_of_made_up_vectors(tmp_path):
+def test_bench_search_of_synthetic_vectors(tmp_path):
     place = Place(tmp_path, tmp_path / "none")
     sizes = ("--synthetic", "500,16", "--synthetic", "2000,16")
     command = ("bench", "search", *sizes, "--repeats", 3, "--index", "ivf", "--folder", tmp_path)
@@ -242,13 +244,13 @@ def test_bench_search_of_made_up_vectors(tmp_path):
     assert outcome.status == 0, outcome.err
     reports = [json.loads(line) for line in outcome.text.splitlines()]
     assert [(each["vectors"], each["dimension"]) for each in reports] == [(500, 16), (2000, 16)]
-    for found in reports:
-        assert found["recall_at_10"] >= 0.95
-        assert (found["open_ms"], found["text"], found["search"]) == (None, None, None)
-        facts = found["facts"]
+    for report in reports:
+        assert report["recall_at_10"] >= 0.95
+        assert (report["open_ms"], report["text"], report["search"]) == (None, None, None)
+        facts = report["facts"]
         assert "lists trained on" in facts["described"] and facts["build_s"] > 0
-        assert facts["file_bytes"] == os.path.getsize(made_index(tmp_path, found["vectors"]))
-        assert facts["file_bytes"] > found["vectors"] * 32
+        assert facts["file_bytes"] == os.path.getsize(index_file(tmp_path, report["vectors"]))
+        assert facts["file_bytes"] > report["vectors"] * 32
         assert facts["opening"]["open_ms"] > 0 and facts["floor_ms"] > 0
         assert facts["filtered"].keys() == {"1", "0.1", "0.01", "0.0001"}
         assert facts["of_raw"].keys() == {"1", "64"} and min(facts["of_raw"].values()) > 0
@@ -257,18 +259,18 @@ def test_bench_search_of_made_up_vectors(tmp_path):
     assert not place.library.exists()
 
 
-def made_index(folder, count):
+def index_file(folder, count):
     (path,) = (folder / f"{count}x16").iterdir()
     return path
 
 
-def test_bench_search_uses_a_kept_index_again(tmp_path):
+def test_bench_search_reuses_an_index(tmp_path):
     place = Place(tmp_path, tmp_path / "none")
     command = ("bench", "search", "--synthetic", "300,16", "--repeats", 2, "--folder", tmp_path)
     first, again = (place.call(*command).text for _ in range(2))
     assert "synthetic, 300 vectors of 16 numbers" in first
-    assert "made in" in first and "made in" not in again
-    assert re.search(r"^beside a busy process +\d", first, re.M)
+    assert "built in" in first and "built in" not in again
+    assert re.search(r"^with a busy process +\d", first, re.M)
 
 
 def test_bench_search_without_a_library(tmp_path):

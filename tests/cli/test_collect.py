@@ -27,8 +27,8 @@ def folder(tmp_path):
 
 
 def put(into, original) -> tuple[str, bool]:
-    target, made = into.put(original, collect._names(into.folder, os.path.basename(original)))
-    return os.path.basename(target), made
+    target, new = into.put(original, collect._names(into.folder, os.path.basename(original)))
+    return os.path.basename(target), new
 
 
 def listed(folder) -> dict[str, bytes]:
@@ -52,7 +52,7 @@ def test_copies_take_a_free_name(original, folder, monkeypatch, links):
     with open(os.path.join(folder, "beach.jpg"), "wb") as file:
         file.write(b"another")
     assert put(into, original) == ("beach-2.jpg", True)
-    assert put(into, original) == ("beach-2.jpg", False), "it is there already"
+    assert put(into, original) == ("beach-2.jpg", False), "it already exists"
     with open(original, "wb") as file:
         file.write(b"changed")
     assert put(into, original) == ("beach-3.jpg", True)
@@ -69,22 +69,22 @@ def test_a_copy_has_the_time_of_its_original(original, folder):
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "link to the original"])
-def test_whatever_has_the_name_stays(original, folder, kind):
-    taken = os.path.join(folder, "beach.jpg")
+def test_existing_files_are_kept(original, folder, kind):
+    occupied = os.path.join(folder, "beach.jpg")
     if kind == "folder":
-        os.mkdir(taken)
+        os.mkdir(occupied)
     else:
-        os.symlink("/nowhere" if kind == "dangling link" else original, taken)
-    name, made = put(Copies(folder), original)
+        os.symlink("/nowhere" if kind == "dangling link" else original, occupied)
+    name, new = put(Copies(folder), original)
     if kind == "link to the original":
-        assert (name, made) == ("beach.jpg", False), "the same picture"
+        assert (name, new) == ("beach.jpg", False), "the same picture"
     else:
-        assert (name, made) == ("beach-2.jpg", True)
-    assert os.path.islink(taken) or os.path.isdir(taken)
+        assert (name, new) == ("beach-2.jpg", True)
+    assert os.path.islink(occupied) or os.path.isdir(occupied)
     assert _bytes(original) == b"beach"
 
 
-def test_a_copy_into_the_folder_of_the_original_is_there_already(original):
+def test_a_copy_into_the_folder_of_the_original(original):
     assert put(Copies(os.path.dirname(original)), original) == ("beach.jpg", False)
 
 
@@ -101,14 +101,14 @@ def test_links(original, folder):
 
 
 @pytest.mark.parametrize("into", [Copies, Links])
-def test_an_original_that_is_gone_leaves_nothing(original, folder, into):
+def test_a_missing_original_leaves_no_files(original, folder, into):
     os.unlink(original)
     with pytest.raises(FileNotFoundError):
         put(into(folder), original)
     assert listed(folder) == {}
 
 
-def test_a_pipe_in_the_place_of_a_picture_is_not_waited_for(original, folder):
+def test_a_pipe_instead_of_a_picture_does_not_block(original, folder):
     os.unlink(original)
     os.mkfifo(original)
     with pytest.raises(OSError, match="not a regular file"):
@@ -116,7 +116,7 @@ def test_a_pipe_in_the_place_of_a_picture_is_not_waited_for(original, folder):
     assert listed(folder) == {}
 
 
-def test_a_copy_that_breaks_off_leaves_nothing(original, folder, monkeypatch):
+def test_a_failed_copy_leaves_no_files(original, folder, monkeypatch):
     def full(source, target, *_):
         target.write(b"be")
         raise OSError(errno.ENOSPC, "No space left on device")

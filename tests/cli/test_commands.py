@@ -1,4 +1,4 @@
-"""status, skipped, roots, models and doctor; help; and what all commands share."""
+"""status, skipped, roots, models and doctor; help; and common behaviour."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def test_without_a_command_there_is_help():
     assert "Commands:" in outcome.err
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("serch", "search"), ("similiar", "similar")])
-def test_an_unknown_command_gets_a_suggestion(typed, meant):
-    outcome = call(typed, "x")
+@pytest.mark.parametrize(("word", "suggestion"), [("serch", "search"), ("similiar", "similar")])
+def test_an_unknown_command_gets_a_suggestion(word, suggestion):
+    outcome = call(word, "x")
     assert (outcome.status, outcome.out) == (2, b"")
-    assert f"Did you mean '{meant}'?" in outcome.err
+    assert f"Did you mean '{suggestion}'?" in outcome.err
 
 
-def test_an_unknown_command_that_is_like_none():
+def test_an_unknown_command_without_a_suggestion():
     outcome = call("xyzzy")
     assert outcome.status == 2
     assert "No such command 'xyzzy'." in outcome.err
     assert "Did you mean" not in outcome.err
 
 
-def test_common_options_stand_before_or_behind_the_command(demo: Place):
+def test_common_options_before_or_after_the_command(demo: Place):
     before = call("--library", demo.library, "-q", "roots")
     behind = call("roots", "--library", demo.library, "-q")
     assert before == behind
@@ -100,7 +100,7 @@ def test_a_library_that_is_a_file(tmp_path):
         assert "Traceback" not in outcome.err
 
 
-def test_a_catalog_that_is_no_database(indexed: Place):
+def test_a_catalog_that_is_not_a_database(indexed: Place):
     for name in ("catalog.sqlite-wal", "catalog.sqlite-shm"):
         (indexed.library / name).unlink(missing_ok=True)
     (indexed.library / "catalog.sqlite").write_bytes(b"this is no database" * 1000)
@@ -120,14 +120,14 @@ def test_a_catalog_that_is_no_database(indexed: Place):
 def test_status(indexed: Place):
     (indexed.photos / "new.svg").write_text("<svg/>")
     indexed.index()
-    found = indexed.call("status", "--json").json
-    assert found["library"] == str(indexed.library)
-    assert found["bytes"] > 10_000
-    assert (found["images"], found["roots"], found["skipped"]) == (4, 1, 1)
-    [space] = found["spaces"]
+    report = indexed.call("status", "--json").json
+    assert report["library"] == str(indexed.library)
+    assert report["bytes"] > 10_000
+    assert (report["images"], report["roots"], report["skipped"]) == (4, 1, 1)
+    [space] = report["spaces"]
     assert (space["model"], space["images"], space["default"]) == ("builtin", 4, True)
-    assert found["last_run"]["outcome"] == "done"
-    assert found["last_run"]["unchanged"] == 4
+    assert report["last_run"]["outcome"] == "done"
+    assert report["last_run"]["unchanged"] == 4
     text = indexed.call("status").text
     assert f"Library   {indexed.library} (" in text
     assert "Pictures  4 in 1 folder; 1 file skipped\n" in text
@@ -171,7 +171,7 @@ def test_roots(indexed: Place, tmp_path):
     assert (second["path"], second["there"], second["images"]) == (str(indexed.photos), True, 4)
     assert second["scanned_at"]
     lines = indexed.call("roots").text.splitlines()
-    assert lines[0].split(maxsplit=1) == ["1", f"{tmp_path}/more  without drafts/  (not there now)"]
+    assert lines[0].split(maxsplit=1) == ["1", f"{tmp_path}/more  without drafts/  (missing)"]
     assert lines[1].split() == ["4", str(indexed.photos)]
 
 
@@ -182,7 +182,7 @@ def test_forget_a_folder(indexed: Place, tmp_path):
     outcome = indexed.call("roots", "--forget", tmp_path / "more")
     assert outcome.status == 0
     assert outcome.text.split() == ["4", str(indexed.photos)]
-    assert "nothing was done to its 1 picture on the disk" in outcome.err
+    assert "without touching its 1 picture on disk" in outcome.err
     assert indexed.listed() == ["a.jpg", "b.jpg", "sub/c.png", "sub/deep/d.jpg"]
     assert indexed.index()["unchanged"] == 4
     assert indexed.call("doctor").status == 0
@@ -191,7 +191,7 @@ def test_forget_a_folder(indexed: Place, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["nowhere", "photos/sub", ""])
-def test_forget_what_is_no_folder_of_the_library(indexed: Place, tmp_path, path):
+def test_forget_an_unknown_folder(indexed: Place, tmp_path, path):
     outcome = indexed.call("roots", "--forget", tmp_path / path if path else "")
     assert outcome.status == 1
     assert "is not a folder of this library" in outcome.err
@@ -222,23 +222,23 @@ def checks(place: Place, status: int) -> dict[str, dict]:
 
 
 def test_doctor_of_a_sound_library(indexed: Place):
-    found = checks(indexed, 0)
+    report = checks(indexed, 0)
     assert {"Python", "torch", "FAISS", "decoder", "model", "library disk", "catalog", "index"} < (
-        found.keys()
+        report.keys()
     )
-    assert found["index"]["finding"] == "builtin: 4 vectors, equal to the catalog, exact"
+    assert report["index"]["finding"] == "builtin: 4 vectors, equal to the catalog, exact"
     lines = indexed.call("doctor").text.splitlines()
     assert all(re.match(r"(ok   |note |wrong) \S|  +-> ", line) for line in lines)
 
 
 def test_doctor_before_there_is_a_library(tmp_path):
-    found = checks(Place(tmp_path, tmp_path / "none"), 0)
-    assert found["library"]["verdict"] == "note"
-    assert "imgsearch index" in found["library"]["mend"]
+    report = checks(Place(tmp_path, tmp_path / "none"), 0)
+    assert report["library"]["verdict"] == "note"
+    assert "imgsearch index" in report["library"]["mend"]
     assert not (tmp_path / "none").exists()
 
 
-def test_doctor_tells_of_a_folder_that_is_away(indexed: Place, tmp_path):
+def test_doctor_reports_a_missing_folder(indexed: Place, tmp_path):
     indexed.photos.rename(tmp_path / "away")
     folder = checks(indexed, 0)["folder"]
     assert folder["verdict"] == "note"
@@ -247,7 +247,7 @@ def test_doctor_tells_of_a_folder_that_is_away(indexed: Place, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone"])
-def test_a_damaged_index_is_made_again(indexed: Place, damage):
+def test_a_damaged_index_is_rebuilt(indexed: Place, damage):
     [name] = os.listdir(indexed.library / "index")
     file = indexed.library / "index" / name
     before, data = indexed.listed(), bytearray(file.read_bytes())
@@ -258,15 +258,15 @@ def test_a_damaged_index_is_made_again(indexed: Place, damage):
         file.write_bytes({"cut": data[:-100], "flip": data, "empty": b""}[damage])
         index = checks(indexed, 0)["index"]
         assert (index["verdict"], "is damaged" in index["finding"]) == ("note", True)
-        told = indexed.call("similar", indexed.photos / "a.jpg")
-        assert told.status == 0
-        assert "The index was rebuilt from the catalog: the index file" in told.err
+        outcome = indexed.call("similar", indexed.photos / "a.jpg")
+        assert outcome.status == 0
+        assert "The index was rebuilt from the catalog: the index file" in outcome.err
     assert indexed.listed() == before
     indexed.index()
     assert checks(indexed, 0)["index"]["verdict"] == "ok"
 
 
-def test_doctor_tells_of_an_index_of_another_library(indexed: Place):
+def test_doctor_reports_an_index_of_another_library(indexed: Place):
     stranger = indexed.library / "index" / "0123.abc.7.faiss"
     stranger.write_bytes(b"x")
     outcome = indexed.call("doctor")

@@ -1,4 +1,4 @@
-"""What `make demo` shows is right, and every demo query finds its picture."""
+"""The output of `make demo`, and the results of the demo queries."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ BEST = {
 
 @pytest.fixture(scope="module")
 def ranks(demo: Place) -> dict[str, int]:
-    """Query -> rank of the first picture that is relevant."""
-    found = {}
+    """Query -> rank of the first relevant picture."""
+    first = {}
     for query in QUERIES:
         paths = demo.call("search", "--all", query["query"], "-n", 1000, "--format", "json").paths
         names = ["photos/" + os.path.basename(path) for path in paths]
-        found[query["query"]] = min(names.index(name) for name in query["relevant"]) + 1
-    return found
+        first[query["query"]] = min(names.index(name) for name in query["relevant"]) + 1
+    return first
 
 
 def test_queries_find_their_pictures(ranks):
     """Measured with the built-in model: R@1 34/49 = .694, R@5 46/49 = .939.
 
-    The three that are missed come at rank 7 or 8: the biplane, the Chinese temple, the pyramid.
+    The three misses are at rank 7 or 8: the biplane, the Chinese temple, the pyramid.
     """
-    found = list(ranks.values())
-    assert sum(rank == 1 for rank in found) >= 0.6 * len(found)
-    assert sum(rank <= 5 for rank in found) >= 0.93 * len(found)
-    assert max(found) <= 10
+    values = list(ranks.values())
+    assert sum(rank == 1 for rank in values) >= 0.6 * len(values)
+    assert sum(rank <= 5 for rank in values) >= 0.93 * len(values)
+    assert max(values) <= 10
 
 
-def test_queries_of_the_demo_find_theirs_first(ranks):
+def test_demo_queries_find_their_pictures_first(ranks):
     demo = {query["query"]: ranks[query["query"]] for query in QUERIES if query["kind"] == "demo"}
     assert demo
     assert set(demo.values()) == {1}
@@ -68,8 +68,8 @@ def test_each_photo_finds_itself(demo: Place):
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> str:
-    """What the script prints, run in a copy of the folder, so that it builds nothing in ours."""
+def output(tmp_path_factory) -> str:
+    """Output of the script, run in a copy of the folder to keep this one clean."""
     copy = tmp_path_factory.mktemp("clone")
     shutil.copytree(ROOT / "data", copy / "data")
     command = copy / "imgsearch"
@@ -98,8 +98,8 @@ def _root_of_imgsearch() -> str:
     return str(Path(imgsearch.__file__).resolve().parents[1])
 
 
-def test_the_script_shows_commands_and_ranked_hits(shown):
-    parts = re.split(r"^\$ ", shown, flags=re.MULTILINE)[1:]
+def test_the_script_shows_commands_and_ranked_hits(output):
+    parts = re.split(r"^\$ ", output, flags=re.MULTILINE)[1:]
     commands = [part.splitlines()[0] for part in parts]
     assert sum(" search " in command for command in commands) >= 4
     assert sum(" similar " in command for command in commands) >= 1
@@ -119,7 +119,7 @@ def test_the_script_shows_commands_and_ranked_hits(shown):
             assert hits[1][2] == "kitten_with_wool.jpg", "another cat"
 
 
-def test_the_script_says_what_to_type_next(shown):
-    end = shown[shown.index("Type next") :]
+def test_the_script_suggests_further_commands(output):
+    end = output[output.index("Try next") :]
     assert "imgsearch --library build/demo-library search " in end
     assert "index ~/Pictures" in end

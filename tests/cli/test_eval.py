@@ -1,4 +1,4 @@
-"""imgsearch eval on the demo photos, with a floor, and on files of queries that are wrong."""
+"""imgsearch eval on the demo photos, with minimum results, and on invalid query files."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def report(demo: Place):
 
 def test_the_demo_queries_find_their_pictures(report):
     """Measured with the built-in model: R@1 34/49 = .694, R@5 46/49 = .939, MRR .804."""
-    found = groups(report)
-    everything = found["text", "all"]
+    results = groups(report)
+    everything = results["text", "all"]
     assert everything["queries"] == len(DEMO.read_text(encoding="utf-8").splitlines())
     assert everything["recall_at_1"] >= 0.65
     assert everything["recall_at_5"] >= 0.93
     assert everything["mrr"] >= 0.78
-    assert found["text", "demo"]["recall_at_1"] == 1
+    assert results["text", "demo"]["recall_at_1"] == 1
     assert (
-        found["text", "caption"]["queries"] + found["text", "demo"]["queries"]
+        results["text", "caption"]["queries"] + results["text", "demo"]["queries"]
         == (everything["queries"])
     )
     assert report.json["missing"] == []
     assert report.json["pictures"] == len(list(PHOTOS.iterdir()))
 
 
-def test_the_figures_fit_together(report):
+def test_the_figures_are_consistent(report):
     for group in groups(report).values():
         assert tuple(group)[3:-2] == MEASURES
         assert group["recall_at_1"] <= group["recall_at_5"] <= group["recall_at_10"]
         assert group["recall_at_1"] <= group["mrr"] <= 1
         assert 0 < group["p50_ms"] <= group["p95_ms"]
-    captions = groups(report)["text", "caption"]  # one relevant each
+    captions = groups(report)["text", "caption"]  # one relevant picture each
     assert captions["recall_at_1"] == pytest.approx(captions["r_precision"])
     assert captions["mrr"] <= captions["ndcg_at_10"] + 1e-9
 
@@ -67,17 +67,17 @@ def test_the_table(demo: Place, tmp_path):
     assert row.split()[:9] == ["text", "all", "1", *["1.000"] * 6]
 
 
-def test_a_picture_is_left_out_of_its_own_results(demo: Place, tmp_path):
+def test_a_picture_is_excluded_from_its_own_results(demo: Place, tmp_path):
     kitten = {"query_image": "tabby_cat_face.jpg", "relevant": ["kitten_with_wool.jpg"]}
     both = {**kitten, "relevant": ["tabby_cat_face.jpg", "kitten_with_wool.jpg"]}
     shutil.copy(PHOTOS / "tabby_cat_face.jpg", tmp_path / "elsewhere.jpg")
     copy = {"query_image": "elsewhere.jpg", "relevant": ["kitten_with_wool.jpg"]}
     file = lines(tmp_path / "q.jsonl", kitten | {"kind": "a"}, both | {"kind": "b"})
-    found = groups(demo.call("eval", file, "--json"))
-    assert found["image", "a"]["recall_at_1"] == found["image", "b"]["recall_at_1"] == 1
-    assert found["image", "b"]["r_precision"] == 1
+    results = groups(demo.call("eval", file, "--json"))
+    assert results["image", "a"]["recall_at_1"] == results["image", "b"]["recall_at_1"] == 1
+    assert results["image", "b"]["r_precision"] == 1
     away = groups(demo.call("eval", lines(tmp_path / "r.jsonl", copy), "--json"))["image", "all"]
-    assert (away["recall_at_1"], away["mrr"]) == (0, 0.5), "the library's own copy comes first"
+    assert (away["recall_at_1"], away["mrr"]) == (0, 0.5), "the library's copy comes first"
 
 
 def test_names(indexed: Place, tmp_path):
@@ -96,18 +96,18 @@ def test_names(indexed: Place, tmp_path):
         ("photos/b.jpg", "b.jpg", tmp_path / "q.jsonl"),
     ]:
         question = {"query_image": str(_copy(indexed, target, tmp_path)), "relevant": [name]}
-        found = groups(indexed.call("eval", lines(file, question), "--json"))
-        assert found["image", "all"]["recall_at_1"] == 1, name
+        results = groups(indexed.call("eval", lines(file, question), "--json"))
+        assert results["image", "all"]["recall_at_1"] == 1, name
         file.unlink()
 
 
 def _copy(place: Place, target: str, tmp_path) -> object:
-    """The same picture where the library does not look."""
+    """Copy a picture to a place outside the library."""
     extension = os.path.splitext(target)[1]
     return shutil.copy(place.photos / target, tmp_path / f"outside{extension}")
 
 
-def test_a_name_that_several_pictures_have(indexed: Place, tmp_path):
+def test_an_ambiguous_name(indexed: Place, tmp_path):
     picture(indexed.photos / "sub" / "d.jpg", 51)
     indexed.index()
     file = lines(tmp_path / "q.jsonl", {"query": "x", "relevant": ["d.jpg"]})
@@ -140,10 +140,10 @@ def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
     other = tmp_path / "worse.json"
     other.write_text(json.dumps(worse), encoding="utf-8")
     place = Place(tmp_path, tmp_path / "none")
-    found = place.call("eval", run, "--compare", other, "--json")
-    assert found.status == 0, found.err
-    assert "1 query is in one of the runs only, and left out." in found.err
-    [group, *_] = found.json["groups"]
+    outcome = place.call("eval", run, "--compare", other, "--json")
+    assert outcome.status == 0, outcome.err
+    assert "1 query is in only one of the runs and ignored." in outcome.err
+    [group, *_] = outcome.json["groups"]
     assert group["b"]["recall_at_1"] == 0
     change = group["differences"]["recall_at_1"]
     assert change["mean"] == pytest.approx(-group["a"]["recall_at_1"])
@@ -180,7 +180,7 @@ def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
         ('{"query_image": "koala.jpg", "relevant": ["koala.jpg"]}', "only answer to itself"),
     ],
 )
-def test_files_that_cannot_be_used_get_a_sentence(demo: Place, tmp_path, text, words):
+def test_invalid_query_files_are_refused(demo: Place, tmp_path, text, words):
     file = tmp_path / "q.jsonl"
     file.write_text(text, encoding="utf-8")
     outcome = demo.call("eval", file)
@@ -190,7 +190,7 @@ def test_files_that_cannot_be_used_get_a_sentence(demo: Place, tmp_path, text, w
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"imgsearch_run": 2}', "\0"])
-def test_runs_that_cannot_be_used_get_a_sentence(demo: Place, tmp_path, content):
+def test_invalid_runs_are_refused(demo: Place, tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     outcome = demo.call("eval", tmp_path / "run.json")
     assert outcome.status == 1

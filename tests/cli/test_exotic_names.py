@@ -1,4 +1,4 @@
-"""File names that break programs: through index, search and every output format."""
+"""File names that break programs, through index, search and every output format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory) -> Place:
-    """One picture under all these names, and another one."""
+    """One picture under all these names, and another picture."""
     place = Place(tmp_path_factory.mktemp("odd") / "phö\ntos", tmp_path_factory.mktemp("lib") / "l")
     data = picture(place.photos / "a.jpg", 1).read_bytes()
     for name in NAMES:
@@ -52,19 +52,19 @@ def odd(tmp_path_factory) -> Place:
 
 @pytest.fixture(scope="module")
 def expected(odd) -> list[str]:
-    """Copies score the same, so they come by path; the other picture is last."""
+    """Copies have equal scores, so they are sorted by path; the other picture is last."""
     copies = sorted(os.path.join(odd.photos, name) for name in ["a.jpg", *NAMES])
     return [*copies, str(odd.photos / "zz.jpg")]
 
 
-def found(odd: Place, form: str) -> str:
+def similar(odd: Place, form: str) -> str:
     outcome = odd.call("similar", odd.photos / "a.jpg", "-n", 100, "--format", form)
     assert (outcome.status, outcome.err) == (0, "")
     return outcome.text
 
 
 def test_copies_are_ordered_by_path(odd, expected):
-    hits = json.loads(found(odd, "json"))
+    hits = json.loads(similar(odd, "json"))
     assert [hit["path"] for hit in hits] == expected
     assert len({hit["score"] for hit in hits[:-1]}) == 1
     assert [hit["rank"] for hit in hits] == list(range(1, len(expected) + 1))
@@ -76,15 +76,15 @@ def test_a_limit_cuts_copies_by_path_as_well(odd, expected, limit):
     assert outcome.paths == [expected[-1], *expected[: limit - 1]]
 
 
-def test_machine_formats_give_every_name_back(odd, expected):
-    assert [json.loads(line)["path"] for line in found(odd, "jsonl").split("\n")[:-1]] == expected
-    rows = csv.DictReader(io.StringIO(found(odd, "csv"), newline=""))
+def test_machine_formats_preserve_every_name(odd, expected):
+    assert [json.loads(line)["path"] for line in similar(odd, "jsonl").split("\n")[:-1]] == expected
+    rows = csv.DictReader(io.StringIO(similar(odd, "csv"), newline=""))
     assert [row["path"] for row in rows] == expected
-    assert found(odd, "paths0").split("\0") == [*expected, ""]
-    lines = [line.split("\t") for line in found(odd, "tsv").split("\n")[:-1]]
+    assert similar(odd, "paths0").split("\0") == [*expected, ""]
+    lines = [line.split("\t") for line in similar(odd, "tsv").split("\n")[:-1]]
     codes = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
-    def unescaped(text: str) -> str:
+    def unescape(text: str) -> str:
         parts, rest = [], text
         while rest:
             size = 2 if rest[0] == "\\" else 1
@@ -92,14 +92,14 @@ def test_machine_formats_give_every_name_back(odd, expected):
             rest = rest[size:]
         return "".join(parts)
 
-    assert [unescaped(path) for _, path in lines] == expected
+    assert [unescape(path) for _, path in lines] == expected
 
 
 def test_json_is_plain_ascii(odd):
-    assert found(odd, "json").isascii()
+    assert similar(odd, "json").isascii()
 
 
-def test_the_paths_that_are_printed_open(odd):
+def test_printed_paths_can_be_opened(odd):
     data = (odd.photos / "a.jpg").read_bytes()
     names = odd.call("search", "--all", "x", "--format", "paths0", "-n", 100).out.split(b"\0")[:-1]
     assert len(names) == len(NAMES) + 2
@@ -144,7 +144,7 @@ def test_skipped_lists_one_line_per_file(tmp_path):
     assert entry["path"] == str(place.photos / "line\nbreak\x1b[0m.jpg")
 
 
-def test_a_library_may_have_such_a_name(tmp_path):
+def test_a_library_with_such_a_name(tmp_path):
     picture(tmp_path / "photos" / "a.jpg", 1)
     library = os.path.join(tmp_path, os.fsdecode(b"lib\xff\n'\"?&%20 #"))
     assert call("--library", library, "index", tmp_path / "photos").status == 0
@@ -169,5 +169,5 @@ def test_plain(text, shown):
     assert plain(text) == shown
 
 
-def test_plain_keeps_what_it_is_told_to():
+def test_plain_keeps_the_given_characters():
     assert plain("a\nb\tc", keep="\n") == "a\nb\\tc"

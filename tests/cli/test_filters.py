@@ -1,4 +1,4 @@
-"""The filters of imgsearch search and similar, the list by date, and --explain."""
+"""The filters of imgsearch search and similar, lists by date, and --explain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNT = len(list(PHOTOS.iterdir()))
 def photo(
     path: Path, seed: int, taken: str = "", camera: str = "", gps: tuple = (), **size
 ) -> None:
-    """A picture with EXIF."""
+    """Create a picture with EXIF data."""
     picture(path, seed, **size)
     image = Image.open(path)
     exif = Image.Exif()
@@ -56,7 +56,7 @@ def album(tmp_path_factory) -> Place:
 
 
 def listed(place: Place, *arguments: object) -> list[str]:
-    """File names that a list with these filters gives, in its order."""
+    """File names in a list with these filters, in order."""
     outcome = place.call("search", *arguments, "--format", "json")
     assert outcome.status == 0, outcome.err
     return [os.path.basename(path) for path in outcome.paths]
@@ -135,7 +135,7 @@ def test_a_list_needs_no_model(album):
     assert outcome.err.splitlines()[-1] == "loaded []"
 
 
-def test_a_filter_that_none_passes_needs_no_model(album):
+def test_a_filter_that_no_picture_passes_needs_no_model(album):
     call = ["--library", album.library, "search", "a dog", "--after", "2030", "--format", "json"]
     outcome = process(*call, prelude=NO_TORCH)
     assert (outcome.status, outcome.json) == (0, [])
@@ -143,8 +143,8 @@ def test_a_filter_that_none_passes_needs_no_model(album):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 100])
-def test_the_best_of_those_that_pass(demo, limit):
-    """A filtered search gives what an unfiltered one gives, less those that do not pass."""
+def test_the_best_passing_pictures(demo, limit):
+    """A filtered search returns the passing hits of an unfiltered one."""
     both = ["search", "an", "animal", "--all", "--format", "json"]
     everything = demo.call(*both, "-n", COUNT).json
     for filters, passes in (
@@ -154,12 +154,12 @@ def test_the_best_of_those_that_pass(demo, limit):
         (["--in", PHOTOS], lambda hit: True),
     ):
         expected = [(hit["path"], hit["score"]) for hit in everything if passes(hit)]
-        found = demo.call(*both, "-n", limit, *filters).json
-        assert [(hit["path"], hit["score"]) for hit in found] == expected[:limit]
-        assert [hit["rank"] for hit in found] == list(range(1, len(found) + 1))
+        hits = demo.call(*both, "-n", limit, *filters).json
+        assert [(hit["path"], hit["score"]) for hit in hits] == expected[:limit]
+        assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
 
 
-def test_a_least_score_is_applied_afterwards(demo):
+def test_a_minimum_score_is_applied_afterwards(demo):
     query = ["search", "an animal", "--all", "--orientation", "portrait", "--format", "json"]
     scores = [hit["score"] for hit in demo.call(*query, "-n", COUNT).json]
     assert len(scores) > 3
@@ -170,22 +170,22 @@ def test_a_least_score_is_applied_afterwards(demo):
 
 def test_similar_takes_filters(demo):
     cat = PHOTOS / "tabby_cat_face.jpg"
-    found = demo.call("similar", cat, "--name", "kitten", "--format", "json")
-    assert [os.path.basename(path) for path in found.paths] == ["kitten_with_wool.jpg"]
+    outcome = demo.call("similar", cat, "--name", "kitten", "--format", "json")
+    assert [os.path.basename(path) for path in outcome.paths] == ["kitten_with_wool.jpg"]
 
 
 def test_no_picture_passes(album):
-    def told(*filters: object) -> str:
+    def note_of(*filters: object) -> str:
         outcome = album.call("search", *filters, "--format", "json")
         assert (outcome.status, outcome.json) == (0, [])
         assert album.call("search", *filters, "-q").err == ""
         return outcome.err
 
-    assert told("--after", "2030") == ("No picture passes the filter: taken >= 2030-01-01\n")
-    assert told("a dog", "--type", "jpeg", "--camera", "Leica") == (
+    assert note_of("--after", "2030") == ("No picture passes the filter: taken >= 2030-01-01\n")
+    assert note_of("a dog", "--type", "jpeg", "--camera", "Leica") == (
         'No picture passes the filter: camera ~ "leica"\n'
     )
-    assert told("--type", "png", "--camera", "canon") == (
+    assert note_of("--type", "png", "--camera", "canon") == (
         "No picture passes all parts of the filter, though some pass each: "
         'format = "PNG" and camera ~ "canon"\n'
     )
@@ -233,9 +233,9 @@ def test_explain_without_a_filter_or_without_words(demo):
     ("arguments", "words"),
     [
         (["--where", "camra = canon"], "there is no field 'camra' (column 1)"),
-        (["--after", "soon"], "'soon' is no date"),
+        (["--after", "soon"], "'soon' is not a valid date"),
         (["--type", "doc"], "there is no picture format 'doc'"),
-        (["--min-size", "big"], "'big' is no size in pixels"),
+        (["--min-size", "big"], "'big' is not a valid size in pixels"),
         (["--near", "here"], "a place is LATITUDE,LONGITUDE"),
         (["--has", "cheese"], "there is no 'has cheese'"),
         (["--in", "/no/such/folder"], "/no/such/folder is not in a folder of this library"),
@@ -244,7 +244,7 @@ def test_explain_without_a_filter_or_without_words(demo):
         (["--not", "dog", "--has", "date"], "only says what not to find"),
     ],
 )
-def test_what_cannot_be_answered_gets_a_sentence(album, arguments, words):
+def test_invalid_queries_are_refused(album, arguments, words):
     outcome = album.call("search", *arguments)
     assert (outcome.status, outcome.out) == (1, b"")
     first, *_, hint = outcome.err.splitlines()
@@ -267,7 +267,7 @@ def test_a_list_of_an_empty_library(tmp_path):
     assert "the library has no pictures yet" in outcome.err
 
 
-def test_a_time_zone_is_no_part_of_a_date(album):
+def test_dates_have_no_time_zone(album):
     assert datetime.fromisoformat(
         album.call("search", "--name", "paris", "--format", "json").json[0]["taken_at"]
     ) == datetime(2023, 5, 17, 10)
@@ -291,18 +291,18 @@ FLAGS = ("--in", "--after", "--before", "--camera", "--type", "--min-size", "--o
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(given=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
-@example(given=[("--where", "(" * 9000)])
-@example(given=[("--where", "not (" * 1500 + "has gps" + ")" * 1500)])
-@example(given=[("--where", "name ~ '" + "*a" * 249 + "'")])
-@example(given=[("--where", "size = 9999999999999999999GB or width > 999999999999999")])
-@example(given=[("--where", "taken <= 9998 or taken > 9998-12-31T23:59:59")])
-@example(given=[("--name", "\ud800[!\0]")])
-@example(given=[("--in", "x" * 5000)])
-@example(given=[("--near", "90,180,99999999")])
-@example(given=[("--min-size", "999999999x999999999")])
-def test_whatever_is_asked_gets_a_list_or_a_sentence(album, given):
-    outcome = album.call("search", *(f"{flag}={value}" for flag, value in given))
+@given(options=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
+@example(options=[("--where", "(" * 9000)])
+@example(options=[("--where", "not (" * 1500 + "has gps" + ")" * 1500)])
+@example(options=[("--where", "name ~ '" + "*a" * 249 + "'")])
+@example(options=[("--where", "size = 9999999999999999999GB or width > 999999999999999")])
+@example(options=[("--where", "taken <= 9998 or taken > 9998-12-31T23:59:59")])
+@example(options=[("--name", "\ud800[!\0]")])
+@example(options=[("--in", "x" * 5000)])
+@example(options=[("--near", "90,180,99999999")])
+@example(options=[("--min-size", "999999999x999999999")])
+def test_any_filter_gives_a_list_or_an_error(album, options):
+    outcome = album.call("search", *(f"{flag}={value}" for flag, value in options))
     assert outcome.status in (0, 1, 2)
     assert outcome.status == 0 or (outcome.err and not outcome.out)
     assert "Traceback" not in outcome.err

@@ -1,4 +1,4 @@
-"""What a command imports: start-up time is guarded by its cause, because clocks of tests lie."""
+"""The imports of commands. They determine the start-up time, whose measurements are unreliable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgsearch import __version__
 from tests.cli.calls import Outcome, Place, picture, process
 from tests.conftest import PHOTOS
 
-TELL = """
+REPORT_MODULES = """
 def at_end():
     import json
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
@@ -25,15 +25,15 @@ COMPILERS = {"torch._dynamo", "torch._inductor", "sympy", "triton"}
 
 
 def imported(*arguments: object, **options: Any) -> tuple[Outcome, set[str]]:
-    """A call in a process of its own, and all modules that it imported."""
-    outcome = process(*arguments, prelude=TELL, **options)
+    """Run a call in a separate process; returns the outcome and all imported modules."""
+    outcome = process(*arguments, prelude=REPORT_MODULES, **options)
     modules = set(json.loads(outcome.err.splitlines()[-1]))
     assert "imgsearch.cli.boundary" in modules
     return outcome, modules
 
 
 @pytest.mark.parametrize("command", ["--version", "--help", "search --help", "index --help"])
-def test_help_imports_nothing_that_takes_long(command: str):
+def test_help_imports_nothing_slow(command: str):
     outcome, modules = imported(*command.split())
     assert outcome.status == 0
     assert not modules & (NUMBERS | DATABASES | PICTURES | MODELS | {"sqlite3", "asyncio"})
@@ -41,14 +41,14 @@ def test_help_imports_nothing_that_takes_long(command: str):
 
 
 @pytest.mark.parametrize("command", ["status", "roots", "skipped"])
-def test_looking_into_a_library_takes_sqlite_alone(demo: Place, command: str):
+def test_inspecting_a_library_needs_only_sqlite(demo: Place, command: str):
     outcome, modules = imported("--library", demo.library, command)
     assert outcome.status == 0
     assert "sqlite3" in modules
     assert not modules & (NUMBERS | DATABASES | PICTURES | MODELS)
 
 
-def test_words_load_the_network_for_texts_and_no_more(demo: Place):
+def test_words_load_only_the_text_network(demo: Place):
     outcome, modules = imported("--library", demo.library, "search", "a", "koala", "-n", "1")
     assert outcome.status == 0 and b"koala.jpg" in outcome.out
     assert "imgsearch.encoders.builtin.text_tower" in modules
@@ -56,7 +56,7 @@ def test_words_load_the_network_for_texts_and_no_more(demo: Place):
     assert not modules & ({"transformers", "sentence_transformers", "scipy", "sklearn"} | COMPILERS)
 
 
-def test_a_picture_loads_the_network_for_pictures_and_no_more(demo: Place, tmp_path):
+def test_a_picture_loads_only_the_image_network(demo: Place, tmp_path):
     file = picture(tmp_path / "new.jpg", 7)
     outcome, modules = imported("--library", demo.library, "similar", file, "--all")
     assert outcome.status == 0
@@ -78,8 +78,8 @@ def test_indexing_with_the_built_in_model_imports_no_library_of_models(place: Pl
     assert not modules & ({"transformers", "sentence_transformers"} | COMPILERS)
 
 
-def test_numpy_was_not_lost_on_the_way():
-    """Vectors still are what they were: records are made without NumPy, and hold its arrays."""
+def test_vectors_are_numpy_arrays():
+    """Records are defined without NumPy, but contain its arrays."""
     from imgsearch.vectors import combine, normalize
 
     rows = normalize(np.array([[3.0, 4.0]]))

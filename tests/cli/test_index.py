@@ -37,7 +37,7 @@ def test_the_report_has_exactly_these_keys(place):
     ]
 
 
-def test_the_report_says_what_was_done(place):
+def test_the_report(place):
     (place.photos / "broken.jpg").write_text("no picture")
     report = place.index()
     assert report["scanned"] == 5
@@ -57,7 +57,7 @@ def test_a_second_run_finds_all_unchanged(indexed):
     assert report["images_per_second"] == 0
 
 
-def test_without_a_path_all_folders_are_brought_up_to_date(indexed, tmp_path):
+def test_without_a_path_all_folders_are_updated(indexed, tmp_path):
     picture(tmp_path / "more" / "e.jpg", 9)
     indexed.index(tmp_path / "more")
     picture(indexed.photos / "f.jpg", 10)
@@ -65,20 +65,20 @@ def test_without_a_path_all_folders_are_brought_up_to_date(indexed, tmp_path):
     assert counts(indexed.index("--workers", 1)) == {"added": 2, "unchanged": 5}
 
 
-def test_sentences_for_people(place):
+def test_the_printed_report(place):
     (place.photos / "broken.jpg").write_text("no picture")
     first = place.call("index", place.photos)
     assert first.status == 0
     assert first.text.startswith("Indexed 5 files in ")
     assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
-    assert first.text.endswith("why: imgsearch skipped\n")
-    assert "Reads English best" in first.err, "the limits of the model are told at the first run"
+    assert first.text.endswith("reasons: imgsearch skipped\n")
+    assert "Reads English best" in first.err, "the first run reports the limits of the model"
     assert "5/5" in first.err, "progress"
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
     assert "Reads English best" not in second.err
     assert "Memory:" not in second.err
-    assert "MiB at the peak" in place.call("index", place.photos, "-v").err
+    assert "MiB peak" in place.call("index", place.photos, "-v").err
 
 
 def test_quiet_is_silent(place):
@@ -87,16 +87,16 @@ def test_quiet_is_silent(place):
         assert (outcome.status, outcome.out, outcome.err) == (0, b"", "")
 
 
-def test_dry_run_makes_no_library(place):
+def test_dry_run_creates_no_library(place):
     report = place.index(place.photos, "--dry-run")
     assert counts(report) == {"added": 4}
     assert report["dry_run"] is True
     assert not place.library.exists()
-    told = place.call("index", place.photos, "--dry-run")
-    assert told.text.startswith("Would index 4 files in ")
+    outcome = place.call("index", place.photos, "--dry-run")
+    assert outcome.text.startswith("Would index 4 files in ")
 
 
-def test_dry_run_foresees_the_run(indexed):
+def test_dry_run_predicts_the_run(indexed):
     def state() -> dict[str, bytes]:
         catalog = indexed.library / "catalog.sqlite"
         return {"catalog": catalog.read_bytes(), "names": os.listdir(indexed.library)}
@@ -106,13 +106,13 @@ def test_dry_run_foresees_the_run(indexed):
     (indexed.photos / "sub" / "c.png").unlink()
     (indexed.photos / "new.svg").write_text("<svg/>")
     before = state()
-    foreseen = counts(indexed.index(indexed.photos, "--dry-run"))
-    assert foreseen == {"added": 1, "updated": 1, "unchanged": 2, "removed": 1, "skipped": 1}
+    predicted = counts(indexed.index(indexed.photos, "--dry-run"))
+    assert predicted == {"added": 1, "updated": 1, "unchanged": 2, "removed": 1, "skipped": 1}
     assert state()["catalog"] == before["catalog"]
-    assert counts(indexed.index()) == foreseen
+    assert counts(indexed.index()) == predicted
 
 
-def test_excludes_are_remembered_and_can_be_forgotten(place):
+def test_excludes_are_remembered_and_can_be_discarded(place):
     assert counts(place.index(place.photos, "--exclude", "deep/", "--exclude", "b.*")) == {
         "added": 2
     }
@@ -125,7 +125,7 @@ def test_excludes_are_remembered_and_can_be_forgotten(place):
     assert place.listed() == ["a.jpg", "b.jpg"]
 
 
-def test_hidden_files_are_taken_on_request_and_then_kept(place):
+def test_hidden_files_are_included_on_request(place):
     picture(place.photos / ".hidden.jpg", 5)
     assert counts(place.index()) == {"added": 4}
     assert counts(place.index(place.photos, "--hidden")) == {"added": 1, "unchanged": 4}
@@ -148,7 +148,7 @@ def test_a_copied_picture_is_found_twice(indexed):
     shutil.copy(indexed.photos / "b.jpg", indexed.photos / "copy.jpg")
     report = indexed.index()
     assert counts(report) == {"added": 1, "unchanged": 4}
-    assert report["images_per_second"] == 0, "its vector is known"
+    assert report["images_per_second"] == 0, "its vector exists already"
     assert "copy.jpg" in indexed.listed()
 
 
@@ -164,7 +164,7 @@ def test_a_changed_picture_is_encoded_again(indexed):
     assert (os.path.basename(hit["path"]), hit["score"]) == ("b.jpg", pytest.approx(1, abs=1e-3))
 
 
-def test_a_picture_that_breaks_is_not_found_any_more(indexed):
+def test_a_picture_that_becomes_broken_is_not_found(indexed):
     (indexed.photos / "b.jpg").write_text("no picture")
     assert counts(indexed.index()) == {"unchanged": 3, "skipped": 1}
     assert "b.jpg" not in indexed.listed()
@@ -173,7 +173,7 @@ def test_a_picture_that_breaks_is_not_found_any_more(indexed):
     assert "b.jpg" in indexed.listed()
 
 
-def test_a_removed_picture_comes_back_without_being_encoded(indexed, tmp_path):
+def test_a_restored_picture_is_not_encoded_again(indexed, tmp_path):
     (indexed.photos / "b.jpg").rename(tmp_path / "b.jpg")
     assert counts(indexed.index()) == {"unchanged": 3, "removed": 1}
     assert "b.jpg" not in indexed.listed()
@@ -184,20 +184,20 @@ def test_a_removed_picture_comes_back_without_being_encoded(indexed, tmp_path):
     assert "b.jpg" in indexed.listed()
 
 
-def test_a_folder_that_is_away_loses_nothing(indexed, tmp_path):
+def test_a_missing_folder_loses_no_pictures(indexed, tmp_path):
     indexed.photos.rename(tmp_path / "away")
     outcome = indexed.call("index", indexed.photos)
     assert outcome.status == 1
     assert f"{indexed.photos}: is not there: is the disk mounted?" in outcome.err
-    assert "Nothing that was indexed there has been removed." in outcome.err
+    assert "Nothing indexed there was removed." in outcome.err
     assert indexed.call("status", "--json").json["images"] == 4
-    found = indexed.call("search", "--all", "red", "--format", "json")
-    assert len(found.paths) == 4, "a search needs the library only"
+    hits = indexed.call("search", "--all", "red", "--format", "json")
+    assert len(hits.paths) == 4, "a search needs only the library"
     (tmp_path / "away").rename(indexed.photos)
     assert counts(indexed.index()) == {"unchanged": 4}
 
 
-def test_one_folder_away_does_not_hinder_the_other(indexed, tmp_path):
+def test_a_missing_folder_does_not_block_others(indexed, tmp_path):
     picture(tmp_path / "more" / "e.jpg", 9)
     indexed.index(tmp_path / "more")
     indexed.photos.rename(tmp_path / "away")
@@ -208,7 +208,7 @@ def test_one_folder_away_does_not_hinder_the_other(indexed, tmp_path):
     assert "is the disk mounted?" in outcome.err
 
 
-def test_an_empty_folder_loses_nothing_unless_told_so(indexed):
+def test_an_empty_folder_loses_pictures_only_with_prune(indexed):
     shutil.rmtree(indexed.photos)
     indexed.photos.mkdir()
     outcome = indexed.call("index", indexed.photos)
@@ -224,11 +224,11 @@ def test_an_empty_folder_loses_nothing_unless_told_so(indexed):
     ("path", "words"),
     [
         ("photos/a.jpg", "is a file, not a folder"),
-        ("nowhere", "is not there"),
+        ("nowhere", "does not exist"),
         ("", "is empty"),
     ],
 )
-def test_a_path_that_is_no_folder(place, tmp_path, path, words):
+def test_a_path_that_is_not_a_folder(place, tmp_path, path, words):
     outcome = place.call("index", tmp_path / path if path else "")
     assert outcome.status == 1
     assert words in outcome.err
@@ -252,7 +252,7 @@ def test_a_folder_inside_a_known_one_is_scanned_alone(indexed):
     assert [root["path"] for root in indexed.call("roots", "--json").json] == [str(indexed.photos)]
 
 
-def test_a_folder_around_a_known_one_takes_it_in(place, tmp_path):
+def test_a_folder_around_a_known_one_absorbs_it(place, tmp_path):
     place.index(place.photos / "sub")
     assert counts(place.index()) == {"added": 2, "unchanged": 2}
     assert [root["path"] for root in place.call("roots", "--json").json] == [str(place.photos)]
@@ -272,7 +272,7 @@ def test_two_names_of_one_folder_are_one_folder(indexed, tmp_path):
     assert len(indexed.call("roots", "--json").json) == 1
 
 
-def test_no_library_among_the_pictures(place):
+def test_a_library_among_the_pictures_is_refused(place):
     for library in (place.photos, place.photos / "library", place.photos / "sub" / "library"):
         outcome = Place(place.photos, library).call("index", place.photos)
         assert outcome.status == 1
@@ -280,7 +280,7 @@ def test_no_library_among_the_pictures(place):
     assert sorted(os.listdir(place.photos)) == ["a.jpg", "b.jpg", "sub"]
 
 
-def test_a_folder_with_something_else_in_it_is_no_library(place, tmp_path):
+def test_a_folder_with_other_files_is_not_a_library(place, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     outcome = Place(place.photos, tmp_path / "full").call("index", place.photos)
@@ -315,7 +315,7 @@ def test_options_out_of_range(place, options):
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cuda:x", "auto:1"])
-def test_a_device_that_is_not_there(place, device):
+def test_a_missing_device(place, device):
     outcome = place.call("index", place.photos, "--device", device)
     assert outcome.status == 1
     assert "device" in outcome.err

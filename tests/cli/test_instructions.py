@@ -1,4 +1,4 @@
-"""What a model is told, and how long its vectors are, through the commands."""
+"""Instructions of models and lengths of vectors, through the commands."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from tests.cli.calls import Outcome, Place, call
 from tests.conftest import ROOT
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
-USUAL = "You are a helpful assistant."
+DEFAULT = "You are a helpful assistant."
 OTHER = "Describe what is to be seen."
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.make_clip(tmp_path_factory.mktemp("made") / "clip")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.make_clip(tmp_path_factory.mktemp("model") / "clip")
 
 
 @pytest.fixture
-def nested(made: Path, tmp_path: Path) -> Path:
-    """A CLIP that says it was trained to have its vectors of 32 numbers cut to 8 and to 16."""
-    folder = shutil.copytree(made, tmp_path / "nested")
-    say_lengths(folder, [16, 8])
+def nested(clip: Path, tmp_path: Path) -> Path:
+    """A CLIP trained so that its vectors of 32 numbers can be cut to 8 and 16."""
+    folder = shutil.copytree(clip, tmp_path / "nested")
+    write_lengths(folder, [16, 8])
     return folder
 
 
-def say_lengths(folder: Path, lengths: list[int]) -> None:
+def write_lengths(folder: Path, lengths: list[int]) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"matryoshka_dims": lengths}))
 
 
 def spaces(place: Place) -> list[tuple[str, int, int, bool]]:
-    """Instruction, length, pictures and whether it is searched, of each space."""
-    found = place.call("status", "--json").json["spaces"]
-    return [(s["instruction"], s["dimension"], s["images"], s["default"]) for s in found]
+    """Instruction, length, pictures and default flag of each space."""
+    entries = place.call("status", "--json").json["spaces"]
+    return [(s["instruction"], s["dimension"], s["images"], s["default"]) for s in entries]
 
 
 def scores(outcome: Outcome) -> dict[str, float]:
@@ -46,21 +46,24 @@ def scores(outcome: Outcome) -> dict[str, float]:
     return {hit["path"]: hit["score"] for hit in outcome.json}
 
 
-def said(outcome: Outcome) -> str:
+def stderr_line(outcome: Outcome) -> str:
     return " ".join(outcome.err.split())
 
 
-def test_another_document_instruction_is_another_space_that_the_library_remembers(place, tmp_path):
+def test_a_document_instruction_makes_a_space_that_is_remembered(place, tmp_path):
     assert place.index(place.photos, "--model", GME)["added"] == 4
-    told = place.call("index", "--document-instruction", OTHER)
-    assert f"Searches now use {GME} (told {OTHER!r})" in told.err, told.err
-    assert f"{GME} (told {USUAL!r}) stays in the library" in told.err
-    assert spaces(place) == [(USUAL, 64, 4, False), (OTHER, 64, 4, True)]
-    assert f"vectors of 64 numbers, told '{OTHER}', used for searches" in place.call("status").text
+    outcome = place.call("index", "--document-instruction", OTHER)
+    assert f"Searches now use {GME} (told {OTHER!r})" in outcome.err, outcome.err
+    assert f"{GME} (told {DEFAULT!r}) stays in the library" in outcome.err
+    assert spaces(place) == [(DEFAULT, 64, 4, False), (OTHER, 64, 4, True)]
+    assert (
+        f"vectors of 64 numbers, instruction '{OTHER}', used for searches"
+        in place.call("status").text
+    )
     again = place.index()
     assert (again["unchanged"], again["updated"]) == (4, 0)
     assert len(spaces(place)) == 2
-    # A picture that the library has not: it is told what the indexed ones were told.
+    # A picture outside the library gets the instruction of the indexed ones.
     copy = shutil.copy(place.photos / "b.jpg", tmp_path / "copy.jpg")
     near = scores(place.call("similar", copy, "--format", "json"))
     assert near[str(place.photos / "b.jpg")] > 0.999
@@ -69,15 +72,15 @@ def test_another_document_instruction_is_another_space_that_the_library_remember
     )
 
 
-def test_the_old_text_leads_back_and_nothing_is_encoded_again(place):
+def test_the_old_instruction_restores_its_space(place):
     place.index(place.photos, "--model", GME)
     place.index("--document-instruction", OTHER)
-    back = place.index("--document-instruction", USUAL)
+    back = place.index("--document-instruction", DEFAULT)
     assert back["unchanged"] == 4
-    assert spaces(place) == [(USUAL, 64, 4, True), (OTHER, 64, 4, False)]
+    assert spaces(place) == [(DEFAULT, 64, 4, True), (OTHER, 64, 4, False)]
 
 
-def test_a_new_revision_is_told_the_same(place, tmp_path, monkeypatch):
+def test_a_new_revision_keeps_the_instruction(place, tmp_path, monkeypatch):
     newer = shutil.copytree(GME, tmp_path / "newer")
     config = newer / "config.json"
     config.write_text(config.read_text() + "\n")
@@ -86,52 +89,52 @@ def test_a_new_revision_is_told_the_same(place, tmp_path, monkeypatch):
     settings.write_text(f'[models]\ngme-qwen2-vl-2b = "{GME}"\n')
     place.index(place.photos, "--model", "gme-qwen2-vl-2b", "--document-instruction", OTHER)
     settings.write_text(f'[models]\ngme-qwen2-vl-2b = "{newer}"\n')
-    assert "has changed since" in said(place.call("search", "--all", "a dog"))
+    assert "has changed since" in stderr_line(place.call("search", "--all", "a dog"))
     place.index()
     assert spaces(place) == [(OTHER, 64, 4, False), (OTHER, 64, 4, True)]
     assert place.call("search", "--all", "a dog").status == 0
 
 
-def test_a_space_that_covers_less_is_not_searched_yet(place):
+def test_an_incomplete_space_is_not_searched_yet(place):
     place.index(place.photos, "--model", GME)
     part = place.call("index", place.photos / "sub", "--document-instruction", OTHER)
-    assert f"Searches go on with {GME} (told {USUAL!r}) until" in said(part)
+    assert f"Searches go on with {GME} (told {DEFAULT!r}) until" in stderr_line(part)
     assert "(2 of 4 so far)" in part.err
     assert len(place.call("search", "--all", "a dog", "--format", "json").json) == 4
 
 
-def test_a_setting_that_no_vectors_have_is_told_with_the_mend(place, monkeypatch):
+def test_a_setting_without_vectors_is_reported_with_a_hint(place, monkeypatch):
     place.index(place.photos, "--model", GME)
     monkeypatch.setenv("IMGSEARCH_DOCUMENT_INSTRUCTION", OTHER)
     refused = place.call("search", "--all", "a dog")
     assert refused.status == 1
-    assert f"with the document instruction {OTHER!r}, only with:" in said(refused)
-    assert repr(USUAL) in refused.err and "imgsearch index" in refused.err
+    assert f"with the document instruction {OTHER!r}, only with:" in stderr_line(refused)
+    assert repr(DEFAULT) in refused.err and "imgsearch index" in refused.err
     place.index()
     assert place.call("search", "--all", "a dog").status == 0
     assert spaces(place)[-1] == (OTHER, 64, 4, True)
 
 
-def test_what_is_said_of_a_query_by_flag_or_setting(place, monkeypatch):
+def test_query_instructions_by_option_or_setting(place, monkeypatch):
     place.index(place.photos, "--model", GME)
     search = ("search", "--all", "a dog", "--format", "json")
-    usual = place.call(*search)
-    told = place.call(*search, "--instruction", OTHER)
-    assert scores(told) != scores(usual)
-    assert told.err == usual.err == ""
+    default = place.call(*search)
+    other = place.call(*search, "--instruction", OTHER)
+    assert scores(other) != scores(default)
+    assert other.err == default.err == ""
     same = place.call(*search, "--instruction", "Find images that visually match this description:")
-    assert scores(same) == scores(usual)
+    assert scores(same) == scores(default)
     alike = ("similarity", "a dog", place.photos / "a.jpg", "--model", GME)
     before = place.call(*alike).text
     monkeypatch.setenv("IMGSEARCH_INSTRUCTION", OTHER)
-    assert scores(place.call(*search)) == scores(told)
+    assert scores(place.call(*search)) == scores(other)
     assert place.call(*alike).text != before
 
 
-def test_an_instruction_that_cannot_help_is_noted(indexed):
-    noted = indexed.call("search", "--all", "a dog", "--instruction", OTHER)
-    assert noted.status == 0
-    assert "the model builtin was not trained with instructions" in said(noted)
+def test_a_useless_instruction_is_noted(indexed):
+    outcome = indexed.call("search", "--all", "a dog", "--instruction", OTHER)
+    assert outcome.status == 0
+    assert "the model builtin was not trained with instructions" in stderr_line(outcome)
     assert "instruction" not in indexed.call("search", "--all", "a dog").err
     assert indexed.call("search", "--all", "a dog", "--instruction", OTHER, "-q").err == ""
     picture = indexed.photos / "a.jpg"
@@ -145,10 +148,10 @@ def test_an_instruction_that_cannot_help_is_noted(indexed):
         ("--dimension", 64, "nothing says that it was trained to have them cut to 64"),
     ],
 )
-def test_a_model_that_cannot_refuses(indexed, option, value, words):
+def test_unsupported_options_are_refused(indexed, option, value, words):
     refused = indexed.call("index", option, value)
     assert refused.status == 1
-    assert words in said(refused)
+    assert words in stderr_line(refused)
     assert len(spaces(indexed)) == 1
     assert indexed.call("search", "--all", "a dog").status == 0
 
@@ -165,24 +168,24 @@ def test_shorter_vectors_are_remembered(place, nested):
     assert spaces(place) == [("", 16, 4, False), ("", 32, 4, True)]
 
 
-def test_a_model_that_can_no_longer_give_that_length_has_changed(place, nested):
+def test_a_model_without_the_length_has_changed(place, nested):
     place.index(place.photos, "--model", nested, "--dimension", 16)
-    say_lengths(nested, [8])
+    write_lengths(nested, [8])
     refused = place.call("search", "--all", "a dog")
     assert refused.status == 1
-    assert "the model has changed since pictures were indexed" in said(refused)
+    assert "the model has changed since pictures were indexed" in stderr_line(refused)
     assert "imgsearch index --model" in refused.err
     place.index()
     assert spaces(place)[-1] == ("", 32, 4, True)
     assert place.call("search", "--all", "a dog").status == 0
 
 
-def test_the_list_of_models_says_what_each_takes():
+def test_the_list_of_models_shows_their_options():
     cards = {entry["name"]: entry for entry in call("models", "--json").json}
-    assert cards["gme-qwen2-vl-2b"]["document_instruction"] == USUAL
+    assert cards["gme-qwen2-vl-2b"]["document_instruction"] == DEFAULT
     assert cards["gme-qwen2-vl-2b"]["dimensions"] == ""
     assert cards["siglip2-base"]["query_instruction"] == ""
     assert cards["qwen3-vl-embedding-2b"]["dimensions"] == "64 to 2048 numbers"
     listed = call("models").text
     assert "Shorter vectors: 64 to 2048 numbers" in listed
-    assert f"Instruction for pictures: {USUAL}" in listed
+    assert f"Instruction for pictures: {DEFAULT}" in listed

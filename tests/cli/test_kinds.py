@@ -1,4 +1,4 @@
-"""imgsearch optimize, --index and --exact: the kind is chosen, told, and changes no answer."""
+"""imgsearch optimize, --index and --exact: the kind of index is reported and changes no answer."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IvfIndex, "trained_from", 4)
 
 
-def found(place: Place, *arguments: object) -> list[tuple[str, float]]:
+def hits(place: Place, *arguments: object) -> list[tuple[str, float]]:
     outcome = place.call("search", "stripes", "--format", "json", *arguments)
     assert outcome.status == 0, outcome.err
     return [(hit["path"], hit["score"]) for hit in outcome.json]
 
 
 def kind_of(place: Place) -> str:
-    told: str = place.call("status", "--json").json["spaces"][0]["index"]
-    return told
+    kind: str = place.call("status", "--json").json["spaces"][0]["index"]
+    return kind
 
 
-def test_optimize_says_what_it_did(indexed: Place, trained: None):
-    before = found(indexed)
+def test_optimize_reports_its_result(indexed: Place, trained: None):
+    before = hits(indexed)
     assert kind_of(indexed) == "exact"
-    told = indexed.call("optimize", "--index", "ivf")
-    assert told.status == 0 and told.text.startswith("4 vectors: 1 lists trained on 4 vectors")
+    outcome = indexed.call("optimize", "--index", "ivf")
+    assert outcome.status == 0 and outcome.text.startswith(
+        "4 vectors: 1 lists trained on 4 vectors"
+    )
     assert "Index     1 lists trained on 4 vectors" in indexed.call("status").text
     assert indexed.call("optimize").text.startswith("4 vectors: exact, in ")
-    assert found(indexed) == before
+    assert hits(indexed) == before
 
 
 @pytest.mark.parametrize("kind", ["auto", "flat", "ivf", "torch", "memory"])
 def test_every_kind_gives_the_same_answers(indexed: Place, trained: None, kind: str):
-    before = found(indexed)
+    before = hits(indexed)
     assert indexed.call("optimize", "--index", "ivf").status == 0
-    assert found(indexed, "--index", kind) == before
-    assert found(indexed, "--index", kind, "--type", "png") == [
+    assert hits(indexed, "--index", kind) == before
+    assert hits(indexed, "--index", kind, "--type", "png") == [
         hit for hit in before if hit[0].endswith(".png")
     ]
 
 
-def test_index_trains_when_it_is_due(place: Place, trained: None):
+def test_index_trains_when_due(place: Place, trained: None):
     assert place.call("index", place.photos, "--index", "ivf", "-q").status == 0
     assert kind_of(place).startswith("1 lists trained on 4 vectors")
 
 
-def test_exact_is_told_by_explain(indexed: Place, trained: None):
+def test_explain_shows_exact(indexed: Place, trained: None):
     indexed.call("optimize", "--index", "ivf")
     some = indexed.call("search", "stripes", "--index", "ivf", "--explain")
     assert "1 of 1 lists of 4 vectors" in some.err
@@ -73,23 +75,23 @@ def test_an_unknown_kind_gets_a_suggestion(indexed: Place):
     assert "there is no index called flatt" in outcome.err and "Did you mean flat?" in outcome.err
 
 
-def test_a_lost_index_of_many_is_made_from_the_catalog_without_filling_memory(
+def test_a_lost_large_index_is_rebuilt_without_replay(
     indexed: Place, monkeypatch: pytest.MonkeyPatch
 ):
-    before = found(indexed)
-    monkeypatch.setattr(index_files, "MOST_REPLAYED", 3)
+    before = hits(indexed)
+    monkeypatch.setattr(index_files, "MAX_REPLAYED_CHANGES", 3)
     monkeypatch.setattr(FaissIndex, "apply", None)  # nothing may be replayed
     folder = os.path.join(indexed.library, "index")
     for name in os.listdir(folder):
         os.remove(os.path.join(folder, name))
-    assert found(indexed) == before
+    assert hits(indexed) == before
     assert len(os.listdir(folder)) == 1
 
 
-def test_damage_in_a_large_index_is_found_and_mended(
+def test_damage_in_a_large_index_is_found_and_fixed(
     indexed: Place, monkeypatch: pytest.MonkeyPatch
 ):
-    before = found(indexed)
+    before = hits(indexed)
     folder = os.path.join(indexed.library, "index")
     (name,) = os.listdir(folder)
     path = os.path.join(folder, name)
@@ -99,10 +101,10 @@ def test_damage_in_a_large_index_is_found_and_mended(
         file.seek(100)
         file.write(bytes([byte ^ 0x40]))
     monkeypatch.setattr(sealed_files, "WHOLE_BYTES", 0)
-    told = indexed.call("doctor")
-    assert told.status == 1 and "the index file is damaged" in told.text
+    outcome = indexed.call("doctor")
+    assert outcome.status == 1 and "the index file is damaged" in outcome.text
     picture(indexed.photos / "new.jpg", 9)
     again = indexed.call("index", indexed.photos)
     assert "The index was rebuilt from the catalog: the index file is damaged" in again.err
     assert indexed.call("doctor", "--json").text.count('"name": "index"') == 1
-    assert [hit for hit in found(indexed) if not hit[0].endswith("new.jpg")] == before
+    assert [hit for hit in hits(indexed) if not hit[0].endswith("new.jpg")] == before

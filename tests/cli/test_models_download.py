@@ -1,4 +1,4 @@
-"""imgsearch models download, from a hub on this machine: the command that may use the network."""
+"""imgsearch models download, from a hub on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(clip: Path, tmp_path: Path) -> Repository:
-    """The model, with files beside it that nobody should fetch."""
+    """The model, with additional files that must not be downloaded."""
     folder = shutil.copytree(clip, tmp_path / "published")
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     (folder / "modeling_own.py").write_text("raise SystemExit('this must never run')")
@@ -39,14 +39,14 @@ def repository(clip: Path, tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of models, for this process and for those that it starts."""
+    """The model cache for this process and its children."""
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return tmp_path / "cache"
 
 
 def download(address: str, *arguments: object, prelude: str = "") -> Outcome:
-    """As a user calls it, with HF_HUB_OFFLINE set, as it is in all tests."""
+    """Download like a user, with HF_HUB_OFFLINE set as in all tests."""
     environment = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
     outcome = process("models", "download", *arguments, env=environment, prelude=prelude)
     assert "Traceback" not in outcome.err
@@ -57,8 +57,8 @@ def snapshot(cache: Path, commit: str = COMMIT) -> Path:
     return cache / "models--someone--tiny-clip" / "snapshots" / commit
 
 
-def shown(outcome: Outcome) -> str:
-    """What was said, in one line."""
+def stderr_line(outcome: Outcome) -> str:
+    """stderr in one line."""
     return " ".join(outcome.err.split())
 
 
@@ -71,17 +71,17 @@ def test_a_model_is_fetched_checked_and_used_offline(repository, cache, place: P
     assert done.status == 0, done.err
     assert COMMIT in done.text and "checked" in done.text
     assert str(snapshot(cache)) in done.text
-    wanted = {f for f in repository.files if f.endswith((".json", ".txt", ".safetensors"))}
-    assert repository.fetched() == wanted - {"onnx/config.json"}
+    expected = {f for f in repository.files if f.endswith((".json", ".txt", ".safetensors"))}
+    assert repository.fetched() == expected - {"onnx/config.json"}
     assert place.index(place.photos, "--model", NAME)["model"] == NAME
-    found = place.call("search", "--all", "a red dog", "--format", "json")
-    assert len(found.paths) == 4
+    hits = place.call("search", "--all", "a red dog", "--format", "json")
+    assert len(hits.paths) == 4
     assert place.call("status", "--json").text.count(COMMIT) >= 1
 
 
-def test_a_connection_that_breaks_off_is_taken_up_again(repository, cache):
+def test_a_broken_connection_is_resumed(repository, cache):
     repository.cut = {WEIGHTS}
-    # What was received goes to disk in pieces of 10 MB, more than all of this model.
+    # The default chunk of 10 MB is larger than this model.
     pieces = "import huggingface_hub.constants as c; c.DOWNLOAD_CHUNK_SIZE = 1000"
     with serve(repository) as address:
         assert download(address, NAME, prelude=pieces).status == 0
@@ -91,12 +91,12 @@ def test_a_connection_that_breaks_off_is_taken_up_again(repository, cache):
     assert (snapshot(cache) / WEIGHTS).read_bytes() == repository.files[WEIGHTS]
 
 
-def test_a_second_run_fetches_only_what_the_first_did_not_get(repository, cache, place):
+def test_a_second_run_fetches_only_missing_files(repository, cache, place):
     repository.lost = {WEIGHTS}
     with serve(repository) as address:
         failed = download(address, NAME, prelude="import time; time.sleep = lambda s: None")
     assert failed.status == 1
-    assert f"Missing are {WEIGHTS} of {NAME}." in shown(failed)
+    assert f"Missing are {WEIGHTS} of {NAME}." in stderr_line(failed)
     assert str(cache / "models--someone--tiny-clip") in failed.err
     assert place.call("index", place.photos, "--model", NAME).status == 1
     repository.lost, repository.requests[:] = set(), []
@@ -105,12 +105,12 @@ def test_a_second_run_fetches_only_what_the_first_did_not_get(repository, cache,
     assert repository.fetched() == {WEIGHTS}
 
 
-def test_other_content_than_listed_is_told_and_not_used(repository, cache, place):
+def test_forged_content_is_reported_and_not_used(repository, cache, place):
     repository.forged = {WEIGHTS, "config.json"}
     with serve(repository) as address:
         refused = download(address, NAME)
     assert refused.status == 1
-    assert f"config.json, {WEIGHTS} of {NAME} came with other content" in shown(refused)
+    assert f"config.json, {WEIGHTS} of {NAME} came with other content" in stderr_line(refused)
     assert not [path for path in cache.rglob("*") if path.name == WEIGHTS]
     assert place.call("index", place.photos, "--model", NAME).status == 1
     repository.forged = set()
@@ -144,17 +144,17 @@ def test_code_that_the_model_needs_is_refused(repository, cache, place):
     with serve(repository) as address:
         refused = download(address, NAME)
     assert refused.status == 1
-    assert "needs code of its own (custom_st.Transformer)" in shown(refused)
+    assert "needs code of its own (custom_st.Transformer)" in stderr_line(refused)
 
 
-def test_an_id_that_the_hub_does_not_know(repository, cache):
+def test_an_id_unknown_to_the_hub(repository, cache):
     with serve(repository) as address:
         unknown = download(address, "someone/else")
     assert unknown.status == 1
     assert "the hub has no model someone/else" in unknown.err
 
 
-def test_without_a_network_it_says_what_is_missing_and_where_to_put_it(cache):
+def test_without_a_network_the_missing_files_are_named(cache):
     begin = time.monotonic()
     refused = download("http://127.0.0.1:9", "siglip2-base")
     assert time.monotonic() - begin < 30
@@ -163,7 +163,7 @@ def test_without_a_network_it_says_what_is_missing_and_where_to_put_it(cache):
     assert str(cache / "models--google--siglip2-base-patch16-256") in refused.err
 
 
-def test_a_hub_that_says_nothing_is_given_up(cache):
+def test_a_silent_hub_times_out(cache):
     patience = "import imgsearch.encoders.download as d; d.TIMEOUT_S = 1"
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         begin = time.monotonic()
@@ -230,14 +230,14 @@ def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, plac
         assert not any(repository.requests for repository in repositories)
         done = download(address, TWO)
     assert refused.status == 1
-    assert f"imgsearch models download {TEXTS} --revision REV" in shown(refused)
+    assert f"imgsearch models download {TEXTS} --revision REV" in stderr_line(refused)
     assert done.status == 0, done.err
     assert f"of {PICTURES}," in done.text and f"of {TEXTS}," in done.text
     assert place.index(place.photos, "--model", TWO)["added"] == 4
     assert len(place.call("search", "--all", "ein Hund", "--format", "json").paths) == 4
     (space,) = place.call("status", "--json").json["spaces"]
     assert (space["model"], space["revision"]) == (TWO, f"{COMMIT}+{COMMIT}")
-    # One part alone, of another revision: pictures and texts may not fit, so it is another space.
+    # One part of another revision may not fit the other, so it is another space.
     with serve(*repositories) as address:
         assert download(address, TEXTS, "--revision", "v1").status == 0
     assert place.call("search", "--all", "ein Hund").status == 1
@@ -245,7 +245,7 @@ def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, plac
     assert place.call("status", "--json").json["spaces"][-1]["revision"] == f"{COMMIT}+{OLDER}"
 
 
-def test_pickled_pictures_are_told_before_the_texts_are_fetched(parts, cache, tmp_path):
+def test_a_pickled_image_part_is_refused_before_the_text_part(parts, cache, tmp_path):
     folder = shutil.copytree(parts[0], tmp_path / "pickled")
     inner = folder / "0_CLIPModel"
     (inner / "model.safetensors").rename(inner / "pytorch_model.bin")
@@ -253,7 +253,7 @@ def test_pickled_pictures_are_told_before_the_texts_are_fetched(parts, cache, tm
     with serve(*repositories) as address:
         refused = download(address, TWO)
     assert refused.status == 1
-    assert f"{PICTURES} has no weights as safetensors" in shown(refused)
+    assert f"{PICTURES} has no weights as safetensors" in stderr_line(refused)
     assert not any(repository.fetched() for repository in repositories)
 
 
@@ -284,14 +284,14 @@ def test_an_unknown_name_suggests_the_nearest_in_a_search_too(indexed):
         ("[models]\nsiglip2-base = 3\n", "not a table of texts"),
     ],
 )
-def test_a_wrong_table_of_models_is_told(text, words, tmp_path, monkeypatch):
+def test_an_invalid_table_of_models_is_reported(text, words, tmp_path, monkeypatch):
     configure(tmp_path, monkeypatch, text)
     refused = call("models")
     assert refused.status == 1
     assert words in refused.err
 
 
-def test_a_gme_folder_is_known_by_its_content(place, cache):
+def test_a_gme_folder_is_recognised_by_its_content(place, cache):
     first = place.index(place.photos, "--model", GME)
     assert (first["added"], first["model"]) == (4, str(GME))
     assert place.index(place.photos, "--model", f"gme://{GME}")["unchanged"] == 4
@@ -304,16 +304,16 @@ def test_an_unchanged_gme_library_needs_no_torch(place, cache):
     assert (again.status, again.err.split()[-1]) == (0, "False")
 
 
-def test_a_new_library_says_which_model_it_got_and_why(place, cache):
+def test_a_new_library_reports_its_model_and_why(place, cache):
     outcome = place.call("index", place.photos)
     assert "so it is builtin: the weights of gme-qwen2-vl-2b are not on this machine" in outcome.err
     assert "No model was named" not in place.call("index", place.photos).err
 
 
-def test_the_list_says_what_is_here_and_how_to_get_the_rest(cache):
+def test_the_list_shows_which_models_are_installed(cache):
     listed = call("models")
     assert listed.status == 0
-    assert "not here: imgsearch models download gme-qwen2-vl-2b" in listed.text
+    assert "not on this machine; to download: imgsearch models download" in listed.text
     assert "2.21 billion parameters, vectors of 1536 numbers, weights 4.4 GB in bf16" in listed.text
     cards = {entry["name"]: entry for entry in call("models", "--json").json}
     assert cards["qwen3-vl-embedding-2b"]["needs"] == ["torchvision"]

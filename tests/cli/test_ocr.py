@@ -1,4 +1,4 @@
-"""`imgsearch index --ocr`, with the real engine where the extra is installed."""
+"""`imgsearch index --ocr`, with the real engine if the extra is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OCR = ("rapidocr", "onnxruntime", "cv2")
 
 @pytest.fixture
 def receipt(tmp_path: Path) -> Place:
-    """The receipt among the demo photos, under a name that says nothing, and two others."""
+    """The receipt of the demo photos under a neutral name, and two other photos."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("owl.jpg", "crab.jpg"):
@@ -54,10 +54,10 @@ def test_the_receipt_is_found_by_a_word_printed_on_it(receipt):
 
 @pytest.mark.usefixtures("engine")
 def test_the_library_remembers_and_reads_only_what_is_new(receipt):
-    assert receipt.index()["texts"] is None, "off unless asked for"
+    assert receipt.index()["texts"] is None, "off by default"
     assert "Texts" not in receipt.call("status").text
     assert receipt.index(receipt.photos, "--ocr")["texts"]["read"] == 3
-    with Image.open(PHOTOS / "receipt.jpg") as image:  # lies on its side but for its EXIF
+    with Image.open(PHOTOS / "receipt.jpg") as image:  # sideways, except for its EXIF orientation
         exif = Image.Exif()
         exif[0x0112] = 6
         ImageOps.exif_transpose(image).rotate(90, expand=True).save(
@@ -65,23 +65,24 @@ def test_the_library_remembers_and_reads_only_what_is_new(receipt):
         )
     shutil.copy(receipt.photos / "IMG_0001.jpg", receipt.photos / "copy.jpg")
     assert receipt.index()["texts"]["read"] == 1, "the copy has the same bytes"
-    found = names(receipt.call("search", "corner shop", "--mode", "text", "--format", "json"))
-    assert sorted(found) == ["IMG_0001.jpg", "copy.jpg", "turned.png"]
+    hits = names(receipt.call("search", "corner shop", "--mode", "text", "--format", "json"))
+    assert sorted(hits) == ["IMG_0001.jpg", "copy.jpg", "turned.png"]
     Image.new("RGB", (60, 60)).save(receipt.photos / "new.png")
     assert receipt.index(receipt.photos, "--no-ocr")["texts"] is None
-    assert receipt.index()["texts"] is None, "and that is remembered, too"
+    assert receipt.index()["texts"] is None, "--no-ocr is remembered, too"
     status = receipt.call("status").text
-    assert "5 of 6 pictures read, 3 with text" in status and "new ones are not read" in status
+    assert "5 of 6 pictures read, 3 with text" in status and "new pictures are not read" in status
 
 
 @pytest.mark.usefixtures("engine")
-def test_what_was_read_is_told(receipt):
-    told = receipt.call("index", receipt.photos, "--ocr")
-    assert told.status == 0 and "Read 3 pictures in" in told.text and "1 with text." in told.text
+def test_the_report_of_texts(receipt):
+    outcome = receipt.call("index", receipt.photos, "--ocr")
+    assert outcome.status == 0
+    assert "Read 3 pictures in" in outcome.text and "1 with text." in outcome.text
     assert receipt.call("skipped", "--texts").text == ""
     assert receipt.call("skipped", "--texts", "--json").json == []
-    found = receipt.call("doctor").text
-    assert "PP-OCRv6 small: 'imgsearch index --ocr' reads pictures" in found
+    report = receipt.call("doctor").text
+    assert "PP-OCRv6 small: 'imgsearch index --ocr' reads pictures" in report
 
 
 NO_OCR = """
@@ -106,14 +107,14 @@ def test_a_search_loads_no_engine(receipt):
     assert done.status == 0 and done.err.endswith("loaded []\n"), "nothing was new"
 
 
-def test_without_the_extra_the_command_that_adds_it_is_told(receipt):
+def test_without_the_extra_its_installation_is_suggested(receipt):
     missing = ("--library", receipt.library, "index", receipt.photos, "--workers", 1, "--ocr")
     for module in OCR[:2]:
-        told = process(*missing, prelude=blocking(module))
-        assert told.status == 1
-        assert "reading the text in pictures needs a package" in told.err
-        assert "pip install '.[ocr]'" in told.err
-    assert "  0 in 0 folders" in receipt.call("status").text, "told before anything was done"
+        outcome = process(*missing, prelude=blocking(module))
+        assert outcome.status == 1
+        assert "reading the text in pictures needs a package" in outcome.err
+        assert "pip install '.[ocr]'" in outcome.err
+    assert "  0 in 0 folders" in receipt.call("status").text, "the error comes before any work"
 
 
 def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
@@ -125,12 +126,13 @@ def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
         writer.want_texts(True)
     catalog.close()
     shutil.copy(receipt.photos / "owl.jpg", receipt.photos / "other.jpg")
-    told = process("--library", receipt.library, "index", prelude=blocking("rapidocr"))
-    assert told.status == 0, told.err
-    assert "Texts in pictures are not read" in told.err and "pip install '.[ocr]'" in told.err
-    assert "1 added" in told.text
+    outcome = process("--library", receipt.library, "index", prelude=blocking("rapidocr"))
+    assert outcome.status == 0, outcome.err
+    assert "Texts in pictures are not read" in outcome.err
+    assert "pip install '.[ocr]'" in outcome.err
+    assert "1 added" in outcome.text
     doctor = process("--library", receipt.library, "doctor", prelude=blocking("rapidocr"))
-    assert "texts in pictures cannot be read" in doctor.text
+    assert "cannot read text in pictures" in doctor.text
 
 
 KILLED = """
@@ -148,7 +150,7 @@ RapidReader.read = read
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_killed_run_loses_the_batch_in_flight(tmp_path):
+def test_a_killed_run_loses_only_its_current_batch(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for shade in range(11):

@@ -171,7 +171,7 @@ def test_copies_and_links(demo: Place, tmp_path):
     second = demo.call(*command)
     assert second.status == 0
     assert sorted(os.listdir(copies)) == sorted(os.listdir(links)) == before
-    assert second.err.count("Has already") == 6
+    assert second.err.count("Already there:") == 6
     assert demo.call(*command, "-q").err == ""
 
 
@@ -191,7 +191,7 @@ def test_what_cannot_be_copied_is_told_and_the_rest_goes_on(indexed: Place, tmp_
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "-q", "--copy-to", tmp_path / "to")
     assert outcome.status == 1
     lost = indexed.photos / "b.jpg"
-    assert outcome.err == f"imgsearch: {lost} was left out: no such file or directory\n"
+    assert outcome.err == f"imgsearch: skipped {lost}: no such file or directory\n"
     assert sorted(os.listdir(tmp_path / "to")) == ["a.jpg", "c.png", "d.jpg"]
 
 
@@ -199,32 +199,33 @@ def test_a_folder_among_the_pictures_gets_a_warning(indexed: Place):
     to = indexed.photos / "picked"
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "-n", 1, "--copy-to", to)
     assert outcome.status == 0
-    assert f"Beware: {to} lies in {indexed.photos}, which is indexed" in outcome.err
+    assert f"Warning: {to} is inside {indexed.photos}, which is indexed" in outcome.err
     assert os.listdir(to) == ["a.jpg"]
 
 
 def test_links_get_it_only_where_a_scan_would_find_them(indexed: Place, tmp_path):
     a = indexed.photos / "a.jpg"
     inside = indexed.call("similar", a, "--link-to", indexed.photos / "inside")
-    assert inside.status == 0 and "Beware" not in inside.err
+    assert inside.status == 0 and "Warning" not in inside.err
     assert indexed.index()["scanned"] == 4, "links to what lies in the same root are left out"
     other = tmp_path / "other"
     other.mkdir()
     (other / "e.png").write_bytes((indexed.photos / "sub" / "c.png").read_bytes())
     indexed.index(other)
     outside = indexed.call("similar", a, "--link-to", other / "outside")
-    assert f"Beware: {other}/outside lies in {other}, which is indexed" in outside.err
+    assert f"Warning: {other}/outside is inside {other}, which is indexed" in outside.err
     assert indexed.index(other)["scanned"] == 1 + 4, "those to another root are found"
 
 
 @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
 def test_folders_that_cannot_be_used(indexed: Place, tmp_path, option):
     (tmp_path / "file").write_text("x")
-    for folder, words in ((tmp_path / "file", "cannot be made"), (indexed.library / "x", "alone")):
+    file, inside = tmp_path / "file", indexed.library / "x"
+    for folder, words in ((file, "cannot create"), (inside, "only imgsearch")):
         outcome = indexed.call("similar", indexed.photos / "a.jpg", option, folder)
         assert outcome.status == 1
         assert words in outcome.err
-        assert "Name another folder." in outcome.err
+        assert "Choose another folder." in outcome.err
     assert not (indexed.library / "x").exists()
 
 
@@ -267,7 +268,7 @@ def test_open_tells_of_a_picture_that_is_gone(indexed: Place, desktop):
     (indexed.photos / "b.jpg").unlink()
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "--open")
     assert outcome.status == 1
-    assert f"imgsearch: {indexed.photos}/b.jpg could not be opened\n" in outcome.err
+    assert f"imgsearch: cannot open {indexed.photos}/b.jpg\n" in outcome.err
     assert len(desktop(3)) == 3
 
 
@@ -277,7 +278,7 @@ def test_open_without_a_desktop(demo: Place, desktop, monkeypatch):
     outcome = demo.call("similar", CAT, "-n", 2, "--open", "-q")
     assert (outcome.status, outcome.err) == (
         1,
-        "imgsearch: --open needs a desktop, and there is none here\n",
+        "imgsearch: --open needs a desktop, but none is running\n",
     )
 
 

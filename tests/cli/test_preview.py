@@ -1,4 +1,4 @@
-"""--preview, on terminals of our own: one like kitty, one with Sixel, and a plain one."""
+"""--preview on simulated terminals: one like kitty, one with Sixel, and a plain one."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ from tests.cli.calls import Place, blocking, picture, process, start
 from tests.conftest import PHOTOS
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
-ASKS_FOR_ATTRIBUTES, ASKS_FOR_KITTY = b"\x1b[c", b"a=q"
+ATTRIBUTES_QUERY, KITTY_QUERY = b"\x1b[c", b"a=q"
 SIXEL, PLAIN = b"\x1b[?62;4c", b"\x1b[?62c"
 KITTY = b"\x1b_Gi=1;OK\x1b\\"
 
 
 def on_terminal(place: Place, answers: dict[bytes, bytes], *arguments: object) -> tuple[int, bytes]:
-    """Run a command on a pseudo-terminal that answers questions; exit status and what it showed."""
+    """Run a command on a pseudo-terminal that answers queries; returns exit status and output."""
     terminal, side_of_child = pty.openpty()
     termios.tcsetwinsize(terminal, (40, 80))
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), side_of_child)
     child = start("--library", place.library, *arguments, start_new_session=True, **streams)
     os.close(side_of_child)
-    shown, end = b"", time.monotonic() + 240
+    output, end = b"", time.monotonic() + 240
     waiting = dict(answers)
     while time.monotonic() < end:
         if not select.select([terminal], [], [], 1)[0]:
             continue
         try:
-            shown += os.read(terminal, 65536)
-        except OSError:  # the other side has closed it
+            output += os.read(terminal, 65536)
+        except OSError:  # the child has closed its side
             break
-        for question in [each for each in waiting if each in shown]:
+        for question in [each for each in waiting if each in output]:
             os.write(terminal, waiting.pop(question))
     os.close(terminal)
-    return child.wait(timeout=60), shown
+    return child.wait(timeout=60), output
 
 
 @pytest.mark.parametrize(
-    ("answers", "drawn"),
+    ("answers", "image_pattern"),
     [
-        ({ASKS_FOR_ATTRIBUTES: SIXEL}, rb"\x1bP[0-9;]*q.+\x1b\\"),
-        ({ASKS_FOR_ATTRIBUTES: PLAIN, ASKS_FOR_KITTY: KITTY}, rb"\x1b_Gi=\d+,m=[01],f=100"),
+        ({ATTRIBUTES_QUERY: SIXEL}, rb"\x1bP[0-9;]*q.+\x1b\\"),
+        ({ATTRIBUTES_QUERY: PLAIN, KITTY_QUERY: KITTY}, rb"\x1b_Gi=\d+,m=[01],f=100"),
     ],
     ids=["sixel", "kitty"],
 )
-def test_pictures_stand_under_their_lines(demo, answers, drawn):
-    status, shown = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
-    assert status == 0, shown
-    first, second = (shown.index(name) for name in (b"tabby_cat_face.jpg", b"kitten_with_wool"))
+def test_pictures_are_below_their_lines(demo, answers, image_pattern):
+    status, output = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
+    assert status == 0, output
+    first, second = (output.index(name) for name in (b"tabby_cat_face.jpg", b"kitten_with_wool"))
     assert first < second
-    assert re.search(drawn, shown[first:second], re.S), shown[first:second][:300]
-    assert re.search(drawn, shown[second:], re.S)
+    assert re.search(image_pattern, output[first:second], re.S), output[first:second][:300]
+    assert re.search(image_pattern, output[second:], re.S)
 
 
 def test_a_terminal_without_pictures_gets_the_plain_table(demo):
-    answers = {ASKS_FOR_ATTRIBUTES: PLAIN, ASKS_FOR_KITTY: b"\x1b[?62c"}
-    status, shown = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
+    answers = {ATTRIBUTES_QUERY: PLAIN, KITTY_QUERY: b"\x1b[?62c"}
+    status, output = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
     assert status == 0
-    assert b"No previews: this is no terminal that shows pictures" in shown
-    assert b"kitten_with_wool.jpg" in shown
-    assert b"\x1bP" not in shown
+    assert b"No previews: this terminal cannot show pictures" in output
+    assert b"kitten_with_wool.jpg" in output
+    assert b"\x1bP" not in output
 
 
 def test_a_pipe_gets_the_plain_table(demo):
@@ -76,7 +76,7 @@ def test_a_pipe_gets_the_plain_table(demo):
     assert "No previews" in outcome.err
 
 
-def test_without_the_package_there_is_the_command_that_installs_it(demo):
+def test_without_the_package_its_installation_is_suggested(demo):
     place = ["--library", demo.library, "similar", CAT, "-n", 1, "--preview"]
     outcome = process(*place, prelude=blocking("textual_image"))
     assert (outcome.status, outcome.out) == (1, b"")
@@ -89,21 +89,21 @@ def test_other_formats_have_no_previews(demo):
     assert "--preview shows a table" in outcome.err
 
 
-def test_a_picture_that_is_gone_is_told(indexed: Place):
+def test_a_missing_picture_is_reported(indexed: Place):
     Path(indexed.photos / "b.jpg").unlink()
-    answers = {ASKS_FOR_ATTRIBUTES: SIXEL}
+    answers = {ATTRIBUTES_QUERY: SIXEL}
     command = ("similar", indexed.photos / "a.jpg", "-n", 4, "--preview")
-    status, shown = on_terminal(indexed, answers, *command)
+    status, output = on_terminal(indexed, answers, *command)
     assert status == 0
-    assert b"(is not there any more)" in shown
+    assert b"(is not there any more)" in output
 
 
 def test_long_paths_are_cut_to_the_width_of_the_terminal(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     picture(place.photos / ("x" * 100) / "a.jpg", 1)
     place.index()
-    _, shown = on_terminal(place, {}, "similar", place.photos / ("x" * 100) / "a.jpg")
-    [line] = shown.decode().splitlines()
+    _, output = on_terminal(place, {}, "similar", place.photos / ("x" * 100) / "a.jpg")
+    [line] = output.decode().splitlines()
     assert len(line) == 80
     assert re.fullmatch(r"  1   1\.000  \S+…x*/a\.jpg  \(64x48\)", line)
     piped = place.call("similar", place.photos / ("x" * 100) / "a.jpg").text

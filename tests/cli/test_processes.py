@@ -1,4 +1,4 @@
-"""What only a process of its own can show: signals, pipes, what is imported, what is missing."""
+"""Tests that need a separate process: signals, pipes, imports, missing packages."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_python_m(tmp_path):
     assert done.stdout.decode() == f"imgsearch, version {__version__}\n"
 
 
-def test_a_reader_that_has_seen_enough(tmp_path):
-    """As in `imgsearch skipped | head -1`, with more output than a pipe holds."""
+def test_a_reader_that_closes_the_pipe(tmp_path):
+    """Like `imgsearch skipped | head -1`, with more output than fits in a pipe."""
     place = Place(tmp_path / "photos", tmp_path / "library")
     for number in range(600):
         (place.photos / ("x" * 200)).mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def test_without_faiss_an_error_names_the_command(demo: Place, tmp_path):
         assert outcome.status == 1
         assert outcome.err.startswith("imgsearch: FAISS cannot be loaded: No module named 'faiss'")
         assert "pip install '.[cpu]'" in outcome.err
-        assert outcome.err.endswith("loaded []\n"), "said before anything heavy is done"
+        assert outcome.err.endswith("loaded []\n"), "the error comes before heavy imports"
     assert not (tmp_path / "new").exists()
 
 
@@ -115,8 +115,8 @@ def committed(place: Place) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_is_done(tmp_path, number):
-    """The signal goes to the whole group, as Ctrl-C in a terminal does."""
+def test_an_interrupted_run_keeps_its_work(tmp_path, number):
+    """The signal goes to the whole group, like Ctrl-C in a terminal."""
     place = Place(tmp_path / "photos", tmp_path / "library")
     total = 150
     for seed in range(total):
@@ -135,7 +135,7 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path, number):
     assert report["interrupted"] is True
     assert 2 <= report["added"] < total
     assert report["added"] == committed(place)
-    assert b"what is done is kept" in err
+    assert b"finished work is kept" in err
     assert b"Traceback" not in err
     status = place.call("status", "--json").json
     assert (status["images"], status["last_run"]["outcome"]) == (report["added"], "interrupted")

@@ -1,4 +1,4 @@
-"""Hits in every format."""
+"""The output formats of hits."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_table_is_as_wide_as_the_terminal(monkeypatch):
     assert "…" in line
     assert "/beach.jpg  (4000x3000)  2020-05-04" in line
     narrow = table_line(long, 20)
-    assert "beach.jpg" in narrow, "better too long than useless"
+    assert "beach.jpg" in narrow, "too long is better than useless"
 
 
 @pytest.mark.parametrize("camera", ["=1+1", "+A1", "-A1", "@SUM(A1)"])

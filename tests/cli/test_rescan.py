@@ -1,4 +1,4 @@
-"""What a run over an unchanged library does not load."""
+"""A run on an unchanged library loads no model, index or decoder."""
 
 from __future__ import annotations
 

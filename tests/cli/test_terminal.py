@@ -1,4 +1,4 @@
-"""Text on a terminal: how wide it is, and how it is cut."""
+"""Width and shortening of text on a terminal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_cut_in_the_middle(text, room, shown):
 
 
 @given(st.text(max_size=60), st.integers(1, 60))
-def test_a_cut_text_fits_and_has_both_ends(text, room):
+def test_a_shortened_text_fits_and_keeps_both_ends(text, room):
     text = unicodedata.normalize("NFC", plain(text))
     shown = cut(text, room)
     assert columns(shown) <= room
@@ -51,5 +51,5 @@ def test_a_cut_text_fits_and_has_both_ends(text, room):
         head, _, tail = shown.partition("…")
         assert text.startswith(head)
         assert text.endswith(shown[len(head) + 1 :])
-        assert columns(shown) >= room - 2, "no more is left out than needed"
+        assert columns(shown) >= room - 2, "it cuts no more than needed"
         assert tail is not None

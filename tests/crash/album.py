@@ -1,4 +1,4 @@
-"""Folders of small pictures that change as people change them, and what a library must say then."""
+"""Folders of small pictures that change like those of users, and the expected library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pictures = dict[str, str]
 
 
 class Album:
-    """Two folders of pictures on disk. `vectors` has every picture that was ever in them."""
+    """Two folders of pictures on disk. `vectors` has all pictures that ever existed in them."""
 
     def __init__(self, place: Path, seed: int) -> None:
         self.random = random.Random(seed)
@@ -42,7 +42,7 @@ class Album:
             self.write(f"{root}/first.jpg")
 
     def draw(self) -> bytes:
-        """A picture that was never drawn before; one in fifteen is broken."""
+        """A new picture; one in fifteen is broken."""
         self._drawn += 1
         if self.random.random() < 1 / 15:
             return b"broken" * self._drawn
@@ -61,12 +61,12 @@ class Album:
         self._note(path + ".new", path)
         os.replace(path + ".new", path)
 
-    def _note(self, lies: str, path: str) -> None:
-        """Remember the picture that lies in one place before it appears in another."""
-        content_hash = digest(lies)
+    def _note(self, source: str, path: str) -> None:
+        """Record the picture at `source` before it appears at `path`."""
+        content_hash = digest(source)
         self.ever.add((path, content_hash))
         if content_hash not in self.vectors:
-            vector = encode(lies)
+            vector = encode(source)
             if vector is not None:
                 self.vectors[content_hash] = vector
 
@@ -80,9 +80,9 @@ class Album:
         )
 
     def pictures(self) -> Pictures:
-        """What lies there now and can be decoded."""
-        found = {path: digest(path) for path in self.paths()}
-        return {path: each for path, each in found.items() if each in self.vectors}
+        """The pictures that exist now and can be decoded."""
+        hashes = {path: digest(path) for path in self.paths()}
+        return {path: each for path, each in hashes.items() if each in self.vectors}
 
     def any(self) -> str:
         return self.random.choice(self.paths())
@@ -92,7 +92,7 @@ class Album:
         return f"{self.random.choice(self.roots)}{folder}/{self.random.randrange(10**6)}.jpg"
 
     def change(self, times: int) -> None:
-        """Do to it what people do to their pictures."""
+        """Make random changes like those of users."""
         deeds = [self.add] * 4 + [self.edit, self.move, self.copy, self.delete, self.touch]
         deeds += [self.swap, self.replace]
         for _ in range(times):
@@ -109,46 +109,46 @@ class Album:
         os.utime(self.any())
 
     def move(self) -> None:
-        self._bring(os.replace, self.any(), self.fresh())
+        self._relocate(os.replace, self.any(), self.fresh())
 
     def copy(self) -> None:
-        self._bring(shutil.copy2, self.any(), self.fresh())
+        self._relocate(shutil.copy2, self.any(), self.fresh())
 
     def replace(self) -> None:
-        """Another picture takes the place of this one."""
+        """Replace a picture by another one."""
         old, new = self.any(), self.any()
         if old != new:
-            self._bring(os.replace, old, new)
+            self._relocate(os.replace, old, new)
 
     def swap(self) -> None:
         one, other = self.any(), self.any()
         if one != other:
-            self._bring(os.replace, one, one + ".swap")
-            self._bring(os.replace, other, one)
-            self._bring(os.replace, one + ".swap", other)
+            self._relocate(os.replace, one, one + ".swap")
+            self._relocate(os.replace, other, one)
+            self._relocate(os.replace, one + ".swap", other)
 
     def delete(self) -> None:
         if len(self.paths()) > 10:
             os.remove(self.any())
 
-    def _bring(self, how: object, old: str, new: str) -> None:
+    def _relocate(self, how: object, old: str, new: str) -> None:
         os.makedirs(os.path.dirname(new), exist_ok=True)
         self._note(old, new)
         how(old, new)  # type: ignore[operator]
 
     def fingerprint(self) -> dict[str, tuple[object, ...]]:
-        """All that a program could change: names, kinds, sizes, times, permissions, content."""
+        """Everything that a program could change: names, kinds, sizes, times, modes, contents."""
         return fingerprint(*self.roots)
 
 
 def fingerprint(*roots: str) -> dict[str, tuple[object, ...]]:
-    """Names, modes, owners, sizes, times and content hashes of all that lies below."""
-    found: dict[str, tuple[object, ...]] = {}
+    """Names, modes, owners, sizes, times and content hashes of all files below."""
+    states: dict[str, tuple[object, ...]] = {}
     for root in roots:
         paths = [root, *(str(path) for path in Path(root).rglob("*"))]
         for path in paths:
             status = os.lstat(path)
-            found[path] = (
+            states[path] = (
                 status.st_mode,
                 status.st_uid,
                 status.st_size if os.path.isfile(path) else None,
@@ -156,7 +156,7 @@ def fingerprint(*roots: str) -> dict[str, tuple[object, ...]]:
                 status.st_ctime_ns,
                 digest(path) if os.path.isfile(path) else None,
             )
-    return found
+    return states
 
 
 def digest(path: str) -> str:
@@ -165,17 +165,17 @@ def digest(path: str) -> str:
 
 
 def encode(path: str) -> Embeddings | None:
-    """The vector of a file as the library must hold it; None if it is no picture."""
+    """The vector of a file as the library must store it; None if it is not a picture."""
     status = os.stat(path)
     file = ImageFile(os.path.dirname(path), os.path.basename(path), status.st_size, 0)
-    found = decode_file(file, SETTINGS)
-    if not isinstance(found, Decoded):
+    result = decode_file(file, SETTINGS)
+    if not isinstance(result, Decoded):
         return None
-    return from_blobs([to_blob(ENCODER.encode_images([found.pixels])[0])], DIMENSION)[0]
+    return from_blobs([to_blob(ENCODER.encode_images([result.pixels])[0])], DIMENSION)[0]
 
 
 def inspect(catalog: Catalog, index: FaissIndex, album: Album) -> Pictures:
-    """What can be found; fails unless catalog, index and pictures agree."""
+    """The pictures that a search can find; fails unless catalog, index and pictures agree."""
     with catalog.snapshot():
         assert index.doubt == ""
         assert sync(catalog, index) == ""
@@ -185,7 +185,7 @@ def inspect(catalog: Catalog, index: FaissIndex, album: Album) -> Pictures:
         records = catalog.get(ids.tolist())
     assert set(records) == set(ids.tolist())
     vectors = index.vectors(ids)
-    found: Pictures = {}
+    pictures: Pictures = {}
     for image_id, vector in zip(ids.tolist(), vectors, strict=True):
         file = records[image_id].file
         content_hash = records[image_id].content_hash
@@ -194,8 +194,8 @@ def inspect(catalog: Catalog, index: FaissIndex, album: Album) -> Pictures:
         if _untouched(file):
             again = encode(file.absolute)
             assert again is not None and np.array_equal(vector, again), file
-        assert file.absolute not in found
-        found[file.absolute] = content_hash
+        assert file.absolute not in pictures
+        pictures[file.absolute] = content_hash
     for image_id in album.random.sample(ids.tolist(), min(5, len(ids))):
         _find(
             index,
@@ -204,13 +204,13 @@ def inspect(catalog: Catalog, index: FaissIndex, album: Album) -> Pictures:
             {i: r.content_hash for i, r in records.items()},
             album,
         )
-    return found
+    return pictures
 
 
 def _find(
     index: FaissIndex, image_id: int, content_hash: str, hashes: dict[int, str], album: Album
 ) -> None:
-    """A picture finds itself and its copies first, with score 1, and nothing else so."""
+    """A picture finds exactly itself and its copies with score 1."""
     copies = {i for i, each in hashes.items() if each == content_hash}
     matches = index.search(album.vectors[content_hash][np.newaxis], len(copies) + 1)
     best = matches.ids[0][matches.scores[0] > 0.9999].tolist()

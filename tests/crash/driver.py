@@ -1,11 +1,11 @@
-"""The real command line, watched: tells a pipe what is durable, and may kill itself.
+"""Runs the real command line, reports durable changes to a pipe, and may kill itself.
 
-    driver.py ARGUMENT...        as for `imgsearch`
+    driver.py ARGUMENT...        like `imgsearch`
 
-DRIVER_REPORT is the descriptor of the pipe. A line goes there after each commit and each flush
-has returned. DRIVER_STEP=N kills the process with SIGKILL at the Nth call of, or return from, a
-function of imgsearch in the main thread; without it, the last line says how many there were.
-DRIVER_FLUSH=1 makes each change worth a flush. DRIVER_TRAINED=N lets the kind ivf train its lists
+DRIVER_REPORT is the descriptor of the pipe. It receives a line after each completed commit and
+flush. DRIVER_STEP=N kills the process with SIGKILL at the Nth call of, or return from, a function
+of imgsearch in the main thread; without it, the last line has the number of these steps.
+DRIVER_FLUSH=1 makes each change worth a flush. DRIVER_TRAINED=N makes the kind ivf train its lists
 from N pictures on.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 def main() -> None:
     from imgsearch.cli import main as imgsearch
 
-    tell({"started": True})
+    report({"started": True})
     watch_commits()
     watch_flushes()
     if os.environ.get("DRIVER_FLUSH"):
@@ -37,16 +37,16 @@ def main() -> None:
 
         IvfIndex.trained_from = int(os.environ["DRIVER_TRAINED"])
     steps = count_steps(int(os.environ.get("DRIVER_STEP", "0")))
-    atexit.register(lambda: tell({"steps": steps()}))
+    atexit.register(lambda: report({"steps": steps()}))
     imgsearch()
 
 
-def tell(fact: dict[str, Any]) -> None:
+def report(fact: dict[str, Any]) -> None:
     os.write(int(os.environ["DRIVER_REPORT"]), json.dumps(fact).encode() + b"\n")
 
 
 def watch_commits() -> None:
-    """After each commit: the files that are in the catalog with their vectors from now on."""
+    """Report the files that each commit stores with their vectors."""
     from sqlalchemy import select
 
     from imgsearch.catalog.engine import reading
@@ -57,37 +57,37 @@ def watch_commits() -> None:
     commit = CatalogWriter.commit
 
     @wraps(commit)
-    def watched(self: CatalogWriter, items: Any) -> Any:
+    def reporting(self: CatalogWriter, items: Any) -> Any:
         result = commit(self, items)
         with reading(self._engine) as connection:
             revision = connection.execute(select(library.c.revision)).scalar_one()
-        kept = [
+        stored = [
             (item.file.absolute, item.content_hash)
             for item in items
             if not isinstance(item, Skipped) and item.file not in result.unresolved
         ]
-        tell({"committed": kept, "revision": revision})
+        report({"committed": stored, "revision": revision})
         return result
 
-    CatalogWriter.commit = watched  # type: ignore[method-assign]
+    CatalogWriter.commit = reporting  # type: ignore[method-assign]
 
 
 def watch_flushes() -> None:
-    """After each flush: the revision that the index file on disk has from now on."""
+    """Report the revision of the index file on disk after each flush."""
     from imgsearch.indexes.faiss_index import FaissIndex
 
     write = FaissIndex._write
 
     @wraps(write)
-    def watched(self: FaissIndex, *arguments: Any, **more: Any) -> None:
+    def reporting(self: FaissIndex, *arguments: Any, **more: Any) -> None:
         write(self, *arguments, **more)
-        tell({"flushed": self.revision, "trained": "lists" in self.described()})
+        report({"flushed": self.revision, "trained": "lists" in self.described()})
 
-    FaissIndex._write = watched  # type: ignore[method-assign]
+    FaissIndex._write = reporting  # type: ignore[method-assign]
 
 
 def count_steps(fatal: int) -> Callable[[], int]:
-    """Die at step `fatal`, 0 is never; the result says how many steps there were so far."""
+    """Die at step `fatal` (0: never); returns a function that returns the number of steps."""
     import imgsearch
 
     home = os.path.dirname(imgsearch.__file__) + os.sep

@@ -1,4 +1,4 @@
-"""Start the real command line in a process of its own, and kill it."""
+"""Starts the real command line in a separate process, and kills it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ HERE = Path(__file__).parent
 PLUGIN = HERE / "plugin"
 DRIVER = HERE / "driver.py"
 CLI = ("-c", "from imgsearch.cli import main; main()")
-ORPHANS_SECONDS = 20.0
-STUCK_SECONDS = 300.0
+ORPHAN_TIMEOUT_SECONDS = 20.0
+RUN_TIMEOUT_SECONDS = 300.0
 
 
 @dataclass
-class Ended:
-    """What is known of a process that has ended.
+class Exit:
+    """The end of a process.
 
     Attributes
     ----------
     killed : bool
-        By SIGKILL, before it could end by itself.
+        By SIGKILL, before it ended.
     seconds : float
         From `started` to the end.
     facts : list of dict
-        What the driver told.
+        Reports of the driver.
     """
 
     killed: bool
@@ -52,13 +52,13 @@ class Ended:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """For a process that finds the cheap encoder as a plugin."""
+    """Environment with the cheap encoder as a plug-in."""
     path = os.pathsep.join(p for p in (str(PLUGIN), os.environ.get("PYTHONPATH", "")) if p)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
 
 
 def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
-    """The real command line, `imgsearch ARGUMENT...`, with the cheap encoder at hand."""
+    """Start the real command line, `imgsearch ARGUMENT...`, with the cheap encoder available."""
     return subprocess.Popen(
         [sys.executable, *CLI, *arguments],
         env=environment(**more),
@@ -76,11 +76,10 @@ def imgsearch(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def drive(arguments: list[str], after: float | None = None, facts: int = 1, **more: str) -> Ended:
-    """Run the driver; kill it `after` so many seconds, counted from when it told so many facts.
+def drive(arguments: list[str], after: float | None = None, facts: int = 1, **more: str) -> Exit:
+    """Run the driver; kill it `after` seconds, counted from its report number `facts`.
 
-    Returns when it and all processes that it started are gone. The first fact is that it has
-    imported what it needs.
+    Returns when it and all its child processes have ended. The first report follows the imports.
     """
     reading, writing = os.pipe()
     process = subprocess.Popen(
@@ -98,12 +97,12 @@ def drive(arguments: list[str], after: float | None = None, facts: int = 1, **mo
         status = _wait(process, after)
         seconds = time.monotonic() - started
         lines += report.readlines()
-    told = [json.loads(line) for line in lines if line.endswith("\n")]
-    return Ended(status == -signal.SIGKILL, status, seconds, told, _rest(process))
+    reports = [json.loads(line) for line in lines if line.endswith("\n")]
+    return Exit(status == -signal.SIGKILL, status, seconds, reports, _rest(process))
 
 
 def _wait(process: subprocess.Popen[bytes], after: float | None) -> int:
-    timer = threading.Timer(STUCK_SECONDS if after is None else after, process.kill)
+    timer = threading.Timer(RUN_TIMEOUT_SECONDS if after is None else after, process.kill)
     timer.start()
     try:
         return process.wait()
@@ -112,13 +111,13 @@ def _wait(process: subprocess.Popen[bytes], after: float | None) -> int:
 
 
 def _rest(process: subprocess.Popen[bytes]) -> str:
-    """What was printed. The pipe ends when the last process that inherited it does."""
+    """The output. The pipe closes when the last process that inherited it ends."""
     assert process.stdout is not None
     descriptor, output = process.stdout.fileno(), b""
-    deadline = time.monotonic() + ORPHANS_SECONDS
+    deadline = time.monotonic() + ORPHAN_TIMEOUT_SECONDS
     while True:
         left = deadline - time.monotonic()
-        assert left > 0, "decoder processes outlive the indexer that started them"
+        assert left > 0, "decoder processes outlive their indexer"
         if select.select([descriptor], [], [], left)[0]:
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:

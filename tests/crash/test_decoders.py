@@ -1,4 +1,4 @@
-"""Decoder processes end when whoever started them gives up, or is gone."""
+"""Decoder processes end with the process that started them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from imgsearch.sources.decoders import DecodeSettings
 from tests.crash.album import Album
 
 
-def test_a_decoder_that_is_closed_halfway_leaves_nothing_running(tmp_path: Path) -> None:
-    """As when a commit fails: nobody asks for the other results, and nothing is started again."""
+def test_a_decoder_closed_halfway_leaves_no_processes(tmp_path: Path) -> None:
+    """As after a failed commit: the other results are not requested, and no process restarts."""
     album = Album(tmp_path, 3)
     for _ in range(30):
         album.write(f"{album.roots[0]}/{_}.jpg")
     files = [ImageFile(album.roots[0], f"{n}.jpg", 1, 1) for n in range(30)] * 20
-    for taken in (1, 5, 40):
+    for count in (1, 5, 40):
         decoder = ProcessDecoder(DecodeSettings(), workers=2, in_flight=64)
         results = decoder.decode(files)
-        for _ in range(taken):
+        for _ in range(count):
             next(results)
         decoder.close()
         running = [child for child in psutil.Process().children() if _is_decoder(child)]

@@ -1,7 +1,7 @@
-"""Killed at any moment, a library is whole: no committed picture lost, no picture mistaken.
+"""A kill at any moment leaves a library intact: no committed picture lost, none confused.
 
-IMGSEARCH_KILLS says how many kills. IMGSEARCH_KILL_SEED repeats a run: what is done to the
-pictures and the steps at which processes kill themselves are the same; the clock's are near.
+IMGSEARCH_KILLS is the number of kills. IMGSEARCH_KILL_SEED repeats a run: the changes of pictures
+and the steps of kills are the same; kills by the clock are only close.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
 from tests.crash.album import Album, inspect, open_index
-from tests.crash.process import Ended, drive
+from tests.crash.process import Exit, drive
 
 KILLS = int(os.environ.get("IMGSEARCH_KILLS", "200"))
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 LIFE = 20
-"""Kills that one library lives through."""
+"""Kills per library."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,7 +33,7 @@ pytestmark = [
 
 
 class Story:
-    """One library, its pictures, and the kills that it survives."""
+    """A library, its pictures, and the kills that it survives."""
 
     def __init__(self, place: Path, seed: int, kind: str) -> None:
         self.kind = kind
@@ -49,23 +49,23 @@ class Story:
             self.album.add()
 
     def round(self) -> bool:
-        """Change the pictures, start a process, kill it, look; True if it died by the kill."""
+        """Change the pictures, start a process, kill it, and check; True if the kill exit it."""
         self.album.change(self.random.randrange(10))
         command = self._command()
         kind = command[0]
-        ended, how = self._run(command)
-        assert ended.killed or ended.status in (0, 1), ended.stdout
-        assert "Traceback" not in ended.stdout or ended.killed, ended.stdout
-        self._look(ended)
-        if ended.killed:
+        exit, how = self._run(command)
+        assert exit.killed or exit.status in (0, 1), exit.stdout
+        assert "Traceback" not in exit.stdout or exit.killed, exit.stdout
+        self._check(exit)
+        if exit.killed:
             self.tally[f"{kind} by {how}"] += 1
-            self.tally["after a commit"] += bool(ended.committed)
-            self.tally["after a flush"] += bool(ended.last("flushed"))
-            self.tally["with lists"] += bool(ended.last("trained"))
+            self.tally["after a commit"] += bool(exit.committed)
+            self.tally["after a flush"] += bool(exit.last("flushed"))
+            self.tally["with lists"] += bool(exit.last("trained"))
         elif kind == "index":
-            self.span[kind] = ended.seconds
-            self.steps[kind] = ended.last("steps") or self.steps[kind]
-        return ended.killed
+            self.span[kind] = exit.seconds
+            self.steps[kind] = exit.last("steps") or self.steps[kind]
+        return exit.killed
 
     def _command(self) -> list[str]:
         library = ["--library", self.library, "--quiet"]
@@ -77,43 +77,43 @@ class Story:
         sizes = ["--batch-size", str(self.random.randrange(1, 9)), "--workers", "2"]
         return ["index", *library, *sizes, "--model", "cheap", *self.album.roots]
 
-    def _run(self, command: list[str]) -> tuple[Ended, str]:
+    def _run(self, command: list[str]) -> tuple[Exit, str]:
         kind = command[0]
-        more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"]), **self._of_kind()}
+        more = {"IMGSEARCH_KEEP_DAYS": self.random.choice(["0", "30"]), **self._environment()}
         if self.random.random() < 0.5:
             more["DRIVER_FLUSH"] = "1"
         before = self.album.fingerprint()
         how = self.random.choices(["start", "clock", "fact", "step"], [1, 4, 6, 4])[0]
         if how == "step":
-            ended = drive(command, DRIVER_STEP=str(self._step(kind)), **more)
+            exit = drive(command, DRIVER_STEP=str(self._step(kind)), **more)
         elif how == "start":
-            ended = drive(command, self.random.uniform(0, 0.6), facts=0, **more)
+            exit = drive(command, self.random.uniform(0, 0.6), facts=0, **more)
         elif how == "fact":
             facts = self.random.randrange(2, 10)
-            ended = drive(command, self.random.uniform(0, 0.03), facts, **more)
+            exit = drive(command, self.random.uniform(0, 0.03), facts, **more)
         else:
-            ended = drive(command, self.random.uniform(0, self.span[kind]), **more)
+            exit = drive(command, self.random.uniform(0, self.span[kind]), **more)
         assert self.album.fingerprint() == before
-        return ended, how
+        return exit, how
 
-    def _of_kind(self) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         return {"IMGSEARCH_INDEX": self.kind, "DRIVER_TRAINED": "8"}
 
     def _step(self, kind: str) -> int:
-        """Any step alike, or, as often, an early one."""
+        """A step from a uniform or, equally often, a log-uniform distribution."""
         steps = self.steps[kind]
         even = self.random.random() < 0.5
         return max(
             1, round(steps * self.random.random() if even else steps ** self.random.random())
         )
 
-    def _look(self, ended: Ended) -> None:
-        """What was told as committed or flushed is there, and all that is there is right."""
+    def _check(self, exit: Exit) -> None:
+        """All that was reported as committed or flushed exists, and all that exists is right."""
         present = self.album.pictures()
-        self.committed |= ended.committed
+        self.committed |= exit.committed
         self.committed = {p: h for p, h in self.committed.items() if present.get(p) == h}
-        self.revision = max(self.revision, ended.last("revision"))
-        self.flushed = max(self.flushed, ended.last("flushed"))
+        self.revision = max(self.revision, exit.last("revision"))
+        self.flushed = max(self.flushed, exit.last("flushed"))
         try:
             catalog = open_catalog(self.library)
         except LibraryMissing:
@@ -122,19 +122,19 @@ class Story:
         try:
             index = open_index(catalog)
             assert index.revision >= self.flushed
-            found = inspect(catalog, index, self.album)
+            pictures = inspect(catalog, index, self.album)
             assert catalog.head()[0] >= self.revision
-            assert self.committed.items() <= found.items()
+            assert self.committed.items() <= pictures.items()
         finally:
             catalog.close()
 
     def end(self) -> None:
-        """Left in peace, one run makes the library equal to the folders."""
+        """An undisturbed run makes the library equal to the folders."""
         command = ["index", "--library", self.library, "--model", "cheap", *self.album.roots]
-        ended = drive(command, DRIVER_FLUSH="1", **self._of_kind())
-        assert bool(ended.last("trained")) <= (self.kind == "ivf")
-        assert ended.status == 0, ended.stdout
-        self._look(ended)
+        exit = drive(command, DRIVER_FLUSH="1", **self._environment())
+        assert bool(exit.last("trained")) <= (self.kind == "ivf")
+        assert exit.status == 0, exit.stdout
+        self._check(exit)
         catalog = open_catalog(self.library)
         try:
             assert inspect(catalog, open_index(catalog), self.album) == self.album.pictures()
@@ -147,7 +147,7 @@ class Story:
 
 
 @pytest.mark.parametrize("kind", ["auto", "ivf"])
-def test_no_kill_loses_or_mistakes_a_picture(tmp_path: Path, kind: str) -> None:
+def test_no_kill_loses_or_confuses_a_picture(tmp_path: Path, kind: str) -> None:
     print(f"IMGSEARCH_KILL_SEED={SEED} IMGSEARCH_KILLS={KILLS}, half of them of the kind {kind}")
     started, killed, life = time.monotonic(), 0, 0
     tally: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Kills of the whole programme, with the built-in model and photos of several formats."""
+"""Kills of the whole program, with the built-in model and photos of several formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
 from tests.conftest import PHOTOS
 from tests.crash.album import digest
-from tests.crash.process import Ended, drive
+from tests.crash.process import Exit, drive
 
 KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS", "200")) // 20)
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
@@ -33,16 +33,16 @@ pytestmark = [
 ]
 
 
-def index(library: Path, photos: Path, after: float | None = None, facts: int = 1) -> Ended:
-    """Index with the built-in model; killed as `drive` says."""
+def index(library: Path, photos: Path, after: float | None = None, facts: int = 1) -> Exit:
+    """Index with the built-in model; `after` and `facts` as for `drive`."""
     arguments = ["--library", str(library), "--batch-size", "2", "--quiet", str(photos)]
-    ended = drive(["index", *arguments], after, facts)
-    assert ended.killed or ended.status == 0, ended.stdout
-    return ended
+    exit = drive(["index", *arguments], after, facts)
+    assert exit.killed or exit.status == 0, exit.stdout
+    return exit
 
 
 def present(library: Path) -> dict[str, str]:
-    """What is in the library, path and content hash; fails unless the index equals the catalog."""
+    """Paths and content hashes in the library; fails unless the index equals the catalog."""
     try:
         catalog = open_catalog(str(library))
     except LibraryMissing:
@@ -60,7 +60,7 @@ def present(library: Path) -> dict[str, str]:
 
 
 def change(photos: Path, sources: list[Path], chance: random.Random) -> None:
-    """New photos come in; now and then one is moved, deleted, or becomes another one."""
+    """Add new photos, and move, delete or replace some."""
     for source in chance.sample(sources, 4):
         shutil.copy(source, photos / f"{chance.randrange(10**6)}{source.suffix}")
     ours = sorted(photos.iterdir())
@@ -70,7 +70,7 @@ def change(photos: Path, sources: list[Path], chance: random.Random) -> None:
     shutil.copy(one, other)
 
 
-def test_no_kill_of_the_real_programme_loses_or_mistakes_a_photo(tmp_path: Path) -> None:
+def test_no_kill_loses_or_confuses_a_photo(tmp_path: Path) -> None:
     print(f"IMGSEARCH_KILL_SEED={SEED}, {KILLS} kills")
     chance = random.Random(SEED)
     sources = sorted(path for path in PHOTOS.iterdir() if path.stat().st_size < 200_000)
@@ -83,16 +83,16 @@ def test_no_kill_of_the_real_programme_loses_or_mistakes_a_photo(tmp_path: Path)
     while killed < KILLS:
         before = present(library)
         if chance.random() < 0.5:
-            ended = index(library, photos, chance.uniform(0, 1) * span)
+            exit = index(library, photos, chance.uniform(0, 1) * span)
         else:
-            ended = index(library, photos, chance.uniform(0, 0.3), facts=chance.randrange(2, 6))
-        killed += ended.killed
+            exit = index(library, photos, chance.uniform(0, 0.3), facts=chance.randrange(2, 6))
+        killed += exit.killed
         now = present(library)
         there = {str(path): digest(str(path)) for path in photos.iterdir()}
-        assert ended.committed.items() <= now.items()
+        assert exit.committed.items() <= now.items()
         assert {p: h for p, h in before.items() if there.get(p) == h}.items() <= now.items()
-        growing += ended.killed and now != before
-        if not ended.killed or chance.random() < 0.4:
+        growing += exit.killed and now != before
+        if not exit.killed or chance.random() < 0.4:
             change(photos, sources, chance)
     assert not index(library, photos).killed
     assert present(library) == {str(path): digest(str(path)) for path in photos.iterdir()}
@@ -101,7 +101,7 @@ def test_no_kill_of_the_real_programme_loses_or_mistakes_a_photo(tmp_path: Path)
 
 
 def check_by_encoding_again(folder: Path) -> None:
-    """Every photo, encoded again from its path, finds itself and its copies with score 1."""
+    """Encode every photo again: it must find exactly itself and its copies with score 1."""
     library = Library(Settings(library=str(folder), threads=1))
     hashes = present(folder)
     try:

@@ -1,4 +1,4 @@
-"""Killed at any step of making or upgrading a library, it can be opened, with all its rows."""
+"""A library opens with all its rows after a kill at any step of its creation or upgrade."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def steps_of(act: Callable[[], object], fatal: int) -> int:
-    """Run `act` in a process that dies at step `fatal`; returns its steps, 0 if it died."""
+    """Run `act` in a process that dies at step `fatal`; returns the step count, 0 if it died."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -34,13 +34,13 @@ def steps_of(act: Callable[[], object], fatal: int) -> int:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        told = pipe.read()
+        count = pipe.read()
     os.waitpid(child, 0)
-    return int(told or 0)
+    return int(count or 0)
 
 
 def old_library(folder: str) -> None:
-    """A library of the first schema with ten pictures; that schema never changes any more."""
+    """Create a library of the first schema, which is frozen, with ten pictures."""
     os.makedirs(folder)
     path = os.path.join(folder, "catalog.sqlite")
     from alembic import command
@@ -75,7 +75,7 @@ def put(db: sqlite3.Connection, table: str, **values: object) -> None:
     db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", [*values.values()])
 
 
-def test_a_kill_at_any_step_of_making_a_library(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_of_creating_a_library(tmp_path: Path) -> None:
     make = lambda n: lambda: open_catalog(str(tmp_path / str(n)), create=True)  # noqa: E731
     total = steps_of(make(0), 0)
     for step in range(1, total + 1):

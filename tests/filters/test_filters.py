@@ -1,4 +1,4 @@
-"""From flags and expressions to filters, and distances on the globe."""
+"""Filters from options and expressions, and great-circle distances."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
-from imgsearch.filters.options import chosen
-from imgsearch.filters.parser import LONGEST, parse
+from imgsearch.filters.options import filter_from
+from imgsearch.filters.parser import MAX_LENGTH, parse
 from imgsearch.filters.tree import (
-    DEEPEST,
-    MOST_LEAVES,
+    MAX_DEPTH,
+    MAX_LEAVES,
     And,
     Below,
     Compare,
@@ -80,7 +80,7 @@ A, B, C = Has("gps"), Has("date"), Has("camera")
         ),
     ],
 )
-def test_what_an_expression_means(text, meant):
+def test_the_meaning_of_expressions(text, meant):
     assert parse(text) == meant
 
 
@@ -97,58 +97,58 @@ def test_a_path_is_relative_to_the_working_folder_and_knows_home(tmp_path, monke
         ("has gps and colour = red", 13, "there is no field 'colour'"),
         ("width ~ 3", 7, "width cannot be compared with ~"),
         ("taken = 2023-02-30", 9, "there is no date 2023-02-30|Write 2023"),
-        ("taken > yesterday", 9, "'yesterday' is no date"),
+        ("taken > yesterday", 9, "'yesterday' is not a valid date"),
         ("taken > 0000", 9, "there is no date"),
-        ("width > 3m", 9, "'3m' is no number"),
-        ("width > ١٢", 9, "is no number"),
-        ("width > nan", 9, "is no number"),
-        ("size > 1e9", 8, "is no file size"),
+        ("width > 3m", 9, "'3m' is not a number"),
+        ("width > ١٢", 9, "is not a number"),
+        ("width > nan", 9, "is not a number"),
+        ("size > 1e9", 8, "is not a valid file size"),
         ("format = jepg", 10, "there is no picture format 'jepg'|Did you mean jp"),
         ("orientation = tall", 15, "there is no orientation 'tall'"),
         ("has face", 5, "there is no 'has face'"),
-        ("near(91, 0)", 6, "a latitude is from -90 to 90"),
-        ("near(0, 181)", 6, "a longitude is from -180 to 180"),
+        ("near(91, 0)", 6, "a latitude must be from -90 to 90"),
+        ("near(0, 181)", 6, "a longitude must be from -180 to 180"),
         ("near(1)", 6, "a place is LATITUDE,LONGITUDE"),
         ("near(1, 2, 0)", 6, "must be above 0 km"),
         ("in ''", 4, "is empty"),
         ("name = ''", 8, "is empty"),
         ("(has gps", 9, "ends too early|)"),
-        ("has gps)", 8, "')' is not expected"),
-        ("has gps has date", 9, "'has' is not expected|and, or"),
+        ("has gps)", 8, "unexpected ')'"),
+        ("has gps has date", 9, "unexpected 'has'|and, or"),
         ("name = 'x", 8, "the quotes are not closed"),
-        ("a ! b", 3, "this is not expected"),
+        ("a ! b", 3, "unexpected character"),
         ("", 1, "ends too early"),
         ("日本語 = 1", 1, "there is no field"),
     ],
 )
 def test_errors_point_at_the_place(text, column, words):
-    with pytest.raises(QueryError) as told:
+    with pytest.raises(QueryError) as caught:
         parse(text)
-    message, line, caret = str(told.value).split("\n")
+    message, line, caret = str(caught.value).split("\n")
     assert f"(column {column})" in message
     assert line == "    " + text
     assert caret == " " * (3 + column) + "^"
-    assert all(word in message + told.value.hint for word in words.split("|"))
+    assert all(word in message + caught.value.hint for word in words.split("|"))
 
 
-def test_the_caret_stands_below_wide_letters_and_in_long_expressions():
-    with pytest.raises(QueryError) as told:
+def test_the_caret_is_below_wide_letters_and_in_long_expressions():
+    with pytest.raises(QueryError) as caught:
         parse("name = 猫 wrong")
-    assert str(told.value).split("\n")[2] == "    " + " " * 10 + "^"
-    with pytest.raises(QueryError) as told:
+    assert str(caught.value).split("\n")[2] == "    " + " " * 10 + "^"
+    with pytest.raises(QueryError) as caught:
         parse("has gps or " * 100 + "wrong = 1")
-    _, line, caret = str(told.value).split("\n")
+    _, line, caret = str(caught.value).split("\n")
     assert line[len(caret) - 1 :] == "wrong = 1"
 
 
-def test_too_much_is_refused_with_a_sentence():
+def test_too_large_expressions_are_refused():
     for text in (
-        "has gps or " * MOST_LEAVES + "has gps",
-        "(has gps and (has date or " * DEEPEST + "has gps" + "))" * DEEPEST,
-        "x" * (LONGEST + 1),
-        "name in (" + "a," * MOST_LEAVES + "a)",
+        "has gps or " * MAX_LEAVES + "has gps",
+        "(has gps and (has date or " * MAX_DEPTH + "has gps" + "))" * MAX_DEPTH,
+        "x" * (MAX_LENGTH + 1),
+        "name in (" + "a," * MAX_LEAVES + "a)",
     ):
-        with pytest.raises(QueryError, match=r"the most allowed|the longest allowed"):
+        with pytest.raises(QueryError, match=r"the limits are|the limit is"):
             parse(text)
     assert parse("not " * 1000 + "has gps") == A
     assert parse("(" * 4000 + "has gps" + ")" * 4000) == A
@@ -162,47 +162,49 @@ def test_too_much_is_refused_with_a_sentence():
 @example("in '\0'")
 @example("in '~\udcff'")
 @example("size > 999999999999GB")
-def test_any_text_is_a_filter_or_a_sentence(text):
+def test_any_text_is_a_filter_or_an_error(text):
     try:
-        found = parse(text)
+        parsed = parse(text)
     except QueryError as error:
         assert error.hint and str(error)
     else:
-        assert parse(str(found))
+        assert parse(str(parsed))
 
 
 # Flags
 
 
-def test_flags_make_the_same_filters_as_expressions():
-    flags = chosen(
-        inside=("/a", "/b"), after=("2023-05",), before=("2024",), camera=("Canon",),
-        type=("jpg", "heic"), min_size=("1920x1080",), orientation=("portrait",),
-        near=("48.85,2.35,5",), has=("gps", "date"), name=("IMG_*",),
-        where=("width > 3 or has gps",),
+def test_options_equal_expressions():
+    flags = filter_from(
+        {
+            "in": ("/a", "/b"), "after": ("2023-05",), "before": ("2024",), "camera": ("Canon",),
+            "type": ("jpg", "heic"), "min_size": ("1920x1080",), "orientation": ("portrait",),
+            "near": ("48.85,2.35,5",), "has": ("gps", "date"), "name": ("IMG_*",),
+            "where": ("width > 3 or has gps",),
+        }
     )  # fmt: skip
     assert flags == parse(
-        "(in /a or in /b) and format in (jpeg, heif) and orientation = portrait "
-        "and taken >= 2023-05 and taken < 2024 and camera ~ canon and name ~ img_* "
-        "and near(48.85, 2.35, 5) "
-        "and width >= 1920 and height >= 1080 and has gps and has date and (width > 3 or has gps)"
+        "(in /a or in /b) and taken >= 2023-05 and taken < 2024 and camera ~ canon "
+        "and format in (jpeg, heif) and width >= 1920 and height >= 1080 "
+        "and orientation = portrait and near(48.85, 2.35, 5) "
+        "and has gps and has date and name ~ img_* and (width > 3 or has gps)"
     )
-    assert chosen() is None
+    assert filter_from({}) is None
 
 
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
-        ("inside", ""), ("inside", "\0"), ("after", "soon"), ("before", "2023-13"), ("camera", ""),
+        ("in", ""), ("in", "\0"), ("after", "soon"), ("before", "2023-13"), ("camera", ""),
         ("camera", "x" * 501), ("type", "doc"), ("min_size", "1920"), ("min_size", "-1x2"),
         ("orientation", "up"), ("near", "1"), ("near", "1,2,3,4"), ("near", "a,b"),
         ("near", "1,2,-3"), ("near", "1,2,inf"), ("has", "legs"), ("name", ""), ("where", "("),
     ],
 )  # fmt: skip
-def test_a_value_that_makes_no_sense(flag, value):
-    with pytest.raises(QueryError) as told:
-        chosen(**{flag: (value,)})
-    assert told.value.hint
+def test_invalid_values(flag, value):
+    with pytest.raises(QueryError) as caught:
+        filter_from({flag: (value,)})
+    assert caught.value.hint
 
 
 def test_joining():
@@ -224,7 +226,7 @@ def test_folding(one, other):
 
 
 def angle_between(a, b) -> float:
-    """By unit vectors in space, which no longitude formula has a part in."""
+    """By unit vectors in space, independent of any formula with longitudes."""
 
     def unit(place):
         phi, lam = map(math.radians, place)
@@ -255,8 +257,8 @@ def test_known_distances():
 @given(places, st.floats(0, 360), st.floats(0, 1), st.floats(0.001, 25_000))
 @example((89.95, 0.0), 0.0, 1.0, 10.0)
 @example((0.0, 179.95), 90.0, 1.0, 10.0)
-def test_the_box_holds_the_circle(place, bearing, share, km):
-    """A point that lies so far away, in some direction, is in the box."""
+def test_the_box_contains_the_circle(place, bearing, share, km):
+    """A point within the distance, in any direction, is in the box."""
     phi, angle, course = math.radians(place[0]), share * km / EARTH_KM, math.radians(bearing)
     sine = math.sin(phi) * math.cos(angle) + math.cos(phi) * math.sin(angle) * math.cos(course)
     latitude = math.degrees(math.asin(max(-1.0, min(1.0, sine))))

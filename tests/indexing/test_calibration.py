@@ -1,4 +1,4 @@
-"""Index to reference scores, over a real catalog: drawn once, kept, and drawn anew in time."""
+"""Reference scores over a real catalog: sampled once, stored, and resampled in time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.fakes import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_
 
 
 class TextTower:
-    """Texts to vectors of the toy space; counts how often it is asked."""
+    """Encodes texts in the toy space and counts the calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def encode_texts(self, texts, instruction=None):
-        self.asked += 1
+        self.calls += 1
         return unit_rows(len(texts), seed=7)
 
 
@@ -33,7 +33,7 @@ def calibrate(catalog: Catalog, tower: TextTower) -> MemoryIndex:
     return index
 
 
-def grown(catalog: Catalog, count: int) -> None:
+def grow(catalog: Catalog, count: int) -> None:
     folder = MemoryFolder()
     folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(count)}
     ingest(catalog, folder)
@@ -42,44 +42,44 @@ def grown(catalog: Catalog, count: int) -> None:
 def test_an_empty_library_has_no_references(catalog):
     tower = TextTower()
     calibrate(catalog, tower)
-    assert catalog.references(SPACE) == {} and tower.asked == 0
+    assert catalog.references(SPACE) == {} and tower.calls == 0
 
 
-def test_drawn_once_and_again_when_the_library_has_grown(catalog):
+def test_sampled_once_and_again_after_growth(catalog):
     tower = TextTower()
-    grown(catalog, 20)
+    grow(catalog, 20)
     calibrate(catalog, tower)
     first = catalog.references(SPACE)
     assert first.keys() == {TEXT, IMAGE} and first[TEXT].pictures == 20
-    grown(catalog, 22)
+    grow(catalog, 22)
     calibrate(catalog, tower)
-    assert catalog.references(SPACE) == first, "a little growth changes nothing"
-    grown(catalog, 40)
+    assert catalog.references(SPACE) == first, "slight growth changes nothing"
+    grow(catalog, 40)
     calibrate(catalog, tower)
     assert catalog.references(SPACE)[TEXT].pictures == 40
-    assert tower.asked == 1, "the vectors of the texts are kept"
+    assert tower.calls == 1, "the vectors of the texts are stored"
 
 
-def test_the_texts_are_kept_as_vectors_are(catalog):
-    grown(catalog, 16)
+def test_the_texts_are_stored_like_vectors(catalog):
+    grow(catalog, 16)
     calibrate(catalog, TextTower())
-    kept = catalog.reference_texts(SPACE, DIGEST)
-    assert kept.shape == (len(TEXTS), SPACE.dimension)
-    assert abs(kept - unit_rows(len(TEXTS), seed=7)).max() < 1e-3  # stored as float16
+    stored = catalog.reference_texts(SPACE, DIGEST)
+    assert stored.shape == (len(TEXTS), SPACE.dimension)
+    assert abs(stored - unit_rows(len(TEXTS), seed=7)).max() < 1e-3  # stored as float16
     assert catalog.reference_texts(SPACE, "of other texts") is None
     assert catalog.check() == []
 
 
-def test_a_library_that_shrinks_to_a_handful_forgets_its_references(catalog):
-    grown(catalog, 20)
+def test_a_library_that_becomes_small_drops_its_references(catalog):
+    grow(catalog, 20)
     calibrate(catalog, TextTower())
-    grown(catalog, 5)
+    grow(catalog, 5)
     calibrate(catalog, TextTower())
     assert catalog.references(SPACE) == {}
 
 
-def test_hits_have_a_strength_once_there_are_references(catalog):
-    grown(catalog, 20)
+def test_hits_have_a_strength_with_references(catalog):
+    grow(catalog, 20)
     index = MemoryIndex("", catalog.uuid, SPACE)
 
     def search(least: float = 0.0):
@@ -88,7 +88,7 @@ def test_hits_have_a_strength_once_there_are_references(catalog):
         return searcher.search(SearchRequest([term], limit=50, min_strength=least))
 
     assert {hit.strength for hit in search()} == {None}
-    assert len(search(0.9)) == 20, "what has no strength is kept"
+    assert len(search(0.9)) == 20, "hits without a strength are kept"
     calibrate(catalog, TextTower())
     hits = search()
     strengths = [hit.strength for hit in hits]

@@ -1,4 +1,4 @@
-"""A full disk under the library ends a run with a sentence, and the library stays usable."""
+"""A full disk ends a run with an error message, and the library stays usable."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from imgsearch.catalog import open_catalog
 from tests.crash.album import Album, inspect, open_index
 from tests.crash.process import imgsearch
 
-ENOUGH_TO_READ = 65_536
-"""SQLite keeps the readers' side of its write-ahead log in a file of 32 KiB."""
+MIN_BYTES_TO_READ = 65_536
+"""SQLite's readers need a shared-memory file of 32 KiB for the write-ahead log."""
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     except OSError:
         mounted = False
     if not mounted:
-        pytest.skip("a small disk can only be mounted by root")
+        pytest.skip("only root can mount a small disk")
     try:
         yield place
     finally:
@@ -45,14 +45,14 @@ def album(tmp_path: Path) -> Album:
 
 
 class Disk:
-    """How full a disk is, by one large file on it."""
+    """Fills a disk with a large file."""
 
     def __init__(self, place: Path) -> None:
         self._ballast = place / "ballast"
         self._place = place
 
     def leave(self, free: int) -> None:
-        """Leave just so many bytes free."""
+        """Leave exactly `free` bytes."""
         self.free()
         available = os.statvfs(self._place).f_bavail * os.statvfs(self._place).f_bsize
         with open(self._ballast, "wb") as file:
@@ -74,15 +74,15 @@ def search(library: Path) -> subprocess.CompletedProcess[str]:
                      "--format", "json", "-n", "1000")  # fmt: skip
 
 
-def assert_told(done: subprocess.CompletedProcess[str]) -> None:
+def assert_reported(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr, done.stderr
     assert "imgsearch: " in done.stderr
     assert "Free some space" in done.stderr, done.stderr
 
 
-def assert_whole(library: Path, album: Album) -> int:
-    """How many pictures there are; all of them right."""
+def count_intact(library: Path, album: Album) -> int:
+    """Check all pictures and return their number."""
     catalog = open_catalog(str(library))
     try:
         return len(inspect(catalog, open_index(catalog), album))
@@ -90,22 +90,22 @@ def assert_whole(library: Path, album: Album) -> int:
         catalog.close()
 
 
-def assert_told_or_found(library: Path, album: Album, least: set[str]) -> None:
-    """A search ends with a sentence, or finds all that is committed."""
+def assert_reported_or_searchable(library: Path, album: Album, minimum: set[str]) -> None:
+    """A search ends with an error message, or finds all committed pictures."""
     done = search(library)
     assert "Traceback" not in done.stderr, done.stderr
     if done.returncode:
         assert done.returncode == 1 and "imgsearch: " in done.stderr
         return
-    found = {hit["path"] for hit in json.loads(done.stdout)}
-    assert found >= least and len(found) == assert_whole(library, album)
+    paths = {hit["path"] for hit in json.loads(done.stdout)}
+    assert paths >= minimum and len(paths) == count_intact(library, album)
 
 
 def assert_completed(library: Path, album: Album) -> None:
-    """With space again, one run makes the library complete."""
+    """With free space, a single run completes the library."""
     done = index(library, album)
     assert done.returncode == 0, done.stderr
-    assert assert_whole(library, album) == len(album.pictures())
+    assert count_intact(library, album) == len(album.pictures())
     assert len(json.loads(search(library).stdout)) == len(album.pictures())
 
 
@@ -114,15 +114,15 @@ def test_a_new_library_on_a_disk_that_fills(disk: Path, album: Album, free: int)
     library = disk / "library"
     space = Disk(disk)
     space.leave(free)
-    assert_told(index(library, album))
+    assert_reported(index(library, album))
     space.free()
-    assert_told_or_found(library, album, set())
+    assert_reported_or_searchable(library, album, set())
     assert_completed(library, album)
 
 
-@pytest.mark.parametrize("free", [0, ENOUGH_TO_READ, 131_072])
+@pytest.mark.parametrize("free", [0, MIN_BYTES_TO_READ, 131_072])
 def test_an_old_library_on_a_disk_that_fills(disk: Path, album: Album, free: int) -> None:
-    """What was committed stays searchable, even while the disk is full."""
+    """Committed pictures stay searchable, even while the disk is full."""
     library = disk / "library"
     space = Disk(disk)
     assert index(library, album).returncode == 0
@@ -130,13 +130,13 @@ def test_an_old_library_on_a_disk_that_fills(disk: Path, album: Album, free: int
     for _ in range(200):
         album.write(album.fresh())
     space.leave(free)
-    assert_told(index(library, album))
-    if free < ENOUGH_TO_READ:
-        assert_told_or_found(library, album, before)
+    assert_reported(index(library, album))
+    if free < MIN_BYTES_TO_READ:
+        assert_reported_or_searchable(library, album, before)
     else:
         assert {hit["path"] for hit in json.loads(search(library).stdout)} >= before
     space.free()
-    assert_told_or_found(library, album, before)
+    assert_reported_or_searchable(library, album, before)
     assert_completed(library, album)
 
 
@@ -150,11 +150,11 @@ def test_a_disk_with_room_for_the_catalog_but_not_for_the_index(disk: Path, albu
         path.unlink()
     space.leave(110_000)
     done = index(library, album)
-    assert_told(done)
+    assert_reported(done)
     assert "the index file cannot be written" in done.stderr
     assert list((library / "index").iterdir()) == []
-    found = json.loads(search(library).stdout)
-    assert {hit["path"] for hit in found} == set(album.pictures())
+    hits = json.loads(search(library).stdout)
+    assert {hit["path"] for hit in hits} == set(album.pictures())
     space.free()
     assert_completed(library, album)
     assert len(list((library / "index").iterdir())) == 1

@@ -25,7 +25,7 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[ImageFile]:
-    """Small and large ones in turns; the name of each is its colour."""
+    """Alternately small and large pictures, named by their colour."""
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(COUNT):
         side = 20 if number % 2 else 40
@@ -34,7 +34,7 @@ def files(tmp_path_factory) -> list[ImageFile]:
 
 
 class Plain:
-    """An encoder without the members of `BatchEncoder`; the vector tells the picture's number."""
+    """An encoder without the members of `BatchEncoder`; vectors encode the number of a picture."""
 
     space, input_size = SPACE, InputSize()
 
@@ -49,7 +49,7 @@ class Plain:
 
 
 class Sorting(Plain):
-    """Takes windows of eight, and makes batches of two from them, the largest pictures first."""
+    """Splits windows of eight into batches of two, largest pictures first."""
 
     card = None
     window = 8
@@ -102,19 +102,19 @@ def test_a_result_does_not_wait_for_its_window(files):
     assert encoder.calls == [[0, 2]]
 
 
-@pytest.mark.parametrize(("most", "calls"), [(1, 12), (40 * 40 * 3 + 1, 6), (1 << 30, 2)])
-def test_a_window_is_bounded_by_its_pixels(files, most, calls):
+@pytest.mark.parametrize(("max_bytes", "calls"), [(1, 12), (40 * 40 * 3 + 1, 6), (1 << 30, 2)])
+def test_a_window_is_limited_by_its_pixels(files, max_bytes, calls):
     class Whole(Sorting):
         def encode_in_batches(self, images):
             yield range(len(images)), self.encode_images(images)
 
     encoder = Whole()
-    assert_complete(list(pool_of(encoder, window_bytes=most).encode_files(files)), files)
+    assert_complete(list(pool_of(encoder, window_bytes=max_bytes).encode_files(files)), files)
     assert len(encoder.calls) == calls
 
 
-def test_what_was_done_before_a_failure_is_not_done_again(files):
-    """The batch with number 4 fails; it alone is skipped, and 6, beside it, is not."""
+def test_batches_before_a_failure_are_not_repeated(files):
+    """The batch with number 4 fails; only 4 is skipped, not 6 in the same batch."""
 
     class Fragile(Sorting):
         def encode_images(self, images):
@@ -141,7 +141,7 @@ def test_a_model_that_always_fails_ends_the_run(files):
 
 
 def leave_a_mark(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Decodes in a worker process, and lets the test count how often."""
+    """Decode in a worker process and leave a file that the test can count."""
     result = decode_file(file, settings)
     with open(f"{file.absolute}.mark", "w"):
         return result
@@ -150,21 +150,21 @@ def leave_a_mark(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped
 def test_decoders_stop_when_enough_pixels_wait(files, tmp_path):
     for number in range(8):
         Image.new("RGB", (100, 100)).save(tmp_path / f"{number}.png")
-    wanted = [ImageFile(str(tmp_path), f"{number}.png", 0, 0) for number in range(8)]
+    requests = [ImageFile(str(tmp_path), f"{number}.png", 0, 0) for number in range(8)]
     decoder = ProcessDecoder(
         DecodeSettings(), 1, decode_one=leave_a_mark, in_flight=8, bytes_ahead=2 * 100 * 100 * 3
     )
     try:
-        results = decoder.decode(wanted)
-        taken = [next(results)]
+        results = decoder.decode(requests)
+        received = [next(results)]
         deadline = time.monotonic() + 30
         while len(list(tmp_path.glob("*.mark"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
-        assert len(list(tmp_path.glob("*.mark"))) == 3  # one taken, two that fill the shelf
-        taken += results
-        assert {each.file.path for each in taken} == {file.path for file in wanted}
-        assert len(taken) == 8
+        assert len(list(tmp_path.glob("*.mark"))) == 3  # one received, two that fill the buffer
+        received += results
+        assert {each.file.path for each in received} == {file.path for file in requests}
+        assert len(received) == 8
     finally:
         decoder.close()
 

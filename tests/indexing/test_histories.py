@@ -1,4 +1,4 @@
-"""The law of the house: after any history of the files, catalog and index say what is there."""
+"""After any history of the files, catalog and index agree with them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ roots = st.sampled_from([0, 1])
 
 
 class Histories(RuleBasedStateMachine):
-    """Two folders change in every way that files change; runs succeed, fail, or stop early."""
+    """Two folders change in all possible ways; runs succeed, fail or stop early."""
 
     kind: type[FaissIndex] = FlatIndex
 
@@ -133,18 +133,18 @@ class Histories(RuleBasedStateMachine):
         self.catalog.close()
         self.catalog = open_catalog(self.library)
 
-    @rule(train=st.booleans(), anew=st.booleans())
-    def flush_and_purge(self, train: bool, anew: bool) -> None:
+    @rule(train=st.booleans(), retrain=st.booleans())
+    def flush_and_purge(self, train: bool, retrain: bool) -> None:
         from datetime import timedelta
 
         index = self._stored()
         sync(self.catalog, index)
-        index.flush(train, train and anew)
+        index.flush(train, train and retrain)
         with self.catalog.writer() as writer:
             writer.purge(index.revision, timedelta(days=1))
 
     @rule(train=st.booleans())
-    def make_the_index_anew(self, train: bool) -> None:
+    def rebuild_the_index(self, train: bool) -> None:
         index = self._stored()
         rebuild(self.catalog, index, train)
         assert index.revision == self.catalog.head()[0]
@@ -167,11 +167,11 @@ class Histories(RuleBasedStateMachine):
 
     def _agree(self) -> None:
         expected = self._expected()
-        found = held(self.catalog)
-        assert set(found) == set(expected)
+        vectors = held(self.catalog)
+        assert set(vectors) == set(expected)
         for path, content in expected.items():
             stored = from_blobs([to_blob(vector_of(content))], DIMENSION)[0]
-            assert np.array_equal(found[path], stored)
+            assert np.array_equal(vectors[path], stored)
         skipped = {each.file.absolute for each in self.catalog.skipped()}
         everything = {f"{f.root}/{path}" for f in self.folders for path in f.files}
         assert skipped == everything - set(expected)
@@ -188,7 +188,7 @@ class Histories(RuleBasedStateMachine):
         assert self.catalog.check() == []
 
     def _each_finds_itself(self, index: VectorIndex) -> None:
-        """The floor: a picture finds itself and its copies with a score of 1, whatever the kind."""
+        """Any kind of index finds a picture and its copies with a score of 1."""
         ids = index.ids()
         if len(ids):
             vectors = index.vectors(ids)
@@ -211,7 +211,7 @@ class Histories(RuleBasedStateMachine):
 
 
 class TrainedHistories(Histories):
-    """The same with an inverted file, which has lists as soon as there are four pictures."""
+    """The same with an inverted file, which has lists from four pictures on."""
 
     kind = SmallIvf
 

@@ -1,4 +1,4 @@
-"""Folders of broken, odd and dangerous files, through `imgsearch index` as a user runs it."""
+"""`imgsearch index` on folders of broken, odd and dangerous files."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Run:
 
     @property
     def indexed(self) -> set[str]:
-        """Paths below the folder, as a search lists them."""
-        found = self.place.call(
+        """Relative paths of all pictures that a search finds."""
+        outcome = self.place.call(
             "similar", self.first_picture(), "--all", "-n", 10_000, "--format", "json"
         )
-        assert found.status == 0, found.err
-        return {os.path.relpath(path, self.place.photos) for path in found.paths}
+        assert outcome.status == 0, outcome.err
+        return {os.path.relpath(path, self.place.photos) for path in outcome.paths}
 
     def first_picture(self) -> str:
         name = next(name for name, verdict in sorted(self.expected.items()) if verdict == INDEX)
@@ -55,18 +55,23 @@ def run_twice(place: Place, expected: dict[str, str]) -> Run:
 
 
 def fits(path: str, verdict: str, indexed: bool, skipped: bool) -> bool:
-    """True if what became of a file is what was expected.
+    """True if a file was treated as expected.
 
-    Files that are no pictures by name, and hidden ones, are passed over without a word.
+    Hidden files and files without the name of a picture are ignored silently.
     """
     hidden = any(part.startswith(".") for part in path.split("/"))
-    told = indexed or skipped or hidden or not is_picture_name(path)
-    wanted = {INDEX: indexed, SKIP: not indexed, EITHER: True, IGNORE: not indexed and not skipped}
-    return wanted[verdict] and (told or verdict == IGNORE)
+    reported = indexed or skipped or hidden or not is_picture_name(path)
+    as_expected = {
+        INDEX: indexed,
+        SKIP: not indexed,
+        EITHER: True,
+        IGNORE: not indexed and not skipped,
+    }
+    return as_expected[verdict] and (reported or verdict == IGNORE)
 
 
 def check(run: Run) -> None:
-    """What holds for any folder."""
+    """Check the invariants of any folder."""
     indexed = run.indexed
     wrong = {
         path: verdict
@@ -86,11 +91,11 @@ def check(run: Run) -> None:
     assert run.second["skipped"] == len(run.skipped)
     assert run.second["added"] == run.second["updated"] == run.second["removed"] == 0
     if not any(entry["transient"] for entry in run.skipped.values()):
-        assert run.second_err.endswith("loaded []\n"), "nothing is tried again"
+        assert run.second_err.endswith("loaded []\n"), "no file is retried"
 
 
 def assert_finds_itself(place: Place, path: str) -> None:
-    """The vector under this name is that of this very file: it is encoded again and compared."""
+    """Encode a copy of the file and compare it with the stored vector."""
     data = Path(place.photos, path).read_bytes()
     copy = place.library.parent / ("copy" + os.path.splitext(path)[1])
     copy.write_bytes(data)
@@ -102,33 +107,33 @@ def assert_finds_itself(place: Place, path: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory) -> Run:
-    folder = tmp_path_factory.mktemp("ours")
+def own_run(tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("own_run")
     expected = make(folder / "photos")
     return run_twice(Place(folder / "photos", folder / "library"), expected)
 
 
-def test_our_own_hostile_files(ours):
-    check(ours)
+def test_our_own_hostile_files(own_run):
+    check(own_run)
 
 
-def test_the_list_for_people_has_one_line_per_file(ours):
-    text = ours.place.call("skipped").text
-    assert text.count("\n") == len(ours.skipped)
+def test_the_list_has_one_line_per_file(own_run):
+    text = own_run.place.call("skipped").text
+    assert text.count("\n") == len(own_run.skipped)
 
 
 @pytest.mark.parametrize(
     "path",
     ["plain.heic", "alpha.png", "cmyk.jpg", "grey16.png", "animated.gif", "black.jpg", "wide.png"],
 )
-def test_no_result_is_shifted(ours, path):
-    assert_finds_itself(ours.place, path)
+def test_no_result_is_shifted(own_run, path):
+    assert_finds_itself(own_run.place, path)
 
 
 @pytest.mark.parametrize("tail", ["jpg", "tif", "png", "heic"])
-def test_all_orientations_are_one_picture(ours, tail):
-    path = ours.place.photos / f"turned_1.{tail}"
-    hits = ours.place.call("similar", path, "--all", "-n", 10_000, "--format", "json").json
+def test_all_orientations_are_one_picture(own_run, tail):
+    path = own_run.place.photos / f"turned_1.{tail}"
+    hits = own_run.place.call("similar", path, "--all", "-n", 10_000, "--format", "json").json
     scores = {os.path.basename(hit["path"]): hit for hit in hits}
     for number in range(1, 9):
         hit = scores[f"turned_{number}.{tail}"]
@@ -138,7 +143,7 @@ def test_all_orientations_are_one_picture(ours, tail):
 
 @pytest.fixture(scope="module")
 def shared_run(shared, tmp_path_factory) -> Run:
-    """The manifest's files, and beside them what make_odd_fs.py makes."""
+    """The files of the manifest, and those that make_odd_fs.py creates."""
     folder = tmp_path_factory.mktemp("shared")
     photos = folder / "photos"
     photos.mkdir()

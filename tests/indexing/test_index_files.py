@@ -1,4 +1,4 @@
-"""While a long run goes on, its index file follows the catalog, so that searches replay little."""
+"""During a long run the index file follows the catalog, so that searches replay little."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, SPACE, Album
 from tests.crash.process import PLUGIN
 
-MOST = 8
+LIMIT = 8
 
 
 @pytest.fixture
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Album:
     monkeypatch.syspath_prepend(str(PLUGIN))
-    monkeypatch.setattr(indexer, "MOST_REPLAYED", MOST)
+    monkeypatch.setattr(indexer, "MOST_REPLAYED", LIMIT)
     album = Album(tmp_path, 5)
     for _ in range(30):
         album.write(album.fresh())
@@ -40,29 +40,27 @@ def library(tmp_path: Path, album: Album) -> Iterator[Library]:
 
 
 def run(library: Library, album: Album) -> list[int]:
-    """Index; after each commit, how many changes a search that opens the library would replay."""
+    """Index; returns for each commit the number of changes that a new search would replay."""
     behind = []
 
-    def look(progress: Progress) -> None:
+    def measure(progress: Progress) -> None:
         if progress.stage == "encode":
             name = newest(library.index_files.folder, library.catalog.uuid, SPACE.key)
             behind.append(library.catalog.head()[0] - (name.revision if name else 0))
 
-    library.index(IndexRequest(tuple(album.roots)), look)
+    library.index(IndexRequest(tuple(album.roots)), measure)
     return behind
 
 
 def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
     behind = run(library, album)
-    assert len(behind) > 2 * MOST and 0 in behind
-    assert max(behind) <= MOST, behind
+    assert len(behind) > 2 * LIMIT and 0 in behind
+    assert max(behind) <= LIMIT, behind
     query = SearchRequest([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
     assert {hit.image.file.absolute for hit in library.search(query)} == set(album.pictures())
 
 
-def test_a_file_that_cannot_be_written_ends_no_run_before_its_end(
-    library: Library, album: Album
-) -> None:
+def test_an_unwritable_index_file_does_not_end_a_run_early(library: Library, album: Album) -> None:
     library.create()
     Path(library.index_files.folder).write_text("in the way")
     with pytest.raises(CatalogError, match="index file cannot be written"):

@@ -1,4 +1,4 @@
-"""Texts in pictures: read once for their bytes, kept through moves, dropped with the last copy."""
+"""Texts in pictures: read once per content, kept after moves, dropped with the last copy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = "/photos"
 
 
 class ContentDecoder:
-    """Decodes files of a memory folder: their content is their hash and, as bytes, their pixels."""
+    """Decodes files of a memory folder: the content is the hash and, as bytes, the pixels."""
 
     def __init__(self, folder: MemoryFolder) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class ContentReader:
 def read(
     catalog: Catalog, folder: MemoryFolder, scope: str = "", engine: str = "reader 1", **more
 ) -> tuple[TextReport, list[str]]:
-    """One run; what it has done, and the files that it opened."""
+    """Run once; returns the report and the files opened."""
     decoder = ContentDecoder(folder)
     with catalog.writer() as writer:
         options = {"on_progress": lambda _: None, "stop": lambda: False, **more}
@@ -86,8 +86,8 @@ def folder(catalog) -> MemoryFolder:
 def test_texts_are_found_beside_names(catalog, folder):
     report, _ = read(catalog, folder)
     assert (report.read, report.with_text, report.failed, report.put_off) == (3, 2, 0, 0)
-    assert found(catalog, "totals") == ["a.jpg"], "stemmed like all words"
-    assert found(catalog, "shop a.jpg") == ["a.jpg"], "one word of it in the name"
+    assert found(catalog, "totals") == ["a.jpg"], "stemmed like other words"
+    assert found(catalog, "shop a.jpg") == ["a.jpg"], "one of the words is in the name"
     assert found(catalog, "合計") == found(catalog, "千円") == ["c.jpg"]
     assert found(catalog, "blank") == []
     assert sound(catalog)
@@ -96,11 +96,11 @@ def test_texts_are_found_beside_names(catalog, folder):
 def test_nothing_is_read_twice(catalog, folder):
     assert read(catalog, folder)[1] == ["a.jpg", "c.jpg", "sub/b.jpg"]
     report, opened = read(catalog, folder)
-    assert (report.read, opened) == (0, []), "not even where there was no text"
+    assert (report.read, opened) == (0, []), "not even pictures without text"
     assert catalog.texts().read == 3 and catalog.texts().with_text == 2
 
 
-def test_only_below_the_folder_that_was_named(catalog, folder):
+def test_only_the_given_folder_is_read(catalog, folder):
     assert read(catalog, folder, "sub")[1] == ["sub/b.jpg"]
     assert catalog.unread_count(ROOT, "", "reader 1") == 2
 
@@ -127,7 +127,7 @@ def test_a_changed_picture_loses_its_text_and_is_read_again(catalog, folder):
     assert found(catalog, "exit") == ["a.jpg"]
 
 
-def test_a_text_goes_with_the_last_picture_of_its_bytes(catalog, folder):
+def test_a_text_is_dropped_with_the_last_copy(catalog, folder):
     folder.files["copy.jpg"] = folder.files["a.jpg"]
     ingest(catalog, folder)
     read(catalog, folder)
@@ -138,7 +138,9 @@ def test_a_text_goes_with_the_last_picture_of_its_bytes(catalog, folder):
     assert found(catalog, "corner") == ["copy.jpg"]
     del folder.files["copy.jpg"]
     ingest(catalog, folder)
-    assert hashes(catalog) == {"corner shop total", "blank", "合計 千円"}, "it may come back"
+    assert hashes(catalog) == {"corner shop total", "blank", "合計 千円"}, (
+        "the picture may come back"
+    )
     with catalog.writer() as writer:
         writer.purge(0, timedelta(0))
         assert hashes(catalog) == {"blank", "合計 千円"}
@@ -151,10 +153,10 @@ def hashes(catalog: Catalog) -> set[str]:
         return set(connection.exec_driver_sql("SELECT content_hash FROM texts").scalars())
 
 
-def test_a_picture_that_cannot_be_read_stops_nothing(catalog, folder):
+def test_an_unreadable_picture_does_not_stop_the_run(catalog, folder):
     folder.files |= {"f.jpg": ("fail", 1), "u.jpg": ("gone bad", 1), "w.jpg": ("was here", 1)}
     ingest(catalog, folder)
-    # Neither what it was indexed as, nor what another run will find as it is now.
+    # The files changed after indexing, so a later run must retry them.
     folder.files |= {"u.jpg": ("undecodable", 1), "w.jpg": ("away....", 1)}
     report, _ = read(catalog, folder)
     assert (report.read, report.failed, report.put_off) == (3, 1, 2)
@@ -162,21 +164,21 @@ def test_a_picture_that_cannot_be_read_stops_nothing(catalog, folder):
         ("f.jpg", "ValueError: it fails")
     ]
     assert read(catalog, folder)[1] == ["u.jpg", "w.jpg"]
-    assert read(catalog, folder, engine="reader 2")[0].read == 1, "another engine, another try"
+    assert read(catalog, folder, engine="reader 2")[0].read == 1, "a new engine retries"
     assert catalog.unreadable_texts() == [] and found(catalog, "fail") == ["f.jpg"]
-    assert catalog.texts().engines == ("reader 1", "reader 2"), "what was read stays"
+    assert catalog.texts().engines == ("reader 1", "reader 2"), "texts of the old engine are kept"
 
 
 def test_a_picture_that_no_longer_decodes_is_a_failure(catalog, folder):
     folder.files = {"u.jpg": ("same length", 1)}
     ingest(catalog, folder)
-    folder.files = {"u.jpg": ("undecodable", 1)}  # as the same file as before
+    folder.files = {"u.jpg": ("undecodable", 1)}  # the file appears unchanged
     report, _ = read(catalog, folder)
     assert (report.failed, report.put_off) == (1, 0)
     assert [each.reason for each in catalog.unreadable_texts()] == ["undecodable"]
 
 
-def test_an_engine_that_does_not_work_is_no_fault_of_a_picture(catalog, folder):
+def test_a_broken_engine_is_not_blamed_on_a_picture(catalog, folder):
     folder.files = {"s.jpg": ("stop", 1)}
     ingest(catalog, folder)
     with pytest.raises(EncoderError, match="nothing works"):
@@ -205,11 +207,11 @@ def test_a_killed_run_loses_the_batch_in_flight(catalog, folder):
     assert len(read(catalog, folder)[1]) == 4
 
 
-def test_a_run_that_is_stopped_keeps_what_it_has_read(catalog, folder):
+def test_a_stopped_run_keeps_its_texts(catalog, folder):
     folder.files = {f"{n:02}.jpg": (f"{n:02} text", 1) for n in range(20)}
     ingest(catalog, folder)
-    asked = iter([False] * 9 + [True] * 99)
-    report, _ = read(catalog, folder, stop=lambda: next(asked))
+    stops = iter([False] * 9 + [True] * 99)
+    report, _ = read(catalog, folder, stop=lambda: next(stops))
     assert 0 < report.read == catalog.texts().read < 20
     progress = []
     read(catalog, folder, on_progress=progress.append)
@@ -221,7 +223,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_read(catalog, folder):
     ("e\u0301te\u0301", "\u00e9t\u00e9"),
     ("x" * 200_000, "x" * 100_000),
 ])  # fmt: skip
-def test_any_text_can_be_kept(catalog, folder, text, stored):
+def test_any_text_can_be_stored(catalog, folder, text, stored):
     class Odd(ContentReader):
         def read(self, pixels: Pixels) -> str:
             return text
@@ -231,11 +233,11 @@ def test_any_text_can_be_kept(catalog, folder, text, stored):
             catalog, writer, ContentDecoder(folder), Odd(), lambda _: None, lambda: False
         ).run([(ROOT, "sub")])
     with catalog._engine.connect() as connection:
-        kept = connection.exec_driver_sql("SELECT text FROM texts").scalars().all()
-    assert kept == [stored] and sound(catalog)
+        texts = connection.exec_driver_sql("SELECT text FROM texts").scalars().all()
+    assert texts == [stored] and sound(catalog)
 
 
-def test_many_pictures_are_asked_for_in_pages(catalog):
+def test_many_pictures_are_queried_in_pages(catalog):
     folder = MemoryFolder()
     folder.files = {f"{n}.jpg": (f"text {n % 290}", 1) for n in range(300)}
     ingest(catalog, folder, batch_size=300)
@@ -244,8 +246,8 @@ def test_many_pictures_are_asked_for_in_pages(catalog):
     assert catalog.texts().read == 300, "counted in pictures"
 
 
-def test_pictures_in_order_of_their_bytes_out_of_one_index(catalog, folder):
-    """Without a sort of all that is unread for each page."""
+def test_pages_are_sorted_by_an_index(catalog, folder):
+    """Pages must not sort all unread pictures."""
     seen = []
 
     def note(connection, cursor, statement, parameters, context, many) -> None:
@@ -259,11 +261,11 @@ def test_pictures_in_order_of_their_bytes_out_of_one_index(catalog, folder):
     event.remove(catalog._engine, "before_cursor_execute", note)
     with catalog._engine.connect() as connection:
         plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + seen[0][0], seen[0][1]).all()
-    told = " ".join(row[-1] for row in plan)
-    assert "ix_images_content_hash_status" in told and "ORDER BY" not in told
+    steps = " ".join(row[-1] for row in plan)
+    assert "ix_images_content_hash_status" in steps and "ORDER BY" not in steps
 
 
-def test_texts_are_put_in_place_of_others(catalog, folder):
+def test_texts_are_replaced(catalog, folder):
     read(catalog, folder)
     with catalog.writer() as writer:
         writer.put_texts([TextFound("corner shop total", "reader 2", "something else")])
@@ -271,7 +273,7 @@ def test_texts_are_put_in_place_of_others(catalog, folder):
     assert sound(catalog)
 
 
-def test_a_file_that_was_only_touched_leaves_the_indexes_alone(catalog, folder):
+def test_a_touched_file_does_not_change_the_text_index(catalog, folder):
     read(catalog, folder)
 
     def entries() -> list[bytes]:

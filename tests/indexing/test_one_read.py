@@ -1,4 +1,4 @@
-"""Indexing opens, reads and decodes each file once, counted where it happens."""
+"""Indexing opens, reads and decodes each file only once."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from imgsearch.vectors import Embeddings, Pixels, normalize
 from tests.fakes import DECODER, SPACE
 from tests.hostile_files import saved
 
-_opened: list[str] = []
+_open_paths: list[str] = []
 _hooks: list[Any] = []
 
 
 def _watch_opens() -> None:
-    """Note every file that this process opens from now on; an audit hook stays for good."""
+    """Record all files that this process opens; an audit hook cannot be removed."""
     if not _hooks:
-        _hooks.append(lambda event, args: event == "open" and _opened.append(str(args[0])))
+        _hooks.append(lambda event, args: event == "open" and _open_paths.append(str(args[0])))
         sys.addaudithook(_hooks[0])
-    _opened.clear()
+    _open_paths.clear()
 
 
 def _bytes_read() -> int:
@@ -42,32 +42,32 @@ def _bytes_read() -> int:
         return int(file.readline().split()[1])
 
 
-def counted(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Decodes, and writes beside the folder what that took of this process."""
+def counting_decode(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
+    """Decode, and write the numbers of opens, bytes and decodes to a report."""
     decodes: list[str] = []
     get_decoder = Image._getdecoder
 
-    def noted(mode: str, name: str, *rest: Any) -> Any:
+    def counting_decoder(mode: str, name: str, *rest: Any) -> Any:
         decodes.append(name)
         return get_decoder(mode, name, *rest)
 
-    decode_file(file, settings)  # the first time, modules are loaded
+    decode_file(file, settings)  # the first call loads modules
     _watch_opens()
-    Image._getdecoder = noted
+    Image._getdecoder = counting_decoder
     before = _bytes_read()
     try:
         result = decode_file(file, settings)
     finally:
         Image._getdecoder = get_decoder
     read = _bytes_read() - before
-    opens = _opened.count(file.absolute)
+    opens = _open_paths.count(file.absolute)
     report = Path(file.root).parent / "reports" / f"{file.path}.txt"
     report.write_text(f"{opens} {read} {len(decodes)}")
     return result
 
 
 class Sums:
-    """An `Encoder` of 8 numbers."""
+    """An `Encoder` with vectors of 8 numbers."""
 
     input_size = InputSize(short=50)
     space = SPACE
@@ -88,7 +88,7 @@ def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: Cata
     root = RootRecord(str(photos))
 
     def decoder(size: InputSize, most: int) -> ProcessDecoder:
-        return ProcessDecoder(DecodeSettings(size), workers=1, decode_one=counted)
+        return ProcessDecoder(DecodeSettings(size), workers=1, decode_one=counting_decode)
 
     with catalog.writer() as writer:
         writer.put_root(root)
@@ -101,12 +101,12 @@ def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: Cata
         finally:
             pool.close()
     assert report.added == 4
-    assert not [name for name in _opened if name.startswith(root.path + os.sep)]
+    assert not [name for name in _open_paths if name.startswith(root.path + os.sep)]
     counts = {p.stem: list(map(int, p.read_text().split())) for p in reports.iterdir()}
     for photo in photos.iterdir():
         opens, read, decodes = counts[photo.name]
         size = photo.stat().st_size
         assert opens == 1, photo
         assert size <= read < size + 4096, (photo, read, size)
-        if photo.suffix != ".webp":  # decodes without the function that is counted
+        if photo.suffix != ".webp":  # does not use the counting_decode function
             assert decodes == 1, photo

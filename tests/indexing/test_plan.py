@@ -1,4 +1,4 @@
-"""Which roots and which parts of them are scanned for the paths that a user names."""
+"""The roots and subfolders that are scanned for the paths of a user."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from imgsearch.records import RootRecord
 
 @pytest.fixture
 def tree(tmp_path):
-    """a/b/c and ab, so that a name is the beginning of another."""
+    """a/b/c and ab, so that one name is a prefix of another."""
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)
     (tmp_path / "ab").mkdir()
     return tmp_path
 
 
-def planned(tree, *paths, roots=(), library="/library", **options):
+def plans(tree, *paths, roots=(), library="/library", **options):
     known = [RootRecord(str(tree / name), exclude=("old/",), hidden=True) for name in roots]
     request = IndexRequest([str(tree / path) for path in paths], **options)
     return [
@@ -47,17 +47,17 @@ def planned(tree, *paths, roots=(), library="/library", **options):
     ],
 )
 def test_plans(tree, paths, roots, expected):
-    assert planned(tree, *paths, roots=roots) == expected
+    assert plans(tree, *paths, roots=roots) == expected
 
 
-def test_a_known_root_that_is_away_is_planned_all_the_same(tree):
-    assert planned(tree, "gone", roots=["gone"]) == [("gone", "")]
+def test_a_missing_known_root_is_planned(tree):
+    assert plans(tree, "gone", roots=["gone"]) == [("gone", "")]
 
 
 def test_links_lead_to_the_real_folder(tree):
     (tree / "link").symlink_to("a/b")
-    assert planned(tree, "link", roots=["a"]) == [("a", "b")]
-    assert planned(tree, "link") == [("a/b", "")]
+    assert plans(tree, "link", roots=["a"]) == [("a", "b")]
+    assert plans(tree, "link") == [("a/b", "")]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_links_lead_to_the_real_folder(tree):
         ((), False, ((), False)),
     ],
 )
-def test_what_a_root_remembers_holds_until_it_is_changed(tree, exclude, hidden, expected):
+def test_the_settings_of_a_root_are_kept_until_changed(tree, exclude, hidden, expected):
     known = [RootRecord(str(tree / "a"), exclude=("old/",), hidden=True)]
     request = IndexRequest([str(tree / "a")], exclude, hidden)
     [(root, scope)] = plan(request, known, "/library")
@@ -76,7 +76,7 @@ def test_what_a_root_remembers_holds_until_it_is_changed(tree, exclude, hidden, 
 
 
 @pytest.mark.parametrize(("exclude", "hidden"), [(("new/",), None), ((), None), (None, True)])
-def test_what_is_left_out_is_said_for_the_whole_root(tree, exclude, hidden):
+def test_exclusions_apply_to_the_whole_root(tree, exclude, hidden):
     known = [RootRecord(str(tree / "a"), exclude=("old/",))]
     request = IndexRequest([str(tree / "a" / "b")], exclude, hidden)
     with pytest.raises(SourceError, match="is part of") as caught:
@@ -85,12 +85,12 @@ def test_what_is_left_out_is_said_for_the_whole_root(tree, exclude, hidden):
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("nowhere", "is not there"), ("file.jpg", "is a file, not a folder")]
+    ("path", "words"), [("nowhere", "does not exist"), ("file.jpg", "is a file, not a folder")]
 )
-def test_paths_that_are_no_folder(tree, path, words):
+def test_paths_that_are_not_folders(tree, path, words):
     (tree / "file.jpg").touch()
     with pytest.raises(SourceError, match=words) as caught:
-        planned(tree, path)
+        plans(tree, path)
     assert caught.value.hint
 
 
@@ -108,18 +108,18 @@ def test_an_empty_path_is_not_the_working_folder():
 def test_no_library_inside_a_root(tree, library):
     for paths, roots in ((["a"], []), (["a/b"], ["a"]), ([], ["a"])):
         with pytest.raises(SourceError, match="nothing may be written"):
-            planned(tree, *paths, roots=roots, library=str(tree / library))
+            plans(tree, *paths, roots=roots, library=str(tree / library))
 
 
 def test_a_library_beside_a_root_is_fine(tree):
-    assert planned(tree, "a", library=str(tree / "a-library")) == [("a", "")]
+    assert plans(tree, "a", library=str(tree / "a-library")) == [("a", "")]
 
 
-def test_a_library_in_a_hidden_folder_is_not_in_the_way(tree):
+def test_a_library_in_a_hidden_folder_is_allowed(tree):
     """`imgsearch index ~` with the default library, ~/.local/share/imgsearch."""
     library = str(tree / ".local" / "share" / "imgsearch")
     assert plan(IndexRequest([str(tree)]), [], library) == [(RootRecord(str(tree)), "")]
-    with pytest.raises(SourceError, match="lies inside"):
+    with pytest.raises(SourceError, match="is inside"):
         plan(IndexRequest([str(tree)], hidden=True), [], library)
 
 
@@ -133,7 +133,7 @@ def test_a_library_in_a_hidden_folder_is_not_in_the_way(tree):
         ("!keep.jpg", "!/in/**/keep.jpg"),
     ],
 )
-def test_a_root_that_takes_in_another_leaves_out_what_that_one_left_out(tree, pattern, above):
+def test_a_root_absorbs_the_exclusions_of_another(tree, pattern, above):
     (tree / "in").mkdir()
     (tree / "in" / "x.jpg").touch()
     inner = RootRecord(str(tree / "in"), exclude=(pattern,), hidden=True)
@@ -141,7 +141,7 @@ def test_a_root_that_takes_in_another_leaves_out_what_that_one_left_out(tree, pa
     assert (root.path, root.exclude, root.hidden, scope) == (str(tree), (above,), True, "")
 
 
-def test_the_name_of_a_folder_is_no_pattern(tree):
+def test_a_folder_name_is_not_a_pattern(tree):
     (tree / "[20]*").mkdir()
     (tree / "[20]*" / "x.jpg").touch()
     inner = RootRecord(str(tree / "[20]*"), exclude=("private/",))
@@ -149,8 +149,8 @@ def test_the_name_of_a_folder_is_no_pattern(tree):
     assert root.exclude == (r"/\[20\]\*/**/private/",)
 
 
-def test_a_root_keeps_the_guards_of_those_it_takes_in(tree):
-    """An empty or missing one refuses the whole; mount points are remembered."""
+def test_a_root_absorbs_the_mount_points_of_others(tree):
+    """An empty or missing inner root is an error; mount points are kept."""
     (tree / "disk").mkdir()
     inner = RootRecord(str(tree / "disk"), mounts=(str(tree / "disk"), "sub"))
     for prune in (False, True):
@@ -158,14 +158,14 @@ def test_a_root_keeps_the_guards_of_those_it_takes_in(tree):
         if prune:
             assert plan(request, [inner], "/elsewhere")
         else:
-            with pytest.raises(SourceError, match="empty or not there"):
+            with pytest.raises(SourceError, match="empty or missing"):
                 plan(request, [inner], "/elsewhere")
     (tree / "disk" / "x.jpg").touch()
     ((root, _),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
     assert root.mounts == ("", "disk", "disk/sub")
 
 
-def test_a_root_in_a_hidden_folder_stays_on_its_own(tree):
+def test_a_root_in_a_hidden_folder_stays_separate(tree):
     (tree / ".inner").mkdir()
     inner = RootRecord(str(tree / ".inner"))
     ((root, _),) = plan(IndexRequest([str(tree)]), [inner], "/elsewhere")
@@ -181,12 +181,12 @@ def test_a_root_that_was_replaced_by_a_link_is_still_that_root(tree):
     assert plan(IndexRequest(), [known], "/elsewhere") == [(known, "")]
 
 
-def test_no_link_leads_to_a_new_folder_where_none_is_to_be_added(tree):
+def test_links_add_no_new_folders(tree):
     (tree / "a" / "out").symlink_to(tree / "ab")
     (tree / "a" / "up").symlink_to(tree)
     (tree / "a" / "in").symlink_to(tree / "a" / "b")
     for away in ("a/out", "a/up", "ab", "."):
-        with pytest.raises(SourceError, match="in no folder of this library"):
-            planned(tree, away, roots=["a"], add=False)
+        with pytest.raises(SourceError, match="not in a folder of this library"):
+            plans(tree, away, roots=["a"], add=False)
     for below, scope in (("a", ""), ("a/b", "b"), ("a/in", "b")):
-        assert planned(tree, below, roots=["a"], add=False) == [("a", scope)]
+        assert plans(tree, below, roots=["a"], add=False) == [("a", scope)]

@@ -1,4 +1,4 @@
-"""Pictures are only ever read: what lies below a root is the same before and after."""
+"""Pictures are only read: everything below a root is the same before and after."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ["tabby_cat_face.jpg", "kingfisher.webp", "baseball.png", "horses.heic"]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[Path]:
-    """Pictures of several formats, broken ones among them, that nobody may write to."""
+    """Write-protected pictures of several formats, some of them broken."""
     place = tmp_path / "pictures"
     place.mkdir()
     Album(place, 1).change(60)
@@ -67,13 +67,13 @@ def test_a_library_within_a_root_is_refused(tree: Path) -> None:
         for more in ((), ("--dry-run",)):
             done = imgsearch("index", str(tree), "--library", str(library), *more)
             assert done.returncode == 1
-            assert "lies inside" in done.stderr and "--library" in done.stderr
+            assert "is inside" in done.stderr and "--library" in done.stderr
             assert "Traceback" not in done.stderr
     assert fingerprint(str(tree)) == before
 
 
 def test_a_root_that_grows_around_the_library_is_refused(tmp_path: Path) -> None:
-    """Also by way of a link, and when it was already a folder of the library."""
+    """Also through a link, and for a known root."""
     root, library = tmp_path / "one", tmp_path / "elsewhere"
     shutil.copytree(PHOTOS, root, ignore=lambda folder, names: set(names) - set(NAMES))
     assert (
@@ -84,9 +84,9 @@ def test_a_root_that_grows_around_the_library_is_refused(tmp_path: Path) -> None
     before = fingerprint(str(root))
     for paths in ([], [str(root)]):
         done = imgsearch("index", *paths, "--library", str(library), "--model", "cheap")
-        assert done.returncode == 1 and "lies inside" in done.stderr
+        assert done.returncode == 1 and "is inside" in done.stderr
     after = fingerprint(str(root))
-    ours = str(root / "library")
-    assert {k: v for k, v in after.items() if not k.startswith(ours)} == {
-        k: v for k, v in before.items() if not k.startswith(ours)
+    library_path = str(root / "library")
+    assert {k: v for k, v in after.items() if not k.startswith(library_path)} == {
+        k: v for k, v in before.items() if not k.startswith(library_path)
     }

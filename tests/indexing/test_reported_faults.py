@@ -1,4 +1,4 @@
-"""Faults that were found by using the program as a stranger would; none may come back."""
+"""Regression tests for faults found by using the program as a newcomer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import PHOTOS
 from tests.fakes import DIMENSION, SPACE, MemoryFolder, held, ingest, unit_rows
 
 
-def decoded(path):
+def decode(path):
     file = ImageFile(str(path.parent), path.name, 0, 0)
     return decode_file(file, DecodeSettings(input_size=InputSize(long=64)))
 
@@ -35,23 +35,23 @@ def test_a_damaged_png_is_skipped_and_not_black(tmp_path):
     third = len(data) // 3
     data[third : third + 4] = bytes(4)
     (tmp_path / "damaged.png").write_bytes(data)
-    assert not isinstance(decoded(tmp_path / "whole.png"), Skipped)
-    assert isinstance(decoded(tmp_path / "damaged.png"), Skipped)
+    assert not isinstance(decode(tmp_path / "whole.png"), Skipped)
+    assert isinstance(decode(tmp_path / "damaged.png"), Skipped)
 
 
-def test_long_text_in_a_png_does_not_cost_the_picture(tmp_path):
+def test_long_text_in_a_png_is_accepted(tmp_path):
     text = PngImagePlugin.PngInfo()
     text.add_text("workflow", '{"node": 1}' * 300_000, zip=True)
     Image.new("RGB", (40, 30), "red").save(tmp_path / "a.png", pnginfo=text)
-    assert not isinstance(decoded(tmp_path / "a.png"), Skipped)
+    assert not isinstance(decode(tmp_path / "a.png"), Skipped)
 
 
-def test_a_time_beyond_the_catalog_stops_nothing(tmp_path):
+def test_a_time_beyond_the_catalogs_range(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"x")
     try:
         os.utime(tmp_path / "a.jpg", (9_300_000_000, 9_300_000_000))
     except OverflowError:
-        pytest.skip("this disk has no such times")
+        pytest.skip("this file system does not support such times")
     (file,) = FilesystemSource(str(tmp_path)).scan()
     assert -(2**63) < file.mtime_ns < 2**63
     assert clamped(10**20) == 2**63 - 1 and clamped(-(10**20)) == 1 - 2**63 and clamped(5) == 5
@@ -91,7 +91,7 @@ def test_a_changed_file_that_cannot_be_read_leaves_the_results_until_it_can(tmp_
     assert set(held(catalog)) == {"/photos/a.jpg", "/photos/b.jpg"}
 
 
-def test_what_was_removed_is_never_less_than_nothing(tmp_path):
+def test_the_removed_count_is_never_negative(tmp_path):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("content 1", 1), "b.jpg": ("content 2", 1)}
@@ -103,13 +103,13 @@ def test_what_was_removed_is_never_less_than_nothing(tmp_path):
     assert (report.moved, report.removed) == (1, 0)
 
 
-def test_a_library_that_nobody_can_write_can_be_searched(tmp_path, monkeypatch):
+def test_a_read_only_library_can_be_searched(tmp_path, monkeypatch):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("content 1", 1)}
     ingest(catalog, folder)
     catalog.close()
-    # Permissions do not bind every user that runs the tests; what they would say, does.
+    # File permissions do not bind root, so patch the check instead.
     monkeypatch.setattr(sqlite_file.os, "access", lambda path, mode: False)
     before = sorted(os.listdir(tmp_path / "library"))
     again = open_catalog(str(tmp_path / "library"))

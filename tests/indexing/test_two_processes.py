@@ -1,4 +1,4 @@
-"""Two processes and one library: one writer, and readers that are never blocked or misled."""
+"""Two processes and one library: one writer, and readers that are never blocked or inconsistent."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def index(library: Path, album: Album, *more: str) -> list[str]:
 
 @contextmanager
 def stopped_writer(library: Path, album: Album) -> Iterator[subprocess.Popen[str]]:
-    """An indexer that holds the writer lock, stopped by SIGSTOP in the midst of its work."""
+    """An indexer that holds the writer lock, stopped by SIGSTOP during its work."""
     process = start(*index(library, album))
     try:
         _wait_for(library / "writer.json", process)
@@ -63,7 +63,7 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGSTOP")
-def test_a_second_indexer_is_refused_and_the_first_goes_on(album: Album, tmp_path: Path) -> None:
+def test_a_second_indexer_is_refused(album: Album, tmp_path: Path) -> None:
     library = tmp_path / "library"
     for _ in range(40):
         album.write(album.fresh())
@@ -73,7 +73,7 @@ def test_a_second_indexer_is_refused_and_the_first_goes_on(album: Album, tmp_pat
         assert f"process {first.pid} on {socket.gethostname()}" in second.stderr
         assert "Wait until it has finished" in second.stderr
         assert "Traceback" not in second.stderr
-        # Nothing else that writes gets in, either.
+        # Other writers are refused, too.
         forget = imgsearch("roots", "--library", str(library), "--forget", album.roots[0])
         assert forget.returncode == 1 and f"process {first.pid} on" in forget.stderr
     assert first.returncode == 0
@@ -98,7 +98,7 @@ def probe(seed: int) -> np.ndarray:
 
 
 def check(hits: list[Hit], seed: int, album: Album) -> None:
-    """Each hit names a picture that was once at that path, and has the score of that picture."""
+    """Each hit has the path and score of a picture that once existed there."""
     for hit in hits:
         file, content_hash = hit.image.file, hit.image.content_hash
         assert (file.absolute, content_hash) in album.ever
@@ -111,7 +111,7 @@ def check(hits: list[Hit], seed: int, album: Album) -> None:
 
 
 class Reader(threading.Thread):
-    """Searches without pause; some searches with a library that it has just opened."""
+    """Searches continuously, and reopens the library after every eighth search."""
 
     def __init__(self, library: Path, album: Album, faults: queue.SimpleQueue[BaseException]):
         super().__init__(daemon=True)
@@ -147,7 +147,7 @@ class Reader(threading.Thread):
 
 
 def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Path) -> None:
-    """Two readers, while another process adds, changes, moves and deletes, and purges at once."""
+    """Two readers, while another process adds, changes, moves, deletes and purges pictures."""
     library = tmp_path / "library"
     for _ in range(20):
         album.write(album.fresh())
@@ -160,7 +160,7 @@ def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Pat
         album.change(8)
         done = start(*index(library, album), IMGSEARCH_KEEP_DAYS="0" if number % 2 else "30")
         if number % 3 == 2:
-            # Files change while they are being indexed, too.
+            # Files also change during indexing.
             while done.poll() is None:
                 album.change(1)
                 time.sleep(0.05)
@@ -176,21 +176,19 @@ def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Pat
     assert all(len(reader.counts) >= 3 for reader in readers), "states between the first and last"
     assert imgsearch(*index(library, album)).returncode == 0
     with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
-        found = {hit.image.file.absolute: hit.image.content_hash for hit in find(lib, 10_000)}
-    assert found == album.pictures()
+        hits = {hit.image.file.absolute: hit.image.content_hash for hit in find(lib, 10_000)}
+    assert hits == album.pictures()
     print(f"{sum(reader.searches for reader in readers)} searches, the slowest took "
           f"{max(reader.slowest for reader in readers):.2f} s")  # fmt: skip
 
 
-def test_readers_are_not_blocked_by_a_transaction_that_stands_still(
-    album: Album, tmp_path: Path
-) -> None:
+def test_readers_are_not_blocked_by_an_open_transaction(album: Album, tmp_path: Path) -> None:
     library = tmp_path / "library"
     assert imgsearch(*index(library, album)).returncode == 0
     before = set(album.pictures())
-    held = sqlite3.connect(library / "catalog.sqlite", isolation_level=None)
-    held.execute("BEGIN IMMEDIATE")
-    held.execute("UPDATE images SET status = 'gone'")
+    connection = sqlite3.connect(library / "catalog.sqlite", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE images SET status = 'gone'")
     try:
         with suppress_close(Library(Settings(library=str(library), model="cheap"))) as lib:
             started = time.monotonic()
@@ -201,14 +199,12 @@ def test_readers_are_not_blocked_by_a_transaction_that_stands_still(
                          "--format", "paths0", "--model", "cheap")  # fmt: skip
         assert set(done.stdout.split("\0")) - {""} == before
     finally:
-        held.execute("ROLLBACK")
-        held.close()
+        connection.execute("ROLLBACK")
+        connection.close()
 
 
-def test_a_writer_is_not_blocked_by_a_reader_that_stands_still(
-    album: Album, tmp_path: Path
-) -> None:
-    """And the reader goes on seeing the state that it began with."""
+def test_a_writer_is_not_blocked_by_an_open_snapshot(album: Album, tmp_path: Path) -> None:
+    """The reader continues to see the state of its snapshot."""
     library = tmp_path / "library"
     assert imgsearch(*index(library, album)).returncode == 0
     before = set(album.pictures())
@@ -235,7 +231,7 @@ def test_a_killed_writer_leaves_no_lock_behind(album: Album, tmp_path: Path) -> 
 
 
 def test_the_holder_is_named_by_pid_and_host(tmp_path: Path) -> None:
-    """In a process of its own, because a lock does not lock its own process out."""
+    """In a separate process, because a lock does not exclude its own process."""
     from imgsearch.catalog.lock import writer_lock
 
     ask = ("from imgsearch.catalog.lock import writer_lock; import sys\n"
@@ -244,7 +240,7 @@ def test_the_holder_is_named_by_pid_and_host(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", ask, str(tmp_path)], check=False,
                               capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 1
-    found = re.search(r"process (\d+) on (\S+), since", done.stderr)
-    assert found and (int(found[1]), found[2]) == (os.getpid(), socket.gethostname())
+    holder = re.search(r"process (\d+) on (\S+), since", done.stderr)
+    assert holder and (int(holder[1]), holder[2]) == (os.getpid(), socket.gethostname())
     with suppress(OSError):
         os.remove(tmp_path / "writer.json")

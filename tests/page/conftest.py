@@ -1,4 +1,4 @@
-"""A browser for the tests of the page: Debian's chromium, never one that was downloaded."""
+"""A browser for the tests of the page: Debian's chromium, never a downloaded one."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def index(place: Place) -> None:
     """Index its photos as a user does."""
-    done = process("--library", place.library, "index", place.photos, "-q")
-    assert done.status == 0, done.err
+    result = process("--library", place.library, "index", place.photos, "-q")
+    assert result.status == 0, result.err
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -31,7 +31,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=s
 
 
 def without_browser(reason: str) -> None:
-    """In CI a test that did not run is a failure; elsewhere it says what it would take."""
+    """Fail in CI, where every test must run; skip with a hint elsewhere."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -43,16 +43,16 @@ def playwright() -> Iterator[Playwright]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         without_browser("playwright is not installed: pip install -c constraints.txt '.[test]'")
-    with sync_playwright() as started:
-        yield started
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        without_browser("there is no chromium: apt-get install chromium")
-    browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        without_browser("chromium is not installed: apt-get install chromium")
+    browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
     yield browser
     browser.close()
 
@@ -61,21 +61,19 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def demo(
     browser: Browser, demo_library: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a server on the demo photos, for tests that change nothing."""
+    """URL of a server for the demo photos, for tests that do not change the library."""
     log = tmp_path_factory.mktemp("log") / "server.log"
     with serving(demo_library.library, log) as address:
         yield address
 
 
 OpenGallery = Callable[..., Gallery]
-
-
 Serve = Callable[..., str]
 
 
 @pytest.fixture
 def serve(browser: Browser, tmp_path: Path) -> Iterator[Serve]:
-    """Serve a library until the test is over and its pages are closed."""
+    """Serve a library until the test has ended and its pages are closed."""
     with ExitStack() as servers:
         yield lambda library, *options: servers.enter_context(
             serving(library, tmp_path / "server.log", *options)
@@ -84,22 +82,22 @@ def serve(browser: Browser, tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def gallery(browser: Browser, serve: Serve) -> Iterator[OpenGallery]:
-    """Open the page of a server. At the end, no request may have left the machine, and the page
-    may have complained about nothing."""
-    opened: list[Gallery] = []
+    """Open the page of a server. At the end, check that no request left the machine and that the
+    console contains no unexpected messages."""
+    galleries: list[Gallery] = []
 
     def open_gallery(address: str, path: str = "/", **context: Any) -> Gallery:
-        opened.append(Gallery(browser, address, **context))
-        opened[-1].go(path)
-        return opened[-1]
+        galleries.append(Gallery(browser, address, **context))
+        galleries[-1].go(path)
+        return galleries[-1]
 
     yield open_gallery
-    for each in opened:
+    for each in galleries:
         each.close()
 
 
 @pytest.fixture(scope="session")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: into docs/ when IMGSEARCH_SCREENSHOTS says so."""
-    wanted = os.environ.get("IMGSEARCH_SCREENSHOTS")
-    return Path(wanted) if wanted else tmp_path_factory.mktemp("screenshots")
+    """Folder for screenshots: IMGSEARCH_SCREENSHOTS if set, otherwise a temporary one."""
+    folder = os.environ.get("IMGSEARCH_SCREENSHOTS")
+    return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")

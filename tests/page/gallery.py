@@ -1,4 +1,4 @@
-"""The page as a person at the browser has it: what it shows, and what it asked for."""
+"""The page in a browser tab: its contents, its requests and input to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.page.serving import name_in
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-# Makes a File out of bytes and lets it fall on, or be pasted into, the window.
+# Drops a File with the given bytes on the window, or pastes it.
 HAND_OVER = """([kind, name, type, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -31,7 +31,7 @@ HAND_OVER = """([kind, name, type, data]) => {
 
 
 class Gallery:
-    """One tab with the page in it."""
+    """A tab that shows the page."""
 
     def __init__(self, browser: Browser, address: str, **context: Any) -> None:
         size = context.pop("size", (1280, 800))
@@ -39,21 +39,22 @@ class Gallery:
         options = {"viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB"}
         self.address = address
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
+        """Errors and warnings of the page and its console."""
         self.expected: list[str] = []
-        """Parts of complaints that the test provokes."""
+        """Fragments of messages that the test provokes."""
         self.context = browser.new_context(**(options | context))
         self.context.on("request", lambda request: self.requests.append(request.url))
-        if thumbnail:  # of pictures that are on no disk
+        if thumbnail:  # for pictures without files
             self.context.route("**/api/v1/thumb/**", lambda route: route.fulfill(body=thumbnail))
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(60_000)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("console", self._record)
 
-    def _heard(self, message: Any) -> None:
+    def _record(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.messages.append(message.text)
 
     def go(self, path: str) -> None:
         self.page.goto(self.address + path)
@@ -61,21 +62,21 @@ class Gallery:
 
     def close(self) -> None:
         self.context.close()
-        away = [url for url in self.requests if not self._stays(url)]
-        assert not away, f"requests left the machine: {away}"
-        heard = [
-            text for text in self.complaints if not any(each in text for each in self.expected)
+        external = [url for url in self.requests if not self._is_local(url)]
+        assert not external, f"requests left the machine: {external}"
+        unexpected = [
+            text for text in self.messages if not any(each in text for each in self.expected)
         ]
-        assert not heard, f"the browser complained: {heard}"
+        assert not unexpected, f"the browser reported errors: {unexpected}"
 
-    def _stays(self, url: str) -> bool:
+    def _is_local(self, url: str) -> bool:
         return url.startswith((f"{self.address}/", "data:", f"blob:{self.address}/"))
 
-    # What is seen
+    # Output
 
     @property
     def parameters(self) -> dict[str, list[str]]:
-        """The state in the address."""
+        """The state in the URL."""
         return parse_qs(urlsplit(self.page.url).query)
 
     @property
@@ -88,7 +89,7 @@ class Gallery:
 
     @property
     def names(self) -> list[str]:
-        """The file names of the pictures in the document, in their order."""
+        """The file names of the pictures in the document, in order."""
         labels = self.page.eval_on_selector_all(
             ".tile-link", "links => links.map((link) => link.getAttribute('aria-label'))"
         )
@@ -98,7 +99,7 @@ class Gallery:
         return self.page.locator(f'.tile:has(.tile-link[aria-label^="{name}"])')
 
     def first_is(self, name: str) -> None:
-        """Wait for an answer whose first picture is that."""
+        """Wait for an answer that begins with this picture."""
         self.page.wait_for_function(
             """name => document.querySelector('.tile-link')
               ?.getAttribute('aria-label').startsWith(name)""",
@@ -106,14 +107,14 @@ class Gallery:
         )
 
     def shows(self, words: str) -> None:
-        """Wait for the count of results to begin so."""
+        """Wait until the count of results starts with these words."""
         self.page.wait_for_function(
             "words => document.querySelector('#count').textContent.startsWith(words)",
             arg=words,
         )
 
     def pictures_drawn(self) -> None:
-        """Wait for all pictures in the window to be there and faded in."""
+        """Wait until all pictures in the window are loaded and have faded in."""
         self.page.wait_for_function(
             """() => [...document.querySelectorAll('.tile')].every((tile) => {
               const box = tile.getBoundingClientRect();
@@ -122,7 +123,7 @@ class Gallery:
         )
         self.page.wait_for_timeout(300)
 
-    # What is done
+    # Input
 
     def type(self, words: str) -> None:
         """Type into the search field, letter by letter."""

@@ -1,4 +1,4 @@
-"""A real `imgsearch serve` for tests in a browser."""
+"""A real `imgsearch serve` process for tests in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STARTED_S = 90.0
+START_TIMEOUT_SECONDS = 90.0
 
 
 def free_port() -> int:
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(library: Path, log: Path, *options: object) -> Iterator[str]:
-    """The address of a server on that library; it is stopped like a user does, with Ctrl-C."""
+    """Serve a library and yield its URL; stop the server with Ctrl-C, as a user does."""
     port = free_port()
     command = [sys.executable, "-m", "imgsearch", "--library", library, "serve", "--port", port]
     with log.open("wb") as out:
@@ -50,7 +50,7 @@ def serving(library: Path, log: Path, *options: object) -> Iterator[str]:
 
 
 def _await(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + STARTED_S
+    until = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < until and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{address}/api/v1/health", timeout=5):
@@ -61,5 +61,5 @@ def _await(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def name_in(label: str) -> str:
-    """The file name in what a screen reader says of a picture."""
-    return re.split(r", (?=\d+ \w+ \d{4}|\w+ match|has the words|\d+ near)", label)[0]
+    """The file name in the accessible label of a picture."""
+    return re.split(r", (?=\d+ \w+ \d{4}|\w+ match|\d+ near)", label)[0]

@@ -1,4 +1,4 @@
-"""The page on libraries that change: empty, growing, large, with names that mean harm."""
+"""The page with an empty, growing or large library, and with malicious names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.serving import serving
 
 MANY = 100_000
-MOST_NODES = 2500
-"""Elements in the document; some 200 are the page itself, and a tile has about 12."""
+MAX_NODES = 2500
+"""Elements in the document; the page itself has about 200, a tile about 12."""
 
 BOLD = "<b onclick=window.harmed=1>folder"
 HOSTILE = [
@@ -33,13 +33,13 @@ HOSTILE = [
 ]
 
 
-def test_an_empty_library_tells_the_first_steps(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+def test_an_empty_library_shows_the_first_steps(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     library = tmp_path / "my library"
     place = Place(tmp_path / "photos", library)
     address = serve(library)
     here = gallery(address)
     here.page.get_by_role("heading", name="No pictures yet").wait_for()
-    assert here.page.get_by_text("Write your own folder in place of").is_visible()
+    assert here.page.get_by_text("with your own folder").is_visible()
     command = f"imgsearch --library '{library}' index ~/Pictures"
     assert here.page.get_by_text(command, exact=True).is_visible()
     place.photos.mkdir()
@@ -54,7 +54,7 @@ Small = tuple[Place, str]
 
 @pytest.fixture(scope="module")
 def small(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    """A few pictures, most with names that mean harm, and the address of a server on them."""
+    """A few pictures, most with malicious names, and the URL of their server."""
     folder = tmp_path_factory.mktemp("small")
     place = Place(folder / "photos", folder / "library")
     for seed, name in enumerate(HOSTILE):
@@ -67,8 +67,8 @@ def small(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
 
 def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
     place, address = small
-    asked = {"in": str(place.photos / BOLD)}
-    here = gallery(address, f"/?{urlencode(asked)}")
+    query = {"in": str(place.photos / BOLD)}
+    here = gallery(address, f"/?{urlencode(query)}")
     here.shows("4 pictures")
     here.pictures_drawn()
     assert sorted(here.names) == sorted(HOSTILE)
@@ -77,7 +77,7 @@ def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
         here.viewer.get_by_role("heading", name=name).wait_for()
         here.viewer.get_by_text("Folder", exact=True).wait_for()
         here.press("Escape")
-    here.go(f"/?{urlencode({**asked, 'q': HOSTILE[0], 'not': '<b>bold', 'all': '1'})}")
+    here.go(f"/?{urlencode({**query, 'q': HOSTILE[0], 'not': '<b>bold', 'all': '1'})}")
     here.page.get_by_text("without <b>bold").wait_for()
     assert here.page.evaluate("() => window.harmed") is None
     assert here.page.locator("main b, main script, .terms b").count() == 0
@@ -88,7 +88,7 @@ def test_a_new_photo_appears_without_a_reload(small: Small, gallery: OpenGallery
     here = gallery(address)
     here.shows("5 pictures")
     shutil.copy(PHOTOS / "owl.jpg", place.photos)
-    here.page.get_by_role("button", name="Look for new pictures").click()
+    here.page.get_by_role("button", name="Scan for new pictures").click()
     here.page.get_by_text("1 new picture indexed.").wait_for()
     here.shows("6 pictures")
     here.tile("owl.jpg").wait_for()
@@ -96,17 +96,17 @@ def test_a_new_photo_appears_without_a_reload(small: Small, gallery: OpenGallery
     here.first_is("owl.jpg")
 
 
-def test_whoever_has_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
+def test_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
     address = serve(tmp_path / "library", "--require-token", "--new-token")
-    found = re.search(r"Token: (\S+)", (tmp_path / "server.log").read_text())
-    assert found
+    token = re.search(r"Token: (\S+)", (tmp_path / "server.log").read_text())
+    assert token
     here = gallery(address)
     here.expected.append("401")
     field = here.page.get_by_label("Token")
     field.fill("guessed")
     here.press("Enter")
-    here.page.get_by_text("That is not the token.").wait_for()
-    field.fill(found[1])
+    here.page.get_by_text("That token is not valid.").wait_for()
+    field.fill(token[1])
     here.press("Enter")
     here.page.get_by_role("heading", name="No pictures yet").wait_for()
 
@@ -115,9 +115,9 @@ SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
 
 
 def many_pictures(library: Path) -> None:
-    """A catalog of pictures that are on no disk: what a list by date needs, and no more.
+    """Create a catalog of pictures without files, with just the data that a list by date needs.
 
-    The first is committed as the indexer does it; the others are copies of its row.
+    The first picture is committed like the indexer does it; the others are copies of its row.
     """
     root = "/nowhere/photos"
     catalog = open_catalog(str(library), create=True)
@@ -143,13 +143,13 @@ def many_pictures(library: Path) -> None:
             "taken_at",
         )
         same = [name for name in columns if name not in differ]
-        told = database.execute(f"select {', '.join(same)} from images").fetchone()
+        values = database.execute(f"select {', '.join(same)} from images").fetchone()
         names = (*differ, *same)
-        # Nobody searches their names, and to index 100 000 of them takes most of the time.
+        # No test searches these names, and indexing 100 000 of them would take most of the time.
         database.execute("drop trigger images_insert")
         database.executemany(
             f"insert into images ({', '.join(names)}) values ({', '.join('?' * len(names))})",
-            ((*_row(number), *told) for number in range(2, MANY + 1)),
+            ((*_row(number), *values) for number in range(2, MANY + 1)),
         )
 
 
@@ -167,7 +167,7 @@ def test_a_hundred_thousand_pictures_scroll(serve: Serve, gallery: OpenGallery, 
     here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
     here.shows("100,000 pictures, newest first")
     most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
-    assert most < MOST_NODES
+    assert most < MAX_NODES
     assert longest < 1000
     here.shows("100,000 pictures, newest first")
 

@@ -1,4 +1,4 @@
-"""The page by keyboard, on a phone, in the dark, for screen readers; on the demo photos."""
+"""The page by keyboard, on a phone, in dark mode and for screen readers, on the demo photos."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JUMPS = """() => new Promise((resolve) => {
 FOCUS = "() => document.activeElement.closest('.tile')?.dataset.index ?? document.activeElement.id"
 
 
-# Behind the last button the focus is the browser's own, and the document's body has it.
+# After the last button the focus leaves the page, and the active element is the body.
 INSIDE = """() => document.activeElement === document.body
   || Boolean(document.activeElement.closest('dialog.viewer'))"""
 
@@ -87,7 +87,7 @@ def test_a_deep_link_to_a_picture_reloads_and_goes_back(demo: str, gallery: Open
     here.first_is("tabby_cat_face.jpg")
 
 
-def test_the_panel_tells_when_with_what_and_how_well(demo: str, gallery: OpenGallery):
+def test_the_panel_shows_date_camera_and_strength(demo: str, gallery: OpenGallery):
     here = gallery(demo, "/?q=jaguars")
     here.tiles.first.locator("a").click()
     panel = here.page.locator(".details")
@@ -107,7 +107,7 @@ def test_a_picture_of_a_type_that_browsers_do_not_draw(demo: str, gallery: OpenG
     assert here.page.evaluate("() => document.querySelector('.full').naturalWidth") == 1024
 
 
-def test_picked_pictures_and_their_paths(demo: str, gallery: OpenGallery):
+def test_selected_pictures_and_their_paths(demo: str, gallery: OpenGallery):
     here = gallery(demo, "/?q=a+bird", permissions=["clipboard-read", "clipboard-write"])
     here.first_is("scarlet_macaw.jpg" if here.names[0] == "scarlet_macaw.jpg" else here.names[0])
     first, _, third = here.names[:3]
@@ -115,7 +115,7 @@ def test_picked_pictures_and_their_paths(demo: str, gallery: OpenGallery):
     here.press("x", "ArrowRight", "ArrowRight", "Shift+X")
     here.page.get_by_text("3 pictures selected").wait_for()
     here.page.get_by_role("button", name="Copy paths").click()
-    here.page.get_by_text("3 paths are on the clipboard.").wait_for()
+    here.page.get_by_text("3 paths copied.").wait_for()
     copied = here.page.evaluate("() => navigator.clipboard.readText()").split("\n")
     assert [Path(path).name for path in (copied[0], copied[2])] == [first, third]
     assert all(Path(path).is_file() for path in copied)
@@ -128,16 +128,16 @@ PLACES = ["/", "/?q=a+bird&not=hens&after=2000&all=1", "/?q=a+bird&min_strength=
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_accessibility_rule_is_broken(demo: str, gallery: OpenGallery, theme: str):
-    """All of axe-core's rules, best practices included, on each state of the page."""
+    """Run all rules of axe-core, including best practices, on each state of the page."""
     here = gallery(demo, color_scheme=theme, bypass_csp=True)
     script = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
     def check(state: str) -> None:
         here.pictures_drawn()
         here.page.evaluate(script)
-        found = here.page.evaluate("() => axe.run()")
+        report = here.page.evaluate("() => axe.run()")
         broken = [
-            (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
+            (each["id"], [node["html"] for node in each["nodes"]]) for each in report["violations"]
         ]
         assert broken == [], state
 
@@ -179,7 +179,7 @@ def test_nothing_jumps_or_sticks_out(demo: str, gallery: OpenGallery, width: int
     beyond = here.page.evaluate(edges)
     assert max(beyond) <= 1
     short = [each for each in beyond if each < -1]
-    assert len(short) <= 2, "only the last row of a section may end early"
+    assert len(short) <= 2, "only the last row of a section may be short"
 
 
 def test_on_a_phone(demo: str, gallery: OpenGallery):
@@ -189,7 +189,7 @@ def test_on_a_phone(demo: str, gallery: OpenGallery):
     sheet = here.page.locator("dialog.sheet")
     sheet.get_by_text("PNG").tap()
     here.shows("1 picture")
-    sheet.get_by_role("button", name="Close the filters").tap()
+    sheet.get_by_role("button", name="Close filters").tap()
     here.page.get_by_role("button", name="Remove: PNG").tap()
     here.shows("44 pictures")
     here.tiles.first.locator("a").tap()
@@ -203,13 +203,13 @@ def test_on_a_phone(demo: str, gallery: OpenGallery):
 Point = tuple[float, float]
 
 
-def _touched(here: Gallery) -> Callable[..., None]:
-    """Gives a function that puts fingers on the screen, draws them along paths, and lifts them."""
+def _touch(here: Gallery) -> Callable[..., None]:
+    """A function that moves one or more fingers along paths on the screen."""
     session = here.context.new_cdp_session(here.page)
 
     def send(kind: str, points: list[Point]) -> None:
-        told = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": told})
+        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
     def draw(*fingers: tuple[Point, Point], steps: int = 8) -> None:
         for step in range(steps + 1):
@@ -227,7 +227,7 @@ def test_fingers_swipe_pinch_and_move_an_open_picture(demo: str, gallery: OpenGa
     here = gallery(demo, size=(360, 740), has_touch=True, is_mobile=True)
     here.tiles.first.locator("a").tap()
     here.viewer.get_by_text("1 of 44").wait_for()
-    draw = _touched(here)
+    draw = _touch(here)
     place = """() => {
       const { transform } = getComputedStyle(document.querySelector('.full'));
       const { a, e, f } = new DOMMatrix(transform);
@@ -241,11 +241,11 @@ def test_fingers_swipe_pinch_and_move_an_open_picture(demo: str, gallery: OpenGa
     draw(((200, 330), (180, 430)))  # neither across nor far enough down
     assert here.page.evaluate(place) == [1, 0, 0]
     here.page.wait_for_function("() => document.querySelector('.full').clientWidth > 300")
-    # Two fingers from 40 to 160 pixels apart: four times as large, and the page itself stays.
+    # Two fingers from 40 to 160 pixels apart: four times as large; the page itself does not zoom.
     draw(((160, 380), (100, 380)), ((200, 380), (260, 380)))
     assert here.page.evaluate(place)[0] == pytest.approx(4, rel=0.05)
     assert here.page.evaluate("() => visualViewport.scale") == 1
-    # One finger moves it now, and goes to no other picture.
+    # One finger now pans, and does not change the picture.
     before = here.page.evaluate(place)
     draw(((200, 380), (120, 380)))
     after = here.page.evaluate(place)
@@ -254,7 +254,7 @@ def test_fingers_swipe_pinch_and_move_an_open_picture(demo: str, gallery: OpenGa
     assert here.viewer.get_by_text("1 of 44").is_visible()
     draw(((80, 380), (160, 380)), ((280, 380), (200, 380)))
     assert here.page.evaluate(place) == [1, 0, 0]
-    # Beside the picture, where the screen is higher than it, they pinch, too.
+    # Pinching also works below the picture.
     below = here.page.evaluate(
         "() => document.querySelector('.full').getBoundingClientRect().bottom"
     )
@@ -282,7 +282,7 @@ def test_light_and_dark_follow_the_system_until_chosen(demo: str, gallery: OpenG
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_screenshots(demo: str, gallery: OpenGallery, screenshots: Path, theme: str):
-    """Pictures of the page for the README: IMGSEARCH_SCREENSHOTS=docs writes them there."""
+    """Screenshots for the README; IMGSEARCH_SCREENSHOTS=docs updates them."""
     here = gallery(demo, color_scheme=theme, size=(1280, 800))
     for answer in ("images/*", "search?*"):
         here.context.route(f"**/api/v1/{answer}", _at_home)
@@ -305,13 +305,13 @@ def test_screenshot_of_a_phone(demo: str, gallery: OpenGallery, screenshots: Pat
 
 
 def _at_home(route: Route) -> None:
-    """The answer as if the photos lay where a user has them."""
+    """Replace the folder of the photos in an answer by that of a user."""
     answer = route.fetch()
     route.fulfill(response=answer, body=answer.text().replace(str(PHOTOS), "/home/me/Pictures"))
 
 
 def _save(png: bytes, to: Path) -> None:
-    """Small: a page of photos as PNG has more than a megabyte."""
+    """Save as WebP, because a page of photos exceeds a megabyte as PNG."""
     import io
 
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Finding pictures on the page: words, pictures, refinements, filters; on the demo photos."""
+"""Searching on the page by words, pictures, refinements and filters, on the demo photos."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def test_typing_shows_the_right_picture_first(demo: str, gallery: OpenGallery):
     here.shows("44 pictures, newest first")
 
 
-def test_an_answer_that_comes_too_late_is_dropped(demo: str, gallery: OpenGallery):
-    """The answer to "koala" is held back until the one to "owl" is shown."""
+def test_a_late_answer_is_dropped(demo: str, gallery: OpenGallery):
+    """The answer to "koala" is delayed until the answer to "owl" is shown."""
     here = gallery(demo)
-    held = []
-    here.page.route("**/search?q=koala&*", lambda route: held.append(route))  # noqa: PLW0108
+    delayed = []
+    here.page.route("**/search?q=koala&*", lambda route: delayed.append(route))  # noqa: PLW0108
     with here.page.expect_request("**/search?q=koala&*"):
         here.page.fill("#q", "koala")
     here.page.fill("#q", "owl")
     here.first_is("owl.jpg")
-    assert len(held) == 1
-    held[0].continue_()
+    assert len(delayed) == 1
+    delayed[0].continue_()
     here.page.wait_for_timeout(400)
     assert here.names[0] == "owl.jpg"
 
@@ -59,7 +59,7 @@ def test_a_picture_that_browsers_cannot_draw_is_sent_as_it_is(demo: str, gallery
     here.first_is("horses.heic")
 
 
-def test_a_word_after_a_minus_sign_is_left_out(demo: str, gallery: OpenGallery):
+def test_a_word_after_a_minus_sign_is_excluded(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.type("a bird")
     here.page.wait_for_url("**q=a+bird")
@@ -85,7 +85,7 @@ def test_marked_pictures_refine_the_search(demo: str, gallery: OpenGallery):
     before = here.names
     last = before[12]
     here.tile(last).hover()
-    here.tile(last).get_by_role("button", name="is right").click()
+    here.tile(last).get_by_role("button", name="is relevant").click()
     here.page.wait_for_url("**good=**")
     here.page.wait_for_function(
         "([name, place]) => [...document.querySelectorAll('.tile-link')]"
@@ -145,12 +145,12 @@ def test_filter_by_type_shape_and_camera(demo, gallery: OpenGallery, label, expe
     assert sorted(here.names) == expected
 
 
-def test_what_holds_is_told_where_nothing_matches_and_can_be_dropped(demo, gallery: OpenGallery):
+def test_active_filters_can_be_removed_if_nothing_matches(demo, gallery: OpenGallery):
     here = gallery(demo, "/?q=a+polar+bear&after=2017&mode=semantic&min_strength=0.99")
     here.page.get_by_role("heading", name="No good match").wait_for()
-    here.page.get_by_role("button", name="Drop “from 1 Jan 2017”").click()
+    here.page.get_by_role("button", name="Remove “from 1 Jan 2017”").click()
     here.page.wait_for_url(f"{demo}/?q=a+polar+bear&mode=semantic&min_strength=0.99")
-    here.page.get_by_role("button", name="Show the nearest all the same").click()
+    here.page.get_by_role("button", name="Show the closest anyway").click()
     here.first_is("polar_bear.jpg")
     here.shows("44 pictures")
     assert here.page.get_by_role("heading", name="Weak matches").count() == 1
@@ -173,12 +173,12 @@ def test_back_and_forward_go_through_searches(demo: str, gallery: OpenGallery):
     here.first_is("koala.jpg")
 
 
-def test_a_server_that_is_gone_is_told_in_words(demo: str, gallery: OpenGallery):
+def test_a_stopped_server_is_reported(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.expected.append("net::ERR_FAILED")
     here.page.route("**/api/v1/search?*", lambda route: route.abort())
     here.page.fill("#q", "owl")
-    here.page.get_by_role("heading", name="No answer").wait_for()
+    here.page.get_by_role("heading", name="No response").wait_for()
     here.page.unroute("**/api/v1/search?*")
     here.page.get_by_role("button", name="Try again").click()
     here.first_is("owl.jpg")

@@ -1,4 +1,4 @@
-"""The demo photos: licensed, captioned, small, and nothing else in the folder."""
+"""The demo photos: licensed, captioned and small, without other files in the folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_photo_has_the_caption_of_its_licence_row(licences, queries):
     assert captions == {f"photos/{name}": row[3] for name, row in licences.items()}
 
 
-def test_queries_name_photos_that_are_there(queries):
+def test_queries_name_existing_photos(queries):
     for query in queries:
         assert set(query) == {"query", "relevant", "kind"}
         assert query["relevant"]
@@ -61,7 +61,7 @@ def test_demo_searches_are_the_demo_queries(queries):
     assert len(re.findall(r"^show similar data/photos/(\S+)", script, re.MULTILINE)) >= 1
 
 
-def test_files_that_demo_mentions_are_there():
+def test_files_in_the_demo_exist():
     script = (DATA / "demo.sh").read_text(encoding="utf-8")
     assert {Path(name).name for name in re.findall(r"data/photos/(\S+)", script)} <= set(PHOTOS)
 
@@ -84,7 +84,7 @@ def test_no_stray_files():
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_the_photo_decodes_and_keeps_no_place(name):
+def test_the_photo_decodes_and_has_no_location(name):
     with Image.open(DATA / "photos" / name) as image:
         image.load()
         assert 200 <= max(image.size) <= 1024

@@ -1,4 +1,4 @@
-"""Which torch `.ci/install.py` chooses, and that it never waits for a dead network."""
+"""The build of torch that `.ci/install.py` chooses, without waiting for a dead network."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SCRIPT = ROOT / ".ci" / "install.py"
 @pytest.fixture(scope="module")
 def install():
     if not SCRIPT.exists():
-        pytest.skip("only in a checkout: .ci/install.py is not here")
+        pytest.skip("only in a checkout: .ci/install.py does not exist")
     spec = importlib.util.spec_from_file_location("install_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # required by dataclasses
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
 
 
 def machine(install, torch=False, plain="", wheel=False, index=False):
-    """A machine with these answers; `asked` lists the questions in order."""
-    asked = []
+    """A machine with these answers; `questions` lists the questions in order."""
+    questions = []
 
     def answer(question, value):
-        return lambda: asked.append(question) or value
+        return lambda: questions.append(question) or value
 
     answers = install.Machine(
         has_torch=answer("torch", torch),
@@ -38,7 +38,7 @@ def machine(install, torch=False, plain="", wheel=False, index=False):
         has_wheel=answer("wheel", wheel),
         index_answers=answer("index", index),
     )
-    return answers, asked
+    return answers, questions
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def machine(install, torch=False, plain="", wheel=False, index=False):
     ids=["installed", "gpu", "wheel on disk", "nothing to be had"],
 )
 def test_choice(install, facts, questions, arguments):
-    answers, asked = machine(install, **facts)
+    answers, actual = machine(install, **facts)
     assert install.choose_torch("2.13.0", answers).pip == arguments
-    assert asked == ["torch", "plain", "wheel", "index"][:questions]
+    assert actual == ["torch", "plain", "wheel", "index"][:questions]
 
 
 def test_index_of_cpu_builds_is_used_for_torch_alone(install):
@@ -71,7 +71,7 @@ def test_the_large_download_is_announced(install):
     assert "gigabytes" in install.choose_torch("2.13.0", answers).why
 
 
-def test_a_question_that_hangs_or_fails_is_a_no(install):
+def test_a_question_that_hangs_or_fails_is_false(install):
     def refused():
         raise OSError("connection refused")
 
@@ -82,25 +82,25 @@ def test_a_question_that_hangs_or_fails_is_a_no(install):
     assert install.in_time(lambda: True)
 
 
-def test_a_command_that_hangs_fails_or_is_missing_is_a_no(install):
+def test_a_command_that_hangs_fails_or_is_missing_is_false(install):
     assert install.succeeds(sys.executable, "-c", "")
     assert not install.succeeds(sys.executable, "-c", "raise SystemExit(1)")
     assert not install.succeeds(sys.executable, "-c", "import time; time.sleep(9)", seconds=0.2)
     assert not install.succeeds("imgsearch-no-such-command")
 
 
-def test_the_wheel_on_disk_has_to_fit(install, tmp_path, monkeypatch):
-    """pip itself is asked, with a folder of wheels that hold nothing but a name."""
+def test_the_wheel_on_disk_must_fit(install, tmp_path, monkeypatch):
+    """With the real pip and a folder of empty wheels."""
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    wheel_of_nothing(tmp_path, "torch", "2.13.0+cpu", "cp27-cp27m-any")
+    write_empty_wheel(tmp_path, "torch", "2.13.0+cpu", "cp27-cp27m-any")
     assert not install.this_machine(sys.executable, "2.13.0").has_wheel()
-    wheel_of_nothing(tmp_path, "torch", "2.13.0+cpu", "py3-none-any")
+    write_empty_wheel(tmp_path, "torch", "2.13.0+cpu", "py3-none-any")
     assert install.this_machine(sys.executable, "2.13.0").has_wheel()
     assert not install.this_machine(sys.executable, "2.99.0").has_wheel()
 
 
-def wheel_of_nothing(folder, name, version, tag):
+def write_empty_wheel(folder, name, version, tag):
     import zipfile
 
     info = f"{name}-{version}.dist-info"
@@ -125,7 +125,7 @@ def test_constraints_pin_torch_and_one_version_each(install):
         install.pinned("torchvision", text)
 
 
-def test_an_environment_that_cannot_be_made_is_explained(install, tmp_path, capfd):
+def test_an_environment_that_cannot_be_created_is_explained(install, tmp_path, capfd):
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="apt install python3-venv"):
         install.make_venv(tmp_path / "file" / "venv")

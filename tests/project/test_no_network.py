@@ -1,4 +1,4 @@
-"""No socket is opened by index or search, with the built-in model, in any of their processes."""
+"""Indexing and searching with the built-in model open no socket in any of their processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.crash.process import CLI
 
 PICTURES = ["tabby_cat_face.jpg", "polar_bear.jpg", "sunset_hills.jpg", "coffee_cup.jpg"]
 GUARD = '''
-"""Imported by every Python process at its start: refuses the network and notes each attempt."""
+"""Imported by every Python process at start-up: refuses network access and logs attempts."""
 import os
 import sys
 
@@ -30,7 +30,7 @@ def note(line):
 def guard(event, arguments):
     if event in FORBIDDEN:
         note(f"{event} {arguments[1:]!r}")
-        raise OSError("the network is not to be used")
+        raise OSError("network access is forbidden")
 
 note("started " + " ".join(sys.orig_argv[-1:]))
 sys.addaudithook(guard)
@@ -63,7 +63,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def run(prefix: list[str], arguments: list[str], **more: str) -> subprocess.CompletedProcess[str]:
-    # Without HF_HUB_OFFLINE: nothing must depend on the user having set it.
+    # Without HF_HUB_OFFLINE, because users may not set it.
     free = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "OMP_NUM_THREADS")}
     return subprocess.run(
         [*prefix, sys.executable, *CLI, *arguments],
@@ -86,7 +86,7 @@ def check(arguments: list[str], done: subprocess.CompletedProcess[str], photos: 
             assert paths[0].endswith(PICTURES[0])
 
 
-def test_no_process_asks_for_a_connection(photos: Path, tmp_path: Path) -> None:
+def test_no_process_opens_a_connection(photos: Path, tmp_path: Path) -> None:
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD)
@@ -102,7 +102,7 @@ def test_no_process_asks_for_a_connection(photos: Path, tmp_path: Path) -> None:
     attempts = [line for line in lines if line.split()[1] != "started"]
     assert attempts == []
     processes = {line.split()[0] for line in lines}
-    assert len(processes) >= 9 + 2, "the decoder processes are to be watched, too"
+    assert len(processes) >= 9 + 2, "the decoder processes must be watched, too"
 
 
 def test_the_guard_sees_attempts(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_guard_sees_attempts(tmp_path: Path) -> None:
 
 
 def works(prefix: list[str]) -> bool:
-    """The tool is there, and we may use it."""
+    """True if the tool is available and permitted."""
     try:
         return subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0
     except OSError:
@@ -124,16 +124,16 @@ def works(prefix: list[str]) -> bool:
 
 
 def test_the_system_sees_no_connection_either(photos: Path, tmp_path: Path) -> None:
-    """What is written in Rust or C++ cannot go round it: all works where there is no network,
-    and no system call asks for one."""
+    """Covers code in Rust or C++: everything works without a network, and no system call uses
+    one."""
     trace = tmp_path / "trace"
     nowhere = ["unshare", "--net"]
     traced = ["strace", "-f", "-qq", "-e", "trace=socket,connect,sendto", "-o", str(trace)]
     prefix = [word for tool in (nowhere, traced) if works(tool) for word in tool]
     if not prefix:
-        pytest.skip("needs unshare or strace, and the right to use them")
+        pytest.skip("needs unshare or strace, and permission to use them")
     for arguments in commands(tmp_path / "library", photos)[:2]:
         check(arguments, run(prefix, arguments), photos)
         calls = trace.read_text().splitlines() if trace.exists() else []
-        # Sockets that stay on this machine are the C library's: it asks for the user's name.
+        # Local sockets are the C library's, for the look-up of the user name.
         assert [line for line in calls if "AF_INET" in line] == []

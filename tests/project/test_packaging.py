@@ -1,7 +1,7 @@
-"""The sdist and the wheel: what is in them, and that the wheel works away from the checkout.
+"""The contents of the sdist and the wheel, and the wheel's operation outside the checkout.
 
-Nothing is downloaded: the build runs without isolation, and the clean environment takes its
-requirements from the environment of the tests.
+Nothing is downloaded: the build runs without isolation, and the clean environment uses the
+requirements of the test environment.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*command, cwd, **environment) -> str:
-    """Standard output of a command; its standard error is in the failure."""
+    """Run a command and return its standard output; failures include its standard error."""
     settings = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment
     done = subprocess.run(
         [str(part) for part in command],
@@ -75,15 +75,15 @@ def wheel_files(wheel) -> set[str]:
 
 @pytest.fixture(scope="module")
 def sdist_files(dist) -> set[str]:
-    """Names in the sdist, without its top folder."""
+    """File names in the sdist, relative to its top folder."""
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         return {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
 
 
 def sources(folder: str, pattern: str) -> set[str]:
-    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern)}
-    return {name for name in found if "__pycache__" not in name}
+    names = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern)}
+    return {name for name in names if "__pycache__" not in name}
 
 
 def test_the_wheel_has_every_module_and_migration(wheel_files):
@@ -93,7 +93,7 @@ def test_the_wheel_has_every_module_and_migration(wheel_files):
     assert {name for name in wheel_files if name.endswith(".py")} == expected
 
 
-def test_the_wheel_has_the_files_that_are_no_modules(wheel_files):
+def test_the_wheel_has_the_data_files(wheel_files):
     expected = sources("imgsearch", "*.npz") | sources("imgsearch", "*.md") | {"imgsearch/py.typed"}
     expected |= {name for name in sources("imgsearch/web/static", "*") if "." in Path(name).name}
     expected |= {f"imgsearch/{name}" for name in sources("migrations", "*.mako")}
@@ -136,14 +136,14 @@ def test_a_wheel_of_the_checkout_is_the_wheel_of_the_sdist(dist, wheel_files, tm
 
 @pytest.fixture(scope="module")
 def clean(wheel, tmp_path_factory) -> Path:
-    """The bin folder of an environment that holds the wheel and sees this one's requirements."""
+    """The bin folder of an environment with the wheel and the requirements of this environment."""
     folder = tmp_path_factory.mktemp("clean") / "venv"
     venv.create(folder, with_pip=False)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", programs / "python"]
     run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    # Only now, or pip would take an editable imgsearch over there for an older installation. The
-    # .pth files in that folder are not read from here, so the checkout stays out of sight.
+    # Only now, or pip would mistake an editable imgsearch there for an older installation. The .pth
+    # files in that folder are not processed, so the checkout stays invisible.
     paths = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
     (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -163,7 +163,7 @@ def test_the_command_of_the_wheel_says_its_version(clean, tmp_path):
 
 
 def test_the_wheel_indexes_and_finds(clean, tmp_path):
-    """A fresh library, migrations included; the searches of the demo find what they should."""
+    """A new library, including migrations; the demo searches find the expected pictures."""
     command = [clean / "imgsearch", "--library", tmp_path / "library"]
     environment = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     photos = ROOT / "data" / "photos"

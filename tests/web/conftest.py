@@ -1,4 +1,4 @@
-"""What the tests of the server share: a server of the demo photos."""
+"""Shared fixtures: a server of the demo photos."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def _one_model(one_model: None) -> None:
 
 @pytest.fixture(scope="session")
 def server(demo: Place) -> Iterator[Served]:
-    """A server of the demo photos, which asks for little patience of its clients."""
+    """A server of the demo photos with a high rate limit."""
     with serving(demo.library, "--rate", 100_000) as served:
         yield served

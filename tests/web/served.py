@@ -20,12 +20,12 @@ from urllib.parse import urlencode, urlsplit
 from tests.cli.calls import start
 
 API = "/api/v1"
-PATIENCE = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,7 +38,7 @@ class Reply:
 
 @dataclass
 class Served:
-    """A server that runs."""
+    """A running server and its client."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -58,38 +58,38 @@ class Served:
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Reply:
-        """One request; a list among the query's values is repeated."""
+        """Send a request; list values of the query become repeated parameters."""
         values = [
             (name.rstrip("_"), str(each))
             for name, value in query.items()
             for each in (value if isinstance(value, list | tuple) else [value])
         ]
         target = f"{path}?{urlencode(values)}" if values else path
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, target, body, dict(headers or {}))
             answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, found, answer.read())
+            lowered = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, lowered, answer.read())
         finally:
             connection.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a request that has to succeed."""
+        """Send a request that must succeed, and return its JSON."""
         reply = self.ask(API + path, **query)
         assert reply.status == 200, (reply.status, reply.body)
         return reply.json
 
     def get_with(self, token: str, path: str) -> Any:
-        """As `get`, with a token."""
+        """Like `get`, with a token."""
         reply = self.ask(API + path, headers={"Authorization": f"Bearer {token}"})
         assert reply.status == 200, (reply.status, reply.body)
         return reply.json
 
     def post(self, path: str, value: object, **headers: str) -> Reply:
         """Send JSON."""
-        sent = {"Content-Type": "application/json"} | headers
-        return self.ask(API + path, "POST", json.dumps(value).encode(), sent)
+        all_headers = {"Content-Type": "application/json"} | headers
+        return self.ask(API + path, "POST", json.dumps(value).encode(), all_headers)
 
     def send_pictures(self, *pictures: bytes, **fields: str) -> Reply:
         """Search with example pictures."""
@@ -107,27 +107,27 @@ class Served:
         return self.ask(f"{API}/search", "POST", body, headers)
 
     def raw(self, data: bytes, seconds: float = 30.0) -> bytes:
-        """Send bytes as they are; what comes back before the server hangs up."""
+        """Send raw bytes; return the answer up to the end of the connection."""
         with socket.create_connection(("127.0.0.1", self.port), seconds) as connection:
             connection.sendall(data)
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def id_of(self, name: str) -> int:
-        """The id of the picture of that file name."""
+        """The id of the picture with this file name."""
         hits = self.get("/search", name=name)["hits"]
         assert len(hits) == 1, hits
-        found: int = hits[0]["id"]
-        return found
+        image_id: int = hits[0]["id"]
+        return image_id
 
     def stop(self) -> int:
-        """Ask it to stop, as a service manager does; its exit status."""
+        """Stop the server like a service manager; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
 
 @contextmanager
 def serving(library: object, *options: object) -> Iterator[Served]:
-    """A server on any free port, stopped at the end."""
+    """A server on a free port, stopped at the end."""
     with tempfile.TemporaryFile() as errors:
         process = start(
             "--library", library, "serve", "--port", 0, "--threads", 1, *options,
@@ -157,6 +157,6 @@ def serving(library: object, *options: object) -> Iterator[Served]:
 
 
 def in_a_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end in a thread of its own: tests in a browser leave a loop running in this."""
+    """Run a coroutine in its own thread, because browser tests leave a loop running in this one."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()

@@ -1,4 +1,4 @@
-"""The HTTP API, asked of a real server process."""
+"""The HTTP API of a real server process."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ def _names(answer: dict[str, object]) -> list[str]:
         ("a mountain landscape", [], {"type": ("jpeg",), "min_size": ("500x500",)}),
     ],
 )
-def test_a_search_finds_what_the_library_finds(
+def test_a_search_returns_the_hits_of_the_library(
     server: Served, library: Library, text: str, minus: list[str], where: dict[str, tuple[str, ...]]
 ) -> None:
     terms = [Term(text=text), *(Term(text=each, weight=-0.5) for each in minus)]
     query = SearchRequest(terms, 500, where=filter_from(where))
     expected = [(h.rank, h.image.id, h.named) for h in library.search(query)]
     assert expected
-    found = server.get("/search", q=text, not_=minus, **where)
-    assert [(h["rank"], h["id"], h["named"]) for h in found["hits"]] == expected
-    assert found["total"] == len(expected)
-    assert not found["by_date"]
+    answer = server.get("/search", q=text, not_=minus, **where)
+    assert [(h["rank"], h["id"], h["named"]) for h in answer["hits"]] == expected
+    assert answer["total"] == len(expected)
+    assert not answer["by_date"]
 
 
-def test_a_posted_search_means_the_same_as_a_plain_one(server: Served) -> None:
-    wanted = {"q": "a bird", "not": ["water^0.7"], "and": ["a tree"], "all": True, "limit": 9}
+def test_a_post_search_equals_a_get_search(server: Served) -> None:
+    request = {"q": "a bird", "not": ["water^0.7"], "and": ["a tree"], "all": True, "limit": 9}
     plain = server.get("/search", q="a bird", not_="water^0.7", and_="a tree", all="1", limit=9)
-    posted = server.post("/search", wanted).json
+    posted = server.post("/search", request).json
     form = server.send_pictures(q="a bird", not_="water^0.7", and_="a tree", all="1", limit="9")
     assert len(plain["hits"]) == 9
     for each in (posted, form.json):
         assert each["hits"] == plain["hits"]
 
 
-def test_example_pictures_are_searched_with(server: Served) -> None:
+def test_searches_with_example_pictures(server: Served) -> None:
     owl = (PHOTOS / "owl.jpg").read_bytes()
-    found = server.send_pictures(owl).json
-    assert found["hits"][0]["name"] == "owl.jpg"
+    answer = server.send_pictures(owl).json
+    assert answer["hits"][0]["name"] == "owl.jpg"
     heic = (PHOTOS / "horses.heic").read_bytes()
     assert server.send_pictures(heic).json["hits"][0]["name"] == "horses.heic"
     both = server.send_pictures(owl, heic, all="1").json
@@ -88,23 +88,23 @@ def test_like_unlike_and_feedback_take_ids(server: Served) -> None:
     assert next(hit["score"] for hit in away if hit["id"] == bear) < ranks["plain"]
 
 
-def test_without_words_all_pictures_are_listed_by_date(server: Served) -> None:
-    found = server.get("/search", limit=100)
-    assert found["by_date"]
-    assert not found["no_match"]
-    assert found["total"] == COUNT == len(found["hits"])
-    dates = [hit["taken_at"] for hit in found["hits"] if hit["taken_at"]]
+def test_without_terms_all_pictures_are_listed_by_date(server: Served) -> None:
+    answer = server.get("/search", limit=100)
+    assert answer["by_date"]
+    assert not answer["no_match"]
+    assert answer["total"] == COUNT == len(answer["hits"])
+    dates = [hit["taken_at"] for hit in answer["hits"] if hit["taken_at"]]
     assert dates == sorted(dates, reverse=True)
-    assert found["hits"][0]["taken_at"], "those without a date come last"
+    assert answer["hits"][0]["taken_at"], "pictures without a date come last"
 
 
-def test_pages_make_up_the_whole(server: Served) -> None:
-    for wanted in ({}, {"q": "an animal", "all": "1"}):
-        whole = server.get("/search", limit=500, **wanted)
+def test_pages_add_up_to_the_whole_list(server: Served) -> None:
+    for query in ({}, {"q": "an animal", "all": "1"}):
+        whole = server.get("/search", limit=500, **query)
         pages, cursor = [], None
         while True:
             more = {} if cursor is None else {"cursor": cursor}
-            page = server.get("/search", limit=7, **wanted, **more)
+            page = server.get("/search", limit=7, **query, **more)
             pages += page["hits"]
             cursor = page["next"]
             if cursor is None:
@@ -116,44 +116,44 @@ def test_a_cursor_belongs_to_its_search(server: Served) -> None:
     cursor = server.get("/search", limit=3)["next"]
     assert server.ask(f"{API}/search", limit=3, cursor=cursor, q="a dog").status == 400
     assert server.ask(f"{API}/search", limit=3, cursor=cursor + "9").status == 410
-    for made_up in ("x", "....", "\u00e9", "A" * 200):
-        assert server.ask(f"{API}/search", limit=3, cursor=made_up).status == 410
+    for invalid in ("x", "....", "\u00e9", "A" * 200):
+        assert server.ask(f"{API}/search", limit=3, cursor=invalid).status == 410
 
 
-def test_nothing_that_matches_is_said_so(server: Served) -> None:
-    found = server.get("/search", q="qqqq zzzz", mode="text")
-    assert (found["hits"], found["no_match"], found["total"]) == ([], True, 0)
-    found = server.get("/search", q="a dog", camera="no such camera")
-    assert "No picture passes the filter" in found["note"]
+def test_no_match_is_reported(server: Served) -> None:
+    answer = server.get("/search", q="qqqq zzzz", mode="text")
+    assert (answer["hits"], answer["no_match"], answer["total"]) == ([], True, 0)
+    answer = server.get("/search", q="a dog", camera="no such camera")
+    assert "No picture passes the filter" in answer["note"]
 
 
 def test_copies_are_folded(server: Served) -> None:
-    found = server.get("/search", q="an animal", all="1", unique="1")
+    answer = server.get("/search", q="an animal", all="1", unique="1")
     whole = server.get("/search", q="an animal", all="1")
-    assert len(found["hits"]) + sum(hit["duplicates"] for hit in found["hits"]) == len(
+    assert len(answer["hits"]) + sum(hit["duplicates"] for hit in answer["hits"]) == len(
         whole["hits"]
     )
 
 
-def test_small_pictures_are_upright_webp_of_few_sizes(server: Served, demo: Place) -> None:
+def test_thumbnails_are_upright_webp_of_fixed_sizes(server: Served, demo: Place) -> None:
     image_id = server.id_of("horses.heic")
     details = server.get(f"/images/{image_id}")
-    for asked, side in ((1, 256), (256, 256), (300, 512), (4000, 1024)):
-        reply = server.ask(f"{API}/thumb/{image_id}", size=asked)
+    for size, side in ((1, 256), (256, 256), (300, 512), (4000, 1024)):
+        reply = server.ask(f"{API}/thumb/{image_id}", size=size)
         assert reply.headers["content-type"] == "image/webp"
         with Image.open(io.BytesIO(reply.body)) as image:
             assert image.format == "WEBP"
             assert max(image.size) <= side
             upright = details["width"] / details["height"]
             assert image.width / image.height == pytest.approx(upright, rel=0.02)
-    kept = list((demo.library / "thumbnails").rglob(f"{details['content_hash']}-*.webp"))
-    assert {path.name.rsplit("-", 1)[1] for path in kept} == {"256.webp", "512.webp", "1024.webp"}
+    cached = list((demo.library / "thumbnails").rglob(f"{details['content_hash']}-*.webp"))
+    assert {path.name.rsplit("-", 1)[1] for path in cached} == {"256.webp", "512.webp", "1024.webp"}
     hit = server.get("/search", name="horses.heic")["hits"][0]
     assert "immutable" in server.ask(hit["thumb"]).headers["cache-control"]
     assert "immutable" not in server.ask(f"{API}/thumb/{image_id}", v="0").headers["cache-control"]
 
 
-def test_originals_come_as_they_are_or_as_jpeg(server: Served) -> None:
+def test_originals_are_sent_unchanged_or_as_jpeg(server: Served) -> None:
     owl, horses = server.id_of("owl.jpg"), server.id_of("horses.heic")
     reply = server.ask(f"{API}/original/{owl}")
     assert reply.body == (PHOTOS / "owl.jpg").read_bytes()
@@ -168,7 +168,7 @@ def test_originals_come_as_they_are_or_as_jpeg(server: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked, status, first, last",
+    "header, status, first, last",
     [
         ("bytes=0-0", 206, 0, 0),
         ("bytes=100-199", 206, 100, 199),
@@ -187,11 +187,11 @@ def test_originals_come_as_they_are_or_as_jpeg(server: Served) -> None:
     ],
 )
 def test_parts_of_an_original(
-    server: Served, asked: str, status: int, first: int, last: int
+    server: Served, header: str, status: int, first: int, last: int
 ) -> None:
     whole = (PHOTOS / "owl.jpg").read_bytes()
     path = f"{API}/original/{server.id_of('owl.jpg')}"
-    reply = server.ask(path, headers={"Range": asked})
+    reply = server.ask(path, headers={"Range": header})
     assert reply.status == status
     if status == 416:
         assert reply.headers["content-range"] == f"bytes */{len(whole)}"
@@ -201,11 +201,11 @@ def test_parts_of_an_original(
     first, last = first % len(whole), last % len(whole)
     assert reply.body == whole[first : last + 1]
     assert reply.headers["content-length"] == str(last + 1 - first)
-    told = reply.headers.get("content-range")
-    assert told == (f"bytes {first}-{last}/{len(whole)}" if status == 206 else None)
+    content_range = reply.headers.get("content-range")
+    assert content_range == (f"bytes {first}-{last}/{len(whole)}" if status == 206 else None)
 
 
-def test_an_original_that_the_client_has_already(server: Served) -> None:
+def test_conditional_requests_for_an_original(server: Served) -> None:
     path = f"{API}/original/{server.id_of('owl.jpg')}"
     tag = server.ask(path).headers["etag"]
     size = (PHOTOS / "owl.jpg").stat().st_size
@@ -227,36 +227,36 @@ def test_an_original_that_the_client_has_already(server: Served) -> None:
     assert status(Range="bytes=0-9", If_None_Match=tag) == 304
 
 
-def test_heads_tell_what_there_is_without_it(server: Served) -> None:
+def test_head_requests_return_headers_only(server: Served) -> None:
     owl = server.id_of("owl.jpg")
     for path in (f"/original/{owl}", f"/thumb/{owl}", f"/original/{owl}?as=jpeg"):
-        told, given = server.ask(API + path, "HEAD"), server.ask(API + path)
-        assert (told.status, told.body) == (200, b"")
-        assert told.headers["content-length"] == str(len(given.body))
+        head, full = server.ask(API + path, "HEAD"), server.ask(API + path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-length"] == str(len(full.body))
         for name in ("content-type", "cache-control", "content-security-policy", "etag"):
-            assert told.headers.get(name) == given.headers.get(name)
+            assert head.headers.get(name) == full.headers.get(name)
     ranged = server.ask(f"{API}/original/{owl}", "HEAD", headers={"Range": "bytes=0-9"})
     assert (ranged.status, "content-range" in ranged.headers) == (200, False)
     assert server.ask(f"{API}/original/999999", "HEAD").status == 404
 
 
 def test_facets_add_up(server: Served, library: Library) -> None:
-    found = server.get("/facets")
-    assert found["total"] == COUNT
-    assert found["dated"] == sum(sum(year["months"]) for year in found["years"])
-    assert found["dated"] == library.catalog.count(filter_from({"has": ["date"]}))
-    assert sum(folder["count"] for folder in found["folders"]) == COUNT
-    assert found["folders"][0]["path"] == str(PHOTOS)
-    assert {each["name"]: each["count"] for each in found["types"]}["HEIF"] == 1
+    answer = server.get("/facets")
+    assert answer["total"] == COUNT
+    assert answer["dated"] == sum(sum(year["months"]) for year in answer["years"])
+    assert answer["dated"] == library.catalog.count(filter_from({"has": ["date"]}))
+    assert sum(folder["count"] for folder in answer["folders"]) == COUNT
+    assert answer["folders"][0]["path"] == str(PHOTOS)
+    assert {each["name"]: each["count"] for each in answer["types"]}["HEIF"] == 1
     some = server.get("/facets", type="heic")
     assert some["total"] == 1
     assert [each["name"] for each in some["types"]] == ["HEIF"]
 
 
 def test_status_health_and_metrics(server: Served) -> None:
-    found = server.get("/status")
-    assert (found["images"], found["model"], found["locked"]) == (COUNT, "builtin", False)
-    assert found["indexing"] is None
+    answer = server.get("/status")
+    assert (answer["images"], answer["model"], answer["locked"]) == (COUNT, "builtin", False)
+    assert answer["indexing"] is None
     assert server.get("/health") == {"status": "ok"}
     server.get("/search", q="a walrus")
     text = server.ask(f"{API}/metrics").body.decode()
@@ -264,19 +264,19 @@ def test_status_health_and_metrics(server: Served) -> None:
     for step in ("queue", "model", "encode", "search", "fetch"):
         assert f'imgsearch_step_seconds_count{{step="{step}"}}' in text
     assert "imgsearch_resident_bytes" in text
-    # Where no GPU is used there is none to tell of, not one without memory.
+    # Without a GPU the metric is missing, not zero.
     assert "imgsearch_gpu" not in text
 
 
-def test_the_document_tells_of_every_route_and_is_given_with_examples(server: Served) -> None:
+def test_the_openapi_document_describes_every_route(server: Served) -> None:
     document = server.get("/openapi.json")
     paths = {path.removeprefix(API) for path in document["paths"]}
     assert paths >= {"/search", "/similar/{image_id}", "/images/{image_id}", "/thumb/{image_id}"}
     assert paths >= {"/original/{image_id}", "/facets", "/status", "/health", "/metrics", "/index"}
     assert "a dog on the beach" in json.dumps(document)
     for path, methods in document["paths"].items():
-        for method, told in methods.items():
-            assert told.get("description"), f"{method} {path} is not explained"
+        for method, operation in methods.items():
+            assert operation.get("description"), f"{method} {path} is not described"
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_the_document_tells_of_every_route_and_is_given_with_examples(server: Se
         (lambda s: s.send_pictures(*[b"x"] * 9), 400),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_mend(
+def test_invalid_requests_are_answered_with_a_hint(
     server: Served, ask: Callable[[Served], object], status: int
 ) -> None:
     reply = ask(server)

@@ -1,4 +1,4 @@
-"""Names, origins, rates and tokens, without a server."""
+"""Host names, origins, rates and tokens, without a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgsearch.catalog import open_catalog
 from imgsearch.web import guard
 from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
 from imgsearch.web.rate_limits import Buckets, Rate
-from imgsearch.web.tokens import MOST_SESSIONS, Door, new_token, stored_hash
+from imgsearch.web.tokens import MAX_SESSIONS, Door, new_token, stored_hash
 from tests.web.served import in_a_loop
 
 
@@ -35,7 +35,7 @@ def test_the_name_in_a_host_header(header: str, name: str) -> None:
     assert name_of(header) == name
 
 
-def test_what_a_server_answers_to() -> None:
+def test_the_host_names_that_a_server_accepts() -> None:
     local, wide = hosts_for("127.0.0.1"), hosts_for("0.0.0.0", ["photos.example"])
     assert local.knows("localhost:8765") and local.knows("[::1]") and local.knows("127.0.0.1")
     assert not any(map(local.knows, ("10.0.0.1", "photos.example", "localhost.evil.example")))
@@ -53,30 +53,32 @@ def test_what_a_server_answers_to() -> None:
         ("POST", {"origin": "http://localhost:2"}, True),
         ("POST", {"origin": "null"}, True),
         ("POST", {"origin": "http://localhost:1", "sec-fetch-site": "cross-site"}, True),
-        ("GET", {"origin": "http://evil.example"}, False),  # a browser says the rest itself
+        ("GET", {"origin": "http://evil.example"}, False),  # GET relies on Sec-Fetch-Site
         ("GET", {"sec-fetch-site": "none"}, False),
         ("GET", {"sec-fetch-site": "same-origin"}, False),
         ("GET", {"sec-fetch-site": "same-site"}, True),
         ("DELETE", {"origin": "http://evil.example"}, True),
     ],
 )
-def test_other_sites(method: str, headers: dict[str, str], refused: bool) -> None:
+def test_requests_of_other_sites_are_detected(
+    method: str, headers: dict[str, str], refused: bool
+) -> None:
     assert cross_site(method, {"host": "localhost:1", **headers}) is refused
 
 
-def test_a_bucket_is_emptied_and_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_empties_and_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     buckets = Buckets({"any": Rate(2, 3)})
     assert [buckets.wait_s("a", "any") for _ in range(4)] == [0, 0, 0, 0.5]
-    assert buckets.wait_s("b", "any") == 0, "another client has a bucket of its own"
+    assert buckets.wait_s("b", "any") == 0, "each client has its own bucket"
     now[0] += 0.5
     assert [buckets.wait_s("a", "any") for _ in range(2)] == [0, 0.5]
     now[0] += 1000
     assert [buckets.wait_s("a", "any") for _ in range(4)] == [0, 0, 0, 0.5]
 
 
-def test_a_token_may_be_made_before_the_library(tmp_path) -> None:
+def test_a_token_can_be_created_before_the_library(tmp_path) -> None:
     folder = tmp_path / "library"
     assert stored_hash(str(folder)) == ""
     first, second = new_token(str(folder)), new_token(str(folder))
@@ -88,7 +90,7 @@ def test_a_token_may_be_made_before_the_library(tmp_path) -> None:
     assert stored_hash(str(folder)) == ""
 
 
-def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_expire_and_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     door = Door("0" * 64)
@@ -97,24 +99,24 @@ def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     now[0] += 31 * 86_400
     assert not door.knows(first)
     second = door.open_session()
-    for _ in range(MOST_SESSIONS):
+    for _ in range(MAX_SESSIONS):
         door.open_session()
     assert not door.knows(second)
     assert not Door("").locked and not Door("").fits("")
 
 
-def test_a_body_that_does_not_come_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.05)
+def test_a_body_that_does_not_arrive_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_TIMEOUT_SECONDS", 0.05)
 
     async def reads(scope: guard.Scope, receive: guard.Receive, send: guard.Send) -> None:
-        with suppress(Exception):  # as a framework does that makes an answer of its own of it
+        with suppress(Exception):  # like a framework that turns it into its own answer
             await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    sent: list[guard.Message] = []
+    messages: list[guard.Message] = []
 
     async def send(message: guard.Message) -> None:
-        sent.append(message)
+        messages.append(message)
 
     async def nothing() -> guard.Message:
         await asyncio.sleep(60)
@@ -128,4 +130,4 @@ def test_a_body_that_does_not_come_is_given_up_on(monkeypatch: pytest.MonkeyPatc
         "client": ("127.0.0.1", 1),
     }
     in_a_loop(guard.Guard(reads, hosts_for("127.0.0.1"), Door(""), 100)(scope, nothing, send))
-    assert [message["status"] for message in sent if "status" in message] == [408]
+    assert [message["status"] for message in messages if "status" in message] == [408]

@@ -1,4 +1,4 @@
-"""Indexing that is started and watched over HTTP, in a process apart from the server's."""
+"""Indexing started and followed over HTTP, in a separate process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
-from tests.web.served import API, PATIENCE, Reply, Served, serving
+from tests.web.served import API, TIMEOUT_SECONDS, Reply, Served, serving
 
 FIRST = ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A folder with four pictures, not indexed yet."""
+    """A folder with four pictures that are not indexed yet."""
     folder = tmp_path_factory.mktemp("grows")
     (folder / "photos").mkdir()
     for name in FIRST:
@@ -38,31 +38,31 @@ def served(place: Place) -> Iterator[Served]:
 
 
 class Events:
-    """The event stream, from now on."""
+    """The event stream of a server."""
 
     def __init__(self, served: Served) -> None:
-        self._connection = socket.create_connection(("127.0.0.1", served.port), PATIENCE)
+        self._connection = socket.create_connection(("127.0.0.1", served.port), TIMEOUT_SECONDS)
         head = f"GET {API}/index/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
         self._connection.sendall(head.encode())
         self._lines = self._connection.makefile("rb")
 
-    def until(self, right: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """The events up to one that is right."""
-        found = []
+    def until(self, is_last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The events up to the first for which `is_last` is true."""
+        events = []
         for line in self._lines:
             if line.startswith(b"data: "):
-                found.append(json.loads(line[6:]))
-                if right(found[-1]):
-                    return found
-        raise AssertionError(f"the stream ended: {found}")
+                events.append(json.loads(line[6:]))
+                if is_last(events[-1]):
+                    return events
+        raise AssertionError(f"the stream ended: {events}")
 
     def close(self) -> None:
         self._lines.close()
         self._connection.close()
 
 
-def _ended(reply: Reply) -> Callable[[dict[str, Any]], bool]:
-    """True for the last event of the run that was started."""
+def _ends(reply: Reply) -> Callable[[dict[str, Any]], bool]:
+    """A function that is true for the last event of the run started by this reply."""
     assert reply.status == 202, reply.body
     run, last = reply.json["run"], ("done", "interrupted", "failed")
     return lambda event: event["run"] == run and event["state"] in last
@@ -73,39 +73,37 @@ def _indexers(served: Served) -> list[psutil.Process]:
     return [each for each in children if "imgsearch.serving.indexer_process" in each.cmdline()]
 
 
-def test_a_new_library_says_so_and_indexes_nothing_that_a_page_names(
-    served: Served, place: Place
-) -> None:
+def test_a_new_library_does_not_index_folders_named_by_a_page(served: Served, place: Place) -> None:
     assert served.get("/status")["images"] == 0
     assert served.get("/status")["folders"] == []
     assert served.ask(f"{API}/search", q="a crab").status == 409
-    for wanted in ({}, {"path": str(place.photos)}, {"path": "/"}):
-        reply = served.post("/index", wanted)
+    for request in ({}, {"path": str(place.photos)}, {"path": "/"}):
+        reply = served.post("/index", request)
         assert reply.status == 400
         assert "imgsearch index FOLDER" in reply.json["hint"]
 
 
-def test_what_is_indexed_elsewhere_is_found_at_once(served: Served, place: Place) -> None:
+def test_pictures_indexed_elsewhere_are_found_at_once(served: Served, place: Place) -> None:
     from tests.cli.calls import process
 
-    found = process("--library", place.library, "index", place.photos, "-q")
-    assert found.status == 0, found.err
+    result = process("--library", place.library, "index", place.photos, "-q")
+    assert result.status == 0, result.err
     assert served.get("/search", q="a crab")["hits"][0]["name"] == "crab.jpg"
     assert served.get("/status")["images"] == len(FIRST)
 
 
-def test_a_link_leads_a_page_to_no_new_folder(served: Served, place: Place) -> None:
-    """Or whoever has the page could see what lies behind it."""
+def test_a_link_does_not_give_a_page_new_folders(served: Served, place: Place) -> None:
+    """Otherwise a client of the page could see pictures outside the library's folders."""
     before = served.get("/status")["folders"]
     for name, away in (("out", place.photos.parent / "library"), ("up", place.photos.parent)):
         (place.photos / name).symlink_to(away)
         reply = served.post("/index", {"path": str(place.photos / name)})
         (place.photos / name).unlink()
-        assert reply.status == 400 and "in no folder of this library" in reply.json["error"]
+        assert reply.status == 400 and "not in a folder of this library" in reply.json["error"]
     assert served.get("/status")["folders"] == before
 
 
-def test_a_run_is_watched_and_pages_stay_while_pictures_come(served: Served, place: Place) -> None:
+def test_events_of_a_run_and_stable_pages_during_it(served: Served, place: Place) -> None:
     before = served.get("/search", limit=2)
     for name in ("bison.jpg", "lemurs.jpg", "windmill.jpg"):
         shutil.copy(PHOTOS / name, place.photos)
@@ -115,13 +113,13 @@ def test_a_run_is_watched_and_pages_stay_while_pictures_come(served: Served, pla
     assert reply.status == 202, reply.body
     assert served.post("/index", {}).status == 409
     assert served.get("/status")["indexing"]["state"] == "running"
-    seen = events.until(_ended(reply))
+    seen = events.until(_ends(reply))
     events.close()
     assert seen[-1]["state"] == "done", seen
     assert seen[-1]["added"] == 3
     assert any(event.get("stage") == "encode" for event in seen)
     assert served.get("/status")["indexing"] is None
-    # The new one is found; the pages that were begun before go on as they were.
+    # The new picture is found; lists started before stay as they were.
     assert served.get("/search", q="a windmill")["hits"][0]["name"] == "windmill.jpg"
     rest = served.get("/search", limit=2, cursor=before["next"])
     assert rest["revision"] == before["revision"] < served.get("/search")["revision"]
@@ -130,28 +128,28 @@ def test_a_run_is_watched_and_pages_stay_while_pictures_come(served: Served, pla
     assert rest["next"] is None
 
 
-def test_part_of_a_folder_is_indexed_but_none_outside(served: Served, place: Place) -> None:
+def test_a_subfolder_is_indexed_but_no_folder_outside(served: Served, place: Place) -> None:
     (place.photos / "new").mkdir()
     shutil.copy(PHOTOS / "baseball.png", place.photos / "new")
     for path in ("/etc", str(place.photos) + "/..", str(place.photos) + "x", "photos", "\0"):
         assert served.post("/index", {"path": path}).status == 400, path
     events = Events(served)
     reply = served.post("/index", {"path": str(place.photos / "new")})
-    assert events.until(_ended(reply))[-1]["added"] == 1
+    assert events.until(_ends(reply))[-1]["added"] == 1
     events.close()
 
 
-def test_an_indexer_that_is_killed_takes_nothing_with_it(served: Served, place: Place) -> None:
+def test_a_killed_indexer_does_not_affect_the_server(served: Served, place: Place) -> None:
     shutil.copy(PHOTOS / "biplane.jpg", place.photos)
     events = Events(served)
     reply = served.post("/index", {})
     _indexers(served)[0].kill()
-    last = events.until(_ended(reply))[-1]
+    last = events.until(_ends(reply))[-1]
     assert last["state"] == "failed"
     assert "signal 9" in last["error"]
     assert served.get("/search", q="a crab")["hits"]
-    again = _ended(served.post("/index", {}))
-    assert events.until(again)[-1]["state"] == "done", "and it can be started again"
+    again = _ends(served.post("/index", {}))
+    assert events.until(again)[-1]["state"] == "done", "indexing can be started again"
     events.close()
 
 
@@ -162,7 +160,7 @@ def test_a_run_is_stopped(served: Served, place: Place) -> None:
     events = Events(served)
     reply = served.post("/index", {})
     assert served.ask(f"{API}/index", "DELETE").status == 202
-    assert events.until(_ended(reply))[-1]["state"] == "interrupted"
+    assert events.until(_ends(reply))[-1]["state"] == "interrupted"
     events.close()
 
 
@@ -177,7 +175,7 @@ def test_the_indexer_ends_with_the_server(place: Place) -> None:
         assert not alive
 
 
-def test_a_server_stops_in_time_while_it_is_watched_and_indexes(place: Place) -> None:
+def test_a_server_stops_in_time_while_indexing(place: Place) -> None:
     with serving(place.library) as served:
         events = Events(served)
         events.until(lambda event: True)
@@ -189,7 +187,7 @@ def test_a_server_stops_in_time_while_it_is_watched_and_indexes(place: Place) ->
         events.close()
 
 
-def test_an_open_page_does_not_hold_up_the_end(place: Place) -> None:
+def test_an_open_page_does_not_delay_the_stop(place: Place) -> None:
     with serving(place.library) as served:
         events = Events(served)
         events.until(lambda event: True)

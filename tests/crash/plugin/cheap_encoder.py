@@ -1,7 +1,7 @@
-"""An encoder that starts at once: pixels, projected at random. Installed as plugins are installed.
+"""An encoder without a start-up time: random projections of pixels, installed as a plug-in.
 
-With this folder on PYTHONPATH, `imgsearch --model cheap` is the real program in every other part.
-Its arithmetic is in whole numbers, so a picture has the same vector in every process.
+With this folder on PYTHONPATH, `imgsearch --model cheap` is otherwise the real program. It uses
+integer arithmetic, so that a picture has the same vector in every process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-/** Requests to the server that the page came from, and to no other. */
+/** Requests to the page's own server, and to no other. */
 
 const BASE = "/api/v1";
-/** How often a request is repeated that came too fast after others. */
-const PATIENCE = 3;
+/** Retries of a request that exceeded the rate limit. */
+const MAX_RETRIES = 3;
 
-/** What the server says about a request that it does not answer; `hint` is the mend. */
+/** An error reported by the server; `hint` says how to fix it. */
 export class ApiError extends Error {
   constructor(status, message, hint) {
     super(message);
@@ -13,14 +13,14 @@ export class ApiError extends Error {
   }
 }
 
-async function failure(response) {
-  let said = {};
+async function errorFrom(response) {
+  let problem = {};
   try {
-    said = await response.json();
+    problem = await response.json();
   } catch {
-    // Not ours: a proxy or a crash. The status has to do.
+    // From a proxy or a crash, so only the status is known.
   }
-  return new ApiError(response.status, said.error || `The server answered ${response.status}.`, said.hint || "");
+  return new ApiError(response.status, problem.error || `The server returned status ${response.status}.`, problem.hint || "");
 }
 
 async function send(path, options) {
@@ -28,29 +28,29 @@ async function send(path, options) {
     return await fetch(BASE + path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "The imgsearch server does not answer.", "Is 'imgsearch serve' still running?");
+    throw new ApiError(0, "The imgsearch server is not responding.", "Is 'imgsearch serve' still running?");
   }
 }
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** One request; where the server asks for patience, it gets some. */
+/** Send one request; wait and retry when the server asks to. */
 async function request(path, options = {}) {
   let response = await send(path, options);
-  for (let again = 0; response.status === 429 && again < PATIENCE; again += 1) {
+  for (let retry = 0; response.status === 429 && retry < MAX_RETRIES; retry += 1) {
     await pause(Math.min(5, Number(response.headers.get("retry-after")) || 1));
     options.signal?.throwIfAborted();
     response = await send(path, options);
   }
-  if (!response.ok) throw await failure(response);
+  if (!response.ok) throw await errorFrom(response);
   return response.status === 204 ? null : response.json();
 }
 
 /**
- * Search.
+ * Run a search.
  *
- * @param {URLSearchParams} params  as in the API, `cursor` and `limit` included
- * @param {Blob[]} images  example pictures; with any the search is posted
+ * @param {URLSearchParams} params  as in the API, including `cursor` and `limit`
+ * @param {Blob[]} images  example pictures; the search is a POST if there are any
  * @param {AbortSignal} signal
  */
 export function search(params, images, signal) {
@@ -75,19 +75,19 @@ export const signIn = (token) =>
   });
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 
-/** The address of a thumbnail, `pixels` on its longer side at least if there are so many. */
+/** URL of a thumbnail with at least `pixels` on its longer side, up to 1024. */
 export function thumbnail(hit, pixels) {
   const size = pixels <= 256 ? 256 : pixels <= 512 ? 512 : 1024;
   return `${hit.thumb}${hit.thumb.includes("?") ? "&" : "?"}size=${size}`;
 }
 
-const SHOWN_BY_BROWSERS = new Set(["jpeg", "png", "webp", "gif", "avif", "bmp"]);
+const BROWSER_TYPES = new Set(["jpeg", "png", "webp", "gif", "avif", "bmp"]);
 
-/** The address of the picture in full, in a form that browsers show. */
+/** URL of the full-size picture, in a format that browsers show. */
 export function original(hit) {
-  const plain = SHOWN_BY_BROWSERS.has(String(hit.type).toLowerCase());
-  return `${BASE}/original/${encodeURIComponent(hit.id)}${plain ? "" : "?as=jpeg"}`;
+  const supported = BROWSER_TYPES.has(String(hit.type).toLowerCase());
+  return `${BASE}/original/${encodeURIComponent(hit.id)}${supported ? "" : "?as=jpeg"}`;
 }
 
-/** The address of the file as it is. */
+/** URL of the unchanged file. */
 export const file = (hit) => `${BASE}/original/${encodeURIComponent(hit.id)}`;

@@ -1,4 +1,4 @@
-/** The panel beside a picture: when, where, with what, how well it fits. */
+/** The panel beside an open picture: date, place, camera and match. */
 
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
@@ -7,7 +7,7 @@ import { bytes, cameraName, longDate, number, plural, strength } from "./words.j
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
-/** Exposure as photographers write it: 1/250 s, f/2.8, 35 mm, ISO 200. */
+/** Exposure in photographers' notation: 1/250 s, f/2.8, 35 mm, ISO 200. */
 function exposure(all) {
   const time = all.exposure_time ?? all.exposure;
   const seconds = typeof time === "number" ? (time >= 0.4 ? `${time} s` : `1/${Math.round(1 / time)} s`) : time;
@@ -21,8 +21,8 @@ function exposure(all) {
   ].filter(has).join(" · ");
 }
 
-/** Every word of the record that no line of the panel shows. */
-const SHOWN = new Set(
+/** Fields that the panel already shows, or never does; "More" lists the others. */
+const SHOWN_FIELDS = new Set(
   ("id rank score strength named name folder path width height taken_at type duplicates thumb size_bytes camera lens gps title description " +
     "keywords camera_make camera_model original browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
 );
@@ -33,7 +33,7 @@ export class Details {
     this.element = h("aside", { class: "details", "aria-label": "Details" });
   }
 
-  /** What the hit tells is shown at once, the rest when the server has told it. */
+  /** Show the fields of the hit at once, and the full record when it has loaded. */
   async show(hit) {
     this.hit = hit;
     this.abort?.abort();
@@ -49,7 +49,7 @@ export class Details {
 
   async copyPath() {
     await copyText(this.hit.path);
-    toast("The path is on the clipboard.");
+    toast("Path copied.");
   }
 
   #draw(hit, all) {
@@ -65,12 +65,12 @@ export class Details {
   }
 
   #match(hit, match) {
-    const says = has(hit.strength)
-      ? `Strength ${hit.strength.toFixed(2)} of 1: an estimate of how likely this picture is meant.`
-      : "All words stand in its name or caption.";
-    const score = has(hit.score) ? ` Score ${hit.score.toFixed(3)}, to compare within this search only.` : "";
-    return h("div", { class: "match" }, h("p", { class: "match-word" }, bars(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-says" }, says + score,
-      hit.named && has(hit.strength) ? " All words stand in its name or caption." : ""));
+    const explanation = has(hit.strength)
+      ? `Strength ${hit.strength.toFixed(2)} out of 1: an estimate of how likely this picture is to match.`
+      : "All words appear in its name or caption.";
+    const score = has(hit.score) ? ` Score ${hit.score.toFixed(3)}, comparable only within this search.` : "";
+    return h("div", { class: "match" }, h("p", { class: "match-word" }, bars(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation + score,
+      hit.named && has(hit.strength) ? " All words appear in its name or caption." : ""));
   }
 
   #lines(hit, all) {
@@ -80,13 +80,13 @@ export class Details {
     const shot = exposure(all);
     return [
       hit.taken_at ? line("Taken", longDate(hit.taken_at)) : null,
-      has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures of this camera", { camera: [all.camera] })) : null,
+      has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures taken with this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
       line("Picture", size.filter(Boolean).join(" · ")),
       line("Folder", this.#action(hit.folder, "Pictures in this folder", { in: [hit.folder] })),
       line("File", h("span", { class: "path" }, hit.path), h("button", { type: "button", class: "plain", onclick: () => this.copyPath() }, icon("copy"), "Copy path")),
-      all.gps ? line("Place", this.#place(all.gps)) : null,
+      all.gps ? line("Location", this.#location(all.gps)) : null,
       hit.duplicates > 0 ? line("Copies", plural(hit.duplicates, "near-identical picture folded", "near-identical pictures folded"),
         h("button", { type: "button", class: "plain", onclick: () => this.actions.filter({ unique: false }) }, "Show all")) : null,
     ].filter(Boolean).flat();
@@ -96,13 +96,13 @@ export class Details {
     return h("button", { type: "button", class: "link", title, onclick: () => this.actions.filter(patch) }, words);
   }
 
-  #place({ latitude, longitude }) {
+  #location({ latitude, longitude }) {
     const words = `${Math.abs(latitude).toFixed(4)}° ${latitude < 0 ? "S" : "N"}, ${Math.abs(longitude).toFixed(4)}° ${longitude < 0 ? "W" : "E"}`;
     return h("button", { type: "button", class: "link", title: "Pictures taken within 10 km", onclick: () => this.actions.filter({ near: `${latitude},${longitude},10` }) }, icon("pin"), words);
   }
 
   #rest(all) {
-    const more = Object.entries(all).filter(([name, value]) => !SHOWN.has(name) && has(value) && typeof value !== "object");
+    const more = Object.entries(all).filter(([name, value]) => !SHOWN_FIELDS.has(name) && has(value) && typeof value !== "object");
     if (!more.length) return null;
     return h("details", { class: "more-details" }, h("summary", {}, "More"),
       h("dl", {}, more.flatMap(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, String(value))])));

@@ -1,11 +1,11 @@
-/** Building elements. Texts become text nodes, never markup: names from disks stay inert. */
+/** DOM helpers. Strings become text nodes, never markup, so file names stay inert. */
 
 /**
- * An element.
+ * Create an element.
  *
  * @param {string} tag
- * @param {Object} props  `class`, `data`, `onX` listeners; everything else is an attribute, left
- *   out when null or false
+ * @param {Object} props  `class`, `data`, `onX` listeners; anything else is an attribute, omitted
+ *   if null or false
  * @param {...(Node|string|number|null|Array)} children
  */
 export function h(tag, props = {}, ...children) {
@@ -23,7 +23,7 @@ export function h(tag, props = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Icons drawn for this page, on a grid of 24 units, as strokes. */
+/** Icons as stroked paths on a 24-unit grid, drawn for this page. */
 const SHAPES = {
   search: "M10.5 4a6.5 6.5 0 1 1 0 13a6.5 6.5 0 0 1 0-13zM15.5 15.5L20.5 20.5",
   close: "M6 6L18 18M18 6L6 18",
@@ -62,12 +62,12 @@ export function icon(name) {
   return svg;
 }
 
-/** A button that shows only an icon; the label is its name and its tooltip. */
+/** A button that shows only an icon; the label is its accessible name and tooltip. */
 export function iconButton(name, label, onclick, props = {}) {
   return h("button", { type: "button", class: "round", "aria-label": label, title: label, onclick, ...props }, icon(name));
 }
 
-/** Elements with these ids must be in index.html. */
+/** An element that index.html must contain. */
 export function byId(id) {
   const element = document.getElementById(id);
   if (!element) throw new Error(`index.html has no #${id}`);
@@ -76,10 +76,10 @@ export function byId(id) {
 
 let toastTimer = 0;
 
-/** Say something short that needs no answer, to eyes and to screen readers. */
+/** Show a short message, which screen readers announce, too. */
 export function toast(text) {
   const place = byId("toast");
-  // A dialog makes everything outside of it inert, so the message is shown inside the open one.
+  // A modal dialog makes everything outside it inert, so show the message inside the open one.
   (document.querySelector("dialog[open]") ?? document.body).append(place);
   place.textContent = text;
   place.classList.add("shown");
@@ -90,7 +90,7 @@ export function toast(text) {
   }, 4000);
 }
 
-/** Put a text on the clipboard; plain http on another host has no clipboard API. */
+/** Copy a text; pages served over plain HTTP from another host have no clipboard API. */
 export async function copyText(text) {
   if (navigator.clipboard && window.isSecureContext) {
     await navigator.clipboard.writeText(text);

@@ -1,17 +1,17 @@
 /**
- * Pictures that were dropped, pasted or chosen. The address holds only a key; the picture, made
- * small, stays in the tab's session storage, so that a reload finds it again. None leaves the
- * machine but to the imgsearch server that the page came from.
+ * Example pictures that were dropped, pasted or chosen. The URL contains only a key; a reduced copy
+ * stays in the tab's session storage, so that it survives a reload. Pictures are sent only to the
+ * page's own imgsearch server.
  */
 
-/** Longest side of what is sent and kept, in pixels: more than any model looks at. */
-const LONGEST = 768;
+/** Longer side of the copy that is sent and kept; more than any model's input. */
+const MAX_SIDE_PIXELS = 768;
 const QUALITY = 0.9;
-const STORED = "imgsearch.example.";
+const STORAGE_PREFIX = "imgsearch.example.";
 
 const inMemory = new Map();
 
-/** Keep a picture; the key for the address. */
+/** Keep a picture and return its key for the URL. */
 export async function keep(file) {
   const key = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => (byte % 36).toString(36)).join("");
   const small = await shrink(file);
@@ -20,29 +20,29 @@ export async function keep(file) {
   return key;
 }
 
-/** The pictures for these keys; `missing` counts those of another tab or another day. */
+/** The pictures for these keys; `missing` counts those that this tab does not have. */
 export async function fetchAll(keys) {
-  const found = keys.map((key) => inMemory.get(key) ?? restore(key));
-  return { blobs: found.filter(Boolean), missing: found.filter((blob) => !blob).length };
+  const blobs = keys.map((key) => inMemory.get(key) ?? restore(key));
+  return { blobs: blobs.filter(Boolean), missing: blobs.filter((blob) => !blob).length };
 }
 
-/** An address that shows the picture, "" where it is gone or no browser can draw it. */
+/** A URL that shows the picture; "" if it is gone or the browser cannot draw it. */
 export function preview(key) {
   try {
-    const stored = sessionStorage.getItem(STORED + key);
+    const stored = sessionStorage.getItem(STORAGE_PREFIX + key);
     if (stored) return stored;
   } catch {
-    // Storage is refused in some private windows: the picture in memory does.
+    // Some private windows refuse storage; use the copy in memory.
   }
   const blob = inMemory.get(key);
   return blob && blob.type === "image/jpeg" ? URL.createObjectURL(blob) : "";
 }
 
-/** The picture the right way up and small, null where the browser cannot decode it (HEIC, RAW). */
+/** A small, upright copy of the picture; null if the browser cannot decode it (HEIC, RAW). */
 async function shrink(file) {
   try {
     const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-    const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
+    const scale = Math.min(1, MAX_SIDE_PIXELS / Math.max(bitmap.width, bitmap.height));
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(bitmap.width * scale));
     canvas.height = Math.max(1, Math.round(bitmap.height * scale));
@@ -67,16 +67,16 @@ const dataUrl = (blob) =>
 
 function store(key, text) {
   try {
-    sessionStorage.setItem(STORED + key, text);
+    sessionStorage.setItem(STORAGE_PREFIX + key, text);
   } catch {
-    // Full or refused: the picture lasts as long as the page does.
+    // Full or refused: the picture lasts until the page is closed.
   }
 }
 
 function restore(key) {
   let text = null;
   try {
-    text = sessionStorage.getItem(STORED + key);
+    text = sessionStorage.getItem(STORAGE_PREFIX + key);
   } catch {
     return null;
   }

@@ -1,4 +1,4 @@
-/** The panel of filters: beside the pictures where there is room, else a sheet over them. */
+/** The filter panel: beside the pictures if there is room, otherwise a sheet over them. */
 
 import { byId, h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
@@ -10,12 +10,12 @@ import { noFilters } from "./terms.js";
 import { cameraName, number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
-/** Cameras and types shown until asked for more. */
-const SHOWN = 8;
+/** Cameras and types shown before "more" is pressed. */
+const MAX_CHOICES_SHOWN = 8;
 
 /**
- * The filters of a state but for some: what there is to choose from does not depend on what is
- * chosen, or the first choice would leave no other.
+ * The filters of a state except the named ones. The choices of a filter must not depend on that
+ * filter itself, or choosing one would hide all others.
  */
 function without(state, names) {
   const filters = new URLSearchParams();
@@ -26,10 +26,10 @@ function without(state, names) {
 }
 
 export class Filters {
-  /** @param {() => void} look  look for new pictures in the folders of the library */
-  constructor(store, look) {
+  /** @param {() => void} scan  scan the folders of the library for new pictures */
+  constructor(store, scan) {
     this.store = store;
-    this.look = look;
+    this.scan = scan;
     this.place = byId("filters");
     this.sheet = h("dialog", { class: "sheet", "aria-label": "Filters" });
     document.body.append(this.sheet);
@@ -37,20 +37,20 @@ export class Filters {
     this.folders = new Folders((paths) => store.set({ in: paths }));
     this.panel = this.#build();
     this.facets = null;
-    this.wanted = read("filters", ["open", "closed"]) !== "closed";
+    this.expanded = read("filters", ["open", "closed"]) !== "closed";
     BESIDE.addEventListener("change", () => this.#arrange());
     this.sheet.addEventListener("click", (event) => event.target === this.sheet && this.sheet.close());
     this.#arrange();
   }
 
   get open() {
-    return BESIDE.matches ? this.wanted : this.sheet.open;
+    return BESIDE.matches ? this.expanded : this.sheet.open;
   }
 
   toggle() {
     if (BESIDE.matches) {
-      this.wanted = !this.wanted;
-      write("filters", this.wanted ? "open" : "closed");
+      this.expanded = !this.expanded;
+      write("filters", this.expanded ? "open" : "closed");
       this.#arrange();
     } else {
       this.sheet.showModal();
@@ -58,23 +58,23 @@ export class Filters {
     this.load(this.store.state);
   }
 
-  /** Ask what there is to choose from, unless nobody sees it. */
-  async load(state, { again = false } = {}) {
+  /** Load the choices, unless the panel is hidden. */
+  async load(state, { reload = false } = {}) {
     this.show(state);
     const [undated, rest] = [without(state, ["after", "before"]), without(state, ["in", "camera", "type"])];
     const key = `${undated} ${rest}`;
-    if (!this.open || (this.key === key && !again)) return;
+    if (!this.open || (this.key === key && !reload)) return;
     this.key = key;
     this.abort?.abort();
     this.abort = new AbortController();
     const { signal } = this.abort;
     try {
-      const found = api.facets(rest, signal);
-      const [facets, dates] = await Promise.all([found, `${undated}` === `${rest}` ? found : api.facets(undated, signal)]);
+      const request = api.facets(rest, signal);
+      const [facets, dates] = await Promise.all([request, `${undated}` === `${rest}` ? request : api.facets(undated, signal)]);
       this.facets = { ...facets, years: dates.years };
       if (!signal.aborted) this.show(this.store.state);
     } catch {
-      // The search itself tells of errors; the choices that are there stay.
+      // The search itself reports errors; keep the current choices.
       if (signal.aborted) return;
       this.key = null;
       this.panel.classList.add("known");
@@ -83,7 +83,7 @@ export class Filters {
 
   show(state) {
     const { facets } = this;
-    // Shown when it is known what there is to choose from, so that nothing moves later.
+    // Stay hidden until the choices are known, so that nothing moves afterwards.
     this.panel.classList.toggle("known", facets !== null);
     this.histogram.show(state, facets?.years);
     this.folders.show(state.in, facets?.folders);
@@ -103,23 +103,23 @@ export class Filters {
     const beside = BESIDE.matches;
     if (this.sheet.open) this.sheet.close();
     (beside ? this.place : this.sheet).append(this.panel);
-    this.place.hidden = !beside || !this.wanted;
-    document.body.classList.toggle("with-filters", beside && this.wanted);
+    this.place.hidden = !beside || !this.expanded;
+    document.body.classList.toggle("with-filters", beside && this.expanded);
   }
 
   #build() {
     const section = (title, ...content) => h("section", { class: "facet" }, h("h2", {}, title), ...content);
     this.cameras = h("div", { class: "choices", role: "radiogroup", "aria-label": "Camera" });
-    this.types = h("div", { class: "choices", role: "group", "aria-label": "Type of file" });
+    this.types = h("div", { class: "choices", role: "group", "aria-label": "File type" });
     this.shapes = this.#segments("Shape", [["landscape", "Wide"], ["portrait", "Tall"], ["square", "Square"]], (value) => this.#toggle("orientation", value));
-    this.modes = this.#segments("Where to look", [["hybrid", "Both"], ["semantic", "Picture"], ["text", "Names"]], (value) => this.store.set({ mode: value === "hybrid" ? "" : value }));
-    this.modeSection = section("Look for words in", this.modes);
+    this.modes = this.#segments("Search in", [["hybrid", "Both"], ["semantic", "Picture"], ["text", "Names"]], (value) => this.store.set({ mode: value === "hybrid" ? "" : value }));
+    this.modeSection = section("Search words in", this.modes);
     this.resetter = h("button", { type: "button", class: "plain", onclick: () => this.store.set(noFilters) }, "Clear filters");
-    this.placeSection = section("Place", ...this.#placeFields());
+    this.placeSection = section("Location", ...this.#placeFields());
     return h(
       "div", { class: "panel" },
       h("header", { class: "panel-head" }, h("p", { class: "panel-title" }, "Filters"), this.resetter,
-        iconButton("close", "Close the filters", () => (this.sheet.open ? this.sheet.close() : this.toggle()))),
+        iconButton("close", "Close filters", () => (this.sheet.open ? this.sheet.close() : this.toggle()))),
       this.modeSection,
       section("Date", this.histogram.element),
       section("Folder", this.folders.element),
@@ -128,7 +128,7 @@ export class Filters {
       section("Type", this.types),
       this.placeSection,
       h("details", { class: "facet more-filters" }, h("summary", {}, "More"), ...this.#textFields()),
-      h("section", { class: "facet" }, h("h2", {}, "Library"), h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); this.look(); } }, icon("refresh"), "Look for new pictures")),
+      h("section", { class: "facet" }, h("h2", {}, "Library"), h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); this.scan(); } }, icon("refresh"), "Scan for new pictures")),
     );
   }
 
@@ -142,7 +142,7 @@ export class Filters {
     this.locatedTally = h("span", { class: "tally" });
     const field = (label, name, limits) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "number", step: "any", inputmode: "decimal", data: { near: name }, ...limits, onchange: () => this.#near() }));
     this.nearFields = h("div", { class: "near" }, field("Latitude", "latitude", { min: -90, max: 90 }), field("Longitude", "longitude", { min: -180, max: 180 }), field("Within km", "km", { min: 0.1, max: 20000, placeholder: "10" }));
-    return [h("label", { class: "choice" }, this.located, h("span", {}, "Only with a place"), this.locatedTally), this.nearFields];
+    return [h("label", { class: "choice" }, this.located, h("span", {}, "Has a location"), this.locatedTally), this.nearFields];
   }
 
   #near() {
@@ -153,7 +153,7 @@ export class Filters {
 
   #textFields() {
     const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set({ [name]: event.target.value.trim() }) }));
-    return [field("File name", "name", "IMG_*"), field("At least (pixels)", "min_size", "1920x1080"), field("Expression", "where", "width > 4000 and not has gps")];
+    return [field("File name", "name", "IMG_*"), field("Minimum size (pixels)", "min_size", "1920x1080"), field("Expression", "where", "width > 4000 and not has gps")];
   }
 
   #fields(state) {
@@ -168,26 +168,26 @@ export class Filters {
     this.store.set({ [name]: values.includes(value) ? values.filter((other) => other !== value) : [...values, value] });
   }
 
-  /** Of several cameras all would have to hold, so one is chosen; of types any may. */
-  #choices(place, name, known, chosen, kind) {
-    const missing = chosen.filter((value) => !known.some((each) => each.name.toLowerCase() === value.toLowerCase())).map((value) => ({ name: value, count: null }));
-    const all = [...missing, ...known];
+  /** Cameras are combined with "and", so only one can be selected; types with "or". */
+  #choices(place, name, choices, selected, kind) {
+    const missing = selected.filter((value) => !choices.some((each) => each.name.toLowerCase() === value.toLowerCase())).map((value) => ({ name: value, count: null }));
+    const all = [...missing, ...choices];
     const focused = place.contains(document.activeElement) ? document.activeElement.value : null;
-    const limit = place.dataset.all ? all.length : SHOWN;
-    const isChosen = (value) => chosen.some((each) => each.toLowerCase() === value.toLowerCase());
-    place.replaceChildren(...all.slice(0, limit).map((each) => this.#choice(name, each, isChosen(each.name), kind)));
+    const limit = place.dataset.all ? all.length : MAX_CHOICES_SHOWN;
+    const isSelected = (value) => selected.some((each) => each.toLowerCase() === value.toLowerCase());
+    place.replaceChildren(...all.slice(0, limit).map((each) => this.#choice(name, each, isSelected(each.name), kind)));
     if (all.length > limit) {
       place.append(h("button", { type: "button", class: "plain", onclick: () => { place.dataset.all = "1"; this.show(this.store.state); } }, `${number(all.length - limit)} more`));
     }
-    if (kind === "radio" && chosen.length) place.prepend(this.#choice(name, { name: "", count: null, label: "Any" }, false, kind));
+    if (kind === "radio" && selected.length) place.prepend(this.#choice(name, { name: "", count: null, label: "Any" }, false, kind));
     place.parentElement?.toggleAttribute("hidden", !all.length);
     if (focused !== null) [...place.querySelectorAll("input")].find((input) => input.value === focused)?.focus();
   }
 
-  #choice(name, { name: value, count, label }, chosen, kind) {
+  #choice(name, { name: value, count, label }, selected, kind) {
     const choose = () => (kind === "radio" ? this.store.set({ [name]: value ? [value] : [] }) : this.#toggle(name, value));
     const input = h("input", { type: kind, name: `facet-${name}`, value, onchange: choose });
-    input.checked = chosen;
+    input.checked = selected;
     const words = label ?? (name === "type" ? value.toUpperCase() : cameraName(value));
     return h("label", { class: "choice", title: value }, input, h("span", {}, words), count === null ? null : h("span", { class: "tally" }, number(count)));
   }

@@ -1,10 +1,10 @@
-/** The folders of the library, as a tree of checkboxes; children are made when they are opened. */
+/** The folders of the library as a tree of checkboxes; children are created when first opened. */
 
 import { h, icon } from "./dom.js";
 import { lastPart, number } from "./words.js";
 
-/** Folders shown of one folder until asked for more. */
-const SHOWN = 60;
+/** Subfolders shown before "more folders" is pressed. */
+const MAX_FOLDERS_SHOWN = 60;
 
 export class Folders {
   /** @param {(paths: string[]) => void} choose */
@@ -12,12 +12,12 @@ export class Folders {
     this.choose = choose;
     this.element = h("div", { class: "folders" });
     this.open = new Set();
-    this.chosen = [];
+    this.selected = [];
   }
 
-  show(chosen, folders) {
+  show(selected, folders) {
     const focused = document.activeElement?.dataset?.focusKey;
-    this.chosen = chosen;
+    this.selected = selected;
     if (folders) this.folders = folders;
     const roots = this.folders ?? [];
     if (roots.length === 1 && this.first !== roots[0].path) {
@@ -28,7 +28,7 @@ export class Folders {
     if (focused) this.element.querySelector(`[data-focus-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  #list(folders, limit = SHOWN) {
+  #list(folders, limit = MAX_FOLDERS_SHOWN) {
     const list = h("ul", { class: "tree" }, folders.slice(0, limit).map((folder) => this.#item(folder)));
     if (folders.length > limit) {
       const rest = h("button", { type: "button", class: "plain", onclick: () => list.replaceWith(this.#list(folders, limit * 10)) }, `${number(folders.length - limit)} more folders`);
@@ -41,7 +41,7 @@ export class Folders {
     const children = folder.children ?? [];
     const open = this.open.has(folder.path);
     const box = h("input", { type: "checkbox", data: { focusKey: `box ${folder.path}` }, onchange: () => this.#toggle(folder.path) });
-    box.checked = this.chosen.includes(folder.path);
+    box.checked = this.selected.includes(folder.path);
     const item = h(
       "li", {},
       h("div", { class: "tree-row" },
@@ -58,13 +58,13 @@ export class Folders {
       onclick: () => {
         if (open) this.open.delete(folder.path);
         else this.open.add(folder.path);
-        this.show(this.chosen);
+        this.show(this.selected);
       },
     }, icon("right"));
   }
 
   #toggle(path) {
-    const { chosen } = this;
-    this.choose(chosen.includes(path) ? chosen.filter((other) => other !== path) : [...chosen, path]);
+    const { selected } = this;
+    this.choose(selected.includes(path) ? selected.filter((other) => other !== path) : [...selected, path]);
   }
 }

@@ -1,27 +1,27 @@
 /**
- * The pictures, in justified rows. Only the rows near the screen are in the document, so 100 000
- * results cost no more than a few screens of them.
+ * The grid of pictures, in justified rows. Only the rows near the viewport are in the document, so
+ * 100 000 results cost no more than a few screens.
  */
 
 import { h } from "./dom.js";
 import { Rows, shapeOf } from "./layout.js";
 import { Tile } from "./tile.js";
 
-/** Rows are kept for so many screens above and below what is seen. */
-const OVERSCAN = 0.75;
-/** More results are asked for when fewer screens than this are left. */
-const AHEAD = 3;
-/** Screens that scrolling passes between two frames when nobody can look at what flies by. */
-const FLYING = 0.7;
-/** Milliseconds without scrolling after which pictures are drawn all the same. */
-const CALM = 90;
+/** Screens of rows kept above and below the viewport. */
+const OVERSCAN_SCREENS = 0.75;
+/** More results are requested when fewer screens than this remain. */
+const PREFETCH_SCREENS = 3;
+/** Screens scrolled per frame above which pictures pass too fast to be seen. */
+const FAST_SCROLL_SCREENS = 0.7;
+/** Pause in scrolling, in milliseconds, after which pictures are drawn anyway. */
+const SETTLE_MS = 90;
 const SIZES = { small: 0.68, medium: 1, large: 1.5 };
 
 export class Grid {
   /**
    * @param {HTMLElement} place
-   * @param {Object} actions  what tiles do, see tile.js; `more()` asks for more results and
-   *   `sections()` tells headings among them, see sections.js
+   * @param {Object} actions  what tiles do, see tile.js; `more()` requests more results and
+   *   `sections()` returns the headings among them, see sections.js
    */
   constructor(place, actions) {
     this.place = place;
@@ -30,10 +30,10 @@ export class Grid {
     this.total = null;
     this.size = "medium";
     this.current = 0;
-    /** @type {Map<number, {element: HTMLElement, tile: Tile|null}[]>} row number to what it shows */
+    /** @type {Map<number, {element: HTMLElement, tile: Tile|null}[]>} contents of each row by its number */
     this.mounted = new Map();
     place.setAttribute("role", "list");
-    place.setAttribute("aria-label", "Found pictures");
+    place.setAttribute("aria-label", "Results");
     this.width = 0;
     this.rows = this.#rows();
     this.sections = actions.sections();
@@ -44,14 +44,14 @@ export class Grid {
     place.addEventListener("focusin", (event) => this.#focused(event));
   }
 
-  /** Show other results from their beginning. */
+  /** Remove all results. */
   clear() {
     this.hits = [];
     this.current = 0;
     this.#relayout();
   }
 
-  /** Results that follow those that are shown; `done` when these are the last. */
+  /** Append results; `done` if they are the last. */
   append(hits, { total, done }) {
     this.total = total;
     for (const hit of hits) this.#push(hit);
@@ -65,12 +65,12 @@ export class Grid {
     this.#keepingPlace(() => this.#relayout());
   }
 
-  /** Marks and selection changed: show them on the tiles that are in the document. */
+  /** Update marks and selection on the tiles in the document. */
   refresh() {
     for (const tile of this.#tiles()) tile.refresh();
   }
 
-  /** Bring a picture on screen and give it the focus. */
+  /** Scroll a picture into view and focus it. */
   focus(index) {
     const row = this.rows.rows[this.rows.rowOf(index)];
     if (!row) return;
@@ -80,7 +80,7 @@ export class Grid {
     this.tileAt(index)?.link.focus({ preventScroll: true });
   }
 
-  /** Scroll as little as it takes to see a row. */
+  /** Scroll just far enough to show a row. */
   reveal(row) {
     const above = this.place.getBoundingClientRect().top + row.top;
     const bar = document.querySelector(".bar").getBoundingClientRect().bottom + 8;
@@ -111,12 +111,12 @@ export class Grid {
     this.rows.push(shapeOf(hit), begin);
   }
 
-  /** The last heading covers more than it did when it was made. */
+  /** Change the last heading, which now covers more. */
   #rename(heading) {
     const number = this.rows.rows.findLastIndex((row) => row.heading);
     this.rows.rows[number].heading = heading;
-    const [shown] = this.mounted.get(number) ?? [];
-    if (shown) shown.element.firstChild.textContent = heading;
+    const [entry] = this.mounted.get(number) ?? [];
+    if (entry) entry.element.firstChild.textContent = heading;
   }
 
   #relayout() {
@@ -140,7 +140,7 @@ export class Grid {
     });
   }
 
-  /** Change the layout so that the first picture on screen stays where it is. */
+  /** Change the layout while the first picture on screen stays in place. */
   #keepingPlace(change) {
     const top = this.place.getBoundingClientRect().top;
     const bar = document.querySelector(".bar").getBoundingClientRect().bottom;
@@ -164,34 +164,34 @@ export class Grid {
     });
   }
 
-  /** Bring the document in line with what is on screen. */
+  /** Update the document for the current scroll position. */
   update() {
     this.place.style.height = `${this.rows.bottom}px`;
     const top = -this.place.getBoundingClientRect().top;
     const screen = innerHeight;
-    const first = this.rows.rowAt(top - screen * OVERSCAN);
-    const end = this.rows.rowAt(top + screen * (1 + OVERSCAN)) + 1;
-    const held = this.#rowWithFocus();
+    const first = this.rows.rowAt(top - screen * OVERSCAN_SCREENS);
+    const end = this.rows.rowAt(top + screen * (1 + OVERSCAN_SCREENS)) + 1;
+    const focusedRow = this.#rowWithFocus();
     for (const number of [...this.mounted.keys()]) {
-      if ((number < first || number >= end) && number !== held) this.#unmount(number);
+      if ((number < first || number >= end) && number !== focusedRow) this.#unmount(number);
     }
     for (let number = first; number < Math.min(end, this.rows.rows.length); number += 1) {
       if (!this.mounted.has(number)) this.#mount(number);
     }
     this.#keepReachable(top);
     this.#draw(top, screen);
-    if (!this.done && top + screen * AHEAD > this.rows.bottom) this.actions.more();
+    if (!this.done && top + screen * PREFETCH_SCREENS > this.rows.bottom) this.actions.more();
   }
 
-  #calm = 0;
+  #settleTimer = 0;
   #top = 0;
 
-  /** Thumbnails of pictures that fly by are not asked for: only where scrolling comes to rest. */
+  /** Load thumbnails, but not for pictures that scroll past too fast to be seen. */
   #draw(top, screen) {
-    const flying = Math.abs(top - this.#top) > screen * FLYING;
+    const fast = Math.abs(top - this.#top) > screen * FAST_SCROLL_SCREENS;
     this.#top = top;
-    clearTimeout(this.#calm);
-    if (flying) this.#calm = setTimeout(() => this.update(), CALM);
+    clearTimeout(this.#settleTimer);
+    if (fast) this.#settleTimer = setTimeout(() => this.update(), SETTLE_MS);
     else for (const tile of this.#tiles()) tile.draw();
   }
 
@@ -199,7 +199,7 @@ export class Grid {
     return this.place.contains(document.activeElement) ? this.rows.rowOf(this.current) : -1;
   }
 
-  /** One tile is in the tab order; when it has been scrolled away, the first on screen is. */
+  /** Keep one tile in the tab order: the current one, or the first on screen if that is gone. */
   #keepReachable(top) {
     if (!this.hits.length || this.tileAt(this.current)) return;
     let number = this.rows.rowAt(Math.max(0, top));
@@ -215,25 +215,25 @@ export class Grid {
 
   #mount(number) {
     const row = this.rows.rows[number];
-    const made = row.heading ? [{ element: this.#heading(row), tile: null }] : this.#tilesOf(row);
+    const entries = row.heading ? [{ element: this.#heading(row), tile: null }] : this.#tilesOf(row);
     const next = Math.min(...[...this.mounted.keys()].filter((other) => other > number));
     const before = Number.isFinite(next) ? this.mounted.get(next)[0].element : null;
     const fragment = document.createDocumentFragment();
-    for (const { element } of made) fragment.append(element);
+    for (const { element } of entries) fragment.append(element);
     this.place.insertBefore(fragment, before);
-    this.mounted.set(number, made);
+    this.mounted.set(number, entries);
   }
 
   #tilesOf(row) {
-    const made = [];
+    const entries = [];
     for (let index = row.first; index < row.first + row.count; index += 1) {
       const tile = new Tile(this.hits[index], index, this.actions);
       tile.place(this.rows.left[index], row.top, this.rows.wide[index], row.height);
       tile.element.setAttribute("aria-setsize", String(this.total ?? -1));
       tile.setReachable(index === this.current);
-      made.push({ element: tile.element, tile });
+      entries.push({ element: tile.element, tile });
     }
-    return made;
+    return entries;
   }
 
   #heading(row) {

@@ -1,23 +1,23 @@
-/** When pictures were taken, as bars: press one or drag over several to filter by date. */
+/** Histogram of dates: click a bar, or drag over several, to filter by date. */
 
 import { h } from "./dom.js";
 import { dayBefore, endOf, monthName, number, startOf } from "./words.js";
 
-/** Up to so many years are shown by month. */
-const BY_MONTH = 4;
-const WIDE = 240;
-const HIGH = 56;
+/** Up to this many years are shown by month. */
+const MAX_YEARS_BY_MONTH = 4;
+const WIDTH = 240;
+const HEIGHT = 56;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Bins {from, to, label, count} without gaps; ISO dates, `to` exclusive. */
 export function binsOf(years) {
-  const known = new Map(years.map(({ year, months }) => [year, months]));
-  const first = Math.min(...known.keys());
-  const last = Math.max(...known.keys());
+  const byYear = new Map(years.map(({ year, months }) => [year, months]));
+  const first = Math.min(...byYear.keys());
+  const last = Math.max(...byYear.keys());
   const bins = [];
   for (let year = first; year <= last; year += 1) {
-    const months = known.get(year) ?? new Array(12).fill(0);
-    if (last - first + 1 > BY_MONTH) {
+    const months = byYear.get(year) ?? new Array(12).fill(0);
+    if (last - first + 1 > MAX_YEARS_BY_MONTH) {
       bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, 0)));
     } else {
       months.forEach((count, month) => {
@@ -36,29 +36,29 @@ export class Histogram {
   constructor(choose) {
     this.choose = choose;
     this.chart = document.createElementNS(SVG, "svg");
-    this.chart.setAttribute("viewBox", `0 0 ${WIDE} ${HIGH}`);
+    this.chart.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.chart.setAttribute("preserveAspectRatio", "none");
     this.chart.setAttribute("class", "chart");
     this.chart.setAttribute("aria-hidden", "true");
-    this.says = h("p", { class: "chart-says", "aria-hidden": "true" });
+    this.caption = h("p", { class: "chart-caption", "aria-hidden": "true" });
     this.ends = h("p", { class: "chart-ends", "aria-hidden": "true" });
-    const date = (label, name) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "date", min: "1800-01-01", max: "9998-12-30", onchange: () => this.#typed(name) }));
+    const date = (label, name) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "date", min: "1800-01-01", max: "9998-12-30", onchange: () => this.#onDateInput(name) }));
     this.from = date("From", "after");
     this.to = date("To", "before");
-    this.element = h("div", { class: "histogram" }, this.says, this.chart, this.ends, h("div", { class: "dates" }, this.from, this.to));
+    this.element = h("div", { class: "histogram" }, this.caption, this.chart, this.ends, h("div", { class: "dates" }, this.from, this.to));
     this.years = [];
     this.state = { after: "", before: "" };
-    this.#dragging();
+    this.#listen();
   }
 
-  /** `years` as in /facets; where they are not known yet, what is there stays. */
+  /** `years` as in /facets; null keeps the current ones. */
   show(state, years) {
     this.state = state;
     if (years) this.years = years;
     this.from.lastChild.value = startOf(state.after);
     this.to.lastChild.value = state.before ? dayBefore(state.before) : "";
     this.bins = this.years.length ? binsOf(this.years) : [];
-    for (const part of [this.chart, this.ends, this.says]) part.toggleAttribute("hidden", !this.bins.length);
+    for (const part of [this.chart, this.ends, this.caption]) part.toggleAttribute("hidden", !this.bins.length);
     this.chart.style.display = this.bins.length ? "" : "none";
     this.#draw();
   }
@@ -67,21 +67,21 @@ export class Histogram {
     const { bins } = this;
     this.chart.replaceChildren();
     if (!bins.length) return;
-    const most = Math.max(1, ...bins.map(({ count }) => count));
-    const step = WIDE / bins.length;
+    const maximum = Math.max(1, ...bins.map(({ count }) => count));
+    const step = WIDTH / bins.length;
     bins.forEach((each, at) => {
-      // The root keeps months with one picture visible beside those with a thousand.
-      const high = each.count ? Math.max(3, Math.sqrt(each.count / most) * (HIGH - 4)) : 1;
+      // The square root keeps a month with one picture visible beside one with a thousand.
+      const high = each.count ? Math.max(3, Math.sqrt(each.count / maximum) * (HEIGHT - 4)) : 1;
       const bar = document.createElementNS(SVG, "rect");
       bar.setAttribute("x", String(at * step + step * 0.12));
-      bar.setAttribute("y", String(HIGH - high));
+      bar.setAttribute("y", String(HEIGHT - high));
       bar.setAttribute("width", String(step * 0.76));
       bar.setAttribute("height", String(high));
       bar.setAttribute("class", this.#within(at, range) ? "in" : "out");
       this.chart.append(bar);
     });
     this.ends.replaceChildren(h("span", {}, bins[0].from.slice(0, 4)), h("span", {}, bins.at(-1).from.slice(0, 4)));
-    this.says.textContent = "Press or drag over the bars";
+    this.caption.textContent = "Click or drag over the bars";
   }
 
   #within(at, range) {
@@ -92,7 +92,7 @@ export class Histogram {
     return (!after || to > after) && (!before || from < before);
   }
 
-  #dragging() {
+  #listen() {
     const { chart } = this;
     let start = null;
     const at = (event) => {
@@ -108,7 +108,7 @@ export class Histogram {
     chart.addEventListener("pointermove", (event) => {
       if (start !== null) this.#draw(range(event));
       const { label, count } = this.bins[at(event)];
-      this.says.textContent = `${label}: ${number(count)}`;
+      this.caption.textContent = `${label}: ${number(count)}`;
     });
     chart.addEventListener("pointerleave", () => start === null && this.#draw());
     chart.addEventListener("pointerup", (event) => {
@@ -123,7 +123,7 @@ export class Histogram {
     });
   }
 
-  #typed(name) {
+  #onDateInput(name) {
     const { value } = (name === "after" ? this.from : this.to).lastChild;
     this.choose({ after: this.state.after, before: this.state.before, [name]: name === "before" && value ? endOf(value) : value });
   }

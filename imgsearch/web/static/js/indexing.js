@@ -1,31 +1,31 @@
-/** A running index: followed by server-sent events, started and stopped from here. */
+/** Starts and stops indexing, and follows its progress by server-sent events. */
 
 import * as api from "./api.js";
 import { byId, h, toast } from "./dom.js";
 import { number, plural } from "./words.js";
 
-/** How often the server is asked whether something has changed, in milliseconds. */
-const POLL = 5000;
+/** Interval between two requests for the status of the library. */
+const POLL_MS = 5000;
 
-const STAGES = { scan: "Looking for pictures", digest: "Comparing files", encode: "Reading new pictures" };
+const STAGES = { scan: "Scanning folders", digest: "Comparing files", encode: "Indexing new pictures" };
 
 const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 
 export class Indexing {
-  /** @param {Object} shown  `status(status)` with each answer, `moved(status)` when the revision has moved on */
-  constructor(shown) {
-    this.shown = shown;
+  /** @param {Object} callbacks  `status(status)` after each request, `revised(status)` after a new revision */
+  constructor(callbacks) {
+    this.callbacks = callbacks;
     this.place = byId("indexing");
-    this.bar = h("progress", { max: "1", "aria-label": "Progress of indexing" });
-    this.says = h("p", {});
-    this.place.append(this.says, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, "Stop"));
+    this.bar = h("progress", { max: "1", "aria-label": "Indexing progress" });
+    this.message = h("p", {});
+    this.place.append(this.message, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, "Stop"));
     this.status = null;
-    document.addEventListener("visibilitychange", () => !document.hidden && this.ask());
-    setInterval(() => !document.hidden && this.ask(), POLL);
+    document.addEventListener("visibilitychange", () => !document.hidden && this.poll());
+    setInterval(() => !document.hidden && this.poll(), POLL_MS);
   }
 
-  /** Ask for the state of the library. */
-  async ask() {
+  /** Request the status of the library. */
+  async poll() {
     let status;
     try {
       status = await api.status();
@@ -34,8 +34,8 @@ export class Indexing {
     }
     const before = this.status;
     this.status = status;
-    this.shown.status(status);
-    if (before && before.revision !== status.revision) this.shown.moved(status);
+    this.callbacks.status(status);
+    if (before && before.revision !== status.revision) this.callbacks.revised(status);
     if (running(status.indexing)) this.#follow();
     else if (!this.events) this.place.hidden = true;
     return null;
@@ -44,7 +44,7 @@ export class Indexing {
   async start() {
     try {
       await api.startIndexing();
-      toast("Indexing has begun.");
+      toast("Indexing started.");
       this.#follow();
     } catch (error) {
       toast(`${error.message} ${error.hint}`);
@@ -63,24 +63,24 @@ export class Indexing {
   #follow() {
     if (this.events) return;
     this.place.hidden = false;
-    this.says.textContent = "Indexing";
+    this.message.textContent = "Indexing";
     this.bar.removeAttribute("value");
     this.events = api.indexEvents();
-    const told = (event) => this.#told(JSON.parse(event.data));
-    for (const name of ["message", "progress"]) this.events.addEventListener(name, told);
+    const onProgress = (event) => this.#update(JSON.parse(event.data));
+    for (const name of ["message", "progress"]) this.events.addEventListener(name, onProgress);
     this.events.addEventListener("error", () => this.#end());
   }
 
-  #told(progress) {
+  #update(progress) {
     if (!running(progress)) {
       this.#end(progress);
       return;
     }
     const { stage = "", done = 0, total, rate } = progress;
     const of = total ? ` of ${number(total)}` : "";
-    const speed = rate && stage === "encode" ? `, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a second` : "";
+    const speed = rate && stage === "encode" ? `, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} per second` : "";
     const words = STAGES[stage] ?? "Indexing";
-    this.says.textContent = done || total ? `${words}: ${number(done)}${of}${speed}` : words;
+    this.message.textContent = done || total ? `${words}: ${number(done)}${of}${speed}` : words;
     if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
   }
@@ -91,6 +91,6 @@ export class Indexing {
     this.place.hidden = true;
     if (progress?.state === "failed") toast(`${progress.error ?? "Indexing failed."} ${progress.hint ?? ""}`);
     else if (progress?.state === "done") toast(progress.added ? `${plural(progress.added, "new picture", "new pictures")} indexed.` : "Everything is up to date.");
-    this.ask();
+    this.poll();
   }
 }

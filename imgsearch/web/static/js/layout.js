@@ -1,24 +1,24 @@
 /**
- * Justified rows: pictures keep their shape, rows fill the width. Rows are made as results come
- * in, and a row that is complete never changes, so nothing that is on screen moves.
+ * Justified rows: pictures keep their aspect ratio, rows fill the width. Rows are built as results
+ * arrive; a complete row never changes, so nothing on screen moves.
  *
- * Rows are made greedily: a row ends where the height that fills the width is nearest to the
- * target. O(1) for each picture; 100 000 take some tens of milliseconds.
+ * The layout is greedy: a row ends where the height that fills the width is closest to the target.
+ * O(1) for each picture; 100 000 take some tens of milliseconds.
  */
 
-/** Panoramas and strips are shown cropped beyond these, as width / height. */
-const NARROWEST = 0.4;
-const WIDEST = 3.2;
+/** Limits of width / height; pictures beyond them are cropped. */
+const MIN_ASPECT = 0.4;
+const MAX_ASPECT = 3.2;
 
 export function shapeOf(hit) {
   const shape = hit.width / hit.height;
-  return Number.isFinite(shape) && shape > 0 ? Math.min(WIDEST, Math.max(NARROWEST, shape)) : 1;
+  return Number.isFinite(shape) && shape > 0 ? Math.min(MAX_ASPECT, Math.max(MIN_ASPECT, shape)) : 1;
 }
 
 export class Rows {
   /**
    * @param {{width: number, target: number, gap: number, heading: number}} measures  in CSS pixels:
-   *   the width to fill, the height to aim at, between pictures, of a heading
+   *   the width to fill, the target height of a row, the gap between pictures, the height of a heading
    */
   constructor(measures) {
     Object.assign(this, measures);
@@ -43,13 +43,13 @@ export class Rows {
     return (this.width - this.gap * (count - 1)) / sum;
   }
 
-  /** Add a picture; `heading` begins a new section before it. */
+  /** Add a picture; a `heading` starts a new section before it. */
   push(shape, heading = "") {
     if (heading) this.#headingRow(heading);
     const height = this.#heightFor(this.#shapes.length + 1, this.#sum + shape);
     if (this.#shapes.length && height < this.target) {
       const without = this.#heightFor(this.#shapes.length, this.#sum);
-      // Closing before this picture leaves a tall row, closing after it a low one.
+      // The row is too tall without this picture, too low with it: take the closer one.
       if (without / this.target < this.target / height) {
         this.#close(without);
         this.#take(shape);
@@ -77,7 +77,7 @@ export class Rows {
     this.bottom += this.heading;
   }
 
-  /** No more pictures in this section: the last row keeps the height aimed at, unless it fills. */
+  /** End the section: its last row gets the target height, or less if that fills the width. */
   finish() {
     if (!this.#shapes.length) return;
     this.#close(Math.min(this.target, this.#heightFor(this.#shapes.length, this.#sum)));
@@ -101,7 +101,7 @@ export class Rows {
     this.#open();
   }
 
-  /** The number of the first row whose bottom lies below `y`. */
+  /** Number of the first row whose bottom edge is below `y`. */
   rowAt(y) {
     let low = 0;
     let high = this.rows.length;
@@ -113,7 +113,7 @@ export class Rows {
     return low;
   }
 
-  /** The number of the row that a picture lies in; -1 while its row is not complete. */
+  /** Number of the row that contains a picture; -1 while that row is incomplete. */
   rowOf(index) {
     if (index >= this.count) return -1;
     let low = 0;
@@ -126,7 +126,7 @@ export class Rows {
     return low;
   }
 
-  /** The picture in the next row up (-1) or down (1) that lies nearest; the same one at an end. */
+  /** The closest picture in the row above (-1) or below (1); the same picture at either end. */
   neighbour(index, direction) {
     const from = this.rowOf(index);
     let to = from + direction;

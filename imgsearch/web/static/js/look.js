@@ -1,11 +1,11 @@
-/** Light or dark, and how large the pictures are: kept in this browser. */
+/** Theme and picture size, stored in this browser. */
 
 import { iconButton, h } from "./dom.js";
 
 const THEMES = ["auto", "light", "dark"];
-const WORDS = { auto: "as the system has it", light: "light", dark: "dark" };
+const WORDS = { auto: "system", light: "light", dark: "dark" };
 
-/** What this browser remembers under a name, if it is one of the choices. */
+/** The stored value of a setting; null if it is not one of the choices. */
 export function read(name, choices) {
   try {
     const value = localStorage.getItem(`imgsearch.${name}`);
@@ -19,36 +19,36 @@ export function write(name, value) {
   try {
     localStorage.setItem(`imgsearch.${name}`, value);
   } catch {
-    // Refused: it holds until the page is closed.
+    // Storage is refused: the setting lasts until the page is closed.
   }
 }
 
-/** A button that goes round: system, light, dark. */
+/** A button that cycles through system, light and dark. */
 export function themeButton() {
   let theme = read("theme", THEMES) ?? "auto";
-  const make = () => iconButton(theme, `Colours: ${WORDS[theme]}`, turn, { id: "theme" });
+  const build = () => iconButton(theme, `Colours: ${WORDS[theme]}`, turn, { id: "theme" });
   const turn = () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     write("theme", theme);
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    const fresh = make();
-    button.replaceWith(fresh);
-    button = fresh;
+    const next = build();
+    button.replaceWith(next);
+    button = next;
     button.focus();
   };
-  let button = make();
+  let button = build();
   return button;
 }
 
 const SIZES = ["small", "medium", "large"];
 
-/** Three sizes of pictures. */
+/** Buttons for three picture sizes. */
 export function sizeControl(choose) {
-  const chosen = read("size", SIZES) ?? "medium";
-  const group = h("div", { class: "segments sizes", role: "group", "aria-label": "Size of pictures" });
+  const current = read("size", SIZES) ?? "medium";
+  const group = h("div", { class: "segments sizes", role: "group", "aria-label": "Picture size" });
   SIZES.forEach((size) => {
-    const button = h("button", { type: "button", value: size, "aria-label": size, title: `${size} pictures`, "aria-pressed": String(size === chosen) }, h("i", { class: `swatch ${size}` }));
+    const button = h("button", { type: "button", value: size, "aria-label": size, title: `${size} pictures`, "aria-pressed": String(size === current) }, h("i", { class: `swatch ${size}` }));
     button.addEventListener("click", () => {
       for (const each of group.children) each.setAttribute("aria-pressed", String(each === button));
       write("size", size);
@@ -56,6 +56,6 @@ export function sizeControl(choose) {
     });
     group.append(button);
   });
-  choose(chosen);
+  choose(current);
   return group;
 }

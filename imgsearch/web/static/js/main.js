@@ -1,4 +1,4 @@
-/** The page: everything made once, and what happens when the address changes. */
+/** Builds the page once, and updates it when its URL changes. */
 
 import { byId, h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
@@ -13,7 +13,7 @@ import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
 import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
-import { Store, format, hasFilters, hasTerms, question } from "./state.js";
+import { Store, format, hasFilters, hasTerms, query } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
@@ -22,27 +22,27 @@ const store = new Store();
 const results = byId("results");
 const count = byId("count");
 
-/** Ids are numbers in answers and words in addresses. */
+/** Ids are numbers in answers and strings in URLs. */
 const idOf = (hit) => String(hit.id);
 
 let grid = null;
 let search = null;
 
-// ---- What can be done with pictures ----------------------------------------------------------
+// ---- Actions on pictures ---------------------------------------------------------------------
 
 const markOf = (hit) => (store.state.good.includes(idOf(hit)) ? "good" : store.state.bad.includes(idOf(hit)) ? "bad" : "");
 
-function markAll(ids, what) {
+function markAll(ids, mark) {
   const without = (list) => list.filter((id) => !ids.includes(id));
   const marks = { good: without(store.state.good), bad: without(store.state.bad) };
-  // A search for nothing cannot be refined: then what is right is simply an example.
-  if (!hasTerms(store.state) && what === "good") store.set({ like: ids, view: "" });
-  else store.set({ ...marks, [what]: [...marks[what], ...ids] });
+  // Without terms there is no search to refine, so relevant pictures become examples.
+  if (!hasTerms(store.state) && mark === "good") store.set({ like: ids, view: "" });
+  else store.set({ ...marks, [mark]: [...marks[mark], ...ids] });
 }
 
-function mark(hit, what) {
-  if (markOf(hit) === what) store.set({ [what]: store.state[what].filter((id) => id !== idOf(hit)) });
-  else markAll([idOf(hit)], what);
+function toggleMark(hit, mark) {
+  if (markOf(hit) === mark) store.set({ [mark]: store.state[mark].filter((id) => id !== idOf(hit)) });
+  else markAll([idOf(hit)], mark);
 }
 
 const similarTo = (ids) => store.set({ q: "", and: [], not: [], image: [], good: [], bad: [], unlike: [], all: false, mode: "", like: ids, view: "" });
@@ -57,17 +57,17 @@ function closeViewer() {
   else store.set({ view: "" }, { push: false });
 }
 
-// ---- The parts -------------------------------------------------------------------------------
+// ---- Parts of the page -----------------------------------------------------------------------
 
 const actions = {
   open: openAt,
   similar: (hit) => similarTo([idOf(hit)]),
   similarTo,
-  mark,
+  mark: toggleMark,
   markAll,
   markOf,
   more: () => search.more(),
-  select: (index, how) => selection.toggle(grid.hits, index, how),
+  select: (index, options) => selection.toggle(grid.hits, index, options),
   isSelected: (hit) => selection.has(hit),
   selecting: () => selection.size > 0,
   address: (hit) => `/${format({ ...store.state, view: idOf(hit) })}`,
@@ -81,7 +81,7 @@ const actions = {
   filter: (patch) => store.set({ ...patch, view: "" }),
 };
 
-/** Stretches of time where pictures are listed by date; where the weak ones begin where all are shown. */
+/** Headings: periods if pictures are sorted by date, the start of weak matches if all are shown. */
 function sections() {
   if (search?.answer?.first.by_date) return new Sections("date");
   return new Sections(store.state.all ? "weak" : "");
@@ -89,37 +89,37 @@ function sections() {
 
 let openedHere = false;
 const selection = new Selection(actions);
-search = new Search((keys) => examples.fetchAll(keys), { waiting, answered, grew, failed });
+search = new Search((keys) => examples.fetchAll(keys), { showWaiting, showAnswer, appendHits, showError });
 grid = new Grid(byId("grid"), actions);
 const viewer = new Viewer(actions);
 const box = new SearchBox(store);
 const terms = new Terms(store);
 const filters = new Filters(store, () => indexing.start());
 const help = buildHelp();
-const indexing = new Indexing({ status: showStatus, moved });
+const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
 const notice = new Notice(store, { retry, startIndexing: () => indexing.start() });
 
 const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle());
 byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
 
 const copies = h("button", { type: "button", class: "toggle", "aria-label": "Fold copies", title: "Show near-identical pictures as one", onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, "Fold copies"));
-const weaker = h("button", { type: "button", class: "toggle", title: "Show pictures that are hardly meant, too", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Weak matches"));
+const weaker = h("button", { type: "button", class: "toggle", title: "Also show weak matches", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Weak matches"));
 byId("view-tools").append(weaker, copies, sizeControl((size) => grid.setSize(size)));
 
-/** Ask again: what the library has may have become known only now, by signing in. */
+/** Repeat everything that may have failed before the user signed in. */
 async function retry() {
-  await indexing.ask();
-  if (!isEmpty()) filters.load(store.state, { again: true });
-  begin({ again: true });
+  await indexing.poll();
+  if (!isEmpty()) filters.load(store.state, { reload: true });
+  begin({ reload: true });
 }
 
 // ---- Answers ---------------------------------------------------------------------------------
 
 let waitingTimer = 0;
 
-function waiting() {
+function showWaiting() {
   clearTimeout(waitingTimer);
-  // Most answers come at once; only a slow one is worth a sign.
+  // Most answers are immediate; show a sign only for slow ones.
   waitingTimer = setTimeout(() => {
     results.setAttribute("aria-busy", "true");
     byId("more").textContent = "Searching";
@@ -127,8 +127,8 @@ function waiting() {
   }, 250);
 }
 
-function answered(answer) {
-  rested();
+function showAnswer(answer) {
+  stopWaiting();
   const { first } = answer;
   selection.clear();
   grid.clear();
@@ -142,27 +142,27 @@ function answered(answer) {
   showViewer();
 }
 
-function grew(hits, answer) {
-  rested();
+function appendHits(hits, answer) {
+  stopWaiting();
   grid.append(hits, answer);
   count.textContent = summary(answer);
   showMore(answer);
   if (viewer.isOpen) showViewer();
 }
 
-/** The server ranks a bounded number of pictures; where it stopped is told, not passed over. */
+/** The server ranks a limited number of pictures; say so at the end of the list. */
 function showMore({ hits, total, done }) {
-  const cut = done && hits.length > 0 && total === null;
-  byId("more").hidden = done && !cut;
-  byId("more").textContent = cut ? `The list ends after ${number(hits.length)} pictures. Filters show the others.` : "Loading more";
+  const truncated = done && hits.length > 0 && total === null;
+  byId("more").hidden = done && !truncated;
+  byId("more").textContent = truncated ? `The list ends after ${number(hits.length)} pictures. Use filters to see others.` : "Loading more";
 }
 
-function failed(error) {
-  rested();
+function showError(error) {
+  stopWaiting();
   if (error.status !== 401 && grid.hits.length && search.answer?.broken) {
-    // The pictures that are there stay; the list that they begin may no longer be kept.
+    // Keep the pictures; the server may no longer have the list that they belong to.
     byId("more").hidden = true;
-    offerFresh("The rest did not come: search again");
+    offerReload("Loading failed: search again");
     return;
   }
   grid.clear();
@@ -171,7 +171,7 @@ function failed(error) {
   notice.failed(error);
 }
 
-function rested() {
+function stopWaiting() {
   clearTimeout(waitingTimer);
   results.removeAttribute("aria-busy");
 }
@@ -181,16 +181,16 @@ const librarySize = (status) => status.images ?? null;
 
 function summary({ hits, total, first }) {
   if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
-  const listed = !hasTerms(store.state) && !hasFilters(store.state);
-  const known = total ?? (listed ? librarySize(indexing.status) : null);
-  const many = known === null ? `${number(hits.length)} pictures and more` : plural(known, "picture", "pictures");
+  const listsAll = !hasTerms(store.state) && !hasFilters(store.state);
+  const size = total ?? (listsAll ? librarySize(indexing.status) : null);
+  const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
   const order = first.by_date ? ", newest first" : hasTerms(store.state) ? ", best first" : "";
-  return `${many}${order}${first.note ? `. ${first.note}` : ""}`;
+  return `${pictures}${order}${first.note ? `. ${first.note}` : ""}`;
 }
 
-// ---- The address changes ---------------------------------------------------------------------
+// ---- Changes of the URL ----------------------------------------------------------------------
 
-function begin(how = {}) {
+function begin(options = {}) {
   const { state } = store;
   document.title = state.q ? `${state.q} · imgsearch` : "imgsearch";
   document.body.classList.toggle("empty", Boolean(isEmpty()));
@@ -199,19 +199,19 @@ function begin(how = {}) {
     notice.firstSteps(indexing.status);
     return;
   }
-  search.ask(state, how);
+  search.run(state, options);
 }
 
-store.subscribe((state, previous, how) => {
-  const asked = format(question(state)) !== format(question(previous));
-  openedHere = Boolean(state.view) && !how.back && (openedHere || !previous.view);
+store.subscribe((state, previous, options) => {
+  const newQuery = format(query(state)) !== format(query(previous));
+  openedHere = Boolean(state.view) && !options.back && (openedHere || !previous.view);
   box.show(state);
-  if (asked) {
+  if (newQuery) {
     terms.show(state);
     showTools(state);
     filters.load(state);
     if (!state.view) viewer.close();
-    begin(how);
+    begin(options);
     viewer.refresh();
   } else {
     showViewer();
@@ -225,7 +225,7 @@ function showTools(state) {
   filterButton.classList.toggle("active", hasFilters(state));
 }
 
-/** Open, change or close the picture in the address. */
+/** Open, change or close the picture named in the URL. */
 async function showViewer() {
   const { view } = store.state;
   if (!view) {
@@ -250,33 +250,33 @@ async function showViewer() {
   }
 }
 
-/** After the picture is closed, the keyboard goes on where it stands among the others. */
+/** After a picture is closed, move the focus to its tile. */
 function returnTo(hit) {
   const index = grid.hits.findIndex((each) => each.id === hit.id);
   if (index >= 0) grid.focus(index);
 }
 
-// ---- The library changes ---------------------------------------------------------------------
+// ---- Changes of the library ------------------------------------------------------------------
 
 function showStatus(status) {
   const size = librarySize(status);
   byId("q").placeholder = size ? `Search ${number(size)} ${size === 1 ? "picture" : "pictures"}` : "Search your pictures";
 }
 
-/** The index has moved on: at the top of the page the answer is renewed, further down it is offered. */
-function moved() {
-  filters.load(store.state, { again: true });
-  if (scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ again: true });
-  else offerFresh();
+/** Reload a changed library if that disturbs nothing; otherwise offer it. */
+function offerUpdate() {
+  filters.load(store.state, { reload: true });
+  if (scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
+  else offerReload();
 }
 
-function offerFresh(words = "The library has changed: show again") {
+function offerReload(words = "The library has changed: reload") {
   if (document.querySelector(".fresh")) return;
-  const button = h("button", { type: "button", class: "fresh", onclick: () => { button.remove(); scrollTo({ top: 0 }); begin({ again: true }); } }, icon("refresh"), words);
+  const button = h("button", { type: "button", class: "fresh", onclick: () => { button.remove(); scrollTo({ top: 0 }); begin({ reload: true }); } }, icon("refresh"), words);
   results.prepend(button);
 }
 
-// ---- Keys that hold everywhere ---------------------------------------------------------------
+// ---- Global keys -----------------------------------------------------------------------------
 
 addEventListener("keydown", (event) => {
   const typing = event.target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select");
@@ -295,16 +295,16 @@ addEventListener("keydown", (event) => {
     selection.all(grid.hits);
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const does = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle() }[event.key];
-  if (!does) return;
+  const command = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle() }[event.key];
+  if (!command) return;
   event.preventDefault();
   if (event.key === "/") byId("q").focus();
-  does();
+  command();
 });
 
 showTools(store.state);
 document.documentElement.dataset.ready = "";
-indexing.ask().then(() => {
+indexing.poll().then(() => {
   if (!isEmpty()) filters.load(store.state);
   begin();
 });

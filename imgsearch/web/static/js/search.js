@@ -1,14 +1,14 @@
-/** Asking the server: one question at a time, page after page, stale answers dropped. */
+/** Runs one search at a time, page by page, and drops stale answers. */
 
 import * as api from "./api.js";
-import { format, parameters, question } from "./state.js";
+import { format, parameters, query } from "./state.js";
 
-const FIRST = 120;
-const NEXT = 500;
-/** Answers of earlier questions that are kept for the back button. */
-const KEPT = 6;
+const FIRST_PAGE = 120;
+const NEXT_PAGE = 500;
+/** Earlier answers kept for the back button. */
+const MAX_KEPT_ANSWERS = 6;
 
-/** An answer as it grows. */
+/** An answer that grows page by page. */
 class Answer {
   constructor(key) {
     this.key = key;
@@ -34,53 +34,54 @@ class Answer {
 
 export class Search {
   #abort = new AbortController();
-  #kept = new Map();
+  #cache = new Map();
   #loading = false;
 
   /**
-   * @param {(keys: string[]) => Promise<{blobs: Blob[], missing: number}>} examples  the pictures of a question
-   * @param {Object} shown  `waiting()`, `answered(answer)`, `grew(hits, answer)`, `failed(error)`
+   * @param {(keys: string[]) => Promise<{blobs: Blob[], missing: number}>} examples  the example pictures of a query
+   * @param {Object} callbacks  `showWaiting()`, `showAnswer(answer)`, `appendHits(hits, answer)`,
+   *   `showError(error)`
    */
-  constructor(examples, shown) {
+  constructor(examples, callbacks) {
     this.examples = examples;
-    this.shown = shown;
+    this.callbacks = callbacks;
     this.answer = null;
   }
 
-  /** Ask a question; an earlier one that is not yet answered is given up. */
-  async ask(state, { back = false, again = false } = {}) {
+  /** Run a search and cancel the one in progress. */
+  async run(state, { back = false, reload = false } = {}) {
     this.#abort.abort();
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    const key = format(question(state));
+    const key = format(query(state));
     this.#keep();
-    const known = back && !again ? this.#kept.get(key) : null;
-    if (known) return this.#show(known);
+    const cached = back && !reload ? this.#cache.get(key) : null;
+    if (cached) return this.#show(cached);
     this.#loading = true;
-    this.shown.waiting();
+    this.callbacks.showWaiting();
     try {
       const { blobs, missing } = await this.examples(state.image);
       const answer = new Answer(key);
       answer.missing = missing;
       answer.send = (cursor, limit, stop) => api.search(paged(parameters(state), cursor, limit), blobs, stop);
-      answer.add(await answer.send(null, FIRST, signal));
+      answer.add(await answer.send(null, FIRST_PAGE, signal));
       if (!signal.aborted) this.#show(answer);
     } catch (error) {
       this.#fail(error, signal);
     }
   }
 
-  /** The next page of the answer, unless it is on its way or there is none. */
+  /** Load the next page of the answer, unless it is loading or the answer is complete. */
   async more() {
     const { answer } = this;
     if (this.#loading || !answer || answer.done || answer.broken) return;
     this.#loading = true;
     const { signal } = this.#abort;
     try {
-      const page = await answer.send(answer.cursor, NEXT, signal);
+      const page = await answer.send(answer.cursor, NEXT_PAGE, signal);
       if (signal.aborted) return;
-      this.#loading = false; // before the page is told, which may ask for more at once
-      this.shown.grew(answer.add(page), answer);
+      this.#loading = false; // before the callback, which may request more at once
+      this.callbacks.appendHits(answer.add(page), answer);
     } catch (error) {
       answer.broken = error.name !== "AbortError";
       this.#fail(error, signal);
@@ -90,21 +91,21 @@ export class Search {
   #show(answer) {
     this.#loading = false;
     this.answer = answer;
-    this.shown.answered(answer);
+    this.callbacks.showAnswer(answer);
   }
 
   #fail(error, signal) {
     if (error.name === "AbortError" || signal.aborted) return;
     this.#loading = false;
-    this.shown.failed(error);
+    this.callbacks.showError(error);
   }
 
   #keep() {
     if (!this.answer) return;
     this.answer.scroll = scrollY;
-    this.#kept.delete(this.answer.key);
-    this.#kept.set(this.answer.key, this.answer);
-    for (const key of [...this.#kept.keys()].slice(0, -KEPT)) this.#kept.delete(key);
+    this.#cache.delete(this.answer.key);
+    this.#cache.set(this.answer.key, this.answer);
+    for (const key of [...this.#cache.keys()].slice(0, -MAX_KEPT_ANSWERS)) this.#cache.delete(key);
   }
 }
 

@@ -1,13 +1,13 @@
-/** The field that words are typed into, the button for a picture, and pictures dropped or pasted. */
+/** The search field, the picture button, and pictures dropped or pasted. */
 
 import { byId, h, iconButton, toast } from "./dom.js";
 import * as examples from "./examples.js";
 
-/** A pause in typing that is taken for a question, in milliseconds. */
-const PAUSE = 160;
+/** Pause in typing after which the search runs. */
+const TYPING_PAUSE_MS = 160;
 
 /**
- * Words of the field, and those that are to be left out: 'a dog -water -"red car"'.
+ * Split the text into words and exclusions: 'a dog -water -"red car"'.
  *
  * @returns {{text: string, not: string[]}}
  */
@@ -20,7 +20,7 @@ export function split(text) {
   return { text: rest.replace(/\s+/g, " ").trim(), not };
 }
 
-/** The part of a text that is searched for while typing: a word after a minus sign is not yet. */
+/** The words to search for while typing, without an unfinished exclusion. */
 const live = (text) => split(text).text.replace(/(^|\s)-(\S*|"[^"]*)$/, "").trim();
 
 export class SearchBox {
@@ -29,16 +29,16 @@ export class SearchBox {
     this.field = byId("q");
     this.form = byId("searchbox");
     this.chooser = h("input", { type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.dng,.nef,.cr2,.cr3,.arw", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true" });
-    this.clearer = iconButton("close", "Clear the search", () => this.#clear(), { class: "round clear", hidden: true });
+    this.clearer = iconButton("close", "Clear search", () => this.#clear(), { class: "round clear", hidden: true });
     this.form.append(
       this.clearer, this.chooser,
-      iconButton("picture", "Search with a picture: choose a file, or drop or paste one", () => this.chooser.click()),
+      iconButton("picture", "Search by picture: choose, drop or paste a file", () => this.chooser.click()),
     );
     this.#listen();
     this.show(store.state);
   }
 
-  /** Bring the field in line with the state, unless somebody is typing in it. */
+  /** Show the state in the field, unless its words are already there. */
   show(state) {
     if (live(this.field.value) !== state.q) this.field.value = state.q;
     this.clearer.hidden = !this.field.value;
@@ -47,7 +47,7 @@ export class SearchBox {
   async add(files) {
     const pictures = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
     if (!pictures.length) {
-      toast("That is no picture.");
+      toast("That is not a picture.");
       return;
     }
     const keys = await Promise.all(pictures.slice(0, 4).map(examples.keep));
@@ -85,10 +85,10 @@ export class SearchBox {
     this.clearer.hidden = !this.field.value;
     clearTimeout(this.#timer);
     if (/\s$/.test(this.field.value) && split(this.field.value).not.length) this.#commit();
-    else this.#timer = setTimeout(() => this.#search(), PAUSE);
+    else this.#timer = setTimeout(() => this.#search(), TYPING_PAUSE_MS);
   }
 
-  /** The first letters after a pause make an entry of the history, the others change it. */
+  /** The first search while typing adds an entry to the history; later ones replace it. */
   #search() {
     this.store.set({ q: live(this.field.value) }, { push: !this.#typing });
     this.#typing = true;
@@ -122,7 +122,7 @@ export class SearchBox {
   #dropping() {
     const veil = byId("drop");
     let inside = 0;
-    // A picture that is dragged out of the page itself is on its way to another program.
+    // A picture dragged out of the page is meant for another program.
     let own = false;
     addEventListener("dragstart", () => { own = true; });
     addEventListener("dragend", () => { own = false; });

@@ -1,16 +1,16 @@
-/** Headings among the pictures: stretches of time, and where weak matches begin. */
+/** Headings among the results: periods of time, and the start of weak matches. */
 
-import { monthName, taken } from "./words.js";
+import { monthName, parseDate } from "./words.js";
 
-/** A heading stands over so many pictures at least, or sparse years would be all headings. */
-const FEWEST = 8;
-/** The default of the server for words (docs/STRENGTH.md): what is weaker is shown only when asked for. */
-export const WEAK = 0.2;
+/** Fewer pictures share the next heading, or sparse years would be all headings. */
+const MIN_PICTURES_PER_HEADING = 8;
+/** The server's default cut-off for words (docs/STRENGTH.md); weaker matches are shown on request. */
+export const WEAK_STRENGTH = 0.2;
 
-const isWeak = (hit) => typeof hit.strength === "number" && hit.strength < WEAK && !hit.named;
+const isWeak = (hit) => typeof hit.strength === "number" && hit.strength < WEAK_STRENGTH && !hit.named;
 
-/** The months that a stretch of time goes through, newest first, in words. */
-function stretch(newest, oldest) {
+/** A period in words: a month, or a range of months. */
+function period(newest, oldest) {
   const from = `${monthName(oldest.month)} ${oldest.year}`;
   const to = `${monthName(newest.month)} ${newest.year}`;
   if (from === to) return to;
@@ -18,18 +18,18 @@ function stretch(newest, oldest) {
 }
 
 export class Sections {
-  /** @param {"date"|"weak"|""} by  what is told apart */
+  /** @param {"date"|"weak"|""} by  criterion for headings */
   constructor(by) {
     this.by = by;
     this.count = 0;
     this.newest = null;
     this.weak = false;
-    this.begun = false;
+    this.started = false;
   }
 
   /**
-   * The next picture of the results: `{begin}` with a heading that stands before it,
-   * `{rename}` with what the heading above it is called from now on, or `{}`.
+   * Add the next result. Returns `{begin}` with a heading before it, `{rename}` with a new text for
+   * the current heading, or `{}`.
    */
   next(hit) {
     if (this.by === "date") return this.#date(hit);
@@ -39,22 +39,22 @@ export class Sections {
   }
 
   #date(hit) {
-    const date = taken(hit.taken_at);
+    const date = parseDate(hit.taken_at);
     if (!date) return this.#undated();
     const month = `${date.year}-${date.month}`;
     this.count += 1;
-    if (this.begun && month === this.month) return {};
+    if (this.started && month === this.month) return {};
     this.month = month;
-    if (this.begun && this.newest && this.count <= FEWEST) return { rename: stretch(this.newest, date) };
-    this.begun = true;
+    if (this.started && this.newest && this.count <= MIN_PICTURES_PER_HEADING) return { rename: period(this.newest, date) };
+    this.started = true;
     this.count = 1;
     this.newest = date;
-    return { begin: stretch(date, date) };
+    return { begin: period(date, date) };
   }
 
   #undated() {
-    if (this.begun && !this.newest) return {};
-    this.begun = true;
+    if (this.started && !this.newest) return {};
+    this.started = true;
     this.newest = null;
     return { begin: "Without a date" };
   }

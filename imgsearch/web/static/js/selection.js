@@ -1,4 +1,4 @@
-/** Pictures that are picked out, and what can be done with them together. */
+/** The selected pictures and the actions on them. */
 
 import { byId, copyText, h, icon, iconButton, toast } from "./dom.js";
 import { plural } from "./words.js";
@@ -10,15 +10,15 @@ export class Selection {
     this.hits = new Map();
     this.last = -1;
     this.place = byId("selection");
-    this.says = h("p", { class: "selection-count", role: "status" });
+    this.message = h("p", { class: "selection-count", role: "status" });
     const button = (name, words, onclick) => h("button", { type: "button", class: "action", onclick }, icon(name), h("span", {}, words));
     this.place.append(
-      iconButton("close", "Clear the selection", () => this.clear()),
-      this.says,
+      iconButton("close", "Clear selection", () => this.clear()),
+      this.message,
       button("copy", "Copy paths", () => this.#copy()),
       button("similar", "More like these", () => this.#apply((ids) => actions.similarTo(ids))),
-      button("good", "Right", () => this.#apply((ids) => actions.markAll(ids, "good"))),
-      button("bad", "Wrong", () => this.#apply((ids) => actions.markAll(ids, "bad"))),
+      button("good", "Relevant", () => this.#apply((ids) => actions.markAll(ids, "good"))),
+      button("bad", "Not relevant", () => this.#apply((ids) => actions.markAll(ids, "bad"))),
     );
   }
 
@@ -30,7 +30,7 @@ export class Selection {
     return this.hits.has(hit.id);
   }
 
-  /** Pick one picture of `hits`, or drop it; with `range` all from the last one that was picked. */
+  /** Select or deselect a picture of `hits`; with `range`, select all from the last one to it. */
   toggle(hits, index, { range = false } = {}) {
     if (range && this.last >= 0) {
       const [from, to] = [Math.min(this.last, index), Math.max(this.last, index)];
@@ -48,23 +48,23 @@ export class Selection {
   }
 
   clear() {
-    const held = this.place.contains(document.activeElement);
+    const hadFocus = this.place.contains(document.activeElement);
     this.hits.clear();
     this.last = -1;
     this.#show();
-    if (held) byId("results").focus({ preventScroll: true });
+    if (hadFocus) byId("results").focus({ preventScroll: true });
   }
 
   #show() {
     this.place.hidden = !this.size;
     document.body.classList.toggle("selecting", this.size > 0);
-    this.says.textContent = this.size ? `${plural(this.size, "picture", "pictures")} selected` : "";
+    this.message.textContent = this.size ? `${plural(this.size, "picture", "pictures")} selected` : "";
     this.actions.changed();
   }
 
   async #copy() {
     await copyText([...this.hits.values()].map((hit) => hit.path).join("\n"));
-    toast(`${plural(this.size, "path is", "paths are")} on the clipboard.`);
+    toast(`${plural(this.size, "path", "paths")} copied.`);
   }
 
   #apply(action) {

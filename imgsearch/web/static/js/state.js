@@ -1,11 +1,11 @@
-/** The state of the page is its address: what is asked, which filters hold, which picture is open. */
+/** The state of the page is its URL: the query, the filters and the open picture. */
 
 export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has"];
 export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength"];
 export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "near", "name", "min_size", "where"];
 const FLAGS = ["all"];
 
-/** What is only about showing, and not sent with a search. */
+/** Parameters of the display, which are not sent with a search. */
 const VIEW = ["view"];
 
 export const EMPTY = Object.freeze({
@@ -16,7 +16,7 @@ export const EMPTY = Object.freeze({
   view: "",
 });
 
-/** Read an address: a search string such as "?q=dog&not=water". Unknown names are passed over. */
+/** Parse a query string such as "?q=dog&not=water". Unknown names are ignored. */
 export function parse(search) {
   const params = new URLSearchParams(search);
   const state = { ...EMPTY };
@@ -27,7 +27,7 @@ export function parse(search) {
   return state;
 }
 
-/** The search string of a state; parse(format(state)) is the same state. */
+/** The query string of a state; parse(format(state)) equals the state. */
 export function format(state) {
   const params = new URLSearchParams();
   for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...VIEW]) {
@@ -39,14 +39,14 @@ export function format(state) {
   return text ? `?${text}` : "";
 }
 
-/** The state without what is only about showing. */
-export function question(state) {
+/** The state without the parameters of the display. */
+export function query(state) {
   return { ...state, view: "" };
 }
 
-/** The parameters of a search as the API takes them; example pictures travel as files. */
+/** The parameters of the search API; example pictures are sent as files. */
 export function parameters(state) {
-  const params = new URLSearchParams(format(question(state)));
+  const params = new URLSearchParams(format(query(state)));
   params.delete("image");
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
@@ -58,7 +58,7 @@ export const hasTerms = (state) =>
 
 export const hasFilters = (state) => FILTERS.some((name) => state[name].length > 0);
 
-/** Whether words are asked for, so that the mode of searching them matters. */
+/** Whether the query contains words, so that the search mode matters. */
 export const hasWords = (state) => Boolean(state.q.trim()) || state.and.length > 0;
 
 export class Store {
@@ -74,14 +74,14 @@ export class Store {
     return this.#state;
   }
 
-  /** `listener(state, previous, {back})` after each change. */
+  /** Call `listener(state, previous, {back})` after each change. */
   subscribe(listener) {
     this.#listeners.push(listener);
   }
 
   /**
-   * Change a part of the state. `push` makes an entry that the back button returns from;
-   * without it the current entry is replaced, as for each letter that is typed.
+   * Change part of the state. `push` adds an entry to the history; otherwise the current entry is
+   * replaced, as for each letter typed.
    */
   set(patch, { push = true } = {}) {
     const next = { ...this.#state, ...patch };
@@ -92,9 +92,9 @@ export class Store {
     this.#become(next, { back: false });
   }
 
-  #become(next, how) {
+  #become(next, options) {
     const previous = this.#state;
     this.#state = next;
-    for (const listener of this.#listeners) listener(next, previous, how);
+    for (const listener of this.#listeners) listener(next, previous, options);
   }
 }

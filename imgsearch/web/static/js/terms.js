@@ -1,16 +1,16 @@
-/** Chips: the terms of a search beyond its words, and the filters that hold. */
+/** Chips for the additional terms of a search and its active filters. */
 
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
-import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, taken } from "./words.js";
+import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, parseDate } from "./words.js";
 
 function day(text) {
-  const date = taken(startOf(text));
+  const date = parseDate(startOf(text));
   return date ? `${date.day} ${monthName(date.month).slice(0, 3)} ${date.year}` : text;
 }
 
-/** A range of dates in as few words as say it: "2017", "September 2017", "from 3 Sep 2017". */
+/** A date range in its shortest form: "2017", "September 2017", "from 3 Sep 2017". */
 export function period(after, before) {
   const from = startOf(after);
   const to = startOf(before);
@@ -27,7 +27,7 @@ const WORDS = {
   camera: cameraName,
   type: (value) => value.toUpperCase(),
   orientation: (value) => value,
-  has: (value) => `has ${{ gps: "a place", date: "a date", camera: "a camera" }[value] ?? value}`,
+  has: (value) => `has ${{ gps: "a location", date: "a date", camera: "a camera" }[value] ?? value}`,
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
@@ -37,19 +37,19 @@ const WORDS = {
   where: (value) => value,
 };
 
-/** The filters that hold, each with its words and the change that takes it away. */
+/** The active filters, each with its label and the change that removes it. */
 export function activeFilters(state) {
-  const found = [];
+  const active = [];
   if (state.after || state.before) {
-    found.push({ words: period(state.after, state.before), without: { after: "", before: "" } });
+    active.push({ words: period(state.after, state.before), without: { after: "", before: "" } });
   }
   for (const name of FILTERS.filter((each) => each in WORDS)) {
     for (const value of [state[name]].flat().filter(Boolean)) {
       const without = Array.isArray(state[name]) ? state[name].filter((other) => other !== value) : "";
-      found.push({ words: WORDS[name](value), title: value, without: { [name]: without } });
+      active.push({ words: WORDS[name](value), title: value, without: { [name]: without } });
     }
   }
-  return found;
+  return active;
 }
 
 export const noFilters = Object.fromEntries(FILTERS.map((name) => [name, EMPTY[name]]));
@@ -71,7 +71,7 @@ export class Terms {
     if (focused) this.#refocus();
   }
 
-  /** A chip that had the focus is gone: the next one gets it, so that the keyboard is not lost. */
+  /** After the focused chip is removed, focus the first one, so that keyboard users keep their place. */
   #refocus() {
     (this.place.querySelector(".chip button") ?? byId("q")).focus();
   }
@@ -91,19 +91,19 @@ export class Terms {
   }
 
   #texts(state) {
-    const make = (name, sign, other) => (text) => {
+    const chip = (name, sign, other) => (text) => {
       const turn = h(
         "button",
         {
-          type: "button", class: "chip-sign", title: name === "and" ? "Turn into: without" : "Turn into: and",
-          "aria-label": name === "and" ? `Leave out ${text} instead` : `Ask for ${text} instead`,
+          type: "button", class: "chip-sign", title: name === "and" ? "Exclude instead" : "Include instead",
+          "aria-label": name === "and" ? `Exclude ${text} instead` : `Include ${text} instead`,
           onclick: () => this.store.set({ ...this.#without(name, text), [other]: [...state[other], text] }),
         },
         icon(sign),
       );
       return this.#chip(name === "and" ? "positive" : "negative", text, name === "and" ? text : `without ${text}`, this.#without(name, text), [turn]);
     };
-    return [...state.and.map(make("and", "plus", "not")), ...state.not.map(make("not", "minus", "and"))];
+    return [...state.and.map(chip("and", "plus", "not")), ...state.not.map(chip("not", "minus", "and"))];
   }
 
   #pictures(state) {
@@ -118,8 +118,8 @@ export class Terms {
       ...state.image.map(dropped),
       ...state.like.map(stored("like", "positive", "like this")),
       ...state.unlike.map(stored("unlike", "negative", "unlike this")),
-      ...state.good.map(stored("good", "positive", "right")),
-      ...state.bad.map(stored("bad", "negative", "wrong")),
+      ...state.good.map(stored("good", "positive", "relevant")),
+      ...state.bad.map(stored("bad", "negative", "not relevant")),
     ];
   }
 

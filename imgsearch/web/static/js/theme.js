@@ -1,13 +1,13 @@
-// Runs before the page is painted, so that a chosen theme does not flash the other one.
+// Runs before the first paint, so that the page does not flash in the wrong theme.
 (function () {
   "use strict";
-  var chosen = null;
+  var theme = null;
   try {
-    chosen = localStorage.getItem("imgsearch.theme");
-  } catch (refused) {
-    chosen = null;
+    theme = localStorage.getItem("imgsearch.theme");
+  } catch (error) {
+    theme = null;
   }
-  if (chosen === "light" || chosen === "dark") {
-    document.documentElement.dataset.theme = chosen;
+  if (theme === "light" || theme === "dark") {
+    document.documentElement.dataset.theme = theme;
   }
 })();

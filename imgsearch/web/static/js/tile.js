@@ -1,18 +1,18 @@
-/** One picture among the results. */
+/** A picture in the grid. */
 
 import { h, icon, iconButton } from "./dom.js";
 import { thumbnail } from "./api.js";
 import { describe, plural, strength } from "./words.js";
 
-/** Finger held so long on a picture selects it, in milliseconds. */
-const LONG_PRESS = 450;
-/** Milliseconds before a thumbnail that did not come is asked for again. */
-const RETRIES = [700, 2500];
+/** How long a touch must last to select a picture. */
+const LONG_PRESS_MS = 450;
+/** Delays before a failed thumbnail is requested again. */
+const RETRY_DELAYS_MS = [700, 2500];
 
 export class Tile {
   /**
    * @param {Object} hit  as in the API
-   * @param {number} index  its place among the results, from 0
+   * @param {number} index  position among the results, from 0
    * @param {Object} actions  `open(index)`, `similar(hit)`, `mark(hit, "good"|"bad")`,
    *   `markOf(hit)`, `select(index, {range})`, `isSelected(hit)`, `selecting()`, `address(hit)`
    */
@@ -22,7 +22,7 @@ export class Tile {
     this.actions = actions;
     this.image = h("img", { alt: "", decoding: "async", draggable: "true" });
     this.image.addEventListener("load", () => this.element.classList.add("loaded"));
-    this.image.addEventListener("error", () => this.#again());
+    this.image.addEventListener("error", () => this.#retry());
     this.link = h("a", { class: "tile-link", href: actions.address(hit), "aria-label": describe(hit) }, this.image);
     this.selector = iconButton("check", "", (event) => actions.select(this.index, { range: event.shiftKey }), { class: "select" });
     this.element = h(
@@ -34,7 +34,7 @@ export class Tile {
     this.refresh();
   }
 
-  /** Put the tile on its place; all in CSS pixels. */
+  /** Position the tile; all arguments in CSS pixels. */
   place(left, top, wide, high) {
     const { style } = this.element;
     style.transform = `translate(${left}px, ${top}px)`;
@@ -44,16 +44,16 @@ export class Tile {
     this.pixels = Math.max(wide, high) * Math.min(devicePixelRatio || 1, 2);
   }
 
-  /** Ask for the thumbnail, unless that was done. */
+  /** Request the thumbnail once. */
   draw() {
-    if (this.drawn) return;
-    this.drawn = true;
+    if (this.requested) return;
+    this.requested = true;
     this.image.src = thumbnail(this.hit, this.pixels);
   }
 
-  /** A tile that leaves the document asks for its thumbnail no longer. */
+  /** Cancel the request when the tile leaves the document. */
   stop() {
-    if (this.drawn && !this.image.complete) this.image.removeAttribute("src");
+    if (this.requested && !this.image.complete) this.image.removeAttribute("src");
   }
 
   setReachable(reachable) {
@@ -90,7 +90,7 @@ export class Tile {
     );
   }
 
-  /** Buttons are made when a tile is pointed at or focused: most tiles never need them. */
+  /** Buttons are created on hover or focus, because most tiles never need them. */
   #withButtons() {
     if (this.acts) return;
     const { hit, actions } = this;
@@ -100,8 +100,8 @@ export class Tile {
       "div",
       { class: "acts" },
       iconButton("similar", `More like ${hit.name}`, () => actions.similar(hit)),
-      mark("good", `${hit.name} is right: more like it`),
-      mark("bad", `${hit.name} is wrong: less like it`),
+      mark("good", `${hit.name} is relevant: more like it`),
+      mark("bad", `${hit.name} is not relevant: less like it`),
     );
     this.element.append(this.acts);
     this.setReachable(this.reachable);
@@ -114,12 +114,12 @@ export class Tile {
     element.addEventListener("focusin", () => this.#withButtons());
     element.addEventListener("keydown", (event) => this.#key(event));
     link.addEventListener("click", (event) => this.#click(event));
-    this.#holding(link);
+    this.#listenForLongPress(link);
   }
 
   #click(event) {
-    if (this.held) {
-      this.held = false;
+    if (this.longPressed) {
+      this.longPressed = false;
       event.preventDefault();
       return;
     }
@@ -129,50 +129,50 @@ export class Tile {
     else this.actions.open(this.index);
   }
 
-  #holding(link) {
+  #listenForLongPress(link) {
     let timer = 0;
     link.addEventListener("pointerdown", (event) => {
       if (event.pointerType !== "touch") return;
       timer = setTimeout(() => {
-        this.held = true;
+        this.longPressed = true;
         this.actions.select(this.index, { range: false });
-      }, LONG_PRESS);
+      }, LONG_PRESS_MS);
     });
     for (const name of ["pointerup", "pointercancel", "pointermove"]) link.addEventListener(name, () => clearTimeout(timer));
-    link.addEventListener("contextmenu", (event) => this.held && event.preventDefault());
+    link.addEventListener("contextmenu", (event) => this.longPressed && event.preventDefault());
   }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { actions, hit } = this;
-    const does = {
+    const command = {
       x: () => actions.select(this.index, { range: false }),
       X: () => actions.select(this.index, { range: true }),
       s: () => actions.similar(hit),
       g: () => actions.mark(hit, "good"),
       b: () => actions.mark(hit, "bad"),
     }[event.key];
-    if (!does) return;
+    if (!command) return;
     event.preventDefault();
-    does();
+    command();
   }
 
-  /** A thumbnail may fail because many were asked for at once: only one that fails again is lost. */
-  #again() {
-    const wait = RETRIES[this.failures ?? 0];
+  /** Retry a thumbnail, which may have failed because too many were requested at once. */
+  #retry() {
+    const delay = RETRY_DELAYS_MS[this.failures ?? 0];
     this.failures = (this.failures ?? 0) + 1;
     const source = this.image.src;
-    if (wait === undefined) this.#lost();
-    else setTimeout(() => this.element.isConnected && (this.image.src = source), wait);
+    if (delay === undefined) this.#showName();
+    else setTimeout(() => this.element.isConnected && (this.image.src = source), delay);
   }
 
-  #lost() {
+  #showName() {
     this.element.classList.add("lost");
     this.link.replaceChildren(h("span", { class: "lost-name" }, this.hit.name));
   }
 }
 
-/** Strength as up to four bars; the word is the tooltip. */
+/** Strength as one to four bars; the label is the tooltip. */
 export function bars(match) {
   return h(
     "span",

@@ -1,4 +1,4 @@
-/** One picture over the whole window: arrows, zoom, details. A modal dialog holds the focus. */
+/** A picture that fills the window, with arrows, zoom and details. A modal dialog keeps the focus. */
 
 import { h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
@@ -7,10 +7,10 @@ import { read, write } from "./look.js";
 import { describe, number } from "./words.js";
 import { Zoom } from "./zoom.js";
 
-/** A swipe is at least so long, in CSS pixels. */
-const SWIPE = 60;
-/** Where details have room beside the picture; elsewhere they wait to be asked for. */
-const ROOMY = matchMedia("(min-width: 901px)");
+/** Minimum length of a swipe, in CSS pixels. */
+const MIN_SWIPE_PIXELS = 60;
+/** Details fit beside the picture; on narrower screens they start closed. */
+const WIDE_SCREEN = matchMedia("(min-width: 901px)");
 
 export class Viewer {
   /**
@@ -27,7 +27,7 @@ export class Viewer {
     this.details = new Details(actions);
     this.dialog = this.#build();
     document.body.append(this.dialog);
-    this.toggleDetails(read("details", ["open", "closed"]) !== "closed" && ROOMY.matches);
+    this.toggleDetails(read("details", ["open", "closed"]) !== "closed" && WIDE_SCREEN.matches);
     this.#listen();
   }
 
@@ -35,7 +35,7 @@ export class Viewer {
     return this.dialog.open;
   }
 
-  /** Show a picture; `hits` are its neighbours, among which it stands at `index` (-1: not among them). */
+  /** Show a picture; `index` is its position in `hits`, or -1. */
   show(hit, hits, index, total) {
     this.hit = hit;
     this.hits = hits;
@@ -44,8 +44,8 @@ export class Viewer {
     this.place.textContent = index >= 0 && hits.length > 1 ? `${number(index + 1)} of ${number(total ?? hits.length)}` : "";
     this.title.textContent = hit.name;
     this.dialog.setAttribute("aria-label", describe(hit));
-    this.before.disabled = index <= 0;
-    this.after.disabled = index < 0 || index >= hits.length - 1;
+    this.previousButton.disabled = index <= 0;
+    this.nextButton.disabled = index < 0 || index >= hits.length - 1;
     this.openFile.href = api.file(hit);
     this.#load(hit);
     this.refresh();
@@ -66,11 +66,11 @@ export class Viewer {
 
   toggleDetails(shown = this.dialog.classList.contains("plain-view")) {
     const hidden = this.dialog.classList.toggle("plain-view", !shown);
-    this.informer.setAttribute("aria-expanded", String(!hidden));
+    this.detailsButton.setAttribute("aria-expanded", String(!hidden));
     this.zoom.reset();
   }
 
-  #turnDetails() {
+  #toggleAndStoreDetails() {
     this.toggleDetails();
     write("details", this.dialog.classList.contains("plain-view") ? "closed" : "open");
   }
@@ -80,25 +80,25 @@ export class Viewer {
     const mark = (what, label) => iconButton(what, label, () => actions.mark(this.hit, what), { data: { marks: what }, "aria-pressed": "false" });
     this.title = h("p", { class: "viewer-title" });
     this.place = h("p", { class: "viewer-place", role: "status" });
-    this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": "Open the file itself", title: "Open the file itself" }, icon("open"));
-    this.informer = iconButton("info", "Details (i)", () => this.#turnDetails(), { "aria-expanded": "true" });
-    this.before = iconButton("left", "Previous picture", () => this.#step(-1), { class: "round arrow before" });
-    this.after = iconButton("right", "Next picture", () => this.#step(1), { class: "round arrow after" });
+    this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": "Open original file", title: "Open original file" }, icon("open"));
+    this.detailsButton = iconButton("info", "Details (i)", () => this.#toggleAndStoreDetails(), { "aria-expanded": "true" });
+    this.previousButton = iconButton("left", "Previous picture", () => this.#step(-1), { class: "round arrow before" });
+    this.nextButton = iconButton("right", "Next picture", () => this.#step(1), { class: "round arrow after" });
     const bar = h(
       "header", { class: "viewer-bar" },
       iconButton("close", "Close", () => actions.close(), { class: "round first", autofocus: true }),
       h("div", { class: "viewer-words" }, this.title, this.place),
-      mark("good", "Right: more like this (g)"),
-      mark("bad", "Wrong: less like this (b)"),
+      mark("good", "Relevant: more like this (g)"),
+      mark("bad", "Not relevant: less like this (b)"),
       iconButton("similar", "More like this (s)", () => actions.similar(this.hit)),
       iconButton("zoom", "Zoom (z)", () => this.zoom.toggle()),
       this.openFile,
-      this.informer,
+      this.detailsButton,
     );
-    return h("dialog", { class: "viewer", "aria-label": "Picture" }, bar, h("div", { class: "viewer-body" }, this.before, this.stage, this.after), this.details.element);
+    return h("dialog", { class: "viewer", "aria-label": "Picture" }, bar, h("div", { class: "viewer-body" }, this.previousButton, this.stage, this.nextButton), this.details.element);
   }
 
-  /** First the thumbnail, which the grid has loaded already, then the picture in full. */
+  /** Show the thumbnail first, which may be cached, then the full picture. */
   #load(hit) {
     const { image } = this;
     this.zoom.reset();
@@ -119,8 +119,8 @@ export class Viewer {
   }
 
   #preload() {
-    for (const beside of [this.hits[this.index + 1], this.hits[this.index - 1]]) {
-      if (this.index >= 0 && beside) new Image().src = api.thumbnail(beside, 1024);
+    for (const neighbour of [this.hits[this.index + 1], this.hits[this.index - 1]]) {
+      if (this.index >= 0 && neighbour) new Image().src = api.thumbnail(neighbour, 1024);
     }
   }
 
@@ -147,14 +147,14 @@ export class Viewer {
       const across = event.clientX - start.x;
       const down = event.clientY - start.y;
       start = null;
-      if (Math.abs(across) > SWIPE && Math.abs(across) > 2 * Math.abs(down)) this.#step(across < 0 ? 1 : -1);
-      else if (down > 2 * SWIPE && down > 2 * Math.abs(across)) this.actions.close();
+      if (Math.abs(across) > MIN_SWIPE_PIXELS && Math.abs(across) > 2 * Math.abs(down)) this.#step(across < 0 ? 1 : -1);
+      else if (down > 2 * MIN_SWIPE_PIXELS && down > 2 * Math.abs(across)) this.actions.close();
     });
   }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea")) return;
-    const does = {
+    const command = {
       ArrowLeft: () => (this.zoom.scale > 1 ? this.zoom.move(80, 0) : this.#step(-1)),
       ArrowRight: () => (this.zoom.scale > 1 ? this.zoom.move(-80, 0) : this.#step(1)),
       ArrowUp: () => this.zoom.move(0, 80),
@@ -165,15 +165,15 @@ export class Viewer {
       "=": () => this.zoom.by(1.4),
       "-": () => this.zoom.by(1 / 1.4),
       0: () => this.zoom.reset(),
-      i: () => this.#turnDetails(),
+      i: () => this.#toggleAndStoreDetails(),
       s: () => this.actions.similar(this.hit),
       g: () => this.actions.mark(this.hit, "good"),
       b: () => this.actions.mark(this.hit, "bad"),
       c: () => this.details.copyPath(),
     }[event.key];
-    if (!does) return;
+    if (!command) return;
     event.preventDefault();
     event.stopPropagation();
-    does();
+    command();
   }
 }

@@ -1,4 +1,4 @@
-/** Numbers, dates and scores in words. */
+/** Formats numbers, dates and scores as text. */
 
 const count = new Intl.NumberFormat("en-GB");
 export const number = (value) => count.format(value);
@@ -8,19 +8,19 @@ const MONTHS = ["January", "February", "March", "April", "May", "June", "July", 
 export const monthName = (index) => MONTHS[index];
 
 /**
- * A date as the camera wrote it, in local time without a zone: read as text, because Date would
- * move it.
+ * Parse a camera's date, in local time without a zone. Parsed as text, because Date would convert
+ * the zone.
  *
  * @returns {{year: number, month: number, day: number, time: string}|null}
  */
-export function taken(text) {
-  const found = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d))?/.exec(text ?? "");
-  if (!found) return null;
-  return { year: Number(found[1]), month: Number(found[2]) - 1, day: Number(found[3]), time: found[4] ?? "" };
+export function parseDate(text) {
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d))?/.exec(text ?? "");
+  if (!match) return null;
+  return { year: Number(match[1]), month: Number(match[2]) - 1, day: Number(match[3]), time: match[4] ?? "" };
 }
 
 export function longDate(text) {
-  const date = taken(text);
+  const date = parseDate(text);
   if (!date) return "";
   return `${date.day} ${MONTHS[date.month]} ${date.year}${date.time ? `, ${date.time}` : ""}`;
 }
@@ -34,12 +34,12 @@ export function bytes(size) {
 }
 
 /**
- * Strength in one word and in bars from 1 to 4. It is an estimate of how likely the picture is
- * meant, good to a step rather than to a percent (docs/STRENGTH.md); the number is in the details.
+ * Strength as a label and 1 to 4 bars. It estimates how likely the picture is to match, to a step
+ * rather than a percent (docs/STRENGTH.md); the details show the number.
  */
 export function strength(hit) {
   if (hit.strength === null || hit.strength === undefined) {
-    return hit.named ? { word: "has the words", bars: 4 } : null;
+    return hit.named ? { word: "text match", bars: 4 } : null;
   }
   if (hit.strength >= 0.7) return { word: "strong match", bars: 4 };
   if (hit.strength >= 0.45) return { word: "good match", bars: 3 };
@@ -47,7 +47,7 @@ export function strength(hit) {
   return { word: "weak match", bars: 1 };
 }
 
-/** What a screen reader says of a picture, and what shows where it cannot be drawn. */
+/** Text alternative of a picture, for screen readers and pictures that cannot be drawn. */
 export function describe(hit) {
   const parts = [hit.name];
   const date = longDate(hit.taken_at);
@@ -58,10 +58,10 @@ export function describe(hit) {
   return parts.join(", ");
 }
 
-/** "f/g/h" by its last part; the whole is for the tooltip. */
+/** The last part of a path: "h" of "f/g/h". */
 export const lastPart = (path) => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || path;
 
-/** A camera without its maker's name twice: "NIKON CORPORATION NIKON D40" is a NIKON D40. */
+/** Camera name without a repeated maker: "NIKON CORPORATION NIKON D40" becomes "NIKON D40". */
 export const cameraName = (text) => text.replace(/^(\S+)\b.*\s(?=\1\b)/i, "");
 
 /** The first day after an ISO day, month or year: "2017-09" gives "2017-10-01". */
@@ -72,16 +72,16 @@ export function endOf(text) {
   return iso(new Date(Date.UTC(year + 1, 0, 1)));
 }
 
-/** The day before an ISO date: "before=2017-10" is "up to 2017-09-30". */
+/** The day before an ISO date; "before=2017-10" is shown as "up to 30 Sep 2017". */
 export function dayBefore(text) {
   const [year, month, day] = startOf(text).split("-").map(Number);
   return iso(new Date(Date.UTC(year, month - 1, day - 1)));
 }
 
-/** The first day of an ISO day, month or year; "" of what is none. */
+/** The first day of an ISO day, month or year; "" for any other text. */
 export function startOf(text) {
-  const found = /^(\d{4})(?:-(\d\d))?(?:-(\d\d))?/.exec(text ?? "");
-  return found ? `${found[1]}-${found[2] ?? "01"}-${found[3] ?? "01"}` : "";
+  const match = /^(\d{4})(?:-(\d\d))?(?:-(\d\d))?/.exec(text ?? "");
+  return match ? `${match[1]}-${match[2] ?? "01"}-${match[3] ?? "01"}` : "";
 }
 
 const iso = (date) => date.toISOString().slice(0, 10);

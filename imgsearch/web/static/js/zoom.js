@@ -1,6 +1,6 @@
-/** Zooming and moving a picture inside its stage: wheel, double press, fingers, keys. */
+/** Zooms and pans a picture by wheel, double click, touch and keys. */
 
-const MOST = 12;
+const MAX_SCALE = 12;
 
 export class Zoom {
   constructor(stage, image) {
@@ -19,15 +19,15 @@ export class Zoom {
     this.#apply();
   }
 
-  /** To the size of its own pixels (at least twice as large), or back. */
+  /** Zoom to the picture's own pixels, but at least 2x; or back to fit. */
   toggle(at = null) {
     if (this.scale > 1) this.reset();
-    else this.by(Math.min(MOST, Math.max(2, this.image.naturalWidth / (this.image.clientWidth || 1))), at);
+    else this.by(Math.min(MAX_SCALE, Math.max(2, this.image.naturalWidth / (this.image.clientWidth || 1))), at);
   }
 
-  /** Zoom by a factor; the point `at` {x, y} in the window stays where it is. */
+  /** Zoom by a factor around the point `at` {x, y} of the window. */
   by(factor, at = null) {
-    const scale = Math.min(MOST, Math.max(1, this.scale * factor));
+    const scale = Math.min(MAX_SCALE, Math.max(1, this.scale * factor));
     const box = this.stage.getBoundingClientRect();
     const from = at ? { x: at.x - box.left - box.width / 2, y: at.y - box.top - box.height / 2 } : { x: 0, y: 0 };
     this.x = from.x - ((from.x - this.x) * scale) / this.scale;
@@ -61,7 +61,7 @@ export class Zoom {
     }, { passive: false });
     stage.addEventListener("dblclick", (event) => this.toggle({ x: event.clientX, y: event.clientY }));
     stage.addEventListener("pointerdown", (event) => {
-      // Fingers may come down beside a picture that is smaller than the screen.
+      // Touches may start beside a picture that is smaller than the screen.
       if (event.target !== this.image && this.scale === 1 && event.pointerType !== "touch") return;
       this.moved = false;
       this.fingers.set(event.pointerId, event);
