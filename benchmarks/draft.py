@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.model_card import InputSize
 from imgsearch.settings import load_settings
 from imgsearch.sources.pixels import as_pixels, to_rgb
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--queries", metavar="FILE")
     given = parser.parse_args()
-    encoder = Models(load_settings({})).encoder("builtin")
+    encoder = Registry(load_settings({})).encoder("builtin")
     names = sorted(name for name in os.listdir(given.folder) if name.endswith((".jpg", ".jpeg")))
     texts, relevant = questions(given.queries, names) if given.queries else ([], [])
     asked = in_batches(encoder.encode_texts, texts) if texts else None

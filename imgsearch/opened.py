@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch import plugins
 from imgsearch.catalog import SqlCatalog, open_catalog
-from imgsearch.encoders.registry import Models, canonical
+from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import (
     CatalogError,
     EncoderError,
@@ -56,7 +56,7 @@ class Opened:
     def __init__(self, settings: Settings, say: Callable[[str], None] = lambda note: None) -> None:
         self.settings = settings
         self.say = say
-        self.models = Models(settings)
+        self.models = Registry(settings)
 
     @cached_property
     def catalog(self) -> SqlCatalog:

@@ -11,7 +11,7 @@ from imgsearch.bench.measurement import Measurement, Row, Work, default_precisio
 from imgsearch.bench.meter import describe_machine, meter_of
 from imgsearch.bench.random_models import ARCHITECTURES, random_encoder
 from imgsearch.encoders.devices import choose_device, limit_threads
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.errors import EncoderError
 from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
@@ -90,7 +90,8 @@ def _random(settings: Settings, name: str, batch: int) -> Callable[[str], Encode
 def _real(settings: Settings, name: str, batch: int) -> Callable[[str], Encoder]:
     def load(precision: str) -> Encoder:
         try:
-            return Models(replace(settings, precision=precision, batch_size=batch)).encoder(name)
+            options = replace(settings, precision=precision, batch_size=batch)
+            return Registry(options).encoder(name)
         except EncoderError as error:
             if name in ARCHITECTURES and str(error).endswith("not on this machine"):
                 other = f"Or measure its architecture without them: --model {name} --random-weights"

@@ -147,7 +147,7 @@ class Indexing(Opened):
         self._require_index()
         encoder = self._new_encoder()
         card = encoder.card
-        if self.models.chosen:
+        if self.models.automatic_in_use:
             self.say(f"No model was named, so it is {card.name}: {self.models.automatic.reason}.")
         self.say(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
         return encoder.space
