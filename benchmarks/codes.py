@@ -21,7 +21,7 @@ import faiss
 import numpy as np
 
 from imgsearch.bench.synthetic import clustered
-from imgsearch.indexes.builder import PER_LIST, ROUNDS, list_count
+from imgsearch.indexes.builder import KMEANS_ROUNDS, VECTORS_PER_LIST, list_count
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 DIMENSION = 768
@@ -92,9 +92,9 @@ def main() -> None:
     rows = stored(os.path.join(given.work, f"{given.count}.f16"), given.count)
     lists = list_count(given.count)
     numbers = np.random.default_rng(0)
-    chosen = np.sort(numbers.choice(given.count, PER_LIST * lists, replace=False))
+    chosen = np.sort(numbers.choice(given.count, VECTORS_PER_LIST * lists, replace=False))
     sample = normalize(rows[chosen].astype(np.float32))
-    means = faiss.Kmeans(DIMENSION, lists, niter=ROUNDS, spherical=True, seed=1)
+    means = faiss.Kmeans(DIMENSION, lists, niter=KMEANS_ROUNDS, spherical=True, seed=1)
     means.train(sample)
     middles = faiss.IndexFlatIP(DIMENSION)
     middles.add(normalize(means.centroids))

@@ -128,9 +128,9 @@ def search_lines(index: faiss_index.FlatIndex, allowed: Ids) -> Iterator[str]:
         spent, found = median_ms(lambda some=some: index.search(query, 21, some))
         yield f"{spent:9.1f}            {len(some):9}  share {share:g}: {found.method}"
         for most in (0, 1 << 40):  # always the one way, always the other
-            chosen, faiss_index.GATHERED_BYTES = faiss_index.GATHERED_BYTES, most
+            chosen, faiss_index.MAX_GATHERED_BYTES = faiss_index.MAX_GATHERED_BYTES, most
             spent, found = median_ms(lambda some=some: index.search(query, 21, some))
-            faiss_index.GATHERED_BYTES = chosen
+            faiss_index.MAX_GATHERED_BYTES = chosen
             yield f"          {spent:9.1f}  {'':9}    {found.method}"
 
 
