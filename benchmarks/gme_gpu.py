@@ -178,7 +178,7 @@ class Bench:
             return
         embed = self.stock if row.path == "transformers" else self.module.embed
         if "graph" in row.path:
-            embed = Replay(embed, most=1)
+            embed = Replay(embed, max_graphs=1)
         features = self.features(row.kind, row.batch)
         gc.collect()
         if self.cuda:
