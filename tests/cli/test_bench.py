@@ -149,9 +149,9 @@ def test_arguments_that_cannot_be_used(arguments, words):
     [
         (["--model", "nonsense"], "there is no model called nonsense"),
         (["--model", "siglip2-base"], "--model siglip2-base --random-weights"),
-        (["--model", "siglip3", "--random-weights"], "no architecture 'siglip3'"),
-        (["--model", "builtin", "--random-weights"], "no architecture 'builtin'"),
-        (["--model", "builtin", "--device", "cuda:99"], "there is no device 'cuda:99'"),
+        (["--model", "siglip3", "--random-weights"], "unknown architecture 'siglip3'"),
+        (["--model", "builtin", "--random-weights"], "unknown architecture 'builtin'"),
+        (["--model", "builtin", "--device", "cuda:99"], "cannot use a device 'cuda:99'"),
     ],
 )
 def test_models_and_devices_that_are_not_there(arguments, words):
