@@ -1,10 +1,10 @@
-"""Codes for the vectors of an inverted file, with the same lists: bytes, time and recall of each.
+"""Compares codes for the vectors of an inverted file with the same lists: bytes, time, recall.
 
-One set of made-up vectors, one training of lists, and FAISS's own inverted files over them: float16
-as imgsearch writes it, 8 and 4 bits for each number, product quantization, and RaBitQ. All but
-the first also with the best few compared again, exactly, with vectors in float16 on disk. Times are
-of the processor, one thread, one query at a time, medians. Recall is of the ten best by exact
-products, for queries near stored vectors and for such that are far from all, as words are.
+Uses one set of synthetic vectors, one training of lists, and FAISS's own inverted files: float16 as
+in imgsearch, 8 and 4 bits per number, product quantization, and RaBitQ, also with the best few
+candidates compared again exactly with vectors in float16 on disk. Times are medians of CPU time for
+one query in one thread. Recall is of the ten best by exact products, for queries near stored
+vectors and for queries far from all of them, like texts.
 
     OMP_NUM_THREADS=1 python benchmarks/codes.py --count 1000000 --work DIR
 """
@@ -21,18 +21,18 @@ import faiss
 import numpy as np
 
 from imgsearch.bench.synthetic import clustered
-from imgsearch.indexes.builder import PER_LIST, ROUNDS, list_count
+from imgsearch.indexes.builder import KMEANS_ROUNDS, VECTORS_PER_LIST, list_count
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 DIMENSION = 768
 CODES = ("SQfp16", "SQ8", "SQ4", "PQ96", "RaBitQ")
-AGAIN = (0, 50, 200)
+REFINED_CANDIDATES = (0, 50, 200)
 K = 10
 QUERIES = 64
 
 
 def stored(path: str, count: int) -> Any:
-    """The vectors in float16, in a file that is mapped."""
+    """The vectors in float16, in a memory-mapped file."""
     if not os.path.exists(path):
         with open(path, "wb") as file:
             for changes in clustered(count, DIMENSION):
@@ -62,7 +62,7 @@ def exact(rows: Any, queries: Embeddings) -> Embeddings:
 
 
 def again(rows: Any, query: Embeddings, ids: Ids) -> Embeddings:
-    """Exact scores of the candidates of one query, the ten best."""
+    """The ten best exact scores among the candidates of one query."""
     found = np.sort(ids[ids >= 0])
     scores = normalize(rows[found].astype(np.float32)) @ query[0]
     return np.sort(scores)[::-1][:K]
@@ -85,23 +85,23 @@ def measured(index: Any, rows: Any, queries: Embeddings, least: Embeddings, more
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--work", required=True, help="a folder; 1.5 KB a vector are kept there")
+    parser.add_argument("--work", required=True, help="folder; keeps 1.5 KB per vector")
     parser.add_argument("--probes", type=int, nargs="*", default=[8, 16, 32])
-    given = parser.parse_args()
-    os.makedirs(given.work, exist_ok=True)
-    rows = stored(os.path.join(given.work, f"{given.count}.f16"), given.count)
-    lists = list_count(given.count)
+    args = parser.parse_args()
+    os.makedirs(args.work, exist_ok=True)
+    rows = stored(os.path.join(args.work, f"{args.count}.f16"), args.count)
+    lists = list_count(args.count)
     numbers = np.random.default_rng(0)
-    chosen = np.sort(numbers.choice(given.count, PER_LIST * lists, replace=False))
+    chosen = np.sort(numbers.choice(args.count, VECTORS_PER_LIST * lists, replace=False))
     sample = normalize(rows[chosen].astype(np.float32))
-    means = faiss.Kmeans(DIMENSION, lists, niter=ROUNDS, spherical=True, seed=1)
+    means = faiss.Kmeans(DIMENSION, lists, niter=KMEANS_ROUNDS, spherical=True, seed=1)
     means.train(sample)
     middles = faiss.IndexFlatIP(DIMENSION)
     middles.add(normalize(means.centroids))
     places = [middles.search(part, 1)[1][:, 0] for part in parts(rows)]
     asked = {name: queries_near(rows, noise) for name, noise in (("near", 0.5), ("far", 2.0))}
     least = {name: exact(rows, queries) for name, queries in asked.items()}
-    print(f"{given.count} x {DIMENSION}, {lists} lists; near and far: ms of one query, recall@{K}")
+    print(f"{args.count} x {DIMENSION}, {lists} lists; near and far: ms of one query, recall@{K}")
     for code in CODES:
         index = faiss.index_factory(DIMENSION, f"IVF{lists},{code}", faiss.METRIC_INNER_PRODUCT)
         index.quantizer = middles
@@ -115,9 +115,9 @@ def main() -> None:
             )
         built = time.perf_counter() - started
         print(f"{code}: {index.invlists.code_size} bytes, filled in {built:.0f} s", flush=True)
-        for probes in given.probes:
+        for probes in args.probes:
             index.nprobe = probes
-            for more in AGAIN:
+            for more in REFINED_CANDIDATES:
                 cells = [
                     "{:.2f} ms {:.3f}".format(*measured(index, rows, asked[n], least[n], more))
                     for n in asked

@@ -1,10 +1,9 @@
-"""How small JPEGs may be decoded: what Pillow's draft mode saves, and what it does to vectors.
+"""Measures what Pillow's draft mode saves for JPEGs, and how it changes vectors.
 
-A JPEG can be decoded at a half, a quarter or an eighth of its sides, as long as the result is not
-smaller than what the model wants; "room" is how many times larger than that it has to be at least.
-The built-in model then encodes the pictures of a folder as each choice decodes them, and its
-vectors are compared with those of pictures that were decoded whole. --queries names a file for
-'imgsearch eval', whose texts are asked as well.
+A JPEG can be decoded at a half, a quarter or an eighth of its size, unless the result is smaller
+than the model needs; "room" is the minimum ratio of the decoded to the needed size. The built-in
+model encodes the pictures of a folder with each setting, and the vectors are compared with those
+of fully decoded pictures. --queries names a file for 'imgsearch eval' whose texts are searched too.
 
     python benchmarks/draft.py FOLDER [--queries FILE]
 """
@@ -20,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.model_card import InputSize
 from imgsearch.settings import load_settings
 from imgsearch.sources.pixels import as_pixels, to_rgb
@@ -30,9 +29,9 @@ ROOMS = (99.0, 2.0, 1.5, 1.0)
 BATCH = 32
 
 
-def decoded(path: str, wanted: InputSize, room: float) -> Pixels:
+def decoded(path: str, size_needed: InputSize, room: float) -> Pixels:
     with Image.open(path) as image:
-        factor = wanted.scale(*image.size)
+        factor = size_needed.scale(*image.size)
         size = tuple(max(1, round(factor * side)) for side in image.size)
         drafted = image.draft(image.mode, tuple(round(room * side) for side in size))
         return as_pixels(to_rgb(image, size, drafted[1] if drafted else None))
@@ -41,8 +40,8 @@ def decoded(path: str, wanted: InputSize, room: float) -> Pixels:
 def ranks(scores: np.ndarray, relevant: Sequence[set[int]]) -> np.ndarray:
     """The rank of the best right answer of each query; shape (queries,)."""
     orders = np.argsort(-scores, axis=1)
-    found = [np.isin(order, list(own)) for order, own in zip(orders, relevant, strict=True)]
-    return 1 + np.array([each.argmax() for each in found])
+    right = [np.isin(order, list(own)) for order, own in zip(orders, relevant, strict=True)]
+    return 1 + np.array([each.argmax() for each in right])
 
 
 def questions(path: str, names: Sequence[str]) -> tuple[list[str], list[set[int]]]:
@@ -66,16 +65,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--queries", metavar="FILE")
-    given = parser.parse_args()
-    encoder = Models(load_settings({})).encoder("builtin")
-    names = sorted(name for name in os.listdir(given.folder) if name.endswith((".jpg", ".jpeg")))
-    texts, relevant = questions(given.queries, names) if given.queries else ([], [])
-    asked = in_batches(encoder.encode_texts, texts) if texts else None
+    args = parser.parse_args()
+    encoder = Registry(load_settings({})).encoder("builtin")
+    names = sorted(name for name in os.listdir(args.folder) if name.endswith((".jpg", ".jpeg")))
+    texts, relevant = questions(args.queries, names) if args.queries else ([], [])
+    queries = in_batches(encoder.encode_texts, texts) if texts else None
     whole = None
     print(f"{len(names)} JPEGs, {len(texts)} texts; room 99 is the whole picture")
     for room in ROOMS:
         started = time.process_time()
-        paths = [os.path.join(given.folder, name) for name in names]
+        paths = [os.path.join(args.folder, name) for name in names]
         pictures = [decoded(path, encoder.input_size, room) for path in paths]
         each = 1000 * (time.process_time() - started) / len(names)
         vectors = in_batches(encoder.encode_images, pictures)
@@ -83,8 +82,8 @@ def main() -> None:
         cosines = (whole * vectors).sum(axis=1)
         line = f"room {room:4g}: {each:5.2f} ms  cosine {cosines.min():.4f}"
         line += f" at least, {np.quantile(cosines, 0.05):.4f} for 95 %, mean {cosines.mean():.4f}"
-        if asked is not None:
-            place = ranks(asked @ vectors.T, relevant)
+        if queries is not None:
+            place = ranks(queries @ vectors.T, relevant)
             line += f"  R@1 {(place <= 1).mean():.3f}  R@5 {(place <= 5).mean():.3f}"
             line += f"  MRR {(1 / place).mean():.4f}"
         print(line)

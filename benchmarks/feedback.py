@@ -1,13 +1,14 @@
-"""Whether saying which results are right helps: what --more and --less go by.
+"""Measures whether marking results as right or wrong helps, for --more and --less.
 
     python benchmarks/feedback.py [--model NAME] [--shown 20] SET...
 
-SET is a folder with `queries.jsonl`. Of each query with at least two relevant pictures, the first
+SET is a folder with `queries.jsonl`. For each query with at least two relevant pictures, the first
 true hit among those shown is marked as good and the first false one as bad, and the query is
-refined. Both pictures are then taken out of the rankings before and after (a residual collection,
-Manning et al. 2008, section 9.1.5), so that nothing is gained by finding again what was marked.
-Printed are the mean R-precision of what remains, the difference with a 95 % bootstrap interval,
-and how many queries gained and lost. All goes through a library in a temporary folder.
+refined. Both pictures are then removed from the rankings before and after (a residual collection,
+Manning et al. 2008, section 9.1.5), so that finding the marked pictures again gains nothing. Prints
+the mean R-precision of the remaining pictures, the difference with a 95 % bootstrap interval, and
+the number of queries that gained and lost. Everything runs through a library in a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import load_settings
 
 WEIGHTS = ((0.75, 0.15), (0.75, 0.0), (0.0, 0.15), (0.4, 0.15), (1.5, 0.15), (0.75, 0.5))
-"""BETA and GAMMA; the first pair is the one in use."""
+"""BETA and GAMMA; the first pair is in use."""
 
 
 class Judged:
-    """The library of a set, and its queries as text with the ids of the relevant pictures."""
+    """The library of a set, and its text queries with the ids of the relevant pictures."""
 
     def __init__(self, folder: Path, library: Library) -> None:
         self._library = library
@@ -52,8 +53,10 @@ class Judged:
         return self._library.catalog.vector(self._library.searcher.index.space, image_id)
 
     def change(self, text: str, relevant: set[int], shown: int) -> tuple[float, float] | None:
-        """R-precision of the pictures that were not marked, before and after; None if no true hit
-        was shown, so that a user had nothing to mark."""
+        """R-precision of the unmarked pictures before and after.
+
+        None if no true hit was shown, so that a user had nothing to mark.
+        """
         before = self.ranking([Term(text=text)])
         good = [each for each in before[:shown] if each in relevant][:1]
         bad = [each for each in before[:shown] if each not in relevant][:1]

@@ -1,12 +1,12 @@
-"""How long filters take, and filtered searches, in a library of made-up pictures.
+"""Measures filters and filtered searches in a library of synthetic pictures.
 
     python benchmarks/filters.py [--pictures 200000] [--dimension 768]
 
-Rows of pictures are written into a catalog in a temporary folder: 30 cameras, 400 folders, dates
-over 20 years, every third with a position. Then, each 7 times: typical filters, from the tree to
-sorted ids; listing by date; and the search among the ids that pass, in an exact index of random
-unit vectors, at several selectivities, by each of its two ways. Prints the median of the processor
-time in milliseconds; set OMP_NUM_THREADS=1 to compare it with the clock.
+Writes rows of pictures into a catalog in a temporary folder: 30 cameras, 400 folders, dates over 20
+years, a position for every third. Then measures, 7 times each, typical filters from the tree to
+sorted ids, listing by date, and searches among the ids that pass, in an exact index of random unit
+vectors, at several selectivities and with both methods. Prints the median CPU time in milliseconds;
+set OMP_NUM_THREADS=1 to compare it with wall-clock time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SHARES = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-4)
 
 
 def picture(random: np.random.Generator, number: int) -> dict[str, object]:
-    """The columns of one made-up picture."""
+    """The columns of one synthetic picture."""
     wide = random.random() < 0.7
     gps = number % 3 == 0
     taken = datetime(2004, 1, 1) + timedelta(seconds=float(random.random() * 20 * 365 * 86_400))
@@ -86,13 +86,13 @@ def fill(catalog: Catalog, count: int) -> None:
             connection.execute(insert(images), [picture(random, number) for number in numbers])
 
 
-def filled(folder: str, space: EmbeddingSpace, count: int) -> faiss_index.FlatIndex:
+def build_index(folder: str, space: EmbeddingSpace, count: int) -> faiss_index.FlatIndex:
     def batches() -> Iterator[ChangeBatch]:
         for start in range(1, count + 1, 20_000):
             ids = np.arange(start, min(start + 20_000, count + 1))
             random = np.random.default_rng(start)
             rows = normalize(random.standard_normal((len(ids), space.dimension), np.float32))
-            vectors = normalize(rows.astype(np.float16))  # as a catalog gives them
+            vectors = normalize(rows.astype(np.float16))  # as a catalog returns them
             yield ChangeBatch(start, start + 1, "", np.empty(0, np.int64), ids, vectors)
 
     index = faiss_index.FlatIndex(folder, "", space)
@@ -101,7 +101,7 @@ def filled(folder: str, space: EmbeddingSpace, count: int) -> faiss_index.FlatIn
 
 
 def median_ms(work) -> tuple[float, object]:
-    result = work()  # what is read from the disk is read once
+    result = work()  # warms the cache
     times = []
     for _ in range(REPEATS):
         started = time.process_time()
@@ -127,10 +127,10 @@ def search_lines(index: faiss_index.FlatIndex, allowed: Ids) -> Iterator[str]:
         some = np.sort(random.choice(allowed, max(1, round(share * len(allowed))), replace=False))
         spent, found = median_ms(lambda some=some: index.search(query, 21, some))
         yield f"{spent:9.1f}            {len(some):9}  share {share:g}: {found.method}"
-        for most in (0, 1 << 40):  # always the one way, always the other
-            chosen, faiss_index.GATHERED_BYTES = faiss_index.GATHERED_BYTES, most
+        for limit in (0, 1 << 40):  # never gather, always gather
+            default, faiss_index.MAX_GATHERED_BYTES = faiss_index.MAX_GATHERED_BYTES, limit
             spent, found = median_ms(lambda some=some: index.search(query, 21, some))
-            faiss_index.GATHERED_BYTES = chosen
+            faiss_index.MAX_GATHERED_BYTES = default
             yield f"          {spent:9.1f}  {'':9}    {found.method}"
 
 
@@ -148,7 +148,7 @@ def main() -> None:
             print(line, flush=True)
         catalog.close()
         print("search ms  forced ms pictures")
-        index = filled(f"{folder}/index", space, options.pictures)
+        index = build_index(f"{folder}/index", space, options.pictures)
         for line in search_lines(index, np.arange(1, options.pictures + 1)):
             print(line, flush=True)
 

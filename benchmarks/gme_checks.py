@@ -1,11 +1,11 @@
-"""Does gme-Qwen2-VL's architecture hold what it promises on a device? With random weights.
+"""Checks gme-Qwen2-VL with random weights on a device.
 
     python benchmarks/gme_checks.py --device cuda                    # about 4 minutes
     python benchmarks/gme_checks.py --device cpu --tiny
 
-Where memory is nearly full: is the batch halved and no input lost? Memory over 10,000 texts and
-2,000 pictures. Agreement of bfloat16, float16 and autocast with float32.
-Agreement with random weights is a lead only: trained weights spread their vectors differently.
+Checks that a batch is halved and no input lost when memory is nearly full, measures memory over
+10,000 texts and 2,000 pictures, and the agreement of bfloat16, float16 and autocast with float32.
+Agreement with random weights is only an indication: trained weights spread vectors differently.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import numpy as np
 import psutil
 import torch
+from precision import nearest
 
 from imgsearch.bench.random_gme import random_weights
 from imgsearch.encoders.gme.encoder import GmeEncoder
@@ -31,29 +32,29 @@ from imgsearch.model_card import EncoderOptions
 
 MIB = 1 << 20
 NOUNS = ["harbour", "dog", "train", "bread", "mountain", "child", "lamp", "river", "snow", "violin"]
-LOOKS = ["red", "old", "wooden", "tiny", "wet", "bright", "empty", "two", "blurred", "painted"]
+ADJECTIVES = ["red", "old", "wooden", "tiny", "wet", "bright", "empty", "two", "blurred", "painted"]
 
 
-def open_encoder(given: argparse.Namespace, precision: str) -> GmeEncoder:
+def open_encoder(args: argparse.Namespace, precision: str) -> GmeEncoder:
     gc.collect()
-    if given.device.startswith("cuda"):
+    if args.device.startswith("cuda"):
         torch.cuda.empty_cache()
-    name = "gme-tiny" if given.tiny else given.architecture
-    options = EncoderOptions(device=given.device, precision=precision, batch_size=given.batch)
+    name = "gme-tiny" if args.tiny else args.architecture
+    options = EncoderOptions(device=args.device, precision=precision, batch_size=args.batch)
     return random_weights(name, options)
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
     numbers = np.random.default_rng(seed)
     return [
-        f"a {numbers.choice(LOOKS)} {numbers.choice(NOUNS)} beside {numbers.choice(LOOKS)}"
-        f" {numbers.choice(NOUNS)}s, number {i}"
+        f"a {numbers.choice(ADJECTIVES)} {numbers.choice(NOUNS)} beside"
+        f" {numbers.choice(ADJECTIVES)} {numbers.choice(NOUNS)}s, number {i}"
         for i in range(count)
     ]
 
 
 def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
-    """Patches of colour with noise on them: alike enough that ranks are not trivial."""
+    """Coloured patches with noise, similar enough that ranks are not trivial."""
     numbers = np.random.default_rng(seed)
     found = []
     for _ in range(count):
@@ -63,18 +64,11 @@ def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
     return found
 
 
-def nearest(left: np.ndarray, right: np.ndarray, same: bool) -> np.ndarray:
-    scores = left @ right.T
-    if same:
-        np.fill_diagonal(scores, -2)
-    return np.argsort(-scores, axis=1)[:, :10]
-
-
-def agreement(given: argparse.Namespace) -> None:
-    texts, images = sentences(given.pictures // 2), pictures(given.pictures)
+def agreement(args: argparse.Namespace) -> None:
+    texts, images = sentences(args.pictures // 2), pictures(args.pictures)
     exact = {}
     for precision in ("fp32", "bf16", "fp16", "autocast"):
-        encoder = open_encoder(given, precision)
+        encoder = open_encoder(args, precision)
         found = {"text": encoder.encode_texts(texts), "image": encoder.encode_images(images)}
         exact = exact or found
         for kind, vectors in found.items():
@@ -82,16 +76,16 @@ def agreement(given: argparse.Namespace) -> None:
             print(f"{precision:8} {kind:5}: cosine to fp32 {cosine.min():.5f} at least,", end=" ")
             print(f"{np.median(cosine):.5f} median", flush=True)
         for kind, vectors in found.items():
-            want = nearest(exact[kind], exact["image"], kind == "image")
-            have = nearest(vectors, found["image"], kind == "image")
+            want = nearest(exact[kind], exact["image"])
+            have = nearest(vectors, found["image"])
             first = np.mean(want[:, 0] == have[:, 0])
             both = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(want, have, strict=True)])
             print(f"{precision:8} {kind:5} to image: top-1 {first:.1%}, recall@10 {both:.1%}")
 
 
-def growth(given: argparse.Namespace) -> None:
-    """Memory after a tenth of the work and at its end."""
-    encoder = open_encoder(given, "auto")
+def growth(args: argparse.Namespace) -> None:
+    """Print memory after a tenth of the work and at its end."""
+    encoder = open_encoder(args, "auto")
     texts, images = sentences(1000), pictures(100)
     work = (
         ("texts", encoder.encode_texts, texts, 10),
@@ -102,14 +96,14 @@ def growth(given: argparse.Namespace) -> None:
         for turn in range(rounds):
             encode(inputs)
             if turn in (rounds // 10 - 1, rounds - 1):
-                print(f"{(turn + 1) * len(inputs):6} {kind}: {memory(given)}", flush=True)
+                print(f"{(turn + 1) * len(inputs):6} {kind}: {memory(args)}", flush=True)
         print(f"{rounds * len(inputs) / (time.monotonic() - begin):.0f} {kind}/s")
 
 
-def memory(given: argparse.Namespace) -> str:
+def memory(args: argparse.Namespace) -> str:
     gc.collect()
     host = f"{psutil.Process().memory_info().rss / MIB:.0f} MiB in the process"
-    if not given.device.startswith("cuda"):
+    if not args.device.startswith("cuda"):
         return host
     now, most = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
     held = torch.cuda.memory_reserved()
@@ -119,20 +113,20 @@ def memory(given: argparse.Namespace) -> str:
     )
 
 
-def full_device(given: argparse.Namespace) -> None:
-    """Leave room for a batch of a few pictures and ask for many at once."""
-    encoder = open_encoder(given, "bf16" if given.device.startswith("cuda") else "fp32")
-    images = pictures(2 * given.batch)
+def full_device(args: argparse.Namespace) -> None:
+    """Leave memory for a few pictures and encode many in one batch."""
+    encoder = open_encoder(args, "bf16" if args.device.startswith("cuda") else "fp32")
+    images = pictures(2 * args.batch)
     encoder.batch_size = 4
     expected = encoder.encode_images(images)
-    for room in given.rooms:
-        encoder.batch_size = given.batch
+    for room in args.rooms:
+        encoder.batch_size = args.batch
         try:
-            with little_room(given.device, room * MIB):
+            with little_room(args.device, room * MIB):
                 found = encoder.encode_images(images)
             cosine = np.einsum("nd,nd->n", found, expected).min()
             print(
-                f"{room} MiB free: batch {given.batch} became {encoder.batch_size},"
+                f"{room} MiB free: batch {args.batch} became {encoder.batch_size},"
                 f" {len(found)} of {len(images)} vectors, cosine {cosine:.5f} at least"
             )
         except Exception as error:
@@ -141,7 +135,7 @@ def full_device(given: argparse.Namespace) -> None:
 
 @contextmanager
 def little_room(device: str, room: int) -> Iterator[None]:
-    """Memory is scarce: a large tensor fills the GPU, or the process may not grow further."""
+    """A context with little memory: a tensor fills the GPU, or the process may not grow."""
     gc.collect()
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
@@ -165,14 +159,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--architecture", default="gme-qwen2-vl-2b")
-    parser.add_argument("--tiny", action="store_true", help="a cut-down network")
+    parser.add_argument("--tiny", action="store_true", help="a small network")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--pictures", type=int, default=2000, help="for the agreement")
     parser.add_argument("--rooms", type=int, nargs="*", default=[3000, 300, 150, 60])
-    given = parser.parse_args()
-    full_device(given)
-    growth(given)
-    agreement(given)
+    args = parser.parse_args()
+    full_device(args)
+    growth(args)
+    agreement(args)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""Speed and memory of gme-Qwen2-VL's architecture with random weights, on a GPU or a CPU.
+"""Measures speed and memory of gme-Qwen2-VL with random weights on a GPU or a CPU.
 
     python benchmarks/gme_gpu.py --device cuda                     # the table, about 8 minutes
-    python benchmarks/gme_gpu.py --device cpu --tiny --limit 120   # does the script work?
+    python benchmarks/gme_gpu.py --device cpu --tiny --limit 120   # to test the script
 
-`imgsearch bench` measures what a caller of the encoder gets, of any model. This script is about the
-network of one model and the ways to run it: recorded graphs, compiled blocks, transformers' own.
+`imgsearch bench` measures the encoder of any model from the view of its caller. This script
+measures the network of one model and ways to run it: recorded graphs, compiled blocks, and the code
+of transformers.
 
-For each precision and each way of running the network: texts of 20 tokens in the search prompt and
-pictures of 448 x 448 pixels (256 visual tokens) in batches of 1, 8, 16 and 64. Inputs lie
-preprocessed on the device, each figure is the median of repeated runs, device-synchronised, after
-warm-up. At the end the same from pixels in host memory, with the next batch prepared meanwhile.
-On a processor the time is that of the process, its threads added up, so that neighbours do not
-count. Prints Markdown; with --out, results.json and table.md are written there after each step.
+For each precision and way it measures texts of 20 tokens in the search prompt and pictures of
+448 x 448 pixels (256 visual tokens) in batches of 1, 8, 16 and 64. Inputs are preprocessed on the
+device; each figure is the median of repeated, synchronised runs after a warm-up. At the end it
+measures the same from pixels in host memory, with the next batch prepared meanwhile. On a processor
+it reports CPU time over all threads, which other programs hardly affect. Prints Markdown; with
+--out, also writes results.json and table.md after each step.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Row:
 
 
 class Bench:
-    """Measures, prints and stores."""
+    """Measures, prints and stores the rows."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -131,7 +132,7 @@ class Bench:
     # -- ways to run it ------------------------------------------------------------------------
 
     def stock(self, features: dict) -> torch.Tensor:
-        """transformers' own forward, vision tower and mask included, as most code calls it."""
+        """The forward pass of transformers, with its vision tower and mask, as commonly used."""
         ids, mask = features["input_ids"], features["attention_mask"]
         more = {}
         if features["sizes"]:
@@ -161,7 +162,7 @@ class Bench:
     # -- measuring -----------------------------------------------------------------------------
 
     def measure_all(self, precision: str, path: str, tf32: bool = False) -> None:
-        """All kinds and batch sizes of one precision and one path."""
+        """Measure all kinds and batch sizes of one precision and path."""
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
@@ -178,7 +179,7 @@ class Bench:
             return
         embed = self.stock if row.path == "transformers" else self.module.embed
         if "graph" in row.path:
-            embed = Replay(embed, most=1)
+            embed = Replay(embed, max_graphs=1)
         features = self.features(row.kind, row.batch)
         gc.collect()
         if self.cuda:
@@ -192,7 +193,7 @@ class Bench:
             row.first = time.perf_counter() - begin
             self.repeat(row, lambda: embed(features))
             self.judge(row, vectors)
-        except Exception as error:  # one path that fails must not cost the others
+        except Exception as error:  # a failing path must not stop the others
             row.failed = f"{type(error).__name__}: {error}".splitlines()[0][:160]
             traceback.print_exc(limit=3)
         self.keep(row)
@@ -214,7 +215,7 @@ class Bench:
             row.peak = torch.cuda.max_memory_allocated() / GIB
 
     def judge(self, row: Row, vectors: torch.Tensor) -> None:
-        """Agreement with the float32 vectors of the same inputs, and the share of the ceiling."""
+        """Set the agreement with float32 vectors of the inputs, and the share of the ceiling."""
         vectors = vectors.float().cpu()
         key = f"{row.kind}{row.batch}"
         expected = self.reference.setdefault(key, vectors)
@@ -240,7 +241,7 @@ class Bench:
         return total / 1e12
 
     def from_host(self, precision: str, name: str, kind: str, batch: int, parts: list) -> None:
-        """From pixels or words in host memory to vectors there, prepared ahead in threads."""
+        """Measure from inputs in host memory to vectors there, prepared ahead in threads."""
         if self.late():
             return
         row = Row(precision, name, kind, batch, weights=self.weights / GIB)
@@ -258,7 +259,7 @@ class Bench:
         self.keep(row)
 
     def prepare_only(self) -> None:
-        """What the processor manages without the network."""
+        """Measure preprocessing without the network."""
         for workers in sorted({1, min(4, self.cores), self.cores}):
             parts = self.big_pictures(32)
             with ThreadPoolExecutor(workers) as self.module.resizers:
@@ -332,7 +333,7 @@ class Bench:
                 lines.append(f"{first}failed: {row.failed} | | | | | | | |")
                 continue
             same = base.get((row.path, row.kind, row.batch))
-            if same is None:  # a path without float32 figures: against the plain one
+            if same is None:  # no float32 figures of this path: use the plain one
                 same = base.get(("eager", row.kind, row.batch))
             faster = f"{same.latency / row.latency:.2f}" if same else ""
             smaller = f"{row.peak / same.peak:.2f}" if same and same.peak else ""
@@ -410,7 +411,7 @@ def run_autocast(bench: Bench) -> None:
 
 
 def ceiling(bench: Bench) -> None:
-    """The matrix rate that this device reaches on a large product of random numbers."""
+    """Print the rate of this device on a large product of random matrices."""
     side = 512 if bench.arguments.tiny else 8192
     left, right = (
         torch.randn(side, side, device=bench.device, dtype=torch.bfloat16) for _ in range(2)
@@ -427,13 +428,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--architecture", default="gme-qwen2-vl-2b")
-    parser.add_argument("--tiny", action="store_true", help="a cut-down network, to try the script")
+    parser.add_argument("--tiny", action="store_true", help="a small network, to test the script")
     parser.add_argument("--batches", default="1,8,16,64")
-    parser.add_argument("--seconds", type=float, default=0.7, help="per measurement, at least")
-    parser.add_argument("--limit", type=float, default=540, help="begin nothing after so long")
+    parser.add_argument("--seconds", type=float, default=0.7, help="minimum per measurement")
+    parser.add_argument(
+        "--limit", type=float, default=540, help="start no measurement after this many seconds"
+    )
     parser.add_argument("--ceiling", type=float, default=790, help="TFLOP/s of a large product")
     parser.add_argument("--only", default="fp32,bf16,fp16,autocast")
-    parser.add_argument("--plain", action="store_true", help="the encoder as it is, no variants")
+    parser.add_argument("--plain", action="store_true", help="only the encoder itself, no variants")
     parser.add_argument("--out", help="a folder for results.json and table.md")
     bench = Bench(parser.parse_args())
     bench.say(str(bench.machine()))

@@ -1,11 +1,11 @@
-"""What gme-Qwen2-VL's architecture must compute and move, counted and not timed; needs no GPU.
+"""Counts operations and memory traffic of gme-Qwen2-VL without a GPU.
 
     python benchmarks/gme_paper.py                   # for 64 pictures and for 64 texts
 
-Runs the network on PyTorch's "meta" device, which has shapes and no numbers. Matrix products count
-as operations; every other launch counts as the bytes that it reads and writes; attention counts as
-operations, without what a causal mask leaves out. Over a rate and a bandwidth, both are times that
-a device takes at least, if no launch waits for the processor.
+Runs the network on PyTorch's "meta" device, which has shapes but no numbers. Counts the operations
+of matrix products and of attention (without those that a causal mask skips), and the bytes that
+all other launches read and write. Divided by a rate and a
+bandwidth, they give the minimum time of a device if no launch waits for the processor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from imgsearch.bench.random_gme import _stand_in_tokenizer, random_model
+from imgsearch.bench.random_gme import random_model, stand_in_tokenizer
 from imgsearch.encoders.gme.folder import COLOURS
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import SEARCH_INSTRUCTION
@@ -34,7 +34,7 @@ FREE += ("unsqueeze", "squeeze", "aten.t.", "alias", "empty", "unbind", "lift")
 
 
 class Count:
-    """Operations of matrix products and attention, bytes and launches of all else."""
+    """Operations of matrix products and attention, bytes and launches of the others."""
 
     def __init__(self) -> None:
         self.products = self.attention = self.launches = 0
@@ -43,7 +43,7 @@ class Count:
 
 
 class Fused(TorchFunctionMode):
-    """Counts attention and norms as one launch each, whatever the meta device makes of them."""
+    """Counts attention and norms as one launch each."""
 
     def __init__(self, count: Count) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Operations(TorchDispatchMode):
         if "embedding" in name or "index" in name:
             moved = 2 * result.numel() * result.element_size()
         if (kwargs and "out" in kwargs) or name.split(".")[1].endswith("_"):
-            moved -= result.numel() * result.element_size()  # counted as argument and as result
+            moved -= result.numel() * result.element_size()  # counted twice, as argument and result
         self.count.bytes[name] += moved
         self.count.times[name] += 1
         return result
@@ -96,7 +96,7 @@ class Operations(TorchDispatchMode):
 
 def count(module: GmeModule, features: dict) -> Count:
     found = Count()
-    # not inference_mode: there composite operations would be seen whole
+    # not inference_mode, which does not decompose composite operations
     with torch.no_grad(), Fused(found), Operations(found):
         module.embed(features)
     return found
@@ -123,17 +123,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=790, help="TFLOP/s of a large product")
     parser.add_argument("--width", type=float, default=4.3, help="TB/s, reads and writes added")
-    given = parser.parse_args()
-    model = random_model(given.architecture, torch.device("meta"), torch.bfloat16)
-    module = GmeModule(model, _stand_in_tokenizer(), COLOURS)
+    args = parser.parse_args()
+    model = random_model(args.architecture, torch.device("meta"), torch.bfloat16)
+    module = GmeModule(model, stand_in_tokenizer(), COLOURS)
     picture = {"image": np.zeros((448, 448, 3), np.uint8)}
     words = {"text": "images that visually match this description " * 3}
     for kind, part in (("pictures of 448 px", picture), ("texts", words)):
-        features = module.preprocess([part] * given.batch, prompt=SEARCH_INSTRUCTION)
+        features = module.preprocess([part] * args.batch, prompt=SEARCH_INSTRUCTION)
         tokens = features["input_ids"].shape[1]
         features = {n: v.to("meta") if hasattr(v, "to") else v for n, v in features.items()}
-        title = f"{given.batch} {kind}, {tokens} tokens"
-        report(title, count(module, features), given.batch, given.rate, given.width)
+        title = f"{args.batch} {kind}, {tokens} tokens"
+        report(title, count(module, features), args.batch, args.rate, args.width)
 
 
 if __name__ == "__main__":

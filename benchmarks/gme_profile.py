@@ -1,10 +1,10 @@
-"""Where a GPU's time goes in gme-Qwen2-VL's architecture, by kind of kernel.
+"""Profiles gme-Qwen2-VL with random weights on a GPU by kind of kernel.
 
     python benchmarks/gme_profile.py --device cuda
 
-Prints, for batches of 448-px pictures and of texts in bfloat16: time by kind of kernel, the
-slowest kernels, the rate of each matrix product of the network by itself, and the floor that those
-products alone set.
+For batches of 448-px pictures and of texts in bfloat16, prints the time by kind of kernel, the
+slowest kernels, the rate of each matrix product of the network alone, and the minimum time that
+these products take.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def take_profile(bench: Bench, kind: str, batch: int, label: str, embed=None) ->
         for _ in range(3):
             embed(features)
         bench.synchronize()
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
             for _ in range(2):
                 embed(features)
             bench.synchronize()
     names: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for event in found.events():
+    for event in trace.events():
         if event.device_type == DeviceType.CUDA:
             names[event.name] += event.device_time_total / 2
             counts[event.name] += 1
@@ -69,7 +69,7 @@ def take_profile(bench: Bench, kind: str, batch: int, label: str, embed=None) ->
 
 
 def products(bench: Bench, batch: int) -> None:
-    """Each matrix product of the network by itself, on random numbers."""
+    """Measure each matrix product of the network on random numbers."""
     tokens, patches = batch * bench.inputs["image"]["input_ids"].shape[1], batch * 1024
     shapes = [
         ("language q", tokens, 1536, 1536, 28),
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="gme-qwen2-vl-2b")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--batches", default="1,64")
-    parser.add_argument("--compiled", action="store_true", help="the compiled blocks, too")
+    parser.add_argument("--compiled", action="store_true", help="also profile the compiled blocks")
     bench = Bench(parser.parse_args())
     bench.open("bf16")
     largest = max(bench.batches)

@@ -1,10 +1,10 @@
-"""Does memory grow with use? Resident memory after a tenth, half and all of many encodes.
+"""Measures whether memory grows: resident memory after a tenth, half and all of many encodes.
 
     python benchmarks/growth.py [--model NAME] [--count 10000] [--kinds texts,pictures]
 
-Without --model: CLIP and SigLIP of a few thousand random weights, through the same code as the
-true ones, so that 10,000 texts and 10,000 pictures take minutes and not hours. Pictures and texts
-are made as they are needed and have many sizes and lengths.
+Without --model it uses a CLIP and a SigLIP of a few thousand random weights with the same code as
+the real ones, so that 10,000 texts and 10,000 pictures take minutes instead of hours. Pictures and
+texts are generated on the fly with many sizes and lengths.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from imgsearch.encoders import builtin, generic
 from imgsearch.model_card import EncoderOptions
 from tests import tiny_models
 
-AT_ONCE = 100
+BATCH = 100
 
 
 def pictures(random: np.random.Generator) -> list[np.ndarray]:
-    sides = random.integers(16, 300, (AT_ONCE, 2))
+    sides = random.integers(16, 300, (BATCH, 2))
     return [random.integers(0, 256, (*side, 3), dtype=np.uint8) for side in sides]
 
 
 def texts(random: np.random.Generator) -> list[str]:
     words = ["red", "dog", "beach", "sunset", "of", "a", "photo", "two", "old", "trains"]
-    return [" ".join(random.choice(words, random.integers(1, 40))) for _ in range(AT_ONCE)]
+    return [" ".join(random.choice(words, random.integers(1, 40))) for _ in range(BATCH)]
 
 
 def watch(name: str, kind: str, encode: Callable, make: Callable, count: int) -> None:
     random, process = np.random.default_rng(0), psutil.Process()
-    looks = {count // 10, count // 2, count}
-    found = []
-    for done in range(AT_ONCE, count + 1, AT_ONCE):
+    checkpoints = {count // 10, count // 2, count}
+    lines = []
+    for done in range(BATCH, count + 1, BATCH):
         encode(make(random))
-        if done in looks:
+        if done in checkpoints:
             gc.collect()
-            found.append(f"{done}: {process.memory_info().rss / 2**20:.1f} MiB")
-    print(f"{name}, {kind}: {'; '.join(found)}", flush=True)
+            lines.append(f"{done}: {process.memory_info().rss / 2**20:.1f} MiB")
+    print(f"{name}, {kind}: {'; '.join(lines)}", flush=True)
 
 
 def main() -> None:
@@ -58,12 +58,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000, help="a multiple of 1000")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=["texts", "pictures"])
-    given = parser.parse_args()
-    options = EncoderOptions(device="cpu", precision=given.precision)
+    args = parser.parse_args()
+    options = EncoderOptions(device="cpu", precision=args.precision)
     with tempfile.TemporaryDirectory() as place:
-        if given.model:
-            load = builtin.load if given.model == builtin.NAME else generic.load
-            encoders = {given.model: load(given.model, options)}
+        if args.model:
+            load = builtin.load if args.model == builtin.NAME else generic.load
+            encoders = {args.model: load(args.model, options)}
         else:
             makers = {"clip": tiny_models.make_clip, "siglip": tiny_models.make_siglip}
             encoders = {
@@ -75,8 +75,8 @@ def main() -> None:
                 "texts": (encoder.encode_texts, texts),
                 "pictures": (encoder.encode_images, pictures),
             }
-            for kind in given.kinds:
-                watch(name, kind, *work[kind], given.count)
+            for kind in args.kinds:
+                watch(name, kind, *work[kind], args.count)
 
 
 if __name__ == "__main__":

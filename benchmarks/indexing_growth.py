@@ -1,9 +1,9 @@
-"""How indexing grows with the library: time, size of the catalog and memory, with made-up pictures.
+"""Measures how time, catalog and memory of indexing grow with the number of pictures.
 
-The pictures come through the port of a source, and their pixels from a decoder that makes them up;
-the rest is what `imgsearch index` runs: Ingestor, worklist, pool, catalog, a commit per batch with
-full durability. The model is a sum of pixels. Not part of it: reading and decoding files, a real
-model, and the index file. Each size is a process of its own, so that memory is told cleanly.
+Source and decoder generate synthetic pictures; the rest is the code of `imgsearch index`: Ingestor,
+worklist, pool and catalog, with a fully durable commit per batch. The model is a sum of pixels.
+Reading and decoding files, a real model and the index file are not included. Each size runs in its
+own process, so that its memory is not affected by others.
 
     python benchmarks/indexing_growth.py --sizes 1000,10000,100000 --plot docs/indexing.svg
 """
@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import psutil
 
+from imgsearch.bench.meter import Resident
 from imgsearch.catalog import open_catalog
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
@@ -32,14 +32,14 @@ from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Known, RootRecord
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
-ROOT = "/made-up"
-PER_FOLDER = 500
+ROOT = "/synthetic"
+FILES_PER_FOLDER = 500
 BATCH = 32
 CAMERAS = ("Canon EOS R6", "Nikon Z 6", "Pixel 8", "iPhone 15")
 
 
-class MadeUpSource:
-    """`count` files in folders of `PER_FOLDER`, in the order of paths. An `ImageSource`."""
+class SyntheticSource:
+    """`count` files in folders of `FILES_PER_FOLDER`, in the order of paths. An `ImageSource`."""
 
     root, scope = ROOT, ""
     mounts: Sequence[str] = ()
@@ -48,17 +48,19 @@ class MadeUpSource:
         self._count = count
 
     def scan(self, unchanged: Unchanged = nothing_known) -> Iterator[ImageFile]:
-        for i in range(self._count):
-            path, size, mtime_ns = f"{i // PER_FOLDER:06d}/IMG_{i:08d}.jpg", 10**6 + i, i
-            if not unchanged(path, size, mtime_ns):
-                yield ImageFile(ROOT, path, size, mtime_ns)
+        for start in range(0, self._count, FILES_PER_FOLDER):
+            times_ns = list(range(start, min(start + FILES_PER_FOLDER, self._count)))
+            paths = [f"{start // FILES_PER_FOLDER:06d}/IMG_{i:08d}.jpg" for i in times_ns]
+            sizes = [10**6 + i for i in times_ns]
+            for place in unchanged(paths, sizes, times_ns):
+                yield ImageFile(ROOT, paths[place], sizes[place], times_ns[place])
 
     def digest(self, file: ImageFile) -> Known:
         return Known(file, f"{file.mtime_ns:032x}")
 
 
-class MadeUpDecoder:
-    """A `Decoder` whose pictures are functions of the file."""
+class SyntheticDecoder:
+    """A `Decoder` that computes pictures from the file's attributes."""
 
     def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded]:
         first = datetime(2010, 1, 1)
@@ -77,7 +79,7 @@ class MadeUpDecoder:
 
 
 class CheapEncoder:
-    """An `Encoder` that costs nearly nothing: random sums of 64 pixels."""
+    """A very cheap `Encoder`: random sums of 64 pixels."""
 
     input_size = InputSize()
 
@@ -91,28 +93,8 @@ class CheapEncoder:
         )
 
 
-class Peak:
-    """Resident memory of this process at most, sampled, in bytes over what it was before."""
-
-    def __enter__(self) -> Peak:
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self._before = self._process.memory_info().rss
-        self.growth = 0
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self.growth = max(self.growth, self._process.memory_info().rss - self._before)
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
 def measure(count: int, dimension: int, folder: str) -> dict[str, float]:
-    """Index `count` pictures into a new library, and scan them once more."""
+    """Index `count` pictures into a new library, and scan them again."""
     catalog = open_catalog(os.path.join(folder, "library"), create=True)
     found: dict[str, float] = {"pictures": count, "dimension": dimension}
     encoder = CheapEncoder(dimension)
@@ -120,14 +102,15 @@ def measure(count: int, dimension: int, folder: str) -> dict[str, float]:
         for name in ("index", "rescan"):
             writer.put_root(RootRecord(ROOT))
             writer.begin_run(encoder.space, "none", "fp32")
-            pool = LocalPool(lambda: encoder, lambda size, most: MadeUpDecoder(), BATCH)
+            pool = LocalPool(lambda: encoder, lambda size, most: SyntheticDecoder(), BATCH)
             ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH, catalog.folder)
             started, busy = time.perf_counter(), time.process_time()
-            with Peak() as peak:
-                report = ingestor.run([(MadeUpSource(count), RootRecord(ROOT))])
+            before = psutil.Process().memory_info().rss
+            with Resident() as memory:
+                report = ingestor.run([(SyntheticSource(count), RootRecord(ROOT))])
             found[f"{name}_s"] = time.perf_counter() - started
             found[f"{name}_cpu_s"] = time.process_time() - busy
-            found[f"{name}_growth_mb"] = peak.growth / 1e6
+            found[f"{name}_growth_mb"] = (memory.peak - before) / 1e6
             assert report.encoded == (count if name == "index" else 0), report
     catalog.close()
     found["catalog_mb"] = os.path.getsize(os.path.join(catalog.folder, "catalog.sqlite")) / 1e6
@@ -135,7 +118,7 @@ def measure(count: int, dimension: int, folder: str) -> dict[str, float]:
 
 
 def table(rows: Sequence[dict[str, float]]) -> str:
-    """As Markdown."""
+    """The rows as Markdown."""
     lines = [
         "| pictures | index, s | processor, s | ms of it per picture | catalog, MB |"
         " kB per picture | memory grows, MB | re-scan, s | memory grows, MB |",
@@ -154,7 +137,7 @@ def table(rows: Sequence[dict[str, float]]) -> str:
 
 
 def draw(rows: Sequence[dict[str, float]], path: str) -> None:
-    """Three curves over the number of pictures, both axes logarithmic."""
+    """Draw the figures over the number of pictures, with logarithmic axes."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -181,32 +164,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="1000,10000,100000", help="1000000 takes minutes")
     parser.add_argument("--dimension", type=int, default=64)
-    parser.add_argument("--folder", help="where the libraries are made; default: a temporary one")
-    parser.add_argument("--results", help="JSON lines to add to, and to draw from")
+    parser.add_argument("--folder", help="folder of the libraries; default: a temporary one")
+    parser.add_argument("--results", help="file of JSON lines to append to and to draw from")
     parser.add_argument("--plot", metavar="FILE.svg", help="needs the extra [bench]")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            print(json.dumps(measure(given.one, given.dimension, folder)))
+    args = parser.parse_args()
+    if args.one:
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+            print(json.dumps(measure(args.one, args.dimension, folder)))
         return
     rows = []
-    if given.results and os.path.exists(given.results):
-        with open(given.results, encoding="utf-8") as file:
+    if args.results and os.path.exists(args.results):
+        with open(args.results, encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
-    for size in (int(word) for word in given.sizes.split(",") if word):
+    for size in (int(word) for word in args.sizes.split(",") if word):
         command = [sys.executable, __file__, "--one", str(size)]
-        command += ["--dimension", str(given.dimension)]
-        command += ["--folder", given.folder] if given.folder else []
+        command += ["--dimension", str(args.dimension)]
+        command += ["--folder", args.folder] if args.folder else []
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         rows.append(json.loads(done.stdout))
-        if given.results:
-            with open(given.results, "a", encoding="utf-8") as file:
+        if args.results:
+            with open(args.results, "a", encoding="utf-8") as file:
                 file.write(done.stdout)
     rows.sort(key=lambda row: row["pictures"])
     print(table(rows))
-    if given.plot:
-        draw(rows, given.plot)
+    if args.plot:
+        draw(rows, args.plot)
 
 
 if __name__ == "__main__":

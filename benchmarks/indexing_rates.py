@@ -1,16 +1,16 @@
-"""What indexing of a folder loses against its parts, and against Pillow alone, in one run.
+"""Compares indexing of a folder with its parts and with Pillow alone, in one run.
 
-Measured, in pictures per second and in milliseconds of processor per picture, which a busy machine
-disturbs less, the median of `--rounds`:
+Reports the median of `--rounds` in pictures per second, and in CPU milliseconds per picture, which
+other programs affect less, for:
 
-- pillow: one process that reads each file and does open, draft, load, reduce and nothing else;
-- threads: our decoder in as many threads as there are cores;
-- decode: our decoder processes, without the time of their start;
-- encode: the model alone, on pictures decoded before;
-- index: the whole pipeline (Ingestor, pool, catalog), decoder processes started before.
+- pillow: one process that only reads each file and opens, drafts, loads and reduces it;
+- threads: our decoder in one thread per core;
+- decode: our decoder processes, without their start;
+- encode: the model alone, on decoded pictures;
+- index: the whole pipeline (Ingestor, pool, catalog), with decoder processes already started.
 
-The floors: decode against cores x pillow; index against the slower of decode and encode, and, where
-both share the cores, against 1 / (1 / decode + 1 / encode).
+The bounds: cores x pillow for decode; for index the slower of decode and encode, and, if both share
+the cores, 1 / (1 / decode + 1 / encode). `imgsearch bench index` reports the rates of a user's run.
 
     python benchmarks/indexing_rates.py FOLDER                 # a cheap stand-in for a model
     python benchmarks/indexing_rates.py FOLDER --model builtin
@@ -52,7 +52,7 @@ SIDE = 224
 
 
 class CheapEncoder:
-    """Takes every 16th pixel of a corner: next to nothing, so that decoding is the slower half."""
+    """Returns every 16th pixel of a corner: so cheap that decoding is the slower half."""
 
     input_size = InputSize(short=SIDE)
     space = EmbeddingSpace("cheap", "1", "none", 192)
@@ -63,7 +63,7 @@ class CheapEncoder:
 
 
 def pillow(files: Sequence[ImageFile], side: int) -> None:
-    """The least that has to be done, in one thread."""
+    """The minimum work, in one thread."""
     pillow_heif.register_heif_opener()
     for file in files:
         with open(file.absolute, "rb") as opened:
@@ -77,14 +77,14 @@ def pillow(files: Sequence[ImageFile], side: int) -> None:
 
 
 def in_threads(files: Sequence[ImageFile], settings: DecodeSettings, cores: int) -> None:
-    """Our decoder in threads."""
+    """Run our decoder in threads."""
     with ThreadPoolExecutor(cores) as pool:
         for result in pool.map(lambda file: decode_file(file, settings), files):
             assert isinstance(result, Decoded), result
 
 
-class Started:
-    """A decoder that was started before and outlives the run, so that its start is not timed."""
+class StartedDecoder:
+    """A decoder that is already started and outlives the run, so that its start is not timed."""
 
     def __init__(self, decoder: Decoder, warm: Sequence[ImageFile]) -> None:
         self._decoder = decoder
@@ -98,8 +98,8 @@ class Started:
         pass
 
 
-def indexed(folder: str, encoder: Encoder, decoder: Started) -> Cost:
-    """The whole pipeline into a new catalog, from the scan to the last commit."""
+def indexed(folder: str, encoder: Encoder, decoder: StartedDecoder) -> Cost:
+    """Run the whole pipeline into a new catalog, from the scan to the last commit."""
     with tempfile.TemporaryDirectory(prefix=".imgsearch-rates-", dir=os.curdir) as place:
         catalog = open_catalog(os.path.join(place, "library"), create=True)
         root = RootRecord(os.path.abspath(folder))
@@ -114,24 +114,24 @@ def indexed(folder: str, encoder: Encoder, decoder: Started) -> Cost:
     return cost
 
 
-def busy() -> float:
-    """Seconds of processor of this process and of the decoder processes."""
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the decoder processes."""
     here = psutil.Process()
     times = [each.cpu_times() for each in (here, *here.children())]
     return sum(each.user + each.system for each in times)
 
 
 def timed(run: Callable[[], object]) -> Cost:
-    """Seconds of the clock, and of the processor."""
-    before, started = busy(), time.perf_counter()
+    """Wall-clock and CPU seconds."""
+    before, started = cpu_seconds(), time.perf_counter()
     run()
-    return time.perf_counter() - started, busy() - before
+    return time.perf_counter() - started, cpu_seconds() - before
 
 
 def median(rounds: int, count: int, measure: Callable[[], Cost]) -> Cost:
-    """Pictures per second by the clock, and milliseconds of processor per picture."""
-    found = [measure() for _ in range(rounds)]
-    clock, processor = (statistics.median(each) for each in zip(*found, strict=True))
+    """Pictures per wall-clock second, and CPU milliseconds per picture."""
+    costs = [measure() for _ in range(rounds)]
+    clock, processor = (statistics.median(each) for each in zip(*costs, strict=True))
     return count / clock, processor / count * 1e3
 
 
@@ -141,14 +141,14 @@ def main() -> None:
     parser.add_argument("--model", help="default: a cheap stand-in")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    given = parser.parse_args()
-    files = [f for f in FilesystemSource(given.folder).scan() if isinstance(f, ImageFile)]
+    args = parser.parse_args()
+    files = [f for f in FilesystemSource(args.folder).scan() if isinstance(f, ImageFile)]
     encoder: Encoder = CheapEncoder()
-    if given.model:
-        encoder = Library(Settings(library=os.devnull, model=given.model)).encoder()
+    if args.model:
+        encoder = Library(Settings(library=os.devnull, model=args.model)).encoder()
     settings = DecodeSettings(input_size=encoder.input_size)
-    processes = ProcessDecoder(settings, given.workers, in_flight=2 * BATCH)
-    decoder = Started(processes, files[: 2 * given.workers])
+    processes = ProcessDecoder(settings, args.workers, in_flight=2 * BATCH)
+    decoder = StartedDecoder(processes, files[: 2 * args.workers])
     pixels = [item.pixels for item in decoder.decode(iter(files)) if isinstance(item, Decoded)]
     encoder.encode_images(pixels[:4])
 
@@ -160,26 +160,26 @@ def main() -> None:
         for at in range(0, len(pixels), BATCH):
             encoder.encode_images(pixels[at : at + BATCH])
 
-    n, rounds = len(files), given.rounds
+    n, rounds = len(files), args.rounds
     one, one_ms = median(rounds, n, lambda: timed(lambda: pillow(files, SIDE)))
     threads, threads_ms = median(
-        rounds, n, lambda: timed(lambda: in_threads(files, settings, given.workers))
+        rounds, n, lambda: timed(lambda: in_threads(files, settings, args.workers))
     )
     (d, d_ms), (e, e_ms) = (
         median(rounds, n, lambda: timed(decode)),
         median(rounds, n, lambda: timed(encode)),
     )
-    i, i_ms = median(rounds, n, lambda: indexed(given.folder, encoder, decoder))
+    i, i_ms = median(rounds, n, lambda: indexed(args.folder, encoder, decoder))
     processes.close()
     both = 1 / (1 / d + 1 / e)
-    print(f"{n} pictures, {given.workers} workers, {encoder.space.model}, {encoder.input_size}")
+    print(f"{n} pictures, {args.workers} workers, {encoder.space.model}, {encoder.input_size}")
     print(f"{'':18} pillow x1  threads   decode   encode    index")
     print(f"{'pictures/s':18} {one:9.1f} {threads:8.1f} {d:8.1f} {e:8.1f} {i:8.1f}")
     print(
         f"{'processor, ms':18} {one_ms:9.2f} {threads_ms:8.2f} {d_ms:8.2f} {e_ms:8.2f} {i_ms:8.2f}"
     )
     print(
-        f"decode / ({given.workers} x pillow)      {d / given.workers / one:.2f} by the clock,",
+        f"decode / ({args.workers} x pillow)      {d / args.workers / one:.2f} by the clock,",
         end="",
     )
     print(f" {one_ms / d_ms:.2f} by the processor")

@@ -1,12 +1,12 @@
-"""Open a library of a million made-up pictures, and answer a first query, without a model.
+"""Measures opening a library of a million synthetic pictures, and its first query.
 
     python benchmarks/million.py make DIR [--pictures 1000000] [--dimension 768] [--kept FOLDER]
     python benchmarks/million.py open DIR [--times 5] [--index KIND]
 
 `make` writes rows of pictures and their vectors into a catalog: those of 'imgsearch bench search
---synthetic', taken from its `--folder` with `--kept`. `open` says what catalog and index take,
-starts processes that import imgsearch, and then measures: from `Library` to the hits of the first
-query, whose vector is given, and 20 more queries of the same process.
+--synthetic', read from its `--folder` with `--kept`. `open` prints the sizes of catalog and index
+and starts processes that import imgsearch and then measure the time from `Library` to the hits of
+the first query, which is a vector and needs no model, and 20 more queries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from sqlalchemy import insert, text, update
 
-from imgsearch.bench.synthetic import clustered, made, space_of
+from imgsearch.bench.synthetic import clustered, open_or_build, space_of
 from imgsearch.catalog import open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import commits, embeddings, library, roots, spaces
@@ -53,7 +53,7 @@ def vectors(count: int, dimension: int, kept: str) -> Iterator[tuple[Ids, Embedd
     if not kept:
         yield from ((changes.ids, changes.vectors) for changes in clustered(count, dimension))
         return
-    index, _ = made("auto", os.path.join(kept, f"{count}x{dimension}"), count, dimension)
+    index, _ = open_or_build("auto", os.path.join(kept, f"{count}x{dimension}"), count, dimension)
     for start in range(1, count + 1, 8192):
         ids = np.arange(start, min(count + 1, start + 8192))
         yield ids, index.vectors(ids)
@@ -74,10 +74,10 @@ def make(folder: str, count: int, dimension: int, kept: str) -> None:
                 preprocessing=space.preprocessing, dimension=dimension, created_at=now,
             )
         )  # fmt: skip
-        for ids, found in vectors(count, dimension, kept):
+        for ids, batch in vectors(count, dimension, kept):
             connection.execute(insert(embeddings), [
                 {"space_id": 1, "image_id": i, "revision": i, "vector": rows.to_blob(vector)}
-                for i, vector in zip(ids.tolist(), found, strict=True)
+                for i, vector in zip(ids.tolist(), batch, strict=True)
             ])  # fmt: skip
         connection.execute(insert(commits).values(revision=count, token="0" * 16))
         connection.execute(update(library).values(revision=count, default_space_id=1))
@@ -92,7 +92,7 @@ def make(folder: str, count: int, dimension: int, kept: str) -> None:
 
 
 def first(folder: str, kind: str) -> dict[str, float]:
-    """In a process that has imported all it needs."""
+    """Measure in this process, after importing everything."""
     import psutil
 
     from imgsearch.indexes.threads import import_faiss
@@ -126,17 +126,17 @@ def main() -> None:
     parser.add_argument("--kept", default="", help="of 'imgsearch bench search --synthetic'")
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--index", default="auto")
-    given = parser.parse_args()
-    if given.what == "make":
-        make(given.folder, given.pictures, given.dimension, given.kept)
-    elif given.what == "first":
-        print(json.dumps(first(given.folder, given.index)))
+    args = parser.parse_args()
+    if args.what == "make":
+        make(args.folder, args.pictures, args.dimension, args.kept)
+    elif args.what == "first":
+        print(json.dumps(first(args.folder, args.index)))
         return
-    for path, _, names in os.walk(given.folder):
+    for path, _, names in os.walk(args.folder):
         for name in sorted(names):
             print(f"{os.path.getsize(os.path.join(path, name)) / 1e6:9.1f} MB  {name}")
-    command = [sys.executable, __file__, "first", given.folder, "--index", given.index]
-    for _ in range(given.times if given.what == "open" else 0):
+    command = [sys.executable, __file__, "first", args.folder, "--index", args.index]
+    for _ in range(args.times if args.what == "open" else 0):
         print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
 

@@ -1,13 +1,13 @@
-"""From which inner product on two pictures are the same one: what `--unique` goes by.
+"""Measures the inner product above which two pictures are near-identical, for `--unique`.
 
     python benchmarks/near_identical.py [--copies SET]... [--resaved SET]... [--others SET]...
 
-SET is a folder of pictures. That of --copies has `image_queries.jsonl` whose queries are altered
-copies of the picture that is relevant. For each kind of alteration: quantiles of the inner
-products of copy and original. Then, in all sets, the largest inner products of pictures that are
-not copies of each other. --resaved SET makes copies itself: each picture saved again as JPEG, at
-full size with quality 60, and at half size with quality 75. All goes through a library in a
-temporary folder, as in the product.
+SET is a folder of pictures. A set for --copies has `image_queries.jsonl`, whose queries are altered
+copies of the relevant pictures. For each kind of alteration, prints quantiles of the inner products
+of copy and original; then, for all sets, the largest inner products of pictures that are not copies
+of each other. --resaved creates the copies: each picture saved again as JPEG, at full size with
+quality 60, and at half size with quality 75. Everything runs through a library in a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def copies(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def resave(folder: Path, target: Path) -> list[tuple[str, str, str]]:
-    """Originals as PNG and two copies of each, in `target`; what `copies` gives."""
+    """Save originals as PNG and two copies of each in `target`; returns them like `copies`."""
     altered = []
     settings = DecodeSettings()
     names = (path for path in sorted(folder.rglob("*")) if is_picture_name(path.name))
@@ -72,26 +72,26 @@ def main() -> None:
     parser.add_argument("--others", type=Path, action="append", default=[])
     parser.add_argument("--model")
     arguments = parser.parse_args()
-    least = near_identical(arguments.model or "builtin")
-    print(f"threshold {least}")
+    threshold = near_identical(arguments.model or "builtin")
+    print(f"threshold {threshold}")
     for folder in arguments.copies:
-        report_copies(folder.name, vectors(folder, arguments.model), copies(folder), least)
+        report_copies(folder.name, vectors(folder, arguments.model), copies(folder), threshold)
     for folder in arguments.resaved:
         with tempfile.TemporaryDirectory() as place:
             altered = resave(folder, Path(place))
-            report_copies(folder.name, vectors(Path(place), arguments.model), altered, least)
+            report_copies(folder.name, vectors(Path(place), arguments.model), altered, threshold)
     for folder in arguments.others:
         report_others(folder.name, vectors(folder, arguments.model), {})
 
 
 def report_copies(
-    name: str, found: dict, altered: list[tuple[str, str, str]], least: float
+    name: str, found: dict, altered: list[tuple[str, str, str]], threshold: float
 ) -> None:
     print(f"{name + ': copy and original':40}   n     min     10 %  median  folded")
     for kind in sorted({kind for kind, _, _ in altered}):
         scores = np.array([found[a] @ found[b] for each, a, b in altered if each == kind])
         low, tenth, half = np.percentile(scores, [0, 10, 50])
-        folded = (scores >= least).mean()
+        folded = (scores >= threshold).mean()
         print(f"{kind:40}{len(scores):4}  {low:.4f}  {tenth:.4f}  {half:.4f}  {folded:6.0%}")
     report_others(name, found, {a: b for _, a, b in altered})
 

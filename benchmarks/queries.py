@@ -1,7 +1,7 @@
-"""Single queries of a made-up index, round by round: from the disk at first, then from memory.
+"""Measures single queries of a synthetic index in rounds: first from disk, then from memory.
 
-The index is one that 'imgsearch bench search --synthetic N,768 --folder DIR' has kept. "Near" are
-queries near stored vectors, "far" such that leave them, as words lie far from pictures.
+The index is one kept by 'imgsearch bench search --synthetic N,768 --folder DIR'. Queries "near" are
+close to stored vectors; queries "far" are not, like texts, which are far from pictures.
 
     imgsearch bench search --synthetic 10000000,768 --folder DIR --repeats 20
     python benchmarks/queries.py 10000000 DIR
@@ -25,11 +25,11 @@ NOISE = {"near": 0.5, "far": 2.0}
 
 def rounds(index: FaissIndex, queries: dict[str, Embeddings], count: int) -> None:
     for number in range(count):
-        for name, asked in queries.items():
+        for name, vectors in queries.items():
             times = []
-            for place in range(len(asked)):
+            for place in range(len(vectors)):
                 started = time.perf_counter()
-                index.search(asked[place : place + 1], LIMIT)
+                index.search(vectors[place : place + 1], LIMIT)
                 times.append(1000 * (time.perf_counter() - started))
             p50, p95 = np.percentile(times, [50, 95])
             print(f"round {number + 1}, {name:4}: p50 {p50:.2f} ms, p95 {p95:.2f} ms", flush=True)
@@ -46,8 +46,8 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("folder")
     parser.add_argument("--rounds", type=int, default=2)
-    given = parser.parse_args()
-    place = os.path.join(given.folder, f"{given.count}x{DIMENSION}")
+    args = parser.parse_args()
+    place = os.path.join(args.folder, f"{args.count}x{DIMENSION}")
     index = FaissIndex(place, synthetic.LIBRARY, synthetic.space_of(DIMENSION))
     numbers = np.random.default_rng(1)
     ids = np.sort(numbers.choice(index.ids(), QUERIES, replace=False))
@@ -58,9 +58,9 @@ def main() -> None:
         for name, noise in NOISE.items()
     }
     print(index.described())
-    rounds(index, queries, given.rounds)
-    for name, asked in queries.items():
-        print(f"recall@10, {name}: {recall(index, asked[:EXACT]):.4f} of {EXACT} queries")
+    rounds(index, queries, args.rounds)
+    for name, vectors in queries.items():
+        print(f"recall@10, {name}: {recall(index, vectors[:EXACT]):.4f} of {EXACT} queries")
 
 
 if __name__ == "__main__":

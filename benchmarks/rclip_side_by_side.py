@@ -1,10 +1,10 @@
-"""The same pictures through our indexing and through rclip's, with the same stand-in for a model.
+"""Compares our indexing with rclip's on the same pictures, with the same stand-in for a model.
 
-What is compared is everything but the model: scan, reading, hashing, decoding, database. Both get
-an encoder that takes the mean colour of patches and gives 512 numbers; ours asks for pictures
-of 256 px, as rclip's does. rclip is no dependency of imgsearch: install it first, or name a folder
-where it was unpacked. Both run in this process, in turns, into new databases; ours starts its
-decoder processes within the time. Then both look at the same folder again, unchanged.
+It compares everything except the model: scan, reading, hashing, decoding, database. Both get an
+encoder that returns 512 sampled pixel values; ours needs pictures of 256 px, like rclip's. rclip is
+not a dependency of imgsearch: install it first, or name a folder where it was unpacked. Both run in
+this process, in turn, into new databases; our time includes starting the decoder processes. Then
+both scan the same unchanged folder again.
 
     pip install rclip
     python benchmarks/rclip_side_by_side.py FOLDER [--rclip DIR-WITH-RCLIP]
@@ -19,13 +19,13 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from imgsearch.bench.timing import seconds
 from imgsearch.model_card import InputSize
 from imgsearch.records import IngestReport, RootRecord
 from imgsearch.sources.decoder_pool import ProcessDecoder
@@ -48,7 +48,7 @@ class Ours:
 
 
 class Theirs:
-    """What rclip calls of its model while it indexes."""
+    """The methods of a model that rclip calls during indexing."""
 
     def compute_preprocessed_image_features(
         self, images: Sequence[Any], for_indexing: bool = False
@@ -58,8 +58,8 @@ class Theirs:
 
 
 def ours(folder: str, place: str) -> Callable[[], IngestReport]:
-    """A run of our indexer."""
-    # Here, because decoder processes import this file, too, as they never do the command line.
+    """A function that runs our indexer."""
+    # Imported here, because decoder processes import this file too.
     from imgsearch.catalog import open_catalog
     from imgsearch.indexing.encode_pool import LocalPool
     from imgsearch.indexing.ingest import Ingestor
@@ -87,7 +87,7 @@ def ours(folder: str, place: str) -> Callable[[], IngestReport]:
 
 
 def theirs(folder: str, place: str) -> Callable[[], None]:
-    """A run of rclip's indexer, with the batch size that it has by default."""
+    """A function that runs rclip's indexer with its default batch size."""
     from rclip import db, main
 
     database = db.DB(os.path.join(place, "rclip.sqlite"))
@@ -100,14 +100,8 @@ def theirs(folder: str, place: str) -> Callable[[], None]:
     return run
 
 
-def seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
 def measure(folder: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of the first run and of the second, which finds nothing new, for each."""
+    """Seconds of a first run and of a second one without changes, for each program."""
     found: dict[str, list[tuple[float, float]]] = {"imgsearch": [], "rclip": []}
     for number in range(rounds):
         for name, make in (("imgsearch", ours), ("rclip", theirs))[:: 1 - 2 * (number % 2)]:
@@ -120,16 +114,16 @@ def measure(folder: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
-    parser.add_argument("--rclip", metavar="DIR", help="where rclip was unpacked")
+    parser.add_argument("--rclip", metavar="DIR", help="folder of an unpacked rclip")
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    if given.rclip:
-        sys.path.append(given.rclip)
-    folder = os.path.realpath(given.folder)
+    args = parser.parse_args()
+    if args.rclip:
+        sys.path.append(args.rclip)
+    folder = os.path.realpath(args.folder)
     count = sum(1 for _ in FilesystemSource(folder).scan())
-    print(f"{count} files, rclip {version('rclip')}, medians of {given.rounds}")
+    print(f"{count} files, rclip {version('rclip')}, medians of {args.rounds}")
     print(f"{'':10} index, s  files/s  again, s")
-    for name, runs in measure(folder, given.rounds).items():
+    for name, runs in measure(folder, args.rounds).items():
         first, again = (statistics.median(each) for each in zip(*runs, strict=True))
         print(f"{name:10} {first:8.2f} {count / first:8.1f} {again:9.3f}")
 

@@ -1,8 +1,8 @@
-"""A library of 100 000 unchanged files: `imgsearch index` against `find`, in one run.
+"""Compares `imgsearch index` with `find` in a library of 100 000 unchanged files.
 
-The tree is made of small JPEGs, each with many hard links, and indexed by the real command: the
-first thousand with the model, the links by their bytes. That takes some minutes once; --work keeps
-it for the next time. Both commands are timed as a user would: whole processes, the cache warm.
+The tree consists of small JPEGs with many hard links each, and is indexed by the real command: the
+first thousand with the model, the links by their bytes. This takes a few minutes once; --work keeps
+it. Both commands are timed as whole processes with a warm cache.
 
     python benchmarks/rescan.py --work /tmp/rescan
 """
@@ -23,13 +23,13 @@ from itertools import cycle
 from PIL import Image
 
 PHOTOS = os.path.join(os.path.dirname(__file__), os.pardir, "data", "photos")
-DIFFERENT = 1000
+DISTINCT_FILES = 1000
 
 
 def make(tree: str, count: int) -> None:
-    """`DIFFERENT` small JPEGs first; then links to them until there are `count` files."""
+    """Create `DISTINCT_FILES` small JPEGs, then links to them up to `count` files."""
     names = sorted(name for name in os.listdir(PHOTOS) if name.endswith(".jpg"))
-    for number, name in zip(range(DIFFERENT), cycle(names), strict=False):
+    for number, name in zip(range(DISTINCT_FILES), cycle(names), strict=False):
         with Image.open(os.path.join(PHOTOS, name)) as photo:
             photo.draft("RGB", (96, 96))
             small = photo.convert("RGB")
@@ -39,8 +39,8 @@ def make(tree: str, count: int) -> None:
         with open(_path(tree, number), "wb") as file:
             file.write(data.getvalue())
     index(tree, os.path.dirname(tree))
-    for number in range(DIFFERENT, count):
-        os.link(_path(tree, number % DIFFERENT), _path(tree, number))
+    for number in range(DISTINCT_FILES, count):
+        os.link(_path(tree, number % DISTINCT_FILES), _path(tree, number))
     index(tree, os.path.dirname(tree))
 
 
@@ -59,7 +59,7 @@ def index(tree: str, work: str, *before: str) -> subprocess.CompletedProcess[str
 
 
 def timed(run: object) -> tuple[float, float]:
-    """Seconds of the clock and of the processor, children's only."""
+    """Wall-clock and CPU seconds of child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     run()  # type: ignore[operator]
@@ -70,24 +70,24 @@ def timed(run: object) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", required=True, help="a folder; made if it is not there")
+    parser.add_argument("--work", required=True, help="folder; created if it does not exist")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    tree = os.path.join(os.path.abspath(given.work), "tree")
+    args = parser.parse_args()
+    tree = os.path.join(os.path.abspath(args.work), "tree")
     if not os.path.isdir(tree):
-        make(tree, given.count)
+        make(tree, args.count)
 
     def find() -> None:
         command = ["find", tree, "-type", "f", "-printf", "%s %T@\\n"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-    report = json.loads(index(tree, given.work).stdout)
-    assert report["unchanged"] == report["scanned"] == given.count, report
-    modules = index(tree, given.work, "-X", "importtime").stderr
+    report = json.loads(index(tree, args.work).stdout)
+    assert report["unchanged"] == report["scanned"] == args.count, report
+    modules = index(tree, args.work, "-X", "importtime").stderr
     loaded = [name for name in ("torch", "faiss", "PIL.Image") if f" {name}\n" in modules]
-    times = [(timed(find), timed(lambda: index(tree, given.work))) for _ in range(given.rounds)]
-    print(f"{given.count} unchanged files, medians of {given.rounds}; loads {loaded or 'neither'}")
+    times = [(timed(find), timed(lambda: index(tree, args.work))) for _ in range(args.rounds)]
+    print(f"{args.count} unchanged files, medians of {args.rounds}; loads {loaded or 'neither'}")
     for place, name in enumerate(("clock", "processor")):
         a, b = (statistics.median(pair[i][place] for pair in times) for i in (0, 1))
         print(f"{name:10} find {a:.3f} s  index {b:.3f} s  ratio {b / a:.2f}")

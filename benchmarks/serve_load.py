@@ -1,16 +1,16 @@
-"""Many clients at once against a server on the loopback interface: latency, errors, memory.
+"""Measures a server under many clients on the loopback interface: latency, errors, memory.
 
     python benchmarks/serve_load.py --library DIR --queries FILE [--clients 50] [--seconds 60]
 
 starts `imgsearch serve` on that library and measures, one after the other,
 
-1. a single client, one search after the other, each text a new one (the model has to encode it);
-2. the same with texts that were asked for before;
-3. `--clients` clients at once, each of which waits for its answer before it asks again, so that the
-   load is bounded by their number. Half of the searches are new texts.
+1. a single client, one search after the other, each with a new text that the model must encode;
+2. the same with texts that were searched before;
+3. `--clients` concurrent clients, each of which waits for its response before the next request, so
+   that their number bounds the load. Half of the searches use new texts.
 
-FILE has one query per line, or lines of JSON with "query"; each is made new by a number of words
-taken from the others. Memory is the resident set of the server process, taken each second.
+FILE has one query per line, or lines of JSON with "query". New texts are random words of these
+queries. Memory is the resident set of the server process, sampled every second.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import psutil
 
 @dataclass
 class Run:
-    """What the clients of a run saw."""
+    """The response times and errors of a run."""
 
     seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Run:
 
 
 class Texts:
-    """Queries without end: some new, some that come back."""
+    """An endless supply of new and of repeated queries."""
 
     def __init__(self, path: Path, seed: int) -> None:
         lines = [line for line in path.read_text().splitlines() if line.strip()]
@@ -105,7 +105,7 @@ def client(port: int, texts: list[str], until: float, run: Run) -> None:
 def measure(
     port: int, clients: int, seconds: float, texts: Texts, share_new: float
 ) -> dict[str, float]:
-    """Let them ask; the texts are made before the clock starts."""
+    """Run the clients; their texts are generated before the clock starts."""
     run, plans = Run(), []
     for _ in range(clients):
         plans.append([
@@ -136,17 +136,17 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
+    args = parser.parse_args()
     command = [
-        sys.executable, "-m", "imgsearch", "--library", given.library, "serve", "--port", "0",
-        "--rate", "1000000", "--threads", str(given.threads),
+        sys.executable, "-m", "imgsearch", "--library", args.library, "serve", "--port", "0",
+        "--rate", "1000000", "--threads", str(args.threads),
     ]  # fmt: skip
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ})
     try:
         assert server.stdout is not None
         port = urlsplit(server.stdout.readline().decode().split()[-1]).port
         assert port is not None
-        texts = Texts(given.queries, 1)
+        texts = Texts(args.queries, 1)
         warm = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         for text in texts.known:
             _, error = ask(warm, text)
@@ -156,13 +156,13 @@ def main() -> None:
         threading.Thread(
             target=watch, args=(psutil.Process(server.pid), memory, stop), daemon=True
         ).start()
-        single = min(15.0, given.seconds)
+        single = min(15.0, args.seconds)
         found = {}
         begun = 0
         for name, clients, seconds, new in (
             ("single_new", 1, single, 1.0),
             ("single_known", 1, single, 0.0),
-            ("many", given.clients, given.seconds, 0.5),
+            ("many", args.clients, args.seconds, 0.5),
         ):
             begun, before = len(memory), _metrics(warm)
             found[name] = measure(port, clients, seconds, texts, new)
@@ -183,7 +183,7 @@ def main() -> None:
 
 
 def steps(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """Mean milliseconds of each step of a search, and how many texts went through the model."""
+    """Mean milliseconds of each step of a search, and the number of encoded texts."""
     grown_by = {name: after[name] - before.get(name, 0.0) for name in after}
 
     def grown(name: str) -> float:
@@ -205,15 +205,14 @@ def steps(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
 
 
 def quantile(grown: dict[str, float], step: str, share: float) -> float:
-    """Milliseconds that a share of a step's times do not pass, to the grain of the buckets:
-    within one, times are taken to be spread evenly."""
+    """A quantile of a step's times in milliseconds, interpolated linearly within a bucket."""
     pattern = re.compile(rf'imgsearch_step_seconds_bucket{{le="([^"]+)",step="{step}"}}')
     counts = sorted((float(m[1]), n) for name, n in grown.items() if (m := pattern.match(name)))
-    wanted, below, least = share * (counts[-1][1] if counts else 0.0), 0.0, 0.0
-    for most, count in counts:
-        if count >= wanted > 0:
-            return 1000 * (least + (most - least) * (wanted - below) / (count - below))
-        below, least = count, most
+    target, below, lower = share * (counts[-1][1] if counts else 0.0), 0.0, 0.0
+    for upper, count in counts:
+        if count >= target > 0:
+            return 1000 * (lower + (upper - lower) * (target - below) / (count - below))
+        below, lower = count, upper
     return 0.0
 
 

@@ -1,14 +1,14 @@
-"""How long commands take from a cold start, beside what the same model takes without imgsearch.
+"""Measures cold starts of commands, and of the same model without imgsearch.
 
     python benchmarks/startup.py [--runs 7] [--photos data/photos]
 
-Every figure is the wall time of whole processes, the median of so many; all rows are run in turns,
-so that a busy neighbour slows them alike. The yardstick is what a few lines of one's own would do:
+Each figure is the median wall-clock time of whole processes. All rows run in turn, so that other
+programs slow them equally. The yardstick is a few lines of code without imgsearch:
 
     import torch, transformers; load the same text tower; encode one text
 
-"Cold" means a new process: the files that it reads are in the system's cache after the first turn,
-which is not counted. The library is made for this, of the pictures of a folder.
+"Cold" means a new process; its files are in the system's cache after the first turn, which is not
+counted. The library is created from the pictures of a folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ COMMAND = (
 
 
 def rows(photos: Path, new: Path) -> dict[str, list[str]]:
-    """Names of rows and what they run, behind `python -c`."""
+    """The rows by name, with their arguments to `python -c`."""
     words = ["search", "a", "dog", "on", "the", "beach"]
     indexed = str(sorted(photos.glob("*.jpg"))[0])
     commands = {
@@ -70,7 +70,7 @@ def rows(photos: Path, new: Path) -> dict[str, list[str]]:
 
 
 def measure(arguments: list[str]) -> tuple[float, float, int]:
-    """Seconds of the clock, of the processor, and the modules that were imported."""
+    """Wall-clock seconds, CPU seconds, and the number of imported modules."""
     before, started = os.times(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", *arguments], capture_output=True, text=True, check=True
@@ -87,20 +87,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--photos", type=Path, default=ROOT / "data" / "photos")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         os.environ["IMGSEARCH_LIBRARY"] = f"{place}/library"
         imgsearch = [sys.executable, "-m", "imgsearch"]
-        subprocess.run([*imgsearch, "-q", "index", given.photos], check=True)
+        subprocess.run([*imgsearch, "-q", "index", arguments.photos], check=True)
         new = Path(place) / "new.jpg"
-        new.write_bytes(sorted(given.photos.glob("*.jpg"))[1].read_bytes() + b"\0")
+        new.write_bytes(sorted(arguments.photos.glob("*.jpg"))[1].read_bytes() + b"\0")
         daemon = subprocess.Popen([*imgsearch, "-q", "daemon"])
         try:
             while subprocess.run(
                 [*imgsearch, "daemon", "--status"], check=False, capture_output=True
             ).returncode:
                 time.sleep(0.2)
-            table(rows(given.photos, new), given.runs)
+            table(rows(arguments.photos, new), arguments.runs)
         finally:
             daemon.terminate()
             daemon.wait()

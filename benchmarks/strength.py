@@ -1,13 +1,13 @@
-"""How well a strength tells true hits from false ones, and the fit behind it.
+"""Measures how well a strength separates true from false hits, and fits its curve.
 
     python benchmarks/strength.py [--model NAME] [--min 0.2] SET...
 
 A SET is a folder with `images/` or `photos/`, and `queries.jsonl` or `image_queries.jsonl` or both,
-as for `imgsearch eval`. Its true hits are relevant pictures among the first ten of a query. Its
-false hits are the best picture of each text of tests/data/absent.jsonl, none
-of which the set shows, and for queries by picture the best picture that is not relevant. Every
-set counts alike in the fit (Platt 1999). The last part measures composed queries: how terms of
-two modalities are put on one footing, and how much a negative term should weigh.
+as for `imgsearch eval`. Its true hits are the relevant pictures among the first ten of a query. Its
+false hits are the best picture for each text of tests/data/absent.jsonl, which the set does not
+show, and for queries by picture the best picture that is not relevant. All sets have equal weight
+in the fit (Platt 1999). The last part measures composed queries: how to make scores of two
+modalities comparable, and how much a negative term should weigh.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Sample:
     false: np.ndarray
 
     def curve(self, strength: float) -> tuple[float, float]:
-        """Shares: of absent queries with no match, and of true hits lost, at a least strength."""
+        """Shares of absent queries without a match and of lost true hits, at a minimum strength."""
         slope, offset = PLATT[self.modality]
         least = (np.log(strength / (1 - strength)) - offset) / slope
         return float((self.false < least).mean()), float((self.true < least).mean())
@@ -117,14 +117,14 @@ class Judged:
         return Sample(self.name, IMAGE, np.array(true), np.array(false))
 
     def categories(self) -> list[tuple[np.ndarray, list[int]]]:
-        """Texts that several pictures belong to, as vectors, with those pictures."""
+        """Vectors of texts with several relevant pictures, and these pictures."""
         queries = [q for q in self._read("queries.jsonl") if len(q["relevant"]) >= 3]
         vectors = self._encoder.encode_texts([q["query"] for q in queries])
         return [(v, self.places(q)) for v, q in zip(vectors, queries, strict=True)]
 
 
 def fit(samples: list[Sample]) -> tuple[float, float]:
-    """Slope and offset of a logistic regression; in each set true and false hits weigh alike."""
+    """Slope and offset of a logistic regression; true and false hits of a set weigh equally."""
     z = np.concatenate([np.r_[s.true, s.false] for s in samples])
     truth = np.concatenate([np.r_[np.ones(len(s.true)), np.zeros(len(s.false))] for s in samples])
     weight = np.concatenate(
@@ -164,7 +164,7 @@ def r_precision(scores: np.ndarray, places: list[int]) -> float:
 
 
 def compose(judged: Judged) -> None:
-    """A category by its text and one of its pictures; and one category without another."""
+    """Measure a category by text and example picture, and a category without another one."""
     groups = judged.categories()
     if len(groups) < 2:
         return

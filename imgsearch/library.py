@@ -9,7 +9,7 @@ from typing import Any
 
 from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
@@ -79,13 +79,13 @@ class Library:
 
     Attributes
     ----------
-    models : Models
+    models : Registry
         The models on this machine.
     """
 
     def __init__(self, settings: Settings, note: Callable[[str], None] = lambda text: None) -> None:
         self.settings = settings
-        self.models = Models(settings)
+        self.models = Registry(settings)
         self._note = note
         self._catalog: Catalog | None = None
         self._searcher: Searcher | None = None

@@ -1,4 +1,4 @@
-"""What is said of a model and to a model: its card, its input, how it is to be run."""
+"""A model's card, its input size, and the options to run it with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """How large a decoded picture has to be for a model.
+    """The size at which a model needs decoded images.
 
-    A decoder may scale a picture down as long as the shorter side keeps `short` pixels, or the
-    longer side `long` pixels, or the whole `area` pixels, whichever is set; it never scales up.
-    All None: full size.
+    A decoder may scale an image down as long as its shorter side keeps `short` pixels, its longer
+    side `long` pixels, or all of it `area` pixels, whichever is set; it never scales up. If all
+    are None, the model needs the full size.
     """
 
     short: int | None = None
@@ -21,7 +21,7 @@ class InputSize:
     area: int | None = None
 
     def scale(self, width: int, height: int) -> float:
-        """The factor, at most 1, by which a picture of this size may be scaled."""
+        """The factor, at most 1, by which an image of this size may be scaled."""
         if self.short:
             return min(1.0, self.short / min(width, height))
         if self.long:
@@ -33,36 +33,36 @@ class InputSize:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What people should know of a model before they rely on it.
+    """What users should know about a model before they rely on it.
 
     Attributes
     ----------
     languages : str
-        Languages of text queries, in words; "" where unknown.
+        Languages of text queries, in words; "" if unknown.
     scripts : tuple of str
-        Unicode scripts that a query may be written in ("LATIN",); empty means any.
+        Unicode scripts of queries, such as ("LATIN",); empty for any.
     limits : str
-        What it cannot find, in one or two sentences; "" where unknown.
+        What it cannot find, in one or two sentences; "" if unknown.
     alternative : str
-        A model for queries in other languages; "" where none is needed.
+        A model for queries in other languages; "" if none is needed.
     hub : str
-        Where its weights are published: an id of the Hugging Face hub; "" where it needs none.
+        Id of its weights on the Hugging Face hub; "" if they come with a package.
     text_hub : str
-        Where those of its text tower are, for a model of two parts; `hub` is then that of the
-        tower for pictures. "" for all others.
+        Id of its text tower, for a two-part model, whose image tower is then `hub`; "" for all
+        others.
     parameters, dimension : int
-        How many weights it has, and how long its vectors are; 0 where unknown.
+        Number of weights, and length of its vectors; 0 if unknown.
     dimensions : sequence of int
-        Shorter lengths at which its vectors were trained to be cut (Matryoshka representation
-        learning, Kusupati et al. 2022); empty where they were not.
+        Shorter lengths to which its vectors may be cut, because they were trained for that
+        (Matryoshka representation learning, Kusupati et al. 2022); empty if they were not.
     instructions : bool
-        True if it was trained to be told what to look for.
+        True if it was trained to follow instructions.
     query_instruction, document_instruction : str
-        What it is told about queries and about pictures unless the user says otherwise.
+        Default instructions for queries and for pictures.
     speed : str
-        In words, what it takes to be usable; "" where unknown.
+        The hardware it needs to be usable, in words; "" if unknown.
     needs : tuple of str
-        Packages that have to be installed beside imgsearch.
+        Packages that must be installed beside imgsearch.
     """
 
     name: str
@@ -85,37 +85,37 @@ class ModelCard:
 
     @property
     def bf16_bytes(self) -> int:
-        """Memory of the weights in bf16: two bytes for each. Running it takes more than that."""
+        """Bytes of the weights in bf16, two for each; running the model takes more."""
         return 2 * self.parameters
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderOptions:
-    """How a model is to be run.
+    """Options to run a model with.
 
     Attributes
     ----------
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision : str
-        What the network computes in: "auto", "fp32", "bf16", "fp16", or "autocast" (weights in
-        float32, products in bf16 or fp16). Vectors are float32 always. "auto" is bf16 where the
-        device has instructions for it (CUDA 8.0, AMX, AVX512-BF16), fp16 on older CUDA devices,
-        and fp32 elsewhere, where half precision is slower or less exact.
+        Precision of the network: "auto", "fp32", "bf16", "fp16", or "autocast" (weights in
+        float32, products in bf16 or fp16). Vectors are always float32. "auto" is bf16 on devices
+        with instructions for it (CUDA 8.0, AMX, AVX512-BF16), fp16 on older CUDA devices, and fp32
+        elsewhere, where half precision is slower or less exact.
     threads : int or None
-        Processor threads for the whole process; None leaves torch's choice.
+        CPU threads for the whole process; None keeps torch's choice.
     batch_size : int
-        Inputs that go through the network together; 0 leaves it to the encoder, which knows what
-        one of them takes and how much memory is free.
+        Inputs per pass through the network; 0 lets the encoder choose, from the memory that one
+        input takes and the memory that is free.
     source : str
-        A folder, or an id of the Hugging Face hub, to take the weights from instead of the place
-        that the model's name stands for; "" for that place.
+        A folder or a hub id to load the weights from, instead of the place that belongs to the
+        model's name; "" for that place.
     text_source : str
-        The same for the text tower of a model of two parts.
+        The same for the text tower of a two-part model.
     instruction : str
-        What the model is told about pictures; "" is its own document instruction.
+        The instruction for pictures; "" is the model's own document instruction.
     dimension : int
-        How many numbers a vector has; 0 is as many as the model gives.
+        Length of the vectors; 0 is the length that the model gives.
     """
 
     device: str = "auto"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imgsearch import plugins
-from imgsearch.encoders.registry import Models, canonical
+from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
 from imgsearch.model_card import ModelCard
 from imgsearch.ports import Encoder
@@ -31,7 +31,7 @@ class Spaces:
         None where there is no library yet.
     """
 
-    def __init__(self, settings: Settings, models: Models, catalog: Catalog | None) -> None:
+    def __init__(self, settings: Settings, models: Registry, catalog: Catalog | None) -> None:
         self._settings, self._models, self._catalog = settings, models, catalog
         self._options = SpaceOptions(settings.document_instruction, settings.dimension)
 

@@ -100,7 +100,7 @@ def test_a_length_that_the_model_was_trained_for(card, asked, length):
         (MATRYOSHKA, 2049, "has no vectors of 2049", "Choose 64 to 2048."),
         (LISTED, 129, "has no vectors of 129", "Choose 128, 256, 2048."),
         (LISTED, 4096, "has no vectors of 4096", "Choose 128, 256, 2048."),
-        (PLAIN, 64, "nothing says that it was trained to have them cut to 64", "matryoshka_dims"),
+        (PLAIN, 64, "not known to be trained for vectors that are cut to 64", "matryoshka_dims"),
     ],
 )
 def test_another_length_is_refused(card, asked, words, hint):

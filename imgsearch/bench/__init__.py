@@ -1,1 +1,4 @@
-"""How fast imgsearch is on this machine: a model, indexing, searching. See `imgsearch bench`."""
+"""Measures a model, indexing and searching on this machine, for `imgsearch bench`.
+
+Scripts that only docs/PERFORMANCE.md needs are in the folder benchmarks/ of the repository.
+"""

@@ -1,4 +1,4 @@
-"""How fast indexing is, and what holds it: decoding, encoding, and both, in one run."""
+"""Measures the rates of decoding, encoding and indexing in one run."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from imgsearch.settings import Settings
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Pixels
 
-KEPT_BYTES = 1 << 30
-"""Decoded pictures that are kept for the measurement of the model alone."""
-_WARM_UP = 4
+MAX_KEPT_BYTES = 1 << 30
+"""Size of the decoded pictures that are kept to measure the model alone."""
+_WARM_UP_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,23 @@ class IndexReport:
     Attributes
     ----------
     images, skipped : int
-        Pictures of the folder, and files in it that do not decode.
+        Pictures of the folder, and files in it that cannot be decoded.
     decode_per_s : float
-        The decoder processes alone, their start included.
+        The decoder processes alone, including their start.
     encode_per_s : float
-        The model alone, on pictures that are decoded already, `encoded` of them.
+        The model alone, on `encoded` pictures that were decoded before.
     index_per_s : float
-        As a user runs it, into a new library, start of the processes included, loading of the
-        model not.
+        Indexing into a new library, including the start of the processes but not the loading of
+        the model.
     efficiency : float
-        `index_per_s` over the slower of the two. 1 would be perfect overlap.
+        `index_per_s` over the slower of the two other rates; 1 is perfect overlap.
     of_shared_cores : float or None
         On a processor, where decoding and encoding share the cores: `index_per_s` over
-        1 / (1 / decode + 1 / encode), which no overlap can pass if each fills all cores.
+        1 / (1 / decode + 1 / encode), the maximum if each of them uses all cores.
     peak_bytes, peak_with_decoders_bytes : int
-        Resident memory of this process, and of it with the decoder processes, while indexing.
+        Peak resident memory during indexing, without and with the decoder processes.
     device_peak_bytes : int or None
-        Memory of tensors on the GPU at most, while indexing; None without one.
+        Peak memory of tensors on the GPU during indexing; None without a GPU.
     """
 
     model: str
@@ -76,12 +76,12 @@ class IndexReport:
 def measure_indexing(
     settings: Settings, folder: str, say: Callable[[str], None] = lambda note: None
 ) -> IndexReport:
-    """Measure indexing of a folder, three times over; the user's library is not touched.
+    """Measure decoding, encoding and indexing of a folder; leaves the user's library alone.
 
     Raises
     ------
     SourceError
-        No folder, or no picture in it.
+        The folder does not exist or has no pictures.
     EncoderError
         The model cannot be loaded.
     """
@@ -97,24 +97,24 @@ def measure_indexing(
 def _measure(library: Library, folder: str, say: Callable[[str], None]) -> IndexReport:
     files = [f for f in FilesystemSource(folder).scan() if isinstance(f, ImageFile)]
     if not files:
-        raise SourceError(f"there are no pictures in {folder}", "Name a folder with some hundred.")
+        raise SourceError(f"there are no pictures in {folder}", "Name a folder with hundreds.")
     encoder = library.encoder()
     say(f"Decoding {len(files)} files.")
     decode_s, pixels, decoded = _decode(library, encoder, files)
     if not decoded:
         raise SourceError(f"no file in {folder} can be decoded", "Name a folder of photos.")
     say(f"Encoding {len(pixels)} decoded pictures.")
-    kept = len(pixels)
+    count = len(pixels)
     encode_s = _encode(encoder, pixels)
-    pixels.clear()  # or they would count as memory of indexing
+    pixels.clear()  # or they would count towards the memory of indexing
     say("Indexing.")
     device = choose_device(library.settings.device)
-    done: list[IngestReport] = []
+    reports: list[IngestReport] = []
     meter = meter_of(device) if device.type != "cpu" else None
     with Resident(children=True) as memory:
-        run = partial(_index, library, folder, done)
+        run = partial(_index, library, folder, reports)
         peak = meter.peak_of(run) if meter else run()
-    rates = decoded / decode_s, kept / encode_s, done[0].encoded / done[0].seconds
+    rates = decoded / decode_s, count / encode_s, reports[0].encoded / reports[0].seconds
     shared = 1 / (1 / rates[0] + 1 / rates[1])
     return IndexReport(
         encoder.space.model,
@@ -123,7 +123,7 @@ def _measure(library: Library, folder: str, say: Callable[[str], None]) -> Index
         describe_machine(device),
         images=decoded,
         skipped=len(files) - decoded,
-        encoded=kept,
+        encoded=count,
         decode_per_s=rates[0],
         encode_per_s=rates[1],
         index_per_s=rates[2],
@@ -135,34 +135,34 @@ def _measure(library: Library, folder: str, say: Callable[[str], None]) -> Index
     )
 
 
-def _index(library: Library, folder: str, done: list[IngestReport]) -> None:
-    done.append(library.index(IndexRequest([folder])))
+def _index(library: Library, folder: str, reports: list[IngestReport]) -> None:
+    reports.append(library.index(IndexRequest([folder])))
 
 
 def _decode(
     library: Library, encoder: Encoder, files: list[ImageFile]
 ) -> tuple[float, list[Pixels], int]:
-    """Seconds, pictures of at most `KEPT_BYTES` together, and how many files were decoded."""
+    """Seconds, up to `MAX_KEPT_BYTES` of pictures, and the number of decoded files."""
     decoder = library.decoder(encoder.input_size)
     pixels: list[Pixels] = []
-    decoded = held = 0
+    decoded = kept_bytes = 0
     started = time.perf_counter()
     try:
         for item in decoder.decode(files):
             if isinstance(item, Skipped):
                 continue
             decoded += 1
-            if held < KEPT_BYTES:
+            if kept_bytes < MAX_KEPT_BYTES:
                 pixels.append(item.pixels)
-                held += item.pixels.nbytes
+                kept_bytes += item.pixels.nbytes
         return time.perf_counter() - started, pixels, decoded
     finally:
         decoder.close()
 
 
 def _encode(encoder: Encoder, pixels: list[Pixels]) -> float:
-    """Seconds for all pictures, after a few that are not timed."""
-    encoder.encode_images(pixels[:_WARM_UP])
+    """Seconds to encode all pictures, after an untimed warm-up."""
+    encoder.encode_images(pixels[:_WARM_UP_IMAGES])
     started = time.perf_counter()
     encoder.encode_images(pixels)
     return time.perf_counter() - started

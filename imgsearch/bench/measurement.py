@@ -1,8 +1,8 @@
-"""Speed, memory and agreement of a model on one device, precision by precision.
+"""Measures speed, memory and agreement of a model on one device in several precisions.
 
-A measurement is one call of the port `Encoder`, from words or pixels in host memory to vectors
-there, so it holds tokenizing, resizing and both transfers. The first calls are not timed. A figure
-is the median of the timed ones, each with the device synchronised before and after.
+A measurement is a call of the port `Encoder`, from texts or pixels in host memory to vectors in
+host memory, so it includes tokenizing, resizing and both transfers. The first calls are not timed.
+A figure is the median of the timed calls, with the device synchronised before and after each.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ TEXT = (
     "a photo of red boats in the old harbour at sunset with two children on the wooden pier"
     " and white birds"
 )
-_WARM_UP = 2
-_MOST_RUNS = 1000
+_WARM_UP_CALLS = 2
+_MAX_RUNS = 1000
 Time = tuple[float, float]
-"""Seconds of the clock, and seconds of the processor."""
+"""Wall-clock seconds and CPU seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to measure.
+    """The measurements to make.
 
     Attributes
     ----------
     precisions, kinds : sequence of str
-        Of `PRECISIONS` and `KINDS`.
+        From `PRECISIONS` and `KINDS`.
     batch_sizes : sequence of int
     image_size : int
-        Pictures are squares of noise of so many pixels a side.
+        Side of the pictures, squares of noise, in pixels.
     seconds : float
-        Each figure is measured for at least so long.
+        Minimum measuring time per figure.
     repeats : int
-        Timed calls for each figure, at least.
+        Minimum number of timed calls per figure.
     interleave : bool
-        Load all precisions at once and call them in turn, so that a busy neighbour slows them
-        alike. Otherwise one after the other, and memory is that of one.
+        Load all precisions and call them in turn, so that other programs slow them equally. Else
+        measure one after the other, so that memory is that of one.
     """
 
     precisions: Sequence[str] = PRECISIONS
@@ -71,23 +71,23 @@ class Row:
     Attributes
     ----------
     latency_ms : float or None
-        Median time of one call; None where it could not be measured, and `note` says why.
+        Median time of one call; None if it could not be measured for the reason in `note`.
     cpu_ms : float or None
-        Median processor time of one call, all threads of this process added up: what neighbours on
-        the machine do not lengthen.
+        Median CPU time of one call over all threads of this process; other programs hardly
+        affect it.
     per_second : float or None
         Inputs per second at that latency.
     spread : float or None
-        Slowest less fastest call, as a share of the median.
+        Range from the fastest to the slowest call, as a share of the median.
     weights_bytes : int or None
-        Parameters and buffers of the network; None where the encoder does not show them.
+        Parameters and buffers of the network; None if the encoder does not expose them.
     memory_bytes, peak_bytes : int or None
-        In use after loading and the first calls, and at most during one call; the meter's label
-        says of what.
+        Memory in use after the first calls, and the peak during one call; the meter's label says
+        which memory.
     speedup : float or None
-        Latency in float32 over this latency, in the same run.
+        Latency in float32 of the same run over this latency.
     cosine : float or None
-        The smallest cosine between a vector and that of the same input in float32.
+        Smallest cosine between a vector and that of the same input in float32.
     """
 
     precision: str
@@ -107,7 +107,7 @@ class Row:
 
 
 def default_precisions(device: torch.device) -> tuple[str, ...]:
-    """The precisions worth a measurement: on a processor fp16 is left out, which it emulates."""
+    """The precisions to measure by default: without fp16 on processors, which emulate it."""
     if device.type == "cpu":
         return ("fp32", "bf16", "autocast")
     if device.type == "cuda":
@@ -118,14 +118,14 @@ def default_precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def sample_texts(count: int) -> list[str]:
-    """Queries of the same words, each in another order, and the same ones at each call."""
+    """Queries with the same words in different orders, the same in each call."""
     words = TEXT.split()
     orders = (np.random.default_rng(i).permutation(len(words)) for i in range(count))
     return [" ".join(words[place] for place in order) for order in orders]
 
 
 def sample_pictures(count: int, size: int) -> list[Pixels]:
-    """Squares of coloured noise, the same ones at each call."""
+    """Squares of coloured noise, the same in each call."""
     numbers = np.random.default_rng(0)
     return [numbers.integers(0, 256, (size, size, 3), np.uint8) for _ in range(count)]
 
@@ -136,9 +136,9 @@ class Measurement:
     Parameters
     ----------
     open_encoder : callable
-        Gives the encoder of a precision; an error of it becomes the note of that precision's rows.
+        Returns the encoder of a precision; its error becomes the note of that precision's rows.
     on_row : callable
-        Gets each row when it is measured, with float32 figures only where those came before.
+        Gets each row when it is measured; compared with float32 only if that came before.
     """
 
     def __init__(
@@ -155,56 +155,56 @@ class Measurement:
         self._expected: dict[tuple[str, int], Embeddings] = {}
         self._base: dict[tuple[str, int], float] = {}
         self._rows: list[Row] = []
-        self._refused: list[Exception] = []
+        self._errors: list[Exception] = []
 
     def run(self) -> list[Row]:
-        """All rows: by kind, then batch size, then precision.
+        """All rows, sorted by kind, batch size and precision.
 
         Raises
         ------
         Exception
-            That of the first precision, if none could be opened.
+            The error of the first precision, if none could be opened.
         """
         precisions = sorted(self._work.precisions, key=lambda name: name != REFERENCE)
         groups = [precisions] if self._work.interleave else [[name] for name in precisions]
         for group in groups:
             self._measure_group(group)
             self._meter.release()
-        if len(self._refused) == len(precisions):
-            raise self._refused[0]
+        if len(self._errors) == len(precisions):
+            raise self._errors[0]
         places = {name: place for place, name in enumerate(self._work.precisions)}
         kinds = {name: place for place, name in enumerate(self._work.kinds)}
         return sorted(self._rows, key=lambda r: (kinds[r.kind], r.batch, places[r.precision]))
 
     def _measure_group(self, group: Sequence[str]) -> None:
-        opened = {}
+        encoders = {}
         for name in group:
             try:
-                opened[name] = self._open(name)
-            except Exception as error:  # a precision that this device or model cannot do
-                self._refused.append(error)
+                encoders[name] = self._open(name)
+            except Exception as error:  # a precision that this device or model does not support
+                self._errors.append(error)
                 note = _first_line(error)
                 self._rows += [Row(name, *cell, note=note) for cell in self._cells()]
         for kind, batch in self._cells():
-            self._measure_cell(opened, kind, batch)
+            self._measure_cell(encoders, kind, batch)
 
     def _cells(self) -> Iterator[tuple[str, int]]:
         for kind in self._work.kinds:
             for batch in self._work.batch_sizes:
                 yield kind, batch
 
-    def _measure_cell(self, opened: dict[str, Encoder], kind: str, batch: int) -> None:
-        """One kind and batch size, in all precisions that are loaded."""
+    def _measure_cell(self, encoders: dict[str, Encoder], kind: str, batch: int) -> None:
+        """Measure one kind and batch size in all loaded precisions."""
         calls, rows = {}, {}
-        for name, encoder in opened.items():
+        for name, encoder in encoders.items():
             call, row = self._call(encoder, kind, batch), Row(name, kind, batch)
             try:
-                rows[name] = self._warmed_up(row, encoder, call)
+                rows[name] = self._warm_up(row, encoder, call)
                 calls[name] = call
-            except Exception as error:  # out of memory, an operation that is not there
+            except Exception as error:  # out of memory, or an unsupported operation
                 self._meter.release()
                 self._keep(replace(row, note=_first_line(error)))
-        for name, times in self._timed(calls).items():
+        for name, times in self._time(calls).items():
             self._keep(self._with_times(rows[name], times))
 
     def _call(self, encoder: Encoder, kind: str, batch: int) -> Callable[[], Embeddings]:
@@ -212,9 +212,9 @@ class Measurement:
             return partial(encoder.encode_texts, sample_texts(batch))
         return partial(encoder.encode_images, sample_pictures(batch, self._work.image_size))
 
-    def _warmed_up(self, row: Row, encoder: Encoder, call: Callable[[], Embeddings]) -> Row:
-        """Memory and agreement, from calls that are not timed."""
-        for _ in range(_WARM_UP):
+    def _warm_up(self, row: Row, encoder: Encoder, call: Callable[[], Embeddings]) -> Row:
+        """The row with memory and agreement, from untimed calls."""
+        for _ in range(_WARM_UP_CALLS):
             vectors = call()
         self._meter.synchronize()
         memory = self._meter.allocated()
@@ -233,10 +233,10 @@ class Measurement:
             note=_halved(encoder, row.batch),
         )
 
-    def _timed(self, calls: dict[str, Callable[[], Embeddings]]) -> dict[str, list[Time]]:
-        """Times of each call, the precisions in turn."""
+    def _time(self, calls: dict[str, Callable[[], Embeddings]]) -> dict[str, list[Time]]:
+        """Times of each call, with the precisions in turn."""
         times: dict[str, list[Time]] = {name: [] for name in calls}
-        while calls and not all(self._enough(spent) for spent in times.values()):
+        while calls and not all(self._enough(each) for each in times.values()):
             for name, call in calls.items():
                 self._meter.synchronize()
                 begin, busy = time.perf_counter(), time.process_time()
@@ -246,7 +246,7 @@ class Measurement:
         return times
 
     def _enough(self, times: list[Time]) -> bool:
-        long = sum(wall for wall, _ in times) >= self._work.seconds or len(times) >= _MOST_RUNS
+        long = sum(wall for wall, _ in times) >= self._work.seconds or len(times) >= _MAX_RUNS
         return long and len(times) >= self._work.repeats
 
     def _with_times(self, row: Row, both: list[Time]) -> Row:
@@ -279,7 +279,7 @@ def _weights(encoder: Encoder) -> int | None:
 
 
 def _halved(encoder: Encoder, batch: int) -> str:
-    """An encoder that ran out of memory goes on with smaller batches; a figure has to say so."""
+    """A note if the encoder ran out of memory and continued with smaller batches."""
     size = getattr(encoder, "batch_size", None)
     return f"memory was too small: in batches of {size}" if size and size < batch else ""
 

@@ -1,4 +1,4 @@
-"""What a device is, and how much memory is in use on it."""
+"""The device, and the memory in use on it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ import psutil
 import torch
 
 MODES = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX-BF16", "bf16": "BF16"}
-"""What /proc/cpuinfo calls the instructions that compute in bfloat16, and their names."""
-_PERIOD_S = 0.001
+"""Flags of instructions for bfloat16 in /proc/cpuinfo, and their names."""
+_PERIOD_SECONDS = 0.001
+_CHILDREN_PERIOD_SECONDS = 0.05
 
 
 class Resident:
-    """The most memory that this process held while the context was open, in bytes.
+    """The peak resident memory of this process while the context is open, in bytes.
 
-    Looks once in a millisecond, so what is held for less time may be missed.
+    It is sampled every millisecond, so shorter peaks may be missed.
 
     Parameters
     ----------
     children : bool
-        Look at the processes that this one started, too, every 50 ms.
+        Also sample the child processes, every 50 ms.
 
     Attributes
     ----------
     peak : int
-        Of this process.
+        Peak of this process.
     with_children : int
-        Of all of them together, pages that they share counted for each.
+        Peak of the sum over all processes; shared pages count for each.
     """
 
     def __init__(self, children: bool = False) -> None:
@@ -53,7 +54,7 @@ class Resident:
         self._look()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.05 if self._children else _PERIOD_S):
+        while not self._stop.wait(_CHILDREN_PERIOD_SECONDS if self._children else _PERIOD_SECONDS):
             self._look()
 
     def _look(self) -> None:
@@ -65,7 +66,7 @@ class Resident:
 
 
 class Meter:
-    """Memory of a processor: that of this process, Python and libraries included."""
+    """Memory on a processor: that of this process, including Python and libraries."""
 
     label = "resident memory of the whole process, with Python and its libraries"
 
@@ -73,21 +74,21 @@ class Meter:
         self._device = device
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was told."""
+        """Wait until the device has finished."""
 
     def allocated(self) -> int:
         """Bytes in use now."""
         return int(psutil.Process().memory_info().rss)
 
     def peak_of(self, run: Callable[[], object]) -> int:
-        """The most bytes in use while `run` runs."""
+        """Peak bytes in use during `run`."""
         with Resident() as memory:
             run()
             self.synchronize()
         return memory.peak
 
     def release(self) -> None:
-        """Give back what nobody refers to any more."""
+        """Release memory that is no longer referenced."""
         gc.collect()
 
 
@@ -115,9 +116,9 @@ class CudaMeter(Meter):
 
 
 class MpsMeter(Meter):
-    """Memory of an Apple GPU, which keeps no record of its peak: looked at after the run."""
+    """Memory of an Apple GPU, which records no peak; measured after the run."""
 
-    label = "memory that the Metal driver holds for the process, looked at after the run"
+    label = "memory that the Metal driver holds for the process, measured after the run"
 
     def synchronize(self) -> None:
         torch.mps.synchronize()
@@ -142,7 +143,7 @@ def meter_of(device: torch.device) -> Meter:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """The device, its threads and the versions that matter for speed, as plain values."""
+    """The device, its threads and the versions that affect speed, as plain values."""
     import sentence_transformers
     import transformers
 
@@ -163,20 +164,20 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """ "NVIDIA H200", "Apple GPU", or the processor with its instructions for bfloat16."""
+    """The name of a GPU ("Apple GPU"), or of a processor with its bfloat16 instructions."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU"
-    found = _cpuinfo()
-    flags = found.get("flags", found.get("Features", "")).split()
+    info = _cpuinfo()
+    flags = info.get("flags", info.get("Features", "")).split()
     modes = [name for flag, name in MODES.items() if flag in flags]
-    name = found.get("model name") or platform.processor() or platform.machine()
+    name = info.get("model name") or platform.processor() or platform.machine()
     return f"{name} ({', '.join(modes) or 'no instructions for bfloat16 known'})"
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; {} on systems that have no such file."""
+    """The first processor of /proc/cpuinfo; {} on systems without that file."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             first = file.read().split("\n\n")[0]
@@ -189,5 +190,5 @@ def _cpuinfo() -> dict[str, str]:
 def _resident(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
-    except psutil.Error:  # it has just ended
+    except psutil.Error:  # the process has ended
         return 0

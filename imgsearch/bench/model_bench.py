@@ -1,4 +1,4 @@
-"""Speed and memory of a model in each precision, with its own weights or with random ones."""
+"""Measures a model in each precision, with its own weights or with random ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgsearch.bench.measurement import Measurement, Row, Work, default_precisio
 from imgsearch.bench.meter import describe_machine, meter_of
 from imgsearch.bench.random_models import ARCHITECTURES, random_encoder
 from imgsearch.encoders.devices import choose_device, limit_threads
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.errors import EncoderError
 from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
@@ -21,12 +21,12 @@ from imgsearch.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """What was measured, of what, and where.
+    """The rows of a measurement, with the model and the machine.
 
     Attributes
     ----------
     memory : str
-        What the memory of the rows is memory of.
+        The memory that the rows report, in words.
     """
 
     model: str
@@ -50,19 +50,20 @@ def measure_model(
 ) -> ModelReport:
     """Measure the model of the settings, or its architecture with random weights.
 
-    `work.precisions` may be empty: then they are those that the device does well.
+    If `work.precisions` is empty, the defaults for the device are measured.
 
     Raises
     ------
     EncoderError
-        The device is not there, or the model can be had in none of the precisions.
+        This machine has no such device, or the model can be loaded in none of the precisions.
     """
     settings, name = library.settings, library.model
     limit_threads(settings.threads or None)
     device = choose_device(settings.device)
     work = replace(work, precisions=work.precisions or default_precisions(device))
-    opening = _random if random_weights else _real
-    found = Measurement(opening(settings, name, max(work.batch_sizes)), device, work, on_row).run()
+    load = _random if random_weights else _real
+    open_encoder = load(settings, name, max(work.batch_sizes))
+    rows = Measurement(open_encoder, device, work, on_row).run()
     return ModelReport(
         name,
         random_weights,
@@ -70,7 +71,7 @@ def measure_model(
         describe_machine(device),
         meter_of(device).label,
         work,
-        found,
+        rows,
     )
 
 
@@ -90,11 +91,13 @@ def _random(settings: Settings, name: str, batch: int) -> Callable[[str], Encode
 def _real(settings: Settings, name: str, batch: int) -> Callable[[str], Encoder]:
     def load(precision: str) -> Encoder:
         try:
-            return Models(replace(settings, precision=precision, batch_size=batch)).encoder(name)
+            options = replace(settings, precision=precision, batch_size=batch)
+            return Registry(options).encoder(name)
         except EncoderError as error:
             if name in ARCHITECTURES and str(error).endswith("not on this machine"):
-                other = f"Or measure its architecture without them: --model {name} --random-weights"
-                raise EncoderError(str(error), f"{error.hint} {other}.") from error
+                command = f"--model {name} --random-weights"
+                hint = f"{error.hint} Or measure its architecture without them: {command}."
+                raise EncoderError(str(error), hint) from error
             raise
 
     return load

@@ -1,4 +1,4 @@
-"""The latencies of a model as a picture."""
+"""Diagrams of measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INCHES = (5.0, 3.6)
 
 
 def require_matplotlib() -> Any:
-    """matplotlib's Figure, which draws without a display; `MissingExtra` if it is not installed."""
+    """matplotlib's Figure, which needs no display; `MissingExtra` if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -23,9 +23,9 @@ def require_matplotlib() -> Any:
 
 
 def draw(report: ModelReport, path: str) -> None:
-    """Write a PNG: a panel for texts and one for pictures, bars for precisions at each batch size.
+    """Write a PNG: a panel for texts and one for pictures, with a bar per precision and batch size.
 
-    A bar is milliseconds per input, so batches can be compared; above it stands the speed-up.
+    A bar shows milliseconds per input, so batches can be compared, and its label the speed-up.
     """
     kinds = report.work.kinds
     figure = require_matplotlib()(figsize=(_INCHES[0] * len(kinds), _INCHES[1]))
@@ -61,10 +61,10 @@ def _panel(axes: Any, kind: str, rows: list[Row]) -> None:
 
 
 def draw_growth(reports: Sequence[SearchReport], path: str) -> None:
-    """Write an SVG: file, memory, opening and one query against the number of vectors."""
-    known = sorted((each for each in reports if each.facts), key=lambda each: each.vectors)
-    facts = [each.facts for each in known if each.facts]
-    counts = [each.vectors for each in known]
+    """Write an SVG of file size, memory, opening and one query over the number of vectors."""
+    reports = sorted((each for each in reports if each.facts), key=lambda each: each.vectors)
+    facts = [each.facts for each in reports if each.facts]
+    counts = [each.vectors for each in reports]
     panels = (
         ("MB", {
             "on disk": [each.file_bytes / 1e6 for each in facts],
@@ -72,8 +72,8 @@ def draw_growth(reports: Sequence[SearchReport], path: str) -> None:
         }),
         ("ms", {
             "open": [each.opening.open_ms for each in facts],
-            "one query, p50": [each.index["1"].p50_ms for each in known],
-            "one query, p95": [each.index["1"].p95_ms for each in known],
+            "one query, p50": [each.index["1"].p50_ms for each in reports],
+            "one query, p95": [each.index["1"].p95_ms for each in reports],
         }),
     )  # fmt: skip
     figure = require_matplotlib()(figsize=(_INCHES[0] * len(panels), _INCHES[1]))

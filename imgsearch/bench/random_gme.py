@@ -1,12 +1,13 @@
-"""The true architectures with random weights: for measuring where no weights can be had.
+"""gme-Qwen2-VL with random weights, to measure it without its weights.
 
-Such an encoder costs what the real one costs, and its vectors mean nothing. Its space's revision is
-`RANDOM`; nothing may be indexed with it.
+Such an encoder takes the time and memory of the real one, but its vectors are meaningless. The
+revision of its space is `RANDOM`; nothing may be indexed with it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +58,7 @@ _SIZES: dict[str, dict[str, Any]] = {
         },
         "vision": {"hidden_size": 3584},
     },
-    "gme-cut": {  # the 2b in its true width, two layers of each tower: for a processor
+    "gme-cut": {  # the 2b model in full width with two layers per tower, for processors
         "text": {
             "hidden_size": 1536,
             "intermediate_size": 8960,
@@ -82,12 +83,14 @@ _SIZES: dict[str, dict[str, Any]] = {
     },
 }
 ARCHITECTURES = tuple(_SIZES)
+VOCABULARY = 900
+"""Size of the vocabulary of tokenizers that stand in for the real ones."""
 
 
 def random_weights(
     architecture: str, options: EncoderOptions | None = None, tokens: VisualTokens | None = None
 ) -> GmeEncoder:
-    """An encoder of a true architecture whose weights are random.
+    """An encoder of a real architecture with random weights.
 
     Parameters
     ----------
@@ -96,17 +99,17 @@ def random_weights(
     Raises
     ------
     EncoderError
-        An unknown architecture or a device that is not there.
+        The architecture is unknown, or this machine has no such device.
     """
     options = options or EncoderOptions()
     limit_threads(options.threads)
     device = choose_device(options.device)
     dtype, autocast = choose_weights_dtype(options.precision, device)
     model = random_model(architecture, device, dtype)
-    module = GmeModule(model, _stand_in_tokenizer(), COLOURS, tokens=tokens)
+    module = GmeModule(model, stand_in_tokenizer(), COLOURS, tokens=tokens)
     card = ModelCard(
         f"{architecture}-random",
-        "random weights: for measuring speed and memory only, its vectors mean nothing",
+        "random weights: only for measuring speed and memory, its vectors are meaningless",
     )
     return GmeEncoder(
         module, card, RANDOM, batch_size=options.batch_size, autocast=autocast, device=device
@@ -114,10 +117,10 @@ def random_weights(
 
 
 def random_model(architecture: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """`Qwen2VLModel` of that architecture, made on the device; on "meta" it takes no memory.
+    """A `Qwen2VLModel` of that architecture, created on the device; on "meta" without memory.
 
-    Weights are normal with deviation 0.02, biases 0, norms 1, as before a training; the same on
-    each run and, but for rounding, in each dtype.
+    Weights are normal with deviation 0.02, biases 0, norms 1, as before training. They are the same
+    in each run and, except for rounding, in each dtype.
     """
     from transformers import Qwen2VLConfig, Qwen2VLModel
 
@@ -140,33 +143,43 @@ def random_model(architecture: str, device: torch.device, dtype: torch.dtype) ->
 
 @torch.no_grad()
 def fill(model: torch.nn.Module, device: torch.device) -> None:
-    """Random weights in place, one tensor of float32 at a time; see `random_model`."""
+    """Fill the weights in place, one float32 tensor at a time; see `random_model`."""
     numbers = torch.Generator(device).manual_seed(0)
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
-            drawn = torch.randn(weight.shape, generator=numbers, device=device)
-            weight.copy_(drawn.mul_(0.02))
+            values = torch.randn(weight.shape, generator=numbers, device=device)
+            weight.copy_(values.mul_(0.02))
         else:
             weight.fill_(not name.endswith("bias"))
 
 
 @lru_cache(maxsize=1)
-def _stand_in_tokenizer() -> Any:
-    """A small byte-level BPE that keeps the words of the prompts and of `measure.sample_texts`
-    whole, as the true one does."""
+def stand_in_tokenizer() -> Any:
+    """A small byte-level BPE that, like the real one, keeps the words of the prompts and of
+    `measurement.sample_texts` whole."""
     from transformers import Qwen2Tokenizer
 
     words = f"system user assistant {DOCUMENT_INSTRUCTION} {SEARCH_INSTRUCTION} {TEXT}"
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=900, initial_alphabet=alphabet, show_progress=False)
-    trained.train_from_iterator([words, f" {words}", "system\nuser\nassistant\n"] * 2, trainer)
-    model = json.loads(trained.to_str())["model"]
+    bpe = train_bpe([words, f" {words}", "system\nuser\nassistant\n"] * 2)
+    model = json.loads(bpe.to_str())["model"]
     merges: Any = [tuple(pair) for pair in model["merges"]]
     tokenizer = Qwen2Tokenizer(vocab=model["vocab"], merges=merges)
     controls = ["im_start", "im_end", "vision_start", "vision_end", "image_pad"]
     tokenizer.add_special_tokens(
         {"additional_special_tokens": [f"<|{control}|>" for control in controls]}
     )
+    return tokenizer
+
+
+def train_bpe(texts: Sequence[str], specials: Sequence[str] = ()) -> Tokenizer:
+    """A byte-level BPE of `VOCABULARY` tokens, trained on some texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(specials),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

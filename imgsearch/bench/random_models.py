@@ -1,7 +1,7 @@
-"""The presets' true architectures with random weights: speed and memory where no weights are here.
+"""The presets' architectures with random weights, to measure them without their weights.
 
-Such an encoder costs what the real one costs, its vectors mean nothing, and the revision of its
-space is `RANDOM`. Shapes are those of the published config.json files, written down here.
+Such an encoder takes the time and memory of the real one, but its vectors are meaningless; the
+revision of its space is `RANDOM`. The shapes are copied from the published config.json files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import decoders, processors
 
 from imgsearch.bench import random_gme as gme
 from imgsearch.bench.measurement import TEXT
@@ -42,46 +42,46 @@ _BASE = _layers(768, 3072, 12, 12)
 _SO400M = _layers(1152, 4304, 27, 16)
 _CLIP_TEXT = _layers(512, 2048, 12, 8)
 _CLIP_VISION = {**_BASE, "image_size": 224, "patch_size": 32}
-_VOCABULARY = 900
 _TINY = _layers(32, 64, 1, 2)
 
 
 def random_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
-    """An encoder of a preset's architecture whose weights are random.
+    """An encoder of a preset's architecture with random weights.
 
-    Weights are drawn on the device, tensor by tensor, the same in each precision but for rounding.
+    Weights are drawn on the device, tensor by tensor; they are the same in each precision, except
+    for rounding.
 
     Parameters
     ----------
     name : str
-        One of `ARCHITECTURES`; "gme-cut" is gme-qwen2-vl-2b in its true width with two layers of
-        each tower and a small vocabulary.
+        One of `ARCHITECTURES`; "gme-cut" is gme-qwen2-vl-2b in full width with two layers per tower
+        and a small vocabulary.
 
     Raises
     ------
     EncoderError
-        There is no such architecture here, or the device or the precision cannot be had.
+        The architecture is unknown, or the device or the precision is not available.
     """
     if name not in ARCHITECTURES:
-        raise EncoderError(*_why_not(name))
+        raise EncoderError(*_refusal(name))
     return ARCHITECTURES[name](options or EncoderOptions())
 
 
-def _why_not(name: str) -> tuple[str, str]:
-    known = f"With random weights there are {', '.join(ARCHITECTURES)}."
+def _refusal(name: str) -> tuple[str, str]:
+    known = f"Available with random weights: {', '.join(ARCHITECTURES)}."
     card = presets.preset(name)
     if card and card.needs:
         return (
-            f"{name} cannot be had with random weights: transformers' processor for it needs"
+            f"{name} is not available with random weights: its processor in transformers needs"
             f" {', '.join(card.needs)}, which imgsearch does not install",
-            f"With its weights and {', '.join(card.needs)} on this machine, leave out"
+            f"If its weights and {', '.join(card.needs)} are on this machine, leave out"
             f" --random-weights. {known}",
         )
-    return (f"there is no architecture {name!r} to fill with random weights", known)
+    return (f"unknown architecture {name!r} for random weights", known)
 
 
 def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
-    """CLIP (Radford et al. 2021, arXiv:2103.00020) as LAION trained it: with GELU."""
+    """CLIP (Radford et al. 2021, arXiv:2103.00020) with GELU, as trained by LAION."""
     from transformers import CLIPConfig
 
     common = {"hidden_act": "gelu"}
@@ -94,8 +94,7 @@ def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = Non
 
 
 def siglip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
-    """SigLIP 2 of fixed size (Tschannen et al. 2025, arXiv:2502.14786), which computes as SigLIP
-    does."""
+    """SigLIP 2 of fixed size (Tschannen et al. 2025, arXiv:2502.14786), computed like SigLIP."""
     from transformers import SiglipConfig
 
     tokens = {"max_position_embeddings": 64, "vocab_size": 256000, **_ends(tokenizer)}
@@ -121,7 +120,7 @@ def _clip(options: EncoderOptions, name: str, text: Shape, vision: Shape, dimens
         image_processor=pictures, tokenizer=tokenizer
     )
     config = partial(clip_config, dimension=dimension, tokenizer=tokenizer)
-    return _filled(name, options, processor, CLIPModel, config, text, vision)
+    return _random_encoder(name, options, processor, CLIPModel, config, text, vision)
 
 
 def _siglip(options: EncoderOptions, name: str, shape: Shape, edge: int, patch: int) -> Any:
@@ -135,10 +134,10 @@ def _siglip(options: EncoderOptions, name: str, shape: Shape, edge: int, patch: 
     )
     vision = {**shape, "image_size": edge, "patch_size": patch}
     config = partial(siglip_config, dimension=shape["hidden_size"], tokenizer=tokenizer)
-    return _filled(name, options, processor, SiglipModel, config, shape, vision)
+    return _random_encoder(name, options, processor, SiglipModel, config, shape, vision)
 
 
-def _filled(
+def _random_encoder(
     name: str,
     options: EncoderOptions,
     processor: Any,
@@ -147,14 +146,14 @@ def _filled(
     text: Shape,
     vision: Shape,
 ) -> SentenceEncoder:
-    """The encoder that `generic.load` gives for a folder, with another network put into it.
+    """The encoder that `generic.load` returns for a folder, with its network replaced.
 
-    sentence-transformers opens folders only. It is given one with the true processor and a
-    network of the same class with tiny layers, and in place of that comes the true one, made on
-    the device and in the dtype of the tiny one. So nothing large is written or made twice.
+    sentence-transformers loads only folders. So it loads one with the real processor and a network
+    of the same class with tiny layers, which is then replaced by the real one on the same device
+    and in the same dtype. Nothing large is written or created twice.
     """
     with tempfile.TemporaryDirectory(prefix="imgsearch-") as folder, no_warnings():
-        small = {**text, **_TINY, "vocab_size": _VOCABULARY}
+        small = {**text, **_TINY, "vocab_size": gme.VOCABULARY}
         kind(config(small, {**vision, **_TINY})).save_pretrained(folder)
         processor.save_pretrained(folder)
         encoder = generic.load(str(Path(folder)), options)
@@ -171,42 +170,34 @@ def _filled(
     return SentenceEncoder(
         encoder.model,
         EmbeddingSpace(name, RANDOM, encoder.space.preprocessing, dimension),
-        ModelCard(f"{name}-random", "random weights: for measuring speed and memory only"),
+        ModelCard(f"{name}-random", "random weights: only for measuring speed and memory"),
         encoder.input_size,
         encoder.batch_size,
         autocast,
     )
 
 
-def _tokenizer(begin: str, end: str, pad: str, longest: int) -> Any:
-    """A byte-level BPE that keeps the words of `measure.sample_texts` whole, as the true one does
-    with common words."""
+def _tokenizer(begin: str, end: str, pad: str, max_tokens: int) -> Any:
+    """A byte-level BPE that keeps the words of `measurement.sample_texts` whole, as the real one
+    keeps common words."""
     from transformers import PreTrainedTokenizerFast
 
     specials = list(dict.fromkeys((pad, begin, end)))
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=_VOCABULARY,
-        special_tokens=specials,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator([f" {TEXT}"] * 4, trainer)
+    tokenizer = gme.train_bpe([f" {TEXT}"] * 4, specials)
+    tokenizer.decoder = decoders.ByteLevel()
     template = f"{begin} $A {end}" if begin != "<bos>" else f"$A {end}"
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=template,
-        special_tokens=[(each, made.token_to_id(each)) for each in specials],
+        special_tokens=[(each, tokenizer.token_to_id(each)) for each in specials],
     )
     inputs = ["input_ids"] if begin == "<bos>" else ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=made,
+        tokenizer_object=tokenizer,
         bos_token=begin,
         eos_token=end,
         unk_token=end,
         pad_token=pad,
-        model_max_length=longest,
+        model_max_length=max_tokens,
         model_input_names=inputs,
     )
 

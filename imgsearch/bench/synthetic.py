@@ -1,4 +1,4 @@
-"""Made-up vectors that lie together as those of pictures do, and what an index of them takes."""
+"""Synthetic vectors distributed like those of pictures, and costs of an index of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from imgsearch import plugins
+from imgsearch.bench.timing import seconds
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexes.threads import import_faiss, threads
 from imgsearch.ports import VectorIndex
@@ -25,43 +26,43 @@ from imgsearch.records import ChangeBatch
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
 
 LIBRARY = "synthetic"
-CHUNK = 8192
+BATCH_VECTORS = 8192
 SHARES = (1.0, 0.1, 0.01, 1e-4)
-_PER_THEME = 50
-_MOST_THEMES = 20_000
-_SUBSPACE = 32
-_BUSY = "while True: pass"
+_VECTORS_PER_THEME = 50
+_MAX_THEMES = 20_000
+_SUBSPACE_DIMENSIONS = 32
+_BUSY_LOOP = "while True: pass"
 
 
 def space_of(dimension: int) -> EmbeddingSpace:
-    """The space of made-up vectors."""
+    """The space of the synthetic vectors."""
     return EmbeddingSpace(LIBRARY, "1", "none", dimension)
 
 
 def clustered(count: int, dimension: int) -> Iterator[ChangeBatch]:
-    """Unit vectors as a catalog gives them (float16, then normalised), the same at each call.
+    """Unit vectors as a catalog returns them (float16, then normalised), the same in each call.
 
-    All lie in one cone, as a model's do. They belong to themes, some of which are 50 times as
-    common as others; a theme is near some others. Within a theme they spread in 32 directions that
-    all themes share, and a little in all others.
+    They all lie in one cone, like those of a model. They belong to themes, some of which are 50
+    times as common as others and near to some others. Within a theme they spread in 32 directions
+    that all themes share, and slightly in all others.
     """
     numbers = np.random.default_rng(7)
-    themes = max(1, min(_MOST_THEMES, count // _PER_THEME))
+    themes = max(1, min(_MAX_THEMES, count // _VECTORS_PER_THEME))
     families = _unit(numbers, max(1, themes // 100), dimension)
     middles = families[numbers.integers(0, len(families), themes)]
     middles = 0.7 * _unit(numbers, 1, dimension) + normalize(
         middles + 0.8 * _unit(numbers, themes, dimension)
     )
-    shared = _unit(numbers, _SUBSPACE, dimension)
+    shared = _unit(numbers, _SUBSPACE_DIMENSIONS, dimension)
     weights = np.arange(1, themes + 1) ** -0.4
     ends = np.cumsum(numbers.permutation(weights / weights.sum()))
     none = np.empty(0, np.int64)
-    for start in range(0, count, CHUNK):
-        stop = min(count, start + CHUNK)
+    for start in range(0, count, BATCH_VECTORS):
+        stop = min(count, start + BATCH_VECTORS)
         size = stop - start
-        chosen = np.searchsorted(ends, numbers.random(size)).clip(max=themes - 1)
-        spread = _unit(numbers, size, _SUBSPACE) @ shared
-        rows = middles[chosen] + 0.6 * spread + 0.6 * _unit(numbers, size, dimension)
+        members = np.searchsorted(ends, numbers.random(size)).clip(max=themes - 1)
+        spread = _unit(numbers, size, _SUBSPACE_DIMENSIONS) @ shared
+        rows = middles[members] + 0.6 * spread + 0.6 * _unit(numbers, size, dimension)
         stored = normalize(normalize(rows).astype(np.float16))
         token = "-" if stop == count else ""
         yield ChangeBatch(start, stop, token, none, np.arange(start + 1, stop + 1), stored)
@@ -71,27 +72,28 @@ def _unit(numbers: np.random.Generator, count: int, dimension: int) -> Embedding
     return normalize(numbers.standard_normal((count, dimension), np.float32))
 
 
-def made(kind: str, folder: str, count: int, dimension: int) -> tuple[VectorIndex, float | None]:
-    """The index of so many vectors in `folder`, made if it is not there; seconds that took."""
+def open_or_build(
+    kind: str, folder: str, count: int, dimension: int
+) -> tuple[VectorIndex, float | None]:
+    """The index of `count` vectors in `folder`, and the seconds to build it; None if it existed."""
     space = space_of(dimension)
     index: VectorIndex = plugins.index_class(kind)(folder, LIBRARY, space)
     if index.revision == count:
         return index, None
-    started = time.perf_counter()
-    index.build(count, "-", partial(clustered, count, dimension), train=True)
-    return index, time.perf_counter() - started
+    vectors = partial(clustered, count, dimension)
+    return index, seconds(partial(index.build, count, "-", vectors, train=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a fresh process needs to answer its first query; imports of modules are not in it.
+    """The cost of the first query in a new process, without imports.
 
     Attributes
     ----------
     open_ms, first_ms : float
-        Opening, and the first query after it. The system may have the file in memory.
+        Opening, and the first query after it. The file may be in the system's cache.
     memory_bytes : int
-        By how much the resident memory grew; pages of the file that were read are in it.
+        Growth of the resident memory, including the pages of the file that were read.
     """
 
     open_ms: float
@@ -100,7 +102,7 @@ class Opening:
 
 
 def opening(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Opening:
-    """Measure it in a process of its own."""
+    """Measure it in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_open, kind, folder, space, library).result()
 
@@ -123,19 +125,19 @@ def ids_of(index: VectorIndex) -> Ids:
 
 
 def selections(ids: Ids) -> dict[float, Ids]:
-    """Random ids by the share that passes, sorted."""
+    """Random subsets of the ids, sorted, by their share."""
     numbers = np.random.default_rng(5)
-    found = {}
+    subsets = {}
     for share in SHARES:
         size = max(1, round(share * len(ids)))
-        found[share] = np.sort(numbers.choice(ids, size, replace=False))
-    return found
+        subsets[share] = np.sort(numbers.choice(ids, size, replace=False))
+    return subsets
 
 
 @contextmanager
 def neighbour() -> Iterator[None]:
-    """Another process keeps one core busy meanwhile."""
-    process = subprocess.Popen([sys.executable, "-c", _BUSY])  # noqa: S603 - our own words
+    """A context in which another process keeps one core busy."""
+    process = subprocess.Popen([sys.executable, "-c", _BUSY_LOOP])  # noqa: S603 - our own code
     try:
         time.sleep(0.3)
         yield
@@ -145,7 +147,7 @@ def neighbour() -> Iterator[None]:
 
 
 def raw_search(index: VectorIndex) -> Any:
-    """FAISS's own search of the same file, with its own threads; None where it has none."""
+    """FAISS's own search of the same file with its own threads; None without trained lists."""
     main = index.main if isinstance(index, FaissIndex) else None
     if main is None or not main.header.trained:
         return None
@@ -154,19 +156,13 @@ def raw_search(index: VectorIndex) -> Any:
 
 
 def read_rate() -> float:
-    """Bytes a second that one thread reads from memory, in NumPy."""
+    """Bytes per second that one thread reads from memory in NumPy."""
     field = np.ones(1 << 25, np.int64)
-    return max(field.nbytes / _seconds(field) for _ in range(3))
-
-
-def _seconds(field: Any) -> float:
-    started = time.perf_counter()
-    field.max()
-    return time.perf_counter() - started
+    return max(field.nbytes / seconds(field.max) for _ in range(3))
 
 
 def scanned_bytes(index: VectorIndex) -> int:
-    """Bytes that a query has to read: the middles of all lists, and the lists it looks into."""
+    """Bytes that a query reads: the centres of all lists, and the lists that it searches."""
     main = index.main if isinstance(index, FaissIndex) else None
     if main is None:
         return len(index) * index.space.dimension * 4
@@ -180,5 +176,5 @@ def scanned_bytes(index: VectorIndex) -> int:
 
 def file_bytes(folder: str) -> int:
     """Bytes of the index files in a folder."""
-    with os.scandir(folder) as found:
-        return sum(entry.stat().st_size for entry in found if entry.name.endswith(".faiss"))
+    with os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.name.endswith(".faiss"))

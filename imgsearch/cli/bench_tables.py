@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from imgsearch.bench.index_bench import IndexReport
     from imgsearch.bench.measurement import Row
     from imgsearch.bench.model_bench import ModelReport
-    from imgsearch.bench.search_bench import IndexFacts, Latency, SearchReport
+    from imgsearch.bench.search_bench import IndexFacts, SearchReport
+    from imgsearch.bench.timing import Latency
 
 HEADINGS = (
     "input", "batch", "precision", "ms", "inputs/s", "x fp32", "weights", "memory", "peak", "cosine"

@@ -1,4 +1,4 @@
-"""Inputs to rows in batches: what encoders have in common that compute with a PyTorch module."""
+"""Encoding in batches: the base of encoders that run a PyTorch module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch.encoders.batches import halved, plan_batches, split_batches
-from imgsearch.encoders.memory import MOST_ON_PROCESSOR, release_unused, unless_out_of_memory
+from imgsearch.encoders.memory import MAX_CPU_BATCH, release_unused, unless_out_of_memory
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
@@ -17,26 +17,26 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 if TYPE_CHECKING:
     import torch
 
-LONGEST = 32
-"""How many times longer than wide a picture may be. A longer one is cropped to its middle: models
-that scale the shorter side to 224 pixels would make gigabytes of a line of 20000 pixels."""
+MAX_ASPECT = 32
+"""Maximum ratio of the longer to the shorter side. A longer picture is cropped to its middle:
+a model that scales the shorter side to 224 pixels would turn a line of 20000 into gigabytes."""
 
-WINDOW = 8
-"""Batches to look over at a time, where pictures go into the network in different sizes."""
+WINDOW_BATCHES = 8
+"""Batches to sort by size at a time, if pictures enter the network in different sizes."""
 
 
 class BatchedEncoder(ABC):
-    """The port `BatchEncoder` over a network that takes a batch and gives a tensor of rows.
+    """The port `BatchEncoder` over a network that maps a batch to a tensor of rows.
 
     Parameters
     ----------
     space : EmbeddingSpace
-        Its instruction is what the model is told about pictures. Its dimension may be smaller
-        than the model's: the beginning of each vector is kept, at unit norm.
+        Its instruction is used for pictures. Its dimension may be smaller than the model's: then
+        the beginning of each vector is kept, normalised again.
     batch_size : int
-        Inputs that go through the network together. Halved, and remembered, when memory runs out.
+        Inputs per pass through the network. Halved for good when memory runs out.
     alike : bool
-        True if the model brings all pictures to one size, so that any can share a batch.
+        True if the model resizes all pictures to one size, so that any can share a batch.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BatchedEncoder(ABC):
         space: EmbeddingSpace,
         card: ModelCard,
         input_size: InputSize,
-        batch_size: int = MOST_ON_PROCESSOR,
+        batch_size: int = MAX_CPU_BATCH,
         alike: bool = True,
     ) -> None:
         self._space = space
@@ -54,12 +54,12 @@ class BatchedEncoder(ABC):
         self._alike = alike
 
     @abstractmethod
-    def rows_of_pictures(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        """A row for each picture, all of them in one go through the network."""
+    def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """A row for each picture, computed in one pass through the network."""
 
     @abstractmethod
-    def rows_of_texts(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
-        """A row for each text, all of them in one go through the network."""
+    def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
+        """A row for each text, computed in one pass through the network."""
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -75,11 +75,11 @@ class BatchedEncoder(ABC):
 
     @property
     def window(self) -> int:
-        """How many pictures `encode_in_batches` would like to have at once.
+        """Pictures to pass to `encode_in_batches` at a time.
 
-        Where all are brought to one size, a batch; else enough to sort them by size.
+        One batch if all are resized to one size; else enough to sort them by size.
         """
-        return self.batch_size * (1 if self._alike else WINDOW)
+        return self.batch_size * (1 if self._alike else WINDOW_BATCHES)
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """One row per picture, in order.
@@ -96,18 +96,18 @@ class BatchedEncoder(ABC):
         Raises
         ------
         EncoderError
-            The network computed something that is not a number, or there is too little memory
-            for a single picture.
+            The network computed values that are not numbers, or memory is too small for a single
+            picture.
         """
-        return self._together(len(images), self.encode_in_batches(images))
+        return self._gather(len(images), self.encode_in_batches(images))
 
     def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
-        """Places among the pictures, each once, and their rows, as soon as they are computed."""
+        """Yield indices of the pictures, each once, with their rows as soon as computed."""
         areas = [float(image.shape[0] * image.shape[1]) for image in images]
         costs = [1.0] * len(images) if self._alike else areas
 
         def encode(batch: list[int]) -> torch.Tensor:
-            return self.rows_of_pictures([_crop(images[place]) for place in batch])
+            return self.image_rows([_crop(images[place]) for place in batch])
 
         return self._stream(encode, plan_batches(costs, self.batch_size))
 
@@ -117,22 +117,22 @@ class BatchedEncoder(ABC):
         Parameters
         ----------
         instruction : str or None
-            Put before each text, for models that were trained with instructions; None means the
+            Prepended to each text, for models that were trained with instructions; None is the
             model's own for queries, if it has one.
         """
 
         def encode(batch: list[int]) -> torch.Tensor:
-            return self.rows_of_texts([texts[place] for place in batch], instruction)
+            return self.text_rows([texts[place] for place in batch], instruction)
 
         # Longest first: a text is padded to the longest of its batch.
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
         batches = split_batches([order], self.batch_size)
-        return self._together(len(texts), self._stream(encode, batches))
+        return self._gather(len(texts), self._stream(encode, batches))
 
-    def _together(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
+    def _gather(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
         rows = np.empty((count, self._space.dimension), np.float32)
-        for batch, found in batches:
-            rows[batch] = found
+        for batch, vectors in batches:
+            rows[batch] = vectors
         return rows
 
     def _stream(
@@ -147,7 +147,7 @@ class BatchedEncoder(ABC):
             yield batch, self._checked(tensor.float().cpu().numpy())
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
-        """The batches that are left, halved because the first of them did not fit."""
+        """The remaining batches, halved because the first one did not fit in memory."""
         refusal = EncoderError(
             f"there is too little memory for {self._space.model}",
             "Close other programs, choose a smaller model, or use --device cpu.",
@@ -166,8 +166,8 @@ class BatchedEncoder(ABC):
 
 
 def _crop(pixels: Pixels) -> Pixels:
-    """The middle of a picture that is more than `LONGEST` times as long as it is wide."""
+    """The picture, cropped to its middle if its aspect exceeds `MAX_ASPECT`."""
     rows, columns = pixels.shape[:2]
-    most = LONGEST * min(rows, columns)
-    top, left = max(0, rows - most) // 2, max(0, columns - most) // 2
-    return pixels[top : top + most, left : left + most]
+    side = MAX_ASPECT * min(rows, columns)
+    top, left = max(0, rows - side) // 2, max(0, columns - side) // 2
+    return pixels[top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""How a model is to be run; nothing here says which model."""
+"""The device, the precision and the threads that a model runs with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device of that name, after a look whether it is there.
+    """The torch device of that name, checked to be present.
 
     Raises
     ------
     EncoderError
-        No such device, or no such name.
+        The name is unknown, or this machine has no such device.
     """
     import torch
 
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
         raise EncoderError(f"unknown device {name!r}", "Choose auto, cpu, cuda, cuda:N or mps.")
     if (device.index or 0) >= _device_count(device.type):
         raise EncoderError(
-            f"there is no device {name!r} that PyTorch can use on this machine",
+            f"PyTorch cannot use a device {name!r} on this machine",
             "Choose auto or cpu, or install a build of PyTorch for your device.",
         )
     return device
@@ -50,11 +50,16 @@ def _device_count(kind: str) -> int:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What a network computes in on a device; `EncoderError` for an unknown name.
+    """The dtype in which a network computes on a device.
 
-    "auto" is bfloat16 where the device has instructions for it: CUDA from compute capability 8.0
-    on, processors with AMX or AVX512-BF16. It is float16 on older CUDA devices, and float32 on
-    whatever is left, where half precision is slower or less exact (docs/PERFORMANCE.md).
+    "auto" is bfloat16 on devices with instructions for it: CUDA from compute capability 8.0 on,
+    processors with AMX or AVX512-BF16. It is float16 on older CUDA devices, and float32 on all
+    others, where half precision is slower or less exact (docs/PERFORMANCE.md).
+
+    Raises
+    ------
+    EncoderError
+        The name of the precision is unknown.
     """
     import torch
 
@@ -73,10 +78,10 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 def choose_weights_dtype(
     precision: str, device: torch.device
 ) -> tuple[torch.dtype, torch.dtype | None]:
-    """What the weights are stored in, and what to compute in where that differs.
+    """The dtype of the weights, and the dtype to compute in if that differs.
 
     "autocast" keeps the weights in float32 and computes matrix products in bfloat16, or in
-    float16 on CUDA devices that have no bfloat16.
+    float16 on CUDA devices without bfloat16.
     """
     import torch
 
@@ -87,26 +92,26 @@ def choose_weights_dtype(
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """True if the device multiplies matrices of bfloat16 by instructions made for that."""
+    """True if the device has instructions that multiply matrices of bfloat16."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # PyTorch says it of processors under private names only; without them, float32 is safe.
+    # PyTorch reports this for processors only under private names; without them, float32 is safe.
     names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    asked = [getattr(torch.cpu, name, None) for name in names]
-    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+    checks = [getattr(torch.cpu, name, None) for name in names]
+    return device.type == "cpu" and any(check() for check in checks if check is not None)
 
 
 def autocasting(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Within it, matrix products are computed in `dtype`; None changes nothing."""
+    """A context in which matrix products are computed in `dtype`; None changes nothing."""
     import torch
 
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def limit_threads(threads: int | None) -> None:
-    """Bound the processor threads that torch uses in this process."""
+    """Limit the CPU threads that torch uses in this process."""
     if threads is not None:
         import torch
 
@@ -114,14 +119,14 @@ def limit_threads(threads: int | None) -> None:
 
 
 def describe_devices() -> list[str]:
-    """What PyTorch is and can use on this machine, one phrase each."""
+    """PyTorch's version and the devices it can use on this machine, one phrase each."""
     import torch
 
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-    found = [f"{torch.__version__} ({build}, {torch.get_num_threads()} CPU threads)"]
+    lines = [f"{torch.__version__} ({build}, {torch.get_num_threads()} CPU threads)"]
     for number in range(_device_count("cuda")):
         properties = torch.cuda.get_device_properties(number)
-        found.append(f"cuda:{number}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+        lines.append(f"cuda:{number}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
     if _device_count("mps"):
-        found.append("mps: Apple GPU")
-    return found
+        lines.append("mps: Apple GPU")
+    return lines

@@ -1,8 +1,8 @@
-"""Fetch a model from the Hugging Face hub, and check what came: the only use of the network.
+"""Fetch a model from the Hugging Face hub and verify it: the only use of the network.
 
-Files go to the cache of huggingface_hub, where other programs find them, too. A model counts as
-being here once the ref `PINNED` names its commit, and that is written after all files were checked:
-sizes, SHA-256 of the files that the hub keeps in large file storage, git's SHA-1 of the others.
+Files go to the cache of huggingface_hub, where other programs find them too. A model counts as
+present once the ref `PINNED` names its commit. That ref is written after all files were verified:
+their sizes, and SHA-256 for files in the hub's large file storage, git's SHA-1 for the others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsearch.encoders.model_folder import (
+    FETCHED_FILES,
+    IGNORED_FILES,
     PINNED,
-    UNWANTED,
-    WANTED,
     cache_folder,
     missing_shards,
     require_data_only,
@@ -29,26 +29,26 @@ from imgsearch.errors import EncoderError
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
-TIMEOUT_S = 10.0
-"""How long the hub may be silent."""
+TIMEOUT_SECONDS = 10.0
+"""Timeout of requests to the hub for metadata."""
 
-_BLOCK = 1 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A model that is here now.
+    """A model that was fetched.
 
     Attributes
     ----------
     commit : str
-        The revision that was fetched, as the hub names it for good.
+        The fetched revision, as a commit of the hub.
     path : str
         Folder with the files.
     files, size : int
-        How many files there are, and their bytes.
+        Number of files, and their bytes.
     unchecked : tuple of str
-        Files that the hub gave no checksum for.
+        Files for which the hub has no checksum.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Download:
 
 
 def download(name: str, hub: str, revision: str | None, progress: bool) -> Download:
-    """Fetch what is missing of a model, check all of it, and pin the revision.
+    """Fetch the missing files of a model, verify all of them, and pin the revision.
 
     Parameters
     ----------
     name, hub : str
-        What the user calls the model, and its id on the hub.
+        The user's name for the model, and its hub id.
     revision : str or None
         Branch, tag or commit; None is the hub's main branch.
     progress : bool
@@ -75,31 +75,33 @@ def download(name: str, hub: str, revision: str | None, progress: bool) -> Downl
     Raises
     ------
     EncoderError
-        The hub cannot be reached or has no such model; the model has no safetensors or needs
-        code of its own; or a file is not the one that the hub lists.
+        The hub cannot be reached or does not have the model; the model has no safetensors or needs
+        code of its own; or a file does not match the hub's checksum.
     """
     with _online(progress):
-        commit, listed = _listing(name, hub, revision)
-        path = _fetch(name, hub, commit, [file.rfilename for file in listed])
-    wrong = [file.rfilename for file in listed if not _is_intact(path, file)]
+        commit, files = _listing(name, hub, revision)
+        path = _fetch(name, hub, commit, [file.rfilename for file in files])
+    wrong = [file.rfilename for file in files if not _is_intact(path, file)]
     if wrong:
         _drop(path, wrong)
         raise EncoderError(
-            f"{', '.join(wrong)} of {hub} came with other content than the hub lists; removed",
-            f"Try again: imgsearch models download {name}. If it stays so, a proxy or mirror on"
-            " the way alters files.",
+            f"wrong checksum of {', '.join(wrong)} from {hub}; removed",
+            f"Try again: imgsearch models download {name}. If that does not help, a proxy or mirror"
+            " in between alters files.",
         )
     _require_usable(path, hub)
     _pin(path, commit)
-    size = sum(os.path.getsize(path / file.rfilename) for file in listed)
-    unchecked = tuple(file.rfilename for file in listed if not _checksum(file))
-    return Download(name, hub, commit, str(path), len(listed), size, unchecked)
+    size = sum(os.path.getsize(path / file.rfilename) for file in files)
+    unchecked = tuple(file.rfilename for file in files if not _checksum(file))
+    return Download(name, hub, commit, str(path), len(files), size, unchecked)
 
 
 @contextmanager
 def _online(progress: bool) -> Iterator[None]:
-    """Within it huggingface_hub may use the network, whatever HF_HUB_OFFLINE says: this was asked
-    for by name."""
+    """A context in which huggingface_hub may use the network, even if HF_HUB_OFFLINE is set.
+
+    The user has asked for a download by name.
+    """
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
@@ -120,7 +122,7 @@ def _online(progress: bool) -> Iterator[None]:
 
 
 def _listing(name: str, hub: str, revision: str | None) -> tuple[str, list[RepoSibling]]:
-    """The commit that a revision is, and the files of it that are wanted."""
+    """The commit of a revision, and its files to fetch."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -129,34 +131,36 @@ def _listing(name: str, hub: str, revision: str | None) -> tuple[str, list[RepoS
     )
 
     try:
-        info = HfApi().model_info(hub, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+        info = HfApi().model_info(
+            hub, revision=revision, files_metadata=True, timeout=TIMEOUT_SECONDS
+        )
     except RevisionNotFoundError as error:
         raise EncoderError(
             f"{hub} has no revision {revision}", "Name a branch, a tag or a commit of it."
         ) from error
     except GatedRepoError as error:
         raise EncoderError(
-            f"{hub} is given only to those who accepted its terms",
+            f"{hub} is available only to users who accepted its terms",
             "Accept them on its page, run 'hf auth login', and try again.",
         ) from error
     except RepositoryNotFoundError as error:
         raise EncoderError(
-            f"the hub has no model {hub}, or does not show it to you",
-            "Is the id right (OWNER/NAME)? 'imgsearch models' lists names that need none.",
+            f"the hub has no model {hub}, or you have no access to it",
+            "Check the id (OWNER/NAME); 'imgsearch models' lists models that have short names.",
         ) from error
-    except Exception as error:  # of three HTTP libraries, by the version of huggingface_hub
+    except Exception as error:  # the HTTP library depends on the version of huggingface_hub
         raise _unreachable(name, hub, error) from error
-    files = [file for file in info.siblings or [] if _is_wanted(file.rfilename)]
+    files = [file for file in info.siblings or [] if _is_fetched(file.rfilename)]
     if not any(file.rfilename.endswith(".safetensors") for file in files):
         raise EncoderError(
-            f"{hub} has no weights as safetensors, and imgsearch loads nothing else",
+            f"{hub} has no weights as safetensors, the only format that imgsearch loads",
             "Choose another revision of it (--revision), or another model: imgsearch models",
         )
     return str(info.sha), files
 
 
 def _fetch(name: str, hub: str, commit: str, files: list[str]) -> Path:
-    """Files that are here stay; within a run, one that breaks off goes on where it stopped."""
+    """Fetch the missing files; within a run, an interrupted file continues where it stopped."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -165,19 +169,19 @@ def _fetch(name: str, hub: str, commit: str, files: list[str]) -> Path:
                 hub,
                 revision=commit,
                 cache_dir=cache_folder(),
-                allow_patterns=list(WANTED),
-                ignore_patterns=list(UNWANTED),
-                etag_timeout=TIMEOUT_S,
+                allow_patterns=list(FETCHED_FILES),
+                ignore_patterns=list(IGNORED_FILES),
+                etag_timeout=TIMEOUT_SECONDS,
             )
         )
-    except Exception as error:  # as above; and a server that sends too few bytes is an OSError
+    except Exception as error:  # as above; too few bytes from a server is an OSError
         here = os.path.join(_storage(hub), "snapshots", commit)
         missing = [file for file in files if not os.path.isfile(os.path.join(here, file))]
         raise _unreachable(name, hub, error, missing) from error
 
 
 def _unreachable(
-    name: str, hub: str, error: Exception, missing: Sequence[str] = WANTED
+    name: str, hub: str, error: Exception, missing: Sequence[str] = FETCHED_FILES
 ) -> EncoderError:
     from huggingface_hub import constants
 
@@ -185,10 +189,10 @@ def _unreachable(
     folder = _storage(hub)
     return EncoderError(
         f"{name} could not be fetched from {constants.ENDPOINT}: {reason}",
-        f"Missing are {', '.join(missing)} of {hub}. Where there is a network, run the same command"
-        f" again to go on; or run it on another machine, and copy {os.path.basename(folder)} from"
+        f"Missing files of {hub}: {', '.join(missing)}. With a network, run the same command again"
+        f" to continue; or run it on another machine and copy {os.path.basename(folder)} from"
         f" its cache to\n  {folder}\n"
-        "  Or put the files into any folder, and name that folder as the model.",
+        "  Or put the files into any folder and name that folder as the model.",
     )
 
 
@@ -197,14 +201,14 @@ def _storage(hub: str) -> str:
     return os.path.join(cache_folder(), f"models--{hub.replace('/', '--')}")
 
 
-def _is_wanted(file: str) -> bool:
-    return any(fnmatch(file, pattern) for pattern in WANTED) and not any(
-        fnmatch(file, pattern) for pattern in UNWANTED
+def _is_fetched(file: str) -> bool:
+    return any(fnmatch(file, pattern) for pattern in FETCHED_FILES) and not any(
+        fnmatch(file, pattern) for pattern in IGNORED_FILES
     )
 
 
 def _is_intact(folder: Path, file: RepoSibling) -> bool:
-    """True if the file is there, with the size and the checksum that the hub lists for it."""
+    """True if the file exists with the size and the checksum that the hub lists."""
     path = folder / file.rfilename
     if not path.is_file():
         return False
@@ -216,7 +220,7 @@ def _is_intact(folder: Path, file: RepoSibling) -> bool:
 
 
 def _checksum(file: RepoSibling) -> str:
-    """SHA-256, or the SHA-1 that git gives a small file; "" where the hub says nothing."""
+    """SHA-256, or git's SHA-1 for a small file; "" if the hub has neither."""
     return (file.lfs.sha256 if file.lfs else file.blob_id) or ""
 
 
@@ -226,13 +230,13 @@ def _digest(path: Path, size: int, like: str) -> str:
     else:
         digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
+        while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 
 
 def _drop(folder: Path, files: list[str]) -> None:
-    """Take files out of the cache, with the blobs that they link to, so that nothing uses them."""
+    """Remove files from the cache with the blobs that they link to, so that nothing uses them."""
     for file in files:
         path = folder / file
         blob = path.resolve()
@@ -244,14 +248,14 @@ def _drop(folder: Path, files: list[str]) -> None:
 
 
 def _require_usable(folder: Path, hub: str) -> None:
-    """Raise `EncoderError` if it is clear already that the model cannot be loaded."""
+    """Raise `EncoderError` if the files already show that the model cannot be loaded."""
     from imgsearch.encoders import gme
     from imgsearch.encoders.model_folder import model_type
 
     lacking = missing_shards(folder)
     if lacking:
         raise EncoderError(
-            f"{hub} itself is not whole: its index names {', '.join(lacking)}",
+            f"{hub} is incomplete on the hub itself: its index lists {', '.join(lacking)}",
             "Choose another revision of it (--revision).",
         )
     if model_type(folder) != gme.ARCHITECTURE:
@@ -259,7 +263,7 @@ def _require_usable(folder: Path, hub: str) -> None:
 
 
 def _pin(folder: Path, commit: str) -> None:
-    """Make the commit the one that the model's name stands for, in one step."""
+    """Make this commit the model's current revision, atomically."""
     refs = folder.parent.parent / "refs"
     refs.mkdir(exist_ok=True)
     new = refs / f"{PINNED}.{os.getpid()}.new"

@@ -1,4 +1,4 @@
-"""Any cross-modal model that sentence-transformers can load, as an `imgsearch.ports.Encoder`."""
+"""Cross-modal models that sentence-transformers can load, as an `imgsearch.ports.Encoder`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from imgsearch.encoders.devices import (
     limit_threads,
 )
 from imgsearch.encoders.memory import (
-    MOST_ON_PROCESSOR,
+    MAX_CPU_BATCH,
     fitting_batch,
-    picture_bytes,
+    image_bytes,
 )
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
 from imgsearch.encoders.quiet import no_progress_bars
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-GUESSED_SIDE = 1024
-"""Pixels of a side, where the size depends on the picture."""
+ASSUMED_SIDE_PIXELS = 1024
+"""Side of an image in the network if it depends on the picture."""
 
 
 class SentenceEncoder(BatchedEncoder):
-    """A SentenceTransformer behind the port `Encoder`.
+    """A SentenceTransformer that implements the port `Encoder`.
 
     Parameters
     ----------
     model : SentenceTransformer
-        Takes texts and pictures, or one of them where the other is never asked for.
+        Must take texts and pictures, or one of them if only that is ever encoded.
     space, batch_size, alike
-        As `BatchedEncoder` has them.
+        As in `BatchedEncoder`.
     autocast : torch.dtype, optional
-        Compute in this dtype while the weights stay in theirs.
+        Compute in this dtype; the weights keep theirs.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SentenceEncoder(BatchedEncoder):
         space: EmbeddingSpace,
         card: ModelCard,
         input_size: InputSize,
-        batch_size: int = MOST_ON_PROCESSOR,
+        batch_size: int = MAX_CPU_BATCH,
         autocast: torch.dtype | None = None,
         alike: bool = True,
     ) -> None:
@@ -65,15 +65,15 @@ class SentenceEncoder(BatchedEncoder):
 
     @property
     def model(self) -> SentenceTransformer:
-        """What computes the vectors."""
+        """The model that computes the vectors."""
         return self._model
 
-    def rows_of_pictures(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        told = self._space.instruction or None
-        images = [Image.fromarray(each) for each in pictures]
-        return self._tensor(self._model.encode_document, images, prompt=told)
+    def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
+        pictures = [Image.fromarray(image) for image in images]
+        prompt = self._space.instruction or None
+        return self._tensor(self._model.encode_document, pictures, prompt=prompt)
 
-    def rows_of_texts(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
+    def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
         return self._tensor(self._model.encode_query, list(texts), prompt=instruction)
 
     def _tensor(self, encode: Any, inputs: list[Any], **options: Any) -> torch.Tensor:
@@ -89,21 +89,21 @@ class SentenceEncoder(BatchedEncoder):
 
 
 def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
-    """The model of that name, from this machine only.
+    """The model of that name, which must be on this machine.
 
     Parameters
     ----------
     name : str
-        Path of a folder, a preset, or a name on the Hugging Face hub that is in the local cache.
-        Where `options.source` is given, the weights are looked for there.
+        Path of a folder, a preset, or a hub id in the local cache. If `options.source` is set, the
+        weights are loaded from there.
 
     Raises
     ------
     EncoderError
-        It is not on this machine, needs code of its own, has no safetensors, cannot be loaded,
-        or does not take both texts and pictures; or the options cannot be met: no such device,
-        a dimension that the model was not trained for, or an instruction for pictures where it
-        takes none.
+        The model is not on this machine, needs code of its own, has no safetensors, cannot be
+        loaded, or does not take both texts and pictures; or an option cannot be met: no such
+        device, a dimension that the model was not trained for, or an instruction for pictures that
+        it does not take.
     """
     options = options or EncoderOptions()
     limit_threads(options.threads)
@@ -122,8 +122,8 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     size, preprocessing = describe_input(model)
     card = _card(folder, model)
     dimension = choose_dimension(card, options.dimension, dimension_of(model))
-    told = _document_instruction(model, card, options.instruction)
-    space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, told)
+    instruction = _document_instruction(model, card, options.instruction)
+    space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, instruction)
     batch = options.batch_size or batch_for(model, size, weights, device)
     return SentenceEncoder(model, space, card, size, batch, autocast, bool(size.short))
 
@@ -131,16 +131,17 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
 def batch_for(
     model: SentenceTransformer, size: InputSize, weights: torch.dtype, device: torch.device
 ) -> int:
-    """How many pictures should go through a model together, from the memory that is free."""
-    each = picture_bytes(model.config, size.short or GUESSED_SIDE, weights.itemsize)
+    """Pictures per pass through a model, from the memory that is free."""
+    each = image_bytes(model.config, size.short or ASSUMED_SIDE_PIXELS, weights.itemsize)
     return fitting_batch(device, each)
 
 
 def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
-    """How large pictures have to be for a model, and in words what it does with them.
+    """The image size that a model needs, and a description of its preprocessing.
 
-    A size that depends on the picture ("at most so many pixels") is described by its processor's
-    name only, and pictures go in at up to 2048 pixels, so that a few dozen of them fit in memory.
+    If the size depends on the picture (a maximum number of pixels), the description is only the
+    name of the processor, and pictures have up to 2048 pixels a side, so that a few dozen of them
+    fit in memory.
     """
     processor = getattr(model.processor, "image_processor", model.processor)
     name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
@@ -156,12 +157,12 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
 
 
 def _require(card: ModelCard | None) -> None:
-    """Raise `EncoderError` where a package that a preset needs is not installed."""
+    """Raise `EncoderError` if a package that a preset needs is not installed."""
     lacking = [package for package in (card.needs if card else ()) if not find_spec(package)]
     if card and lacking:
         raise EncoderError(
             f"the model {card.name} needs {', '.join(lacking)}, which is not installed",
-            "Install the build of it that belongs to your PyTorch, or choose another model:"
+            "Install the build that matches your PyTorch, or choose another model:"
             " imgsearch models",
         )
 
@@ -169,7 +170,7 @@ def _require(card: ModelCard | None) -> None:
 def open_model(
     folder: ModelFolder, device: torch.device, dtype: torch.dtype
 ) -> SentenceTransformer:
-    """The model in a folder, on its device; `EncoderError` if it cannot be loaded."""
+    """Load the model in a folder onto a device; `EncoderError` if that fails."""
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -183,7 +184,7 @@ def open_model(
             )
     except EncoderError:
         raise
-    except Exception as error:  # whatever the libraries make of a damaged or unknown model
+    except Exception as error:  # a damaged or unknown model makes the libraries raise anything
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise EncoderError(
             f"the model {folder.name} cannot be loaded: {reason}",
@@ -192,10 +193,10 @@ def open_model(
 
 
 def _pad_texts_as_trained(model: SentenceTransformer) -> None:
-    """SigLIP was trained on texts that are all padded to the longest, and reads the padding.
+    """Pad the texts of a SigLIP to its maximum length.
 
-    sentence-transformers 6 pads to the longest of a batch, so that the vector of a text would
-    depend on its neighbours.
+    It was trained on such texts and reads the padding. sentence-transformers 6 pads to the longest
+    text of a batch, so that a text's vector would depend on its neighbours.
     """
     config: Any = model.config
     reader: Any = model[0]
@@ -206,27 +207,27 @@ def _pad_texts_as_trained(model: SentenceTransformer) -> None:
         reader.processing_kwargs = {**reader.processing_kwargs, "text": fixed | own}
 
 
-def _document_instruction(model: SentenceTransformer, card: ModelCard, asked: str) -> str:
-    """What the model is told about pictures.
+def _document_instruction(model: SentenceTransformer, card: ModelCard, instruction: str) -> str:
+    """The instruction for pictures, or "" if the model takes none.
 
-    sentence-transformers tells a picture something only where the model reads conversations; for
-    a CLIP or a SigLIP a prompt stands before texts and nowhere else.
+    sentence-transformers passes an instruction along with a picture only to models that read
+    conversations; with a CLIP or a SigLIP, a prompt is prepended to texts only.
     """
     if not model.supports("message"):
-        refuse_document_instruction(card, asked)
+        refuse_document_instruction(card, instruction)
         return ""
-    return asked or model.prompts.get("document") or ""
+    return instruction or model.prompts.get("document") or ""
 
 
 def dimension_of(model: SentenceTransformer) -> int:
-    """How many numbers the vectors have that the model gives."""
+    """Length of the vectors that the model returns."""
     return model.get_embedding_dimension() or len(model.encode(["a"], show_progress_bar=False)[0])
 
 
 def _card(folder: ModelFolder, model: SentenceTransformer) -> ModelCard:
-    known = presets.preset(folder.name)
-    if known:
-        return known
+    preset = presets.preset(folder.name)
+    if preset:
+        return preset
     kind = getattr(model.config, "model_type", None) or type(model[0]).__name__
     query, document = (model.prompts.get(side) or "" for side in ("query", "document"))
     return ModelCard(

@@ -1,4 +1,4 @@
-"""Memory: how many inputs fit, when there was too little, and how much was used."""
+"""Memory: the batch that fits, the errors when it runs out, and how much is in use."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 if TYPE_CHECKING:
     import torch
 
-Given = TypeVar("Given")
+Input = TypeVar("Input")
 Result = TypeVar("Result")
 
-MOST_ON_DEVICE = 64
-MOST_ON_PROCESSOR = 32
-"""Inputs per batch when nobody says how many. More make a GPU hardly faster, and a processor
-slower, and whoever stops a run loses more."""
+MAX_GPU_BATCH = 64
+MAX_CPU_BATCH = 32
+"""Default batch sizes. Larger batches make a GPU hardly faster and a processor slower, and a run
+that is stopped loses more."""
 _SHARE_OF_DEVICE = 0.5
 _SHARE_OF_RAM = 0.25
-"""Of what is free: estimates are rough, and other programs have wishes too."""
-_GUESSED_WIDTH = 1024
-_GUESSED_PATCH = 14
-_WORDS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+"""Share of the free memory to use: estimates are rough, and other programs need memory too."""
+_ASSUMED_WIDTH = 1024
+_ASSUMED_PATCH = 14
+_OUT_OF_MEMORY_PHRASES = (
+    "out of memory",
+    "ALLOC_FAILED",
+    "can't allocate memory",
+    "not enough memory",
+)
 
 
 class MemoryUse(TypedDict):
-    """Bytes. What concerns a device is None where no CUDA device was used.
+    """Memory in bytes. The fields of devices are None if no CUDA device was used.
 
-    The resident peak is that of this process alone: decoder processes have memory of their own.
+    The resident peak is that of this process; decoder processes have their own memory.
     """
 
     resident_peak: int
@@ -37,38 +42,39 @@ class MemoryUse(TypedDict):
 
 
 def device_memory() -> dict[int, dict[str, float]]:
-    """Bytes of each CUDA device by its number: "total", "used" by whatever program, "here" by this
-    process, as far as PyTorch asked for it. Empty where this process has used none: asking would
-    take memory of each.
+    """Memory of each CUDA device in bytes, by its number.
+
+    "total"; "used" by all programs; and "here", what PyTorch reserves in this process. Empty if
+    this process has not used CUDA, because a query would itself allocate memory on each device.
     """
     torch = sys.modules.get("torch")
     if torch is None or not _cuda_in_use(torch):
         return {}
-    found = {}
+    devices = {}
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
         here = torch.cuda.memory_reserved(number)
-        found[number] = {"total": float(total), "used": float(total - free), "here": float(here)}
-    return found
+        devices[number] = {"total": float(total), "used": float(total - free), "here": float(here)}
+    return devices
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if the error, or one that it came from, says that memory ran out.
+    """True if the error, or one of its causes, means that memory ran out.
 
-    PyTorch on a processor, and the libraries below it on a GPU, say it in words only; transformers
-    puts an error of its own about its inputs on top.
+    PyTorch on a processor, and the libraries below it on a GPU, report this only in the text of the
+    error; transformers wraps it into an error about its inputs.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    below = error.__cause__ or error.__context__
-    said = any(each in str(error) for each in _WORDS)
-    return said or (below is not None and is_out_of_memory(below))
+    cause = error.__cause__ or error.__context__
+    matches = any(phrase in str(error) for phrase in _OUT_OF_MEMORY_PHRASES)
+    return matches or (cause is not None and is_out_of_memory(cause))
 
 
-def unless_out_of_memory(work: Callable[[Given], Result], given: Given) -> Result | None:
-    """What the work gives, or None if memory ran out; by then nothing holds on to it any more."""
+def unless_out_of_memory(work: Callable[[Input], Result], item: Input) -> Result | None:
+    """The result of `work(item)`, or None if memory ran out; the memory is released by then."""
     try:
-        return work(given)
+        return work(item)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -76,7 +82,7 @@ def unless_out_of_memory(work: Callable[[Given], Result], given: Given) -> Resul
 
 
 def room_for(device: torch.device) -> float:
-    """Bytes that a batch may take on a device, as much as is free there now."""
+    """Bytes that a batch may take on a device, from the memory that is free now."""
     if device.type != "cuda":  # mps shares the memory of the processor
         import psutil
 
@@ -84,60 +90,60 @@ def room_for(device: torch.device) -> float:
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return _SHARE_OF_DEVICE * (free + kept)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _SHARE_OF_DEVICE * (free + cached)
 
 
-def most_at_once(device: torch.device) -> int:
-    """Inputs per batch where memory does not matter."""
-    return MOST_ON_PROCESSOR if device.type == "cpu" else MOST_ON_DEVICE
+def max_batch(device: torch.device) -> int:
+    """Inputs per batch if memory is plentiful."""
+    return MAX_CPU_BATCH if device.type == "cpu" else MAX_GPU_BATCH
 
 
 def fitting_batch(device: torch.device, bytes_each: float) -> int:
-    """How many inputs should go through a network together, from the memory that each takes."""
-    return max(1, min(most_at_once(device), int(room_for(device) / bytes_each)))
+    """Inputs per batch, from the bytes that each takes in the network."""
+    return max(1, min(max_batch(device), int(room_for(device) / bytes_each)))
 
 
 def transformer_bytes(tokens: float, width: int, inner: int, itemsize: int) -> float:
-    """About what the activations of one input take at the widest place of a transformer.
+    """Approximate bytes of one input's activations at the widest layer of a transformer.
 
-    The residual stream, queries, keys, values, what attention gives, and copies of them in other
-    layouts: 8 times the width. The feed-forward part before and after its nonlinearity: twice
-    its inner width. Attention itself is computed in blocks and never whole.
+    The residual stream, queries, keys, values, the output of attention, and copies of them in other
+    layouts take 8 times the width. The feed-forward part before and after its nonlinearity takes
+    twice its inner width. The attention matrix is computed in blocks and never stored whole.
 
     Parameters
     ----------
     tokens : float
-        Of this input.
+        Tokens of the input.
     width, inner : int
-        Elements per token outside and inside of the feed-forward part.
+        Elements per token outside and inside the feed-forward part.
     itemsize : int
         Bytes of an element.
     """
     return tokens * (8 * width + 2 * inner) * itemsize
 
 
-def picture_bytes(config: Any, side: int, itemsize: int) -> float:
-    """About what one picture takes in a vision transformer, in activations and as an input.
+def image_bytes(config: Any, side: int, itemsize: int) -> float:
+    """Approximate bytes of one image in a vision transformer: its activations and its pixels.
 
     Parameters
     ----------
     config : object
-        The model's configuration as transformers has it; what it does not say is guessed.
+        The model's configuration in transformers; missing sizes are assumed.
     side : int
-        Pixels of the longer side as it goes into the network.
+        Longer side in the network, in pixels.
     itemsize : int
         Bytes of an element.
     """
     vision = getattr(config, "vision_config", config)
-    width = getattr(vision, "hidden_size", None) or _GUESSED_WIDTH
+    width = getattr(vision, "hidden_size", None) or _ASSUMED_WIDTH
     inner = getattr(vision, "intermediate_size", None) or 4 * width
-    patch = getattr(vision, "patch_size", None) or _GUESSED_PATCH
+    patch = getattr(vision, "patch_size", None) or _ASSUMED_PATCH
     return transformer_bytes((side / patch) ** 2 + 1, width, inner, itemsize) + 24 * side**2
 
 
 def release_unused() -> None:
-    """Give memory back to the CUDA device that PyTorch keeps for later."""
+    """Return the memory that PyTorch caches to the CUDA device."""
     import torch
 
     if _cuda_in_use(torch):
@@ -145,14 +151,14 @@ def release_unused() -> None:
 
 
 def memory_used() -> MemoryUse:
-    """What this process has taken so far; loads no library for it."""
+    """Peak memory of this process so far; imports no library."""
     torch = sys.modules.get("torch")
-    found = MemoryUse(resident_peak=_resident_peak(), device_allocated=None, device_peak=None)
+    use = MemoryUse(resident_peak=_resident_peak(), device_allocated=None, device_peak=None)
     if torch is not None and _cuda_in_use(torch):
         devices = range(torch.cuda.device_count())
-        found["device_allocated"] = sum(map(torch.cuda.memory_allocated, devices))
-        found["device_peak"] = sum(map(torch.cuda.max_memory_allocated, devices))
-    return found
+        use["device_allocated"] = sum(map(torch.cuda.memory_allocated, devices))
+        use["device_peak"] = sum(map(torch.cuda.max_memory_allocated, devices))
+    return use
 
 
 def _cuda_in_use(torch: Any) -> bool:
@@ -170,6 +176,6 @@ def _resident_peak() -> int:
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    # macOS counts bytes, all others kibibytes.
+    # macOS reports bytes, all others kibibytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

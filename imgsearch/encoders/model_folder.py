@@ -1,8 +1,8 @@
-"""Where a model lies on this machine, which revision it is, and whether it may be loaded.
+"""Model folders on this machine: their place, their revision, and whether they may be loaded.
 
-Nothing here touches the network: a name is looked up in the cache of huggingface_hub and nowhere
-else. A model folder is data: code inside it is never run, and weights must be safetensors, because
-reading a pickle runs whatever its author put there.
+Nothing here uses the network: a name is looked up only in the cache of huggingface_hub. A model
+folder is data: code inside it is never run, and weights must be safetensors, because reading a
+pickle runs any code that its author put there.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from imgsearch.encoders import presets
 from imgsearch.errors import EncoderError
 
 PINNED = "imgsearch"
-"""The ref, in the cache of huggingface_hub, that names the commit `models download` verified."""
+"""The ref in the cache of huggingface_hub that names the commit verified by `models download`."""
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _READ_BY_MODELS = (".json", ".txt", ".model", ".jinja", ".safetensors")
-WANTED = tuple(f"*{suffix}" for suffix in _READ_BY_MODELS)
-UNWANTED = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*", "open_clip*")
-"""Files of a published model that are fetched, and those among them that are not."""
+FETCHED_FILES = tuple(f"*{suffix}" for suffix in _READ_BY_MODELS)
+IGNORED_FILES = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*", "open_clip*")
+"""Patterns of the files of a published model to fetch, and of those to leave out."""
 
-_BLOCK = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _INDEX = ".safetensors.index.json"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -45,7 +45,7 @@ class ModelFolder:
     path : Path
         Folder with its files.
     revision : str
-        Commit on the hub, or a digest of a local folder; "" while that was not computed.
+        Commit on the hub, or a digest of a local folder; "" if that is not computed yet.
     """
 
     name: str
@@ -54,17 +54,17 @@ class ModelFolder:
 
 
 def find_model(name: str, source: str = "") -> ModelFolder:
-    """The model of that name: a path of a folder, a preset, or a name on the Hugging Face hub.
+    """The model of that name: the path of a folder, a preset, or a hub id.
 
     Parameters
     ----------
     source : str
-        A folder or a name on the hub to look at instead of the one that `name` stands for.
+        A folder or a hub id to use instead of the one that belongs to `name`.
 
     Raises
     ------
     EncoderError
-        There is none on this machine, or it may not be loaded.
+        The model is not on this machine, or it may not be loaded.
     """
     folder = locate(name, source)
     require_data_only(folder.path, folder.name)
@@ -73,7 +73,7 @@ def find_model(name: str, source: str = "") -> ModelFolder:
 
 
 def locate(name: str, source: str = "") -> ModelFolder:
-    """Where a model lies, without a look at what it is; parameters and errors of `find_model`."""
+    """Like `find_model`, but without checking the content of the folder."""
     place = os.path.expanduser(source) or name
     if os.path.isdir(place):
         path = os.path.abspath(place)
@@ -81,7 +81,7 @@ def locate(name: str, source: str = "") -> ModelFolder:
     hub = presets.hub_id(place)
     if not _HUB_ID.fullmatch(hub):
         raise EncoderError(
-            f"there is no model folder {place!r}", "Give the path of a folder with a model in it."
+            f"there is no model folder {place!r}", "Give the path of a folder that holds a model."
         )
     snapshot = _snapshot(hub)
     if snapshot is None:
@@ -90,7 +90,7 @@ def locate(name: str, source: str = "") -> ModelFolder:
 
 
 def cache_folder() -> str:
-    """Where downloaded models lie: the cache of huggingface_hub."""
+    """The folder of downloaded models: the cache of huggingface_hub."""
     from huggingface_hub import constants
 
     folder = os.environ.get("SENTENCE_TRANSFORMERS_HOME") or constants.HF_HUB_CACHE
@@ -98,18 +98,18 @@ def cache_folder() -> str:
 
 
 def require_whole(folder: ModelFolder) -> None:
-    """Raise `EncoderError` where a file of weights that an index names is not there."""
+    """Raise `EncoderError` if a weights file listed in an index is missing."""
     lacking = missing_shards(folder.path)
     if lacking:
         raise EncoderError(
-            f"the model {folder.name} is not whole, {folder.path} lacks {', '.join(lacking)}",
-            "Fetch the missing files from where it came; 'imgsearch models download' goes on"
+            f"the model {folder.name} is incomplete: {folder.path} lacks {', '.join(lacking)}",
+            "Fetch the missing files from its source; 'imgsearch models download' continues"
             " where it stopped.",
         )
 
 
 def missing_shards(folder: Path) -> list[str]:
-    """Weights files that an index in the folder names and that are not there, sorted."""
+    """Weights files that an index in the folder lists but that are missing, sorted."""
     lacking = set()
     for index in folder.rglob(f"*{_INDEX}"):
         for shard in _shards(index):
@@ -119,13 +119,13 @@ def missing_shards(folder: Path) -> list[str]:
 
 
 def require_data_only(folder: Path, name: str) -> None:
-    """Raise `EncoderError` where loading would need code from the folder, or a pickle."""
+    """Raise `EncoderError` if loading would run code from the folder or read a pickle."""
     foreign = sorted({kind for kind in _module_types(folder) if not _is_ours(kind)})
     if foreign:
         raise EncoderError(
             f"the model {name} needs code of its own ({', '.join(foreign)}), which imgsearch"
             " does not run",
-            "Choose a model that sentence-transformers supports by itself.",
+            "Choose a model that sentence-transformers supports without extra code.",
         )
     for place in sorted({file.parent for file in _files(folder) if file.suffix in _PICKLES}):
         if not any(place.glob("*model*.safetensors")):
@@ -137,20 +137,20 @@ def require_data_only(folder: Path, name: str) -> None:
     if not any(folder.rglob("*.safetensors")):
         raise EncoderError(
             f"there are no weights (*.safetensors) in the folder of the model {name}",
-            "Give the folder that has model.safetensors and config.json in it.",
+            "Give the folder that contains model.safetensors and config.json.",
         )
 
 
 def model_type(folder: Path) -> str:
-    """The architecture that config.json names; "" where it names none."""
+    """The architecture named in config.json; "" if there is none."""
     return str(_config(folder).get("model_type", ""))
 
 
 def matryoshka_dimensions(folder: Path) -> tuple[int, ...]:
-    """The lengths to which vectors may be cut, as config.json lists them; shortest first.
+    """The lengths to which vectors may be cut, from config.json; shortest first.
 
-    There is no agreed place for this. These are the two names that published models use; the
-    length that sentence-transformers cuts to (truncate_dim) says nothing about training.
+    There is no standard key for this. These are the two that published models use; truncate_dim of
+    sentence-transformers says nothing about training.
     """
     config = _config(folder)
     listed = config.get("matryoshka_dims") or config.get("matryoshka_dimensions") or []
@@ -173,8 +173,8 @@ def _config(folder: Path) -> dict[str, Any]:
 def _snapshot(hub: str) -> Path | None:
     """The folder of a model in the cache: the commit that we verified, else the branch main.
 
-    The patterns have to be those of the download: huggingface_hub takes a snapshot for incomplete
-    that lacks a file of the repository which nobody asked for.
+    The patterns must be those of the download, or huggingface_hub would take a snapshot without
+    the files we left out for incomplete.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -187,8 +187,8 @@ def _snapshot(hub: str) -> Path | None:
                     revision=revision,
                     cache_dir=cache_folder(),
                     local_files_only=True,
-                    allow_patterns=list(WANTED),
-                    ignore_patterns=list(UNWANTED),
+                    allow_patterns=list(FETCHED_FILES),
+                    ignore_patterns=list(IGNORED_FILES),
                 )
             )
         except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError):
@@ -197,28 +197,28 @@ def _snapshot(hub: str) -> Path | None:
 
 
 def _how_to_get(name: str, hub: str) -> str:
-    published = f", which fetches {hub}" if name != hub else ""
+    source = f", which fetches {hub}" if name != hub else ""
     return (
-        f"Where there is a network, run: imgsearch models download {name}{published}. Or give the"
+        f"On a machine with a network, run: imgsearch models download {name}{source}. Or give the"
         " path of a folder with its files as the model."
     )
 
 
 def _digest(folder: Path) -> str:
-    """xxh3-128, in hex, over names, sizes and bytes of all files that a model is loaded from."""
+    """xxh3-128, in hex, of the names, sizes and bytes of the files that a model is loaded from."""
     digest = xxhash.xxh3_128()
     for file in _files(folder):
         if file.suffix in _READ_BY_MODELS:
             name = file.relative_to(folder).as_posix()
             digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogatepass"))
             with file.open("rb") as stream:
-                while block := stream.read(_BLOCK):
+                while block := stream.read(_BLOCK_BYTES):
                     digest.update(block)
     return digest.hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files, sorted, hidden ones left out."""
+    """All files except hidden ones, sorted."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         if path.is_file() and not any(part.startswith(".") for part in inside):
@@ -233,7 +233,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def _module_types(folder: Path) -> Iterator[str]:
-    """The dotted names of all classes that sentence-transformers would import for this folder."""
+    """Dotted names of the classes that sentence-transformers would import for this folder."""
     for file in _files(folder):
         if file.name in ("modules.json", "router_config.json"):
             try:
@@ -243,11 +243,11 @@ def _module_types(folder: Path) -> Iterator[str]:
 
 
 def _damaged(file: Path) -> EncoderError:
-    return EncoderError(f"a file of the model is damaged: {file}", "Copy or download it anew.")
+    return EncoderError(f"a file of the model is damaged: {file}", "Copy or download it again.")
 
 
 def _types_in(config: Any) -> list[str]:
-    """Classes that a modules.json (a list) or a router_config.json (an object) names."""
+    """Classes named in a modules.json (a list) or a router_config.json (an object)."""
     if isinstance(config, list):
         return [str(module["type"]) for module in config]
     return [str(kind) for kind in config["types"].values()]

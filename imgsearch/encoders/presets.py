@@ -1,8 +1,8 @@
-"""The models that have a short name, and where their weights are published.
+"""Models with a short name, and where their weights are published.
 
-Parameters of the gme models are those of their model cards; the others were counted on the
+Parameter counts of the gme models are from their model cards; the others were counted on the
 architectures of transformers with the published configurations. Dimensions, licences and languages
-are those of the model cards and papers that docs/MODELS.md names. Nothing here imports a model
+are from the model cards and papers cited in docs/MODELS.md. Importing this module imports no model
 library.
 """
 
@@ -21,11 +21,11 @@ INSTANT = "instant"
 """Speed classes, from the slowest to the fastest."""
 
 GME_QUERY = "Find images that visually match this description:"
-"""What gme is told about a query unless the user says otherwise."""
+"""The default instruction of gme for queries."""
 GME_DOCUMENT = "You are a helpful assistant."
-"""What gme was trained with on the side of documents: its model card's default."""
+"""The default instruction of gme for pictures: that of its model card, used in its training."""
 TEXT = "-text"
-"""Behind the name of a preset of two parts: its text tower, in the table `[models]`."""
+"""Suffix to the name of a two-part preset: its text tower, in the table `[models]`."""
 
 _QWEN_INSTRUCTION = "Represent the user's input."
 _GME_LIMITS = "Without a GPU it takes seconds for each picture."
@@ -48,7 +48,7 @@ GME = (
     ),
     ModelCard(
         name="gme-qwen2-vl-7b",
-        summary="The larger sister of gme-qwen2-vl-2b.",
+        summary="The larger version of gme-qwen2-vl-2b.",
         languages=_ENGLISH_AND_CHINESE,
         limits=_GME_LIMITS,
         licence="Apache-2.0",
@@ -64,7 +64,7 @@ GME = (
 SENTENCE = (
     ModelCard(
         name="clip-vit-b-32",
-        summary="CLIP, trained on LAION-2B; the smallest that understands a sentence.",
+        summary="CLIP, trained on LAION-2B; the smallest model that understands sentences.",
         languages="English",
         limits="Sees 224 x 224 pixels from the middle of a picture, and 77 tokens of a text.",
         licence="MIT",
@@ -93,7 +93,7 @@ SENTENCE = (
         name="siglip2-base",
         summary="SigLIP 2, base: many languages, and pictures of 256 x 256 pixels.",
         languages="Many: trained on texts in 109 languages",
-        limits="Squashes a picture to a square; reads 64 tokens of a text.",
+        limits="Squeezes a picture into a square; reads 64 tokens of a text.",
         licence="Apache-2.0",
         hub="google/siglip2-base-patch16-256",
         parameters=375_234_050,
@@ -104,7 +104,7 @@ SENTENCE = (
         name="siglip2-so400m",
         summary="SigLIP 2, shape-optimised: as siglip2-base, with finer distinctions, 384 x 384.",
         languages="Many: trained on texts in 109 languages",
-        limits="Squashes a picture to a square; reads 64 tokens of a text.",
+        limits="Squeezes a picture into a square; reads 64 tokens of a text.",
         licence="Apache-2.0",
         hub="google/siglip2-so400m-patch14-384",
         parameters=1_136_008_498,
@@ -132,11 +132,11 @@ SENTENCE = (
     ),
 )
 _CARDS = {card.name: card for card in (*GME, *SENTENCE)}
-# The tower for pictures of a model of two parts is a model of its own, with English texts.
+# The image tower of a two-part model is also a model of its own, for English texts.
 _OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values() if not card.text_hub}
 NAMES = tuple(_CARDS)
 PLACES = (*NAMES, *(card.name + TEXT for card in _CARDS.values() if card.text_hub))
-"""The names that the table `[models]` may give a place to."""
+"""The names allowed in the table `[models]`."""
 
 
 def preset(name: str) -> ModelCard | None:
@@ -145,19 +145,21 @@ def preset(name: str) -> ModelCard | None:
 
 
 def hub_id(name: str) -> str:
-    """Where the weights of a preset are published; any other name stands for itself."""
+    """The hub id of a preset's weights; any other name is returned unchanged."""
     card = preset(name)
     return card.hub if card else name
 
 
 def short_name(name: str) -> str:
-    """The preset that an id of the hub belongs to, so that two names for one model lead to one
-    space; any other name stands for itself."""
+    """The preset that a hub id belongs to, so that two names of a model lead to one space.
+
+    Any other name is returned unchanged.
+    """
     return _OF_HUB.get(name.lower(), name)
 
 
 def require_known(names: Iterable[str], where: str) -> None:
-    """Raise `ImgSearchError` unless all are names of presets, or of their text towers."""
+    """Raise `ImgSearchError` unless all names belong to presets or their text towers."""
     for name in names:
         if name not in PLACES:
             near = difflib.get_close_matches(name, PLACES, 1)

@@ -1,4 +1,4 @@
-"""A model that others published, by what lies in its folder: gme or sentence-transformers."""
+"""Published models: chooses gme or sentence-transformers by the files of a model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
     Parameters
     ----------
     name : str
-        A preset, an id of the Hugging Face hub that was downloaded, or the path of a folder.
+        A preset, the id of a model downloaded from the hub, or the path of a folder.
 
     Raises
     ------
     EncoderError
-        It is not on this machine or cannot be used.
+        The model is not on this machine or cannot be used.
     """
     options = options or EncoderOptions()
     if _text_hub(name):
@@ -40,9 +40,14 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
 
 
 def revision(name: str, source: str = "", text_source: str = "") -> str:
-    """The revision of a model's space, without loading it; `EncoderError` if it is not here.
+    """The revision of a model's space, without loading it.
 
-    For a model of two parts, those of both: "PICTURES+TEXTS".
+    That of a two-part model names both: "PICTURES+TEXTS".
+
+    Raises
+    ------
+    EncoderError
+        The model is not on this machine.
     """
     text_hub = _text_hub(name)
     if text_hub:
@@ -59,5 +64,5 @@ def _text_hub(name: str) -> str:
 
 
 def _is_gme(name: str, source: str) -> bool:
-    """sentence-transformers would need the code that is published beside such weights."""
+    """True for weights that sentence-transformers could load only with their published code."""
     return model_type(locate(name, source).path) == gme.ARCHITECTURE

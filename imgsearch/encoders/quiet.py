@@ -1,4 +1,4 @@
-"""Keeps transformers from drawing and warning on its own: only the command line may."""
+"""Silence transformers: only our command line draws progress and prints warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Within it, loading a model with transformers draws no bar on stderr."""
+    """A context in which transformers draws no progress bars."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -22,7 +22,7 @@ def no_progress_bars() -> Iterator[None]:
 
 @contextmanager
 def no_warnings() -> Iterator[None]:
-    """Within it, transformers draws no bar, and tells of errors only."""
+    """A context in which transformers draws no bars and logs only errors."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

@@ -1,42 +1,62 @@
-"""The models: which there are, which one to use, where its weights are, and loading it once."""
+"""Models by name and by default.
+
+Which models exist, which one a new library gets, where its weights are, and loading it once.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import dataclass
 
 from imgsearch import plugins
 from imgsearch.encoders import presets
-from imgsearch.encoders.choice import LARGE, Choice, choose_model
 from imgsearch.encoders.download import Download, download
 from imgsearch.encoders.gme import SCHEME
+from imgsearch.encoders.gme import revision as gme_revision
 from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
 from imgsearch.settings import Settings
 from imgsearch.vectors import SpaceOptions
 
+LARGE = "gme-qwen2-vl-2b"
+SMALL = "builtin"
+MIN_GPU_BYTES = 6_000_000_000
+"""Memory of a GPU that holds `LARGE` in half precision with room for a small batch: the weights
+take 4.4 GB. A card sold as 6 GB has slightly more than this."""
 
-class Models:
-    """The models as the settings have them."""
+
+@dataclass(frozen=True, slots=True)
+class DefaultModel:
+    """The model for a new library, and the reason for it in words."""
+
+    name: str
+    reason: str
+
+
+class Registry:
+    """Models by name, with their places, device and precision from the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._encoders: dict[tuple[str, SpaceOptions], Encoder] = {}
+        self._automatic: DefaultModel | None = None
 
     @property
-    def chosen(self) -> bool:
-        """True if `automatic` was asked for: nobody had named a model."""
-        return "automatic" in self.__dict__
+    def automatic_in_use(self) -> bool:
+        """True once `automatic` was read, which happens only if no model was named."""
+        return self._automatic is not None
 
-    @cached_property
-    def automatic(self) -> Choice:
+    @property
+    def automatic(self) -> DefaultModel:
         """The model for a new library if none was named, and why."""
-        return choose_model(self._settings.device, self._source_of(LARGE))
+        if self._automatic is None:
+            self._automatic = default_model(self._settings.device, self._source_of(LARGE))
+        return self._automatic
 
     def listed(self) -> list[tuple[ModelCard, str]]:
-        """The models that are known by name, smallest first, and why one cannot be used, or ""."""
+        """All named models, smallest first, each with the reason it cannot be used, or ""."""
         return [(card, self._obstacle(card)) for card in model_cards()]
 
     def _obstacle(self, card: ModelCard) -> str:
@@ -47,7 +67,13 @@ class Models:
         return ""
 
     def revision(self, model: str) -> str:
-        """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
+        """The revision of a model's space, without loading it.
+
+        Raises
+        ------
+        EncoderError
+            The model is not on this machine.
+        """
         places = {
             "source": self._source_of(model),
             "text_source": self._source_of(model + presets.TEXT),
@@ -56,12 +82,12 @@ class Models:
         return module.revision(model, **{name: place for name, place in places.items() if place})
 
     def card(self, model: str) -> ModelCard | None:
-        """What is known of a model by its name alone; None for a folder or an id of the hub."""
+        """The card of a named model; None for a folder or a hub id."""
         name = canonical(model)
         return next((c for c in plugins.encoder_module(name).CARDS if c.name == name), None)
 
     def _source_of(self, model: str) -> str:
-        """Where the settings say that a model's weights are; "" where they say nothing."""
+        """The place of a model's weights in the settings; "" if they name none."""
         places = dict(self._settings.models)
         presets.require_known(places, "[models] in the settings")
         return places.get(model, "")
@@ -69,42 +95,43 @@ class Models:
     def download(
         self, model: str, revision: str | None = None, progress: bool = True
     ) -> list[Download]:
-        """Fetch a model from the hub, the only thing in imgsearch that uses the network.
+        """Fetch a model from the hub; nothing else in imgsearch uses the network.
 
         Returns
         -------
         list of Download
-            One, or one for each part of a model of two parts.
+            One, or one for each part of a two-part model.
 
         Raises
         ------
         EncoderError
-            It needs no download, cannot be had, or what came was not what the hub says it has.
+            The model needs no download or cannot be fetched, or a file does not match what the
+            hub lists.
         """
         name = canonical(model)
         places = self._places(name)
         hubs = [presets.hub_id(each) for each in places if not _is_folder(each)]
         if not hubs:
             raise EncoderError(
-                f"{model} is the folder {places[0]}, and needs no download",
+                f"{model} is the folder {places[0]} and needs no download",
                 f"Use it: imgsearch index --model {model} FOLDER",
             )
         plugins.encoder_module(name)
         if "/" not in hubs[0]:
             raise EncoderError(
-                f"{name} comes with its package, and needs no download",
+                f"{name} comes with its package and needs no download",
                 f"Use it: imgsearch index --model {name} FOLDER",
             )
         if revision and len(hubs) > 1:
             raise EncoderError(
-                f"{name} has two parts, and {revision} can be a revision of one of them only",
+                f"{name} has two parts, and {revision} can be a revision of only one of them",
                 "Fetch each by its id: "
                 + "; ".join(f"imgsearch models download {hub} --revision REV" for hub in hubs),
             )
         return [download(name, hub, revision, progress) for hub in hubs]
 
     def _places(self, name: str) -> list[str]:
-        """Where the parts of a model come from, most models having one: folders, names, or ids."""
+        """Sources of a model's parts (most models have one): folders, names or hub ids."""
         card = presets.preset(name)
         places = [self._source_of(name) or name]
         if card and card.text_hub:
@@ -132,11 +159,48 @@ class Models:
         return self._encoders[name, space]
 
 
+def default_model(device: str, source: str = "") -> DefaultModel:
+    """`LARGE` if its weights are here and a CUDA GPU can hold them, else `SMALL`.
+
+    Parameters
+    ----------
+    device : str
+        As `EncoderOptions.device`: only "auto" and CUDA devices can lead to `LARGE`.
+    source : str
+        Where to look for the weights of `LARGE`; "" for the usual place.
+    """
+    try:
+        gme_revision(LARGE, source)
+    except EncoderError:
+        return DefaultModel(SMALL, f"the weights of {LARGE} are not on this machine")
+    name, memory = _gpu(device)
+    if memory < MIN_GPU_BYTES:
+        actual = f"{name} has {memory / 1e9:.1f} GB" if memory else "no CUDA GPU is used"
+        needed = f"{LARGE} needs a CUDA GPU with {MIN_GPU_BYTES / 1e9:.0f} GB"
+        return DefaultModel(SMALL, f"{needed}; {actual}")
+    return DefaultModel(LARGE, f"its weights are here, and {name} has {memory / 1e9:.0f} GB")
+
+
+def _gpu(device: str) -> tuple[str, int]:
+    """Name and memory in bytes of the CUDA device that would be used; ("", 0) without one."""
+    if device != "auto" and not device.startswith("cuda"):
+        return "", 0
+    import torch
+
+    if not torch.cuda.is_available():
+        return "", 0
+    number = int(device.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        return "", 0
+    properties = torch.cuda.get_device_properties(number)
+    return properties.name, properties.total_memory
+
+
 def model_cards() -> list[ModelCard]:
-    """The models that are known by name."""
+    """The cards of all named models, smallest model first."""
     modules = []
     for name in plugins.names(plugins.ENCODERS):
-        with suppress(ImgSearchError):  # `doctor` tells of a plug-in that cannot be loaded
+        with suppress(ImgSearchError):  # `doctor` reports a plug-in that cannot be loaded
             modules.append(plugins.encoder_module(name))
     cards = {card.name: card for module in modules for card in module.CARDS}
     return sorted(cards.values(), key=lambda card: (card.parameters, card.name))
@@ -147,7 +211,7 @@ def _is_folder(place: str) -> bool:
 
 
 def canonical(model: str) -> str:
-    """The one name of a model: a folder's absolute path, and a preset's own name for its hub id."""
+    """The canonical name of a model: absolute path of a folder, or preset for a hub id."""
     plain = model.removeprefix(SCHEME)
     if os.path.isdir(plain):
         return os.path.realpath(plain)

@@ -1,8 +1,8 @@
-"""Two models with one space: one for pictures, and one for texts that was trained to meet it.
+"""Two models with one space: one for pictures, and one for texts that was aligned to it.
 
 Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
-Distillation" (2020, arXiv:2004.09813): the text model learnt to give, for a text in any of its
-languages, the vector that CLIP gives for the English one. It fits that CLIP and no other.
+Distillation" (2020, arXiv:2004.09813): the text model learnt to return, for a text in any of its
+languages, the vector that CLIP returns for its English translation. It fits only that CLIP.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
 
 
 class TwoTowerEncoder:
-    """Two models behind the port `Encoder`.
+    """Two models that together implement the port `Encoder`.
 
     Parameters
     ----------
     pictures, texts : SentenceEncoder
-        Of the same space; each is asked for what its name says only.
+        Encoders of the same space; each encodes only the inputs it is named for.
     """
 
     def __init__(self, pictures: SentenceEncoder, texts: SentenceEncoder) -> None:
@@ -53,7 +53,7 @@ class TwoTowerEncoder:
 
     @property
     def batch_size(self) -> int:
-        """Pictures that go through the network together."""
+        """Pictures per pass through the network."""
         return self._pictures.batch_size
 
     @property
@@ -75,7 +75,7 @@ class TwoTowerEncoder:
 
 
 def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
-    """The preset of that name, both parts from this machine only.
+    """The preset of that name; both parts must be on this machine.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     Raises
     ------
     EncoderError
-        As `sentence.load`, of either part; or their vectors differ in length.
+        As `generic.load`, for either part; or their vectors differ in length.
     """
     card = presets.preset(name)
     assert card is not None
@@ -98,7 +98,7 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     for model, part, kind in zip(models, parts, ("image", "text"), strict=True):
         if not model.supports(kind):  # type: ignore[arg-type]
             raise EncoderError(
-                f"{part.path}, a part of {name}, does not take {kind} input", _mend(name)
+                f"{part.path}, a part of {name}, does not take {kind} input", _hint(name)
             )
     size, preprocessing = describe_input(models[0])
     dimension = choose_dimension(card, options.dimension, _common(name, *map(dimension_of, models)))
@@ -113,9 +113,9 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
 def _common(name: str, pictures: int, texts: int) -> int:
     if pictures != texts:
         raise EncoderError(
-            f"the two parts of {name} do not belong together: vectors of {pictures} numbers for"
-            f" pictures, and of {texts} for texts",
-            _mend(name),
+            f"the two parts of {name} do not fit together: vectors have {pictures} dimensions for"
+            f" pictures and {texts} for texts",
+            _hint(name),
         )
     return pictures
 
@@ -124,8 +124,8 @@ def _revision(parts: Sequence[ModelFolder]) -> str:
     return "+".join(part.revision for part in parts)
 
 
-def _mend(name: str) -> str:
+def _hint(name: str) -> str:
     return (
-        f"Look at {name} (pictures) and {name}{presets.TEXT} (texts) in the table [models] of the"
+        f"Check {name} (pictures) and {name}{presets.TEXT} (texts) in the table [models] of the"
         " settings."
     )

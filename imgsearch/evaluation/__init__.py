@@ -1,1 +1,1 @@
-"""How well a library answers queries whose right answers are known."""
+"""Measures how well a library answers queries with known answers."""

@@ -1,4 +1,4 @@
-"""Queries whose right answers are known, and the pictures that they name."""
+"""Queries with known answers, and the pictures that they name."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from dataclasses import dataclass
 from imgsearch.errors import QueryError
 from imgsearch.library import Library
 
-_CHUNK = 10_000
+_CHUNK_RECORDS = 10_000
 HINT = 'A line is {"query": "a dog", "relevant": ["dog.jpg"], "kind": "caption"}, or has '
 HINT += '"query_image": "cat.jpg" in place of "query".'
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query with its right answers, as a line of a file of queries has it.
+    """A query with its right answers, from a line of a file of queries.
 
     Attributes
     ----------
     text, image : str
-        The query: words, or the name of a picture; the other one is "".
+        The query: a text or the name of a picture; the other is "".
     relevant : tuple of str
         Names of pictures; see `Names`.
     kind : str
-        A group that is reported by itself; "" for none.
+        A group with its own figures; "" for none.
     origin : str
         File and line, for messages.
     folder : str
-        Where the file is.
+        Folder of the file.
     """
 
     text: str
@@ -48,7 +48,7 @@ def read_questions(path: str) -> list[Question]:
     Raises
     ------
     QueryError
-        With the line that cannot be used.
+        The file cannot be read, or a line is not valid; the message names the line.
     """
     folder = os.path.dirname(os.path.abspath(path))
     try:
@@ -69,16 +69,16 @@ def read_questions(path: str) -> list[Question]:
 
 def _question(line: str, origin: str, folder: str) -> Question:
     try:
-        found = json.loads(line)
+        entry = json.loads(line)
     except (ValueError, RecursionError):
-        raise QueryError(f"{origin} is no JSON", HINT) from None
-    found = found if isinstance(found, dict) else {}
-    text, image = found.get("query", ""), found.get("query_image", "")
-    relevant, kind = found.get("relevant"), found.get("kind", "")
+        raise QueryError(f"{origin} is not valid JSON", HINT) from None
+    entry = entry if isinstance(entry, dict) else {}
+    text, image = entry.get("query", ""), entry.get("query_image", "")
+    relevant, kind = entry.get("relevant"), entry.get("kind", "")
     relevant = relevant if isinstance(relevant, list) else []
-    named = relevant and all(map(_is_text, relevant)) and isinstance(kind, str)
-    if not named or _is_text(text) == _is_text(image):
-        raise QueryError(f"{origin} is no query with its relevant pictures", HINT)
+    valid = relevant and all(map(_is_text, relevant)) and isinstance(kind, str)
+    if not valid or _is_text(text) == _is_text(image):
+        raise QueryError(f"{origin} is not a query with its relevant pictures", HINT)
     return Question(text, image, tuple(dict.fromkeys(relevant)), kind, origin, folder)
 
 
@@ -87,23 +87,25 @@ def _is_text(value: object) -> bool:
 
 
 class Names:
-    """The pictures of a library by the names that questions use.
+    """The pictures of a library by the names in questions.
 
-    A name is a path, absolute or relative to the file of the questions or to a folder of the
-    library; else it is the end of a path, such as a file name, that only one picture has.
+    A name is a path, absolute or relative to the file of questions or to a folder of the library;
+    or the end of a path, such as a file name, that matches only one picture.
     """
 
     def __init__(self, library: Library, questions: Sequence[Question]) -> None:
         self._roots = [root.path for root in library.catalog.roots()]
         names = {name for each in questions for name in (*each.relevant, each.image)}
-        wanted = {os.path.basename(name) for name in names}
+        basenames = {os.path.basename(name) for name in names}
         self._paths: dict[str, int] = {}
         self._ends: dict[str, list[str]] = defaultdict(list)
         ids = library.catalog.all_ids().tolist()
-        for start in range(0, len(ids), _CHUNK):
-            for image_id, record in library.catalog.get(ids[start : start + _CHUNK]).items():
+        for start in range(0, len(ids), _CHUNK_RECORDS):
+            for image_id, record in library.catalog.get(
+                ids[start : start + _CHUNK_RECORDS]
+            ).items():
                 path = record.file.absolute
-                if os.path.basename(path) in wanted:
+                if os.path.basename(path) in basenames:
                     self._paths[path] = image_id
                     self._ends[os.path.basename(path)].append(path)
 
@@ -113,7 +115,7 @@ class Names:
         Raises
         ------
         QueryError
-            Several pictures could be meant.
+            The name matches several pictures.
         """
         return self._paths.get(self.path(name, question))
 
@@ -125,13 +127,13 @@ class Names:
                 return path
             if _real(path) in self._paths:
                 return _real(path)
-        meant = [] if os.path.isabs(name) else self._ending_in(name)
-        if len(meant) > 1:
+        matches = [] if os.path.isabs(name) else self._ending_in(name)
+        if len(matches) > 1:
             raise QueryError(
-                f"{question.origin}: {name} may be {meant[0]} or {meant[1]}",
+                f"{question.origin}: {name} may be {matches[0]} or {matches[1]}",
                 "Give more of its path.",
             )
-        return meant[0] if meant else name
+        return matches[0] if matches else name
 
     def _ending_in(self, name: str) -> list[str]:
         parts = [part for part in os.path.normpath(name).split(os.sep) if part != os.pardir]
@@ -142,5 +144,5 @@ class Names:
 def _real(path: str) -> str:
     try:
         return os.path.realpath(path)
-    except ValueError:  # a NUL, or what is no text
+    except ValueError:  # a NUL, or bytes that are not text
         return path

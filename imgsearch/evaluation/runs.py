@@ -1,4 +1,4 @@
-"""How well a library answers queries whose right answers are known."""
+"""Runs questions against a library, and computes and compares the figures."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from imgsearch.library import Library
 from imgsearch.searching.hits import Hit
 from imgsearch.searching.request import SearchRequest, Term
 
-DEPTH = 1000
-"""So far down a ranking is looked; what comes later counts as not found."""
-TYPICAL = 20
-"""Hits of the search whose time is taken: the default of `imgsearch search`."""
+MAX_RANK = 1000
+"""Last rank that is examined; pictures after it count as not found."""
+TIMED_HITS = 20
+"""Hits of the search that is timed: the default of `imgsearch search`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one question was answered.
+    """The answer to one question.
 
     Attributes
     ----------
     by : str
         "text" or "image".
     ranks : tuple of int
-        Of the relevant pictures among the first `DEPTH`, ascending.
+        Ranks of the relevant pictures up to `MAX_RANK`, ascending.
     relevant : int
-        How many there are to be found.
+        Number of relevant pictures.
     seconds : float
-        What a search for the first `TYPICAL` took, encoding the query included.
+        Time of a search for the first `TIMED_HITS`, including encoding the query.
     """
 
     query: str
@@ -49,9 +49,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All outcomes of one set of questions in one space; what `--save` writes.
+    """All outcomes of a set of questions in one space, as saved by `--save`.
 
-    `missing` are relevant pictures that the library does not have: they count as not found.
+    `missing` are relevant pictures that are not in the library; they count as not found.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The means of a group of outcomes; `values` has one for each of `MEASURES`."""
+    """The means of a group of outcomes; `values` has one per measure in `MEASURES`."""
 
     by: str
     kind: str
@@ -82,7 +82,7 @@ def evaluate(
     on_progress: Callable[[int], None] = lambda done: None,
     mode: str = "semantic",
 ) -> Run:
-    """Ask the library all questions, in the space of the model in use, weak hits and all.
+    """Search for all questions in the space of the current model, including weak hits.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def evaluate(
     Raises
     ------
     QueryError
-        No picture that the questions name is in the library, or a query has no answer.
+        The library has none of the pictures named by the questions, or a query has no answer.
     """
     names = Names(library, questions)
-    found: list[Outcome] = []
+    outcomes: list[Outcome] = []
     missing: set[str] = set()
     answers = [_answers(names, question, missing) for question in questions]
     if not any(answers):
@@ -105,22 +105,22 @@ def evaluate(
         )
     _warm_up(library, questions)
     for question, relevant in zip(questions, answers, strict=True):
-        found.append(_ask(library, names, question, relevant, mode))
-        on_progress(len(found))
+        outcomes.append(_ask(library, names, question, relevant, mode))
+        on_progress(len(outcomes))
     index = library.searcher.index
     return Run(
-        index.space.model, str(index.space), len(index), tuple(found), tuple(sorted(missing))
+        index.space.model, str(index.space), len(index), tuple(outcomes), tuple(sorted(missing))
     )
 
 
 def _answers(names: Names, question: Question, missing: set[str]) -> set[int]:
-    found = {name: names.find(name, question) for name in question.relevant}
-    missing.update(name for name, image_id in found.items() if image_id is None)
-    return {image_id for image_id in found.values() if image_id is not None}
+    ids = {name: names.find(name, question) for name in question.relevant}
+    missing.update(name for name, image_id in ids.items() if image_id is None)
+    return {image_id for image_id in ids.values() if image_id is not None}
 
 
 def _warm_up(library: Library, questions: Sequence[Question]) -> None:
-    """Load the model and the index, so that the first question is not slower than the others."""
+    """Load model and index, so that the first question is as fast as the others."""
     text = next((each.text for each in questions if each.text), "")
     if text:
         library.search(SearchRequest([Term(text=text)], 1))
@@ -133,16 +133,16 @@ def _ask(
 ) -> Outcome:
     own = names.find(question.image, question) if question.image else None
     started = time.perf_counter()
-    request = SearchRequest([_term(names, question)], TYPICAL, mode, min_strength=0.0)
+    request = SearchRequest([_term(names, question)], TIMED_HITS, mode, min_strength=0.0)
     hits = library.search(request).hits
     seconds = time.perf_counter() - started
     ranks = _ranks(hits, own, relevant)
     if len(ranks) < len(relevant - {own}):
-        hits = library.search(replace(request, limit=DEPTH + 1)).hits
-        ranks = tuple(rank for rank in _ranks(hits, own, relevant) if rank <= DEPTH)
+        hits = library.search(replace(request, limit=MAX_RANK + 1)).hits
+        ranks = tuple(rank for rank in _ranks(hits, own, relevant) if rank <= MAX_RANK)
     count = len(question.relevant) - (own in relevant)
     if not count:
-        raise QueryError(f"{question.origin}: a picture is the only answer to itself", HINT)
+        raise QueryError(f"{question.origin}: the picture is its own only answer", HINT)
     return Outcome(
         question.text or question.image,
         "text" if question.text else "image",
@@ -157,12 +157,12 @@ def _term(names: Names, question: Question) -> Term:
     if question.text:
         return Term(text=question.text)
     near = os.path.join(question.folder, question.image)
-    there = os.path.isfile(near)
-    return Term(path=near if there else names.path(question.image, question))
+    exists = os.path.isfile(near)
+    return Term(path=near if exists else names.path(question.image, question))
 
 
 def _ranks(hits: Sequence[Hit], own: int | None, relevant: set[int]) -> tuple[int, ...]:
-    """Ranks of the relevant pictures in a ranking that the query picture is taken out of."""
+    """Ranks of the relevant pictures in a ranking without the query picture."""
     others = (hit.image.id for hit in hits if hit.image.id != own)
     return tuple(rank for rank, each in enumerate(others, start=1) if each in relevant)
 
@@ -171,18 +171,18 @@ def _ranks(hits: Sequence[Hit], own: int | None, relevant: set[int]) -> tuple[in
 
 
 def figures(run: Run) -> list[Figures]:
-    """For text and for image queries: the figures of all of them, then by kind."""
+    """The figures of text and of image queries, of all of them and by kind."""
     return [_figures(by, kind, group) for by, kind, group in _groups(run.outcomes)]
 
 
 def _groups(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, list[Outcome]]]:
     for by in ("text", "image"):
-        mine = [each for each in outcomes if each.by == by]
-        kinds = sorted({each.kind for each in mine})
-        if mine:
-            yield by, "all", mine
+        members = [each for each in outcomes if each.by == by]
+        kinds = sorted({each.kind for each in members})
+        if members:
+            yield by, "all", members
         for kind in kinds if len(kinds) > 1 else ():
-            yield by, kind, [each for each in mine if each.kind == kind]
+            yield by, kind, [each for each in members if each.kind == kind]
 
 
 def _figures(by: str, kind: str, group: Sequence[Outcome]) -> Figures:
@@ -198,7 +198,7 @@ def _values(group: Sequence[Outcome]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs on the same queries: the figures of both, and b - a for each of `MEASURES`."""
+    """Figures of two runs on the same queries, and b - a for each of `MEASURES`."""
 
     a: Figures
     b: Figures
@@ -206,24 +206,26 @@ class Comparison:
 
 
 def compare(a: Run, b: Run) -> tuple[list[Comparison], int]:
-    """Compare two runs by the queries that both have; also how many only one of them has.
+    """Compare two runs on their common queries; also counts the queries in only one of them.
 
     Raises
     ------
     QueryError
-        They have no query in common.
+        The runs have no query in common.
     """
     first, second = ({_key(each): each for each in run.outcomes} for run in (a, b))
     common = [key for key in first if key in second]
     if not common:
         raise QueryError("the two runs have no query in common", "Compare runs of the same file.")
-    found = []
+    comparisons = []
     for by, kind, group in _groups([first[key] for key in common]):
         other = [second[_key(each)] for each in group]
         pairs = zip(_values(group).T, _values(other).T, strict=True)
         differences = tuple(paired_bootstrap(before, after) for before, after in pairs)
-        found.append(Comparison(_figures(by, kind, group), _figures(by, kind, other), differences))
-    return found, len(first.keys() ^ second.keys())
+        comparisons.append(
+            Comparison(_figures(by, kind, group), _figures(by, kind, other), differences)
+        )
+    return comparisons, len(first.keys() ^ second.keys())
 
 
 def _key(outcome: Outcome) -> tuple[str, str, str]:
@@ -238,19 +240,19 @@ def run_to_json(run: Run) -> dict[str, Any]:
     return {"imgsearch_run": 1, **asdict(run)}
 
 
-def run_from_json(found: Any, path: str) -> Run:
-    """A run that was saved; `QueryError` if it is something else."""
+def run_from_json(saved: Any, path: str) -> Run:
+    """A saved run; `QueryError` if the values are something else."""
     try:
-        if found["imgsearch_run"] != 1:
+        if saved["imgsearch_run"] != 1:
             raise ValueError
         outcomes = tuple(
             Outcome(**{**each, "ranks": tuple(map(int, each["ranks"]))})
-            for each in found["outcomes"]
+            for each in saved["outcomes"]
         )
         for each in outcomes:
             judge(each.ranks, each.relevant)
-        return Run(str(found["model"]), str(found["space"]), int(found["pictures"]), outcomes)
+        return Run(str(saved["model"]), str(saved["space"]), int(saved["pictures"]), outcomes)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
         raise QueryError(
-            f"{path} is no run that 'imgsearch eval --save' has written", "Save it again."
+            f"{path} is not a run saved by 'imgsearch eval --save'", "Save it again."
         ) from None

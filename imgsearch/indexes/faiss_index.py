@@ -1,8 +1,8 @@
-"""The kinds of an index: what is written for so many vectors, and how that is searched.
+"""The FAISS kinds of index: when lists are trained, and how they are searched.
 
-All of them have one form of file, so each can open what another has written. On disk lies a main
-part that never changes; what the catalog changed since then is in memory: new vectors in an exact
-tail, vectors of the main part that were removed or replaced in a set. Both are searched together.
+All kinds share one file format, so each can open files of the others. The main part is immutable
+and on disk. Later changes of the catalog are in memory: new vectors in an exact tail, and a mask of
+vectors in the main part that were removed or replaced. Both parts are searched together.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from numpy.typing import NDArray
 
 from imgsearch.errors import CatalogError
 from imgsearch.indexes import builder, sealed_files
-from imgsearch.indexes.mapped import CHUNK, HALF, Header, Stored, merged, open_stored
+from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, merged, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.records import ChangeBatch, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
-GATHERED_BYTES = 8 << 20
-"""So many bytes of vectors are copied out of the index and compared; more are scanned in place.
+MAX_GATHERED_BYTES = 8 << 20
+"""Vectors up to this size are copied out of the index and compared; more are scanned in place.
 
-Up to there the copy stays in the processor's cache. Measured by `benchmarks/filters.py`.
+Up to this size the copy stays in the processor's cache. Measured by `benchmarks/filters.py`.
 """
 
 
 class FaissIndex:
-    """Exact while it is small; from `trained_from` vectors on an inverted file. The kind `auto`.
+    """The kind `auto`: exact if small, an inverted file from `trained_from` vectors on.
 
     Parameters
     ----------
     folder : str
-        Where the index files lie; it need not exist.
+        Folder of the index files; need not exist.
     library : str
         The catalog's uuid.
 
     Attributes
     ----------
     doubt : str
-        Why the file on disk was not used, in words; empty when all was well.
+        Why the file on disk was not used, in words; "" if it was used.
     """
 
     trained_from = 300_000
@@ -92,11 +92,11 @@ class FaissIndex:
 
     @property
     def main(self) -> Stored | None:
-        """The part that lies on disk; None if there is none."""
+        """The part on disk, if there is one."""
         return self._main
 
     def reload(self) -> None:
-        """Open the newest file; a writer may replace it meanwhile, so look again."""
+        """Open the newest file; retries, because a writer may replace it meanwhile."""
         for _ in range(3):
             name = sealed_files.newest(self._folder, self._library, self.space.key)
             if name is None or (self._main is not None and name.revision <= self._flushed):
@@ -107,14 +107,14 @@ class FaissIndex:
                 continue
             except sealed_files.EarlierFile:
                 self.clear()
-                self.doubt = "an earlier version of imgsearch has written the index file"
+                self.doubt = "the index file was written by an earlier version of imgsearch"
                 return
             except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
                 self.clear()
                 self.doubt = f"the index file {name} is damaged ({_first_line(error)})"
                 return
-            told = (main.header.library, main.header.space, main.header.revision)
-            if told != name or main.dimension != self.space.dimension:
+            content = (main.header.library, main.header.space, main.header.revision)
+            if content != name or main.dimension != self.space.dimension:
                 self.clear()
                 self.doubt = f"the index file {name} is of another kind"
                 return
@@ -133,7 +133,7 @@ class FaissIndex:
 
     @property
     def _live(self) -> int:
-        """How many vectors of the main part still count."""
+        """Number of vectors of the main part that are not removed or replaced."""
         if self._main is None:
             return 0
         return self._main.count if self._kept is None else int(self._kept.sum())
@@ -159,11 +159,11 @@ class FaissIndex:
         known = self.ids()[places] == ids if len(self) else np.zeros(len(ids), bool)
         if not known.all():
             raise KeyError(int(np.asarray(ids)[~known][0]))
-        late = np.isin(ids, self._tail.ids())
-        out[late] = self._tail.vectors(ids[late])
-        if self._main is not None and not late.all():
-            early = np.searchsorted(self._main.ids, ids[~late])
-            out[~late] = self._main.vectors(self._main.rows(early))
+        in_tail = np.isin(ids, self._tail.ids())
+        out[in_tail] = self._tail.vectors(ids[in_tail])
+        if self._main is not None and not in_tail.all():
+            positions = np.searchsorted(self._main.ids, ids[~in_tail])
+            out[~in_tail] = self._main.vectors(self._main.rows(positions))
         return out
 
     def apply(self, changes: ChangeBatch) -> None:
@@ -178,14 +178,14 @@ class FaissIndex:
         self.revision, self.token = changes.revision, changes.token
 
     def _positions(self, ids: Ids) -> Ids:
-        """Where among the ids of the main part those lie that still count."""
+        """Positions in the main part of these ids, without removed or replaced vectors."""
         if self._main is None:
             return np.empty(0, np.int64)
-        found = self._main.positions(ids)
-        return found if self._kept is None else found[self._kept[found]]
+        positions = self._main.positions(ids)
+        return positions if self._kept is None else positions[self._kept[positions]]
 
     def unflushed(self) -> int:
-        """How many vectors were put in or taken out since the file was written."""
+        """Number of vectors that were added or removed since the file was written."""
         gone = 0 if self._kept is None else len(self._kept) - self._live
         return max(gone, len(self._tail))
 
@@ -219,7 +219,7 @@ class FaissIndex:
     def _write(
         self, revision: Revision, token: str, rows: builder.Source, train: bool, anew: bool
     ) -> None:
-        """Write a file and go on with it; raises `CatalogError` if that fails."""
+        """Write a file and switch to it; raises `CatalogError` if that fails."""
         name = sealed_files.IndexName(self._library, self.space.key, revision)
         header = Header(*name, token, self.space.dimension, HALF, 0, 0)
         plan = builder.Plan(header, train=self.trained_from if train else 0)
@@ -233,41 +233,43 @@ class FaissIndex:
             raise CatalogError(
                 f"the index file cannot be written: {_first_line(error)}",
                 "Free some space on the disk of the library and run the command again; nothing "
-                "is lost, the index is made from the catalog.",
+                "is lost, because the index is built from the catalog.",
             ) from error
         self.clear()
         self.reload()
 
     @property
     def _lists_fit(self) -> bool:
-        """True if the trained lists of the main part are to be kept: not if most of it is gone."""
+        """True if the trained lists of the main part should be kept: not if most of it is gone."""
         return 0 < self.trained_from <= 2 * len(self)
 
     def _rows(self, dtype: str) -> Iterator[tuple[Ids, NDArray[Any], Ids]]:
-        """What counts, for a new file: the main part in its order, then the tail."""
+        """The rows of a new file: the rest of the main part in its order, then the tail."""
         main, tail = self._main, self._tail
         if main is not None:
             kept = slice(None) if self._kept is None else self._kept
             rows = np.sort(main.rows(np.arange(main.count)[kept]))
-            for part in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
+            for part in (
+                rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS)
+            ):
                 codes = main.codes(part)
                 if main.header.dtype != dtype:
                     codes = builder.stored_as(dtype, main.vectors(part))
                 yield main.ids_of(part), codes, main.lists_of(part)
         ids = tail.ids()
-        for part in (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)):
+        for part in (ids[start : start + CHUNK_ROWS] for start in range(0, len(ids), CHUNK_ROWS)):
             codes = builder.stored_as(dtype, tail.vectors(part))
             yield part, codes, np.full(len(part), -1, np.int64)
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         queries = np.ascontiguousarray(queries, np.float32)
-        found = self._in_main(queries, k, allowed)
+        main = self._in_main(queries, k, allowed)
         if not len(self._tail):
-            return found
-        late = self._tail.search(queries, k, allowed)
-        scores, ids = merged([(found.scores, found.ids), (late.scores, late.ids)], k)
-        ways = [each.method for each in (found, late) if each.scores.shape[1]]
-        return Matches(ids, scores, "; ".join(ways or [late.method]))
+            return main
+        tail = self._tail.search(queries, k, allowed)
+        scores, ids = merged([(main.scores, main.ids), (tail.scores, tail.ids)], k)
+        methods = [part.method for part in (main, tail) if part.scores.shape[1]]
+        return Matches(ids, scores, "; ".join(methods or [tail.method]))
 
     def _in_main(self, queries: Embeddings, k: int, allowed: Ids | None) -> Matches:
         main = self._main
@@ -277,41 +279,41 @@ class FaissIndex:
         if k <= 0 or not len(queries) or main is None:
             shape = (len(queries), max(k, 0))
             return Matches(np.empty(shape, np.int64), np.empty(shape, np.float32))
-        if positions is not None and count * self.space.dimension * 4 <= GATHERED_BYTES:
+        if positions is not None and count * self.space.dimension * 4 <= MAX_GATHERED_BYTES:
             scores, rows = main.product(queries, k, main.rows(positions), main.vectors)
-            how = f"the {count} vectors that pass, taken out of {main.count} and compared"
+            method = f"the {count} vectors that pass, gathered from {main.count} and compared"
         elif main.header.trained and self.trained_from and positions is None:
             scores, rows, probes = main.near(queries, k, self._bitmap(None))
-            how = f"{probes} of {main.header.lists} lists of {count} vectors, compared exactly"
+            method = f"{probes} of {main.header.lists} lists of {count} vectors, compared exactly"
         else:
-            scores, rows, how = self._exact(main, queries, k, self._bitmap(positions))
-            how += (
+            scores, rows, method = self._exact(main, queries, k, self._bitmap(positions))
+            method += (
                 f" of {count} vectors"
                 if count == main.count
                 else (f" of {main.count} vectors, {count} of them selected by a bitmap")
             )
-        return Matches(main.ids_of(rows), scores, how)
+        return Matches(main.ids_of(rows), scores, method)
 
     def _exact(
         self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Ids, str]:
-        """Exactly the best k, and how they were found."""
+        """The exact best k, and the method in words."""
         return *main.best(queries, k, bitmap), "FAISS scan"
 
     def _bitmap(self, positions: Ids | None) -> NDArray[np.uint8] | None:
-        """A bit for each row that counts; None where all do."""
+        """A bitmap of the rows that may be found; None if all may."""
         assert self._main is not None
         if positions is None and self._kept is None:
             return None
         if positions is None and self._bits is not None:
             return self._bits
-        wanted = np.zeros(self._main.count, np.bool_)
+        mask = np.zeros(self._main.count, np.bool_)
         if positions is None:
             assert self._kept is not None
-            wanted[self._main.rows(np.flatnonzero(self._kept))] = True
+            mask[self._main.rows(np.flatnonzero(self._kept))] = True
         else:
-            wanted[self._main.rows(positions)] = True
-        bits = np.packbits(wanted, bitorder="little")
+            mask[self._main.rows(positions)] = True
+        bits = np.packbits(mask, bitorder="little")
         if positions is None:
             self._bits = bits
         return bits
@@ -324,9 +326,9 @@ class FlatIndex(FaissIndex):
 
 
 class IvfIndex(FaissIndex):
-    """An inverted file at any size, but for libraries of a few pictures."""
+    """An inverted file at any size, except for a few pictures."""
 
-    trained_from = builder.FEWEST
+    trained_from = builder.MIN_TRAINING_VECTORS
 
 
 def _first_line(error: BaseException) -> str:

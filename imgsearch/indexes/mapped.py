@@ -1,9 +1,9 @@
-"""The main part of an index: a file that is mapped into memory and never changes.
+"""The main part of an index: an immutable file that is mapped into memory.
 
-Vectors lie in lists, one behind the other: all vectors of a list, then their row numbers. That is
-how FAISS's `OnDiskInvertedLists` has them, and a scan of FAISS reads them where they lie. Lists are
-the cells of a trained inverted file (Sivic and Zisserman 2003, "Video Google"; IVF in Douze et al.
-2024, "The Faiss library"), or, in an untrained file, blocks in the order of ids.
+Vectors are stored in consecutive lists: all vectors of a list, then their row numbers. This is the
+layout of FAISS's `OnDiskInvertedLists`, so FAISS scans them in place. Lists are the cells of a
+trained inverted file (Sivic and Zisserman 2003, "Video Google"; IVF in Douze et al. 2024, "The
+Faiss library"), or blocks in the order of ids in an untrained file.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from imgsearch.indexes.threads import BLAS_THRESHOLD, alone, each, import_faiss,
 from imgsearch.vectors import Embeddings, Ids, normalize
 
 HALF, SINGLE = "<f2", "<f4"
-CHUNK = 4096
-"""Rows that are decoded and compared together; they stay in the processor's cache."""
-MARGIN = 8
-"""So many more candidates than asked for are compared in float32."""
+CHUNK_ROWS = 4096
+"""Rows that are decoded and compared together; they fit in the processor's cache."""
+EXTRA_CANDIDATES = 8
+"""Candidates beyond k that are compared in float32."""
 ROUNDING = 1e-6
-"""By how much two ways to sum the same product may differ."""
-_NONE = np.float32(-np.inf)
+"""Maximum difference between two ways to sum the same product."""
+_NO_SCORE = np.float32(-np.inf)
 
 Rows = Ids
 Scan = Callable[[Embeddings, int, Any], tuple[Embeddings, Rows]]
-"""Queries, k and a bitmap of rows (None: all) to the scores and rows of about the best k."""
+"""Maps queries, k and a bitmap of rows (None: all) to approximate best scores and rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself.
+    """The header of a file.
 
     Attributes
     ----------
     dtype : str
-        "<f2" where that gives back every vector bit by bit once it is normalised, else "<f4".
+        "<f2" if normalising its values restores every vector bit for bit, else "<f4".
     slack : float
-        By how much the norm of a row as it is stored differs from 1, at most.
+        Maximum difference of the norm of a stored row from 1.
     trained : int
-        How many vectors there were when the lists were trained; 0 for blocks.
+        Number of vectors when the lists were trained; 0 for blocks.
     probes : int
-        Lists that are looked into for a query: so many gave `recall` when the file was written.
+        Lists that are searched for a query; gave `recall` when the file was written.
     recall : float
-        Share of the ten best that were found then, in queries made from stored vectors.
+        Share of the ten best found then, for queries made from stored vectors.
     places : dict of str to int
-        Where in the body the arrays lie.
+        Offsets of the arrays in the body.
     """
 
     library: str
@@ -69,12 +69,12 @@ class Header:
     places: dict[str, int] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """As plain values for JSON."""
         return asdict(self)
 
 
 class Stored:
-    """Vectors in a file, by row; rows are numbered in the order in which they lie there.
+    """The vectors of a file by row; rows are numbered in the order of the file.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Stored:
         self._row_of = self._array("rows", np.int64, self.count) if header.trained else None
         self._id_of = self._array("row_ids", np.int64, self.count) if header.trained else self.ids
         self.starts = np.concatenate([[0], np.cumsum(self._array("sizes", np.int64, header.lists))])
-        self._code = np.dtype(header.dtype).itemsize * self.dimension
+        self._code_bytes = np.dtype(header.dtype).itemsize * self.dimension
         self._window = self._every_place()
         self._ivf = self._inverted_file()
 
@@ -102,22 +102,22 @@ class Stored:
 
     @property
     def centroids(self) -> Embeddings | None:
-        """The middle of each list, of shape (lists, dimension); None if they are blocks."""
+        """The centre of each list, of shape (lists, dimension); None for blocks."""
         if not self.header.trained:
             return None
-        found: Embeddings = self._array("centroids", np.float32, self.header.lists, self.dimension)
-        return found
+        array: Embeddings = self._array("centroids", np.float32, self.header.lists, self.dimension)
+        return array
 
     def _inverted_file(self) -> Any:
-        """FAISS's view of the file: it reads our mapping, and owns nothing of it."""
+        """FAISS's view of the file, which reads our mapping without owning it."""
         faiss, header = self._faiss, self.header
         lists = faiss.OnDiskInvertedLists()
-        lists.this.disown()  # it would unmap what is not its own; some kilobytes stay behind
-        lists.nlist, lists.code_size, lists.read_only = header.lists, self._code, True
+        lists.this.disown()  # or it would unmap our mapping; leaks a few kilobytes
+        lists.nlist, lists.code_size, lists.read_only = header.lists, self._code_bytes, True
         lists.prefetch_nthread, lists.totsize = 0, len(self._body)
         lists.ptr = faiss.swig_ptr(self._body)
         sizes = np.diff(self.starts)
-        table = np.stack([sizes, sizes, self.starts[:-1] * (self._code + 8)], axis=1)
+        table = np.stack([sizes, sizes, self.starts[:-1] * (self._code_bytes + 8)], axis=1)
         lists.lists.resize(header.lists)
         table = np.ascontiguousarray(table.astype(np.uint64)).view(np.uint8).ravel()
         faiss.memcpy(lists.lists.data(), faiss.swig_ptr(table), table.nbytes)
@@ -126,67 +126,67 @@ class Stored:
             self._quantizer.add(self.centroids)
         kind = faiss.ScalarQuantizer.QT_fp16
         metric = faiss.METRIC_INNER_PRODUCT
-        given = (self._quantizer, self.dimension, header.lists)
+        arguments = (self._quantizer, self.dimension, header.lists)
         if header.dtype == HALF:
-            ivf = faiss.IndexIVFScalarQuantizer(*given, kind, metric, False)
+            ivf = faiss.IndexIVFScalarQuantizer(*arguments, kind, metric, False)
         else:
-            ivf = faiss.IndexIVFFlat(*given, metric)
+            ivf = faiss.IndexIVFFlat(*arguments, metric)
         ivf.replace_invlists(lists, False)
         ivf.is_trained, ivf.ntotal = True, self.count
         return ivf
 
     @property
     def raw(self) -> Any:
-        """FAISS's own index over the file, for whoever wants to compare; nothing may be added."""
+        """FAISS's own index over the file, for comparisons; it must not be changed."""
         self._ivf.nprobe = max(1, self.header.probes)
         return self._ivf
 
     def positions(self, ids: Ids) -> Ids:
-        """Where in `self.ids` those of `ids` are that are there, each once, sorted."""
+        """Positions in `self.ids` of the `ids` that it contains, unique and sorted."""
         if not len(ids) or not self.count:
             return np.empty(0, np.int64)
         if len(ids) > self.count // 16:
             return np.flatnonzero(np.isin(self.ids, ids))
         ids = np.unique(ids)
         places = np.searchsorted(self.ids, ids).clip(max=self.count - 1)
-        found: Ids = places[self.ids[places] == ids]
-        return found
+        hits: Ids = places[self.ids[places] == ids]
+        return hits
 
     def rows(self, positions: Ids) -> Rows:
-        """The rows of these places among the ids."""
+        """The rows at these positions of `ids`."""
         if self._row_of is None:
             return positions
-        found: Rows = self._row_of[positions]
-        return found
+        rows: Rows = self._row_of[positions]
+        return rows
 
     def ids_of(self, rows: Rows) -> Ids:
         """The ids of rows, int64, of the same shape."""
-        found: Ids = self._id_of[rows]
-        return found
+        ids: Ids = self._id_of[rows]
+        return ids
 
     def codes(self, rows: Rows) -> NDArray[Any]:
-        """Vectors as they are stored, of shape (n, dimension), copied."""
+        """Copies of the stored vectors, of shape (n, dimension)."""
         start = self.starts[self.lists_of(rows)]
-        places = start * (self._code + 8) + (rows - start) * self._code
-        found: NDArray[Any] = self._window[places // gcd(self._code, 8)]
-        return found
+        places = start * (self._code_bytes + 8) + (rows - start) * self._code_bytes
+        codes: NDArray[Any] = self._window[places // gcd(self._code_bytes, 8)]
+        return codes
 
     def _every_place(self) -> NDArray[Any]:
-        """The lists as overlapping rows: one begins at each place where a vector could."""
-        item, step = np.dtype(self.header.dtype), gcd(self._code, 8)
-        end = self.count * (self._code + 8)
+        """The lists as overlapping rows: one at each offset where a vector may begin."""
+        item, step = np.dtype(self.header.dtype), gcd(self._code_bytes, 8)
+        end = self.count * (self._code_bytes + 8)
         flat = self._body[:end].view(np.ndarray).view(item)
-        shape = (max(0, (end - self._code) // step + 1), self.dimension)
+        shape = (max(0, (end - self._code_bytes) // step + 1), self.dimension)
         return np.lib.stride_tricks.as_strided(flat, shape, (step, item.itemsize), writeable=False)
 
     def vectors(self, rows: Rows) -> Embeddings:
-        """The vectors of rows, bit by bit as they were put in."""
+        """The vectors of rows, bit for bit as they were added."""
         return decoded(self.codes(rows))
 
     def lists_of(self, rows: Rows) -> Ids:
-        """The number of the list that each row lies in."""
-        found: Ids = np.searchsorted(self.starts, rows, side="right") - 1
-        return found
+        """The list number of each row."""
+        lists: Ids = np.searchsorted(self.starts, rows, side="right") - 1
+        return lists
 
     def best(
         self,
@@ -196,15 +196,15 @@ class Stored:
         scan: Scan | None = None,
         slack: float | None = None,
     ) -> tuple[Embeddings, Rows]:
-        """The best k rows with their exact scores, best first; there have to be so many.
+        """The best k rows with their exact scores, best first; at least k rows must be allowed.
 
-        A scan by an approximate code finds candidates. They are compared in float32, and the
-        answer is certain if what was not taken in cannot reach the last of it, by the bound
-        `slack` of the scan's error; else more candidates are taken.
+        An approximate scan finds candidates, which are then compared in float32. The result is
+        certain if, by the bound `slack` of the scan's error, no other row can reach its last score;
+        else the scan is repeated for more candidates.
         """
         scan = scan or self.scan_all
         slack = (self.header.slack if slack is None else slack) + ROUNDING
-        wide = min(self.count, k + MARGIN)
+        wide = min(self.count, k + EXTRA_CANDIDATES)
         while True:
             approximate, rows = scan(queries, wide, bitmap)
             scores, rows = self.compared(queries, rows)
@@ -216,13 +216,16 @@ class Stored:
     def near(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Rows, int]:
-        """About the best k rows, from the lists nearest to each query, with their exact scores.
+        """Approximately the best k rows, from the lists nearest to each query, with exact scores.
 
-        Where those hold fewer than k, more lists are looked into; the last result is how many.
+        If those lists have fewer than k rows, more lists are searched. Also returns the number of
+        lists searched.
         """
         probes = max(1, self.header.probes)
         while True:
-            _, rows = self.scan(queries, k + MARGIN, bitmap, self._nearest_lists(queries, probes))
+            _, rows = self.scan(
+                queries, k + EXTRA_CANDIDATES, bitmap, self._nearest_lists(queries, probes)
+            )
             if probes >= self.header.lists or (rows[:, k - 1] >= 0).all():
                 scores, rows = self.compared(queries, rows)
                 return scores[:, :k], rows[:, :k], probes
@@ -230,8 +233,8 @@ class Stored:
 
     def _nearest_lists(self, queries: Embeddings, probes: int) -> Ids:
         def work(part: Embeddings) -> Ids:
-            found: Ids = self._quantizer.search(part, probes)[1]
-            return found
+            lists: Ids = self._quantizer.search(part, probes)[1]
+            return lists
 
         if len(queries) == 1:
             return alone(lambda: work(queries))
@@ -240,7 +243,7 @@ class Stored:
     def scan_all(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Rows]:
-        """A scan of every list: for many queries at once as a product of matrices."""
+        """Scan all lists; many queries at once become a product of matrices."""
         if len(queries) < BLAS_THRESHOLD:
             every = np.arange(self.header.lists, dtype=np.int64)
             return self.scan(queries, k, bitmap, np.tile(every, (len(queries), 1)))
@@ -250,17 +253,17 @@ class Stored:
         return self.product(queries, k, rows, self._plain)
 
     def _plain(self, rows: Rows) -> Embeddings:
-        """Vectors as a scan takes them: as stored, not brought to unit norm again."""
+        """Vectors as a scan uses them: as stored, without normalising them again."""
         codes = self.codes(rows)
         if self.header.dtype == SINGLE:
             return codes
-        found: Embeddings = self._ivf.sq.decode(codes.view(np.uint8))
-        return found
+        vectors: Embeddings = self._ivf.sq.decode(codes.view(np.uint8))
+        return vectors
 
     def scan(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None, lists: Ids
     ) -> tuple[Embeddings, Rows]:
-        """Scores and rows of about the best k from some lists of each query; row -1 is none.
+        """Approximate scores and rows of the best k from some lists per query; row -1 for none.
 
         Parameters
         ----------
@@ -269,10 +272,10 @@ class Stored:
         count = threads()
         if len(queries) >= count > 1:
             parts = zip(np.array_split(queries, count), np.array_split(lists, count), strict=True)
-            found = list(each(lambda part: self._scan(part[0], k, bitmap, part[1]), parts))
-            return np.concatenate([s for s, _ in found]), np.concatenate([r for _, r in found])
-        if lists.shape[1] * len(queries) * self.count < count * self.header.lists * CHUNK:
-            return alone(lambda: self._scan(queries, k, bitmap, lists))  # too little to share
+            results = list(each(lambda part: self._scan(part[0], k, bitmap, part[1]), parts))
+            return np.concatenate([s for s, _ in results]), np.concatenate([r for _, r in results])
+        if lists.shape[1] * len(queries) * self.count < count * self.header.lists * CHUNK_ROWS:
+            return alone(lambda: self._scan(queries, k, bitmap, lists))  # too little work to split
         columns = np.array_split(lists, count, axis=1)
         return merged(each(lambda part: self._scan(queries, k, bitmap, part), columns), k)
 
@@ -280,7 +283,7 @@ class Stored:
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None, lists: Ids
     ) -> tuple[Embeddings, Rows]:
         faiss, pointer = self._faiss, self._faiss.swig_ptr
-        scores = np.full((len(queries), k), _NONE, np.float32)
+        scores = np.full((len(queries), k), _NO_SCORE, np.float32)
         rows = np.full((len(queries), k), -1, np.int64)
         if not len(queries) or not lists.shape[1]:
             return scores, rows
@@ -298,23 +301,23 @@ class Stored:
     def product(
         self, queries: Embeddings, k: int, rows: Rows, take: Callable[[Rows], Embeddings]
     ) -> tuple[Embeddings, Rows]:
-        """The best k among some rows, by products of matrices; `take` gives their vectors."""
+        """The best k among some rows, by products of matrices; `take` returns their vectors."""
         knn, metric = self._faiss.knn, self._faiss.METRIC_INNER_PRODUCT
 
         def work(start: int) -> tuple[Embeddings, Rows]:
-            part = rows[start : start + CHUNK]
-            scores, found = knn(queries, take(part), min(k, len(part)), metric=metric)
-            return scores, part[found]
+            part = rows[start : start + CHUNK_ROWS]
+            scores, places = knn(queries, take(part), min(k, len(part)), metric=metric)
+            return scores, part[places]
 
-        return merged(each(work, range(0, len(rows), CHUNK)), k)
+        return merged(each(work, range(0, len(rows), CHUNK_ROWS)), k)
 
     def compared(self, queries: Embeddings, rows: Rows) -> tuple[Embeddings, Rows]:
-        """Exact scores of candidates, in their order; row -1 gets the score of none."""
-        scores = np.full(rows.shape, _NONE, np.float32)
+        """Candidates with exact scores, best first; row -1 gets the score -inf."""
+        scores = np.full(rows.shape, _NO_SCORE, np.float32)
         for query, own, out in zip(queries, rows, scores, strict=True):
-            there = np.flatnonzero(own >= 0)
-            for start in range(0, len(there), CHUNK):
-                part = there[start : start + CHUNK]
+            valid = np.flatnonzero(own >= 0)
+            for start in range(0, len(valid), CHUNK_ROWS):
+                part = valid[start : start + CHUNK_ROWS]
                 out[part] = self.vectors(own[part]) @ query
         order = np.argsort(-scores, axis=1, kind="stable")
         return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
@@ -322,9 +325,9 @@ class Stored:
 
 def merged(parts: Any, k: int) -> tuple[Embeddings, Rows]:
     """The best k of the results of several scans."""
-    found = list(parts)
-    scores = np.concatenate([scores for scores, _ in found], axis=1)
-    rows = np.concatenate([rows for _, rows in found], axis=1)
+    results = list(parts)
+    scores = np.concatenate([scores for scores, _ in results], axis=1)
+    rows = np.concatenate([rows for _, rows in results], axis=1)
     if scores.shape[1] > k:
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
@@ -333,13 +336,13 @@ def merged(parts: Any, k: int) -> tuple[Embeddings, Rows]:
 
 
 def decoded(codes: NDArray[Any]) -> Embeddings:
-    """Vectors from what is stored: the same bits as the catalog's."""
+    """Vectors from stored codes, bit for bit equal to those of the catalog."""
     return normalize(codes) if codes.dtype == np.dtype(HALF) else codes
 
 
 def open_stored(path: str) -> tuple[Stored, BinaryIO, sealed_files.Sealed]:
-    """The file at `path`; raises ValueError if it is damaged or of another kind."""
-    file = open(path, "rb")  # noqa: SIM115 - `check` reads it as long as the index is open
+    """Open the file at `path`; raises `ValueError` if it is damaged or of another kind."""
+    file = open(path, "rb")  # noqa: SIM115 - `check` reads it while the index is open
     try:
         sealed = sealed_files.unseal(file)
         return Stored(file, sealed.length, Header(**sealed.header)), file, sealed

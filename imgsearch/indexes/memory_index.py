@@ -1,4 +1,4 @@
-"""An exact index in NumPy that lives in memory only."""
+"""An exact in-memory index in NumPy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
 
 class MemoryIndex:
-    """Exact inner product by one matrix product: for tests, and for what is new in an index.
+    """Exact inner product by one matrix product: for tests, and for the tail of a `FaissIndex`.
 
-    Passes the same contract tests as `FaissIndex`, which keeps its tail in one.
+    It passes the same contract tests as `FaissIndex`.
     """
 
     due = False
@@ -33,10 +33,10 @@ class MemoryIndex:
         self.revision: Revision = 0
         self.token = ""
         self._rows: dict[int, Embeddings] = {}
-        self._together: tuple[Ids, Embeddings] | None = None
+        self._stacked: tuple[Ids, Embeddings] | None = None
 
     def reload(self) -> None:
-        """Nothing is stored anywhere."""
+        """Does nothing: nothing is stored."""
 
     def check(self) -> str:
         return ""
@@ -50,14 +50,14 @@ class MemoryIndex:
     @property
     def _matrix(self) -> tuple[Ids, Embeddings]:
         """All ids, sorted, and their vectors."""
-        if self._together is None:
+        if self._stacked is None:
             ids = np.array(sorted(self._rows), np.int64)
-            self._together = ids, self._taken(ids)
-        return self._together
+            self._stacked = ids, self._rows_of(ids)
+        return self._stacked
 
-    def _taken(self, ids: Ids) -> Embeddings:
-        found = [self._rows[int(i)] for i in ids]
-        return np.stack(found) if found else np.empty((0, self.space.dimension), np.float32)
+    def _rows_of(self, ids: Ids) -> Embeddings:
+        rows = [self._rows[int(i)] for i in ids]
+        return np.stack(rows) if rows else np.empty((0, self.space.dimension), np.float32)
 
     def among(self, ids: Ids) -> Ids:
         """Those of `ids`, sorted, that the index holds."""
@@ -67,17 +67,17 @@ class MemoryIndex:
         return self._matrix[0]
 
     def vectors(self, ids: Ids) -> Embeddings:
-        return self._taken(ids)
+        return self._rows_of(ids)
 
     def apply(self, changes: ChangeBatch) -> None:
         for image_id in changes.removals:
             self._rows.pop(int(image_id), None)
         self._rows.update(zip(changes.ids.tolist(), changes.vectors, strict=True))
-        self._together = None
+        self._stacked = None
         self.revision, self.token = changes.revision, changes.token
 
     def flush(self, train: bool = False, anew: bool = False) -> None:
-        """Nothing to do: the index is gone when the process ends."""
+        """Does nothing: the index ends with the process."""
 
     def build(
         self,
@@ -104,8 +104,8 @@ class MemoryIndex:
             best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
         else:
             best = np.tile(np.arange(len(ids)), (len(queries), 1))
-        found = np.take_along_axis(scores, best, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
-        chosen = ids[np.take_along_axis(best, order, axis=1)]
+        top = np.take_along_axis(scores, best, axis=1)
+        order = np.argsort(-top, axis=1, kind="stable")[:, :k]
+        top_ids = ids[np.take_along_axis(best, order, axis=1)]
         method = f"{len(ids)} vectors compared in one product"
-        return Matches(chosen, np.take_along_axis(found, order, axis=1), method)
+        return Matches(top_ids, np.take_along_axis(top, order, axis=1), method)

@@ -1,12 +1,13 @@
-"""Index files on disk: named by what they hold, sealed, replaced atomically.
+"""Index files on disk: named by their content, sealed with checksums, replaced atomically.
 
-The name is `<library uuid>.<space key>.<revision>.faiss`. Behind the body stand a header (JSON), an
-xxh3-64 of each block of the body, and a seal of 48 bytes: a magic number, the lengths of body,
-header and digests, and the xxh3-128 of what lies between body and seal and of the seal itself.
+The name is `<library uuid>.<space key>.<revision>.faiss`. The body is followed by a header (JSON),
+an xxh3-64 of each block of the body, and a seal of 48 bytes: a magic number, the lengths of body,
+header and digests, and the xxh3-128 of header, digests and the beginning of the seal.
 
-An opening checks the seal, and with it the length of the file, the header and the digests; the
-body only where it is small. So a file that was cut, or is another one, is found at once, and a bit
-that changed in a large body by `check`, which `imgsearch doctor` and every rewriting call (ADR 17).
+Opening a file verifies the seal, and thereby the length of the file, the header and the digests; it
+verifies the body only if that is small. So a truncated or foreign file is detected immediately, and
+a changed bit in a large body by `check`, which is called by `imgsearch doctor` and before every
+rewrite (ADR 17).
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ import xxhash
 from imgsearch.records import Revision
 
 _SEAL = struct.Struct("<8sQQQ")
-_DIGEST = 16
+_DIGEST_BYTES = 16
 _MAGIC = b"imgsidx2"
-_EARLIER, _EARLIER_SEAL = b"imgsidx1", 64
-_BLOCK = 1 << 22
-WHOLE_BYTES = 64 << 20
-"""A body of so many bytes is checked at every opening: that takes some ten milliseconds."""
+_EARLIER_MAGIC, _EARLIER_SEAL_BYTES = b"imgsidx1", 64
+_BLOCK_BYTES = 1 << 22
+MAX_VERIFIED_BYTES = 64 << 20
+"""Bodies up to this size are verified on every opening, which takes about ten milliseconds."""
 
 
 class EarlierFile(ValueError):
-    """A file of an earlier version of imgsearch, which had another form."""
+    """The file has the format of an earlier version of imgsearch."""
 
 
 class IndexName(NamedTuple):
-    """What the name of an index file says."""
+    """The parts of the name of an index file."""
 
     library: str
     space: str
@@ -53,22 +54,22 @@ def newest(folder: str, library: str, space: str) -> IndexName | None:
 
 
 def strangers(folder: str, library: str) -> list[str]:
-    """Index files in `folder` that were made for another library."""
+    """Index files in `folder` that belong to another library."""
     return [str(name) for name in _listed(folder) if name.library != library]
 
 
 def described(header: dict[str, Any]) -> str:
-    """What kind of index a header is of, in words."""
+    """The kind of index that a header describes, in words."""
     if not header["trained"]:
         return "exact"
     return (
-        f"{header['lists']} lists trained on {header['trained']} vectors, {header['probes']} looked"
-        f" into for recall@10 {header['recall']:.3f}"
+        f"{header['lists']} lists trained on {header['trained']} vectors, {header['probes']}"
+        f" searched for recall@10 {header['recall']:.3f}"
     )
 
 
 def stored_kind(folder: str, library: str, space: str) -> str:
-    """What kind of index lies on disk, in words; "" if there is none that can be read."""
+    """The kind of the index on disk, in words; "" if none can be read."""
     name = newest(folder, library, space)
     with contextlib.suppress(OSError, ValueError, KeyError):
         if name is not None:
@@ -78,28 +79,28 @@ def stored_kind(folder: str, library: str, space: str) -> str:
 
 
 def _listed(folder: str) -> list[IndexName]:
-    found = []
+    names = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(folder):
             parts = name.split(".")
             if len(parts) == 4 and parts[3] == "faiss" and parts[2].isdecimal():
-                found.append(IndexName(parts[0], parts[1], int(parts[2])))
-    return found
+                names.append(IndexName(parts[0], parts[1], int(parts[2])))
+    return names
 
 
 def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
-    """Write an index file so that after a crash either the old or the new one is there, whole.
+    """Write an index file so that a crash leaves either the old or the new one, complete.
 
     Parameters
     ----------
     save : callable
-        Writes the sealed file to the path that it is given. It may use paths that begin with that
-        one for what it needs on the way.
+        Writes the sealed file to the path it gets, and may create scratch files whose paths begin
+        with that one.
 
     Raises
     ------
     OSError
-        The file cannot be written (a full disk); nothing is left behind.
+        The file cannot be written, for instance because the disk is full; no files are left.
     """
     os.makedirs(folder, exist_ok=True)
     _sweep(folder)
@@ -118,61 +119,61 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
 
 
 def _sweep(folder: str) -> None:
-    """Remove what killed writers left; the caller holds the writer lock."""
+    """Remove files of killed writers; the caller holds the writer lock."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(".tmp"):
             with contextlib.suppress(OSError):
                 os.remove(os.path.join(folder, name))
 
 
-class Sealing:
-    """A file that is being written: its body first, then `close` puts header and seal behind it."""
+class SealedWriter:
+    """Writes a sealed file: its body first; `close` appends header, digests and seal."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.length = 0
         self._digests: list[bytes] = []
         self._state = xxhash.xxh3_64()
-        self._room = _BLOCK
+        self._block_room = _BLOCK_BYTES
 
     def write(self, data: Any) -> None:
-        """Append what has a buffer, in C-order."""
+        """Append an object with a buffer, in C-order."""
         view = memoryview(data)
-        if not view.nbytes:  # cannot be cast
+        if not view.nbytes:  # an empty view cannot be cast
             return
         view = view.cast("B")
         self._file.write(view)
         self.length += len(view)
-        while len(view) >= self._room:
-            self._state.update(view[: self._room])
-            view = view[self._room :]
+        while len(view) >= self._block_room:
+            self._state.update(view[: self._block_room])
+            view = view[self._block_room :]
             self._end_block()
         self._state.update(view)
-        self._room -= len(view)
+        self._block_room -= len(view)
 
     def align(self) -> int:
-        """Go on at the next multiple of 64 bytes; returns the place."""
+        """Pad to the next multiple of 64 bytes; returns the offset."""
         self.write(bytes(-self.length % 64))
         return self.length
 
     def _end_block(self) -> None:
         self._digests.append(self._state.digest())
         self._state.reset()
-        self._room = _BLOCK
+        self._block_room = _BLOCK_BYTES
 
     def close(self, header: dict[str, Any]) -> None:
-        """Write header, digests and seal, and make all of it durable."""
+        """Write header, digests and seal, and sync the file to disk."""
         self._end_block()
-        told, digests = json.dumps(header).encode(), b"".join(self._digests)
-        sizes = _SEAL.pack(_MAGIC, self.length, len(told), len(digests))
-        digest = xxhash.xxh3_128(told + digests + sizes).digest()
-        self._file.write(told + digests + sizes + digest)
+        text, digests = json.dumps(header).encode(), b"".join(self._digests)
+        sizes = _SEAL.pack(_MAGIC, self.length, len(text), len(digests))
+        digest = xxhash.xxh3_128(text + digests + sizes).digest()
+        self._file.write(text + digests + sizes + digest)
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
 class Sealed(NamedTuple):
-    """What stands behind the body of a file."""
+    """The length of a file's body, and the header and digests that follow it."""
 
     length: int
     header: dict[str, Any]
@@ -180,47 +181,47 @@ class Sealed(NamedTuple):
 
 
 def unseal(file: BinaryIO, whole: bool = True) -> Sealed:
-    """Read header and seal of a file, and with `whole` a small body.
+    """Read and verify header and seal of a file, and with `whole` also a small body.
 
     Raises
     ------
     ValueError
-        The file is not whole, or of another kind; `EarlierFile` if of an earlier version's.
+        The file is damaged or has another format; `EarlierFile` for that of an earlier version.
     """
-    size = file.seek(0, os.SEEK_END) - _SEAL.size - _DIGEST
+    size = file.seek(0, os.SEEK_END) - _SEAL.size - _DIGEST_BYTES
     if size < 0:
         raise ValueError("the file is too short")
     file.seek(size)
-    sizes, digest = file.read(_SEAL.size), file.read(_DIGEST)
-    magic, length, told, digests = _SEAL.unpack(sizes)
-    if magic != _MAGIC or length + told + digests != size:
-        file.seek(max(0, size + _SEAL.size + _DIGEST - _EARLIER_SEAL))
-        if file.read(len(_EARLIER)) == _EARLIER:
-            raise EarlierFile("an earlier version has written it")
+    sizes, digest = file.read(_SEAL.size), file.read(_DIGEST_BYTES)
+    magic, length, text, digests = _SEAL.unpack(sizes)
+    if magic != _MAGIC or length + text + digests != size:
+        file.seek(max(0, size + _SEAL.size + _DIGEST_BYTES - _EARLIER_SEAL_BYTES))
+        if file.read(len(_EARLIER_MAGIC)) == _EARLIER_MAGIC:
+            raise EarlierFile("it was written by an earlier version")
         raise ValueError("the file has no valid seal")
     file.seek(length)
-    between = file.read(told + digests)
-    if xxhash.xxh3_128(between + sizes).digest() != digest:
+    trailer = file.read(text + digests)
+    if xxhash.xxh3_128(trailer + sizes).digest() != digest:
         raise ValueError("the checksum of the header is wrong")
-    found = Sealed(length, json.loads(between[:told]), between[told:])
-    if whole and length <= WHOLE_BYTES:
-        check(file, found)
-    return found
+    sealed = Sealed(length, json.loads(trailer[:text]), trailer[text:])
+    if whole and length <= MAX_VERIFIED_BYTES:
+        check(file, sealed)
+    return sealed
 
 
-def check(file: BinaryIO, found: Sealed) -> None:
-    """Read the whole body; raises `ValueError` if a block is not what was written."""
+def check(file: BinaryIO, sealed: Sealed) -> None:
+    """Read the whole body; raises `ValueError` if a checksum is wrong."""
     file.seek(0)
-    left, digests = found.length, []
+    left, digests = sealed.length, []
     while left > 0:
-        block = file.read(min(_BLOCK, left))
+        block = file.read(min(_BLOCK_BYTES, left))
         if not block:
             raise ValueError("the file is too short")
         digests.append(xxhash.xxh3_64(block).digest())
         left -= len(block)
-    if found.length % _BLOCK == 0:
+    if sealed.length % _BLOCK_BYTES == 0:
         digests.append(xxhash.xxh3_64().digest())  # the block that `close` ended was empty
-    if b"".join(digests) != found.digests:
+    if b"".join(digests) != sealed.digests:
         raise ValueError("the checksum is wrong")
 
 

@@ -1,4 +1,4 @@
-"""FAISS, set up, and the threads that call it."""
+"""FAISS and the threads that call it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from imgsearch.errors import ImgSearchError
 
 BLAS_THRESHOLD = 20
-"""Batches of so many queries go through BLAS: for 64 queries 12 times as fast as the default."""
-MOST_THREADS = 16
+"""Minimum number of queries for BLAS: 64 queries are 12 times as fast as with the default."""
+MAX_THREADS = 16
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def import_faiss() -> ModuleType:
-    """The faiss module, set up; raises `ImgSearchError` with the command that installs it."""
+    """The configured faiss module; raises `ImgSearchError` with the command that installs it."""
     try:
         import faiss
     except ImportError as error:
@@ -34,21 +34,21 @@ def import_faiss() -> ModuleType:
 
 
 def threads() -> int:
-    """How many threads scan: FAISS's own number, which heeds OMP_NUM_THREADS and the cores."""
-    return int(max(1, min(import_faiss().omp_get_max_threads(), MOST_THREADS)))
+    """Number of scanning threads: FAISS's own, which respects OMP_NUM_THREADS and the cores."""
+    return int(max(1, min(import_faiss().omp_get_max_threads(), MAX_THREADS)))
 
 
 def each(work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:
-    """`work` of each part, in order, on as many threads, each of which is alone in FAISS.
+    """Yield `work` of each part, in order, on `threads()` threads, without FAISS's own threads.
 
-    FAISS's own threads (OpenMP, OpenBLAS) wait for each other in a loop. Where another process
-    takes a core, that loop takes the time that the thread it waits for would need. Ours sleep.
+    FAISS's own threads (OpenMP, OpenBLAS) spin while they wait for each other. If another process
+    occupies a core, the spinning takes time from the thread that it waits for. Ours sleep.
     """
     return _pool(os.getpid()).map(work, parts)
 
 
 def alone(work: Callable[[], R]) -> R:
-    """`work` in this thread, with none of FAISS's own beside it: see `each`."""
+    """Run `work` in this thread, without FAISS's own threads: see `each`."""
     faiss: Any = import_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -60,7 +60,7 @@ def alone(work: Callable[[], R]) -> R:
 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:
-    """One pool for each process: threads do not survive a fork."""
+    """One pool per process, because threads do not survive a fork."""
     faiss: Any = import_faiss()
     return ThreadPoolExecutor(
         threads(), "imgsearch-index", initializer=faiss.omp_set_num_threads, initargs=(1,)

@@ -1,4 +1,4 @@
-"""An exact index whose scan runs in torch: on a GPU where there is one."""
+"""An exact index that scans with torch, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexes.mapped import Stored
 from imgsearch.vectors import Embeddings, Ids
 
-SCANNED = 1 << 20
-"""Rows in one product on the device."""
-LOADED = 1 << 14
-"""Rows that go to the device at once."""
+SCAN_ROWS = 1 << 20
+"""Rows per matrix product on the device."""
+COPY_ROWS = 1 << 14
+"""Rows per copy to the device."""
 BF16_SLACK = 2.0**-6
-"""By how much a product in bfloat16 may miss. Rounding to its 8 bits moves a number by a share of
-u = 2^-8 at most. Both factors are rounded, so the sum of x'q' is off by (2u + u^2) times the sum of
-|xq| at most, which is no more than 1 for unit vectors (Cauchy and Schwarz); then the score itself
-is rounded, by u. Together that is less than 3.1 u. Sums are in float32."""
+"""Maximum error of an inner product in bfloat16. Rounding to 8 bits changes a number by a share of
+at most u = 2^-8. Both factors are rounded, so the error of the sum of x'q' is at most (2u + u^2)
+times the sum of |xq|, which is at most 1 for unit vectors (Cauchy and Schwarz); then the score
+itself is rounded, by u. The total is less than 3.1 u. Sums are in float32."""
 
 
 class TorchIndex(FaissIndex):
-    """All vectors in bfloat16 on the device, scanned in one go; candidates compared in float32.
+    """Scans all vectors in bfloat16 on the device; compares candidates in float32.
 
-    The file is that of the kind `flat`. What the scan finds is certain by `BF16_SLACK`, so the
-    answers are those of an exact index.
+    The file is that of the kind `flat`. `BF16_SLACK` bounds the error of the scan, so the results
+    are those of an exact index.
     """
 
     trained_from = 0
     device = ""
-    """The torch device; "" is the first GPU, or the processor where there is none."""
+    """The torch device; "" is the first GPU, or the processor without one."""
 
     def _exact(
         self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Ids, str]:
-        if getattr(self, "_scanned", None) is not main:
-            self._scanned, self._scan = main, DeviceScan.of(main, self.device)
-        found = main.best(queries, k, bitmap, self._scan, BF16_SLACK)
-        return *found, f"torch scan in bfloat16 on {self._scan.device}"
+        if getattr(self, "_copied", None) is not main:
+            self._copied, self._scan = main, DeviceScan.of(main, self.device)
+        best = main.best(queries, k, bitmap, self._scan, BF16_SLACK)
+        return *best, f"torch scan in bfloat16 on {self._scan.device}"
 
 
 class DeviceScan:
@@ -54,7 +54,7 @@ class DeviceScan:
         import torch
 
         self._torch: Any = torch
-        # Sums in bfloat16 would break the bound.
+        # Sums in bfloat16 would exceed the bound.
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         self._rows = rows
         self.device = str(rows.device)
@@ -67,8 +67,8 @@ class DeviceScan:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         shape = (main.count, main.dimension)
         rows = torch.empty(shape, dtype=torch.bfloat16, device=device)
-        for start in range(0, main.count, LOADED):
-            stop = min(main.count, start + LOADED)
+        for start in range(0, main.count, COPY_ROWS):
+            stop = min(main.count, start + COPY_ROWS)
             part = torch.from_numpy(main.vectors(np.arange(start, stop)))
             rows[start:stop].copy_(part)
         return cls(rows)
@@ -76,20 +76,20 @@ class DeviceScan:
     def __call__(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Ids]:
-        """Scores and rows of about the best k; row -1 where a bitmap leaves fewer."""
+        """Scores and rows of the best k, approximately; row -1 if a bitmap leaves fewer."""
         torch, count = self._torch, len(self._rows)
         with torch.inference_mode():
-            asked = torch.from_numpy(queries).to(self.device, torch.bfloat16)
-            wanted = None
+            vectors = torch.from_numpy(queries).to(self.device, torch.bfloat16)
+            mask = None
             if bitmap is not None:
                 bits = np.unpackbits(bitmap, count=count, bitorder="little").astype(bool)
-                wanted = torch.from_numpy(bits).to(self.device)
+                mask = torch.from_numpy(bits).to(self.device)
             tops = []
-            for start in range(0, count, SCANNED):
-                part = self._rows[start : start + SCANNED]
-                scores = (asked @ part.T).float()
-                if wanted is not None:
-                    scores.masked_fill_(~wanted[start : start + SCANNED], -torch.inf)
+            for start in range(0, count, SCAN_ROWS):
+                part = self._rows[start : start + SCAN_ROWS]
+                scores = (vectors @ part.T).float()
+                if mask is not None:
+                    scores.masked_fill_(~mask[start : start + SCAN_ROWS], -torch.inf)
                 best, rows = scores.topk(min(k, len(part)), dim=1)
                 tops.append((best, rows + start))
             best, place = torch.cat([each for each, _ in tops], 1).topk(min(k, count), dim=1)

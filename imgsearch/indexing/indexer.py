@@ -30,7 +30,7 @@ from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
-    from imgsearch.encoders.registry import Models
+    from imgsearch.encoders.registry import Registry
 
 MAX_COMMIT_IMAGES = 32
 """Pictures per commit, and per call of a model that does not say how many it wants."""
@@ -52,7 +52,7 @@ class Indexer:
     def __init__(
         self,
         settings: Settings,
-        models: Models,
+        models: Registry,
         catalog: Catalog,
         note: Callable[[str], None],
     ) -> None:
@@ -116,7 +116,7 @@ class Indexer:
         """The space of a model that is new to this library; says what the model can do."""
         require_kind(self._settings.index)
         card = self._spaces.new_encoder().card
-        if self._models.chosen:
+        if self._models.automatic_in_use:
             reason = self._models.automatic.reason
             self._note(f"No model was named, so it is {card.name}: {reason}.")
         self._note(f"Model {card.name}: {card.summary} {card.limits}".rstrip())

@@ -151,9 +151,9 @@ def test_invalid_arguments(arguments, words):
     [
         (["--model", "nonsense"], "there is no model called nonsense"),
         (["--model", "siglip2-base"], "--model siglip2-base --random-weights"),
-        (["--model", "siglip3", "--random-weights"], "no architecture 'siglip3'"),
-        (["--model", "builtin", "--random-weights"], "no architecture 'builtin'"),
-        (["--model", "builtin", "--device", "cuda:99"], "there is no device 'cuda:99'"),
+        (["--model", "siglip3", "--random-weights"], "unknown architecture 'siglip3'"),
+        (["--model", "builtin", "--random-weights"], "unknown architecture 'builtin'"),
+        (["--model", "builtin", "--device", "cuda:99"], "cannot use a device 'cuda:99'"),
     ],
 )
 def test_missing_models_and_devices(arguments, words):

@@ -462,7 +462,7 @@ def test_questions_that_make_no_sense_are_refused(served, question):
 
 
 def test_no_more_than_so_many_at_once(served):
-    crowd = [connected(served) for _ in range(daemon.MOST_CONNECTIONS + 10)]
+    crowd = [connected(served) for _ in range(daemon.MAX_CONNECTIONS + 10)]
     time.sleep(0.3)
     outcome = served.call("search", "a koala")
     assert outcome.status == 0 and "koala.jpg" in outcome.text

@@ -161,23 +161,23 @@ def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
     [
         ("", "has no queries"),
         ("\n\n", "has no queries"),
-        ("{", "line 1 is no JSON"),
-        ("[" * 100_000, "line 1 is no JSON"),
-        ("[]", "is no query"),
-        ("null", "is no query"),
-        ('{"query": "x"}', "is no query"),
-        ('{"query": "x", "relevant": []}', "is no query"),
-        ('{"query": "x", "relevant": "a.jpg"}', "is no query"),
-        ('{"query": "x", "relevant": [1]}', "is no query"),
-        ('{"query": "", "relevant": ["a.jpg"]}', "is no query"),
-        ('{"query": "x", "query_image": "y", "relevant": ["a.jpg"]}', "is no query"),
-        ('{"query": "x", "relevant": ["a.jpg"], "kind": 3}', "is no query"),
+        ("{", "line 1 is not valid JSON"),
+        ("[" * 100_000, "line 1 is not valid JSON"),
+        ("[]", "is not a query"),
+        ("null", "is not a query"),
+        ('{"query": "x"}', "is not a query"),
+        ('{"query": "x", "relevant": []}', "is not a query"),
+        ('{"query": "x", "relevant": "a.jpg"}', "is not a query"),
+        ('{"query": "x", "relevant": [1]}', "is not a query"),
+        ('{"query": "", "relevant": ["a.jpg"]}', "is not a query"),
+        ('{"query": "x", "query_image": "y", "relevant": ["a.jpg"]}', "is not a query"),
+        ('{"query": "x", "relevant": ["a.jpg"], "kind": 3}', "is not a query"),
         ('{"query": "x", "relevant": ["/"]}', "none of the pictures"),
         ('{"query": "x", "relevant": [".."]}', "none of the pictures"),
         ('{"query": "x", "relevant": ["\\u0000"]}', "none of the pictures"),
         ('{"query": "x", "relevant": ["\\ud800"]}', "none of the pictures"),
         ('{"query_image": "no.jpg", "relevant": ["koala.jpg"]}', "there is no such file"),
-        ('{"query_image": "koala.jpg", "relevant": ["koala.jpg"]}', "only answer to itself"),
+        ('{"query_image": "koala.jpg", "relevant": ["koala.jpg"]}', "its own only answer"),
     ],
 )
 def test_invalid_query_files_are_refused(demo: Place, tmp_path, text, words):
@@ -194,7 +194,7 @@ def test_invalid_runs_are_refused(demo: Place, tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     outcome = demo.call("eval", tmp_path / "run.json")
     assert outcome.status == 1
-    assert "is no run that 'imgsearch eval --save' has written" in outcome.err
+    assert "is not a run saved by 'imgsearch eval --save'" in outcome.err
     assert demo.call("eval", DEMO, "--save", tmp_path / "x.jpg").status == 1
     assert demo.call("eval", tmp_path / "missing.json").status == 1
     assert demo.call("eval", tmp_path / "missing.jsonl").status == 1

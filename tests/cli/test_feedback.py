@@ -234,7 +234,7 @@ def test_what_is_no_picture_on_stdin(demo, monkeypatch, data, reason):
 def test_stdin_has_bounds_and_can_be_read_once(demo, monkeypatch):
     given_on_stdin(monkeypatch, CAT.read_bytes())
     assert "Give '-' once." in complaint(demo.call("search", "-", "--not", "-"))
-    monkeypatch.setattr("imgsearch.cli.pictures.MOST_STDIN", 1 << 20)
+    monkeypatch.setattr("imgsearch.cli.query_terms.MAX_STDIN_BYTES", 1 << 20)
     given_on_stdin(monkeypatch, b"\xff\xd8" + bytes(1 << 20))
     assert "more than 1 MiB" in complaint(demo.call("search", "-"))
     monkeypatch.setattr(sys, "stdin", None)

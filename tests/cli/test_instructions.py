@@ -145,7 +145,7 @@ def test_a_useless_instruction_is_noted(indexed):
     ("option", "value", "words"),
     [
         ("--document-instruction", OTHER, "builtin takes no instruction for pictures"),
-        ("--dimension", 64, "nothing says that it was trained to have them cut to 64"),
+        ("--dimension", 64, "not known to be trained for vectors that are cut to 64"),
     ],
 )
 def test_unsupported_options_are_refused(indexed, option, value, words):

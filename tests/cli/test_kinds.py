@@ -100,7 +100,7 @@ def test_damage_in_a_large_index_is_found_and_fixed(
         byte = file.read(1)[0]
         file.seek(100)
         file.write(bytes([byte ^ 0x40]))
-    monkeypatch.setattr(sealed_files, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(sealed_files, "MAX_VERIFIED_BYTES", 0)
     outcome = indexed.call("doctor")
     assert outcome.status == 1 and "the index file is damaged" in outcome.text
     picture(indexed.photos / "new.jpg", 9)

@@ -96,7 +96,7 @@ def test_a_second_run_fetches_only_missing_files(repository, cache, place):
     with serve(repository) as address:
         failed = download(address, NAME, prelude="import time; time.sleep = lambda s: None")
     assert failed.status == 1
-    assert f"Missing are {WEIGHTS} of {NAME}." in stderr_line(failed)
+    assert f"Missing files of {NAME}: {WEIGHTS}." in stderr_line(failed)
     assert str(cache / "models--someone--tiny-clip") in failed.err
     assert place.call("index", place.photos, "--model", NAME).status == 1
     repository.lost, repository.requests[:] = set(), []
@@ -110,7 +110,7 @@ def test_forged_content_is_reported_and_not_used(repository, cache, place):
     with serve(repository) as address:
         refused = download(address, NAME)
     assert refused.status == 1
-    assert f"config.json, {WEIGHTS} of {NAME} came with other content" in stderr_line(refused)
+    assert f"wrong checksum of config.json, {WEIGHTS} from {NAME}" in stderr_line(refused)
     assert not [path for path in cache.rglob("*") if path.name == WEIGHTS]
     assert place.call("index", place.photos, "--model", NAME).status == 1
     repository.forged = set()
@@ -164,10 +164,10 @@ def test_without_a_network_the_missing_files_are_named(cache):
 
 
 def test_a_silent_hub_times_out(cache):
-    patience = "import imgsearch.encoders.download as d; d.TIMEOUT_S = 1"
+    timeout = "import imgsearch.encoders.download as d; d.TIMEOUT_SECONDS = 1"
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         begin = time.monotonic()
-        refused = download(f"http://127.0.0.1:{deaf.getsockname()[1]}", NAME, prelude=patience)
+        refused = download(f"http://127.0.0.1:{deaf.getsockname()[1]}", NAME, prelude=timeout)
     assert refused.status == 1
     assert "could not be fetched" in refused.err
     assert time.monotonic() - begin < 30

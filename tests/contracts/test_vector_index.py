@@ -141,7 +141,7 @@ def test_search_among_allowed_ids_is_exact(index):
 @pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
 def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
-    monkeypatch.setattr("imgsearch.indexes.faiss_index.GATHERED_BYTES", gathered)
+    monkeypatch.setattr("imgsearch.indexes.faiss_index.MAX_GATHERED_BYTES", gathered)
     random = np.random.default_rng(5)
     rows, queries = unit_rows(1000), unit_rows(3, seed=1)
     ids = np.arange(1000) * step + 5

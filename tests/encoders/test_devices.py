@@ -210,7 +210,7 @@ class TestTooLittleMemory:
 LITTLE_ROOM = """
 import resource, sys
 import numpy as np, psutil
-from imgsearch.encoders import sentence
+from imgsearch.encoders import generic
 from imgsearch.model_card import EncoderOptions
 
 BATCH = 1024
@@ -253,7 +253,7 @@ class TestBatches:
     def test_the_batch_fits_into_what_is_free(self, monkeypatch):
         free = SimpleNamespace(available=4 << 30)
         monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-        assert memory.fitting_batch(CPU, 1 << 20) == memory.MOST_ON_PROCESSOR
+        assert memory.fitting_batch(CPU, 1 << 20) == memory.MAX_CPU_BATCH
         assert memory.fitting_batch(CPU, 128 << 20) == 8
         assert memory.fitting_batch(CPU, 64 << 30) == 1
 
@@ -263,16 +263,16 @@ class TestBatches:
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 4 << 30)
         gpu = torch.device("cuda", 0)
         assert memory.fitting_batch(gpu, 128 << 20) == 16
-        assert memory.fitting_batch(gpu, 1 << 20) == memory.MOST_ON_DEVICE
+        assert memory.fitting_batch(gpu, 1 << 20) == memory.MAX_GPU_BATCH
 
     def test_larger_pictures_take_more(self):
         config = SimpleNamespace(
             vision_config=SimpleNamespace(hidden_size=768, intermediate_size=3072, patch_size=32)
         )
-        small, large = (memory.picture_bytes(config, side, 4) for side in (224, 448))
+        small, large = (memory.image_bytes(config, side, 4) for side in (224, 448))
         assert 3 < large / small < 4.2
-        assert memory.picture_bytes(config, 224, 2) < small
-        assert memory.picture_bytes(None, 224, 4) > 0
+        assert memory.image_bytes(config, 224, 2) < small
+        assert memory.image_bytes(None, 224, 4) > 0
 
 
 def test_memory_used_is_that_of_this_process():

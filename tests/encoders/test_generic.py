@@ -252,7 +252,7 @@ def refuse(event, arguments):
         raise SystemExit(f"network: {event} {arguments}")
 sys.addaudithook(refuse)
 import numpy as np
-from imgsearch.encoders import builtin, sentence
+from imgsearch.encoders import builtin, generic
 from imgsearch.errors import EncoderError
 for encoder in (builtin.load(), generic.load(sys.argv[1])):
     encoder.encode_texts(["a dog"])

@@ -1,4 +1,4 @@
-"""Models by short name: the table, what a name leads to, and which one a new library gets."""
+"""Models by short name: the table, loading by name, and the model of a new library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from imgsearch import plugins
-from imgsearch.encoders import builtin, choice, presets, published
+from imgsearch.encoders import builtin, presets, published
 from imgsearch.encoders.model_folder import find_model, locate, missing_shards
-from imgsearch.encoders.registry import model_cards
+from imgsearch.encoders.registry import DefaultModel, default_model, model_cards
 from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
@@ -165,31 +165,31 @@ class TestSettings:
         assert settings.models == (("siglip2-base", "~/siglip"),)
         assert hash(settings) == hash(load_settings({}, {"IMGSEARCH_CONFIG": str(file)}))
 
-    def test_a_name_that_is_no_preset_is_told(self):
+    def test_an_unknown_preset_is_reported(self):
         library = Library(Settings(models=(("siglip-base", "x"),)))
         with pytest.raises(ImgSearchError, match="unknown model: siglip-base") as caught:
             library.models.listed()
         assert caught.value.hint == "Did you mean siglip2-base?"
 
 
-class TestChoice:
-    """Which model a new library gets; the weights of the tests stand in for the published ones."""
+class TestDefaultModel:
+    """The model of a new library; the weights of the tests stand in for the published ones."""
 
     @pytest.fixture
     def gpu(self, monkeypatch):
-        """Pretends that PyTorch found a GPU with so many bytes."""
+        """Pretend that PyTorch sees a GPU with this much memory."""
 
-        def found(memory: int) -> None:
+        def pretend(memory: int) -> None:
             properties = SimpleNamespace(name="GPU", total_memory=memory)
             monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
             monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
             monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
 
-        return found
+        return pretend
 
     def test_without_weights_it_is_the_builtin_model_and_torch_is_not_asked(self, gpu):
         gpu(80 << 30)
-        assert choice.choose_model("auto").name == "builtin"
+        assert default_model("auto").name == "builtin"
         code = (
             "import sys; from imgsearch.library import Library"
             "\nfrom imgsearch.settings import Settings"
@@ -201,19 +201,19 @@ class TestChoice:
     @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
     def test_a_gpu_that_holds_the_weights_gets_them(self, gpu, device):
         gpu(6 << 30)
-        made = choice.choose_model(device, str(GME))
-        assert made == choice.Choice("gme-qwen2-vl-2b", "its weights are here, and GPU has 6 GB")
+        model = default_model(device, str(GME))
+        assert model == DefaultModel("gme-qwen2-vl-2b", "its weights are here, and GPU has 6 GB")
 
     def test_a_smaller_gpu_gets_the_builtin_model(self, gpu):
         gpu(4 << 30)
-        made = choice.choose_model("auto", str(GME))
-        assert made.name == "builtin"
-        assert "wants a CUDA GPU with 6 GB; GPU has 4.3 GB" in made.reason
+        model = default_model("auto", str(GME))
+        assert model.name == "builtin"
+        assert "needs a CUDA GPU with 6 GB; GPU has 4.3 GB" in model.reason
 
     @pytest.mark.parametrize("device", ["cpu", "mps", "cuda:1"])
     def test_another_device_gets_the_builtin_model(self, gpu, device):
         gpu(80 << 30)
-        assert choice.choose_model(device, str(GME)).name == "builtin"
+        assert default_model(device, str(GME)).name == "builtin"
 
     def test_a_model_that_was_named_is_taken(self, gpu):
         gpu(80 << 30)

@@ -51,9 +51,11 @@ def test_the_space_names_the_revisions_of_both(folders):
 
 def test_parts_that_do_not_belong_together_are_refused(folders, tmp_path):
     longer = tiny_models.make_multilingual_text(tmp_path / "text", dimension=48)
-    with pytest.raises(EncoderError, match="32 numbers for pictures, and of 48 for texts") as told:
+    with pytest.raises(
+        EncoderError, match="32 dimensions for pictures and 48 for texts"
+    ) as refusal:
         load(folders[0], str(longer))
-    assert f"{NAME}-text" in told.value.hint
+    assert f"{NAME}-text" in refusal.value.hint
 
 
 def test_the_wrong_part_in_a_place_is_refused(folders):

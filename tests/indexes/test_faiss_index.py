@@ -51,15 +51,15 @@ def test_what_a_catalog_gives_is_stored_in_two_bytes_a_number(dimension):
     if dimension > 1:
         rows[2] = normalize(np.array([[1.0] + [3e-3] * (dimension - 1)]))[0]
     given = from_blobs([to_blob(row) for row in rows], dimension)
-    stored = builder.halves(given)
+    stored = builder.to_half(given)
     assert stored.dtype == "<f2"
     assert np.array_equal(normalize(stored), given)
 
 
 def test_what_no_float16_gives_is_not_rounded(tmp_path):
     rows = unit_rows(50)
-    with pytest.raises(builder.NotHalves):
-        builder.halves(rows)
+    with pytest.raises(builder.NotHalfPrecision):
+        builder.to_half(rows)
     index = FlatIndex(str(tmp_path), "lib", SPACE)
     index.apply(batch(list(range(50)), rows))
     index.flush()
@@ -99,7 +99,7 @@ def test_a_search_trains_nothing_and_keeps_what_is_trained(tmp_path):
 
 
 def test_only_some_lists_are_looked_into_and_nearly_all_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(builder, "RECALL", 0.9)  # far queries in 48 dimensions are hard
+    monkeypatch.setattr(builder, "MIN_RECALL", 0.9)  # far queries in 48 dimensions are hard
     index = made(IvfIndex, tmp_path, 4000)
     assert index.main is not None and index.main.header.probes < index.main.header.lists
     rows = wide_rows(4000)
@@ -156,14 +156,14 @@ def test_a_bit_in_a_large_file_is_found_by_reading_it(tmp_path, monkeypatch):
     data[1000] ^= 1
     path.write_bytes(data)
     assert "damaged" in FlatIndex(str(tmp_path), "lib", WIDE).doubt, "small ones are read at once"
-    monkeypatch.setattr(sealed_files, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(sealed_files, "MAX_VERIFIED_BYTES", 0)
     index = FlatIndex(str(tmp_path), "lib", WIDE)
     assert index.doubt == "" and "damaged" in index.check()
 
 
 @pytest.mark.parametrize("damage", ["cut", "grow", "header"])
 def test_other_damage_to_a_large_file_is_found_at_once(tmp_path, monkeypatch, damage):
-    monkeypatch.setattr(sealed_files, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(sealed_files, "MAX_VERIFIED_BYTES", 0)
     made(FlatIndex, tmp_path, 300)
     path = tmp_path / f"lib.{WIDE.key}.300.faiss"
     data = path.read_bytes()
@@ -184,13 +184,13 @@ def test_a_file_under_the_name_of_another_is_not_used(tmp_path):
 def test_blocks_are_sealed_at_their_edges(tmp_path, blocks):
     path, body = tmp_path / "file", os.urandom(int(blocks * (1 << 22)))
     with open(path, "wb") as file:
-        sealing = sealed_files.Sealing(file)
+        writer = sealed_files.SealedWriter(file)
         for start in range(0, len(body), 1_000_001):
-            sealing.write(body[start : start + 1_000_001])
-        sealing.close({"some": "header"})
+            writer.write(body[start : start + 1_000_001])
+        writer.close({"some": "header"})
     with open(path, "rb") as file:
-        found = sealed_files.unseal(file)
-        assert (found.length, found.header) == (len(body), {"some": "header"})
+        sealed = sealed_files.unseal(file)
+        assert (sealed.length, sealed.header) == (len(body), {"some": "header"})
 
 
 def test_a_library_that_lost_most_of_its_pictures_is_exact_again(tmp_path):
@@ -206,7 +206,7 @@ def test_a_library_that_lost_most_of_its_pictures_is_exact_again(tmp_path):
 
 def test_threads_share_the_lists_and_the_queries(tmp_path, monkeypatch):
     index, rows = made(FlatIndex, tmp_path, 300), wide_rows(300)
-    monkeypatch.setattr("imgsearch.indexes.mapped.CHUNK", 1)  # nothing is too little to be shared
+    monkeypatch.setattr("imgsearch.indexes.mapped.CHUNK_ROWS", 1)  # share any amount of work
     for count in (1, 2, 5):
         monkeypatch.setattr("imgsearch.indexes.mapped.threads", lambda count=count: count)
         for some in (rows[:1], rows[:4], rows[:64]):

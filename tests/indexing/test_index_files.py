@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.sealed_files import newest
-from imgsearch.indexing import indexer
+from imgsearch.indexing import index_files
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
 from imgsearch.records import Progress
@@ -25,7 +25,7 @@ LIMIT = 8
 @pytest.fixture
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Album:
     monkeypatch.syspath_prepend(str(PLUGIN))
-    monkeypatch.setattr(indexer, "MOST_REPLAYED", LIMIT)
+    monkeypatch.setattr(index_files, "MAX_REPLAYED_CHANGES", LIMIT)
     album = Album(tmp_path, 5)
     for _ in range(30):
         album.write(album.fresh())

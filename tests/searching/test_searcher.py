@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imgsearch.catalog import full_text as words_of_catalog
-from imgsearch.encoders.registry import Models
+from imgsearch.encoders.registry import Registry
 from imgsearch.errors import QueryError
 from imgsearch.filters.parser import parse
 from imgsearch.indexing.index_files import IndexFiles
@@ -34,7 +34,7 @@ def searcher(catalog) -> Searcher:
     return Searcher(
         settings,
         catalog,
-        Spaces(settings, Models(settings), catalog),
+        Spaces(settings, Registry(settings), catalog),
         IndexFiles(catalog, "memory", lambda note: None),
     )
 

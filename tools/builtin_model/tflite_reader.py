@@ -1,7 +1,7 @@
-"""Read a network of TensorFlow Lite as steps. For `make_people` only: needs the package tflite.
+"""Reads a TensorFlow Lite network as steps, for `make_people`; needs the package tflite.
 
-Reads what the person detector of MediaPipe is made of, and no more: see `_STEPS`. The format is
-described in tensorflow/lite/schema/schema.fbs.
+Supports only the operators of MediaPipe's person detector. tensorflow/lite/schema/schema.fbs
+describes the format.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _VALID = 1  # of enum Padding
 
 
 def read(data: bytes) -> tuple[list[Step], dict[str, NDArray[Any]]]:
-    """Steps, and the arrays that they use."""
+    """The steps of a network, and the arrays that they use."""
     return _Reader(data).read()
 
 
@@ -32,7 +32,7 @@ class _Reader:
         self._graph = self._model.Subgraphs(0)
         codes = vars(tflite.BuiltinOperator).items()
         self._names = {value: name for name, value in codes if isinstance(value, int)}
-        self._made_of: dict[int, int] = {}  # a weight to the tensor that it is unpacked from
+        self._sources: dict[int, int] = {}  # a weight and the tensor that it is unpacked from
         self._padded: dict[int, tuple[int, list[int]]] = {}
         self._steps: list[Step] = []
         self._arrays: dict[str, NDArray[Any]] = {}
@@ -48,7 +48,7 @@ class _Reader:
 
     def _add(self, name: str, operator: Any, inputs: list[int], output: int) -> None:
         if name in ("DEQUANTIZE", "DENSIFY"):
-            self._made_of[output] = inputs[0]
+            self._sources[output] = inputs[0]
         elif name == "PAD":
             pads = self._tensor(inputs[1]).tolist()
             self._padded[output] = (inputs[0], [*pads[2], *pads[1]])
@@ -60,15 +60,15 @@ class _Reader:
         elif name in ("DEPTH_TO_SPACE", "RESIZE_BILINEAR"):
             kind = "shuffle" if name == "DEPTH_TO_SPACE" else "double"
             self._steps.append([kind, _name(inputs[0]), _name(output)])
-        elif name not in ("RESHAPE", "CONCATENATION"):  # these only collect the outputs
-            raise ValueError(f"a step of an unknown kind: {name}")
+        elif name not in ("RESHAPE", "CONCATENATION"):  # only collect the outputs
+            raise ValueError(f"unknown operator: {name}")
 
     def _conv(self, name: str, operator: Any, inputs: list[int], output: int) -> None:
         deep = name == "DEPTHWISE_CONV_2D"
         options = self._options(operator, "DepthwiseConv2DOptions" if deep else "Conv2DOptions")
         weight = self._tensor(inputs[1]).transpose((3, 0, 1, 2) if deep else (0, 3, 1, 2))
         source, pads = self._padded.get(inputs[0], (inputs[0], None))
-        if pads is None:  # "SAME" at stride 1 is the same on all sides
+        if pads is None:  # "SAME" with stride 1 pads all sides equally
             pads = [0 if options.Padding() == _VALID else weight.shape[-1] // 2] * 4
         key = f"k{output}"
         groups, act = len(weight) if deep else 1, _ACTS[options.FusedActivationFunction()]
@@ -82,8 +82,8 @@ class _Reader:
         return options
 
     def _tensor(self, number: int) -> NDArray[Any]:
-        while number in self._made_of:
-            number = self._made_of[number]
+        while number in self._sources:
+            number = self._sources[number]
         tensor = self._graph.Tensors(number)
         flat = self._model.Buffers(tensor.Buffer()).DataAsNumpy().view(_TYPES[tensor.Type()])
         shape = [int(n) for n in tensor.ShapeAsNumpy()]
@@ -92,7 +92,7 @@ class _Reader:
         return self._dense(flat, shape, tensor.Sparsity())
 
     def _dense(self, flat: NDArray[Any], shape: list[int], sparsity: Any) -> NDArray[Any]:
-        """A sparse tensor, unpacked: every level of its tree is one dimension, or one of blocks."""
+        """Unpack a sparse tensor: each level of its tree is a dimension, or one within blocks."""
         order = sparsity.TraversalOrderAsNumpy()
         blocks = list(sparsity.BlockMapAsNumpy()) if sparsity.BlockMapLength() else []
         levels = [sparsity.DimMetadata(i) for i in range(sparsity.DimMetadataLength())]
@@ -115,7 +115,7 @@ class _Reader:
         return dense
 
     def _children(self, level: Any, node: int) -> list[tuple[int, int]]:
-        """Index along the dimension, and number in the next level, of each child of a node."""
+        """Index along the dimension and number in the next level of each child of a node."""
         if level.Format() == self._tflite.DimensionType.DENSE:
             size = level.DenseSize()
             return [(i, node * size + i) for i in range(size)]

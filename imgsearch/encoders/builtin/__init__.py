@@ -1,8 +1,8 @@
-"""The built-in model: works offline, from files inside the packages that imgsearch depends on.
+"""The built-in model: works offline, from files in packages that imgsearch depends on.
 
-An image classifier (EfficientNet-lite2) and a sentence model (all-MiniLM-L6-v2) meet in a space of
-WordNet concepts; docs/adr/0003-built-in-model.md says how and why. Importing this package does not
-import torch.
+An image classifier (EfficientNet-lite2) and a sentence model (all-MiniLM-L6-v2) share a space of
+WordNet concepts; docs/adr/0003-built-in-model.md explains how and why. Importing this package does
+not import torch.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 NAME = "builtin"
 MULTILINGUAL = "google/siglip2-base-patch16-256"
-"""A model for queries that this one cannot read."""
+"""A model for queries in languages that the built-in one cannot read."""
 
 LANGUAGES = (
     "English; less well Arabic, Chinese, Dutch, French, German, Italian, Japanese, Korean, Polish,"
     " Portuguese, Russian, Spanish, Thai, Turkish"
 )
-CELL = 32
-"""Pixels of a side of what becomes one cell of the vision network's last feature map."""
+CELL_PIXELS = 32
+"""Side of the square that becomes one cell of the vision network's last feature map."""
 CELLS = 121
-"""How many of them a picture gets, about, in its own shape."""
+"""Approximate number of cells of a picture, in its own shape."""
 
-SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL}", 800)
+SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL_PIXELS}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",
@@ -47,7 +47,7 @@ CARD = ModelCard(
         "Reads English best, and of 14 other languages nouns and little more; knows about 1000"
         " kinds of objects (animals, vehicles, tools, food, furniture) and their categories, eleven"
         " colours, whether there are people, and light and ground (night, sunset, snow, black and"
-        " white). Whether somebody is a woman, a man, a child or old is a guess by the face. It"
+        " white). Whether a person is a woman, a man, a child or old is a guess from the face. It"
         " does not understand actions, relations, exact numbers, names of people and places, or"
         " text in a picture. For more languages and finer questions use a larger model, such as"
         f" {MULTILINGUAL}."
@@ -59,30 +59,36 @@ CARD = ModelCard(
     speed=presets.INSTANT,
 )
 CARDS = (CARD,)
-INPUT_SIZE = InputSize(area=CELLS * CELL**2)
-BYTES_OF_ONE = 3 * 4 * 96 * CELLS * CELL**2 // 4
-"""About what one picture takes in the network: three times its widest layer, in float32."""
+INPUT_SIZE = InputSize(area=CELLS * CELL_PIXELS**2)
+BYTES_PER_IMAGE = 3 * 4 * 96 * CELLS * CELL_PIXELS**2 // 4
+"""Approximate memory of one picture in the network: three times its widest layer, in float32."""
 
 
 def revision(name: str = NAME, source: str = "") -> str:
-    """The revision of its space; `EncoderError` if a package that it needs is absent."""
+    """The revision of the model's space.
+
+    Raises
+    ------
+    EncoderError
+        A package that the model needs is not installed.
+    """
     _require_packages()
     return SPACE.revision
 
 
 def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
-    """The built-in model as an encoder. Its networks are loaded when first needed.
+    """The encoder of the built-in model; its networks are loaded when first needed.
 
     Parameters
     ----------
     name : str
-        "builtin"; there is no other.
+        Always "builtin".
 
     Raises
     ------
     EncoderError
-        A package that it needs is absent (found out here), or altered (when first needed); or
-        the options cannot be met.
+        A package that the model needs is not installed, or the options cannot be met. An altered
+        package is reported when its weights are first needed.
     """
     from imgsearch.encoders.builtin.encoder import ConceptEncoder, Towers
 
@@ -94,7 +100,7 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     device = choose_device(options.device)
     dtype, autocast = choose_weights_dtype(options.precision, device)
     towers = Towers(dtype, autocast).to(device)
-    return ConceptEncoder(towers, options.batch_size or fitting_batch(device, BYTES_OF_ONE))
+    return ConceptEncoder(towers, options.batch_size or fitting_batch(device, BYTES_PER_IMAGE))
 
 
 def _require_packages() -> None:

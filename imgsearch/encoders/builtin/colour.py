@@ -1,8 +1,8 @@
-"""The colours of a picture and the colour words of a text, in the same eleven terms.
+"""Colours of a picture and colour words of a text, in the same eleven terms.
 
-The eleven basic colour terms of English are those of Berlin & Kay, "Basic Color Terms", 1969. A
-picture is described by how much of it lies near the typical colour of each term in CIE L*a*b*
-(D65; conversion from sRGB after IEC 61966-2-1 and CIE 15), its middle counting more than its edges.
+The terms are the basic colour terms of English in Berlin & Kay, "Basic Color Terms", 1969. A
+picture is described by the share of it that is near the typical colour of each term in CIE L*a*b*
+(D65; conversion from sRGB after IEC 61966-2-1 and CIE 15); its middle counts more than its edges.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TERMS = {
     "pink": (245, 150, 185),
     "brown": (115, 75, 45),
 }
-"""Term to a typical sRGB colour, 0 to 255."""
+"""Each term and its typical sRGB colour, 0 to 255."""
 
 _SYNONYMS = {
     "gray": "grey",
@@ -45,9 +45,9 @@ _SYNONYMS = {
 _INDEX = {name: i for i, name in enumerate(TERMS)}
 _INDEX |= {word: _INDEX[name] for word, name in _SYNONYMS.items()}
 
-_SIDE = 48  # a picture is reduced to so many pixels a side: colour needs no detail
-_BANDWIDTH = 18.0  # in units of L*a*b*: how far from its typical colour a term still applies
-_LIGHTNESS_WEIGHT = 0.5  # light and shade change L* and not the name of a colour
+_SIDE = 48  # pixels to which a picture is reduced: colour needs no detail
+_BANDWIDTH = 18.0  # in L*a*b*: the distance from its typical colour at which a term still applies
+_LIGHTNESS_WEIGHT = 0.5  # light and shade change L*, but not the name of a colour
 _FOCUS = 0.28  # standard deviation of the weight around the middle, in sides
 _WHITE_POINT = np.array([0.9505, 1.0, 1.089], np.float32)
 _TO_XYZ = np.array(
@@ -56,12 +56,12 @@ _TO_XYZ = np.array(
 
 
 def of_picture(image: Image.Image) -> NDArray[np.float32]:
-    """How much of each colour term an RGB picture shows.
+    """The amount of each colour term in an RGB picture.
 
     Returns
     -------
     ndarray of shape (11,), float32, unit L2 norm
-        Square roots of shares that sum to 1, so that an inner product of two such rows is the
+        Square roots of shares that sum to 1, so the inner product of two such rows is the
         Bhattacharyya coefficient of their histograms.
     """
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
@@ -70,7 +70,7 @@ def of_picture(image: Image.Image) -> NDArray[np.float32]:
 
 
 def of_text(text: str) -> NDArray[np.float32]:
-    """1 for every colour term that a text has a word for, else 0: (11,), float32."""
+    """1 for each colour term that a text names, else 0: (11,), float32."""
     row = np.zeros(len(TERMS), np.float32)
     for word in re.findall("[a-z]+", text.lower()):
         if word in _INDEX:
@@ -79,11 +79,11 @@ def of_text(text: str) -> NDArray[np.float32]:
 
 
 def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each of n sRGB colours belongs to each term: (n, 11), rows sum to 1."""
+    """Membership of n sRGB colours in each term: (n, 11), rows sum to 1."""
     points = lab(colours)
-    apart = (points[:, np.newaxis] - _TYPICAL) ** 2
-    distance = apart[..., 0] * _LIGHTNESS_WEIGHT + apart[..., 1] + apart[..., 2]
-    # The nearest term at distance 0: a colour far from all terms still belongs to the nearest.
+    squares = (points[:, np.newaxis] - _TYPICAL) ** 2
+    distance = squares[..., 0] * _LIGHTNESS_WEIGHT + squares[..., 1] + squares[..., 2]
+    # Put the nearest term at distance 0: a colour far from all terms belongs to the nearest.
     distance -= distance.min(axis=1, keepdims=True)
     weights = np.exp(distance / (-2 * _BANDWIDTH**2))
     shares: NDArray[np.float32] = weights / weights.sum(axis=1, keepdims=True)
@@ -91,7 +91,7 @@ def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lab(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """sRGB, 0 to 255, to CIE L*a*b*; both (..., 3), float32."""
+    """Convert sRGB, 0 to 255, to CIE L*a*b*; both (..., 3), float32."""
     c = srgb / np.float32(255)
     linear = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
     xyz = linear @ _TO_XYZ.T / _WHITE_POINT

@@ -1,11 +1,10 @@
 """EfficientNet-lite2: an image classifier small enough for one processor core.
 
-Architecture after Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
-Networks", ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 in place of swish, stem
-and head not scaled. The weights were trained on squares of 260 pixels in TensorFlow, so
-convolutions pad as TensorFlow's "SAME" does: the output has ceil(input / stride) pixels, and an
-odd row of padding goes to the bottom and to the right. Batch normalisation is folded into the
-convolutions when loaded.
+Architecture: Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 instead of swish, stem and head not
+scaled. The weights were trained on squares of 260 pixels in TensorFlow, so convolutions pad like
+TensorFlow's "SAME": the output has ceil(input / stride) pixels, and an odd row of padding goes to
+the bottom and to the right. Batch normalisation is folded into the convolutions on loading.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ _STAGES = (
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with bias that pads as TensorFlow's "SAME"."""
+    """A convolution with bias that pads like TensorFlow's "SAME"."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
     ) -> None:
-        # With stride 1 and an odd kernel the padding is symmetric, and the convolution does it.
+        # With stride 1 and an odd kernel, the padding is symmetric and done by the convolution.
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
 
@@ -84,7 +83,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite2(nn.Module):
-    """Pictures to the last feature map, and features to class logits."""
+    """Maps pictures to the last feature map; `classifier` maps features to class logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,28 +100,28 @@ class EfficientNetLite2(nn.Module):
         self.classifier = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (n, 3, h, w), as of `scale_pixels`, to features (n, 1280, h/32, w/32), 0 to 6."""
+        """Features (n, 1280, h/32, w/32), 0 to 6, of pixels (n, 3, h, w) from `scale_pixels`."""
         x = self.blocks(F.relu6(self.stem(pixels)))
         return F.relu6(self.head(x), inplace=True)
 
 
 def scale_pixels(pixels: Tensor) -> Tensor:
-    """sRGB values 0 to 255 as the network was trained on them."""
+    """sRGB values 0 to 255, scaled as in the training of the network."""
     return (pixels - 127.0) / 128.0
 
 
 def from_checkpoint(state: dict[str, Tensor]) -> EfficientNetLite2:
-    """The network with the weights of a checkpoint in the layout of EfficientNet-PyTorch.
+    """The network with weights from a checkpoint in the layout of EfficientNet-PyTorch.
 
     Parameters
     ----------
     state : dict of str to Tensor
-        Convolutions without bias, each followed by a batch normalisation.
+        Weights of convolutions without bias, each followed by a batch normalisation.
 
     Raises
     ------
     RuntimeError, KeyError
-        The checkpoint is of another network.
+        The checkpoint belongs to another network.
     """
     with torch.device("meta"):
         network = EfficientNetLite2()
@@ -131,7 +130,7 @@ def from_checkpoint(state: dict[str, Tensor]) -> EfficientNetLite2:
 
 
 def _scaled_channels(channels: int) -> int:
-    """Scaled by the width, to the nearest multiple of 8, but never more than a tenth down."""
+    """Channels times the width, as the nearest multiple of 8 that is at most a tenth smaller."""
     scaled = channels * _WIDTH
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded

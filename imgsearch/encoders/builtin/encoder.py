@@ -1,7 +1,7 @@
-"""The built-in model behind the port `Encoder`, without sentence-transformers around it.
+"""The built-in model as an `Encoder`, without sentence-transformers.
 
-Importing sentence-transformers takes twice as long as importing torch, and a search by words waits
-for that. `module` is the same model as a module of sentence-transformers.
+Importing sentence-transformers takes twice as long as importing torch, and a search by text would
+wait for it. `module` is the same model as a module of sentence-transformers.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 
 class Towers(nn.Module):
-    """Both networks. That for texts is loaded with the first text and that for pictures with the
-    first picture, so a search by words never pays for the other.
+    """The text and the image tower, each loaded with its first input.
+
+    So a search by text never loads the vision network.
 
     Parameters
     ----------
     dtype : torch.dtype
-        What the weights of the networks are in. The arithmetic after them is float32.
+        Dtype of the weights. All arithmetic after the networks is float32.
     autocast : torch.dtype, optional
-        What the networks compute in, where that is not `dtype`.
+        Dtype in which the networks compute, if it differs from `dtype`.
     """
 
     anchor: Tensor
@@ -38,12 +39,12 @@ class Towers(nn.Module):
     def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
         self._dtype, self._autocast = dtype, autocast
-        # Tells where the model was moved to while neither network is loaded.
+        # Records the device of the model while neither network is loaded.
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     @property
     def text(self) -> TextTower:
-        """Texts to rows of the space."""
+        """The tower for texts."""
         from imgsearch.encoders.builtin.text_tower import TextTower
 
         tower: TextTower = self._tower("texts", TextTower)
@@ -51,7 +52,7 @@ class Towers(nn.Module):
 
     @property
     def image(self) -> ImageTower:
-        """Pictures to rows of the space."""
+        """The tower for pictures."""
         from imgsearch.encoders.builtin.image_tower import ImageTower
 
         tower: ImageTower = self._tower("pictures", ImageTower)
@@ -67,28 +68,28 @@ class Towers(nn.Module):
 
 
 class ConceptEncoder(BatchedEncoder):
-    """Texts and pictures to one space of concepts, 800 dimensions.
+    """Maps texts and pictures to one space of concepts with 800 dimensions.
 
     Parameters
     ----------
     batch_size : int
-        Inputs that go through a network together.
+        Inputs per pass through a network.
     """
 
     def __init__(self, towers: Towers, batch_size: int) -> None:
         super().__init__(SPACE, CARD, INPUT_SIZE, batch_size)
         self._towers = towers
 
-    def rows_of_pictures(self, pictures: Sequence[Pixels]) -> Tensor:
+    def image_rows(self, images: Sequence[Pixels]) -> Tensor:
         from PIL import Image
 
-        return self._through(self._towers.image, [Image.fromarray(each) for each in pictures])
+        return self._rows(self._towers.image, [Image.fromarray(image) for image in images])
 
-    def rows_of_texts(self, texts: Sequence[str], instruction: str | None) -> Tensor:
-        """An instruction means nothing to this model."""
-        return self._through(self._towers.text, texts)
+    def text_rows(self, texts: Sequence[str], instruction: str | None) -> Tensor:
+        """Rows of texts; an instruction has no effect on this model."""
+        return self._rows(self._towers.text, texts)
 
-    def _through(self, tower: TextTower | ImageTower, inputs: Sequence[Any]) -> Tensor:
+    def _rows(self, tower: TextTower | ImageTower, inputs: Sequence[Any]) -> Tensor:
         with torch.inference_mode():
             prepared = tower.prepare(inputs)
             device = self._towers.anchor.device

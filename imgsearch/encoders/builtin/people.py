@@ -1,8 +1,8 @@
-"""What a text says about people, and what faces and bodies in a picture say about them.
+"""Kinds of people: in a text by its words, in a picture by faces and bodies.
 
-Both sides speak of the same `KINDS`. A face tells most; where it is turned away or too small, the
-body still tells that somebody is there. Whether a face is of a woman, a man, a child or somebody
-old is how it looks to a small network: a guess, worth as much as that network is sure and no more.
+Both sides use the same `KINDS`. A face tells most; if it is turned away or too small, a body still
+shows that a person is there. Whether a face belongs to a woman, a man, a child or an old person is
+a small network's guess, and counts only as much as that network is certain.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ KINDS = (
     "old",
     "figure",
 )
-"""What is told apart, in the order of the dimensions of the block."""
+"""The kinds, in the order of the dimensions of the block."""
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """The faces of one picture, the surest first.
+    """The faces of one picture, the most certain first.
 
     Attributes
     ----------
     heights : ndarray of shape (n,)
-        Of the face, as a share of the longer side of the picture.
+        Height of each face as a share of the longer side of the picture.
     ages : ndarray of shape (n,)
-        In years, as they look.
+        Apparent age in years.
     male : ndarray of shape (n,)
-        How much each looks like a man, 0 to 1.
+        Probability of a man, 0 to 1.
     """
 
     heights: Floats
@@ -55,20 +55,20 @@ NO_FACES = Faces(*(np.zeros(0, np.float32) for _ in range(3)))
 
 
 def of_picture(faces: Faces, body: float) -> Floats:
-    """How sure each of `KINDS` is: (10,), float32, 0 to 1.
+    """The certainty of each of `KINDS` in a picture: (10,), float32, 0 to 1.
 
     Parameters
     ----------
     faces : Faces
     body : float
-        The score of the surest body, 0 to 1.
+        The score of the most certain body, 0 to 1.
     """
     count = len(faces.heights)
     bodily = ramp(body, 0.5, 0.9)
     if not count:
         return _row(person=bodily, figure=bodily)
     largest = float(faces.heights.max())
-    # Small faces look alike to the network that guesses, so they count for less.
+    # The network cannot tell small faces apart, so they count less.
     clear = np.clip((faces.heights - 0.03) / 0.07, 0.3, 1) * (faces.heights > 0.4 * largest)
     grown = np.clip((faces.ages - 10) / 8, 0, 1)
     return _row(
@@ -85,8 +85,8 @@ def of_picture(faces: Faces, body: float) -> Floats:
     )
 
 
-def _row(**sure: float) -> Floats:
-    return np.array([sure.get(kind.replace(" ", "_"), 0.0) for kind in KINDS], np.float32)
+def _row(**certainty: float) -> Floats:
+    return np.array([certainty.get(kind.replace(" ", "_"), 0.0) for kind in KINDS], np.float32)
 
 
 _PERSON = (
@@ -106,9 +106,9 @@ _PERSON = (
     " worker workers builder craftsman businessman businesswoman clown magician nun priest"
     " beggar shopper portrait portraits selfie smile smiling laughing blonde bearded"
 )
-# Words that are about people in most of their company, and not in this: "baby elephant", "group of
-# dogs", "record player", "the face of a cat".
-_PERSON_BESIDE = (
+# Words that mean people in most contexts, but not in "baby elephant", "group of dogs", "record
+# player" or "the face of a cat".
+_PERSON_IN_CONTEXT = (
     r"|bab(?:y|ies)(?=$|,|'s| (?:in|on|with|and|wearing|sleeping|crying|smiling|girl|boy|face))"
     r"|(?:group|couple|family)(?! of)|human(?: being)?s?"
     r"|(?:football|basketball|tennis|baseball|soccer|rugby|hockey|volleyball|chess|guitar)"
@@ -116,7 +116,7 @@ _PERSON_BESIDE = (
     r"|(?:a|the|smiling) faces?(?! of)|^faces?$"
 )
 _PATTERNS = {
-    "person": _PERSON.replace(" ", "|") + _PERSON_BESIDE,
+    "person": _PERSON.replace(" ", "|") + _PERSON_IN_CONTEXT,
     "portrait": "portraits?|selfies?|head ?shots?|passport photo|smil(?:e|ing)|faces?",
     "close face": "close-?up|closeup|faces?",
     "several": (
@@ -143,7 +143,7 @@ _PATTERNS = {
         "|swimmers?|pedestrians?|walkers?|from behind"
     ),
 }
-_ASKED = dict.fromkeys(KINDS, 1.0) | {"person": 0.7, "figure": 0.5, "portrait": 0.8}
+_TEXT_WEIGHTS = dict.fromkeys(KINDS, 1.0) | {"person": 0.7, "figure": 0.5, "portrait": 0.8}
 _COMPILED = [re.compile(rf"(?<!\w)(?:{_PATTERNS[kind]})(?!\w)") for kind in KINDS]
 _NO_PEOPLE = re.compile(
     r"\b(?:no|without(?: any)?) (?:people|persons?|humans?)\b|\bnobody\b|\bno one\b"
@@ -151,20 +151,20 @@ _NO_PEOPLE = re.compile(
 
 
 def of_text(text: str) -> Floats:
-    """What a text asks of each of `KINDS`: (10,), float32, -1 to 1, unit norm or zero.
+    """The weight of each of `KINDS` in a text: (10,), float32, -1 to 1, unit norm or zero.
 
-    A text without a word for people asks for none of them: "two dogs" is no group, and "close-up of
-    a cat" is no face. What it asks for most narrowly counts most: a crowd need not be seen as
-    single persons, and of a woman it is asked that she does not look like a man.
+    A text without a word for people has none of them: "two dogs" is not a group of people, and
+    "close-up of a cat" is not a face. The narrowest kind counts most: a crowd need not consist of
+    visible persons, and "a woman" gives a negative weight to "man".
     """
     lower = text.lower()
-    asked = {kind for kind, p in zip(KINDS, _COMPILED, strict=True) if p.search(lower)}
-    if "person" not in asked or _NO_PEOPLE.search(lower):
+    kinds = {kind for kind, p in zip(KINDS, _COMPILED, strict=True) if p.search(lower)}
+    if "person" not in kinds or _NO_PEOPLE.search(lower):
         return np.zeros(len(KINDS), np.float32)
-    row = np.array([_ASKED[kind] * (kind in asked) for kind in KINDS], np.float32)
-    if asked & {"several", "crowd"}:
-        row[KINDS.index("person")] = 0.0 if "crowd" in asked else 0.3
+    row = np.array([_TEXT_WEIGHTS[kind] * (kind in kinds) for kind in KINDS], np.float32)
+    if kinds & {"several", "crowd"}:
+        row[KINDS.index("person")] = 0.0 if "crowd" in kinds else 0.3
     for kind, other in (("woman", "man"), ("man", "woman")):
-        if kind in asked and not asked & {other, "several", "child"}:
+        if kind in kinds and not kinds & {other, "several", "child"}:
             row[KINDS.index(other)] = -0.4
     return row / np.float32(np.linalg.norm(row))

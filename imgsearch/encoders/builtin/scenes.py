@@ -1,8 +1,9 @@
-"""Light, ground and composition: what the colours of a picture and where they lie can tell.
+"""Light, ground and composition, from the colours of a picture and their positions.
 
-Each sight of `SIGHTS` is a plain rule about a picture reduced to 64 x 64 points in CIE L*a*b*, as
-sure as it can be, 0 to 1, and a pattern for the words that ask for it. Nothing here was learnt: the
-rules are what the words mean, and ramps between two thresholds keep a small change small.
+Each sight of `SIGHTS` is a rule that returns a certainty from 0 to 1 for a picture reduced to
+64 x 64 points in CIE L*a*b*, and a pattern for the words that ask for it. Nothing was learnt: the
+rules state what the words mean, and ramps between two thresholds keep the effect of a small change
+small.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _SIDE = 64
-_BORDER = 3  # points of 64 at each edge: what lies behind whatever a picture shows
+_BORDER = 3  # points of 64 at each edge: the background of most pictures
 
 
 class Points:
-    """A picture as 64 x 64 points; the axes of an array are rows from the top, and columns."""
+    """A picture as 64 x 64 points; arrays have rows from the top, then columns."""
 
     def __init__(self, image: Image.Image) -> None:
         small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
@@ -50,17 +51,17 @@ class Points:
 
     @cached_property
     def on_white(self) -> float:
-        """How sure it is that the background is plain white, as on a scan or in a catalogue."""
+        """Certainty of a plain white background, as on a scan or in a catalogue."""
         return ramp(_share(self.light > 96, self.edge), 0.6, 0.9)
 
     def hued(self, low: float, high: float, chroma: float) -> Mask:
-        """Where the hue lies between two angles, and is no mere tinge."""
+        """Points with a hue between two angles and at least this chroma."""
         mask: Mask = (self.hue >= low) & (self.hue <= high) & (self.chroma >= chroma)
         return mask
 
 
 def ramp(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high`, and straight between; `low` may be the larger."""
+    """0 up to `low`, 1 from `high`, linear between them; `low` may be the larger."""
     return float(np.clip((value - low) / (high - low), 0, 1))
 
 
@@ -93,7 +94,7 @@ def _lights(p: Points) -> float:
 
 
 def _sunset(p: Points) -> float:
-    """A sky from purple over red to yellow, above a ground that is darker than it."""
+    """A sky between purple, red and yellow above a darker ground."""
     sky, ground = np.s_[: 2 * _SIDE // 3], np.s_[2 * _SIDE // 3 :]
     warm = (p.hue > 300) | (p.hue < 95)
     glow = _share(warm & (p.chroma > 12) & (p.light > 12), sky)
@@ -114,7 +115,7 @@ def _grass(p: Points) -> float:
 
 
 def _snow(p: Points) -> float:
-    # In shade under a blue sky snow is blue.
+    # Snow in the shade under a blue sky is blue.
     white = (p.light > 72) & (p.chroma < 8) | (p.light > 55) & p.hued(220, 300, 4) & (p.chroma < 22)
     return ramp(_share(white, np.s_[_SIDE // 3 :]), 0.3, 0.7) * (1 - p.on_white)
 
@@ -134,14 +135,14 @@ def _black_background(p: Points) -> float:
 
 @dataclass(frozen=True)
 class Sight:
-    """Something that colours can tell, and the words for it (a pattern, matched in lower case)."""
+    """A rule about colours, and a pattern of the words for it, matched in lower case."""
 
-    seen: Callable[[Points], float]
+    rule: Callable[[Points], float]
     words: str
 
 
 def _background(colours: str) -> str:
-    """A pattern for "on white", "against a black background", but not "on a white horse"."""
+    """A pattern that matches "on white", "against a black background", not "on a white horse"."""
     end = rf"(?:{colours})(?: background|(?=$|,))"
     return rf"(?:on|against) (?:a )?(?:plain )?{end}|(?:{colours}) background"
 
@@ -180,18 +181,18 @@ SIGHTS = {
     "white background": Sight(_white_background, _background("white")),
     "black background": Sight(_black_background, _background("black|dark")),
 }
-"""What is looked for, in the order of the dimensions of the block."""
+"""The sights, in the order of the dimensions of the block."""
 
 _PATTERNS = [re.compile(rf"(?<!\w)(?:{sight.words})(?!\w)") for sight in SIGHTS.values()]
 
 
 def of_picture(image: Image.Image) -> Floats:
-    """How sure each sight is in an RGB picture: (12,), float32, 0 to 1."""
+    """The certainty of each sight in an RGB picture: (12,), float32, 0 to 1."""
     points = Points(image)
-    return np.array([sight.seen(points) for sight in SIGHTS.values()], np.float32)
+    return np.array([sight.rule(points) for sight in SIGHTS.values()], np.float32)
 
 
 def of_text(text: str) -> Floats:
-    """1 for each sight that a text asks for, else 0: (12,), float32."""
+    """1 for each sight that a text names, else 0: (12,), float32."""
     lower = text.lower()
     return np.array([pattern.search(lower) is not None for pattern in _PATTERNS], np.float32)

@@ -1,9 +1,8 @@
-"""The tokenizer of a SentencePiece model file, made of parts of the package tokenizers.
+"""Reads a SentencePiece model file into a tokenizer of the package tokenizers.
 
 The file is a protocol buffer (sentencepiece_model.proto of SentencePiece; wire format:
-protobuf.dev, "Encoding"). Of it are read the pieces with their scores, and the table of the
-normaliser. In the one model that we read, which is older than the present layout, the normaliser
-is field 3.
+protobuf.dev, "Encoding"). We read the pieces with their scores, and the table of the normaliser.
+The normaliser is field 3 in the only model that we read, which predates the current layout.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def read_tokenizer(data: bytes) -> Tokenizer:
-    """The tokenizer of a unigram model; its first piece is the one for unknown characters."""
+    """The tokenizer of a unigram model, whose first piece stands for unknown characters."""
     pieces, character_map = [], b""
     for number, value in _fields(data):
         fields = dict(_fields(value)) if number in {_PIECES, _NORMALISER} else {}
@@ -40,23 +39,23 @@ def read_tokenizer(data: bytes) -> Tokenizer:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and value of every field of a message; of numbers in variable length, nothing."""
+    """Number and value of each field of a message; the value of a varint is empty."""
     position = 0
     while position < len(data):
-        key, position = _number(data, position)
+        key, position = _read_varint(data, position)
         kind = key & 7
         if kind == _VARINT:
-            length, position = 0, _number(data, position)[1]
+            length, position = 0, _read_varint(data, position)[1]
         elif kind == _BYTES:
-            length, position = _number(data, position)
+            length, position = _read_varint(data, position)
         else:
             length = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[kind]
         yield key >> 3, data[position : position + length]
         position += length
 
 
-def _number(data: bytes, position: int) -> tuple[int, int]:
-    """A number in variable length, seven bits a byte, low ones first; and where it ends."""
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """A varint (seven bits a byte, low ones first), and the position after it."""
     number = shift = 0
     while True:
         byte = data[position]

@@ -1,19 +1,19 @@
-"""Small convolutional networks written down as data: a list of steps and the arrays they use.
+"""Small convolutional networks as data: a list of steps, and the arrays that they use.
 
-`make_people` turns networks of three other formats into such lists. A step is a list that begins
-with its kind and names the values that it takes and gives:
+`tools.builtin_model.make_people` converts networks from three formats into such lists. A step is a
+list that begins with its kind and names its input and output values:
 
     conv    in out key stride [left, right, top, bottom] groups act
     dense   in out key act                 rows to rows
     sum     a b out act
-    pool    in out size                    largest of size x size, stride 2, padded at the end
-    mean    in out                         over rows and columns
+    pool    in out size                    maximum of size x size, stride 2, padded at the end
+    mean    in out                         mean over rows and columns
     relu    in out
-    columns in out                         flatten as columns, rows, channels
+    columns in out                         flatten in the order columns, rows, channels
     shuffle in out                         four channels to a square of 2 x 2 (depth to space)
     double  in out                         twice the rows and columns, bilinear
 
-act is "", "relu", "relu6" or "prelu" (slopes under key.slope). The first value is called "in".
+act is "", "relu", "relu6" or "prelu" (slopes in key.slope). The input of the network is "in".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 Step = list[Any]
 
-_OUTPUT = {"conv": 2, "dense": 2, "sum": 3}  # else 2; where in a step its output is named
+_OUTPUT = {"conv": 2, "dense": 2, "sum": 3}  # index of the output in a step; 2 for all others
 
 
 class Network(nn.Module):
@@ -41,7 +41,7 @@ class Network(nn.Module):
     arrays : dict of str to ndarray
         Weights (outputs, inputs, rows, columns) or (outputs, inputs), key.bias and key.slope.
     outputs : list of str
-        Values to return, in this order.
+        Names of the values to return, in this order.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Network(nn.Module):
         self._last_use = {name: i for i, step in enumerate(steps) for name in _inputs(step)}
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """The outputs for pictures (n, 3, rows, columns), float32, scaled as the network wants."""
+        """The outputs for images (n, 3, rows, columns), float32, scaled as the network expects."""
         values = {"in": pixels}
         for number, step in enumerate(self._steps):
             values[_output(step)] = _KINDS[step[0]](self, values, *step[1:])
@@ -104,8 +104,8 @@ def _output(step: Step) -> str:
     return name
 
 
-def _plain(change: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    return lambda network, values, source, *_: change(values[source])
+def _step(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    return lambda network, values, source, *_: function(values[source])
 
 
 def _pool(network: Network, values: dict[str, Tensor], source: str, _: str, size: int) -> Tensor:
@@ -113,7 +113,7 @@ def _pool(network: Network, values: dict[str, Tensor], source: str, _: str, size
 
 
 def _shuffle(x: Tensor) -> Tensor:
-    """As TensorFlow orders channels: those of one corner of the square lie together."""
+    """Depth to space with TensorFlow's order: channels of one corner are adjacent."""
     n, channels, rows, columns = x.shape
     corners = x.reshape(n, 2, 2, channels // 4, rows, columns).permute(0, 3, 4, 1, 5, 2)
     return corners.reshape(n, channels // 4, rows * 2, columns * 2)
@@ -128,9 +128,9 @@ _KINDS: dict[str, Callable[..., Tensor]] = {
     "dense": Network._dense,
     "sum": Network._sum,
     "pool": _pool,
-    "mean": _plain(lambda x: x.mean((2, 3))),
-    "relu": _plain(F.relu),
-    "columns": _plain(lambda x: x.permute(0, 3, 2, 1).flatten(1)),
-    "shuffle": _plain(_shuffle),
-    "double": _plain(_double),
+    "mean": _step(lambda x: x.mean((2, 3))),
+    "relu": _step(F.relu),
+    "columns": _step(lambda x: x.permute(0, 3, 2, 1).flatten(1)),
+    "shuffle": _step(_shuffle),
+    "double": _step(_double),
 }

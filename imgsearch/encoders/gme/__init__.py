@@ -1,4 +1,4 @@
-"""gme-Qwen2-VL (Alibaba-NLP, Apache-2.0) without the code that is published with its weights.
+"""gme-Qwen2-VL (Alibaba-NLP, Apache-2.0), without the code published with its weights.
 
 Importing this package does not import torch.
 """
@@ -16,23 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURE", "CARDS", "SCHEME", "load", "revision"]
 
 ARCHITECTURE = "qwen2_vl"
-"""The model_type in config.json of a folder that this module can load."""
+"""The model_type in config.json of the folders that this package can load."""
 
 SCHEME = "gme://"
-"""May stand before the name of a model, and says no more than its config.json does."""
+"""Optional prefix of a model's name; config.json alone decides how it is loaded."""
 
 CARDS = presets.GME
 
 
 def revision(name: str, source: str = "") -> str:
-    """The revision of a model's space, without loading it; `EncoderError` if it is not here."""
+    """The revision of a model's space, without loading it.
+
+    Raises
+    ------
+    EncoderError
+        The model is not on this machine.
+    """
     from imgsearch.encoders.gme.files import find_folder
 
     return find_folder(name, source)[1]
 
 
 def load(name: str, options: EncoderOptions | None = None) -> GmeEncoder:
-    """The encoder of that name; see `imgsearch.encoders.gme.folder.load`."""
+    """The encoder of a published model; see `imgsearch.encoders.gme.folder.load`."""
     from imgsearch.encoders.gme.folder import load as load_weights
 
     return load_weights(name, options)

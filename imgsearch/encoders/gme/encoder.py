@@ -1,4 +1,4 @@
-"""The encoder of gme-Qwen2-VL: batches, precision, devices."""
+"""The encoder of gme-Qwen2-VL: batches, precision and devices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTI
 from imgsearch.encoders.gme.resize import SQUARE, count_tokens
 from imgsearch.encoders.memory import (
     is_out_of_memory,
-    most_at_once,
+    max_batch,
     release_unused,
     room_for,
     transformer_bytes,
@@ -30,12 +30,12 @@ from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Part = Mapping[str, Any]
-WINDOW = 8
-"""Batches to look over at a time: enough pictures that batches of like sizes can be made."""
+WINDOW_BATCHES = 8
+"""Batches to plan at a time: enough pictures to form batches of similar sizes."""
 
 
 class GmeEncoder:
-    """Words, pictures, and words with a picture, as unit vectors of one space.
+    """Encodes texts, pictures, and texts with a picture as unit vectors of one space.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class GmeEncoder:
         On its device and in its dtype.
     card : ModelCard
     revision : str
-        Which weights; `RANDOM` for weights that mean nothing.
+        Revision of the weights; `RANDOM` for random weights.
     batch_size : int
-        Inputs that go through the network together, at most; 0 is as many as the free memory has
-        room for, by their tokens. Halved, and remembered, when the device runs out of memory.
+        Maximum number of inputs per pass through the network; 0 derives it from the free memory and
+        the tokens of the inputs. Halved for good when the device runs out of memory.
     autocast : torch.dtype, optional
-        Compute in this dtype while the weights stay in theirs.
+        Compute in this dtype; the weights keep theirs.
     instruction : str
-        What the model is told about pictures; "" is `DOCUMENT_INSTRUCTION`.
+        The instruction for pictures; "" is `DOCUMENT_INSTRUCTION`.
     """
 
     def __init__(
@@ -64,56 +64,56 @@ class GmeEncoder:
         device: torch.device | None = None,
         instruction: str = "",
     ) -> None:
-        told = instruction or DOCUMENT_INSTRUCTION
+        instruction = instruction or DOCUMENT_INSTRUCTION
         self.model = SentenceTransformer(
             modules=[module],
             device=str(device or "cpu"),
-            prompts={"query": SEARCH_INSTRUCTION, "document": told},
+            prompts={"query": SEARCH_INSTRUCTION, "document": instruction},
         )
         self.module = module.eval()
         self.card = card
         self.device = torch.device(device or "cpu")
-        self.batch_size = batch_size or most_at_once(self.device)
+        self.batch_size = batch_size or max_batch(self.device)
         self.room = math.inf if batch_size else room_for(self.device) / _bytes_per_token(module)
         self._autocast = autocast
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="gme-prepare")
         self.space = EmbeddingSpace(
-            card.name, revision, _describe(module), module.get_embedding_dimension(), told
+            card.name, revision, _describe(module), module.get_embedding_dimension(), instruction
         )
 
     @property
     def input_size(self) -> InputSize:
-        """A shorter side that leaves any picture larger than the model's largest input.
+        """A shorter side with which any picture is larger than the model's largest input.
 
-        The model sees at most `most` squares of 28 x 28 pixels, whatever the aspect. A picture
+        The model sees at most `tokens.maximum` squares of 28 x 28 pixels for any aspect. A picture
         whose shorter side is the root of that area has at least that area, so the model's own
-        resize always makes it smaller. 1.4 times as much, in whole squares, keeps the rounding
-        of the first resize close to that of the full picture.
+        resize always makes it smaller. A factor of 1.4, in whole squares, keeps the rounding of the
+        first resize close to that of the full picture.
         """
-        return InputSize(short=SQUARE * round(1.4 * math.sqrt(self.module.tokens.most)))
+        return InputSize(short=SQUARE * round(1.4 * math.sqrt(self.module.tokens.maximum)))
 
     @property
     def window(self) -> int:
-        """How many pictures `encode_in_batches` would like to have at once."""
-        return WINDOW * self.batch_size
+        """Pictures to pass to `encode_in_batches` at a time."""
+        return WINDOW_BATCHES * self.batch_size
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
-        """Vectors of shape (n, dimension), float32, unit norm; with the document instruction."""
+        """Vectors of shape (n, dimension), float32, unit norm, with the document instruction."""
         return self._encode([{"image": image} for image in images], self.space.instruction)
 
     def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
-        """Places among the pictures, each once, and their vectors, as soon as they are computed."""
+        """Yield indices of the pictures, each once, with their vectors as soon as computed."""
         return self._stream([{"image": image} for image in images], self.space.instruction)
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
-        """Vectors of shape (n, dimension), float32, unit norm; by default to search pictures."""
+        """Vectors of shape (n, dimension), float32, unit norm; the default instruction searches."""
         parts = [{"text": text} for text in texts]
         return self._encode(parts, instruction or SEARCH_INSTRUCTION)
 
     def encode_fused(
         self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
     ) -> Embeddings:
-        """One vector for each text with its image, of shape (n, dimension), float32, unit norm."""
+        """One vector per text with its image: shape (n, dimension), float32, unit norm."""
         pairs = zip(texts, images, strict=True)
         parts = [{"text": text, "image": image} for text, image in pairs]
         return self._encode(parts, instruction or SEARCH_INSTRUCTION)
@@ -128,42 +128,42 @@ class GmeEncoder:
         self, parts: Sequence[Part], instruction: str
     ) -> Iterator[tuple[list[int], Embeddings]]:
         costs = [self._cost(part) for part in parts]
-        waiting = plan_batches(costs, self.batch_size, self.room)
-        while waiting:
+        batches = plan_batches(costs, self.batch_size, self.room)
+        while batches:
             done = 0
-            for batch, vectors in self._computed(parts, waiting, instruction):
+            for batch, vectors in self._compute(parts, batches, instruction):
                 done += 1
                 yield batch, self._checked(vectors)
-            waiting = self._smaller(waiting[done:])
+            batches = self._smaller(batches[done:])
 
-    def _computed(
+    def _compute(
         self, parts: Sequence[Part], batches: list[list[int]], instruction: str
     ) -> Iterator[tuple[list[int], Embeddings]]:
-        """Batches and their vectors, in order; ends where the device's memory was too small.
+        """Yield batches with their vectors, in order; stops when the device runs out of memory.
 
-        A batch is launched before anyone waits for the one before it.
+        Each batch is launched before the results of the previous one are awaited.
         """
-        before: tuple[list[int], Callable[[], Embeddings]] | None = None
-        for batch, features in self._prepared(parts, batches, instruction):
-            arrived = self._launch(features)
-            if before:
-                yield before[0], before[1]()
-            before = (batch, arrived) if arrived else None
-            if not arrived:
+        previous: tuple[list[int], Callable[[], Embeddings]] | None = None
+        for batch, features in self._prepare(parts, batches, instruction):
+            wait = self._launch(features)
+            if previous:
+                yield previous[0], previous[1]()
+            previous = (batch, wait) if wait else None
+            if not wait:
                 return
-        if before:
-            yield before[0], before[1]()
+        if previous:
+            yield previous[0], previous[1]()
 
     def _checked(self, vectors: Embeddings) -> Embeddings:
         if not np.isfinite(vectors).all():
             raise EncoderError(
-                f"{self.card.name} computed numbers that are not finite",
-                "Use --precision bf16 or fp32; float16 is too narrow for some weights.",
+                f"{self.card.name} computed values that are not finite",
+                "Use --precision bf16 or fp32; the range of float16 is too small for some weights.",
             )
         return normalize(vectors)
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
-        """The batches that are left, halved because the first of them did not fit."""
+        """The remaining batches, halved because the first one did not fit in memory."""
         if not batches:
             return []
         refusal = EncoderError(
@@ -174,7 +174,7 @@ class GmeEncoder:
         release_unused()
         return smaller
 
-    def _prepared(
+    def _prepare(
         self, parts: Sequence[Part], batches: list[list[int]], instruction: str
     ) -> Iterator[tuple[list[int], Features]]:
         def prepare(batch: list[int]) -> Features:
@@ -188,7 +188,7 @@ class GmeEncoder:
         return value.pin_memory() if pin else value
 
     def _launch(self, features: Features) -> Callable[[], Embeddings] | None:
-        """Start one batch. The function that waits for its vectors; None if memory ran out."""
+        """Start one batch; return a function that awaits its vectors, or None if memory ran out."""
         with torch.inference_mode(), self._precision():
             try:
                 vectors = self._run(features)
@@ -198,7 +198,7 @@ class GmeEncoder:
                 return None
             if self.device.type != "cuda":
                 return lambda: vectors.cpu().numpy()
-            # Asked for now, so that the copy does not queue behind the next batch.
+            # Requested now, so that the copy does not queue behind the next batch.
             copy, arrived = vectors.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record(torch.cuda.current_stream(self.device))
 
@@ -209,7 +209,7 @@ class GmeEncoder:
         return wait
 
     def _run(self, features: Features) -> Tensor:
-        """Launch one batch; on a GPU this returns before it is computed."""
+        """Launch one batch; on a GPU this returns before the result is computed."""
         placed = {
             name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in features.items()
@@ -221,7 +221,7 @@ class GmeEncoder:
         return autocasting(self.device, self._autocast)
 
     def _cost(self, part: Part) -> float:
-        """About as many tokens as the part will have."""
+        """Approximate number of tokens of the part."""
         cost = 30.0 + len(part.get("text", "")) / 4
         if "image" in part:
             height, width = part["image"].shape[:2]
@@ -230,7 +230,7 @@ class GmeEncoder:
 
 
 def _bytes_per_token(module: GmeModule) -> float:
-    """About what a visual token, which is four patches, takes in the wider of the two towers."""
+    """Approximate bytes of a visual token (four patches) in the wider of the two towers."""
     config = module.model.config
     eye, reader, size = config.vision_config, config.text_config, module.model.dtype.itemsize
     seen = transformer_bytes(4, eye.embed_dim, int(eye.mlp_ratio * eye.embed_dim), size)
@@ -239,6 +239,6 @@ def _bytes_per_token(module: GmeModule) -> float:
 
 def _describe(module: GmeModule) -> str:
     return (
-        f"two bicubic resizes to {module.tokens.least}-{module.tokens.most} visual tokens,"
+        f"two bicubic resizes to {module.tokens.minimum}-{module.tokens.maximum} visual tokens,"
         " last token, 1-d positions"
     )

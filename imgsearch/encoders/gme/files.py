@@ -1,6 +1,6 @@
-"""The published files of gme-Qwen2-VL: where they lie, whether all are there, which they are.
+"""The published files of gme-Qwen2-VL: their folder, completeness and revision.
 
-Importing this file does not import torch: a run that finds nothing to encode needs no model.
+Importing this module does not import torch: a run with nothing to encode needs no model.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ _INDEX = "model.safetensors.index.json"
 
 
 def find_folder(name: str, source: str = "") -> tuple[str, str]:
-    """The folder of a model and which weights it holds.
+    """The folder of a model, and the revision of its weights.
 
     Parameters
     ----------
     name : str
-        Path of a folder, preset, or id of the Hugging Face hub, with or without "gme://".
+        Path of a folder, preset, or hub id, with or without "gme://".
     source : str
-        A folder or id to look at instead.
+        A folder or hub id to use instead.
 
     Returns
     -------
     (folder, revision)
         The revision is the hub's commit, or a digest of a folder that did not come from there.
     """
-    found = locate(name.removeprefix(SCHEME), source.removeprefix(SCHEME))
-    folder = str(found.path)
+    model = locate(name.removeprefix(SCHEME), source.removeprefix(SCHEME))
+    folder = str(model.path)
     check_folder(folder)
-    return folder, found.revision or _digest(folder)
+    return folder, model.revision or _digest(folder)
 
 
 def check_folder(folder: str) -> None:
-    """Raise `EncoderError` unless the folder holds a whole Qwen2-VL."""
+    """Raise `EncoderError` unless the folder holds a complete Qwen2-VL."""
     kind = read(folder, "config.json").get("model_type") if _has(folder, "config.json") else None
     if kind not in (None, ARCHITECTURE):
         raise EncoderError(
@@ -51,7 +51,7 @@ def check_folder(folder: str) -> None:
     if missing:
         raise EncoderError(
             f"{folder} lacks {', '.join(missing)}",
-            "Fetch the missing files from where it came; 'imgsearch models download' goes on"
+            "Fetch the missing files from its source; 'imgsearch models download' continues"
             " where it stopped.",
         )
 
@@ -70,9 +70,9 @@ def _weights(folder: str) -> list[str]:
 
 
 def _digest(folder: str) -> str:
-    """Twelve hex digits of the configuration, and of size, head and tail of each weights file.
+    """Twelve hex digits of a SHA-256 of the configuration, and of each file's size, head and tail.
 
-    Head and tail are a mebibyte each: the header with all names and places is in the first, and
+    Head and tail are one mebibyte each. The head holds the names and offsets of all tensors;
     reading 4 GB at each start would take longer than loading the model.
     """
     total = hashlib.sha256()

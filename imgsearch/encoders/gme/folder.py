@@ -1,4 +1,4 @@
-"""Opening the published folder of gme-Qwen2-VL."""
+"""Loads gme-Qwen2-VL from its published folder."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from imgsearch.model_card import EncoderOptions, ModelCard
 __all__ = ["COLOURS", "check_folder", "choose_weights_dtype", "find_folder", "load"]
 
 COLOURS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-"""Mean and deviation of the channels, those of CLIP, which Qwen2-VL took over."""
+"""Mean and deviation of the channels: those of CLIP, which Qwen2-VL adopted."""
 
 
 def load(
     name: str, options: EncoderOptions | None = None, tokens: VisualTokens | None = None
 ) -> GmeEncoder:
-    """The encoder of a published gme-Qwen2-VL; looks on this machine only.
+    """The encoder of a published gme-Qwen2-VL, which must be on this machine.
 
     Parameters
     ----------
     name : str
-        "gme-qwen2-vl-2b", "gme-qwen2-vl-7b", an id of the Hugging Face hub that was downloaded
-        before, or the path of a folder with the published files, with or without "gme://".
-        Where `options.source` is given, the weights are looked for there.
+        "gme-qwen2-vl-2b", "gme-qwen2-vl-7b", the id of a model downloaded from the hub, or the path
+        of a folder with the published files, with or without "gme://". If `options.source` is set,
+        the weights are loaded from there.
 
     Raises
     ------
     EncoderError
-        Files are missing or are those of another model, or the device is not there.
+        Files are missing or belong to another model, or the device is missing.
     """
     options = options or EncoderOptions()
     card = _card(name)
@@ -80,8 +80,8 @@ def _open(
     model, report = loaded
     if report["missing_keys"] or report["mismatched_keys"]:
         raise EncoderError(
-            f"the weights in {folder} do not fit: {sorted(report['missing_keys'])[:3]}",
-            "Fetch the model again; a file of it is damaged or of another version.",
+            f"the weights in {folder} are not complete: {sorted(report['missing_keys'])[:3]}",
+            "Fetch the model again; one of its files is damaged or of another version.",
         )
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False

@@ -1,9 +1,9 @@
 """The language model of Qwen2-VL, up to the state of each prompt's last token.
 
-Same mathematics as `Qwen2VLTextModel` with one-dimensional positions, and the same weights; golden
-vectors prove it. Written anew because a vector needs less than generating text does: no cache, one
-rotary axis instead of three, and in the last layer only one token of each prompt. Norms are one
-launch instead of eight, and the gate of the feed-forward part is computed in place.
+Computes the same as `Qwen2VLTextModel` with one-dimensional positions and the same weights, as
+golden vectors prove. It is a separate implementation because a vector needs less than generated
+text: no cache, one rotary axis instead of three, and only one token of each prompt in the last
+layer. A norm is one launch instead of eight, and the feed-forward gate is computed in place.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from imgsearch.encoders.gme.rotary import turn
 
 
 class Order(NamedTuple):
-    """Where each token stands and what it may look at.
+    """The position of each token, and the tokens it may attend to.
 
     Attributes
     ----------
     cos, sin : Tensors of shape (n or 1, tokens, 1, head / 2), float32
     allowed : Tensor of shape (n, 1, tokens, tokens), bool, or None
-        None is causal and no more.
+        None is plain causal attention.
     real : Tensor of shape (n, 1, 1, tokens), bool
-        False where a prompt is padded.
+        False for padding.
     last : Tensor of shape (n,), int64
-        The flat place of each prompt's last token.
+        The flat index of each prompt's last token.
     """
 
     cos: Tensor
@@ -39,7 +39,7 @@ class Order(NamedTuple):
 
 
 class Reader(torch.nn.Module):
-    """Token embeddings to one state for each prompt.
+    """Maps token embeddings to one state per prompt.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class Reader(torch.nn.Module):
         self._layer = _run_layer
 
     def compile_layers(self) -> None:
-        """Let torch.compile fuse what lies between the matrix products, one code for all layers."""
+        """Fuse the operations between matrix products with torch.compile, once for all layers."""
         self._layer = torch.compile(_run_layer, dynamic=False)
 
     def forward(self, hidden: Tensor, mask: Tensor, last: Tensor, padded_right: bool) -> Tensor:
-        """States before the final normalisation to unit length.
+        """One state per prompt, before the normalisation to unit norm.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Reader(torch.nn.Module):
         mask : Tensor of shape (n, tokens), int
             1 for tokens, 0 for padding.
         last : Tensor of shape (n,), int64
-            The flat place of each prompt's last token.
+            The flat index of each prompt's last token.
         padded_right : bool
             All padding comes after the tokens.
 
@@ -80,17 +80,17 @@ class Reader(torch.nn.Module):
         return _norm(self.model.norm, _run_final(final, hidden, order))
 
     def _order(self, mask: Tensor, last: Tensor, padded_right: bool) -> Order:
-        """Positions count the tokens of a prompt from 0, without its padding.
+        """Number the tokens of each prompt from 0, without its padding.
 
-        Padding on the right comes after every real token, where causal attention does not look:
-        no mask, and the fastest attention kernels apply.
+        Padding on the right follows all real tokens, out of reach of causal attention. It needs no
+        mask, so the fastest attention kernels apply.
         """
         count = mask.shape[1]
         places = torch.arange(count, device=mask.device)[None]
         real = mask.bool()[:, None, None]
         allowed = None
         if not padded_right:
-            # Padding may look at itself: a row that sees nothing would not be a number.
+            # Padding may attend to itself: a row without any key would be NaN.
             allowed = (real & (places <= places.T)) | (places == places.T)
             places = (mask.cumsum(dim=1) - 1).clamp(min=0)
         rotary = self.model.rotary_emb
@@ -104,16 +104,16 @@ def _run_layer(layer: Any, hidden: Tensor, order: Order) -> Tensor:
     normed = _norm(layer.input_layernorm, hidden)
     attention = layer.self_attn
     query = turn(_heads(attention, attention.q_proj(normed)), order.cos, order.sin)
-    key, value = _remember(attention, normed, order)
+    key, value = _keys_and_values(attention, normed, order)
     mixed = _mix(query, key, value, order.allowed, causal=order.allowed is None)
     hidden = hidden + attention.o_proj(mixed)
     return hidden + _feed(layer.mlp, _norm(layer.post_attention_layernorm, hidden))
 
 
 def _run_final(layer: Any, hidden: Tensor, order: Order) -> Tensor:
-    """The last layer for the last token of each prompt alone: Tensor of shape (n, width).
+    """The last layer, only for the last token of each prompt: Tensor of shape (n, width).
 
-    All tokens are looked at; what they would become themselves, nobody reads.
+    It attends to all tokens, but the outputs of the others are not used.
     """
     normed = _norm(layer.input_layernorm, hidden)
     attention = layer.self_attn
@@ -121,25 +121,25 @@ def _run_final(layer: Any, hidden: Tensor, order: Order) -> Tensor:
         part.expand(len(hidden), -1, -1, -1).flatten(0, 1).index_select(0, order.last)[:, None]
         for part in (order.cos, order.sin)
     )
-    asking = normed.flatten(0, 1).index_select(0, order.last)[:, None]
-    query = turn(_heads(attention, attention.q_proj(asking)), cos, sin)
-    key, value = _remember(attention, normed, order)
+    final = normed.flatten(0, 1).index_select(0, order.last)[:, None]
+    query = turn(_heads(attention, attention.q_proj(final)), cos, sin)
+    key, value = _keys_and_values(attention, normed, order)
     mixed = attention.o_proj(_mix(query, key, value, order.real, causal=False))[:, 0]
     hidden = hidden.flatten(0, 1).index_select(0, order.last) + mixed
     return hidden + _feed(layer.mlp, _norm(layer.post_attention_layernorm, hidden))
 
 
-def _remember(attention: Any, normed: Tensor, order: Order) -> tuple[Tensor, Tensor]:
+def _keys_and_values(attention: Any, normed: Tensor, order: Order) -> tuple[Tensor, Tensor]:
     """Keys and values, each of shape (n, tokens, shared heads, head)."""
     key = turn(_heads(attention, attention.k_proj(normed)), order.cos, order.sin)
     return key, _heads(attention, attention.v_proj(normed))
 
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:
-    """Grouped attention: Tensor of shape (n, asking tokens, width)."""
+    """Grouped-query attention: Tensor of shape (n, query tokens, width)."""
     groups = query.shape[2] // key.shape[2]
     shares = query.dtype != torch.float32
-    if not shares:  # no fast float32 kernel of PyTorch shares keys between heads
+    if not shares:  # PyTorch has no fast float32 kernel that shares keys between heads
         key, value = (part.repeat_interleave(groups, dim=2) for part in (key, value))
     mixed = functional.scaled_dot_product_attention(
         query.transpose(1, 2),

@@ -1,8 +1,8 @@
 """gme-Qwen2-VL as a module of sentence-transformers, over transformers' own `Qwen2VLModel`.
 
 Zhang et al., "GME: Improving Universal Multimodal Retrieval by Multimodal LLMs" (2024,
-arXiv:2412.16855): the hidden state of the last token of a chat prompt, at unit length. What the
-paper leaves open follows the code published with the weights, without running it; see
+arXiv:2412.16855): the hidden state of the last token of a chat prompt, normalised. Details that the
+paper leaves open follow the code published with the weights, which is never run; see
 docs/adr/0006-gme-without-remote-code.md.
 """
 
@@ -23,7 +23,7 @@ from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.language import Reader
 from imgsearch.encoders.gme.prompt import (
     DOCUMENT_INSTRUCTION,
-    MAX_LENGTH,
+    MAX_TOKENS,
     number_prompts,
     write_prompt,
 )
@@ -36,23 +36,23 @@ Features = dict[str, Any]
 
 
 class GmeModule(InputModule):
-    """Words, pictures, or words with a picture, to one vector each.
+    """Maps texts, pictures, or texts with a picture to one vector each.
 
     Parameters
     ----------
     model : Qwen2VLModel
     tokenizer : Qwen2Tokenizer
     colours : (mean, deviation)
-        Of the three channels, for values of 0 to 1.
+        Mean and deviation of the three channels, for values of 0 to 1.
     tokens : VisualTokens
     max_length : int
-        Tokens of a prompt at most.
+        Maximum number of tokens of a prompt.
     padding_side : {"right", "left"}
-        Vectors do not depend on it; on the right no attention mask is needed, which is faster.
+        Does not affect vectors; padding on the right needs no attention mask, which is faster.
     pad_to : int
-        Prompts are padded to a multiple of it; more than 1 makes for fewer different shapes.
+        Prompts are padded to a multiple of this; values above 1 give fewer different shapes.
     resizers : Executor, optional
-        Threads that resize the pictures of a batch; Pillow lets them run side by side.
+        Threads that resize the pictures of a batch; Pillow releases the GIL.
     """
 
     save_in_root = True
@@ -65,7 +65,7 @@ class GmeModule(InputModule):
         colours: tuple[Sequence[float], Sequence[float]],
         *,
         tokens: VisualTokens | None = None,
-        max_length: int = MAX_LENGTH,
+        max_length: int = MAX_TOKENS,
         padding_side: str = "right",
         pad_to: int = 1,
         resizers: Executor | None = None,
@@ -95,28 +95,28 @@ class GmeModule(InputModule):
         Parameters
         ----------
         inputs : sequence
-            Words, pictures, or {"text": words, "image": picture} with either or both. A picture
-            is a PIL image or an ndarray of shape (height, width, 3), uint8.
+            Texts, pictures, or {"text": text, "image": picture} with either or both. A picture is
+            a PIL image or an ndarray of shape (height, width, 3), uint8.
         prompt : str, optional
-            The instruction; by default that of documents.
+            The instruction; by default the one for documents.
 
         Returns
         -------
         dict with tensors on the host
             "input_ids" int64 (n, longest); "attention_mask" int64 (n, longest); "last" int64
-            (n,), the flat place of each prompt's last token; "seen" int64, the flat places of the
+            (n,), the flat index of each prompt's last token; "seen" int64, the flat indices of the
             visual tokens; "pixels" uint8, all pictures one after the other; "places" int32, row
             and column of each patch; and "sizes", a list of the pictures' (height, width).
 
         Raises
         ------
         QueryError
-            An instruction so long that a picture does not fit behind it.
+            The instruction is so long that a picture does not fit after it.
         """
-        pairs = [_take_apart(part) for part in inputs]
+        pairs = [_split(part) for part in inputs]
         pictures = self._resize_all([image for _, image in pairs if image is not None])
-        waiting = iter(pictures)
-        counts = [0 if image is None else _count(next(waiting)) for _, image in pairs]
+        resized = iter(pictures)
+        counts = [0 if image is None else _count_tokens(next(resized)) for _, image in pairs]
         instruction = prompt or DOCUMENT_INSTRUCTION
         texts = [write_prompt(instruction, text, image is not None) for text, image in pairs]
         rows = number_prompts(self.tokenizer, texts, counts, self.max_seq_length)
@@ -138,15 +138,15 @@ class GmeModule(InputModule):
         return features
 
     def record_texts(self) -> None:
-        """Replay CUDA graphs for batches without pictures; prompts are padded to multiples of 16.
+        """Replay CUDA graphs for batches without pictures; pads prompts to multiples of 16.
 
-        For searching on a GPU, where a single query is bound by launches. See `graphs.Replay`.
+        For searching on a GPU, where launches dominate a single query. See `graphs.Replay`.
         """
         self.pad_to = max(self.pad_to, 16)
         self.replay = Replay(self.embed)
 
     def embed(self, features: Features) -> Tensor:
-        """The vectors alone; every size that matters is known on the host."""
+        """The vectors; all sizes are known on the host, so nothing waits for the device."""
         ids = features["input_ids"]
         hidden = self.model.language_model.embed_tokens(ids)
         if features["sizes"]:
@@ -160,8 +160,10 @@ class GmeModule(InputModule):
         return functional.normalize(states.float(), dim=1)
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Not offered: the published folder is the one form in which this model is stored."""
-        raise NotImplementedError("a GME model is loaded from its published folder, never saved")
+        """Not supported: this model is stored only as its published folder."""
+        raise NotImplementedError(
+            "a GME model is loaded from its published folder and is never saved"
+        )
 
     def _resize_all(self, images: Sequence[Pixels]) -> list[Pixels]:
         each = self.resizers.map if self.resizers else map
@@ -186,7 +188,7 @@ class GmeModule(InputModule):
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _take_apart(part: Any) -> tuple[str, Pixels | None]:
+def _split(part: Any) -> tuple[str, Pixels | None]:
     if isinstance(part, str):
         return part, None
     if not isinstance(part, Mapping):
@@ -197,7 +199,7 @@ def _take_apart(part: Any) -> tuple[str, Pixels | None]:
     return part.get("text") or "", image
 
 
-def _count(picture: Pixels) -> int:
+def _count_tokens(picture: Pixels) -> int:
     return picture.size // (3 * SQUARE**2)
 
 

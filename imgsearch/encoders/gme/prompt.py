@@ -1,7 +1,7 @@
-"""The chat prompt of gme-Qwen2-VL, as text and as token numbers.
+"""The chat prompt of gme-Qwen2-VL, as text and as token ids.
 
-The form is that of the model's card (Alibaba-NLP/gme-Qwen2-VL-2B-Instruct): an instruction as
-the system's turn, picture and words as the user's, an opened answer, and a closing
+Its form follows the model card (Alibaba-NLP/gme-Qwen2-VL-2B-Instruct): the instruction as the
+system's turn, picture and text as the user's turn, the start of an answer, and a closing
 `<|endoftext|>` whose hidden state is the vector.
 """
 
@@ -14,29 +14,29 @@ from typing import Any
 from imgsearch.encoders import presets
 
 DOCUMENT_INSTRUCTION = presets.GME_DOCUMENT
-"""The instruction of pictures unless the caller names another."""
+"""The default instruction for pictures."""
 
 SEARCH_INSTRUCTION = presets.GME_QUERY
-"""The instruction of queries unless the caller names another."""
+"""The default instruction for queries."""
 
-MAX_LENGTH = 1800
-"""Tokens of a prompt; what is beyond is cut off, the closing tokens included."""
+MAX_TOKENS = 1800
+"""Maximum length of a prompt; the rest is cut off, including the closing tokens."""
 
 PICTURE = "<|image_pad|>"
 _CONTROL = re.compile(r"<\|(?=\w+\|>)")
 
 
 def write_prompt(instruction: str, text: str, picture: bool) -> str:
-    """The prompt with one `<|image_pad|>` where a picture belongs.
+    """The prompt, with one `<|image_pad|>` in place of a picture.
 
-    Words that spell a control token are words: they lose that meaning by a space, or a query
-    could close the user's turn or ask for a picture that is not there.
+    A space is inserted into text that spells a control token; otherwise a query could close the
+    user's turn or announce a picture that does not exist.
     """
     instruction, text = (_CONTROL.sub("< |", part) for part in (instruction, text))
-    seen = f"<|vision_start|>{PICTURE}<|vision_end|>" if picture else ""
+    image = f"<|vision_start|>{PICTURE}<|vision_end|>" if picture else ""
     return (
         f"<|im_start|>system\n{instruction}<|im_end|>\n"
-        f"<|im_start|>user\n{seen}{text}<|im_end|>\n"
+        f"<|im_start|>user\n{image}{text}<|im_end|>\n"
         "<|im_start|>assistant\n<|endoftext|>"
     )
 
@@ -45,18 +45,18 @@ def number_prompts(
     tokenizer: Any,
     prompts: Sequence[str],
     visual_tokens: Sequence[int],
-    max_length: int = MAX_LENGTH,
+    max_length: int = MAX_TOKENS,
 ) -> list[list[int]]:
-    """Token numbers of each prompt, its `<|image_pad|>` repeated once per visual token.
+    """Token ids of each prompt, with its `<|image_pad|>` repeated once per visual token.
 
     Parameters
     ----------
     tokenizer : a tokenizer of transformers
     visual_tokens : sequence of int, one per prompt
-        0 where the prompt has no picture.
+        0 for a prompt without a picture.
     max_length : int
-        Longer prompts lose their end, as in the published code. The picture stands in front, so
-        it is whole as long as `max_length` exceeds its tokens by those of the instruction.
+        Longer prompts lose their end, as in the published code. The picture comes first, so it
+        stays whole unless the tokens of instruction and picture exceed `max_length`.
     """
     pad = tokenizer.convert_tokens_to_ids(PICTURE)
     rows = tokenizer(list(prompts), return_attention_mask=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021, arXiv:2104.09864), as both halves of Qwen2-VL use them."""
+"""Rotary positions (Su et al. 2021, arXiv:2104.09864), as used in both towers of Qwen2-VL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def turn(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
         return turned.to(vectors.dtype)
-    # The same with fewer float32 intermediates: launch by launch, traffic is what this costs.
+    # The same with fewer float32 intermediates: without fusion, memory traffic dominates.
     out = torch.empty(vectors.shape, dtype=vectors.dtype, device=vectors.device)
     left, right = out.chunk(2, dim=-1)
     torch.addcmul(first * cos, second, sin, value=-1, out=left)

@@ -1,10 +1,10 @@
 """The vision tower of Qwen2-VL over a batch of pictures, without waiting for the device.
 
-Same mathematics as `Qwen2VLModel.visual` and the same weights; golden vectors prove it. Written
-anew for speed: the sizes of the pictures are known on the host, so nothing is read back from the
-device; pictures of one size attend in one call (transformers calls attention once per picture and
-layer); pixels travel as uint8 and become patches on the device; both frames of a still picture are
-equal, so the kernels of the two are added up and one product does for both.
+Computes the same as `Qwen2VLModel.visual` with the same weights, as golden vectors prove. It is a
+separate implementation for speed: the sizes of pictures are known on the host, so nothing is read
+back from the device; pictures of one size share one call of attention (transformers makes one per
+picture and layer); pixels are transferred as uint8 and split into patches on the device; and both
+frames of a still picture are equal, so their kernels are summed and one product replaces two.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _STEEPNESS = 1.702  # of the quick GELU
 
 
 class Layout(NamedTuple):
-    """What all blocks share.
+    """Positions and runs of pictures, the same for all blocks.
 
     Attributes
     ----------
     cos, sin : Tensors of shape (patches, 1, head / 2), float32
     spans : tuple of (pictures, patches of each)
-        The runs of neighbouring pictures of one size.
+        Runs of consecutive pictures of one size.
     heads : int
     """
 
@@ -47,14 +47,14 @@ class Layout(NamedTuple):
 
 
 class Eye(torch.nn.Module):
-    """Pictures to visual tokens.
+    """Maps pictures to visual tokens.
 
     Parameters
     ----------
     tower : Qwen2VisionTransformerPretrainedModel
-        The loaded tower; its blocks and merger are used as they are.
+        The loaded tower; its blocks and merger are used unchanged.
     mean, deviation : sequences of 3 floats
-        Of the channels, for pixel values of 0 to 1.
+        Mean and deviation of the channels, for pixel values of 0 to 1.
     """
 
     mean: Tensor
@@ -72,20 +72,20 @@ class Eye(torch.nn.Module):
         self._block = _run_block
 
     def compile_blocks(self) -> None:
-        """Let torch.compile fuse what lies between the matrix products, one code for all blocks."""
+        """Fuse the operations between matrix products with torch.compile, once for all blocks."""
         self._block = torch.compile(_run_block, dynamic=False)
 
     def forward(self, pixels: Tensor, places: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """All pictures of a batch at once.
+        """The visual tokens of all pictures of a batch.
 
         Parameters
         ----------
         pixels : Tensor of shape (sum of height * width * 3,), uint8
             The pictures one after the other, each (height, width, 3).
         places : Tensor of shape (sum of height * width / 196, 2), int
-            Row and column of each patch, see `patch_places`.
+            Row and column of each patch; see `patch_places`.
         sizes : sequence of Size
-            One per picture. Neighbours of one size are computed together.
+            One per picture. Consecutive pictures of one size are computed together.
 
         Returns
         -------
@@ -96,9 +96,9 @@ class Eye(torch.nn.Module):
         weight = self.tower.patch_embed.proj.weight
         kernel = weight.float().sum(dim=2).flatten(1).to(weight.dtype)
         hidden = functional.linear(patches.to(weight.dtype), kernel)
-        turns = _turns(places, self.head)
+        angles = _rotary_angles(places, self.head)
         spans = tuple((count, h * w // self.patch**2) for (h, w), count in runs)
-        layout = Layout(turns.cos(), turns.sin(), spans, self.heads)
+        layout = Layout(angles.cos(), angles.sin(), spans, self.heads)
         for block in self.tower.blocks:
             hidden = self._block(block, hidden, layout)
         return self.tower.merger(hidden)  # type: ignore[no-any-return]
@@ -125,7 +125,7 @@ def _channels(values: Sequence[float], like: Tensor) -> Tensor:
 def patch_places(size: Size, patch: int = 14, merge: int = 2) -> NDArray[np.int32]:
     """Row and column of each patch of a picture: ndarray of shape (patches, 2), int32.
 
-    In the order of the merger: the patches of one visual token stand together.
+    In the order of the merger: the patches of one visual token are adjacent.
     """
     rows, columns = (side // patch for side in size)
     grid = np.indices((rows, columns), dtype=np.int32)
@@ -133,11 +133,11 @@ def patch_places(size: Size, patch: int = 14, merge: int = 2) -> NDArray[np.int3
     return np.ascontiguousarray(blocks.transpose(1, 3, 2, 4, 0).reshape(-1, 2))
 
 
-def _turns(places: Tensor, head: int) -> Tensor:
+def _rotary_angles(places: Tensor, head: int) -> Tensor:
     """Rotary angles of shape (patches, 1, head / 2), float32.
 
-    Two-dimensional rotary positions (arXiv:2409.12191, section 2.1): the first half of the
-    angles turns with the row of a patch, the second with its column.
+    Two-dimensional rotary positions (arXiv:2409.12191, section 2.1): the first half of the angles
+    depends on the row of a patch, the second half on its column.
     """
     steps = torch.arange(0, head // 2, 2, device=places.device, dtype=torch.float32)
     speed = _ROTARY_BASE ** (-steps / (head // 2))
@@ -151,9 +151,9 @@ def _run_block(block: Any, hidden: Tensor, layout: Layout) -> Tensor:
 
 
 def _feed(mlp: Any, hidden: Tensor) -> Tensor:
-    """The feed-forward part, with its x * sigmoid(1.702 x) in one launch instead of three.
+    """The feed-forward part, with x * sigmoid(1.702 x) in one launch instead of three.
 
-    That activation is silu(1.702 x) / 1.702, and a matrix product scales its result for nothing.
+    That activation is silu(1.702 x) / 1.702, and a matrix product can scale its result at no cost.
     """
     first, second = mlp.fc1, mlp.fc2
     steep = torch.addmm(first.bias * _STEEPNESS, hidden, first.weight.T, alpha=_STEEPNESS)
@@ -162,7 +162,7 @@ def _feed(mlp: Any, hidden: Tensor) -> Tensor:
 
 
 def _attend(attention: Any, hidden: Tensor, layout: Layout) -> Tensor:
-    """Attention of each patch to the patches of its own picture."""
+    """Attention among the patches of each picture."""
     heads = layout.heads
     projected = attention.qkv(hidden).view(len(hidden), 3, heads, -1)
     turned = turn(projected[:, :2], layout.cos[:, None], layout.sin[:, None])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgsearch.encoders.builtin import CELL, CELLS, INPUT_SIZE, cells, evidence
+from imgsearch.encoders.builtin import CELL_PIXELS, CELLS, INPUT_SIZE, cells, evidence
 
 SHAPES = [
     (1000, 1000),
@@ -36,7 +36,7 @@ def test_decoding_leaves_about_as_many_pixels_as_the_cells_have(width, height):
     """Nothing is thrown away that the network could see, and hardly anything is scaled twice."""
     rows, columns = cells.cells_of(width, height)
     decoded = INPUT_SIZE.scale(width, height) ** 2 * width * height
-    assert decoded == pytest.approx(rows * columns * CELL**2, rel=0.15)
+    assert decoded == pytest.approx(rows * columns * CELL_PIXELS**2, rel=0.15)
 
 
 def test_pictures_of_one_shape_come_together_and_none_is_lost():
@@ -48,14 +48,17 @@ def test_pictures_of_one_shape_come_together_and_none_is_lost():
     groups = cells.by_shape(**laid)
     assert [numbers for numbers, _ in groups.values()] == [[0, 2], [1]]
     for (rows, columns), (numbers, pixels) in groups.items():
-        assert (rows, columns) == tuple(CELL * n for n in cells.cells_of(*images[numbers[0]].size))
+        cell_shape = cells.cells_of(*images[numbers[0]].size)
+        assert (rows, columns) == tuple(CELL_PIXELS * n for n in cell_shape)
         assert pixels.shape == (len(numbers), rows, columns, 3)
         for number, each in zip(numbers, pixels, strict=True):
             assert (each == number).all()
 
 
 def test_a_picture_of_the_right_size_is_not_touched():
-    pixels = np.random.default_rng(0).integers(0, 256, (11 * CELL, 11 * CELL, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (11 * CELL_PIXELS, 11 * CELL_PIXELS, 3), np.uint8
+    )
     laid = cells.lay_out([Image.fromarray(pixels)])
     assert np.array_equal(laid["pixels"].numpy().reshape(pixels.shape), pixels)
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from imgsearch.encoders.builtin import bodies, faces, people, weights
-from imgsearch.encoders.builtin.blocks.halves import Said, Seen
+from imgsearch.encoders.builtin.blocks.halves import SentenceOutput, VisionOutput
 from imgsearch.encoders.builtin.blocks.people import PeoplePictures, PeopleTexts, _in_square
 from imgsearch.encoders.builtin.small_networks import Network
 from tests.conftest import ROOT
@@ -172,10 +172,10 @@ def test_the_block_finds_people():
     pictures, texts = PeoplePictures({}, torch.float32), PeopleTexts({}, torch.float32)
     names = ["president_portrait", "officer_portrait", "beach", "breakdancer"]
     images = [Image.open(SCENES / f"{name}.jpg").convert("RGB") for name in names]
-    seen = pictures(Seen(*[torch.empty(0)] * 5, {"people": pictures.prepare(images)}))
+    seen = pictures(VisionOutput(*[torch.empty(0)] * 5, {"people": pictures.prepare(images)}))
     assert torch.allclose(seen.norm(dim=1), torch.ones(len(names)))
     queries = ["portrait of a man", "an old woman", "somebody dancing"]
-    said = texts(Said(torch.empty(0), {"people": texts.prepare(queries)}))
+    said = texts(SentenceOutput(torch.empty(0), {"people": texts.prepare(queries)}))
     assert (said @ seen.T).argmax(1).tolist() == [0, 1, 3]
     assert (said @ seen.T)[:, 2].abs().max() < 1e-6
 

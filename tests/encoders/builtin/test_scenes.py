@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from imgsearch.encoders.builtin import scenes
-from imgsearch.encoders.builtin.blocks.halves import Said, Seen
+from imgsearch.encoders.builtin.blocks.halves import SentenceOutput, VisionOutput
 from imgsearch.encoders.builtin.blocks.sights import DIMENSIONS, SightPictures, SightTexts
 from tests.conftest import ROOT
 
@@ -100,7 +100,7 @@ def test_words_for_sights(text, sights):
 def test_rows_of_pictures_have_unit_norm_whatever_is_seen():
     half = SightPictures({}, torch.float32)
     images = [plain((0, 0, 0)), plain((120, 90, 60)), picture("beach")]
-    rows = half(Seen(*[torch.empty(0)] * 5, {"sights": half.prepare(images)}))
+    rows = half(VisionOutput(*[torch.empty(0)] * 5, {"sights": half.prepare(images)}))
     assert rows.shape == (3, DIMENSIONS)
     assert torch.allclose(rows.norm(dim=1), torch.ones(3))
 
@@ -108,9 +108,9 @@ def test_rows_of_pictures_have_unit_norm_whatever_is_seen():
 def test_words_find_their_sight_and_nothing_is_found_by_none():
     pictures, texts = SightPictures({}, torch.float32), SightTexts({}, torch.float32)
     images = [picture("moon"), picture("hay_field"), picture("kitchen")]
-    seen_rows = pictures(Seen(*[torch.empty(0)] * 5, {"sights": pictures.prepare(images)}))
+    seen_rows = pictures(VisionOutput(*[torch.empty(0)] * 5, {"sights": pictures.prepare(images)}))
     queries = ["a black and white photo", "a clear sky", "a dog"]
-    said_rows = texts(Said(torch.empty(0), {"sights": texts.prepare(queries)}))
+    said_rows = texts(SentenceOutput(torch.empty(0), {"sights": texts.prepare(queries)}))
     likeness = said_rows @ seen_rows.T
     assert likeness[:2].argmax(1).tolist() == [0, 1]
     assert not likeness[2].any()

@@ -238,7 +238,7 @@ class TestResize:
         assert scale == 1 or scale**2 * width * height >= 1280 * 784
 
     def test_tokens_are_a_range(self):
-        with pytest.raises(ValueError, match="least <= most"):
+        with pytest.raises(ValueError, match="minimum <= maximum"):
             VisualTokens(100, 50)
 
     def test_fewer_tokens_are_another_space(self, encoder):

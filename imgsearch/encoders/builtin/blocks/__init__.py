@@ -1,6 +1,6 @@
-"""The blocks of the built-in model's vector, side by side in the order of this table.
+"""The blocks of the built-in model's vector, concatenated in the order of `BLOCKS`.
 
-To add one: a file with its halves (`halves` says what they owe), and a line in `BLOCKS`.
+To add a block, write a module with its halves (see `halves`) and add an entry to `BLOCKS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imgsearch.encoders.builtin.blocks import (
     sights,
     visual,
 )
-from imgsearch.encoders.builtin.blocks.halves import Arrays, Block, Said, Seen
+from imgsearch.encoders.builtin.blocks.halves import Arrays, Block, SentenceOutput, VisionOutput
 
 BLOCKS = (
     Block("sentence", 384, 1.0, sentence.SentencePictures, sentence.SentenceTexts),
@@ -29,20 +29,20 @@ BLOCKS = (
     Block(colours.NAME, colours.DIMENSIONS, 0.3, colours.ColourPictures, colours.ColourTexts),
     Block(people.NAME, people.DIMENSIONS, 0.3, people.PeoplePictures, people.PeopleTexts),
     Block(sights.NAME, sights.DIMENSIONS, 0.4, sights.SightPictures, sights.SightTexts),
-    # No text has this one, so its share decides how pictures compare with pictures, and no more.
+    # Texts do not use this block, so its share affects only how pictures compare with pictures.
     Block("visual", 112, 3.0, visual.VisualPictures, None),
 )
 DIMENSION = sum(block.dimensions for block in BLOCKS)
 
 
 def slices() -> dict[str, slice]:
-    """Where in a vector each block lies, by name."""
+    """The slice of each block in a vector, by name."""
     ends = [sum(block.dimensions for block in BLOCKS[: i + 1]) for i in range(len(BLOCKS))]
     return {b.name: slice(end - b.dimensions, end) for b, end in zip(BLOCKS, ends, strict=True)}
 
 
 class Halves(nn.Module):
-    """One side of all blocks, of pictures or of texts.
+    """The halves of all blocks for pictures or for texts.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ class Halves(nn.Module):
                 self.add_module(block.name, make(arrays, dtype))
 
     def prepare(self, inputs: Sequence[Any]) -> dict[str, Tensor]:
-        """What the halves read off their inputs, by the name of the block."""
-        read = {name: half.prepare(inputs) for name, half in self._named().items()}  # type: ignore[operator]
-        return {name: rows for name, rows in read.items() if rows is not None}
+        """The prepared inputs of the halves, by the name of the block."""
+        parts = {name: half.prepare(inputs) for name, half in self._named().items()}  # type: ignore[operator]
+        return {name: rows for name, rows in parts.items() if rows is not None}
 
-    def forward(self, met: Seen | Said, count: int) -> Tensor:
-        """Rows of the space, (count, `DIMENSION`), float32, unit norm."""
+    def forward(self, output: VisionOutput | SentenceOutput, count: int) -> Tensor:
+        """Rows of the space: (count, `DIMENSION`), float32, unit norm."""
         halves = self._named()
         parts = []
         for block in BLOCKS:
             if block.name in halves:
-                parts.append(math.sqrt(block.share) * halves[block.name](met))
+                parts.append(math.sqrt(block.share) * halves[block.name](output))
             else:
                 parts.append(parts[0].new_zeros(count, block.dimensions))
         return F.normalize(torch.cat(parts, dim=1), dim=1)

@@ -1,4 +1,4 @@
-"""Block "colour": eleven colour terms, seen in a picture or named in a text (`builtin.colour`)."""
+"""Block "colour": eleven colour terms, in a picture or in a text (`builtin.colour`)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from PIL import Image
 from torch import Tensor
 
 from imgsearch.encoders.builtin import colour
-from imgsearch.encoders.builtin.blocks.halves import PictureHalf, Said, Seen, TextHalf
+from imgsearch.encoders.builtin.blocks.halves import (
+    PictureHalf,
+    SentenceOutput,
+    TextHalf,
+    VisionOutput,
+)
 
 NAME = "colour"
 DIMENSIONS = 16  # eleven are used
-_EVEN = len(colour.TERMS) ** -0.5  # what `colour.of_picture` says where all are equal
+_EVEN = len(colour.TERMS) ** -0.5  # values of `colour.of_picture` if all shares are equal
 
 
 class ColourPictures(PictureHalf):
-    """How much of each colour a picture has, less equal parts of all."""
+    """The share of each colour in a picture, relative to equal shares."""
 
     def prepare(self, images: Sequence[Image.Image]) -> Tensor:
         return torch.from_numpy(np.stack([colour.of_picture(image) for image in images]))
 
-    def forward(self, seen: Seen) -> Tensor:
-        return _filled(seen.read[NAME] - _EVEN)
+    def forward(self, output: VisionOutput) -> Tensor:
+        return _unit_rows(output.inputs[NAME] - _EVEN)
 
 
 class ColourTexts(TextHalf):
@@ -34,9 +39,9 @@ class ColourTexts(TextHalf):
     def prepare(self, texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(np.stack([colour.of_text(text) for text in texts]))
 
-    def forward(self, said: Said) -> Tensor:
-        return _filled(said.read[NAME])
+    def forward(self, output: SentenceOutput) -> Tensor:
+        return _unit_rows(output.inputs[NAME])
 
 
-def _filled(rows: Tensor) -> Tensor:
+def _unit_rows(rows: Tensor) -> Tensor:
     return F.pad(F.normalize(rows, dim=1), (0, DIMENSIONS - rows.shape[1]))

@@ -1,6 +1,6 @@
-"""Block "concepts": the classes of the vision network and what two or more of them are.
+"""Block "concepts": the classes of the vision network, and hypernyms of two or more of them.
 
-A dog is an animal is a living thing (WordNet): a picture of a dog is found by all of these.
+In WordNet a dog is an animal and a living thing, so all three words find a picture of a dog.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from torch import Tensor
 from imgsearch.encoders.builtin.blocks.halves import (
     Arrays,
     PictureHalf,
-    Said,
-    Seen,
+    SentenceOutput,
     TextHalf,
-    keep,
+    VisionOutput,
+    register,
 )
 
 _TEXT_TEMPERATURE = 0.1
@@ -28,12 +28,12 @@ class ConceptPictures(PictureHalf):
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
-        keep(self, "concept_members", arrays["concept_members"].T)
-        keep(self, "concept_weights", arrays["concept_weights"])
-        keep(self, "concept_rotation", arrays["concept_rotation"])
+        register(self, "concept_members", arrays["concept_members"].T)
+        register(self, "concept_weights", arrays["concept_weights"])
+        register(self, "concept_rotation", arrays["concept_rotation"])
 
-    def forward(self, seen: Seen) -> Tensor:
-        likely = (seen.likely @ self.concept_members).clamp(0, 1)
+    def forward(self, output: VisionOutput) -> Tensor:
+        likely = (output.likely @ self.concept_members).clamp(0, 1)
         surprising = likely.sqrt() * self.concept_weights
         return F.normalize(F.normalize(surprising, dim=1) @ self.concept_rotation, dim=1)
 
@@ -44,10 +44,10 @@ class ConceptTexts(TextHalf):
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
-        keep(self, "concept_texts", arrays["concept_texts"])
-        keep(self, "concept_rotation", arrays["concept_rotation"])
+        register(self, "concept_texts", arrays["concept_texts"])
+        register(self, "concept_rotation", arrays["concept_rotation"])
 
-    def forward(self, said: Said) -> Tensor:
-        likeness = said.sentences @ self.concept_texts.T
+    def forward(self, output: SentenceOutput) -> Tensor:
+        likeness = output.sentences @ self.concept_texts.T
         likely = torch.softmax(likeness / _TEXT_TEMPERATURE, dim=1)
         return F.normalize(F.normalize(likely, dim=1) @ self.concept_rotation, dim=1)

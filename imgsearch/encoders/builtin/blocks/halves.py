@@ -1,10 +1,10 @@
-"""What a block of the vector is made of: one half that looks at pictures, one that reads texts.
+"""The two halves of a block of the vector: one for pictures and one for texts.
 
-A half gives rows (n, dimensions), float32. Rows of pictures have unit norm, always: a picture that
-took more or less of its norm from one block would have more or less of all others. So a block that
-looks for something that may be absent keeps a dimension for "not there", which no text uses. Rows
-of texts have a norm of at most 1: how sure it is that the text is about what the block sees; 0
-where the block has nothing to say. Texts are scaled as a whole later, which changes no ranking.
+A half returns rows (n, dimensions), float32. Rows of pictures always have unit norm: if one block
+took more or less of the norm, all others would get less or more. So a block that looks for things
+that may be absent keeps a dimension for "none of them", which no text uses. Rows of texts have a
+norm of at most 1, the certainty that the text is about what the block sees, and 0 if it is not.
+Texts are normalised as a whole later, which changes no ranking.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What the vision network makes of n pictures of one shape; everything float32.
+class VisionOutput:
+    """The vision network's output for n pictures of one shape; all float32.
 
     Attributes
     ----------
     maps : Tensor of shape (n, features, rows, columns)
         The last feature map.
     features : Tensor of shape (n, features)
-        Its mean.
+        The mean of `maps` over rows and columns.
     whole, regions : Tensor of shape (n, classes), (n, regions, classes)
-        Class logits of the picture, and of its regions.
+        Class logits of the picture and of its regions.
     likely : Tensor of shape (n, classes)
-        How likely each class is to be in the picture (`evidence`).
-    read : dict of str to Tensor
-        By the name of a block, what its half has prepared of each picture.
+        The likelihood of each class in the picture (`evidence`).
+    inputs : dict of str to Tensor
+        By the name of a block, the result of its half's `prepare`.
     """
 
     maps: Tensor
@@ -45,66 +45,66 @@ class Seen:
     whole: Tensor
     regions: Tensor
     likely: Tensor
-    read: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """What the sentence network makes of n texts.
+class SentenceOutput:
+    """The sentence network's output for n texts.
 
     Attributes
     ----------
     sentences : Tensor of shape (n, 384), float32, unit norm
-    read : dict of str to Tensor
-        By the name of a block, what its half has prepared of each text.
+    inputs : dict of str to Tensor
+        By the name of a block, the result of its half's `prepare`.
     """
 
     sentences: Tensor
-    read: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
 
 
 class PictureHalf(nn.Module):
-    """Half of a block; a subclass that needs networks loads them when it is made."""
+    """The image half of a block; a subclass that needs networks loads them in its constructor."""
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__()
 
     def prepare(self, images: Sequence[Image.Image]) -> Tensor | None:
-        """What is read off RGB pictures as they were decoded, (n, ...); None for nothing."""
+        """Inputs of `forward` from decoded RGB pictures, (n, ...), or None."""
         return None
 
-    def forward(self, seen: Seen) -> Tensor:
-        """Rows of unit norm, (n, dimensions), float32."""
+    def forward(self, output: VisionOutput) -> Tensor:
+        """Rows of shape (n, dimensions), float32, unit norm."""
         raise NotImplementedError
 
 
 class TextHalf(nn.Module):
-    """Half of a block; made only when there is a text to encode."""
+    """The text half of a block; constructed with the first text."""
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__()
 
     def prepare(self, texts: Sequence[str]) -> Tensor | None:
-        """What is read off the words themselves, (n, ...); None for nothing."""
+        """Inputs of `forward` from the texts themselves, (n, ...), or None."""
         return None
 
-    def forward(self, said: Said) -> Tensor:
-        """Rows with a norm of at most 1, (n, dimensions), float32."""
+    def forward(self, output: SentenceOutput) -> Tensor:
+        """Rows of shape (n, dimensions), float32, with a norm of at most 1."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Block:
-    """One line of the table of blocks.
+    """An entry of the table of blocks.
 
     Attributes
     ----------
     name : str
     dimensions : int
     share : float
-        Its share of an inner product of two pictures, in proportion to those of the others.
+        Its weight in the inner product of two pictures, relative to the other blocks.
     pictures, texts : callable
-        Make the halves of arrays and dtype; None for `texts` where no text has anything to say.
+        Construct the halves from arrays and dtype; `texts` is None for a block without texts.
     """
 
     name: str
@@ -114,6 +114,6 @@ class Block:
     texts: Callable[[Arrays, torch.dtype], TextHalf] | None
 
 
-def keep(module: nn.Module, name: str, array: NDArray[np.float32]) -> None:
-    """An array as a buffer: it moves with the module, and is not saved with it."""
+def register(module: nn.Module, name: str, array: NDArray[np.float32]) -> None:
+    """Register an array as a buffer, which moves with the module but is not saved with it."""
     module.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)

@@ -1,7 +1,7 @@
-"""Block "sentence": what a picture shows as the sentence network would place it.
+"""Block "sentence": the content of a picture in the space of the sentence network.
 
-The half for pictures is ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of
-Semantic Embeddings", ICLR 2014): the texts of the classes, weighted by how likely each is.
+The image half is ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic
+Embeddings", ICLR 2014): embeddings of the class names, weighted by the likelihood of each class.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor
 from imgsearch.encoders.builtin.blocks.halves import (
     Arrays,
     PictureHalf,
-    Said,
-    Seen,
+    SentenceOutput,
     TextHalf,
-    keep,
+    VisionOutput,
+    register,
 )
 
 
@@ -26,10 +26,10 @@ class SentencePictures(PictureHalf):
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
         texts = arrays["class_texts"]
-        keep(self, "class_texts", texts - texts.mean(0))
+        register(self, "class_texts", texts - texts.mean(0))
 
-    def forward(self, seen: Seen) -> Tensor:
-        return F.normalize(seen.likely.sqrt() @ self.class_texts, dim=1)
+    def forward(self, output: VisionOutput) -> Tensor:
+        return F.normalize(output.likely.sqrt() @ self.class_texts, dim=1)
 
 
 class SentenceTexts(TextHalf):
@@ -37,7 +37,7 @@ class SentenceTexts(TextHalf):
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
-        keep(self, "mean_text", arrays["class_texts"].mean(0))
+        register(self, "mean_text", arrays["class_texts"].mean(0))
 
-    def forward(self, said: Said) -> Tensor:
-        return F.normalize(said.sentences - self.mean_text, dim=1)
+    def forward(self, output: SentenceOutput) -> Tensor:
+        return F.normalize(output.sentences - self.mean_text, dim=1)

@@ -11,47 +11,52 @@ from PIL import Image
 from torch import Tensor
 
 from imgsearch.encoders.builtin import scenes
-from imgsearch.encoders.builtin.blocks.halves import PictureHalf, Said, Seen, TextHalf
+from imgsearch.encoders.builtin.blocks.halves import (
+    PictureHalf,
+    SentenceOutput,
+    TextHalf,
+    VisionOutput,
+)
 
 NAME = "sights"
-DIMENSIONS = 16  # twelve sights, "none of them", and three that are free
+DIMENSIONS = 16  # twelve sights, "none of them", and three unused
 
-_AT_ONCE = 4  # so many sure sights fill a row
+_FULL_ROW = 4  # this many certain sights fill a row
 
 
 class SightPictures(PictureHalf):
     def prepare(self, images: Sequence[Image.Image]) -> Tensor:
         return torch.from_numpy(np.stack([scenes.of_picture(image) for image in images]))
 
-    def forward(self, seen: Seen) -> Tensor:
-        return beside_nothing(seen.read[NAME], DIMENSIONS)
+    def forward(self, output: VisionOutput) -> Tensor:
+        return with_absence(output.inputs[NAME], DIMENSIONS)
 
 
 class SightTexts(TextHalf):
     def prepare(self, texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(np.stack([scenes.of_text(text) for text in texts]))
 
-    def forward(self, said: Said) -> Tensor:
-        rows = said.read[NAME]
+    def forward(self, output: SentenceOutput) -> Tensor:
+        rows = output.inputs[NAME]
         rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1)
         return F.pad(rows, (0, DIMENSIONS - rows.shape[1]))
 
 
-def beside_nothing(sure: Tensor, dimensions: int) -> Tensor:
-    """Rows of unit norm of things that may all be absent.
+def with_absence(certainty: Tensor, dimensions: int) -> Tensor:
+    """Rows of unit norm for things that may all be absent.
 
     Parameters
     ----------
-    sure : Tensor of shape (n, things), 0 to 1
-        Each counts half, so that one thing says the same whether or not another is there; only
-        where there are more than four does each count less.
+    certainty : Tensor of shape (n, things), 0 to 1
+        Each thing takes half of the norm, so its value does not depend on the others; only with
+        more than four things does each take less.
 
     Returns
     -------
     Tensor of shape (n, dimensions)
-        The things, what is left for "nothing", which no text asks for, and zeros.
+        The things, the remaining norm for "nothing", which no text uses, and zeros.
     """
-    rows = sure / _AT_ONCE**0.5
+    rows = certainty / _FULL_ROW**0.5
     rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1)
     nothing = (1 - rows.square().sum(1, keepdim=True)).clamp(min=0).sqrt()
     rows = torch.cat([rows, nothing], dim=1)

@@ -1,4 +1,4 @@
-"""Block "visual": how alike two pictures look to the network. No text has anything to say here."""
+"""Block "visual": how similar two pictures look to the network. Texts do not use it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imgsearch.encoders.builtin.blocks.halves import Arrays, PictureHalf, Seen, keep
+from imgsearch.encoders.builtin.blocks.halves import Arrays, PictureHalf, VisionOutput, register
 
 
 class VisualPictures(PictureHalf):
-    """Features in the directions in which the classifier's weights differ most.
+    """Features projected on the directions in which the classifier's weights differ most.
 
-    Half the mean of the feature map, which tells what a picture is full of, and half its maximum,
-    which a crop or a margin changes less.
+    Combines the mean of the feature map, which shows what fills a picture, with its maximum, which
+    changes less with a crop or a margin.
     """
 
     visual_basis: Tensor
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
-        keep(self, "visual_basis", arrays["visual_basis"])
+        register(self, "visual_basis", arrays["visual_basis"])
 
-    def forward(self, seen: Seen) -> Tensor:
-        peaks = seen.maps.amax((2, 3))
-        parts = [F.normalize(x @ self.visual_basis, dim=1) for x in (seen.features, peaks)]
+    def forward(self, output: VisionOutput) -> Tensor:
+        peaks = output.maps.amax((2, 3))
+        parts = [F.normalize(x @ self.visual_basis, dim=1) for x in (output.features, peaks)]
         return F.normalize(parts[0] + parts[1], dim=1)
