@@ -203,7 +203,7 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
         faults = verify(library.catalog, index)
-    doubt = index.doubt or replayed or index.check()
+    doubt = index.state.doubt or replayed or index.check()
     if doubt or faults:
         mend = (
             "Nothing to do: the next search or indexing run with"
@@ -214,5 +214,5 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     return Check(
         "index",
         "ok",
-        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.described()}",
+        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.state.kind}",
     )

@@ -1,4 +1,4 @@
-"""The ports: what services ask of the world. Every adapter of a port passes its contract tests."""
+"""The ports: interfaces with more than one implementation. Each passes tests/contracts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from imgsearch.records import (
     Decoded,
     Encoded,
     ImageFile,
+    IndexState,
     Known,
     Revision,
     Skipped,
@@ -19,8 +20,8 @@ from imgsearch.records import (
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
 Unchanged = Callable[[list[str], list[int], list[int]], Sequence[int]]
-"""Given paths below a root, sizes and mtimes in ns, tells at which places of these lists there are
-files that the catalog has not just so. Asked of many files at once, because most often all are."""
+"""Given paths below a root, sizes and mtimes in ns, returns the places in these lists of files that
+differ from the catalog. It takes many files at once, because usually all are unchanged."""
 
 
 def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
@@ -29,7 +30,7 @@ def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Se
 
 
 class ImageSource(Protocol):
-    """A place that pictures come from."""
+    """A folder of pictures, or something like it."""
 
     @property
     def root(self) -> str:
@@ -37,7 +38,7 @@ class ImageSource(Protocol):
 
     @property
     def scope(self) -> str:
-        """The folder below the root that is scanned; "" for all of it."""
+        """The folder below the root to scan; "" for all of it."""
 
     @property
     def mounts(self) -> Sequence[str]:
@@ -48,8 +49,8 @@ class ImageSource(Protocol):
     ) -> Iterator[ImageFile | Skipped | Unvisited]:
         """Every picture file once, in any order; opens none of them.
 
-        Files that are `unchanged` are left out. It is asked once for each, quickest in the order
-        of paths.
+        Files that are `unchanged` are left out. It is called with each file once, which is fastest
+        in the order of paths.
         """
 
     def digest(self, file: ImageFile) -> Known | Skipped:
@@ -81,35 +82,35 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class BatchEncoder(Encoder, Protocol):
-    """An `Encoder` that makes batches itself: of pictures of like sizes, as many as fit in memory.
+    """An `Encoder` that makes its own batches: of pictures of similar sizes, as many as fit.
 
-    Whoever has many pictures hands it `window` of them at a time. An encoder without these two
-    members gets `Settings.batch_size` pictures per call of `encode_images`, or 32.
+    It gets `window` pictures at a time. An encoder without these two members gets
+    `Settings.batch_size` pictures per call of `encode_images`, or 32.
     """
 
     @property
     def window(self) -> int:
-        """How many pictures it would like to have at once; fewer will do."""
+        """Preferred number of pictures per call; fewer will do."""
 
     def encode_in_batches(
         self, images: Sequence[Pixels]
     ) -> Iterator[tuple[Sequence[int], Embeddings]]:
-        """Places among the pictures, each once, and their rows, as soon as they are computed."""
+        """Places among the pictures, each once, and their rows, as they are computed."""
 
 
 class EncoderModule(Protocol):
-    """What an entry point of the group `imgsearch.encoders` points to."""
+    """The module that an entry point of the group `imgsearch.encoders` names."""
 
     @property
     def CARDS(self) -> Sequence[ModelCard]:
         """The models that it offers by name."""
 
     def load(self, name: str, options: EncoderOptions) -> Encoder:
-        """The encoder of that name; raises EncoderError when it cannot be had."""
+        """The encoder of that name; raises `EncoderError` if it cannot be loaded."""
 
     def revision(self, name: str, source: str = "", text_source: str = "") -> str:
         """The revision of its space, found without loading the model. The sources are those of
-        `EncoderOptions`, and given only where they are not empty."""
+        `EncoderOptions`, and passed only if they are not empty."""
 
 
 class EncoderPool(Protocol):
@@ -122,47 +123,40 @@ class EncoderPool(Protocol):
 
 
 class TextReader(Protocol):
-    """Reads what is written in pictures."""
+    """Reads the texts in pictures."""
 
     @property
     def engine(self) -> str:
-        """Name and revision of what reads, kept beside each text; "" for one that reads nothing."""
+        """Name and revision, kept with each text; "" for a reader that reads nothing."""
 
     @property
     def input_size(self) -> InputSize:
-        """How large pictures have to be for small print to be legible."""
+        """The size at which small print is legible."""
 
     def read(self, pixels: Pixels) -> str:
-        """The text of a picture, lines apart; "" where there is none.
+        """The text of a picture, one line per text box; "" if it has none.
 
-        What it raises is a fault of this picture, unless it is an `ImgSearchError`.
+        An exception is about this picture, unless it is an `ImgSearchError`.
         """
 
 
 class VectorIndex(Protocol):
-    """A projection of the catalog's vectors of one space that can be searched."""
+    """A projection of the catalog's vectors of one space that can be searched.
+
+    It is made from a folder, the uuid of the library and the space, and opens what is stored there.
+    """
 
     @classmethod
     def settled(
         cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
     ) -> bool:
-        """True if what is stored is of this revision, with this token of the catalog, and nothing
-        of it is due; loads no index."""
+        """True if the stored index has this revision and token of the catalog, and no training is
+        due; loads no index."""
 
     @property
     def space(self) -> EmbeddingSpace: ...
     @property
-    def doubt(self) -> str:
-        """Why what was stored of the index could not be used, in words; "" when all was well."""
-
-    @property
-    def revision(self) -> Revision:
-        """The catalog's revision that the index has been brought to; 0 when empty."""
-
-    @property
-    def token(self) -> str:
-        """The catalog's token of that revision; "" at revision 0."""
-
+    def state(self) -> IndexState: ...
     def __len__(self) -> int: ...
     def among(self, ids: Ids) -> Ids:
         """Those of `ids`, sorted, that the index holds."""
@@ -171,32 +165,22 @@ class VectorIndex(Protocol):
         """The vectors of these ids, in this order; KeyError if one is not there."""
 
     def clear(self) -> None:
-        """Forget everything: revision 0."""
+        """Drop everything: revision 0."""
 
     def reload(self) -> None:
-        """Go on with what is stored if another process has stored a newer state."""
+        """Take over the stored index if another process has stored a newer state."""
 
     def check(self) -> str:
-        """What is wrong with what is stored, found by reading all of it; "" if nothing is."""
-
-    def described(self) -> str:
-        """What kind of index it is, in words."""
-
-    @property
-    def due(self) -> bool:
-        """True if what is stored should be trained anew, for so many vectors."""
+        """What is wrong with the stored index, found by reading all of it; "" if nothing is."""
 
     def apply(self, changes: ChangeBatch) -> None:
-        """Take out `removals`, then put in or replace the upserts, and move to `revision`."""
+        """Remove `removals`, then add or replace the upserts, and move to `revision`."""
 
-    def unflushed(self) -> int:
-        """How many vectors were put in or taken out since the last flush."""
+    def flush(self, train: bool = False, retrain: bool = False) -> None:
+        """Make the present state durable; does nothing for an index in memory.
 
-    def flush(self, train: bool = False, anew: bool = False) -> None:
-        """Make the present state durable; nothing to do for an index in memory.
-
-        With `train`, train for the present size where that is due, with `anew` in any case. What
-        is stored is replaced at once, when all is done: nobody who searches waits.
+        With `train`, train it for its present size if that is due, with `retrain` in any case. The
+        stored index is replaced in one step at the end, so that no search waits.
         """
 
     def build(
@@ -206,19 +190,19 @@ class VectorIndex(Protocol):
         batches: Callable[[], Iterable[ChangeBatch]],
         train: bool = False,
     ) -> None:
-        """Replace everything by what the batches hold, and make it durable, in bounded memory.
+        """Replace everything by the batches, and make it durable, in bounded memory.
 
         Parameters
         ----------
         revision, token
             The state of the catalog that the batches lead to.
         batches : callable
-            Gives all changes since revision 0, each id once; it may be called again.
+            Returns all changes since revision 0, each id once; it may be called again.
         """
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         """The k best by inner product, with exact scores.
 
-        Among `allowed` they are exactly the best, and so are they among all (None) but for kinds
-        that look into a part of the vectors; there are always as many as there can be.
+        Among `allowed` they are exactly the best. Among all (None) they are, too, unless the kind
+        of index looks at a part of the vectors. There are min(k, number of allowed vectors).
         """

@@ -21,7 +21,7 @@ _LATEST = 2**63 - 1
 
 
 def clamped(mtime_ns: int) -> int:
-    """A time within what the catalog can hold: the years 1677 to 2262. Files lie at times."""
+    """The time, limited to what the catalog can hold: the years 1677 to 2262."""
     return max(-_LATEST, min(_LATEST, mtime_ns))
 
 
@@ -53,7 +53,7 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class Unvisited:
-    """A folder that a scan could not look into: nothing below it may be declared absent.
+    """A folder that a scan could not read: nothing below it may be declared absent.
 
     `path` is relative to the root; "" is the root itself.
     """
@@ -69,8 +69,8 @@ class Skipped:
     Attributes
     ----------
     transient : bool
-        True where another try may go better though the file has not changed (it could not be
-        read, an extra is missing): such a file is tried again on every run.
+        Another try may succeed though the file has not changed (it could not be read, an extra is
+        missing): the file is tried again on every run.
     """
 
     file: ImageFile
@@ -80,14 +80,14 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What a picture says of itself.
+    """The metadata in a picture file.
 
     Attributes
     ----------
     width, height : int
-        Pixels of the full picture, the right way up.
+        Pixels of the full picture, upright.
     format : str
-        Name of the format in Pillow's spelling, decided by content: "JPEG", "HEIF", ...
+        Pillow's name of the format, decided by content: "JPEG", "HEIF", ...
     orientation : int
         EXIF orientation 1-8 as found in the file; 1 where there is none.
     taken_at : datetime or None
@@ -96,7 +96,7 @@ class ImageMetadata:
         Degrees, WGS 84, north and east positive.
     title, description : str or None
     keywords : tuple of str
-        What people wrote into the file.
+        Written into the file by people.
     """
 
     width: int
@@ -117,8 +117,8 @@ class ImageMetadata:
 class Decoded:
     """A picture that was read and decoded: `pixels` may be scaled down, `metadata` is not.
 
-    `file` has the size and mtime of the very bytes that were read; `content_hash` is the
-    xxh3-128 of them, in hex.
+    `file` has the size and mtime of the bytes that were read; `content_hash` is their xxh3-128,
+    in hex.
     """
 
     file: ImageFile
@@ -139,7 +139,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose bytes the catalog has seen before: moved, copied, touched or come back."""
+    """A file whose bytes the catalog knows: moved, copied, touched or back again."""
 
     file: ImageFile
     content_hash: str
@@ -157,17 +157,17 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """What happened to the vectors of one space after revision `since`, up to `revision`.
+    """The changes to the vectors of one space after revision `since`, up to `revision`.
 
     Attributes
     ----------
     removals : ndarray of shape (r,), int64
-        Ids to take out; an id that is not there is no error. To be applied before the upserts.
+        Ids to remove, before the upserts are applied. An id that is not there is not an error.
     ids, vectors : ndarrays of shape (n,) int64 and (n, dimension) float32, unit norm
-        Vectors to put in or to replace.
+        Vectors to add or to replace.
     token : str
-        Random text that the catalog drew for the commit of `revision`: tells apart two
-        histories that count the same revisions (a catalog restored from a backup).
+        Random text that the catalog drew for the commit of `revision`: distinguishes two
+        histories with the same revisions (a catalog restored from a backup).
     """
 
     since: Revision
@@ -183,8 +183,36 @@ class ChangeBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexState:
+    """The state of a vector index.
+
+    Attributes
+    ----------
+    revision : int
+        The catalog's revision that the index has reached; 0 when empty.
+    token : str
+        The catalog's token of that revision; "" at revision 0.
+    unflushed : int
+        Vectors added or removed since the last flush.
+    due : bool
+        The stored index should be trained again, for its present size.
+    doubt : str
+        Why the stored index could not be used, in words; "" if it could.
+    kind : str
+        Kind of index, in words.
+    """
+
+    revision: Revision
+    token: str
+    unflushed: int
+    due: bool
+    doubt: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
-    """What queries of one modality score against pictures that they do not mean.
+    """What queries of one modality score against pictures that are not right answers.
 
     Attributes
     ----------
@@ -196,7 +224,7 @@ class Reference:
         The distance from the median to the 95th percentile, divided by 1.6449: the standard
         deviation if scores were normal. The upper half is what false hits come from.
     pictures : int
-        How many the library had when the reference was drawn.
+        Size of the library when the reference was drawn.
     """
 
     modality: str
@@ -207,8 +235,8 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small copy of a picture, the right way up: `data` is a JPEG, or what else was asked for, of
-    width x height pixels. `content_hash` is that of the bytes that it was made from."""
+    """A small upright copy of a picture: `data` is a file of width x height pixels, a JPEG unless
+    another format was requested. `content_hash` is that of the original's bytes."""
 
     file: ImageFile
     width: int
@@ -224,15 +252,15 @@ class Facets:
     Attributes
     ----------
     months : dict of (year, month) to int
-        Of those that tell their date.
+        Number of pictures taken in that month.
     folders : dict of str to int
-        Absolute path to the pictures right in that folder.
+        Absolute path to the number of pictures directly in that folder.
     cameras : list of (make, model, int)
         The most frequent first, 200 at most.
     types : dict of str to int
         Pillow's name of the format to the number of pictures.
     dated, located : int
-        How many tell their date, and their position.
+        Number of pictures with a date, and with a position.
     total : int
     """
 
@@ -247,14 +275,14 @@ class Facets:
 
 @dataclass(frozen=True, slots=True)
 class RootRecord:
-    """A folder of the library, and what the last scan of it was told and found.
+    """A folder of the library, with the options and results of its last scan.
 
     Attributes
     ----------
     exclude : tuple of str
         Glob patterns left out.
     hidden : bool
-        True where hidden files are taken in.
+        Hidden files are included.
     mounts : tuple of str
         The mount point that holds the root, then those below it, as paths relative to the root.
     images : int
@@ -298,14 +326,14 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Comparison:
-    """What the catalog says to a handful of scanned files.
+    """How a batch of scanned files compares with the catalog.
 
     Attributes
     ----------
     image_ids, skipped_ids : lists of int
-        Rows that were seen again.
+        Rows whose files were seen again.
     returned : list of Known
-        Files that had been declared absent and lie there again, unchanged.
+        Files that had been declared absent and are back, unchanged.
     to_digest : list of ImageFile
         Files whose bytes may be known: hash them before anything else.
     to_encode : list of ImageFile
@@ -313,7 +341,7 @@ class Comparison:
         Files that the scan itself refused, for the first time.
     unchanged, still_skipped : int
     changed : int
-        How many of the files to digest or to encode have a row already.
+        Number of files to digest or to encode that already have a row.
     """
 
     image_ids: list[int] = field(default_factory=list)
@@ -334,9 +362,9 @@ class CommitResult:
     Attributes
     ----------
     moved_now : int
-        Those of the moved pictures that were declared absent in this very run.
+        Moved pictures that were declared absent in this run.
     unresolved : list of ImageFile
-        Files that are still without a vector and must be encoded.
+        Files that still have no vector and must be encoded.
     """
 
     added: int = 0
@@ -350,18 +378,18 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class TextFound:
-    """What was read in the picture with these bytes.
+    """The text read in pictures with these bytes.
 
     Attributes
     ----------
     content_hash : str
         xxh3-128 of the file, in hex.
     engine : str
-        Name and revision of what has read it.
+        Name and revision of the reader.
     text : str
         A line per text box; "" where there is none.
     reason : str
-        Why it could not be read; "" where it could.
+        Why it could not be read; "" if it could.
     """
 
     content_hash: str
@@ -372,16 +400,16 @@ class TextFound:
 
 @dataclass(slots=True)
 class TextReport:
-    """What a run has read, counted in pictures of different bytes.
+    """The texts that a run has read; pictures with the same bytes count once.
 
     Attributes
     ----------
     read : int
-        `with_text` of them have any.
+        Pictures read; `with_text` of them have text.
     failed : int
-        Their text could not be read, and will not be tried again with this engine.
+        Pictures whose text could not be read; this engine does not try again.
     put_off : int
-        The file could not be read, or is not what was indexed: the next run tries again.
+        Pictures whose file could not be read or has changed: the next run tries again.
     """
 
     read: int = 0
@@ -400,7 +428,7 @@ class TextCounts:
     wanted : bool
         True if the indexer reads the texts of new pictures.
     engines : tuple of str
-        What has read them, by name.
+        Names of the readers.
     """
 
     wanted: bool
@@ -430,7 +458,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `total` is None while unknown.
+    """Progress of a run; `total` is None while unknown.
 
     `stage` is "scan", "digest", "encode" or "read".
     """

@@ -197,7 +197,7 @@ def _facts(
     with synthetic.neighbour():
         beside = latency([partial(index.search, each, LIMIT) for each in ones])
     return IndexFacts(
-        index.described(),
+        index.state.kind,
         synthetic.file_bytes(folder),
         synthetic.opening(kind, folder, space, synthetic.LIBRARY),
         synthetic.scanned_bytes(index) / synthetic.read_rate() * 1e3,

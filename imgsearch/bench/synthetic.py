@@ -78,7 +78,7 @@ def open_or_build(
     """The index of `count` vectors in `folder`, and the seconds to build it; None if it existed."""
     space = space_of(dimension)
     index: VectorIndex = plugins.index_class(kind)(folder, LIBRARY, space)
-    if index.revision == count:
+    if index.state.revision == count:
         return index, None
     vectors = partial(clustered, count, dimension)
     return index, seconds(partial(index.build, count, "-", vectors, train=True))

@@ -33,7 +33,7 @@ FIELDS = (
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 
-_LEAST_ROOM = 16  # columns of a path, however narrow the terminal is
+_MIN_PATH_COLUMNS = 16  # columns of a path, however narrow the terminal is
 
 
 def render(hits: Sequence[Hit], form: str) -> None:
@@ -72,7 +72,7 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
-        path = cut(path, max(_LEAST_ROOM, width - columns(start + end)))
+        path = cut(path, max(_MIN_PATH_COLUMNS, width - columns(start + end)))
     return start + path + end
 
 

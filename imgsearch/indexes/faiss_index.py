@@ -20,7 +20,7 @@ from imgsearch.indexes import builder, sealed_files
 from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, merged, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
-from imgsearch.records import ChangeBatch, Revision
+from imgsearch.records import ChangeBatch, IndexState, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
 MAX_GATHERED_BYTES = 8 << 20
@@ -141,6 +141,12 @@ class FaissIndex:
     def __len__(self) -> int:
         return self._live + len(self._tail)
 
+    @property
+    def state(self) -> IndexState:
+        return IndexState(
+            self.revision, self.token, self.unflushed(), self.due, self.doubt, self.described()
+        )
+
     def among(self, ids: Ids) -> Ids:
         """Those of `ids`, sorted, that the index holds."""
         return members(self.ids(), ids)
@@ -197,10 +203,10 @@ class FaissIndex:
     def described(self) -> str:
         return sealed_files.described(self._sealed.header) if self._sealed else "exact, in memory"
 
-    def flush(self, train: bool = False, anew: bool = False) -> None:
-        if self.revision == self._flushed and not (train and (self.due or anew)):
+    def flush(self, train: bool = False, retrain: bool = False) -> None:
+        if self.revision == self._flushed and not (train and (self.due or retrain)):
             return
-        self._write(self.revision, self.token, self._rows, train, anew)
+        self._write(self.revision, self.token, self._rows, train, retrain)
 
     def build(
         self,
@@ -214,10 +220,10 @@ class FaissIndex:
                 none = np.full(len(changes.ids), -1, np.int64)
                 yield changes.ids, builder.stored_as(dtype, changes.vectors), none
 
-        self._write(revision, token, rows, train, anew=False)
+        self._write(revision, token, rows, train, retrain=False)
 
     def _write(
-        self, revision: Revision, token: str, rows: builder.Source, train: bool, anew: bool
+        self, revision: Revision, token: str, rows: builder.Source, train: bool, retrain: bool
     ) -> None:
         """Write a file and switch to it; raises `CatalogError` if that fails."""
         name = sealed_files.IndexName(self._library, self.space.key, revision)
@@ -225,7 +231,7 @@ class FaissIndex:
         plan = builder.Plan(header, train=self.trained_from if train else 0)
         main = self._main
         keep = self._lists_fit or not train
-        if main is not None and main.header.trained and keep and not anew:
+        if main is not None and main.header.trained and keep and not retrain:
             plan = replace(plan, centroids=main.centroids, trained=main.header.trained)
         try:
             sealed_files.write(self._folder, name, lambda path: builder.save(path, rows, plan))

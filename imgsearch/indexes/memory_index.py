@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from imgsearch.records import ChangeBatch, Revision
+from imgsearch.records import ChangeBatch, IndexState, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, members
 
 
@@ -59,6 +59,12 @@ class MemoryIndex:
         rows = [self._rows[int(i)] for i in ids]
         return np.stack(rows) if rows else np.empty((0, self.space.dimension), np.float32)
 
+    @property
+    def state(self) -> IndexState:
+        return IndexState(
+            self.revision, self.token, self.unflushed(), False, self.doubt, self.described()
+        )
+
     def among(self, ids: Ids) -> Ids:
         """Those of `ids`, sorted, that the index holds."""
         return members(self.ids(), ids)
@@ -76,7 +82,7 @@ class MemoryIndex:
         self._stacked = None
         self.revision, self.token = changes.revision, changes.token
 
-    def flush(self, train: bool = False, anew: bool = False) -> None:
+    def flush(self, train: bool = False, retrain: bool = False) -> None:
         """Does nothing: the index ends with the process."""
 
     def build(

@@ -62,7 +62,7 @@ class IndexFiles:
         would replay for longer; and not where another process writes or the library is read-only.
         """
         catalog, index = self._catalog, self.open(space)
-        doubt = index.doubt
+        doubt = index.state.doubt
         if far_behind(catalog, index):
             with suppress(LibraryBusy, CatalogError, OSError), catalog.writer():
                 rebuild(catalog, index)
@@ -91,19 +91,19 @@ class IndexFiles:
             `flushed` is the revision of what was written here; 0 if nothing was.
         """
         catalog, index = self._catalog, self.open(space)
-        doubt, flushed = index.doubt, 0
+        doubt, flushed = index.state.doubt, 0
         if far_behind(catalog, index):
             rebuild(catalog, index, train=True)
-            flushed = index.revision
+            flushed = index.state.revision
         doubt = sync(catalog, index) or doubt
-        if retrain or index.due or worth_flushing(index):
+        if retrain or index.state.due or worth_flushing(index):
             damage = index.check()  # damage in the old file must not be copied to the new one
             doubt = damage or doubt
             if damage:
                 index.clear()
                 rebuild(catalog, index, train=True)
-            index.flush(train=True, anew=retrain)
-            flushed = index.revision
+            index.flush(train=True, retrain=retrain)
+            flushed = index.state.revision
         self._report(doubt)
         return index, flushed
 
@@ -165,27 +165,28 @@ def sync(catalog: Catalog, index: VectorIndex) -> str:
     """
     with catalog.snapshot():
         reason = ""
-        behind = (index.revision, index.token) != catalog.head()
-        if index.unflushed() > FLUSH_COUNT or (behind and not _replayable(catalog, index)):
+        state = index.state
+        behind = (state.revision, state.token) != catalog.head()
+        if state.unflushed > FLUSH_COUNT or (behind and not _replayable(catalog, index)):
             index.reload()
         elif not behind:
             return reason
         if not _replayable(catalog, index):
             reason = "the index does not belong to the present state of the catalog"
             index.clear()
-        for changes in catalog.changes(index.space, since=index.revision):
+        for changes in catalog.changes(index.space, since=index.state.revision):
             index.apply(changes)
     return reason
 
 
 def _replayable(catalog: Catalog, index: VectorIndex) -> bool:
-    return catalog.replayable(index.revision, index.token)
+    return catalog.replayable(index.state.revision, index.state.token)
 
 
 def far_behind(catalog: Catalog, index: VectorIndex) -> bool:
     """True if a replay of what happened since the index was written would fill the memory."""
     with catalog.snapshot():
-        known = index.revision if _replayable(catalog, index) else 0
+        known = index.state.revision if _replayable(catalog, index) else 0
         return catalog.head()[0] - known > MAX_REPLAYED_CHANGES
 
 
@@ -202,7 +203,7 @@ def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
     A flush rewrites the whole file: one photo added to a million must not write gigabytes. While
     a search waits, only a tail that is a share of the file is written.
     """
-    tail = index.unflushed()
+    tail = index.state.unflushed
     return tail > FLUSH_SHARE * len(index) or (tail >= FLUSH_COUNT and not while_waiting)
 
 

@@ -110,7 +110,7 @@ class Indexer:
         """Rewrite the index of the space in use, trained for its size; describes what it is now."""
         with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS):
             index, _ = self._index_files.bring_up(self._spaces.searchable(), retrain=True)
-        return f"{len(index)} vectors: {index.described()}"
+        return f"{len(index)} vectors: {index.state.kind}"
 
     def _new_space(self) -> EmbeddingSpace:
         """The space of a model that is new to this library; says what the model can do."""

@@ -60,24 +60,24 @@ class Located:
 
 
 class RenderLane(Lane[Renderer]):
-    """Renders pictures, those that wait together at the same time, each only once."""
+    """Renders pictures: all that wait at the same time together, each once."""
 
-    def ask(self, order: RenderRequest) -> Future[Thumbnail | Skipped]:
+    def ask(self, request: RenderRequest) -> Future[Thumbnail | Skipped]:
         """The rendered picture."""
-        return self._put(Job(lambda renderer, subject: None, order))
+        return self._put(Job(lambda renderer, subject: None, request))
 
     def _serve(self, owned: Renderer, jobs: Sequence[Job[Renderer]]) -> None:
         waiting: dict[RenderRequest, list[Future[Any]]] = defaultdict(list)
         for job in jobs:
             waiting[job.subject].append(job.future)
-        for made in owned.render(list(waiting)):
-            assert isinstance(made.file, RenderRequest)
-            for future in waiting[made.file]:
-                future.set_result(made)
+        for result in owned.render(list(waiting)):
+            assert isinstance(result.file, RenderRequest)
+            for future in waiting[result.file]:
+                future.set_result(result)
 
 
 class Uploads:
-    """Pictures that came over the network, decoded one at a time in a guarded process."""
+    """Uploaded pictures, decoded one at a time in a guarded process."""
 
     def __init__(self, max_pixels: int) -> None:
         self._folder = UploadFolder()
@@ -85,22 +85,22 @@ class Uploads:
         self._decoders: dict[InputSize, UploadDecoder] = {}
 
     def decode(self, data: bytes, name: str, size: InputSize) -> Pixels:
-        """The pixels; raises `QueryError` with the reason if there are none."""
+        """The pixels; raises `QueryError` with the reason if it cannot be decoded."""
         if size not in self._decoders:
             bounds = DecodeSettings(size, self._max_pixels, MAX_UPLOAD_BYTES)
             self._decoders[size] = UploadDecoder(bounds, UPLOAD_TIMEOUT_SECONDS)
-        # The extension tells RAW from TIFF; nothing else of the name is used.
+        # The extension distinguishes RAW from TIFF; nothing else of the name is used.
         plain = f"upload.{extension(name)}" if is_picture_name(name) else "upload"
         path = os.path.join(self._folder.path, plain)
         try:
             with open(path, "wb") as file:
                 file.write(data)
-            found = self._decoders[size].decode(self._folder.path, plain)
+            result = self._decoders[size].decode(self._folder.path, plain)
         finally:
             os.unlink(path)
-        if isinstance(found, Skipped):
-            raise query_image_error("the picture that was sent", found.reason)
-        return found.pixels
+        if isinstance(result, Skipped):
+            raise query_image_error("the picture that was sent", result.reason)
+        return result.pixels
 
     def close(self) -> None:
         """Stop the process and remove its folder."""
@@ -110,7 +110,7 @@ class Uploads:
 
 
 class Gallery:
-    """A library as a server holds it.
+    """A library, held open for a server.
 
     Parameters
     ----------
@@ -220,16 +220,16 @@ class Gallery:
 
         return self.reader.submit(work)
 
-    def render(self, found: Located, side: int, form: str) -> Future[Thumbnail | Skipped]:
+    def render(self, image: Located, side: int, form: str) -> Future[Thumbnail | Skipped]:
         """A picture, rendered now."""
-        return self.renders.ask(render_request(found.record.file, found.roots, side, form))
+        return self.renders.ask(render_request(image.record.file, image.roots, side, form))
 
     def facets(self, where: Filter | None) -> Future[Facets]:
         """How the pictures that pass a filter are spread."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
     def status(self) -> Future[dict[str, Any]]:
-        """What is in the library; without one, zero of everything."""
+        """What is in the library; zeros if there is none."""
         return self.reader.submit(_status)
 
 
@@ -238,16 +238,16 @@ def _renderer(settings: Settings) -> Renderer:
     return Renderer(decode, settings.decoders, RENDER_TIMEOUT_SECONDS)
 
 
-def open_original(found: Located) -> int:
+def open_original(image: Located) -> int:
     """A descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
     try:
-        return open_below(found.record.file.absolute, found.roots)
+        return open_below(image.record.file.absolute, image.roots)
     except Unusable as error:
         raise cannot_show(error.reason) from error
 
 
 def cannot_show(reason: str) -> NoSuchPicture:
-    """The error for a picture whose file yields nothing to show."""
+    """The error for a picture whose file cannot be shown."""
     return NoSuchPicture(
         f"the file of this picture cannot be shown: {reason}",
         "'imgsearch index' brings the library up to what lies in its folders.",
@@ -256,9 +256,9 @@ def cannot_show(reason: str) -> NoSuchPicture:
 
 def _status(library: Library) -> dict[str, Any]:
     try:
-        found = library.status()
+        status = library.status()
         return (
-            found
+            status
             | {"model": library.model, "revision": library.catalog.head()[0]}
             | {
                 "folders": [

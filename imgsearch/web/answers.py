@@ -90,7 +90,7 @@ class Year(BaseModel):
 
 
 class Folder(BaseModel):
-    """A folder with those in it; `count` takes them in."""
+    """A folder with its subfolders; `count` includes theirs."""
 
     path: str
     name: str
@@ -106,7 +106,7 @@ class Named(BaseModel):
 
 
 class FacetsAnswer(BaseModel):
-    """How pictures are spread."""
+    """How pictures are spread over dates, folders, cameras and formats."""
 
     total: int
     years: list[Year]
@@ -215,7 +215,7 @@ def details(record: ImageRecord) -> DetailsAnswer:
 
 
 def facets(found: Facets) -> FacetsAnswer:
-    """The same as lists and a tree."""
+    """Facets as lists and a tree."""
     years = sorted({year for year, _ in found.months})
     cameras = [
         Named(name=clean(camera_name(make, model)) or "", count=count)

@@ -15,7 +15,7 @@ from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import image_routes, index_routes, search_routes, static_files
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
-from imgsearch.web.daemon_socket import CommandLine
+from imgsearch.web.daemon_socket import DaemonSocket
 from imgsearch.web.guard import Guard
 from imgsearch.web.hosts import Hosts
 from imgsearch.web.metrics import Metrics, Timed
@@ -24,7 +24,7 @@ from imgsearch.web.problems import PROBLEMS, handle_problems, problem
 from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
 
 PER_SECOND = 100.0
-"""Searches a second that one client may make; other requests five times as many."""
+"""Searches per second and client; five times as many other requests."""
 
 
 def application(
@@ -38,22 +38,22 @@ def application(
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)
     indexer = index_routes.Indexer(gallery)
-    command_line = CommandLine(gallery, say)
+    daemon_socket = DaemonSocket(gallery, say)
     metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
     metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(remove_forgotten)
-        await command_line.open()
+        await daemon_socket.open()
         warming = gallery.resident.warm()
-        # A library that cannot be searched yet is told to whoever searches it.
+        # A library that cannot be searched yet is reported by the first search.
         warming.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             yield
         finally:
             await indexer.close()
-            await command_line.close()
+            await daemon_socket.close()
             await asyncio.to_thread(gallery.close)
 
     app = FastAPI(
@@ -92,7 +92,7 @@ def _about(
 
     @router.get("/health")
     async def health() -> HealthAnswer:
-        """The server is up; says nothing of the library, and needs no token."""
+        """The server is up; says nothing about the library, and needs no token."""
         return HealthAnswer()
 
     @router.get(
@@ -106,7 +106,7 @@ def _about(
 
     @router.post("/session", status_code=204, response_class=Response)
     async def session(given: SessionParameters) -> Response:
-        """Come in with the token; the answer sets a cookie that does for what follows."""
+        """Sign in with the token; the answer sets a cookie for later requests."""
         if not door.fits(given.token):
             return problem(401, "that is not the token of this server", "It was printed once.")
         answer = Response(status_code=204)

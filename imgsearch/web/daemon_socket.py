@@ -1,4 +1,4 @@
-"""A server answers `imgsearch search` of its user and library, too, as a daemon does."""
+"""The daemon socket of a server: `imgsearch search` of its user and library is answered here."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from imgsearch.daemon.listener import Listener, listen
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.serving.gallery import Gallery
 
-LOOK_SECONDS = 2.0
-"""So often it is looked whether there is a library by now, and whether nobody else listens."""
+POLL_SECONDS = 2.0
+"""Interval of looking whether the library exists by now and no other process listens."""
 
 
-class CommandLine:
-    """The socket that the command line asks, opened as soon as there is a library to ask about.
+class DaemonSocket:
+    """The socket that the command line uses, opened as soon as there is a library.
 
     Parameters
     ----------
     say : callable
-        Told once why there is no socket where there could be one.
+        Gets a note, once, if the socket cannot be opened.
     """
 
     def __init__(self, gallery: Gallery, say: Callable[[str], None]) -> None:
@@ -30,10 +30,10 @@ class CommandLine:
         self._listener: Listener | None = None
         self._closing = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
-        self._said = ""
+        self._noted = ""
 
     async def open(self) -> None:
-        """Listen now, or from when that can be done."""
+        """Listen now, or as soon as possible."""
         if not have_sockets():
             return
         await asyncio.to_thread(self._listen)
@@ -41,7 +41,7 @@ class CommandLine:
             self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
-        """Answer what was asked, and take no more."""
+        """Answer the requests in hand, and refuse others."""
         self._closing.set()
         if self._looking is not None:
             await self._looking
@@ -51,7 +51,7 @@ class CommandLine:
     async def _look(self) -> None:
         while self._listener is None and not self._closing.is_set():
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._closing.wait()
             except TimeoutError:
                 await asyncio.to_thread(self._listen)
@@ -66,7 +66,7 @@ class CommandLine:
         except LibraryMissing:
             return
         except ImgSearchError as error:
-            said = f"'imgsearch search' does not ask this server yet: {error}."
-            if said != self._said:
-                self._said = said
-                self._say(said)
+            text = f"'imgsearch search' does not use this server yet: {error}."
+            if text != self._noted:
+                self._noted = text
+                self._say(text)

@@ -23,15 +23,15 @@ from imgsearch.web.problems import PROBLEMS, problem
 from imgsearch.web.search_routes import PictureId
 
 WHOLE_SIDE = 4096
-"""Pixels of the longer side of an original that is rendered."""
+"""Longer side, in pixels, of an original that is rendered."""
 LONG = "private, max-age=31536000, immutable"
 _PIECE = 1 << 18
 _INERT = "default-src 'none'; sandbox"
-"""Whatever a file holds, as a document of its own it may do nothing."""
+"""Policy for a file as a document of its own: it may do nothing."""
 
 
 class As(StrEnum):
-    """How an original is given."""
+    """Form of an original."""
 
     FILE = "file"
     JPEG = "jpeg"
@@ -56,7 +56,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/images/{image_id}")
     async def image(image_id: PictureId) -> DetailsAnswer:
-        """All that the catalog has about a picture."""
+        """Everything in the catalog about a picture."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
         return answers.details(found.record)
 
@@ -67,7 +67,7 @@ def routes(gallery: Gallery) -> APIRouter:
         size: Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")] = 256,
         v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
     ) -> Response:
-        """A small picture, the right way up; `v` of the picture's content lets it be kept."""
+        """A small picture, upright. With `v`, the content hash, browsers may keep it."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
         data, content_hash = await rendered(gallery, found, snapped(size), "WEBP")
         fresh = v and v == content_hash
@@ -82,8 +82,8 @@ def routes(gallery: Gallery) -> APIRouter:
     async def original(
         image_id: PictureId, request: Request, form: Annotated[As, Query(alias="as")] = As.FILE
     ) -> Response:
-        """The file as it is, or a part of it (`Range`), or rendered as JPEG for what browsers do
-        not show."""
+        """The file, or a part of it (`Range`); or a JPEG of it, for formats that browsers do not
+        show."""
         found = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
             data, _ = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
@@ -102,8 +102,11 @@ def routes(gallery: Gallery) -> APIRouter:
 
 
 async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> tuple[bytes, str]:
-    """The picture in that size, kept or made, and the hash of the content that it shows, which is
-    not what was indexed if the file has changed; raises `NoSuchPicture` with the reason."""
+    """The picture in that size, from the cache or rendered now, and the hash of its content.
+
+    The hash differs from the catalog's if the file has changed. Raises `NoSuchPicture` with the
+    reason if it cannot be shown.
+    """
     kept = gallery.thumbnails
     content_hash = found.record.content_hash
     data = await asyncio.to_thread(kept.get, content_hash, side, form)
@@ -117,7 +120,7 @@ async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> tu
 
 
 def _file(found: Located, file: FileIO, request: Request) -> Response:
-    """What is asked of an open file; a response that does not stream leaves it open."""
+    """The response for an open file; one that does not stream leaves it open."""
     status = os.fstat(file.fileno())
     asked, size, tag = request.headers, status.st_size, tag_of(status)
     headers = _headers(found) | {"etag": tag, "accept-ranges": "bytes"}
@@ -129,7 +132,7 @@ def _file(found: Located, file: FileIO, request: Request) -> Response:
     if kind is None:
         kind, told = "application/octet-stream", headers["content-disposition"]
         headers["content-disposition"] = told.replace("inline", "attachment", 1)
-    if request.method == "HEAD":  # which has no parts
+    if request.method == "HEAD":  # HEAD has no parts
         return Response(media_type=kind, headers=headers | {"content-length": str(size)})
     try:
         part = part_of(asked, size, tag)
@@ -146,7 +149,7 @@ def _file(found: Located, file: FileIO, request: Request) -> Response:
 
 
 async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
-    """The file in pieces; one that grows meanwhile ends where it ended, one that shrinks breaks."""
+    """The file in pieces, up to the size it had; fails if it shrinks meanwhile."""
     with file:
         file.seek(start)
         while size:
@@ -158,7 +161,7 @@ async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
 
 
 def _headers(found: Located, ending: str = "") -> dict[str, str]:
-    """A name of a file is percent-encoded as a whole (RFC 6266), so it cannot end the header."""
+    """Headers of a file; its name is percent-encoded (RFC 6266), so it cannot end a header."""
     name = shown(os.path.basename(found.record.file.path)) + ending
     return {
         "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",

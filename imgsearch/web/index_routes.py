@@ -18,13 +18,13 @@ from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
 
-MOST_WATCHERS = 64
-ALIVE_SECONDS = 15.0
-"""So often an event stream says that it is still there."""
+MAX_WATCHERS = 64
+KEEP_ALIVE_SECONDS = 15.0
+"""Interval of keep-alive comments in an event stream."""
 
 
 class Indexer:
-    """At most one run at a time, and those who watch it. Used in the event loop only."""
+    """At most one run at a time, and its watchers. Used in the event loop only."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -38,7 +38,7 @@ class Indexer:
 
     @property
     def running(self) -> bool:
-        """True while a run goes on."""
+        """True during a run."""
         return self.state["state"] in ("starting", "running")
 
     async def start(self, path: str | None) -> None:
@@ -70,14 +70,14 @@ class Indexer:
         self._note({"state": "running", "stage": "scan", "done": 0, "total": None, "run": run})
 
     def stop(self) -> bool:
-        """Have the run stop after the batch in hand; False if there is none."""
+        """Stop the run after the batch in hand; False if there is none."""
         if not self.running or self._process is None:
             return False
         self._process.stop()
         return True
 
     def leave(self) -> None:
-        """The server ends: stop the run, and end the event streams, which would hold it up."""
+        """Stop the run and end the event streams, so that the server can shut down."""
         self._leaving = True
         self.stop()
         self._rouse()
@@ -88,7 +88,7 @@ class Indexer:
             await asyncio.to_thread(self._process.close)
 
     async def _paths(self, path: str | None) -> list[str]:
-        """What to index: folders that the library has, and nothing that a page makes up."""
+        """The folders to index: only those of the library, whatever the page sends."""
         status = await asyncio.wrap_future(self._gallery.status())
         roots = [each["path"] for each in status["folders"]]
         if not roots:
@@ -115,8 +115,7 @@ class Indexer:
             self._changed.notify_all()
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Server-sent events: the present state at once, then each that follows, the latest only
-        where somebody reads slowly."""
+        """Server-sent events: the present state, then each change; slow readers get the latest."""
         self.watchers += 1
         seen = -1
         try:
@@ -125,7 +124,7 @@ class Indexer:
                     seen = self._number
                     yield f"event: progress\ndata: {json.dumps(self.state)}\n\n".encode()
                 try:
-                    async with asyncio.timeout(ALIVE_SECONDS), self._changed:
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._changed:
                         await self._changed.wait_for(lambda: self._leaving or self._number != seen)  # noqa: B023
                 except TimeoutError:
                     yield b": still here\n\n"
@@ -134,8 +133,8 @@ class Indexer:
 
 
 def _is_in(path: str, roots: Sequence[str]) -> bool:
-    """True for a root and for what lies below one, by its name and by where links lead; the
-    indexer looks again (`IndexRequest.add`)."""
+    """True for a root and for a path below one, both as named and with links resolved; the indexer
+    checks again (`IndexRequest.add`)."""
     plain, real = os.path.normpath(path), os.path.realpath(path)
     return any(_holds(root, plain) and _holds(os.path.realpath(root), real) for root in roots)
 
@@ -155,21 +154,21 @@ def routes(indexer: Indexer) -> APIRouter:
 
     @router.post("/index", status_code=202)
     async def start(wanted: IndexParameters) -> dict[str, Any]:
-        """Bring folders of the library up to date; 409 while that goes on."""
+        """Bring folders of the library up to date; 409 during a run."""
         await indexer.start(wanted.path)
         return indexer.state
 
     @router.delete("/index", status_code=202)
     async def stop() -> Response:
-        """Stop after the batch in hand; what was done is kept."""
+        """Stop after the batch in hand; finished work is kept."""
         if not indexer.stop():
             return problem(409, "nothing is being indexed", "Start it with POST.")
         return JSONResponse({"state": "stopping"}, 202)
 
     @router.get("/index/events", response_class=StreamingResponse, responses=_STREAM)
     async def events() -> Response:
-        """How far the run is, as it goes."""
-        if indexer.watchers >= MOST_WATCHERS:
+        """Progress of the run, as it goes."""
+        if indexer.watchers >= MAX_WATCHERS:
             return problem(503, "too many watch already", "Close a page.")
         return StreamingResponse(indexer.events(), media_type="text/event-stream")
 

@@ -141,7 +141,7 @@ def test_a_reader_keeps_its_file_while_it_is_replaced(tmp_path):
     reader = made(IvfIndex, tmp_path, 500)
     writer = IvfIndex(str(tmp_path), "lib", WIDE)
     writer.apply(batch([501], wide_rows(1, 500), 500, 501, removals=(7,)))
-    writer.flush(train=True, anew=True)
+    writer.flush(train=True, retrain=True)
     assert len(os.listdir(tmp_path)) == 1
     query = wide_rows(7)[6:]
     assert reader.search(query, 1).ids[0, 0] == 7 and reader.check() == ""
