@@ -67,7 +67,7 @@ def test_it_is_a_module_of_sentence_transformers():
 def test_the_module_and_the_encoder_give_the_same_vectors(encoder):
     model = SentenceTransformer(modules=[CrossModalConcepts()], device="cpu")
     texts = ["a dog", "a woman in a red sports car beside the sea at night"]
-    assert np.array_equal(model.encode(texts), encoder.encode_texts(texts))
+    assert np.abs(model.encode(texts) - encoder.encode_texts(texts)).max() < 1e-6
     pictures = [gradient(), plain((20, 60, 160))]
     seen = model.encode([Image.fromarray(each) for each in pictures])
     assert np.abs(seen - encoder.encode_images(pictures)).max() < 1e-6
