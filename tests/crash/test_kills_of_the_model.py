@@ -17,11 +17,11 @@ from imgsearch.indexing.index_files import sync, verify
 from imgsearch.library import Library
 from imgsearch.records import Query
 from imgsearch.settings import Settings
-from tests.conftest import PHOTOS
+from tests.conftest import FULL, PHOTOS
 from tests.crash.album import digest
 from tests.crash.process import Ended, drive
 
-KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS", "200")) // 20)
+KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS") or (200 if FULL else 20)) // 20)
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 
 pytestmark = [

@@ -18,6 +18,7 @@ from imgsearch.encoders import builtin
 from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import Hit, ImageFile, ImageMetadata, ImageRecord, Query, Term
 from imgsearch.vectors import normalize
+from tests.conftest import examples
 
 DATES = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)  # surrogate escapes, too
@@ -74,7 +75,7 @@ HITS = st.builds(
 
 
 @given(HITS)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_hits_travel(hit):
     assert wire.hit_from_plain(travelled(wire.hit_to_plain(hit))) == hit
 

@@ -374,8 +374,8 @@ def test_a_request_that_comes_byte_by_byte_is_hung_up_on(
     assert max(lasted) < 2.5 * server.HEAD_SECONDS
 
 
-def test_nobody_gets_more_than_a_share(place: Place) -> None:
-    with serving(place.library, "--rate", 2) as served:
+def test_nobody_gets_more_than_a_share(light: Place) -> None:
+    with serving(light.library, "--rate", 2) as served:
         statuses = [served.ask(f"{API}/search", limit=1).status for _ in range(12)]
         assert statuses[:3] == [200, 200, 200]
         assert 429 in statuses
@@ -444,9 +444,8 @@ def test_methods_that_clients_think_of_are_counted_as_one(served: Served) -> Non
 # Tokens
 
 
-def test_others_are_not_let_in_without_a_token(place: Place, tmp_path: Path) -> None:
-    library = tmp_path / "library"
-    shutil.copytree(place.library, library, ignore=shutil.ignore_patterns("daemon"))
+def test_others_are_not_let_in_without_a_token(light: Place) -> None:
+    library = light.library
     refused = process("--library", library, "serve", "--host", "0.0.0.0", "--port", 0)
     assert refused.status == 1
     assert "--new-token" in refused.err

@@ -84,9 +84,8 @@ def test_a_library_that_is_made_later_is_offered_and_its_notes_are_told(tmp_path
     assert process(*library, "daemon", "--status").status == 1
 
 
-def test_a_server_takes_over_from_a_daemon_that_ends(demo: Place, tmp_path: Path) -> None:
-    own = tmp_path / "library"
-    shutil.copytree(demo.library, own, ignore=shutil.ignore_patterns("daemon"))
+def test_a_server_takes_over_from_a_daemon_that_ends(light: Place) -> None:
+    own = light.library
     with serving(own) as first, serving(own) as second:
         told = json.loads(process("--library", own, "daemon", "--status", "--json").out)
         assert told["pid"] == first.process.pid
