@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Place
+from tests.conftest import FULL
 from tests.web.served import API, serving
 
-SECONDS = 15
+SECONDS = 15 if FULL else 4
 _RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 CHECKS = (
     "not_a_server_error",
