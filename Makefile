@@ -37,7 +37,7 @@ PYTEST_OPTIONS := -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=
 
 test: lint ## lint, types, import contract and every test; FULL=1: as in CI
 ifeq ($(FULL),1)
-	sh .ci/test-full $(BIN)/python $(PYTEST_OPTIONS) --cov --cov-report=term:skip-covered
+	sh .ci/test-full $(BIN)/python $(PYTEST_OPTIONS)
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 endif

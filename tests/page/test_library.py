@@ -20,6 +20,8 @@ from tests.fakes import SPACE, unit_rows
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.serving import serving
 
+pytestmark = pytest.mark.slow
+
 MANY = 100_000
 MOST_NODES = 2500
 """Elements in the document; some 200 are the page itself, and a tile has about 12."""

@@ -151,7 +151,8 @@ def clean(wheel, tmp_path_factory) -> Path:
     # .pth files in that folder are not read from here, so the checkout stays out of sight.
     paths = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
-    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "requirements.pth").write_text("\n".join([*here, ""]), encoding="utf-8")
     return programs
 
 

@@ -27,6 +27,8 @@ from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.served import API, PATIENCE, Served, in_a_loop, serving
 
+pytestmark = pytest.mark.slow
+
 NAMES = (
     "crab.jpg",
     "<img src=x onerror=alert(1)>.jpg",

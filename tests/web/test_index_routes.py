@@ -18,6 +18,8 @@ from tests.cli.calls import Place
 from tests.conftest import PHOTOS
 from tests.web.served import API, PATIENCE, Reply, Served, serving
 
+pytestmark = pytest.mark.slow
+
 FIRST = ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg")
 
 
@@ -189,8 +191,8 @@ def test_a_server_stops_in_time_while_it_is_watched_and_indexes(place: Place) ->
         events.close()
 
 
-def test_an_open_page_does_not_hold_up_the_end(place: Place) -> None:
-    with serving(place.library) as served:
+def test_an_open_page_does_not_hold_up_the_end(light: Place) -> None:
+    with serving(light.library) as served:
         events = Events(served)
         events.until(lambda event: True)
         started = time.monotonic()

@@ -15,6 +15,8 @@ from tests.cli.calls import Place
 from tests.conftest import FULL
 from tests.web.served import API, serving
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 15 if FULL else 4
 _RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 CHECKS = (
@@ -63,5 +65,5 @@ def test_made_up_requests_are_answered_as_the_document_says(
         assert ran.returncode == 0, told[-6000:]
         passed = re.search(r"(\d+) generated, (\d+) passed", told)
         assert passed is not None, told[-2000:]
-        assert int(passed[2]) >= 20, "a slow machine makes hundreds in that time"
+        assert int(passed[2]) >= 20 * SECONDS // 15, "a slow machine makes hundreds in that time"
         assert served.get("/health") == {"status": "ok"}
