@@ -37,7 +37,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a busy machine is slow now and then.
-full_only = pytest.mark.skipif(not FULL, reason="a large set: make test FULL=1")
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("full", max_examples=100, deadline=None)
 settings.load_profile("full" if FULL else "quick")
@@ -75,6 +74,7 @@ def find_shared() -> Path | None:
     return None
 
 
+full_only = pytest.mark.skipif(not FULL, reason="a large set: make test FULL=1")
 SHARED = find_shared()
 needs_shared = pytest.mark.skipif(SHARED is None, reason="needs the further test data in ../shared")
 

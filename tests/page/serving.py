@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STARTED_S = 90.0
+STARTED_S = 180.0
 
 
 def free_port() -> int:
