@@ -3,12 +3,14 @@
 #   PYTHON=python3.12   another Python than the first that fits
 #   EXTRAS=gpu          faiss-gpu instead of faiss-cpu
 #   JOBS=2              how many test processes
+#   FULL=1              `make test` as in CI: more repetitions, against the wheel, with coverage
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs test-wheel install clean
+.PHONY: help demo test lint docs install clean
 
 PYTHON ?=
 EXTRAS ?= cpu
 JOBS ?= 2
+FULL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/installed-$(EXTRAS)
@@ -31,8 +33,14 @@ help: ## this list
 demo: $(READY) ## index the demo photos and search them
 	@IMGSEARCH="$(BIN)/imgsearch" sh data/demo.sh
 
-test: lint ## lint, types, import contract and every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST_OPTIONS := -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15
+
+test: lint ## lint, types, import contract and every test; FULL=1: as in CI
+ifeq ($(FULL),1)
+	sh .ci/test-full $(BIN)/python $(PYTEST_OPTIONS)
+else
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+endif
 
 lint: $(READY)-test ## ruff, mypy and the import contract
 	$(BIN)/ruff check .
@@ -44,9 +52,6 @@ docs: $(READY) ## write what is generated: CLI, SETTINGS, PYTHON, the drawing in
 	$(BIN)/python -m imgsearch.cli.reference docs
 	$(BIN)/python -m tools.architecture docs/ARCHITECTURE.md
 	$(BIN)/python -m tools.python_reference docs/PYTHON.md
-
-test-wheel: $(READY)-test ## tests against the built wheel, away from the checkout
-	JOBS=$(JOBS) sh .ci/test-wheel $(BIN)/python
 
 install: $(READY) ## only make .venv and install imgsearch in it
 

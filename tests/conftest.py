@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
@@ -22,29 +26,87 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = Path(__file__).resolve().parents[1]
+"""The checkout; in the full form a copy of it, in which imgsearch is not importable."""
+CHECKOUT = Path(os.environ.get("IMGSEARCH_CHECKOUT", ROOT))
+"""The checkout with the sources of imgsearch."""
 PHOTOS = ROOT / "data" / "photos"
+FULL = os.environ.get("IMGSEARCH_TEST_FULL") == "1"
+"""True for `make test FULL=1`: more repetitions of the same tests."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jobs inherit this
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No deadline: a busy machine is slow now and then.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("full", max_examples=100, deadline=None)
+settings.load_profile("full" if FULL else "quick")
+
+
+def examples(full: int) -> int:
+    """The number of Hypothesis examples for a test that takes `full` of them in the full form."""
+    return full * settings.default.max_examples // 100
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers start with the slow files, so that none is left with one while the others idle."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules that the tests have imported."""
+    gc.collect()
+    gc.freeze()
+
+
+def find_shared() -> Path | None:
+    """The data folder of the further test data, or None where there is none.
+
+    It is in IMGSEARCH_SHARED, or else in ../shared beside the checkout. IMGSEARCH_REQUIRE_SHARED
+    makes it an error that it is missing.
+    """
+    folder = Path(os.environ.get("IMGSEARCH_SHARED") or ROOT.parent / "shared") / "data"
+    if folder.is_dir():
+        return folder
+    if os.environ.get("IMGSEARCH_REQUIRE_SHARED"):
+        raise FileNotFoundError(f"IMGSEARCH_REQUIRE_SHARED is set, but {folder} is missing")
+    return None
+
+
+full_only = pytest.mark.skipif(not FULL, reason="a large set: make test FULL=1")
+SHARED = find_shared()
+needs_shared = pytest.mark.skipif(SHARED is None, reason="needs the further test data in ../shared")
 
 
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the settings or the library of the person who runs it."""
     for name in [name for name in os.environ if name.startswith("IMGSEARCH_")]:
-        if name != "IMGSEARCH_REQUIRE_SHARED":
-            monkeypatch.delenv(name)
+        monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(home))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _entry_points_once() -> Iterator[None]:
+    """Read the entry points of all distributions once for each state of `sys.path`."""
+    from imgsearch import plugins
+
+    original = plugins.entry_points
+    read = functools.cache(lambda group, path: original(group=group))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins, "entry_points", lambda *, group: read(group, tuple(sys.path)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of further test data beside the checkout; tests that need it skip without."""
-    folder = ROOT.parent / "shared"
-    if not (folder / "data").is_dir():
-        if os.environ.get("IMGSEARCH_REQUIRE_SHARED"):
-            pytest.fail(f"{folder} has to be there")
-        pytest.skip("the further test data in ../shared is not there")
-    return folder / "data"
+    """The folder of the further test data; tests that need it are skipped where there is none."""
+    if SHARED is None:
+        pytest.skip("needs the further test data in ../shared")
+    return SHARED
 
 
 @pytest.fixture
@@ -93,6 +155,33 @@ def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pl
 def demo(demo_library: Place) -> Place:
     """The library of the demo photos."""
     return demo_library
+
+
+@pytest.fixture(scope="session")
+def light_library(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Four demo photos, indexed with an encoder that starts at once."""
+    from tests.cli.calls import Place, process
+    from tests.crash.process import environment
+
+    folder = tmp_path_factory.mktemp("light")
+    place = Place(folder / "photos", folder / "library")
+    place.photos.mkdir()
+    for name in ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg"):
+        shutil.copy(PHOTOS / name, place.photos)
+    index = ("--library", place.library, "index", place.photos, "--model", "cheap", "-q")
+    report = process(*index, env=environment())
+    assert report.status == 0, report.err
+    return place
+
+
+@pytest.fixture
+def light(light_library: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A copy of the light library, for processes in whose answers the model plays no part."""
+    from tests.crash.process import environment
+
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    shutil.copytree(light_library.library, tmp_path / "light")
+    return replace(light_library, library=tmp_path / "light")
 
 
 Opener = Callable[[Path], "Callable[[], Library]"]

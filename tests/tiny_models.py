@@ -9,25 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer import modules
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (
-    BertConfig,
-    BertModel,
-    CLIPConfig,
-    CLIPModel,
-    CLIPProcessor,
-    DistilBertConfig,
-    DistilBertModel,
-    PreTrainedTokenizerFast,
-    SiglipConfig,
-    SiglipModel,
-    SiglipProcessor,
-)
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from tests.lazy import modules, sentence_transformers, tokenizers, torch, transformers
 
 SIZE = 32
 DIMENSION = 32
@@ -54,12 +36,14 @@ def make_clip(folder: Path) -> Path:
         "eos_token_id": last,
         "pad_token_id": last,
     }
-    config = CLIPConfig(projection_dim=DIMENSION, text_config=text, vision_config=_VISION)
-    pictures = CLIPImageProcessorPil(
+    config = transformers.CLIPConfig(
+        projection_dim=DIMENSION, text_config=text, vision_config=_VISION
+    )
+    pictures = transformers.models.clip.image_processing_pil_clip.CLIPImageProcessorPil(
         size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
     )
-    processor = CLIPProcessor(image_processor=pictures, tokenizer=tokenizer)
-    return _save(CLIPModel(config), processor, folder)
+    processor = transformers.CLIPProcessor(image_processor=pictures, tokenizer=tokenizer)
+    return _save(transformers.CLIPModel(config), processor, folder)
 
 
 def make_siglip(folder: Path) -> Path:
@@ -75,18 +59,22 @@ def make_siglip(folder: Path) -> Path:
         "bos_token_id": 2,
         "projection_size": DIMENSION,
     }
-    config = SiglipConfig(text_config=text, vision_config=_VISION)
-    pictures = SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
-    processor = SiglipProcessor(image_processor=pictures, tokenizer=tokenizer)
-    return _save(SiglipModel(config), processor, folder)
+    config = transformers.SiglipConfig(text_config=text, vision_config=_VISION)
+    pictures = transformers.models.siglip.image_processing_pil_siglip.SiglipImageProcessorPil(
+        size={"height": SIZE, "width": SIZE}
+    )
+    processor = transformers.SiglipProcessor(image_processor=pictures, tokenizer=tokenizer)
+    return _save(transformers.SiglipModel(config), processor, folder)
 
 
 def make_text_only(folder: Path) -> Path:
     """BERT: knows no pictures."""
     torch.manual_seed(0)
     tokenizer = _tokenizer(["[PAD]", "[SEP]"], "$A [SEP]", pad_token="[PAD]", eos="[SEP]")
-    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **_LAYERS)
-    return _save(BertModel(config), tokenizer, folder)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=64, **_LAYERS
+    )
+    return _save(transformers.BertModel(config), tokenizer, folder)
 
 
 def make_multilingual_text(folder: Path, dimension: int = DIMENSION) -> Path:
@@ -94,7 +82,7 @@ def make_multilingual_text(folder: Path, dimension: int = DIMENSION) -> Path:
     with the class names of sentence-transformers/clip-ViT-B-32-multilingual-v1."""
     torch.manual_seed(1)
     tokenizer = _tokenizer(["[PAD]", "[SEP]"], "$A [SEP]", pad_token="[PAD]", eos="[SEP]")
-    config = DistilBertConfig(
+    config = transformers.DistilBertConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=64,
         dim=24,
@@ -103,11 +91,13 @@ def make_multilingual_text(folder: Path, dimension: int = DIMENSION) -> Path:
         n_heads=2,
     )
     plain = folder.with_name(folder.name + "-plain")
-    DistilBertModel(config).eval().save_pretrained(plain)
+    transformers.DistilBertModel(config).eval().save_pretrained(plain)
     tokenizer.save_pretrained(plain)
     dense = modules.Dense(24, dimension, bias=False, activation_function=torch.nn.Identity())
     parts = [modules.Transformer(str(plain)), modules.Pooling(24), dense]
-    SentenceTransformer(modules=parts, device="cpu").save_pretrained(str(folder))
+    sentence_transformers.SentenceTransformer(modules=parts, device="cpu").save_pretrained(
+        str(folder)
+    )
     kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
     _name_modules(folder, kinds)
     return folder
@@ -141,21 +131,21 @@ def _name_modules(folder: Path, kinds: dict[str, str]) -> None:
 
 
 def _tokenizer(specials, template, *, pad_token, bos_token=None, eos=None, mask=True):
-    tokenizer = Tokenizer(models.BPE(unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=None))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=512,
         special_tokens=specials,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
         single=template, special_tokens=[(name, tokenizer.token_to_id(name)) for name in specials]
     )
     end = eos or specials[1]
-    return PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=bos_token,
         eos_token=end,
@@ -171,7 +161,7 @@ def _save(model, processor, folder: Path) -> Path:
     plain = folder.with_name(folder.name + "-plain")
     model.eval().save_pretrained(plain)
     processor.save_pretrained(plain)
-    SentenceTransformer(str(plain), device="cpu", local_files_only=True).save_pretrained(
-        str(folder)
-    )
+    sentence_transformers.SentenceTransformer(
+        str(plain), device="cpu", local_files_only=True
+    ).save_pretrained(str(folder))
     return folder

@@ -29,6 +29,7 @@ from imgsearch.filters.tree import (
     folded,
 )
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from tests.conftest import examples
 from tests.fakes import MemoryFolder, held, ingest
 from tests.reference_filter import passes
 
@@ -153,7 +154,7 @@ def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
     return records
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(pictures=library(), where=filters)
 def test_sql_agrees_with_the_reference(catalog, pictures, where):
     with pytest.raises(Undo), writing(catalog._engine) as connection:
@@ -166,14 +167,14 @@ def test_sql_agrees_with_the_reference(catalog, pictures, where):
         raise Undo
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(where=filters)
 def test_the_text_of_a_filter_parses_again(where):
     again = parse(str(where))
     assert str(parse(str(again))) == str(again)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(pictures=library(), where=filters)
 def test_a_parsed_filter_has_the_same_meaning(catalog, pictures, where):
     with pytest.raises(Undo), writing(catalog._engine) as connection:

@@ -296,39 +296,39 @@ def test_no_library_no_daemon(tmp_path):
     assert (told.status, told.json) == (1, {"running": False})
 
 
-def test_status_and_stop(own):
-    with serving(own) as place:
-        own.call("search", "a bird")
-        told = own.call("daemon", "--status", "--json").json
+def test_status_and_stop(light):
+    with serving(light) as place:
+        light.call("search", "a bird")
+        told = light.call("daemon", "--status", "--json").json
         assert (
             told["running"]
             and told["can_stop"]
             and told["pid"] == place.running.pid
             and told["answered"] >= 2
         )
-        assert str(place.running.pid) in own.call("daemon", "--status").text
-        outcome = own.call("daemon", "--stop")
+        assert str(place.running.pid) in light.call("daemon", "--status").text
+        outcome = light.call("daemon", "--stop")
         assert (outcome.status, place.running.wait(SECONDS)) == (0, 0)
-        assert not os.path.exists(address.socket_path(str(own.library)))
-        assert own.call("daemon", "--status").status == 1
+        assert not os.path.exists(address.socket_path(str(light.library)))
+        assert light.call("daemon", "--status").status == 1
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_signals_end_it_and_leave_no_socket(own, number, status):
-    with serving(own) as place:
+def test_signals_end_it_and_leave_no_socket(light, number, status):
+    with serving(light) as place:
         place.running.send_signal(number)
         assert place.running.wait(SECONDS) == status
-        assert not os.path.exists(address.socket_path(str(own.library)))
+        assert not os.path.exists(address.socket_path(str(light.library)))
 
 
-def test_it_ends_when_nobody_asks(own):
-    with serving(own, "--idle-minutes", "0.02") as place:
+def test_it_ends_when_nobody_asks(light):
+    with serving(light, "--idle-minutes", "0.02") as place:
         assert place.running.wait(SECONDS) == 0
 
 
-def test_it_ends_when_its_library_is_removed(own):
-    with serving(own) as place:
-        shutil.rmtree(own.library)
+def test_it_ends_when_its_library_is_removed(light):
+    with serving(light) as place:
+        shutil.rmtree(light.library)
         assert place.running.wait(SECONDS) == 0
 
 

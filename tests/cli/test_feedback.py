@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imgsearch.searching.history import FILE
 from tests.cli.calls import NO_TORCH, Place, picture, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, examples
 
 CAT, KOALA = PHOTOS / "tabby_cat_face.jpg", PHOTOS / "koala.jpg"
 HITS = ("--all", "--mode", "semantic", "--format", "json")
@@ -179,7 +179,9 @@ some = st.text(st.characters(), max_size=8) | st.text("#0123456789, -", max_size
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(more=some, less=some, like=some)
 @example(more="1,1,#2", less="3", like="#1^2")

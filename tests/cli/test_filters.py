@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
 from tests.cli.calls import NO_TORCH, Place, picture, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, examples
 
 COUNT = len(list(PHOTOS.iterdir()))
 
@@ -289,7 +289,9 @@ FLAGS = ("--in", "--after", "--before", "--camera", "--type", "--min-size", "--o
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(options=st.lists(st.tuples(st.sampled_from(FLAGS), anything), min_size=1, max_size=3))
 @example(options=[("--where", "(" * 9000)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imgsearch.cli.render import FIELDS
 from tests.cli.calls import Place, call, picture, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, examples
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
 
@@ -355,7 +355,9 @@ anything = st.text(st.characters(), max_size=40) | st.sampled_from(TRICKY)
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(words=st.lists(anything, max_size=3), plus=anything, minus=anything, like=anything)
 @example(words=["dog"], plus="dog", minus="\udcff", like=str(CAT))

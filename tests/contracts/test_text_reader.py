@@ -10,9 +10,10 @@ from imgsearch.ocr.null import NullReader
 from imgsearch.ports import TextReader
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import PHOTOS
+from tests.conftest import FULL, PHOTOS
 
-SHAPES = [(1, 1), (1, 3000), (2500, 3), (31, 33), (300, 400)]
+LONG = 3000 if FULL else 600
+SHAPES = [(1, 1), (1, LONG), (LONG, 3), (31, 33), (300, 400)]
 
 
 @pytest.fixture(scope="module", params=["null", "rapidocr"])

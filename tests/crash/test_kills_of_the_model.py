@@ -19,11 +19,11 @@ from imgsearch.searching.encoding import with_pixels
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import PHOTOS
+from tests.conftest import FULL, PHOTOS
 from tests.crash.album import digest
 from tests.crash.process import Exit, drive
 
-KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS", "200")) // 20)
+KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS") or (200 if FULL else 20)) // 20)
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 
 pytestmark = [

@@ -23,6 +23,7 @@ from imgsearch.searching.hits import Hit, SearchResult
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.trace import Trace
 from imgsearch.vectors import normalize
+from tests.conftest import examples
 
 DATES = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)  # surrogate escapes, too
@@ -77,7 +78,7 @@ RESULTS = st.builds(
 
 
 @given(RESULTS)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_results_travel(result):
     assert wire.result_from_plain(travelled(wire.result_to_plain(result))) == result
 

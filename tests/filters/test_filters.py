@@ -29,6 +29,7 @@ from imgsearch.filters.tree import (
     any_of,
     folded,
 )
+from tests.conftest import examples
 
 A, B, C = Has("gps"), Has("date"), Has("camera")
 
@@ -154,7 +155,7 @@ def test_too_large_expressions_are_refused():
     assert parse("(" * 4000 + "has gps" + ")" * 4000) == A
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60) | st.lists(st.sampled_from(
     ["(", ")", "and", "or", "not", "in", "has", "near", "gps", "taken", "name", "=", "~", "!=",
      "<=", "2023", "'a'", '"', ",", "-1", "width", "*", "[", "\\", "\0", "\udcff", "9" * 400]),
@@ -253,7 +254,7 @@ def test_known_distances():
     assert distance_km(89.9, 0, 89.9, 180) == pytest.approx(22.24, abs=0.01)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(places, st.floats(0, 360), st.floats(0, 1), st.floats(0.001, 25_000))
 @example((89.95, 0.0), 0.0, 1.0, 10.0)
 @example((0.0, 179.95), 90.0, 1.0, 10.0)

@@ -19,6 +19,7 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import rebuild, sync, verify
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Unvisited
+from tests.conftest import examples
 from tests.fakes import (
     DIMENSION,
     OTHER,
@@ -220,7 +221,7 @@ TestHistories = Histories.TestCase
 TestTrainedHistories = TrainedHistories.TestCase
 for case in (TestHistories, TestTrainedHistories):
     case.settings = settings(
-        max_examples=50,
+        max_examples=examples(50),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -16,6 +16,8 @@ from imgsearch.sources.formats import is_picture_name
 from tests.cli.calls import NO_TORCH, Place, process
 from tests.hostile_files import EITHER, IGNORE, INDEX, SKIP, make
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Run:

@@ -14,6 +14,8 @@ from tests.conftest import PHOTOS
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Route
 

@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import PHOTOS
 from tests.page.conftest import OpenGallery
 
+pytestmark = pytest.mark.slow
+
 
 def test_typing_shows_the_right_picture_first(demo: str, gallery: OpenGallery):
     here = gallery(demo)

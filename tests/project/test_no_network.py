@@ -20,6 +20,8 @@ GUARD = '''
 import os
 import sys
 
+pytestmark = pytest.mark.slow
+
 FORBIDDEN = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg",
              "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import CHECKOUT, ROOT
 
 INPUTS = ["pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt"]
 FOLDERS = ["imgsearch", "migrations", "tests", "data"]
@@ -48,15 +48,20 @@ def build(source: Path, out: Path, *formats: str) -> None:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory) -> Path:
-    """Folder with the sdist and the wheel that was built from it."""
+    """Folder with the sdist and the wheel that was built from it.
+
+    In the full form, those of the script that built the wheel under test.
+    """
+    if "IMGSEARCH_DIST" in os.environ:
+        return Path(os.environ["IMGSEARCH_DIST"])
     folder = tmp_path_factory.mktemp("packaging")
     source = folder / "source"
     source.mkdir()
     for name in INPUTS:
-        shutil.copy2(ROOT / name, source)
+        shutil.copy2(CHECKOUT / name, source)
     for name in FOLDERS:
         litter = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(ROOT / name, source / name, ignore=litter)
+        shutil.copytree(CHECKOUT / name, source / name, ignore=litter)
     build(source, folder / "dist")
     return folder / "dist"
 
@@ -82,7 +87,7 @@ def sdist_files(dist) -> set[str]:
 
 
 def sources(folder: str, pattern: str) -> set[str]:
-    names = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern)}
+    names = {path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / folder).rglob(pattern)}
     return {name for name in names if "__pycache__" not in name}
 
 
@@ -146,7 +151,8 @@ def clean(wheel, tmp_path_factory) -> Path:
     # files in that folder are not processed, so the checkout stays invisible.
     paths = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
-    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "requirements.pth").write_text("\n".join([*here, ""]), encoding="utf-8")
     return programs
 
 

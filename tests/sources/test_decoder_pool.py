@@ -21,6 +21,8 @@ from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from tests.hostile_files import saved, scene
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DecodeSettings(InputSize(short=50))
 
 

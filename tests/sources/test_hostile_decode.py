@@ -17,15 +17,11 @@ from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
-from tests.conftest import ROOT
+from tests.conftest import SHARED, needs_shared
 from tests.hostile_files import IGNORE, INDEX, SKIP, make
 
 SETTINGS = DecodeSettings(InputSize(short=224))
-DATA = ROOT / ".." / "shared" / "data"
-needs_data = pytest.mark.skipif(
-    not (DATA / "hostile" / "manifest.csv").is_file(),
-    reason="needs the shared data folder beside the checkout",
-)
+DATA = SHARED or Path("shared")
 
 
 def run(files) -> dict[str, Decoded | Skipped]:
@@ -74,7 +70,7 @@ def manifest() -> dict[str, str]:
         return {row["file"]: row["expected"] for row in csv.DictReader(file)}
 
 
-@needs_data
+@needs_shared
 def test_every_file_of_the_manifest_has_the_expected_verdict():
     expected = manifest()
     root = str((DATA / "hostile").resolve())
@@ -86,7 +82,7 @@ def test_every_file_of_the_manifest_has_the_expected_verdict():
     assert not [r.file.path for r in results.values() if "crashed" in getattr(r, "reason", "")]
 
 
-@needs_data
+@needs_shared
 def test_a_scan_of_the_hostile_folder_lists_every_good_file():
     items = list(FilesystemSource(str((DATA / "hostile").resolve())).scan())
     paths = {f.path for f in items if isinstance(f, ImageFile)}
@@ -94,7 +90,7 @@ def test_a_scan_of_the_hostile_folder_lists_every_good_file():
     assert not any(isinstance(f, Unvisited) for f in items)
 
 
-@needs_data
+@needs_shared
 def test_files_that_archives_cannot_hold(tmp_path):
     odd = tmp_path / "odd"
     subprocess.run([sys.executable, DATA / "hostile" / "make_odd_fs.py", odd], check=True)
@@ -110,7 +106,7 @@ def test_files_that_archives_cannot_hold(tmp_path):
     assert not any(path.startswith("loop") for path in results)
 
 
-@needs_data
+@needs_shared
 @pytest.mark.parametrize("kind", ["Landscape", "Portrait"])
 def test_all_orientations_of_a_photo_look_alike(kind):
     root = str((DATA / "dev" / "orientation" / "images").resolve())
@@ -123,7 +119,7 @@ def test_all_orientations_of_a_photo_look_alike(kind):
     assert max(np.abs(picture - pictures[1]).mean() for picture in pictures) < 8
 
 
-@needs_data
+@needs_shared
 def test_all_orientations_of_the_horse_look_alike():
     root = str((DATA / "hostile" / "generated").resolve())
     pictures = [
@@ -133,7 +129,7 @@ def test_all_orientations_of_the_horse_look_alike():
     assert max(np.abs(picture - pictures[0]).mean() for picture in pictures) < 4
 
 
-@needs_data
+@needs_shared
 @pytest.mark.parametrize(
     "name, size",
     [

@@ -14,7 +14,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,8 @@ from imgsearch.web.tokens import FILE, Door
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.served import API, TIMEOUT_SECONDS, Served, in_a_loop, serving
+
+pytestmark = pytest.mark.slow
 
 NAMES = (
     "crab.jpg",
@@ -371,8 +372,8 @@ def test_a_request_sent_byte_by_byte_is_disconnected(
     assert max(durations) < 2.5 * server.HEAD_TIMEOUT_SECONDS
 
 
-def test_a_client_is_limited_to_its_rate(place: Place) -> None:
-    with serving(place.library, "--rate", 2) as served:
+def test_a_client_is_limited_to_its_rate(light: Place) -> None:
+    with serving(light.library, "--rate", 2) as served:
         statuses = [served.ask(f"{API}/search", limit=1).status for _ in range(12)]
         assert statuses[:3] == [200, 200, 200]
         assert 429 in statuses
@@ -441,9 +442,8 @@ def test_invented_methods_share_one_label(served: Served) -> None:
 # Tokens
 
 
-def test_other_machines_need_the_token(place: Place, tmp_path: Path) -> None:
-    library = tmp_path / "library"
-    shutil.copytree(place.library, library, ignore=shutil.ignore_patterns("daemon"))
+def test_other_machines_need_the_token(light: Place) -> None:
+    library = light.library
     refused = process("--library", library, "serve", "--host", "0.0.0.0", "--port", 0)
     assert refused.status == 1
     assert "--new-token" in refused.err

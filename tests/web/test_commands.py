@@ -84,9 +84,8 @@ def test_a_library_created_later_is_served_and_its_notes_are_reported(tmp_path: 
     assert process(*library, "daemon", "--status").status == 1
 
 
-def test_a_server_takes_over_when_the_first_one_stops(demo: Place, tmp_path: Path) -> None:
-    own = tmp_path / "library"
-    shutil.copytree(demo.library, own, ignore=shutil.ignore_patterns("daemon"))
+def test_a_server_takes_over_when_the_first_one_stops(light: Place) -> None:
+    own = light.library
     with serving(own) as first, serving(own) as second:
         status = json.loads(process("--library", own, "daemon", "--status", "--json").out)
         assert status["pid"] == first.process.pid

@@ -18,6 +18,8 @@ from tests.cli.calls import Place
 from tests.conftest import PHOTOS
 from tests.web.served import API, TIMEOUT_SECONDS, Reply, Served, serving
 
+pytestmark = pytest.mark.slow
+
 FIRST = ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg")
 
 
@@ -187,8 +189,8 @@ def test_a_server_stops_in_time_while_indexing(place: Place) -> None:
         events.close()
 
 
-def test_an_open_page_does_not_delay_the_stop(place: Place) -> None:
-    with serving(place.library) as served:
+def test_an_open_page_does_not_delay_the_stop(light: Place) -> None:
+    with serving(light.library) as served:
         events = Events(served)
         events.until(lambda event: True)
         started = time.monotonic()

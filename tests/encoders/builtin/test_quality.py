@@ -3,16 +3,19 @@ beside the checkout."""
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.quality import measure
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_pictures_of_the_demo(tmp_path):
-    text = measure(ROOT / "data", tmp_path / "library")["text", "all"]
+def test_the_pictures_of_the_demo(demo_library, tmp_path):
+    library = shutil.copytree(demo_library.library, tmp_path / "library")
+    text = measure(ROOT / "data", library)["text", "all"]
     assert text["recall_at_1"] >= 0.75
     assert text["mrr"] >= 0.84
 
@@ -25,6 +28,7 @@ def test_pixabay107(shared, tmp_path):
     assert found["image", "all"]["recall_at_1"] >= 0.97
 
 
+@full_only
 def test_imagenet302(shared, tmp_path):
     found = measure(shared / "dev" / "imagenet302", tmp_path / "library")
     asked = [found["text", kind] for kind in ("caption", "category")]
