@@ -130,31 +130,37 @@ def one_model() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Place:
-    """The demo photos, indexed by a process of its own with real decoder processes.
+def copy_demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[], Place]:
+    """A function that returns a library of the demo photos of its own.
 
-    Indexed once for all workers of a run; each has a copy, because a search writes there, too.
+    They are indexed once for all workers of a run, by a process with real decoder processes, and
+    copied: a search writes to a library, and a server that has it open answers other searches.
     """
     from tests.cli.calls import Place, process
 
-    mine = tmp_path_factory.mktemp("demo")
-    common = (mine if worker_id == "master" else mine.parents[1]) / "demo-library"
+    folder = tmp_path_factory.mktemp("demo")
+    common = (folder if worker_id == "master" else folder.parents[1]) / "demo-library"
     with FileLock(f"{common}.lock"):
         if not common.exists():
-            made = common.with_name("demo-library.part")
+            part = common.with_name("demo-library.part")
             index = ("index", PHOTOS, "--workers", 2, "--json", "-q")
-            report = process("--library", made, *index)
+            report = process("--library", part, *index)
             assert report.status == 0, report.err
             assert report.json["added"] == len(list(PHOTOS.iterdir()))
-            made.rename(common)
-    shutil.copytree(common, mine / "library")
-    return Place(PHOTOS, mine / "library")
+            part.rename(common)
+
+    def copy() -> Place:
+        library = tmp_path_factory.mktemp("demo") / "library"
+        shutil.copytree(common, library)
+        return Place(PHOTOS, library)
+
+    return copy
 
 
 @pytest.fixture(scope="session")
-def demo(demo_library: Place) -> Place:
-    """The library of the demo photos."""
-    return demo_library
+def demo(copy_demo: Callable[[], Place]) -> Place:
+    """The library of the demo photos, which no server has open."""
+    return copy_demo()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Cross-modal models: pictures and words to vectors of one space."""

@@ -118,9 +118,9 @@ class SearchRequest:
     remember: bool = False
 
     @property
-    def needs_index(self) -> bool:
-        """False for lists by date and searches by words alone, which need only the catalog."""
-        if self.unique or self.good or self.bad:
+    def needs_model(self) -> bool:
+        """False for lists by date and searches by words alone, which need no space of a model."""
+        if self.good or self.bad:
             return True
         if self.mode == "text":
             return any(term.modality != "text" for term in self.terms)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.errors import ImgSearchError, QueryError
+from imgsearch.errors import ImgSearchError, QueryError, SpaceMismatch
 from imgsearch.filters.options import why_none
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.ports import Encoder, VectorIndex
@@ -153,9 +153,13 @@ class Searcher:
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
         """The index open, if the request needs it, and one state of the library."""
-        if request.needs_index:
+        if request.needs_model or request.unique:
             with trace.step("open"):
-                _ = self.index
+                try:
+                    _ = self.index
+                except (QueryError, SpaceMismatch):  # nothing is indexed with the model in use
+                    if request.needs_model:
+                        raise
         with self._catalog.snapshot():
             yield
 
@@ -265,10 +269,14 @@ class Searcher:
 
     def _folded(self, ranking: Ranking) -> Ranking:
         ids = ranking.ids[:MAX_FOLDED_PLACES]
-        vectors = vectors_of(self.index, ids)
+        if self._index is None:
+            vectors, least = np.zeros((len(ids), 1), np.float32), 1.0
+        else:
+            self.refresh()
+            vectors, least = vectors_of(self._index, ids), near_identical(self.space.model)
         unseen = ids[~vectors.any(axis=1)].tolist()
         hashes = {key: image.content_hash for key, image in self._catalog.get(unseen).items()}
-        return fold(ranking, vectors, hashes, near_identical(self.space.model))
+        return fold(ranking, vectors, hashes, least)
 
     def _by_date(self, request: SearchRequest, trace: Trace) -> Found:
         """The pictures that pass the filter, newest first; those of models not in use, too."""

@@ -181,17 +181,14 @@ class Gallery:
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
             trace = Trace()
-            if request.needs_index:  # opened before the snapshot: it must see the latest state
-                _ = library.searcher.index
-            with library.catalog.snapshot():
-                ranking = library.rank(replace(request, limit=depth), trace)
-                with trace.step("fetch"):
-                    hits = library.searcher.fetch(ranking, 0, request.limit, duplicates=False)
+            ranking = library.rank(replace(request, limit=depth), trace)
+            with trace.step("fetch"):
+                hits = library.searcher.fetch(ranking, 0, request.limit, duplicates=False)
             for name, seconds in trace.seconds.items():
                 self._watch(name, seconds)
             return ranking, hits
 
-        if not request.needs_index:  # nor a model, which may still be loading
+        if not request.needs_model:  # the model may still be loading
             return self.reader.submit(lambda library: work(library, request))
         return self.resident.ask(request, work)
 

@@ -98,7 +98,7 @@ class Indexer:
         if path is None:
             return []
         if "\0" in path or not await asyncio.to_thread(_is_in, path, roots):
-            raise QueryError("that is in no folder of this library", NEW_FOLDER)
+            raise QueryError("that is not in a folder of this library", NEW_FOLDER)
         return [os.path.normpath(path)]
 
     def _note(self, event: Event) -> None:

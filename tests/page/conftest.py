@@ -59,11 +59,11 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def demo(
-    browser: Browser, demo_library: Place, tmp_path_factory: pytest.TempPathFactory
+    browser: Browser, copy_demo: Callable[[], Place], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """URL of a server for the demo photos, for tests that do not change the library."""
     log = tmp_path_factory.mktemp("log") / "server.log"
-    with serving(demo_library.library, log) as address:
+    with serving(copy_demo().library, log) as address:
         yield address
 
 

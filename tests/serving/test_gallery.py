@@ -18,10 +18,11 @@ from tests.cli.calls import Place
     "request_",
     [
         SearchRequest(limit=3),
+        SearchRequest(limit=3, unique=True),
         SearchRequest(limit=3, where=parse("format = jpeg")),
         SearchRequest([Term(text="crab")], 3, "text"),
     ],
-    ids=["by date", "filtered", "by words"],
+    ids=["by date", "folded", "filtered", "by words"],
 )
 def test_what_needs_no_model_does_not_wait_for_it(demo: Place, request_: SearchRequest) -> None:
     gallery = Gallery(Settings(library=str(demo.library), device="cpu", threads=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,6 +13,12 @@ from tests.web.served import Served, serving
 @pytest.fixture(scope="session", autouse=True)
 def _one_model(one_model: None) -> None:
     """All libraries in this process share a model."""
+
+
+@pytest.fixture(scope="session")
+def demo(copy_demo: Callable[[], Place]) -> Place:
+    """The library of the demo photos that `server` has open."""
+    return copy_demo()
 
 
 @pytest.fixture(scope="session")

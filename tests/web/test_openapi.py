@@ -65,7 +65,5 @@ def test_generated_requests_are_answered_as_documented(
         assert result.returncode == 0, output[-6000:]
         passed = re.search(r"(\d+) generated, (\d+) passed", output)
         assert passed is not None, output[-2000:]
-        assert int(passed[2]) >= 20 * SECONDS // 15, (
-            "even a slow machine sends hundreds"
-        )
+        assert int(passed[2]) >= 20 * SECONDS // 15, "even a slow machine sends hundreds"
         assert served.get("/health") == {"status": "ok"}

@@ -48,7 +48,7 @@ export function query(state) {
 export function parameters(state) {
   const params = new URLSearchParams(format(query(state)));
   params.delete("image");
-  if (state.unique) params.set("unique", "1");
+  if (state.unique && hasTerms(state)) params.set("unique", "1");
   else params.delete("unique");
   return params;
 }
