@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
@@ -14,7 +14,6 @@ from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.indexer import LOCK_TIMEOUT_SECONDS, Indexer, decoder_pool
 from imgsearch.indexing.plan import IndexRequest, known_root, plan
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
@@ -35,6 +34,9 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces
+
+if TYPE_CHECKING:
+    from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
 
@@ -121,7 +123,12 @@ class Library:
     @property
     def indexer(self) -> Indexer:
         """Writes to the catalog."""
-        return Indexer(self.settings, self.models, self.catalog, self._note)
+        return self._indexer(self.catalog)
+
+    def _indexer(self, catalog: Catalog) -> Indexer:
+        from imgsearch.indexing.indexer import Indexer  # a search does not need it
+
+        return Indexer(self.settings, self.models, catalog, self._note)
 
     @property
     def searcher(self) -> Searcher:
@@ -185,7 +192,7 @@ class Library:
             return self.indexer.preview(request)
         except LibraryMissing:
             with self._empty_catalog() as catalog:
-                return Indexer(self.settings, self.models, catalog, self._note).preview(request)
+                return self._indexer(catalog).preview(request)
 
     @contextmanager
     def _empty_catalog(self) -> Iterator[Catalog]:
@@ -215,8 +222,7 @@ class Library:
             raise SourceError(
                 f"{path} is not a folder of this library", "'imgsearch roots' lists its folders."
             )
-        with self.catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
-            return writer.forget_root(root.path)
+        return self.indexer.forget(root.path)
 
     def optimize(self) -> str:
         """Rewrite the index of the model in use, trained for its size; describes what it is now."""
@@ -319,6 +325,8 @@ class Library:
 
     def decoder(self, size: InputSize) -> Decoder:
         """Decoder processes as the settings have them; close them after use."""
+        from imgsearch.indexing.indexer import decoder_pool
+
         return decoder_pool(self.settings, size)
 
     # The library itself

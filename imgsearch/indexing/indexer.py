@@ -106,6 +106,11 @@ class Indexer:
         sources = [_source(*each, request) for each in planned]
         return preview(self._catalog, space, self._signature, sources)
 
+    def forget(self, root: str) -> int:
+        """Take a folder out of the library; returns the number of its pictures."""
+        with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
+            return writer.forget_root(root)
+
     def optimize(self) -> str:
         """Rewrite the index of the space in use, trained for its size; describes what it is now."""
         with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS):

@@ -210,7 +210,7 @@ def test_with_and_without_a_filter_the_best_by_words_are_looked_at(
         return paths(searcher.search(words))
 
     ids = catalog.select(parse("name ~ '*1.jpg'"))
-    monkeypatch.setattr(words_of_catalog, "_PAGE", 3)
+    monkeypatch.setattr(words_of_catalog, "_PAGE_ROWS", 3)
     assert len(best(None)) == len(best(parse("name ~ '*.jpg'"))) == 5
     assert best(None) == best(parse("name ~ '*.jpg'"))
     assert len(best(parse("name ~ '*1.jpg'"))) == 5 and len(ids) == 7
