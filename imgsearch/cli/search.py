@@ -17,9 +17,11 @@ from imgsearch.cli.search_options import (
     result_options,
     why_no_hits,
 )
+from imgsearch.cli.terminal import plain
 from imgsearch.errors import QueryError
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.terms import EMPTY_QUERY
+from imgsearch.searching.trace import Trace
 
 
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
@@ -83,7 +85,9 @@ def command(
     else:
         only_words = options.mode == "text"
         terms = query_terms(reader, words, options.plus, options.minus, options.like, only_words)
-    request = options.request(terms, filters, output.unique)
+    trace = Trace()
+    with trace.step("parse"):
+        request = options.request(terms, filters, output.unique)
     if not terms and not request.good and not request.bad:
         if words or request.where is None:
             raise QueryError(*EMPTY_QUERY)
@@ -91,12 +95,13 @@ def command(
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-    return answer(ctx, request, options, output, flags)
+    return answer(ctx, request, trace, options, output, flags)
 
 
 def answer(
     ctx: Context,
     request: SearchRequest,
+    trace: Trace,
     options: SearchOptions,
     output: Output,
     flags: dict[str, Any],
@@ -108,9 +113,10 @@ def answer(
             ctx.say(note)
         status = output.deliver(ctx, session, result, options.form)
     if result.why_empty:
-        ctx.say(result.why_empty)
+        ctx.say(plain(result.why_empty))  # a filter must not forge lines
     elif not result.hits:
         ctx.say(why_no_hits(request))
     if options.explain:
+        result.trace.seconds = trace.seconds | result.trace.seconds
         click.echo(explained(request, result.trace), err=True)
     return status

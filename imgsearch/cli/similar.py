@@ -15,6 +15,7 @@ from imgsearch.cli.search_options import (
     gathered,
     result_options,
 )
+from imgsearch.searching.trace import Trace
 
 
 @click.command("similar", short_help="Find pictures that look like a given one.")
@@ -54,4 +55,7 @@ def command(
     reader = TermReader(options.allow_url)
     terms = [reader.picture(image)]
     terms += query_terms(reader, (), options.plus, options.minus, options.like)
-    return answer(ctx, options.request(terms, filters, output.unique), options, output, flags)
+    trace = Trace()
+    with trace.step("parse"):
+        request = options.request(terms, filters, output.unique)
+    return answer(ctx, request, trace, options, output, flags)

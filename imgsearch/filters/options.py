@@ -118,7 +118,8 @@ def filter_from(values: Mapping[str, Sequence[str]]) -> Filter | None:
     QueryError
         A value that makes no sense.
     """
-    parts = [part for option in FILTERS for part in _parts(option, values.get(option.name, ()))]
+    options = sorted(FILTERS, key=lambda option: not option.any_of)  # alternatives come first
+    parts = [part for option in options for part in _parts(option, values.get(option.name, ()))]
     return all_of(parts)
 
 

@@ -137,12 +137,12 @@ class SearchRequest:
         return MIN_STRENGTH if words else MIN_STRENGTH_OF_IMAGES
 
     def digest(self) -> str:
-        """32 hex digits that tell this request from others; pictures count by their bytes."""
+        """32 hex digits for what is searched for: pictures by their bytes, and not the limit."""
         parts = []
         for term in (*self.terms, None, *self.good, None, *self.bad):
             if term is not None and term.data is not None:
                 parts.append(hashlib.sha256(term.data).hexdigest())
                 term = replace(term, data=None)  # noqa: PLW2901
             parts.append(repr(term))
-        parts.append(repr(replace(self, terms=(), good=(), bad=())))
+        parts.append(repr(replace(self, terms=(), good=(), bad=(), limit=0, remember=False)))
         return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -213,7 +213,7 @@ def test_verbose_tells_what_was_understood(served):
 
 def test_other_settings_are_not_asked_for_here(served, monkeypatch):
     told = served.call("-v", "search", "a bird", "--precision", "fp32").err
-    assert "The daemon is not asked, it has another precision." in told
+    assert "The daemon is not used, it has another precision." in told
     assert "answers" in served.call("-v", "search", "a bird", "--model", "builtin").err
     monkeypatch.setenv("IMGSEARCH_DAEMON", "off")
     assert "aemon" not in served.call("-v", "search", "a bird").err
@@ -225,7 +225,7 @@ def test_another_version_is_not_asked(served, monkeypatch):
     monkeypatch.setattr(address, "__version__", "0.0.0")
     outcome = served.call("-v", "search", "a bird")
     assert outcome.status == 0 and outcome.out
-    assert "The daemon is not asked, it has another version." in outcome.err
+    assert "The daemon is not used, it has another version." in outcome.err
 
 
 def test_pictures_that_come_while_it_runs_are_found(indexed):
@@ -253,7 +253,7 @@ def test_a_folder_that_is_open_to_others_is_not_used(own):
     folder = own.library / address.FOLDER
     folder.mkdir(mode=0o755)
     outcome = process("--library", own.library, "daemon")
-    assert outcome.status == 1 and "is not yours alone" in outcome.err
+    assert outcome.status == 1 and "is open to others" in outcome.err
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(folder / address.SOCKET))
     listening.listen()
@@ -279,7 +279,7 @@ def test_a_long_path_is_replaced(demo, tmp_path):
 def test_a_second_daemon_is_refused(served):
     outcome = process("--library", served.library, "daemon")
     assert outcome.status == 1
-    assert f"process {served.running.pid} has this library open" in outcome.err
+    assert f"process {served.running.pid} already has this library open" in outcome.err
     assert "--stop" in outcome.err and "Traceback" not in outcome.err
 
 

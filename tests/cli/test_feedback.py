@@ -166,7 +166,7 @@ def test_an_example_from_elsewhere_can_be_refined(own, tmp_path):
 def test_what_is_no_number(own, text):
     outcome = own.call("search", f"--more={text}")
     assert outcome.status == 2
-    assert "is no list of results, such as 1,4." in outcome.err
+    assert "is not a list of results, such as 1,4." in outcome.err
 
 
 def test_a_result_cannot_be_good_and_bad(own):
@@ -235,7 +235,7 @@ def test_what_is_no_picture_on_stdin(demo, monkeypatch, data, reason):
 
 def test_stdin_has_bounds_and_can_be_read_once(demo, monkeypatch):
     given_on_stdin(monkeypatch, CAT.read_bytes())
-    assert "Give '-' once." in complaint(demo.call("search", "-", "--not", "-"))
+    assert "Use '-' once." in complaint(demo.call("search", "-", "--not", "-"))
     monkeypatch.setattr("imgsearch.cli.query_terms.MAX_STDIN_BYTES", 1 << 20)
     given_on_stdin(monkeypatch, b"\xff\xd8" + bytes(1 << 20))
     assert "more than 1 MiB" in complaint(demo.call("search", "-"))

@@ -84,7 +84,7 @@ def test_other_terms_filters_names_and_the_next_search_go_along(library):
     (["a", "dog", "--fused"], "--fused is for words with one picture"),
     (["--like", "PICTURE", "--fused"], "--fused is for words with one picture"),
     (["red", "--like", "PICTURE", "--like", "PICTURE", "--fused"], "with one picture"),
-    (["red", "--like", "PICTURE^0.5", "--fused"], "has no weight of its own"),
+    (["red", "--like", "PICTURE^0.5", "--fused"], "cannot have a weight of its own"),
     (["red", "--like", "missing.jpg", "--fused"], "there is no such file"),
     (["red", "--like", "PICTURE", "--fused", "--mode", "text"], "searched for words only"),
 ])  # fmt: skip
@@ -141,7 +141,7 @@ def test_similarity_takes_what_search_takes(indexed, monkeypatch):
     for arguments, sentence in (
         (("#9", "a dog"), "the last search gave"),
         (("https://example.org/x", "a dog"), "add --allow-url"),
-        (("file:///photos/beach.jpg", "a dog"), "is no http or https address"),
+        (("file:///photos/beach.jpg", "a dog"), "is not an http or https address"),
         (("", "a dog"), "one of the two texts is empty"),
     ):
         told = indexed.call("similarity", *arguments)
@@ -159,4 +159,4 @@ def test_an_address_of_another_scheme_is_not_taken_for_words(indexed, url):
     for arguments in (["search", url], ["search", "a", "--like", url], ["similar", url]):
         told = indexed.call(*arguments, "--allow-url")
         assert told.status == 1
-        assert f"{url} is no http or https address, and no others are fetched" in told.err
+        assert f"{url} is not an http or https address, and no others are fetched" in told.err

@@ -53,8 +53,8 @@ def stderr_line(outcome: Outcome) -> str:
 def test_a_document_instruction_makes_a_space_that_is_remembered(place, tmp_path):
     assert place.index(place.photos, "--model", GME)["added"] == 4
     outcome = place.call("index", "--document-instruction", OTHER)
-    assert f"Searches now use {GME} (told {OTHER!r})" in outcome.err, outcome.err
-    assert f"{GME} (told {DEFAULT!r}) stays in the library" in outcome.err
+    assert f"Searches now use {GME} (instruction {OTHER!r})" in outcome.err, outcome.err
+    assert f"{GME} (instruction {DEFAULT!r}) stays in the library" in outcome.err
     assert spaces(place) == [(DEFAULT, 64, 4, False), (OTHER, 64, 4, True)]
     assert (
         f"vectors of 64 numbers, instruction '{OTHER}', used for searches"
@@ -98,7 +98,7 @@ def test_a_new_revision_keeps_the_instruction(place, tmp_path, monkeypatch):
 def test_an_incomplete_space_is_not_searched_yet(place):
     place.index(place.photos, "--model", GME)
     part = place.call("index", place.photos / "sub", "--document-instruction", OTHER)
-    assert f"Searches go on with {GME} (told {DEFAULT!r}) until" in stderr_line(part)
+    assert f"Searches go on with {GME} (instruction {DEFAULT!r}) until" in stderr_line(part)
     assert "(2 of 4 so far)" in part.err
     assert len(place.call("search", "--all", "a dog", "--format", "json").json) == 4
 

@@ -185,9 +185,9 @@ def test_options_equal_expressions():
         }
     )  # fmt: skip
     assert flags == parse(
-        "(in /a or in /b) and taken >= 2023-05 and taken < 2024 and camera ~ canon "
-        "and format in (jpeg, heif) and width >= 1920 and height >= 1080 "
-        "and orientation = portrait and near(48.85, 2.35, 5) "
+        "(in /a or in /b) and format in (jpeg, heif) and orientation = portrait "
+        "and taken >= 2023-05 and taken < 2024 and camera ~ canon "
+        "and width >= 1920 and height >= 1080 and near(48.85, 2.35, 5) "
         "and has gps and has date and name ~ img_* and (width > 3 or has gps)"
     )
     assert filter_from({}) is None

@@ -96,10 +96,10 @@ def test_english_beside_another_language_keeps_its_vector():
     assert both[1] @ alone > 0.8
 
 
-def test_translated_queries_find_the_demo_photos(demo_library):
+def test_translated_queries_find_the_demo_photos(demo):
     """Floors, a little below what was measured: docs/adr/0012."""
     encoder = builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
-    catalog = open_catalog(str(demo_library.library))
+    catalog = open_catalog(str(demo.library))
     records = catalog.get(catalog.all_ids().tolist())
     names = [os.path.basename(record.file.path) for record in records.values()]
     pictures = np.array([catalog.vector(encoder.space, image_id) for image_id in records])

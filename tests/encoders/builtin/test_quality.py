@@ -13,8 +13,8 @@ from tests.quality import measure
 pytestmark = pytest.mark.slow
 
 
-def test_the_pictures_of_the_demo(demo_library, tmp_path):
-    library = shutil.copytree(demo_library.library, tmp_path / "library")
+def test_the_pictures_of_the_demo(demo, tmp_path):
+    library = shutil.copytree(demo.library, tmp_path / "library")
     text = measure(ROOT / "data", library)["text", "all"]
     assert text["recall_at_1"] >= 0.75
     assert text["mrr"] >= 0.84
