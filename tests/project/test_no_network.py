@@ -14,13 +14,13 @@ import pytest
 from tests.conftest import PHOTOS
 from tests.crash.process import CLI
 
+pytestmark = pytest.mark.slow
+
 PICTURES = ["tabby_cat_face.jpg", "polar_bear.jpg", "sunset_hills.jpg", "coffee_cup.jpg"]
 GUARD = '''
 """Imported by every Python process at start-up: refuses network access and logs attempts."""
 import os
 import sys
-
-pytestmark = pytest.mark.slow
 
 FORBIDDEN = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg",
              "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
