@@ -351,7 +351,7 @@ class Library:
     def renew(self) -> None:
         """Open what lies in the library's folder by now, and search in the space in use by now.
 
-        Meanwhile somebody may have put back a copy, or indexed with another model.
+        Meanwhile a copy may have been put back, or another model used to index.
         """
         if self.replaced:
             self.close()

@@ -140,7 +140,7 @@ class Matches:
 
 
 def members(ids: Ids, others: Ids) -> Ids:
-    """Those of `others` that are among `ids`, of which there may be millions; both are sorted."""
+    """Those of `others` that are among `ids`; both are sorted, and `ids` may be millions."""
     import numpy as np
 
     if len(others) * 16 > len(ids):

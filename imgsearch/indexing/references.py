@@ -75,7 +75,7 @@ def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Refer
 
 
 def outdated(references: Mapping[str, Reference], count: int) -> bool:
-    """True where a library of `count` pictures should have its references drawn anew."""
+    """True where a library of `count` pictures needs new references."""
     if count < MIN_IMAGES:
         return bool(references)
     if references.keys() != {TEXT, IMAGE}:
