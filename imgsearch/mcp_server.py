@@ -127,10 +127,10 @@ def server(gallery: Gallery) -> MCPServer[Any]:
     ) -> list[Any]:
         """Look at a picture of the library, scaled down, with what is known of it."""
         located = await asyncio.wrap_future(gallery.locate(id))
-        made = await asyncio.wrap_future(gallery.render(located, side, "JPEG"))
-        if isinstance(made, Skipped):
-            raise cannot_show(made.reason)
-        return [Image(data=made.data, format="jpeg"), _facts(located.record)]
+        rendering = await asyncio.wrap_future(gallery.render(located, side, "JPEG"))
+        if isinstance(rendering, Skipped):
+            raise cannot_show(rendering.reason)
+        return [Image(data=rendering.data, format="jpeg"), _facts(located.record)]
 
     @tools.tool(annotations=_READS)
     @_with_sentences

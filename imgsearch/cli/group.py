@@ -75,12 +75,12 @@ class Context:
         from imgsearch.settings import load_settings
 
         settings = load_settings(self.flags)
-        found = Overview(settings.library)
-        if not found.ready:
-            found.close()
+        overview = Overview(settings.library)
+        if not overview.ready:
+            overview.close()
             self.library().upgrade()
-            found = Overview(settings.library)
-        return found
+            overview = Overview(settings.library)
+        return overview
 
     def tell(self, note: str) -> None:
         """A note on stderr with -v."""
@@ -193,26 +193,26 @@ def index_option(function: F) -> F:
 
 
 def context(library: str | None, quiet: bool, verbose: bool) -> Context:
-    """The context of the running command, with the options given behind it."""
-    found = click.get_current_context().find_object(Context)
-    assert found is not None
+    """The context of the running command, with the options that follow it."""
+    ctx = click.get_current_context().find_object(Context)
+    assert ctx is not None
     if library is not None:
-        found.flags["library"] = library
-    found.quiet |= quiet
-    found.verbose |= verbose
-    _set_up_logging(found)
-    return found
+        ctx.flags["library"] = library
+    ctx.quiet |= quiet
+    ctx.verbose |= verbose
+    _set_up_logging(ctx)
+    return ctx
 
 
-def _set_up_logging(found: Context) -> None:
+def _set_up_logging(ctx: Context) -> None:
     """Other packages warn only with -v: their warnings are not about the user's pictures."""
     import logging
     import warnings
 
-    if not found.verbose:
+    if not ctx.verbose:
         warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("imgsearch").setLevel(logging.INFO if found.verbose else logging.ERROR)
+    logging.getLogger("imgsearch").setLevel(logging.INFO if ctx.verbose else logging.ERROR)
 
 
 @click.group(

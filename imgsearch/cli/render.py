@@ -111,14 +111,14 @@ def _csv(hits: Sequence[Hit]) -> str:
     return out.getvalue()
 
 
-def _cells(found: dict[str, Any]) -> dict[str, Any]:
+def _cells(values: dict[str, Any]) -> dict[str, Any]:
     """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
-    if "duplicates" in found:
-        found["duplicates"] = len(found["duplicates"])
+    if "duplicates" in values:
+        values["duplicates"] = len(values["duplicates"])
     for name in ("camera_make", "camera_model"):
-        if (found[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
-            found[name] = "'" + found[name]
-    return found
+        if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
+            values[name] = "'" + values[name]
+    return values
 
 
 def _tsv(hits: Sequence[Hit]) -> str:
@@ -131,7 +131,7 @@ def _tsv(hits: Sequence[Hit]) -> str:
 def _escaped(path: str) -> str:
     r"""Tab, newline, carriage return and backslash as \t, \n, \r and \\: one line, two fields."""
     codes = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-    return re.sub(r"[\\\t\n\r]", lambda found: codes[found[0]], path)
+    return re.sub(r"[\\\t\n\r]", lambda match: codes[match[0]], path)
 
 
 def _paths(hits: Sequence[Hit], end: str) -> str:

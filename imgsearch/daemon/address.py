@@ -58,11 +58,11 @@ def socket_path(library: str) -> str:
 def is_private(path: str) -> bool:
     """True if the folder that holds `path` is one, is ours, and is closed to everybody else."""
     try:
-        found = os.lstat(os.path.dirname(path))
+        status = os.lstat(os.path.dirname(path))
     except OSError:
         return False
-    ours = found.st_uid == os.geteuid() and not found.st_mode & 0o077
-    return stat.S_ISDIR(found.st_mode) and ours
+    ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return stat.S_ISDIR(status.st_mode) and ours
 
 
 def is_own(connection: socket.socket) -> bool:

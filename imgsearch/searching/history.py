@@ -38,7 +38,7 @@ AGAIN = "Search again, and choose among the new results."
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A picture as it was found."""
+    """A result, as the search returned it."""
 
     image_id: int
     content_hash: str
@@ -192,15 +192,15 @@ def load(folder: str, library: str) -> LastSearch | None:
     try:
         with open(os.path.join(folder, FILE), "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
-        found: Any = json.loads(data) if len(data) <= MAX_FILE_BYTES else None
-        if found["format"] != FORMAT or found["library"] != library:
+        values: Any = json.loads(data) if len(data) <= MAX_FILE_BYTES else None
+        if values["format"] != FORMAT or values["library"] != library:
             return None
         return LastSearch(
             library,
-            str(found["space"]),
-            str(found["model"]),
-            [_term_from_json(each) for each in found["terms"]],
-            [Result(int(key), str(digest), str(path)) for key, digest, path in found["results"]],
+            str(values["space"]),
+            str(values["model"]),
+            [_term_from_json(each) for each in values["terms"]],
+            [Result(int(key), str(digest), str(path)) for key, digest, path in values["results"]],
         )
     except (OSError, ValueError, TypeError, LookupError, RecursionError, OverflowError):
         return None
@@ -214,11 +214,11 @@ def _term_to_json(term: Term) -> dict[str, Any]:
     return kept | {"fused": True} if term.fused else kept
 
 
-def _term_from_json(found: Any) -> Term:
-    text, weight, vector = found["text"], float(found["weight"]), None
-    fused = found.get("fused") is True
-    if found["vector"] is not None:
-        row = np.frombuffer(base64.b64decode(found["vector"], validate=True), "<f4")
+def _term_from_json(values: Any) -> Term:
+    text, weight, vector = values["text"], float(values["weight"]), None
+    fused = values.get("fused") is True
+    if values["vector"] is not None:
+        row = np.frombuffer(base64.b64decode(values["vector"], validate=True), "<f4")
         vector = normalize(row[np.newaxis])[0]
     usable = math.isfinite(weight) and (vector is None or abs(np.linalg.norm(vector) - 1) < 1e-3)
     needs_vector = text is None or fused

@@ -251,13 +251,13 @@ class Searcher:
     def _rank(self, request: SearchRequest, trace: Trace) -> Ranking:
         """The ranking of a resolved request, in the snapshot of the caller."""
         if not request.terms:
-            found = self._by_date(request, trace)
+            matches = self._by_date(request, trace)
         elif request.mode == "text":
-            found = self._by_words(request, trace)
+            matches = self._by_words(request, trace)
         else:
-            found = self._by_meaning(request, trace)
+            matches = self._by_meaning(request, trace)
         with trace.step("fetch"):
-            ranking = found.ranking(request, self._catalog.get)
+            ranking = matches.ranking(request, self._catalog.get)
         if not len(ranking) and request.where is not None and trace.passed == 0:
             note = why_none(self._catalog.count, request.where)
             ranking = replace(ranking, note=note)

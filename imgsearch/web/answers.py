@@ -179,11 +179,11 @@ def picture(record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def hit(found: Hit, duplicates: int) -> HitAnswer:
+def hit(match: Hit, duplicates: int) -> HitAnswer:
     """A hit for a page; `duplicates` pictures are folded into it."""
-    plain = hit_to_plain(found)
+    plain = hit_to_plain(match)
     return HitAnswer(
-        **picture(found.image),
+        **picture(match.image),
         rank=plain["rank"],
         score=plain["score"],
         strength=plain["strength"],
@@ -214,27 +214,27 @@ def details(record: ImageRecord) -> DetailsAnswer:
     )
 
 
-def facets(found: Facets) -> FacetsAnswer:
+def facets(counts: Facets) -> FacetsAnswer:
     """Facets as lists and a tree."""
-    years = sorted({year for year, _ in found.months})
+    years = sorted({year for year, _ in counts.months})
     cameras = [
         Named(name=clean(camera_name(make, model)) or "", count=count)
-        for make, model, count in found.cameras
+        for make, model, count in counts.cameras
     ]
     return FacetsAnswer(
-        total=found.total,
+        total=counts.total,
         years=[
-            Year(year=year, months=[found.months.get((year, month), 0) for month in range(1, 13)])
+            Year(year=year, months=[counts.months.get((year, month), 0) for month in range(1, 13)])
             for year in years
         ],
-        folders=tree(found.folders),
+        folders=tree(counts.folders),
         cameras=cameras,
         types=[
             Named(name=name, count=count)
-            for name, count in sorted(found.types.items(), key=lambda item: -item[1])
+            for name, count in sorted(counts.types.items(), key=lambda item: -item[1])
         ],
-        dated=found.dated,
-        located=found.located,
+        dated=counts.dated,
+        located=counts.located,
     )
 
 
@@ -252,7 +252,7 @@ def tree(counts: dict[str, int]) -> list[Folder]:
 
 
 def _folders(nodes: dict[str, dict[str, Any]], above: str) -> list[Folder]:
-    found = []
+    folders = []
     for part in sorted(nodes):
         node, path = nodes[part], f"{above}{part}"
         name = path
@@ -263,5 +263,7 @@ def _folders(nodes: dict[str, dict[str, Any]], above: str) -> list[Folder]:
         children = _folders(node["below"], path + os.sep)
         count = node["own"] + sum(child.count for child in children)
         title = shown(name) or os.sep
-        found.append(Folder(path=shown(path) or os.sep, name=title, count=count, children=children))
-    return found
+        folders.append(
+            Folder(path=shown(path) or os.sep, name=title, count=count, children=children)
+        )
+    return folders

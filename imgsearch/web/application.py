@@ -86,9 +86,9 @@ def _about(
     @router.get("/status")
     async def status() -> StatusAnswer:
         """What is in the library, and whether it is being indexed."""
-        found = await asyncio.wrap_future(gallery.status())
+        summary = await asyncio.wrap_future(gallery.status())
         running = indexer.state if indexer.running else None
-        return StatusAnswer(**found, indexing=running, version=__version__, locked=door.locked)
+        return StatusAnswer(**summary, indexing=running, version=__version__, locked=door.locked)
 
     @router.get("/health")
     async def health() -> HealthAnswer:
@@ -105,9 +105,9 @@ def _about(
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @router.post("/session", status_code=204, response_class=Response)
-    async def session(given: SessionParameters) -> Response:
+    async def session(parameters: SessionParameters) -> Response:
         """Sign in with the token; the answer sets a cookie for later requests."""
-        if not door.fits(given.token):
+        if not door.fits(parameters.token):
             return problem(401, "that is not the token of this server", "It was printed once.")
         answer = Response(status_code=204)
         answer.set_cookie(

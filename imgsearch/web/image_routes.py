@@ -57,8 +57,8 @@ def routes(gallery: Gallery) -> APIRouter:
     @router.get("/images/{image_id}")
     async def image(image_id: PictureId) -> DetailsAnswer:
         """Everything in the catalog about a picture."""
-        found = await asyncio.wrap_future(gallery.locate(image_id))
-        return answers.details(found.record)
+        located = await asyncio.wrap_future(gallery.locate(image_id))
+        return answers.details(located.record)
 
     @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
@@ -68,8 +68,8 @@ def routes(gallery: Gallery) -> APIRouter:
         v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
     ) -> Response:
         """A small picture, upright. With `v`, the content hash, browsers may keep it."""
-        found = await asyncio.wrap_future(gallery.locate(image_id))
-        data, content_hash = await rendered(gallery, found, snapped(size), "WEBP")
+        located = await asyncio.wrap_future(gallery.locate(image_id))
+        data, content_hash = await rendered(gallery, located, snapped(size), "WEBP")
         fresh = v and v == content_hash
         headers = {
             "cache-control": LONG if fresh else "no-cache",
@@ -84,13 +84,13 @@ def routes(gallery: Gallery) -> APIRouter:
     ) -> Response:
         """The file, or a part of it (`Range`); or a JPEG of it, for formats that browsers do not
         show."""
-        found = await asyncio.wrap_future(gallery.locate(image_id))
+        located = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
-            data, _ = await rendered(gallery, found, WHOLE_SIDE, "JPEG")
-            return Response(data, media_type="image/jpeg", headers=_headers(found, ".jpg"))
-        file = os.fdopen(await asyncio.to_thread(open_original, found), "rb", buffering=0)
+            data, _ = await rendered(gallery, located, WHOLE_SIDE, "JPEG")
+            return Response(data, media_type="image/jpeg", headers=_headers(located, ".jpg"))
+        file = os.fdopen(await asyncio.to_thread(open_original, located), "rb", buffering=0)
         try:
-            answer = _file(found, file, request)
+            answer = _file(located, file, request)
         except BaseException:
             file.close()
             raise
@@ -101,41 +101,41 @@ def routes(gallery: Gallery) -> APIRouter:
     return router
 
 
-async def rendered(gallery: Gallery, found: Located, side: int, form: str) -> tuple[bytes, str]:
+async def rendered(gallery: Gallery, located: Located, side: int, form: str) -> tuple[bytes, str]:
     """The picture in that size, from the cache or rendered now, and the hash of its content.
 
     The hash differs from the catalog's if the file has changed. Raises `NoSuchPicture` with the
     reason if it cannot be shown.
     """
     kept = gallery.thumbnails
-    content_hash = found.record.content_hash
+    content_hash = located.record.content_hash
     data = await asyncio.to_thread(kept.get, content_hash, side, form)
     if data is not None:
         return data, content_hash
-    made = await asyncio.wrap_future(gallery.render(found, side, form))
-    if isinstance(made, Skipped):
-        raise cannot_show(made.reason)
-    await asyncio.to_thread(kept.put, made, side, form)
-    return made.data, made.content_hash
+    rendering = await asyncio.wrap_future(gallery.render(located, side, form))
+    if isinstance(rendering, Skipped):
+        raise cannot_show(rendering.reason)
+    await asyncio.to_thread(kept.put, rendering, side, form)
+    return rendering.data, rendering.content_hash
 
 
-def _file(found: Located, file: FileIO, request: Request) -> Response:
+def _file(located: Located, file: FileIO, request: Request) -> Response:
     """The response for an open file; one that does not stream leaves it open."""
     status = os.fstat(file.fileno())
-    asked, size, tag = request.headers, status.st_size, tag_of(status)
-    headers = _headers(found) | {"etag": tag, "accept-ranges": "bytes"}
-    if "if-match" in asked and not is_named(asked["if-match"], tag, weakly=False):
+    conditions, size, tag = request.headers, status.st_size, tag_of(status)
+    headers = _headers(located) | {"etag": tag, "accept-ranges": "bytes"}
+    if "if-match" in conditions and not is_named(conditions["if-match"], tag, weakly=False):
         return problem(412, "the file is no longer as it was", "Ask for all of it.")
-    if is_named(asked.get("if-none-match", ""), tag, weakly=True):
+    if is_named(conditions.get("if-none-match", ""), tag, weakly=True):
         return Response(status_code=304, headers=headers)
-    kind = BROWSER_TYPES.get(found.record.metadata.format)
+    kind = BROWSER_TYPES.get(located.record.metadata.format)
     if kind is None:
-        kind, told = "application/octet-stream", headers["content-disposition"]
-        headers["content-disposition"] = told.replace("inline", "attachment", 1)
+        kind, disposition = "application/octet-stream", headers["content-disposition"]
+        headers["content-disposition"] = disposition.replace("inline", "attachment", 1)
     if request.method == "HEAD":  # HEAD has no parts
         return Response(media_type=kind, headers=headers | {"content-length": str(size)})
     try:
-        part = part_of(asked, size, tag)
+        part = part_of(conditions, size, tag)
     except NoSuchPart:
         answer = problem(416, "the file has nothing there", f"It has {size} bytes.")
         answer.headers["content-range"] = f"bytes */{size}"
@@ -160,9 +160,9 @@ async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _headers(found: Located, ending: str = "") -> dict[str, str]:
+def _headers(located: Located, ending: str = "") -> dict[str, str]:
     """Headers of a file; its name is percent-encoded (RFC 6266), so it cannot end a header."""
-    name = shown(os.path.basename(found.record.file.path)) + ending
+    name = shown(os.path.basename(located.record.file.path)) + ending
     return {
         "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
         "content-security-policy": _INERT,
