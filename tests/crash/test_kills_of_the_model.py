@@ -113,7 +113,7 @@ def check_by_encoding_again(folder: Path) -> None:
             assert record is not None
             stored = library.catalog.vector(library.spaces.indexed() or pytest.fail(), record.id)
             assert stored is not None and float(np.dot(stored, vector)) > 0.999, path
-            hits = library.search(SearchRequest([Term(path=path)], limit=1000))
+            hits = library.search(SearchRequest([Term(path=path)], limit=1000, min_strength=0.0))
             first = {h.image.file.absolute for h in hits if h.score > 0.9995}
             assert first == {p for p, each in hashes.items() if each == content_hash}
     finally:

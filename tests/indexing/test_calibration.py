@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from imgsearch.catalog import Catalog
+from imgsearch.encoders.registry import Registry
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
-from imgsearch.indexing.index_files import sync
+from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import IMAGE, TEXT
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.searcher import Searcher
+from imgsearch.settings import Settings
+from imgsearch.spaces import Spaces
 from tests.fakes import DECODER, SPACE, MemoryFolder, ingest, unit_rows, vector_of
 
 
@@ -80,12 +83,13 @@ def test_a_library_that_becomes_small_drops_its_references(catalog):
 
 def test_hits_have_a_strength_with_references(catalog):
     grow(catalog, 20)
-    index = MemoryIndex("", catalog.uuid, SPACE)
+    settings = Settings(index="memory")
+    spaces = Spaces(settings, Registry(settings), catalog)
+    searcher = Searcher(settings, catalog, spaces, IndexFiles(catalog, "memory", print))
 
     def search(least: float = 0.0):
-        searcher = Searcher(catalog, index, lambda: sync(catalog, index), TextTower)
         term = Term(vector=vector_of("content 5"))
-        return searcher.search(SearchRequest([term], limit=50, min_strength=least))
+        return searcher.search(SearchRequest([term], limit=50, min_strength=least)).hits
 
     assert {hit.strength for hit in search()} == {None}
     assert len(search(0.9)) == 20, "hits without a strength are kept"

@@ -56,7 +56,8 @@ def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
     behind = run(library, album)
     assert len(behind) > 2 * LIMIT and 0 in behind
     assert max(behind) <= LIMIT, behind
-    query = SearchRequest([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
+    term = Term(vector=ENCODER.encode_texts(["anything"])[0])
+    query = SearchRequest([term], limit=1000, min_strength=0.0)
     assert {hit.image.file.absolute for hit in library.search(query)} == set(album.pictures())
 
 

@@ -90,7 +90,7 @@ def suppress_close(library: Library) -> Iterator[Library]:
 
 
 def find(library: Library, limit: int, seed: int = 0) -> list[Hit]:
-    return library.search(SearchRequest([Term(vector=probe(seed))], limit=limit))
+    return library.search(SearchRequest([Term(vector=probe(seed))], limit=limit, min_strength=0.0))
 
 
 def probe(seed: int) -> np.ndarray:

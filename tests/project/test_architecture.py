@@ -6,10 +6,10 @@ import importlib.util
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import CHECKOUT
 
-SCRIPT = ROOT / "tools" / "architecture.py"
-PAGE = ROOT / "docs" / "ARCHITECTURE.md"
+SCRIPT = CHECKOUT / "tools" / "architecture.py"
+PAGE = CHECKOUT / "docs" / "ARCHITECTURE.md"
 
 
 @pytest.fixture(scope="module")

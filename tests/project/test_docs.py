@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import CHECKOUT
 
 MAX_COLUMNS = 100
 MAX_README_LINES = 100
@@ -17,20 +17,20 @@ MAX_RECORD_LINES = 70
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "data/*.md", "imgsearch/**/*.md")
-    for path in ROOT.glob(pattern)
+    for path in CHECKOUT.glob(pattern)
 )
-OURS = [path for path in PAGES if "imgsearch" not in path.relative_to(ROOT).parts]
-RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+OURS = [path for path in PAGES if "imgsearch" not in path.relative_to(CHECKOUT).parts]
+RECORDS = sorted((CHECKOUT / "docs" / "adr").glob("*.md"))
 LINK = re.compile(r"""(?:\]\(|src="|href=")([^)"\s]+)""")
 SOURCE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|sh|toml|jsonl|npz))`")
-ROOTS = (ROOT, ROOT / "imgsearch", ROOT / "imgsearch" / "encoders")
+ROOTS = (CHECKOUT, CHECKOUT / "imgsearch", CHECKOUT / "imgsearch" / "encoders")
 
 if not RECORDS:
     pytest.skip("only in a checkout: docs/ is not here", allow_module_level=True)
 
 
 def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(CHECKOUT))
 
 
 @cache
@@ -98,7 +98,7 @@ def test_source_files_that_a_page_names_exist(page):
 
 
 def test_the_readme_stays_short():
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= MAX_README_LINES
 
 
@@ -114,7 +114,7 @@ def test_a_record_is_one_page_and_begins_with_its_decision(record):
 def test_records_that_code_and_pages_name_exist():
     """But for those that a record says it replaces."""
     numbers = {int(record.name[:4]) for record in RECORDS}
-    files = [*PAGES, *(ROOT / "imgsearch").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    files = [*PAGES, *(CHECKOUT / "imgsearch").rglob("*.py"), *(CHECKOUT / "tests").rglob("*.py")]
     wrong = []
     for path in files:
         text = re.sub(r"Replaces ADR[^.]*\.", "", path.read_text(encoding="utf-8"))

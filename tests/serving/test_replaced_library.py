@@ -20,7 +20,8 @@ from imgsearch.settings import Settings
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN
 
-ASKED = SearchRequest([Term(vector=ENCODER.encode_texts(["anything"])[0])], limit=1000)
+TERM = Term(vector=ENCODER.encode_texts(["anything"])[0])
+ASKED = SearchRequest([TERM], limit=1000, min_strength=0.0)
 
 
 @pytest.fixture
