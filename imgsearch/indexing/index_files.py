@@ -180,7 +180,8 @@ def sync(catalog: Catalog, index: VectorIndex) -> str:
 
 
 def _replayable(catalog: Catalog, index: VectorIndex) -> bool:
-    return catalog.replayable(index.state.revision, index.state.token)
+    state = index.state
+    return catalog.replayable(state.revision, state.token)
 
 
 def far_behind(catalog: Catalog, index: VectorIndex) -> bool:

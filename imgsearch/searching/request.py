@@ -89,8 +89,8 @@ class SearchRequest:
     where : Filter or None
         Which pictures may be found; None for all.
     good, bad : sequence of Term
-        Pictures of the library that were right or wrong: relevance feedback. Without terms, they
-        refine the last search.
+        Pictures of the library that were right or wrong: relevance feedback. Without terms, results
+        of the last search refine that search.
     min_score : float or None
         Leave out hits below this inner product.
     min_strength : float or None

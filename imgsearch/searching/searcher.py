@@ -171,12 +171,16 @@ class Searcher:
         notes: list[str] = []
         if request.mode == "text":
             _require_words(request)
-        terms = [self._resolved(term) for term in request.terms]
+        judged = (*request.good, *request.bad)
+        refers_back = any(term.result is not None for term in (*request.terms, *judged))
+        last = self._last_search() if refers_back else None
+        terms = [self._resolved(term, last) for term in request.terms]
         if request.good or request.bad:
             good, bad = (
-                [self._stored(term) for term in judged] for judged in (request.good, request.bad)
+                [self._stored(term, last) for term in terms_]
+                for terms_ in (request.good, request.bad)
             )
-            if not terms and (last := self._last_search()) is not None:
+            if not terms and last is not None:
                 terms = last.terms_for(self.space)
                 words = ", ".join(term.text for term in terms if term.text and term.weight > 0)
                 notes.append(f"Refining the last search{': ' + words if words else ''}.")
@@ -186,12 +190,12 @@ class Searcher:
             instruction = self._settings.instruction
         return replace(request, terms=terms, good=(), bad=(), instruction=instruction), notes
 
-    def _resolved(self, term: Term) -> Term:
+    def _resolved(self, term: Term, last: history.LastSearch | None) -> Term:
         """A term with a vector that is known, or with pixels."""
         if term.image_id is not None or (term.result is not None and not term.fused):
-            return term.resolved(vector=self._stored(term))
+            return term.resolved(vector=self._stored(term, last))
         if term.result is not None:
-            term = replace(term, path=self.result(term.result).file.absolute)
+            term = replace(term, path=self._result(term.result, last).file.absolute)
         if term.path is not None and not term.fused:
             vector = self._vector_of_file(term.path)
             if vector is not None:
@@ -201,7 +205,7 @@ class Searcher:
         size = self.encoder().input_size
         return with_pixels(term, DecodeSettings(size, max_pixels=self._settings.max_pixels))
 
-    def _stored(self, term: Term) -> Embeddings:
+    def _stored(self, term: Term, last: history.LastSearch | None) -> Embeddings:
         """The vector of a picture of the library."""
         if term.vector is not None:
             return term.vector
@@ -214,7 +218,7 @@ class Searcher:
                 )
             return vector
         assert term.result is not None
-        record = self.result(term.result)
+        record = self._result(term.result, last)
         vector = self._catalog.vector(self.space, record.id)
         if vector is None:
             raise QueryError(
@@ -226,7 +230,9 @@ class Searcher:
 
     def result(self, rank: int) -> ImageRecord:
         """The picture of a result of the last search, from 1; raises `QueryError`."""
-        last = self._last_search()
+        return self._result(rank, self._last_search())
+
+    def _result(self, rank: int, last: history.LastSearch | None) -> ImageRecord:
         if last is None:
             raise history.no_last_search(f"result #{rank}")
         return last.image(rank, self._catalog)
@@ -438,11 +444,13 @@ class Found:
     ) -> Ranking:
         """The best ids that are not too weak; those that tie are looked up, and ordered by path."""
         if self.by_date is not None:
-            return self._ranking(self.by_date, request, by_date=True)
-        order = self.order
+            return self._ranking(self.by_date, request, {}, by_date=True)
+        order, cut_off = self.order, request.strength_cut_off
+        strengths: dict[int, float] = {}
         ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
-            if self._passes(key, request):
+            strengths[key] = self._strength(key)
+            if self._passes(key, strengths[key], cut_off, request.min_score):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
@@ -455,16 +463,20 @@ class Found:
                 records = get(group)
                 group = sorted(records, key=lambda key: records[key].file.absolute)
             ids += group
-        return self._ranking(ids[: request.limit], request)
+        return self._ranking(ids[: request.limit], request, strengths)
 
     def _ranking(
-        self, ids: Sequence[int], request: SearchRequest, by_date: bool = False
+        self,
+        ids: Sequence[int],
+        request: SearchRequest,
+        strengths: Mapping[int, float],
+        by_date: bool = False,
     ) -> Ranking:
         scores = [self.scores.get(key, math.nan) for key in ids]
         return Ranking(
             np.array(ids, np.int64),
             np.array(scores, np.float32),
-            np.array([self._strength(key) for key in ids], np.float32),
+            np.array([strengths.get(key, math.nan) for key in ids], np.float32),
             np.array([key in self.named for key in ids], np.bool_),
             by_date,
             complete=len(ids) < request.limit,
@@ -476,12 +488,12 @@ class Found:
             return math.nan
         return self.scale.strength(self.scores[key])
 
-    def _passes(self, key: int, request: SearchRequest) -> bool:
+    def _passes(self, key: int, strength: float, cut_off: float, min_score: float | None) -> bool:
         """A hit whose strength is not known is kept: better too many than none."""
         score = self.scores.get(key)
-        if score is not None and request.min_score is not None and score < request.min_score:
+        if score is not None and min_score is not None and score < min_score:
             return False
-        return key in self.named or not self._strength(key) < request.strength_cut_off
+        return key in self.named or not strength < cut_off
 
 
 def _require_words(request: SearchRequest) -> None:

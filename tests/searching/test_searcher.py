@@ -276,3 +276,15 @@ def test_there_are_as_many_as_requested_after_folding(folder, catalog, searcher)
         assert copies == list(ranking.folded_ids(hit.image.id))
     by_date = searcher.search(SearchRequest([], 10, unique=True))
     assert [len(hit.duplicates) for hit in by_date] == [49, 49, 49], "a list by date folds, too"
+
+
+def test_pictures_that_are_judged_by_id_do_not_refine_the_last_search(folder, catalog, searcher):
+    """Only results of the last search refer to it: a page knows nothing of it."""
+    folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(9)}
+    ingest(catalog, folder)
+    judged = {"good": [Term(image_id=int(searcher.rank(query("content 3")).ids[0]))]}
+    alone = searcher.rank(SearchRequest(**judged)).ids.tolist()
+    searcher.search(query("content 7", remember=True))
+    assert searcher.rank(SearchRequest(**judged)).ids.tolist() == alone
+    refined = searcher.search(SearchRequest(good=[Term(result=1)]))
+    assert refined.notes == ["Refining the last search."]
