@@ -39,12 +39,24 @@ class ImageFile:
         Bytes.
     mtime_ns : int
         Time of last modification, nanoseconds since 1970.
+    ctime_ns : int
+        Time of the last change of content or attributes, nanoseconds since 1970; 0 if unknown.
+    inode : int
+        Number of the file on its file system, as a signed 64-bit integer; 0 if unknown.
+    sidecars : tuple of str
+        Names of the metadata files beside it, in order of precedence.
+    sidecar_stamp : int
+        Changes whenever one of them does, signed 64-bit; 0 if there are none.
     """
 
     root: str
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    inode: int = 0
+    sidecars: tuple[str, ...] = ()
+    sidecar_stamp: int = 0
 
     @property
     def absolute(self) -> str:
@@ -91,12 +103,24 @@ class ImageMetadata:
     orientation : int
         EXIF orientation 1-8 as found in the file; 1 where there is none.
     taken_at : datetime or None
-        Local time of the exposure, without time zone.
+        Local time of the exposure, without time zone; for a partial date, its start.
+    taken_precision : {"year", "month", "day", "second"} or None
+        Unit of the last part of the date that is known; None without a date.
+    taken_source : str or None
+        Where the date comes from: "exif", "xmp", "iptc", "sidecar", "file name", ...
+    utc_offset_minutes : int or None
+        Local time minus UTC at the exposure.
     latitude, longitude : float or None
         Degrees, WGS 84, north and east positive.
     title, description : str or None
-    keywords : tuple of str
+    keywords, people : tuple of str
         Written into the file by people.
+    city, state, country : str or None
+        The place in words.
+    rating : int or None
+        -1 (rejected) to 5.
+    note : str or None
+        What is wrong with a picture that was indexed nevertheless, such as a missing part.
     """
 
     width: int
@@ -104,6 +128,9 @@ class ImageMetadata:
     format: str
     orientation: int = 1
     taken_at: datetime | None = None
+    taken_precision: str | None = None
+    taken_source: str | None = None
+    utc_offset_minutes: int | None = None
     camera_make: str | None = None
     camera_model: str | None = None
     latitude: float | None = None
@@ -111,6 +138,12 @@ class ImageMetadata:
     title: str | None = None
     description: str | None = None
     keywords: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    city: str | None = None
+    state: str | None = None
+    country: str | None = None
+    rating: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ METADATA_COLUMNS = (
     "format",
     "orientation",
     "taken_at",
+    "taken_precision",
+    "taken_source",
+    "utc_offset_minutes",
     "camera_make",
     "camera_model",
     "latitude",
@@ -35,6 +38,12 @@ METADATA_COLUMNS = (
     "title",
     "description",
     "keywords",
+    "people",
+    "city",
+    "state",
+    "country",
+    "rating",
+    "note",
 )
 
 T = TypeVar("T")

@@ -107,12 +107,18 @@ images = Table(
     Column("path", PathText, nullable=False),
     Column("size", Integer, nullable=False),
     Column("mtime_ns", Integer, nullable=False),
+    Column("ctime_ns", Integer, nullable=False, server_default="0"),
+    Column("inode", Integer, nullable=False, server_default="0"),
+    Column("sidecar_stamp", Integer, nullable=False, server_default="0"),
     Column("content_hash", Text, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("format", Text, nullable=False),
     Column("orientation", Integer, nullable=False),
     Column("taken_at", DateTime),
+    Column("taken_precision", Text),
+    Column("taken_source", Text),
+    Column("utc_offset_minutes", Integer),
     Column("camera_make", Text),
     Column("camera_model", Text),
     Column("latitude", Float),
@@ -120,6 +126,13 @@ images = Table(
     Column("title", Text),
     Column("description", Text),
     Column("keywords", Lines),
+    Column("people", Lines),
+    Column("city", Text),
+    Column("state", Text),
+    Column("country", Text),
+    Column("rating", Integer),
+    Column("note", Text),
+    Column("metadata_version", Integer, nullable=False, server_default="0"),
     Column("name_key", Text, nullable=False),
     Column("camera_key", Text),
     Column("status", Text, nullable=False),
@@ -138,12 +151,14 @@ images = Table(
     Index("ix_images_status_format", "status", "format"),
     Index("ix_images_status_width_height", "status", "width", "height"),
     Index("ix_images_status_latitude_longitude", "status", "latitude", "longitude"),
+    Index("ix_images_status_rating", "status", "rating"),
     # AUTOINCREMENT: an id is never reused, not even after its row is deleted.
     sqlite_autoincrement=True,
 )
 """`gone`: absent at the last complete scan; `unreadable`: present, but changed and no longer
 decodable. Both keep their vectors for a while, in case the image comes back. `name_key` is the file
-name and `camera_key` the make and model, both folded by `filters.tree.folded`."""
+name and `camera_key` the make and model, both folded by `filters.tree.folded`.
+`metadata_version` is that of the reader of the metadata: an older one knew fewer tags."""
 
 spaces = Table(
     "spaces",
@@ -188,6 +203,8 @@ skipped = Table(
     Column("path", PathText, nullable=False),
     Column("size", Integer, nullable=False),
     Column("mtime_ns", Integer, nullable=False),
+    Column("ctime_ns", Integer, nullable=False, server_default="0"),
+    Column("inode", Integer, nullable=False, server_default="0"),
     Column("reason", Text, nullable=False),
     Column("transient", Boolean, nullable=False),
     Column("decoder", Text, nullable=False),

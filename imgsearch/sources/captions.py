@@ -10,25 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, cast
 
-from defusedxml import ElementTree
 from PIL import Image, ImageFile, IptcImagePlugin
 from PIL.ExifTags import IFD, Base
 
-MAX_TEXT_CHARACTERS = 2000
-"""Maximum length of a title or a description."""
-MAX_KEYWORDS = 200
-_MAX_XMP_BYTES = 1_000_000
-_CAMERA_WORDS = frozenset(
-    ("olympus digital camera", "digital camera", "sony dsc", "dcim", "image", "photo", "default")
-)
-"""Texts that cameras write by default, and that people do not search for."""
-
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_DC = "{http://purl.org/dc/elements/1.1/}"
-_PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+from imgsearch.sources.caption_text import first_line, unique_lines
+from imgsearch.sources.xmp import read_xmp
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +49,8 @@ def _sources(image: Image.Image, exif: Image.Exif) -> Iterator[Captions]:
 
 def _xmp(image: Image.Image) -> Captions:
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    data = packet.encode() if isinstance(packet, str) else bytes(packet)
-    data = data.strip(b"\0 \r\n\t\xef\xbb\xbf")
-    if not data or len(data) > _MAX_XMP_BYTES:
-        return Captions()
-    tree = ElementTree.fromstring(data)
-    headline = (each.get(f"{_PHOTOSHOP}Headline") for each in tree.iter(f"{_RDF}Description"))
-    title = [*_items(tree, f"{_DC}title"), *filter(None, headline)]
-    return _captions(title, _items(tree, f"{_DC}description"), _items(tree, f"{_DC}subject"))
-
-
-def _items(tree: Any, name: str) -> list[str]:
-    """The texts of the lists with this name; limited, because hostile lists may be nested."""
-    texts = (item.text or "" for each in tree.iter(name) for item in each.iter(f"{_RDF}li"))
-    return list(islice(texts, 2 * MAX_KEYWORDS))
+    stated = read_xmp(packet.encode() if isinstance(packet, str) else bytes(packet))
+    return Captions(stated.title, stated.description, stated.keywords)
 
 
 def _iptc(image: Image.Image) -> Captions:
@@ -133,16 +109,4 @@ def _user_comment(value: Any) -> str:
 
 
 def _captions(titles: Iterable[str], texts: Iterable[str], keywords: Iterable[str]) -> Captions:
-    words = dict.fromkeys(filter(None, (_clean(each) for each in keywords)))
-    return Captions(_first(titles), _first(texts), tuple(words)[:MAX_KEYWORDS])
-
-
-def _first(texts: Iterable[str]) -> str:
-    return next(filter(None, (_clean(text) for text in texts)), "")
-
-
-def _clean(text: str) -> str:
-    """The text as one line without control characters; "" for the default text of a camera."""
-    printable = "".join(c if c.isprintable() else " " for c in text.partition("\0")[0])
-    line = " ".join(printable.split())[:MAX_TEXT_CHARACTERS]
-    return "" if line.lower() in _CAMERA_WORDS else line
+    return Captions(first_line(titles), first_line(texts), unique_lines(keywords))

@@ -49,7 +49,8 @@ def render_request(
     file: ImageFile, roots: Sequence[str], side: int, form: str = WEBP
 ) -> RenderRequest:
     """The request to render a file."""
-    return RenderRequest(file.root, file.path, file.size, file.mtime_ns, tuple(roots), side, form)
+    state = file.root, file.path, file.size, file.mtime_ns
+    return RenderRequest(*state, roots=tuple(roots), side=side, form=form)
 
 
 class Renderer:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from imgsearch.sources.captions import MAX_TEXT_CHARACTERS, Captions, read_captions
+from imgsearch.sources.caption_text import MAX_TEXT_CHARACTERS
+from imgsearch.sources.captions import Captions, read_captions
 from imgsearch.sources.decode import decode_bytes
 from imgsearch.sources.decoders import DecodeSettings
 
