@@ -1,0 +1,71 @@
+"""Whether a library answers a query in words at all: the gate before the cut-off of single hits.
+
+Every query has a nearest picture. The gate asks whether that picture stands out: its score is
+compared with the best scores that unrelated texts reach in the same library
+(`indexing.references.BEST`), which grow with the library. A model that knows more about the query
+adds its own log-odds (`ports.ExplainingEncoder.answer_prior`).
+
+    log-odds = SLOPE (best - median) / IQR + prior
+
+The coefficients come from a logistic regression on queries with and without a right picture in
+four sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, what
+a gate does that was fitted on the others (docs/STRENGTH.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from imgsearch.indexing.references import BEST
+from imgsearch.ports import Encoder, ExplainingEncoder
+from imgsearch.records import Reference
+from imgsearch.vectors import Embeddings
+
+SLOPE = 2.16
+PRIOR = -0.24
+"""Log-odds of a query about which the model knows nothing more; fitted without the other terms."""
+
+MIN_LOG_ODDS = -0.77
+"""The default gate: about one in twenty of the queries with a right picture is refused."""
+
+FALSE_MATCHES = {0.05: 1.09, 0.1: 0.54, 0.2: -0.07, 0.3: -0.47, 0.4: -0.77, 0.5: -1.14}
+"""Share of the queries without a right picture that are answered, to the least log-odds."""
+
+
+def log_odds(
+    best: float, vector: Embeddings, encoder: Encoder, references: Mapping[str, Reference]
+) -> float | None:
+    """Log-odds that the library has a right picture for a query in words.
+
+    Parameters
+    ----------
+    best : float
+        The highest score of the query.
+    vector : ndarray of shape (1, dimension), float32, unit norm
+        The query.
+
+    Returns
+    -------
+    float or None
+        None while the library has no reference scores.
+    """
+    reference = references.get(BEST)
+    if reference is None:
+        return None
+    prior = PRIOR
+    if isinstance(encoder, ExplainingEncoder):
+        prior = float(encoder.answer_prior(vector)[0])
+    return SLOPE * (best - reference.location) / reference.scale + prior
+
+
+def min_log_odds(max_false_matches: float | None) -> float:
+    """The log-odds that a query must reach, for an accepted share of false matches, 0 to 1."""
+    if max_false_matches is None:
+        return MIN_LOG_ODDS
+    if max_false_matches >= 1:
+        return -np.inf
+    rates = [0.0, *FALSE_MATCHES, 1.0]
+    odds = [3.0, *FALSE_MATCHES.values(), -6.0]
+    return float(np.interp(max_false_matches, rates, odds))
