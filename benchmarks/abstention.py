@@ -41,7 +41,6 @@ STOP_WORDS = frozenset(
     close up near under over behind front two three many very small big large old new white black
     red blue green yellow orange brown grey pink purple colourful bright dark""".split()  # noqa: SIM905
 )
-)
 
 
 def words(text: str) -> set[str]:
