@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from imgsearch import plugins
-from imgsearch.catalog.filesystem import network_warning
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
+from imgsearch.filesystems import network_warning
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import sync, verify
