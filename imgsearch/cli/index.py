@@ -220,10 +220,10 @@ def _print_report(
             "model": lib.model,
             "interrupted": report.interrupted,
             "dry_run": dry_run,
-            "verified": report.verified,
-            "differed": report.differed,
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
+            "verified": report.verified,
+            "differed": report.differed,
         }
         click.echo(json.dumps(entry))
     elif not ctx.quiet:
