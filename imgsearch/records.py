@@ -19,10 +19,19 @@ Revision = int
 
 _LATEST = 2**63 - 1
 
+METADATA_VERSION = 1
+"""Version of the readers of metadata. Increase it when they read more: the catalog stores it with
+each picture, and `imgsearch index --verify` reads the metadata of older ones again."""
+
 
 def clamped(mtime_ns: int) -> int:
     """The time, limited to what the catalog can hold: the years 1677 to 2262."""
     return max(-_LATEST, min(_LATEST, mtime_ns))
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit number as the signed one with the same bits, as the catalog holds it."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,33 @@ class ImageFile:
     @property
     def absolute(self) -> str:
         return os.path.join(self.root, *self.path.split("/"))
+
+
+@dataclass(slots=True)
+class FileRun:
+    """Consecutive files of a scan by column, in the units of `ImageFile`.
+
+    Comparing whole columns takes a fraction of the time that comparing files takes.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    mtimes_ns: list[int] = field(default_factory=list)
+    ctimes_ns: list[int] = field(default_factory=list)
+    inodes: list[int] = field(default_factory=list)
+    sidecar_stamps: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *files: ImageFile) -> FileRun:
+        """The columns of these files."""
+        return cls(
+            [file.path for file in files],
+            [file.size for file in files],
+            [file.mtime_ns for file in files],
+            [file.ctime_ns for file in files],
+            [file.inode for file in files],
+            [file.sidecar_stamp for file in files],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +208,14 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose bytes the catalog knows: moved, copied, touched or back again."""
+    """A file whose bytes the catalog knows: moved, copied, touched or back again.
+
+    `metadata` is None unless it was read again.
+    """
 
     file: ImageFile
     content_hash: str
+    metadata: ImageMetadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,21 +407,30 @@ class Comparison:
         Rows whose files were seen again.
     returned : list of Known
         Files that had been declared absent and are back, unchanged.
+    restamped : list of Known
+        Unchanged files whose ctime or inode the catalog does not know yet.
     to_digest : list of ImageFile
         Files whose bytes may be known: hash them before anything else.
+    to_describe : list of ImageFile
+        Unchanged files whose sidecars have changed: read their metadata again.
     to_encode : list of ImageFile
+    to_verify : list of ImageFile
+        Files that seem unchanged, to be hashed all the same.
     to_skip : list of Skipped
         Files that the scan itself refused, for the first time.
     unchanged, still_skipped : int
     changed : int
-        Number of files to digest or to encode that already have a row.
+        Number of files to digest, describe or encode that already have a row.
     """
 
     image_ids: list[int] = field(default_factory=list)
     skipped_ids: list[int] = field(default_factory=list)
     returned: list[Known] = field(default_factory=list)
+    restamped: list[Known] = field(default_factory=list)
     to_digest: list[ImageFile] = field(default_factory=list)
+    to_describe: list[ImageFile] = field(default_factory=list)
     to_encode: list[ImageFile] = field(default_factory=list)
+    to_verify: list[ImageFile] = field(default_factory=list)
     to_skip: list[Skipped] = field(default_factory=list)
     unchanged: int = 0
     still_skipped: int = 0
@@ -396,17 +445,23 @@ class CommitResult:
     ----------
     moved_now : int
         Moved pictures that were declared absent in this run.
+    differed : int
+        Updated files with other bytes than the catalog's, though size and mtime are the same.
     unresolved : list of ImageFile
         Files that still have no vector and must be encoded.
+    undescribed : list of ImageFile
+        Files whose metadata was read with other sidecars, or by an older reader.
     """
 
     added: int = 0
     updated: int = 0
     moved: int = 0
     moved_now: int = 0
+    differed: int = 0
     unchanged: int = 0
     skipped: int = 0
     unresolved: list[ImageFile] = field(default_factory=list)
+    undescribed: list[ImageFile] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,7 +528,16 @@ class TextCounts:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of one run over the files of one or more roots; `texts` is None if none were read."""
+    """Counts of one run over the files of one or more roots; `texts` is None if none were read.
+
+    Attributes
+    ----------
+    outdated : int
+        Unchanged pictures whose metadata an older reader has read.
+    verified, differed : int
+        Files that a verification has hashed, and those among them whose bytes had changed
+        unnoticed.
+    """
 
     scanned: int = 0
     added: int = 0
@@ -483,6 +547,9 @@ class IngestReport:
     removed: int = 0
     skipped: int = 0
     encoded: int = 0
+    outdated: int = 0
+    verified: int = 0
+    differed: int = 0
     seconds: float = 0.0
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
@@ -493,7 +560,7 @@ class IngestReport:
 class Progress:
     """Progress of a run; `total` is None while unknown.
 
-    `stage` is "scan", "digest", "encode" or "read".
+    `stage` is "scan", "digest", "describe", "encode", "verify" or "read".
     """
 
     stage: str

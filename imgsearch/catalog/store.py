@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -261,7 +261,11 @@ class Catalog:
         return UnchangedFiles(page, unchanged_files.beginning(scope), on_page)
 
     def compare(
-        self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
+        self,
+        space: EmbeddingSpace,
+        decoder: str,
+        files: Sequence[ImageFile | Skipped],
+        pending: Set[str] = frozenset(),
     ) -> Comparison:
         """The work to do for files of one root, as its scan returned them.
 
@@ -269,6 +273,8 @@ class Catalog:
         ----------
         decoder : str
             The versions of the decoders; files that other versions failed on are tried again.
+        pending : set of str
+            Paths of files to verify though they seem unchanged.
         """
         if not files:
             return Comparison()
@@ -276,7 +282,13 @@ class Catalog:
         root = first.root if isinstance(first, ImageFile) else first.file.root
         with self._read() as connection:
             root_id, space_id = _root_id(connection, root), _space_id(connection, space)
-            return comparison.compare(connection, root_id, space_id, decoder, files)
+            return comparison.compare(connection, root_id, space_id, decoder, files, pending)
+
+    def outdated(self, files: Sequence[ImageFile]) -> set[ImageFile]:
+        """Those of the files whose metadata an older reader has read."""
+        with self._read() as connection:
+            places = comparison.outdated(connection, files)
+        return {file for file in files if (file.root, file.path) in places}
 
     def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
         """The number of images below `scope` that a scan did not see, outside unvisited folders."""

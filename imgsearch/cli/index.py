@@ -64,6 +64,11 @@ GONE_FOR_GOOD = (
     default=None,
     help="Also read text in pictures, in this run and later ones.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Read every file, and compare its content with the library.",
+)
 @click.option("--dry-run", is_flag=True, help="Report what would be done, without doing it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
 @common
@@ -74,6 +79,7 @@ def command(
     hidden: bool | None,
     prune: bool,
     ocr: bool | None,
+    verify: bool,
     dry_run: bool,
     as_json: bool,
     library: str | None,
@@ -91,6 +97,10 @@ def command(
     keeps the existing vectors. The library remembers these options, so they need not be repeated.
     'imgsearch models' lists the models that support them.
 
+    With --verify, files that seem unchanged are read, too, and those with other content are
+    indexed again; so is metadata that an older version has read. A verification that was stopped
+    continues where it was.
+
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
     the pictures are indexed, at about half a second per picture on one core.
 
@@ -103,8 +113,10 @@ def command(
 
     ctx = context(library, quiet, verbose)
     request = IndexRequest(
-        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune, ocr
+        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune, ocr, verify
     )
+    if verify and dry_run:
+        raise click.UsageError("--dry-run reads no files, so it cannot be used with --verify.")
     lib = ctx.library(**flags)
     try:
         if dry_run:
@@ -183,7 +195,8 @@ class _Bar:
         self.__exit__()
         self._stage = progress.stage
         words = {
-            "scan": "Scanning", "digest": "Comparing", "encode": "Encoding", "read": "Reading",
+            "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
+            "encode": "Encoding", "verify": "Verifying", "read": "Reading",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
@@ -209,16 +222,25 @@ def _print_report(
             "dry_run": dry_run,
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
+            "verified": report.verified,
+            "differed": report.differed,
         }
         click.echo(json.dumps(entry))
     elif not ctx.quiet:
         click.echo(_summary(report, dry_run))
+        if report.verified:
+            click.echo(_verification_summary(report))
         if report.texts:
             click.echo(_texts_summary(report.texts))
         if report.interrupted:
             click.echo("Interrupted: everything counted above is kept. Run it again to continue.")
         elif report.skipped:
             click.echo("To list the skipped files with their reasons: imgsearch skipped")
+
+
+def _verification_summary(report: IngestReport) -> str:
+    files = count_of(report.verified, "file")
+    return f"Verified {files}: {report.differed or 'none'} had changed without a new size or time."
 
 
 def _texts_summary(texts: TextReport) -> str:

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from imgsearch.catalog.filesystem import network_warning
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
+from imgsearch.filesystems import network_warning
 from imgsearch.indexing import ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
@@ -17,6 +17,7 @@ from imgsearch.indexing.ingest import Ingestor, preview
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.indexing.plan import IndexRequest, Planned, plan
 from imgsearch.indexing.references import outdated
+from imgsearch.indexing.verification import Verification
 from imgsearch.model_card import InputSize
 from imgsearch.ocr.null import NullReader
 from imgsearch.ocr.rapid import RapidReader
@@ -38,6 +39,11 @@ MAX_IMAGES_IN_FLIGHT = 512
 """Pictures that are decoded or wait for the model; the decoder bounds their pixels, too."""
 LOCK_TIMEOUT_SECONDS = 3.0
 """A search may hold the lock for a moment, to write an index file."""
+
+OUTDATED = (
+    "The metadata of {count} pictures was read by an older version of imgsearch, which read less:"
+    " imgsearch index --verify reads it again."
+)
 
 
 class Indexer:
@@ -155,9 +161,19 @@ class Indexer:
             on_progress=on_progress,
             stop=stop,
             after_commit=self._index_files.follower(space),
+            verification=self._verification() if request.verify else None,
         )
         with self._run_record(writer, space, ingestor, pool):
-            return ingestor.run([(_source(*each, request), each[0]) for each in planned])
+            report = ingestor.run([(_source(*each, request), each[0]) for each in planned])
+        if report.outdated:
+            self._note(OUTDATED.format(count=f"{report.outdated:,}"))
+        return report
+
+    def _verification(self) -> Verification:
+        verification = Verification(self._catalog.folder, self._catalog.uuid)
+        if verification.resumed:
+            self._note(f"The verification that began on {verification.resumed} is continued.")
+        return verification
 
     def _encoder(self, space: EmbeddingSpace) -> Encoder:
         """Called when there is something to encode."""

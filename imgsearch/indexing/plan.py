@@ -30,6 +30,8 @@ class IndexRequest:
         Remove missing pictures even if a disk looks unmounted or a folder is empty.
     ocr : bool or None
         Also read texts in pictures; None keeps the library's setting.
+    verify : bool
+        Hash the files that seem unchanged, too, and read old metadata again.
     add : bool
         Add new folders to the library. If False, they are refused, also behind links.
     """
@@ -39,6 +41,7 @@ class IndexRequest:
     hidden: bool | None = None
     prune: bool = False
     ocr: bool | None = None
+    verify: bool = False
     add: bool = True
 
 

@@ -26,6 +26,7 @@ from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
 from imgsearch.sources.metadata import orientation_of, read_metadata
 from imgsearch.sources.pixels import as_pixels, to_rgb, upright
+from imgsearch.sources.sidecar_metadata import with_sidecars
 from imgsearch.sources.skip_reasons import explain
 from imgsearch.vectors import Pixels
 
@@ -36,10 +37,11 @@ PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
 
 
 def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Read and decode a file; a failure is returned as `Skipped`."""
+    """Read and decode a file, with its sidecars; a failure is returned as `Skipped`."""
     try:
         data, file = read_file(file, settings.max_bytes)
         pixels, metadata = decode_bytes(data, settings, file.path)
+        metadata = with_sidecars(metadata, file)
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
     except MemoryError:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import xxhash
 
-from imgsearch.records import ImageFile, Known, Skipped, clamped
+from imgsearch.records import ImageFile, Known, Skipped, clamped, signed
 
 _CHUNK_BYTES = 1 << 20
 
@@ -149,7 +149,8 @@ def _open_unchanged(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
         try:
             seen = _current(file, fd)
             yield fd, seen
-            if _current(file, fd) != seen:
+            now = _current(file, fd)
+            if (now.size, now.mtime_ns) != (seen.size, seen.mtime_ns):
                 raise Unusable("the file changed while it was being read", transient=True)
         finally:
             os.close(fd)
@@ -165,7 +166,13 @@ def _current(file: ImageFile, fd: int) -> ImageFile:
         raise Unusable("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
         raise Unusable("not a regular file (a pipe, socket or device)")
-    return replace(file, size=status.st_size, mtime_ns=clamped(status.st_mtime_ns))
+    return replace(
+        file,
+        size=status.st_size,
+        mtime_ns=clamped(status.st_mtime_ns),
+        ctime_ns=file.ctime_ns and clamped(status.st_ctime_ns),  # where it is trusted
+        inode=file.inode and signed(status.st_ino),
+    )
 
 
 def _chunks(fd: int, size: int, chunk_bytes: int) -> Iterator[bytes]:

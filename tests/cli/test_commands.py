@@ -246,6 +246,24 @@ def test_doctor_reports_a_missing_folder(indexed: Place, tmp_path):
     assert "--forget" in folder["mend"]
 
 
+def test_doctor_reads_pictures_if_that_is_requested(indexed: Place):
+    assert "contents" not in checks(indexed, 0)
+    sound = indexed.call("doctor", "--deep")
+    assert sound.status == 0
+    assert "read 4 of 4 pictures, drawn at random: as in the library" in sound.text
+    path = indexed.photos / "a.jpg"
+    status = path.stat()
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\xff\xd9")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    outcome = indexed.call("doctor", "--deep")
+    assert outcome.status == 1
+    assert f"1 changed without a new size or time: {path}" in outcome.text
+    assert "imgsearch index --verify" in outcome.text
+    (indexed.photos / "b.jpg").unlink()
+    indexed.index("--verify")
+    assert indexed.call("doctor", "--deep").status == 0
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone"])
 def test_a_damaged_index_is_rebuilt(indexed: Place, damage):
     [name] = os.listdir(indexed.library / "index")

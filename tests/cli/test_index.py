@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import Place, picture
+from tests.cli.calls import Place, picture, process
 
 COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
 
@@ -34,6 +36,8 @@ def test_the_report_has_exactly_these_keys(place):
         "dry_run",
         "memory",
         "texts",
+        "verified",
+        "differed",
     ]
 
 
@@ -319,3 +323,59 @@ def test_a_missing_device(place, device):
     outcome = place.call("index", place.photos, "--device", device)
     assert outcome.status == 1
     assert "device" in outcome.err
+
+
+# --verify
+
+
+def swap_bytes(path: Path) -> None:
+    """Another valid picture of the same size and time: one byte of a comment differs."""
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+KILL_AT_FIRST_POSITION = """
+import os, imgsearch.indexing.ingest
+from imgsearch.indexing.verification import Verification
+imgsearch.indexing.ingest.FILES_PER_POSITION = 2
+save = Verification.save
+def save_and_die(self, *place):
+    save(self, *place)
+    os.kill(os.getpid(), 9)
+Verification.save = save_and_die
+"""
+
+
+def test_a_verification_that_was_killed_goes_on(indexed: Place):
+    command = "index", "--verify", "--library", indexed.library
+    assert process(*command, prelude=KILL_AT_FIRST_POSITION).status == -9
+    swap_bytes(indexed.photos / "sub" / "deep" / "d.jpg")
+    outcome = indexed.call("index", "--verify")
+    assert "The verification that began on 20" in outcome.err
+    assert "Verified 1 file" in outcome.text and "1 updated" in outcome.text
+    report = indexed.index("--verify")
+    assert (report["verified"], report["differed"], report["unchanged"]) == (4, 0, 4)
+
+
+def test_a_verification_says_what_it_found(indexed: Place, monkeypatch):
+    monkeypatch.setattr("imgsearch.sources.tree_walk.filesystem", lambda path: "vfat")
+    indexed.index()
+    swap_bytes(indexed.photos / "a.jpg")
+    assert indexed.index()["unchanged"] == 4
+    outcome = indexed.call("index", "--verify")
+    assert outcome.status == 0
+    assert "1 updated, 3 unchanged" in outcome.text
+    assert "Verified 4 files: 1 had changed without a new size or time." in outcome.text
+    outcome = indexed.call("index", "--verify", "--dry-run")
+    assert outcome.status == 2 and "--dry-run reads no files" in outcome.err
+
+
+def test_metadata_of_an_older_version_is_mentioned_until_it_is_read_again(indexed: Place):
+    with sqlite3.connect(indexed.library / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE images SET metadata_version = 0 WHERE path != 'a.jpg'")
+    note = "The metadata of 3 pictures was read by an older version"
+    assert note in indexed.call("index").err and note in indexed.call("index").err
+    assert note not in indexed.call("index", "--verify").err
+    outcome = indexed.call("index")
+    assert note not in outcome.err and "4 unchanged" in outcome.text
