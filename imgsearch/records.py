@@ -118,9 +118,12 @@ class ImageMetadata:
     city, state, country : str or None
         The place in words.
     rating : int or None
-        -1 (rejected) to 5.
+        -1 (rejected) to 5; None if it is not rated.
     note : str or None
         What is wrong with a picture that was indexed nevertheless, such as a missing part.
+    metadata_version : int
+        Version of the reader of metadata (`sources.statement.METADATA_VERSION`); 0 for those from
+        before there were versions.
     """
 
     width: int
@@ -144,6 +147,7 @@ class ImageMetadata:
     country: str | None = None
     rating: int | None = None
     note: str | None = None
+    metadata_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,16 @@ from typing import TypeVar
 
 from imgsearch.sources.caption_text import unique_lines
 
+METADATA_VERSION = 1
+"""Version of the reader of metadata: increase it when files would give other values than before.
+Pictures of an older version can be read again (`imgsearch index --verify`)."""
+
 SIDECAR, TAKEOUT = "sidecar", "takeout"
 EXIF, IPTC, XMP, TEXT, COMMENT = "exif", "iptc", "xmp", "text", "comment"
 FILE_NAME = "file name"
 
 DATE_ORDER = (SIDECAR, EXIF, IPTC, XMP, TEXT, TAKEOUT, COMMENT, FILE_NAME)
-"""The order of sources for dates and positions."""
+"""The order of sources for dates, positions and cameras."""
 CAPTION_ORDER = (SIDECAR, XMP, IPTC, EXIF, TEXT, COMMENT, TAKEOUT, FILE_NAME)
 """The order of sources for everything else."""
 
@@ -100,6 +104,8 @@ class Statement:
     edited: Moment | None = None
     named: Moment | None = None
     position: tuple[float, float] | None = None
+    camera_make: str = ""
+    camera_model: str = ""
     title: str = ""
     description: str = ""
     keywords: tuple[str, ...] = ()
@@ -132,6 +138,8 @@ def merged(statements: Iterable[Statement]) -> tuple[Statement, str | None]:
         Statement(
             taken=taken,
             position=_first(each.position for each in dated),
+            camera_make=_first(each.camera_make for each in dated) or "",
+            camera_model=_first(each.camera_model for each in dated) or "",
             title=_first(each.title for each in captioned) or "",
             description=_first(each.description for each in captioned) or "",
             keywords=unique_lines(word for each in captioned for word in each.keywords),
