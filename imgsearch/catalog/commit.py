@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import rows
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
-from imgsearch.records import CommitResult, Encoded, ImageFile, Known, Skipped
+from imgsearch.records import FILE_NAME, CommitResult, Encoded, ImageFile, Known, Skipped
 
 _LOOKUP_COLUMNS = (
     images.c.id,
@@ -46,7 +46,8 @@ def _update(*names: str) -> Any:
 
 _METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key")
 _TOUCH = _update(*_STATE_COLUMNS)
-_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key")
+_DATE_COLUMNS = ("taken_at", "taken_precision", "taken_source", "utc_offset_minutes")
+_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key", *_DATE_COLUMNS)
 _REREAD = _update(*_STATE_COLUMNS, *_METADATA_COLUMNS)
 
 
@@ -183,13 +184,13 @@ class Commit:
         if row is None and donor.status == "gone":
             root_id = self._root_id(item.file.root)
             location = {"root_id": root_id, **rows.path_values(item.file.path)}
-            self._update_image(_RENAME, donor.id, item, location)
+            self._update_image(_RENAME, donor.id, item, location | _dates(item, donor))
             self._rows.pop((donor.root_id, donor.path), None)
             self._ledger.revive(donor.id)
             self.result.moved += 1
             self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
             return int(donor.id)
-        metadata = rows.metadata_values(donor)
+        metadata = rows.metadata_values(donor) | _dates(item, donor)
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
@@ -292,3 +293,13 @@ def _state(item: Encoded | Known) -> dict[str, Any]:
         "status": "present",
         "gone_at": None,
     }
+
+
+def _dates(item: Known, donor: Any) -> dict[str, Any]:
+    """The date of a file with the bytes of a donor, whose date may come from its own name."""
+    if donor.taken_at is not None and donor.taken_source != FILE_NAME:
+        return {name: getattr(donor, name) for name in _DATE_COLUMNS}
+    source = FILE_NAME if item.named_at else None
+    return dict(
+        zip(_DATE_COLUMNS, (item.named_at, item.named_precision, source, None), strict=True)
+    )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from imgsearch.records import FILE_NAME
 from imgsearch.sources.dates import at_time, known_parts
-from imgsearch.sources.statement import FILE_NAME, Moment, Statement
+from imgsearch.sources.statement import Moment, Statement
 
 _MAX_CHARACTERS = 255
 _IDS = re.compile(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from imgsearch.records import FILE_NAME
 from imgsearch.sources.caption_text import unique_lines
 
 METADATA_VERSION = 1
@@ -23,7 +24,6 @@ Pictures of an older version can be read again (`imgsearch index --verify`)."""
 
 SIDECAR, TAKEOUT = "sidecar", "takeout"
 EXIF, IPTC, XMP, TEXT, COMMENT = "exif", "iptc", "xmp", "text", "comment"
-FILE_NAME = "file name"
 
 DATE_ORDER = (SIDECAR, EXIF, IPTC, XMP, TEXT, TAKEOUT, COMMENT, FILE_NAME)
 """The order of sources for dates, positions and cameras."""

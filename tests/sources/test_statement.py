@@ -7,12 +7,12 @@ from datetime import datetime
 
 import pytest
 
+from imgsearch.records import FILE_NAME
 from imgsearch.sources.statement import (
     CAPTION_ORDER,
     COMMENT,
     DATE_ORDER,
     EXIF,
-    FILE_NAME,
     IPTC,
     SIDECAR,
     TAKEOUT,
