@@ -34,7 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _FACTS = (
     "id", "path", "width", "height", "type", "taken_at", "camera", "latitude", "longitude", "title",
-    "description", "keywords",
+    "description", "keywords", "taken", "people", "city", "state", "country", "rating",
 )  # fmt: skip
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 

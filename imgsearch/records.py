@@ -126,6 +126,9 @@ class Skipped:
     transient: bool = False
 
 
+_DATE_CHARACTERS: dict[str | None, int] = {"year": 4, "month": 7, "day": 10}
+
+
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
     """The metadata in a picture file.
@@ -154,9 +157,12 @@ class ImageMetadata:
     city, state, country : str or None
         The place in words.
     rating : int or None
-        -1 (rejected) to 5.
+        -1 (rejected) to 5; None if it is not rated.
     note : str or None
         What is wrong with a picture that was indexed nevertheless, such as a missing part.
+    metadata_version : int
+        Version of the reader of metadata (`METADATA_VERSION`); 0 for those from
+        before there were versions.
     """
 
     width: int
@@ -164,9 +170,6 @@ class ImageMetadata:
     format: str
     orientation: int = 1
     taken_at: datetime | None = None
-    taken_precision: str | None = None
-    taken_source: str | None = None
-    utc_offset_minutes: int | None = None
     camera_make: str | None = None
     camera_model: str | None = None
     latitude: float | None = None
@@ -174,12 +177,28 @@ class ImageMetadata:
     title: str | None = None
     description: str | None = None
     keywords: tuple[str, ...] = ()
+    taken_precision: str | None = None
+    taken_source: str | None = None
+    utc_offset_minutes: int | None = None
     people: tuple[str, ...] = ()
     city: str | None = None
     state: str | None = None
     country: str | None = None
     rating: int | None = None
     note: str | None = None
+    metadata_version: int = 0
+
+    @property
+    def taken(self) -> str | None:
+        """The date as far as it is known, in ISO 8601: "1965-07"; None without one."""
+        if self.taken_at is None:
+            return None
+        return self.taken_at.isoformat()[: _DATE_CHARACTERS.get(self.taken_precision)]
+
+    @property
+    def taken_day(self) -> str | None:
+        """The date without the time of day."""
+        return self.taken[: _DATE_CHARACTERS["day"]] if self.taken else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +225,30 @@ class Encoded:
     vector: Embeddings
 
 
+FILE_NAME = "file name"
+"""`ImageMetadata.taken_source` of a date that only the name of the file states."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A file whose bytes the catalog knows: moved, copied, touched or back again.
 
-    `metadata` is None unless it was read again.
+    Attributes
+    ----------
+    content_hash : str
+        xxh3-128 of the file, in hex.
+    metadata : ImageMetadata or None
+        None unless it was read again.
+    named_at : datetime or None
+        The date in its name, which counts if the bytes state none.
+    named_precision : {"day", "second"} or None
     """
 
     file: ImageFile
     content_hash: str
     metadata: ImageMetadata | None = None
+    named_at: datetime | None = None
+    named_precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +358,7 @@ class Facets:
     Attributes
     ----------
     months : dict of (year, month) to int
-        Number of pictures taken in that month.
+        Number of pictures taken in that month; month 0 has those of which only the year is known.
     folders : dict of str to int
         Absolute path to the number of pictures directly in that folder.
     cameras : list of (make, model, int)

@@ -18,7 +18,7 @@ from imgsearch.catalog import rows
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
-    METADATA_VERSION,
+    FILE_NAME,
     CommitResult,
     Encoded,
     ImageFile,
@@ -56,12 +56,12 @@ def _update(*names: str) -> Any:
     return update(images).where(images.c.id == bindparam("image_id")).values(**values)
 
 
-_READER_COLUMNS = ("sidecar_stamp", "metadata_version")
-"""What the metadata was read with, kept with it. The stamp becomes that of the file only when its
-sidecars are read: a kill before that leaves a difference, which the next run finds."""
-_METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key", *_READER_COLUMNS)
+_METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key", "sidecar_stamp")
+"""The stamp is kept with the metadata. It becomes that of the file only when its sidecars are read:
+a kill before that leaves a difference, which the next run finds."""
 _TOUCH = _update(*_STATE_COLUMNS)
-_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key")
+_DATE_COLUMNS = ("taken_at", "taken_precision", "taken_source", "utc_offset_minutes")
+_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key", *_DATE_COLUMNS)
 _REREAD = _update(*_STATE_COLUMNS, *_METADATA_COLUMNS)
 
 
@@ -208,7 +208,7 @@ class Commit:
         if row is None and donor.status == "gone":
             root_id = self._root_id(item.file.root)
             location = {"root_id": root_id, **rows.path_values(item.file.path)}
-            self._update_image(_RENAME, donor.id, item, location)
+            self._update_image(_RENAME, donor.id, item, location | _dates(item, donor))
             if item.metadata is not None:
                 self._update_image(_REREAD, donor.id, item, _read_now(item.metadata, item.file))
             self._rows.pop((donor.root_id, donor.path), None)
@@ -216,7 +216,10 @@ class Commit:
             self.result.moved += 1
             self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
             return int(donor.id)
-        metadata = _copied(donor) if item.metadata is None else _read_now(item.metadata, item.file)
+        if item.metadata is None:
+            metadata = _copied(donor) | _dates(item, donor)
+        else:
+            metadata = _read_now(item.metadata, item.file)
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
@@ -316,14 +319,12 @@ class Commit:
 
 def _read_now(metadata: ImageMetadata, file: ImageFile) -> dict[str, Any]:
     """The columns of metadata that this version has read from a file and its sidecars."""
-    read_with = {"sidecar_stamp": file.sidecar_stamp, "metadata_version": METADATA_VERSION}
-    return {**rows.metadata_values(metadata), **read_with}
+    return {**rows.metadata_values(metadata), "sidecar_stamp": file.sidecar_stamp}
 
 
 def _copied(donor: Row[Any]) -> dict[str, Any]:
     """The columns of metadata of another image with the same bytes."""
-    read_with = {name: getattr(donor, name) for name in _READER_COLUMNS}
-    return {**rows.metadata_values(donor), **read_with}
+    return {**rows.metadata_values(donor), "sidecar_stamp": donor.sidecar_stamp}
 
 
 def _seems_same(row: Any, file: ImageFile) -> bool:
@@ -351,3 +352,13 @@ def _state(item: Encoded | Known) -> dict[str, Any]:
         "status": "present",
         "gone_at": None,
     }
+
+
+def _dates(item: Known, donor: Any) -> dict[str, Any]:
+    """The date of a file with the bytes of a donor, whose date may come from its own name."""
+    if donor.taken_at is not None and donor.taken_source != FILE_NAME:
+        return {name: getattr(donor, name) for name in _DATE_COLUMNS}
+    source = FILE_NAME if item.named_at else None
+    return dict(
+        zip(_DATE_COLUMNS, (item.named_at, item.named_precision, source, None), strict=True)
+    )

@@ -44,6 +44,7 @@ METADATA_COLUMNS = (
     "country",
     "rating",
     "note",
+    "metadata_version",
 )
 
 T = TypeVar("T")

@@ -30,9 +30,20 @@ FIELDS = (
     "latitude",
     "longitude",
     "id",
+    "taken",
+    "taken_source",
+    "utc_offset_minutes",
+    "rating",
+    "people",
+    "city",
+    "state",
+    "country",
+    "note",
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 
+_TEXTS = ("camera_make", "camera_model", "people", "city", "state", "country", "note")
+"""Fields with what files say, which may be anything."""
 _MIN_PATH_COLUMNS = 16  # columns of a path, however narrow the terminal is
 
 
@@ -68,7 +79,7 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     score = "" if hit.score is None else f"{hit.score:.3f}"
     start = f"{hit.rank:>3}  {_strength(hit)}{score:>6}  "
     end = f"  ({metadata.width}x{metadata.height})"
-    end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+    end += f"  {metadata.taken_day}" if metadata.taken_day else ""
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
@@ -115,7 +126,8 @@ def _cells(values: dict[str, Any]) -> dict[str, Any]:
     """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
     if "duplicates" in values:
         values["duplicates"] = len(values["duplicates"])
-    for name in ("camera_make", "camera_model"):
+    values["people"] = "; ".join(values["people"])
+    for name in _TEXTS:
         if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
             values[name] = "'" + values[name]
     return values

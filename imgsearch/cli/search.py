@@ -65,6 +65,7 @@ def command(
     EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
           width height size > 5MB    orientation = portrait              has gps (date, camera)
           in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
+          rating >= 4
 
     \b
     imgsearch search a dog on the beach

@@ -212,7 +212,8 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
     """A picture as values that JSON can hold.
 
     `path` is absolute, and `root` the folder of the library above it. Times are ISO 8601 without
-    a zone. Bytes of names that are not UTF-8 are surrogate escapes (PEP 383).
+    a zone; `taken` is as long as the date is known, and `taken_at` has the lowest possible parts in
+    place of the unknown ones. Bytes of names that are not UTF-8 are surrogate escapes (PEP 383).
     """
     file, metadata = image.file, image.metadata
     return {
@@ -236,6 +237,16 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
         "mtime_ns": file.mtime_ns,
         "root": file.root,
         "path_below_root": file.path,
+        "taken": metadata.taken,
+        "taken_precision": metadata.taken_precision,
+        "taken_source": metadata.taken_source,
+        "utc_offset_minutes": metadata.utc_offset_minutes,
+        "people": list(metadata.people),
+        "city": metadata.city,
+        "state": metadata.state,
+        "country": metadata.country,
+        "rating": metadata.rating,
+        "note": metadata.note,
     }
 
 
@@ -272,6 +283,15 @@ def record_from_plain(values: Mapping[str, Any]) -> ImageRecord:
             title=values["title"],
             description=values["description"],
             keywords=tuple(values["keywords"]),
+            taken_precision=values["taken_precision"],
+            taken_source=values["taken_source"],
+            utc_offset_minutes=values["utc_offset_minutes"],
+            people=tuple(values["people"]),
+            city=values["city"],
+            state=values["state"],
+            country=values["country"],
+            rating=values["rating"],
+            note=values["note"],
         ),
     )
 

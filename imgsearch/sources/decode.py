@@ -10,7 +10,7 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pillow_heif
@@ -20,14 +20,19 @@ from imgsearch.errors import QueryError
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources import heif, raw
-from imgsearch.sources.captions import read_captions
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import PILLOW_FORMATS
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
-from imgsearch.sources.metadata import orientation_of, read_metadata
+from imgsearch.sources.metadata import (
+    image_statements,
+    orientation_of,
+    raw_statements,
+    read_metadata,
+)
 from imgsearch.sources.pixels import as_pixels, to_rgb, upright
-from imgsearch.sources.sidecar_metadata import with_sidecars
+from imgsearch.sources.sidecar_metadata import read_sidecars
 from imgsearch.sources.skip_reasons import explain
+from imgsearch.sources.statement import Statement
 from imgsearch.vectors import Pixels
 
 pillow_heif.register_heif_opener()
@@ -40,8 +45,7 @@ def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
     """Read and decode a file, with its sidecars; a failure is returned as `Skipped`."""
     try:
         data, file = read_file(file, settings.max_bytes)
-        pixels, metadata = decode_bytes(data, settings, file.path)
-        metadata = with_sidecars(metadata, file)
+        pixels, metadata = decode_bytes(data, settings, file.path, read_sidecars(file))
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
     except MemoryError:
@@ -85,14 +89,16 @@ def query_image_error(name: str, reason: str) -> QueryError:
 
 
 def decode_bytes(
-    data: bytes, settings: DecodeSettings, name: str = ""
+    data: bytes, settings: DecodeSettings, name: str = "", beside: Sequence[Statement] = ()
 ) -> tuple[Pixels, ImageMetadata]:
     """Decode the bytes of an image file.
 
     Parameters
     ----------
     name : str, optional
-        File name; its extension is used only to distinguish RAW from TIFF.
+        File name; its extension distinguishes RAW from TIFF, and it may hold a date.
+    beside : sequence of Statement, optional
+        What other files say about the image.
 
     Returns
     -------
@@ -108,9 +114,9 @@ def decode_bytes(
     try:
         with _pillow_limit(settings.max_pixels):
             if raw.is_raw(data, name):
-                return _decode_raw(data, settings)
+                return _decode_raw(data, settings, name, beside)
             with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-                return _decode_image(image, data, settings)
+                return _decode_image(image, data, settings, name, beside)
     except Unusable:
         raise
     except Exception as error:  # decoders raise nearly anything on broken files
@@ -118,7 +124,11 @@ def decode_bytes(
 
 
 def _decode_image(
-    image: Image.Image, data: bytes, settings: DecodeSettings
+    image: Image.Image,
+    data: bytes,
+    settings: DecodeSettings,
+    name: str,
+    beside: Sequence[Statement],
 ) -> tuple[Pixels, ImageMetadata]:
     if image.format == "PNG":
         image.load()  # else `getexif` loads, and a failure would be taken for broken EXIF
@@ -129,8 +139,8 @@ def _decode_image(
         remaining = orientation_of(_exif(image))
     rgb = upright(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
     width, height = full if remaining < 5 else full[::-1]
-    captions = read_captions(image, exif)
-    metadata = read_metadata(exif, width, height, image.format or "", stated, captions)
+    statements = [*image_statements(image, exif, data, name), *beside]
+    metadata = read_metadata(exif, width, height, image.format or "", stated, statements)
     return as_pixels(rgb), metadata
 
 
@@ -179,12 +189,15 @@ def _orientations(image: Image.Image, exif: Image.Exif, data: bytes) -> tuple[in
     return stated, 1 if stated == 1 or heif.states_turn(data) else stated
 
 
-def _decode_raw(data: bytes, settings: DecodeSettings) -> tuple[Pixels, ImageMetadata]:
+def _decode_raw(
+    data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
+) -> tuple[Pixels, ImageMetadata]:
     image, orientation, size, exif = raw.develop(data, settings.input_size, settings.max_pixels)
     stated = orientation_of(exif)
     rgb = upright(to_rgb(image, _scaled(image.size, settings.input_size)), orientation)
     width, height = size if (size[0] > size[1]) == (rgb.width > rgb.height) else size[::-1]
-    return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated)
+    statements = [*raw_statements(exif, data, name), *beside]
+    return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated, statements)
 
 
 _PILLOW_LOCK = threading.RLock()

@@ -12,6 +12,7 @@ from dataclasses import replace
 import xxhash
 
 from imgsearch.records import ImageFile, Known, Skipped, clamped, signed
+from imgsearch.sources.name_dates import read_name
 
 _CHUNK_BYTES = 1 << 20
 
@@ -79,7 +80,10 @@ def digest_file(file: ImageFile) -> Known | Skipped:
             state = xxhash.xxh3_128()
             for chunk in _chunks(fd, seen.size, _CHUNK_BYTES):
                 state.update(chunk)
-        return Known(seen, state.hexdigest())
+        named = read_name(os.path.basename(file.path)).named
+        if named is None:
+            return Known(seen, state.hexdigest())
+        return Known(seen, state.hexdigest(), named.start, named.precision)
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
 

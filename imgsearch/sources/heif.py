@@ -25,16 +25,16 @@ def states_turn(data: bytes) -> bool:
 
 
 def _states_turn(data: memoryview) -> bool:
-    meta = dict(_boxes(dict(_boxes(data))[b"meta"][_FULL_BOX_BYTES:]))
-    properties = dict(_boxes(meta[b"iprp"]))
-    kinds = [kind for kind, _ in _boxes(properties[b"ipco"])]
+    meta = dict(boxes(dict(boxes(data))[b"meta"][_FULL_BOX_BYTES:]))
+    properties = dict(boxes(meta[b"iprp"]))
+    kinds = [kind for kind, _ in boxes(properties[b"ipco"])]
     primary = _primary(meta[b"pitm"])
     used = _associations(properties[b"ipma"], primary)
     return any(kinds[index - 1] in _ROTATIONS for index in used if index)
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and content of consecutive boxes."""
+def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Type and content of consecutive boxes of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
     at = 0
     while at + 8 <= len(data):
         size, header = _number(data, at, 4), 8

@@ -30,6 +30,7 @@ class PictureAnswer(BaseModel):
     width: int
     height: int
     taken_at: str | None = Field(description="ISO 8601, local time, without zone.")
+    taken: str | None = Field(description="The same as far as it is known, such as 1965-07.")
     type: str
     thumb: str = Field(description="Path of its small picture.")
 
@@ -75,6 +76,15 @@ class DetailsAnswer(PictureAnswer):
     title: str | None
     description: str | None
     keywords: list[str]
+    people: list[str]
+    city: str | None
+    state: str | None
+    country: str | None
+    rating: int | None = Field(description="-1 (rejected) to 5 stars; null if it is not rated.")
+    taken_precision: str | None = Field(description="year, month, day or second.")
+    taken_source: str | None = Field(description="Where the date comes from, such as exif.")
+    utc_offset_minutes: int | None = Field(description="Local time minus UTC.")
+    note: str | None = Field(description="What is wrong with the file, if it was read in part.")
     orientation: int = Field(description="EXIF orientation as found in the file.")
     modified_ns: int
     content_hash: str
@@ -87,6 +97,7 @@ class Year(BaseModel):
 
     year: int
     months: list[int] = Field(min_length=12, max_length=12)
+    without_month: int = Field(0, description="Pictures of which only the year is known.")
 
 
 class Folder(BaseModel):
@@ -174,6 +185,7 @@ def picture(record: ImageRecord) -> dict[str, Any]:
         "width": plain["width"],
         "height": plain["height"],
         "taken_at": plain["taken_at"],
+        "taken": plain["taken"],
         "type": plain["format"],
         "thumb": f"{API}/thumb/{record.id}?v={record.content_hash}",
     }
@@ -206,6 +218,15 @@ def details(record: ImageRecord) -> DetailsAnswer:
         title=clean(plain["title"]),
         description=clean(plain["description"]),
         keywords=[clean(each) or "" for each in plain["keywords"]],
+        people=[clean(each) or "" for each in plain["people"]],
+        city=clean(plain["city"]),
+        state=clean(plain["state"]),
+        country=clean(plain["country"]),
+        rating=plain["rating"],
+        taken_precision=plain["taken_precision"],
+        taken_source=plain["taken_source"],
+        utc_offset_minutes=plain["utc_offset_minutes"],
+        note=clean(plain["note"]),
         orientation=plain["orientation"],
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],
@@ -224,7 +245,11 @@ def facets(counts: Facets) -> FacetsAnswer:
     return FacetsAnswer(
         total=counts.total,
         years=[
-            Year(year=year, months=[counts.months.get((year, month), 0) for month in range(1, 13)])
+            Year(
+                year=year,
+                months=[counts.months.get((year, month), 0) for month in range(1, 13)],
+                without_month=counts.months.get((year, 0), 0),
+            )
             for year in years
         ],
         folders=tree(counts.folders),

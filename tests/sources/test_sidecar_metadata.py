@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from imgsearch.records import ImageFile, ImageMetadata
-from imgsearch.sources.sidecar_metadata import MAX_SIDECAR_BYTES, read_takeout, with_sidecars
-from imgsearch.sources.statement import Statement
+from imgsearch.records import ImageFile
+from imgsearch.sources.sidecar_metadata import MAX_SIDECAR_BYTES, read_sidecars, read_takeout
+from imgsearch.sources.statement import EXIF, Moment, Statement, merged
 
 TAKEOUT = {
     "title": "IMG_1.jpg",
@@ -30,7 +30,6 @@ XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
 <dc:title><rdf:Alt><rdf:li xml:lang="x-default">From the sidecar</rdf:li></rdf:Alt></dc:title>
 <dc:subject><rdf:Bag><rdf:li>harbour</rdf:li><rdf:li>boat</rdf:li></rdf:Bag></dc:subject>
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
-PLAIN = ImageMetadata(16, 12, "JPEG")
 
 
 def takeout(**changes: Any) -> Statement:
@@ -108,19 +107,19 @@ def file_with(folder: Path, **sidecars: str) -> ImageFile:
 
 def test_the_order_of_sources(tmp_path: Path) -> None:
     """An XMP sidecar precedes the file, and the file precedes Takeout."""
-    own = ImageMetadata(
-        16, 12, "JPEG", taken_at=datetime(2001, 2, 3), title="Its own", keywords=("sea", "boat")
-    )
+    moment = Moment(datetime(2001, 2, 3, 4, 5, 6))
+    own = Statement(source=EXIF, taken=moment, title="Its own", keywords=("sea", "boat"))
     file = file_with(tmp_path, x__jpg__xmp=XMP, x__jpg__json=json.dumps(TAKEOUT))
-    merged = with_sidecars(own, file)
-    assert merged.title == "From the sidecar"
-    assert merged.description == "A walk by the sea"
-    assert merged.taken_at == datetime(2001, 2, 3)
-    assert (merged.latitude, merged.longitude) == (48.5, -4.25)
-    assert set(merged.keywords) == {"sea", "boat", "harbour"} and merged.people == ("Ada", "Bo")
-    dated = with_sidecars(PLAIN, file)
-    assert dated.taken_at == datetime(2019, 5, 4, 12, 1, 12)
-    assert (dated.taken_source, dated.utc_offset_minutes) == ("takeout", 0)
+    whole, source = merged([own, *read_sidecars(file)])
+    assert whole.title == "From the sidecar"
+    assert whole.description == "A walk by the sea"
+    assert (whole.taken, source) == (moment, "exif")
+    assert whole.position == (48.5, -4.25)
+    assert set(whole.keywords) == {"sea", "boat", "harbour"} and whole.people == ("Ada", "Bo")
+    assert merged(read_sidecars(file))[1] == "takeout"
+    assert merged(read_sidecars(file))[0].taken == Moment(
+        datetime(2019, 5, 4, 12, 1, 12), "second", 0
+    )
 
 
 def test_a_sidecar_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
@@ -132,8 +131,8 @@ def test_a_sidecar_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
     (folder / "large.xmp").write_text(XMP + " " * MAX_SIDECAR_BYTES)
     os.mkfifo(folder / "pipe.xmp")
     names = ("out.xmp", "large.xmp", "pipe.xmp", "missing.xmp")
-    assert with_sidecars(PLAIN, ImageFile(str(folder), "x.jpg", 1, 1, sidecars=names)) == PLAIN
+    assert read_sidecars(ImageFile(str(folder), "x.jpg", 1, 1, sidecars=names)) == []
     (folder / "in.xmp").symlink_to("x.xmp")
     (folder / "x.xmp").write_text(XMP)
     inside = ImageFile(str(folder), "x.jpg", 1, 1, sidecars=("in.xmp",))
-    assert with_sidecars(PLAIN, inside).title == "From the sidecar"
+    assert [each.title for each in read_sidecars(inside)] == ["From the sidecar"]

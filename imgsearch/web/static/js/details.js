@@ -3,7 +3,7 @@
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
 import { bars } from "./tile.js";
-import { bytes, cameraName, longDate, number, plural, strength } from "./words.js";
+import { bytes, cameraName, longDate, number, plural, strength, zone } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
@@ -21,10 +21,24 @@ function exposure(all) {
   ].filter(has).join(" · ");
 }
 
+/** The date as far as it is known, its zone, and where it comes from if that is not the camera. */
+function taken(hit, all) {
+  const offset = has(all.utc_offset_minutes) ? ` (${zone(all.utc_offset_minutes)})` : "";
+  const source = has(all.taken_source) && all.taken_source !== "exif" ? `, from ${SOURCES[all.taken_source] ?? all.taken_source}` : "";
+  return `${longDate(hit.taken)}${offset}${source}`;
+}
+
+const SOURCES = {
+  "file name": "the file name", iptc: "IPTC", xmp: "XMP", sidecar: "a sidecar file", takeout: "Google Takeout", text: "a text in the file",
+};
+
+const place = (all) => [all.city, all.state, all.country].filter(has).join(", ");
+const rating = (stars) => (stars < 0 ? "rejected" : `${"★".repeat(stars)} ${stars} of 5`);
+
 /** Fields that the panel already shows, or never does; "More" lists the others. */
 const SHOWN_FIELDS = new Set(
-  ("id rank score strength named name folder path width height taken_at type duplicates thumb size_bytes camera lens gps title description " +
-    "keywords camera_make camera_model original browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
+  ("id rank score strength named name folder path width height taken taken_at type duplicates thumb size_bytes camera lens gps title description " +
+    "taken_precision taken_source utc_offset_minutes people city state country rating note keywords camera_make camera_model original browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
 );
 
 export class Details {
@@ -79,7 +93,11 @@ export class Details {
     const size = [hit.width && `${number(hit.width)} × ${number(hit.height)}`, mega >= 0.1 && `${mega.toFixed(1)} MP`, all.size_bytes && bytes(all.size_bytes), String(hit.type ?? "").toUpperCase()];
     const shot = exposure(all);
     return [
-      hit.taken_at ? line("Taken", longDate(hit.taken_at)) : null,
+      hit.taken ? line("Taken", taken(hit, all)) : null,
+      has(all.people) ? line("People", all.people.join(", ")) : null,
+      has(place(all)) ? line("Place", place(all)) : null,
+      has(all.rating) ? line("Rating", rating(all.rating)) : null,
+      has(all.note) ? line("Note", all.note) : null,
       has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures taken with this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,

@@ -12,13 +12,14 @@ const SVG = "http://www.w3.org/2000/svg";
 /** Bins {from, to, label, count} without gaps; ISO dates, `to` exclusive. */
 export function binsOf(years) {
   const byYear = new Map(years.map(({ year, months }) => [year, months]));
+  const rest = new Map(years.map(({ year, without_month: count }) => [year, count ?? 0]));
   const first = Math.min(...byYear.keys());
   const last = Math.max(...byYear.keys());
   const bins = [];
   for (let year = first; year <= last; year += 1) {
     const months = byYear.get(year) ?? new Array(12).fill(0);
     if (last - first + 1 > MAX_YEARS_BY_MONTH) {
-      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, 0)));
+      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, rest.get(year) ?? 0)));
     } else {
       months.forEach((count, month) => {
         const name = `${year}-${String(month + 1).padStart(2, "0")}`;

@@ -8,21 +8,32 @@ const MONTHS = ["January", "February", "March", "April", "May", "June", "July", 
 export const monthName = (index) => MONTHS[index];
 
 /**
- * Parse a camera's date, in local time without a zone. Parsed as text, because Date would convert
- * the zone.
+ * Parse a camera's date, in local time without a zone, as far as it is known. Parsed as text,
+ * because Date would convert the zone.
  *
- * @returns {{year: number, month: number, day: number, time: string}|null}
+ * @returns {{year: number, month: number|null, day: number|null, time: string}|null}
  */
 export function parseDate(text) {
-  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d))?/.exec(text ?? "");
+  const match = /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d:\d\d))?)?)?/.exec(text ?? "");
   if (!match) return null;
-  return { year: Number(match[1]), month: Number(match[2]) - 1, day: Number(match[3]), time: match[4] ?? "" };
+  const [, year, month, day, time] = match;
+  return { year: Number(year), month: month ? Number(month) - 1 : null, day: day ? Number(day) : null, time: time ?? "" };
 }
+
+/** The month of a date in words, or its year if no more is known. */
+export const monthOf = (date) => (date.month === null ? `${date.year}` : `${MONTHS[date.month]} ${date.year}`);
 
 export function longDate(text) {
   const date = parseDate(text);
   if (!date) return "";
-  return `${date.day} ${MONTHS[date.month]} ${date.year}${date.time ? `, ${date.time}` : ""}`;
+  return `${date.day === null ? "" : `${date.day} `}${monthOf(date)}${date.time ? `, ${date.time}` : ""}`;
+}
+
+/** A time zone as its offset: 330 minutes are "UTC+05:30". */
+export function zone(minutes) {
+  const size = Math.abs(minutes);
+  const two = (value) => String(value).padStart(2, "0");
+  return `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 export function bytes(size) {
@@ -50,7 +61,7 @@ export function strength(hit) {
 /** Text alternative of a picture, for screen readers and pictures that cannot be drawn. */
 export function describe(hit) {
   const parts = [hit.name];
-  const date = longDate(hit.taken_at);
+  const date = longDate(hit.taken);
   if (date) parts.push(date);
   const match = strength(hit);
   if (match) parts.push(match.word);
