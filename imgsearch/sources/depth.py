@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CONTAINER_BITS = (8, 10, 12, 14, 15, 16, 24, 31, 32, 64)  # 15 and 31 are those of signed samples
+_CONTAINER_BITS = (8, 10, 12, 14, 16, 24, 32, 64)
 _MIN_SHARE_OF_CONTAINER = 1 / 3  # below that, the container does not say what black and white are
 _MAX_SAMPLED = 1 << 20  # values that decide on the range
 _MAX_OUTLIERS = 1 / 1000  # of the values, at each end

@@ -225,15 +225,15 @@ def _picture(layout: Layout, tags: Mapping[int, Any], data: bytes) -> Image.Imag
     colours = [samples[:, :, band] for band in range(layout.colours)]
     if layout.photometric == _LAB:
         return Image.merge("LAB", [Image.fromarray(band) for band in _lab(colours)])
+    alpha = _share(samples[:, :, layout.colours], layout) if layout.alpha else None
+    if alpha is not None and layout.alpha == 1:
+        colours = [_straight(band, alpha) for band in colours]
     shown = eight_bits(np.stack(colours, 2), _declared_bits(layout), _no_data(tags))
     if layout.photometric == _WHITE_IS_ZERO:
         shown = 255 - shown
     bands = [shown[:, :, band] for band in range(layout.colours)]
-    if layout.mode.endswith("A"):
-        alpha = _full_range(samples[:, :, layout.colours], layout)
-        if layout.alpha == 1:
-            bands = [_straight(band, alpha) for band in bands]
-        bands.append(alpha)
+    if alpha is not None and layout.mode.endswith("A"):
+        bands.append((alpha * 255).round().astype(np.uint8))
     images = [Image.fromarray(np.ascontiguousarray(band)) for band in bands]
     return images[0] if len(images) == 1 else Image.merge(layout.mode, images)
 
@@ -257,17 +257,19 @@ def _lab(bands: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
     return [(lightness >> 8).astype(np.uint8), *(band.astype(np.uint8) for band in signed)]
 
 
-def _full_range(values: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
-    white = 1.0 if layout.sample_format == 3 else float((1 << layout.bits) - 1)
-    share = np.nan_to_num(values.astype(np.float32) / white).clip(0, 1)
-    alpha: NDArray[np.uint8] = (share * 255).round().astype(np.uint8)
-    return alpha
+def _share(values: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
+    """Alpha from 0 to 1."""
+    opaque = 1.0 if layout.sample_format == 3 else float((1 << layout.bits) - 1)
+    share: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32) / np.float32(opaque))
+    return share.clip(0, 1)
 
 
-def _straight(band: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _straight(band: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[Any]:
     """A premultiplied band as one that is not."""
-    full = np.minimum(band * np.float32(255) / np.maximum(alpha, np.uint8(1)), 255)
-    return full.round().astype(np.uint8)
+    full = band / np.maximum(alpha, np.float32(1e-3))
+    return (full if band.dtype.kind == "f" else full.clip(0, np.iinfo(band.dtype).max)).astype(
+        band.dtype
+    )
 
 
 def _samples(layout: Layout, tags: Mapping[int, Any], data: bytes) -> NDArray[Any]:
