@@ -17,6 +17,7 @@ MIN_SHARE = 0.25
 _IN_ROWS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "TGA", "PPM")
 _NO_DATA_LEVEL = 128  # of blocks that libjpeg has no data for
 _MAX_LEVELS_OFF = 2
+_GREY = (_NO_DATA_LEVEL,) * 3
 _BLOCK_PIXELS = 8
 _BLACK, _WHITE = 0, 255
 
@@ -55,6 +56,18 @@ def load_part(data: bytes) -> tuple[Image.Image, tuple[int, int]] | None:
         decoded = same.reshape(image.height, -1).all(1)
     rows = _first_run(decoded)
     return (image, rows) if rows[1] - rows[0] >= MIN_SHARE * image.height else None
+
+
+def fill_missing(image: Image.Image, rows: tuple[int, int], source: Image.Image) -> None:
+    """Make the missing rows grey in an RGB image, scaled from `source`.
+
+    The vector is nearer to that of the whole picture than without these rows: ADR 0023.
+    """
+    if source.format in ("JPEG", "MPO"):  # libjpeg has done so, up to the last block
+        return
+    first, after_last = (round(row * image.height / source.height) for row in rows)
+    image.paste(_GREY, (0, 0, image.width, first))
+    image.paste(_GREY, (0, after_last, image.width, image.height))
 
 
 def missing_note(rows: tuple[int, int], height: int) -> str:

@@ -162,11 +162,10 @@ def _read_frame(
     if image.format == "TIFF":  # Pillow has rotated it while loading
         orientation = orientation_of(_exif(image))
     space = stated_space(image, data)
-    shown, size = image, full
+    rgb = to_rgb(image, _scaled(full, settings.input_size), box, space)
     if rows:
-        shown = image.crop((0, rows[0], image.width, rows[1]))
-        size = shown.size
-    rgb = upright(to_rgb(shown, _scaled(size, settings.input_size), box, space), orientation)
+        cut_off.fill_missing(rgb, rows, image)
+    rgb = upright(rgb, orientation)
     width, height = full if orientation < 5 else full[::-1]
     return Frame(as_pixels(rgb), width, height)
 
