@@ -79,6 +79,11 @@ class Overview:
         with sqlite_errors():
             return skipped(self._connection)
 
+    def partial(self) -> list[Skipped]:
+        """The present images that were indexed in part, by path; `reason` is the note."""
+        with sqlite_errors():
+            return partial(self._connection)
+
     def unreadable_texts(self) -> list[Skipped]:
         """The present images whose text could not be read, by path."""
         with sqlite_errors():
@@ -138,6 +143,20 @@ def skipped(db: sqlite3.Connection) -> list[Skipped]:
     records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
         for root, path, size, mtime, reason, again in db.execute(query)
+    ]
+    return sorted(records, key=lambda each: each.file.absolute)
+
+
+def partial(db: sqlite3.Connection) -> list[Skipped]:
+    """The present images that were indexed in part, by path; `reason` is the note."""
+    query = (
+        "SELECT roots.path, images.path, size, mtime_ns, note"
+        " FROM images JOIN roots ON roots.id = root_id"
+        " WHERE note IS NOT NULL AND status = 'present'"
+    )
+    records = [
+        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), note)
+        for root, path, size, mtime, note in db.execute(query)
     ]
     return sorted(records, key=lambda each: each.file.absolute)
 

@@ -455,6 +455,11 @@ class Catalog:
         with self._read() as connection:
             return overview.roots(driver(connection), counted)
 
+    def partial(self) -> list[Skipped]:
+        """The present images that were indexed in part, by path; `reason` is the note."""
+        with self._read() as connection:
+            return overview.partial(driver(connection))
+
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
         with self._read() as connection:

@@ -83,7 +83,7 @@ def digest_file(file: ImageFile) -> Known | Skipped:
         named = read_name(os.path.basename(file.path)).named
         if named is None:
             return Known(seen, state.hexdigest())
-        return Known(seen, state.hexdigest(), named.start, named.precision)
+        return Known(seen, state.hexdigest(), named_at=named.start, named_precision=named.precision)
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
 

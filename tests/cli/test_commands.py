@@ -6,11 +6,13 @@ import os
 import re
 
 import pytest
+from PIL import Image
 
 from imgsearch import __version__
 from imgsearch.cli.group import COMMANDS
 from tests.cli.calls import Place, call, picture
 from tests.conftest import PHOTOS
+from tests.hostile_files import saved
 
 # Help and usage
 
@@ -156,6 +158,26 @@ def test_skipped(indexed: Place):
     (indexed.photos / "z.jpg").unlink()
     indexed.index()
     assert len(indexed.call("skipped", "--json").json) == 1
+
+
+def test_skipped_lists_what_was_indexed_in_part(indexed: Place):
+    with Image.open(PHOTOS / "crab.jpg") as image:
+        whole = saved(image.convert("RGB").resize((300, 200)), "JPEG", quality=95)
+    (indexed.photos / "cut.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    (indexed.photos / "start.jpg").write_bytes(whole[: len(whole) // 9])
+    assert indexed.index()["added"] == 1
+    (entry,) = indexed.call("skipped", "--partial", "--json").json
+    assert entry["path"] == f"{indexed.photos}/cut.jpg"
+    assert re.fullmatch(r"the file is cut off: \d+ % of the picture is missing", entry["reason"])
+    run = indexed.call("skipped")
+    assert run.text == (
+        f"{indexed.photos}/start.jpg: the JPEG file is cut off: its end is missing\n"
+    )
+    assert "Indexed in part: 1 picture, see --partial." in run.err
+    assert indexed.call("skipped", "--partial", "--texts").status == 2
+    (indexed.photos / "cut.jpg").write_bytes(whole)
+    indexed.index()
+    assert indexed.call("skipped", "--partial", "--json").json == []
 
 
 # roots
