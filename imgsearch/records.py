@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -333,7 +334,7 @@ class RootRecord:
         """True if a scan of the root looks into this folder (absolute), excludes aside."""
         below = os.path.relpath(folder, self.path).split(os.sep)
         inside = below[0] not in (os.curdir, os.pardir)
-        return inside and (self.hidden or not any(part.startswith(".") for part in below))
+        return inside and enters(below, os.path.basename(self.path), self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
