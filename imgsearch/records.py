@@ -474,7 +474,19 @@ class TextCounts:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of one run over the files of one or more roots; `texts` is None if none were read."""
+    """Counts of one run over the files of one or more roots.
+
+    Attributes
+    ----------
+    notes : list of str
+        Folders that could not be scanned, and why.
+    remarks : list of str
+        What else there is to say about the folders and patterns of the request.
+    texts : TextReport or None
+        None if no texts were read.
+    exclude : dict of str to tuple of str
+        The patterns that held, by root; only roots with patterns.
+    """
 
     scanned: int = 0
     added: int = 0
@@ -488,6 +500,8 @@ class IngestReport:
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     texts: TextReport | None = None
+    exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -50,9 +51,9 @@ GONE_FOR_GOOD = (
     "--exclude",
     multiple=True,
     metavar="GLOB",
-    help="Files and folders to exclude; may be repeated.",
+    help="Files and folders to exclude, in this run and later ones; may be repeated.",
 )
-@click.option("--no-exclude", is_flag=True, help="Discard the globs of earlier runs.")
+@click.option("--no-exclude", is_flag=True, help="Discard the globs of earlier runs first.")
 @click.option("--hidden/--no-hidden", default=None, help="Include hidden files and folders.")
 @click.option(
     "--prune",
@@ -83,6 +84,9 @@ def command(
 ) -> int:
     """Index the pictures below each PATH, or update the index.
 
+    --exclude takes patterns as in a .gitignore file. They add up from run to run until
+    --no-exclude, and each run lists those that hold.
+
     Only new and changed files are read. Deleted files are removed from the library, unless their
     disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
     ever written. Stop with Ctrl-C at any time; run the command again to continue.
@@ -102,15 +106,17 @@ def command(
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
-    request = IndexRequest(
-        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune, ocr
-    )
+    request = IndexRequest(paths, exclude, hidden, prune, ocr, no_exclude=no_exclude)
     lib = ctx.library(**flags)
     try:
         if dry_run:
             report, status = lib.preview(request), 0
         else:
             report, status = _index(ctx, lib, request)
+        for root, patterns in report.exclude.items():
+            ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
+        for remark in report.remarks:
+            ctx.say(remark)
         for note in report.notes:
             click.echo(f"imgsearch: {plain(note)}", err=True)
         if report.notes and not prune:
@@ -155,7 +161,7 @@ def _stopping(ctx: Context) -> Iterator[list[int]]:
 
 
 class _Bar:
-    """Progress bars on stderr, one for each stage."""
+    """Progress bars on stderr, one for each stage; none where that is not a terminal."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -171,7 +177,7 @@ class _Bar:
 
     def show(self, progress: Progress) -> None:
         """Update the bar; called once per batch."""
-        if self._ctx.quiet:
+        if self._ctx.quiet or not sys.stderr.isatty():
             return
         if progress.stage != self._stage:
             self._start(progress)
@@ -209,6 +215,7 @@ def _print_report(
             "dry_run": dry_run,
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
+            "exclude": {root: list(each) for root, each in report.exclude.items()},
         }
         click.echo(json.dumps(entry))
     elif not ctx.quiet:

@@ -24,6 +24,7 @@ from imgsearch.ports import Decoder, Encoder, TextReader, VectorIndex
 from imgsearch.records import IngestReport, OnProgress, RootRecord, TextReport
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature
+from imgsearch.sources.excludes import understood
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.spaces import Spaces, require_trained
 from imgsearch.vectors import EmbeddingSpace
@@ -103,8 +104,10 @@ class Indexer:
         """What `run` would do; writes nothing."""
         space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
         planned = plan(request, self._catalog.roots(counted=False), self._settings.library)
-        sources = [_source(*each, request) for each in planned]
-        return preview(self._catalog, space, self._signature, sources)
+        sources = [(_source(*each, request), each[0]) for each in planned]
+        report = preview(self._catalog, space, self._signature, [source for source, _ in sources])
+        self._add_excludes(report, sources, request)
+        return report
 
     def forget(self, root: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
@@ -157,7 +160,27 @@ class Indexer:
             after_commit=self._index_files.follower(space),
         )
         with self._run_record(writer, space, ingestor, pool):
-            return ingestor.run([(_source(*each, request), each[0]) for each in planned])
+            sources = [(_source(*each, request), each[0]) for each in planned]
+            report = ingestor.run(sources)
+        self._add_excludes(report, sources, request)
+        return report
+
+    def _add_excludes(
+        self,
+        report: IngestReport,
+        sources: Sequence[tuple[FilesystemSource, RootRecord]],
+        request: IndexRequest,
+    ) -> None:
+        """Report the patterns that held, and say which of the new ones met nothing."""
+        report.exclude = {root.path: root.exclude for _, root in sources if root.exclude}
+        new = understood(request.exclude or (), [root.path for _, root in sources])
+        if report.interrupted:
+            return
+        report.remarks += [
+            f"Nothing in {root.path} matches the exclude pattern {pattern}."
+            for source, root in sources
+            for pattern in source.unmatched(new[root.path])
+        ]
 
     def _encoder(self, space: EmbeddingSpace) -> Encoder:
         """Called when there is something to encode."""

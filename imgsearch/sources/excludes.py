@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _GLOB = re.compile(r"([\\*?\[\]])")
 class Excludes:
     """The patterns of a folder; later ones win over earlier ones.
 
+    Accents count as equal however they are stored: macOS takes letters and accents apart.
+
     Raises
     ------
     SourceError
@@ -34,14 +37,14 @@ class Excludes:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
-        self._spec = _compiled([_named(each) for each in patterns]) if patterns else None
+        self._spec = _compiled([_composed(_named(p)) for p in patterns]) if patterns else None
         self._matched: set[int] = set()
 
     def match(self, path: str) -> bool:
         """True for a path to leave out; that of a folder ends with "/"."""
         if self._spec is None:
             return False
-        result = self._spec.check_file(path)
+        result = self._spec.check_file(_composed(path))
         if result.index is not None:
             self._matched.add(result.index)
         return bool(result.include)
@@ -49,6 +52,10 @@ class Excludes:
     def unmatched(self) -> list[str]:
         """The patterns that have decided about no path so far."""
         return [each for at, each in enumerate(self._patterns) if at not in self._matched]
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _compiled(patterns: Sequence[str]) -> GitIgnoreSpec:
@@ -107,7 +114,7 @@ def _below(pattern: str, root: str) -> str | None:
         core = core if inside is None else inside
     normal = sign + _normal(pattern, core)
     _compiled([_named(normal)])
-    return normal if sign else _named(normal)
+    return normal
 
 
 def _stripped(text: str) -> str:

@@ -34,6 +34,7 @@ def test_the_report_has_exactly_these_keys(place):
         "dry_run",
         "memory",
         "texts",
+        "exclude",
     ]
 
 
@@ -73,7 +74,7 @@ def test_the_printed_report(place):
     assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
     assert first.text.endswith("reasons: imgsearch skipped\n")
     assert "Reads English best" in first.err, "the first run reports the limits of the model"
-    assert "5/5" in first.err, "progress"
+    assert "5/5" not in first.err, "progress is for terminals"
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
     assert "Reads English best" not in second.err
@@ -119,10 +120,41 @@ def test_excludes_are_remembered_and_can_be_discarded(place):
     assert counts(place.index()) == {"unchanged": 2}
     [root] = place.call("roots", "--json").json
     assert root["exclude"] == ["deep/", "b.*"]
-    assert counts(place.index(place.photos, "--exclude", "b.*")) == {"added": 1, "unchanged": 2}
+    assert counts(place.index(place.photos, "--exclude", "b.*")) == {"unchanged": 2}
+    alone = ("--no-exclude", "--exclude", "b.*")
+    assert counts(place.index(place.photos, *alone)) == {"added": 1, "unchanged": 2}
     assert counts(place.index(place.photos, "--no-exclude")) == {"added": 1, "unchanged": 3}
     assert counts(place.index(place.photos, "--exclude", "sub/")) == {"unchanged": 2, "removed": 2}
     assert place.listed() == ["a.jpg", "b.jpg"]
+
+
+def test_excludes_add_up_and_the_run_lists_those_that_hold(place):
+    place.index(place.photos, "--exclude", "sub/deep/", "--exclude", "#snapshot")
+    outcome = place.call("index", place.photos, "--exclude", "a.*")
+    line = f"Excluded from {place.photos}: sub/deep/ #snapshot a.*"
+    assert [each for each in outcome.err.splitlines() if each.startswith(line)]
+    report = place.index()
+    assert report["exclude"] == {str(place.photos): ["sub/deep/", "#snapshot", "a.*"]}
+    assert report["unchanged"] == 2
+    assert "without sub/deep/ #snapshot a.*" in place.call("roots").text
+    assert place.index("--no-exclude")["exclude"] == {}
+
+
+def test_a_pattern_that_matches_nothing_is_reported(place):
+    outcome = place.call("index", place.photos, "--exclude", "Sub/", "--exclude", "b.*")
+    assert outcome.status == 0
+    notes = [line for line in outcome.err.splitlines() if "Nothing in" in line]
+    assert notes == [f"Nothing in {place.photos} matches the exclude pattern Sub/."]
+    assert "Nothing in" not in place.call("index", place.photos).err
+    again = place.call("index", "--dry-run", "--exclude", "x/").err
+    assert "exclude pattern x/." in again
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "/etc/passwd", "../x", ".", "sub\\deep"])
+def test_a_pattern_that_could_match_nothing_is_refused(place, pattern):
+    outcome = place.call("index", place.photos, "--exclude", pattern)
+    assert outcome.status == 1 and "exclude pattern" in outcome.err
+    assert not place.library.exists()
 
 
 def test_hidden_files_are_included_on_request(place):
