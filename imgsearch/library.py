@@ -292,9 +292,15 @@ class Library:
             records = self.catalog.get(part)
             yield from (records[each] for each in part if each in records)
 
-    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
-        """The ids that `search` would find, in the same order, without their pictures."""
-        return self.searcher.rank(request, trace)
+    def rank(self, request: SearchRequest, trace: Trace | None = None, shown: int = 0) -> Ranking:
+        """The ids that `search` would find, in the same order, without their pictures.
+
+        Parameters
+        ----------
+        shown : int
+            Places that will be shown at once: pictures that are gone from disk are left out there.
+        """
+        return self.searcher.rank(request, trace, shown)
 
     def similarity(self, first: Term, second: Term) -> float:
         """The cosine of two terms, -1 to 1, with the model in use.
