@@ -14,7 +14,7 @@ from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.plan import IndexRequest, known_root, plan
+from imgsearch.indexing.plan import IndexRequest, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import (
@@ -179,8 +179,8 @@ class Library:
         """
         request = _index_request(request)
         roots = self.roots()
-        plan(request, roots, self.settings.library)  # before a library is made for nothing
-        if not roots:
+        if not roots:  # before a library is made for nothing
+            without_empty(plan(request, roots, self.settings.library), (), ())
             require_kind(self.settings.index)
         self.create()
         return self.indexer.run(request, on_progress, stop)

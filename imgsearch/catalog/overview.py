@@ -115,6 +115,16 @@ def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
     return sorted(records, key=lambda root: root.path)
 
 
+def unused_roots(db: sqlite3.Connection) -> set[str]:
+    """The roots without a picture, whether present, gone or skipped."""
+    query = (
+        "SELECT path FROM roots"
+        " WHERE NOT EXISTS (SELECT 1 FROM images WHERE root_id = roots.id)"
+        " AND NOT EXISTS (SELECT 1 FROM skipped WHERE root_id = roots.id)"
+    )
+    return {from_stored(path) for (path,) in db.execute(query)}
+
+
 def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
     keys = [key for (key,) in db.execute("SELECT id FROM roots")]
     present = "SELECT count(*) FROM images WHERE status = 'present'"

@@ -443,6 +443,11 @@ class Catalog:
         with self._read() as connection:
             return overview.roots(driver(connection), counted)
 
+    def unused_roots(self) -> set[str]:
+        """The roots without a picture, whether present, gone or skipped."""
+        with self._read() as connection:
+            return overview.unused_roots(driver(connection))
+
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
         with self._read() as connection:

@@ -103,6 +103,7 @@ def command(
     imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
+    from imgsearch.indexing.ingest import KEPT
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
@@ -119,7 +120,7 @@ def command(
             ctx.say(remark)
         for note in report.notes:
             click.echo(f"imgsearch: {plain(note)}", err=True)
-        if report.notes and not prune:
+        if any(note.endswith(KEPT) for note in report.notes) and not prune:
             ctx.say(GONE_FOR_GOOD)
         _print_report(ctx, lib, report, as_json, dry_run)
         if ctx.verbose:

@@ -15,7 +15,7 @@ from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.ingest import Ingestor, preview
 from imgsearch.indexing.ocr_run import TextIngestor
-from imgsearch.indexing.plan import IndexRequest, Planned, plan
+from imgsearch.indexing.plan import IndexRequest, Planned, plan, without_empty
 from imgsearch.indexing.references import outdated
 from imgsearch.model_card import InputSize
 from imgsearch.ocr.null import NullReader
@@ -78,7 +78,7 @@ class Indexer:
             Another process is indexing into this library.
         """
         catalog = self._catalog
-        planned = plan(request, catalog.roots(counted=False), self._settings.library)
+        planned, remarks = self._plan(request)
         warning = network_warning(catalog.folder)
         if warning:
             self._note(f"Beware: {warning[0]}. {warning[1]}")
@@ -98,15 +98,23 @@ class Indexer:
                 places = [(root.path, scope) for root, scope in planned]
                 report.texts = self._read_texts(writer, reader, places, on_progress, stop)
                 report.interrupted = stop()
+        report.remarks += remarks
         return report
+
+    def _plan(self, request: IndexRequest) -> tuple[list[Planned], list[str]]:
+        """The folders to scan, and sentences about those without pictures."""
+        roots = self._catalog.roots(counted=False)
+        planned = plan(request, roots, self._settings.library)
+        return without_empty(planned, roots, self._catalog.unused_roots())
 
     def preview(self, request: IndexRequest) -> IngestReport:
         """What `run` would do; writes nothing."""
         space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
-        planned = plan(request, self._catalog.roots(counted=False), self._settings.library)
+        planned, remarks = self._plan(request)
         sources = [(_source(*each, request), each[0]) for each in planned]
         report = preview(self._catalog, space, self._signature, [source for source, _ in sources])
         self._add_excludes(report, sources, request)
+        report.remarks += remarks
         return report
 
     def forget(self, root: str) -> int:

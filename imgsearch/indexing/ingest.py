@@ -49,6 +49,7 @@ class _Stopped(Exception):
 SCAN_BATCH = 1000
 READERS = 8
 """Threads that hash files; enough to saturate a network disk."""
+KEPT = "Nothing indexed there was removed."
 T = TypeVar("T")
 
 
@@ -131,7 +132,9 @@ class Ingestor:
             return
         finally:
             self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
-        self.report.notes += [_note(source, folder) for folder in seen.unvisited]
+        self.report.notes += [
+            _note(source, folder, root.scanned_at is not None) for folder in seen.unvisited
+        ]
         # Moved pictures are first marked absent, and recognised later by their content hash.
         self.report.removed += self.writer.retire(
             source.root, source.scope, seen.images(known.ids), seen.skipped, seen.unvisited
@@ -299,7 +302,7 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _note(source: ImageSource, folder: Unvisited) -> str:
+def _note(source: ImageSource, folder: Unvisited, scanned_before: bool = True) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
-    return f"{path}: {folder.reason}{end} Nothing indexed there was removed."
+    return f"{path}: {folder.reason}{end}" + (f" {KEPT}" if scanned_before else "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from imgsearch.errors import SourceError
-from imgsearch.records import RootRecord
+from imgsearch.records import RootRecord, Unvisited
 from imgsearch.sources.excludes import Excludes, added, understood
+from imgsearch.sources.folder_source import FilesystemSource
 
 Planned = tuple[RootRecord, str]
 """A root and the folder below it to scan; "" for the whole root."""
@@ -87,6 +89,62 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
         _require_apart(library, root)
         planned[root.path, scope] = root, scope
     return _with_excludes(_outermost(list(planned.values())), request)
+
+
+def without_empty(
+    planned: Sequence[Planned], roots: Sequence[RootRecord], unused: Collection[str]
+) -> tuple[list[Planned], list[str]]:
+    """The folders to scan but for those that never had a picture, and a sentence about each such.
+
+    Parameters
+    ----------
+    roots : sequence of RootRecord
+        The roots of the library.
+    unused : collection of str
+        Those of them without any picture, also of the past.
+
+    Raises
+    ------
+    SourceError
+        No folder is left.
+    """
+    known = {root.path for root in roots} - set(unused)
+    kept: list[Planned] = []
+    empty: list[tuple[str, str]] = []
+    for root, scope in planned:
+        used = root.path in known or any(root.takes_in(path) for path in known)
+        reason = None if used else _emptiness(root)
+        if reason is None:
+            kept.append((root, scope))
+        elif root.path in unused:
+            empty.append((reason, f"To take it out of the library: {_forget(root.path)}"))
+        else:
+            empty.append((reason, "Check the name. A folder joins the library with its pictures."))
+    if empty and not kept:
+        raise SourceError("; ".join(reason for reason, _ in empty), empty[0][1])
+    return kept, [f"{reason}. {hint}" for reason, hint in empty]
+
+
+def _forget(path: str) -> str:
+    return f"imgsearch roots --forget {shlex.quote(path)}"
+
+
+def _emptiness(root: RootRecord) -> str | None:
+    """A sentence about a folder in which a scan meets no picture; None if it meets one."""
+    source = FilesystemSource(root.path, exclude=root.exclude, hidden=root.hidden, prune=True)
+    unvisited: list[Unvisited] = []
+    for item in source.scan():
+        if not isinstance(item, Unvisited):
+            return None
+        unvisited.append(item)
+    if any(not folder.path for folder in unvisited):
+        return f"{root.path} {unvisited[0].reason}"
+    reason = f"there are no pictures in {root.path}"
+    if root.exclude:
+        reason += f" besides what is excluded ({' '.join(root.exclude)})"
+    if unvisited:
+        reason += f", as far as it can be read ({unvisited[0].path}: {unvisited[0].reason})"
+    return reason
 
 
 def _with_excludes(planned: Sequence[Planned], request: IndexRequest) -> list[Planned]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import datetime
 
 import pytest
 
+from imgsearch.catalog import open_catalog
+from imgsearch.records import RootRecord
 from tests.cli.calls import Place, picture
 
 COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
@@ -351,3 +354,51 @@ def test_a_missing_device(place, device):
     outcome = place.call("index", place.photos, "--device", device)
     assert outcome.status == 1
     assert "device" in outcome.err
+
+
+def test_a_folder_without_pictures_does_not_join_the_library(place, tmp_path):
+    empty = tmp_path / "Pictuers"
+    (empty / "sub").mkdir(parents=True)
+    (tmp_path / "void").mkdir()
+    (empty / "notes.txt").write_text("no picture")
+    for option in ((), ("--dry-run",), ("--json", "-q")):
+        outcome = place.call("index", empty, *option)
+        assert outcome.status == 1
+        assert f"there are no pictures in {empty}\n" in outcome.err
+        assert "was removed" not in outcome.err and "is empty" not in outcome.err
+    assert "there are no pictures in" in place.call("index", tmp_path / "void").err
+    assert place.call("index", empty, tmp_path / "void").status == 1
+    assert not place.library.exists()
+    hidden = place.call("index", place.photos, "--exclude", "*")
+    assert hidden.status == 1 and "besides what is excluded (*)" in hidden.err
+    both = place.call("index", place.photos, empty, "--json")
+    assert both.status == 0 and both.json["added"] == 4
+    assert f"there are no pictures in {empty}. Check the name." in both.err
+    assert [root["path"] for root in place.call("roots", "--json").json] == [str(place.photos)]
+    picture(empty / "a.jpg", 40)
+    assert place.index(empty)["added"] == 1
+
+
+def test_a_folder_without_pictures_of_an_older_library(indexed, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with open_catalog(str(indexed.library)).writer() as writer:
+        writer.put_root(RootRecord(str(empty), scanned_at=datetime(2026, 1, 1)))
+    doctor = indexed.call("doctor").text
+    assert f"{empty} has no pictures in the library" in doctor
+    assert f"imgsearch roots --forget {empty}" in doctor
+    outcome = indexed.call("index", "--json")
+    assert outcome.status == 0 and counts(outcome.json) == {"unchanged": 4}
+    assert f"there are no pictures in {empty}" in outcome.err
+    assert f"roots --forget {empty}" in outcome.err and "was removed" not in outcome.err
+    alone = indexed.call("index", empty)
+    assert alone.status == 1 and "was removed" not in alone.err
+    picture(empty / "a.jpg", 40)
+    assert counts(indexed.call("index", "--json").json) == {"added": 1, "unchanged": 4}
+
+
+def test_a_locked_folder_in_a_new_one_is_not_said_to_keep_pictures(place):
+    (place.photos / "gone").symlink_to("/nowhere/disk")
+    outcome = place.call("index", place.photos)
+    assert "gone: a link that leads nowhere." in outcome.err and "removed" not in outcome.err
+    assert "Nothing indexed there was removed." in place.call("index", place.photos).err
