@@ -185,14 +185,23 @@ class Library:
         self.create()
         return self.indexer.run(request, on_progress, stop)
 
-    def preview(self, request: IndexRequest | str | Sequence[str] = ()) -> IngestReport:
-        """What `index` would do; writes nothing, not even a new library."""
+    def preview(
+        self,
+        request: IndexRequest | str | Sequence[str] = (),
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """What `index` would do; writes nothing, not even a new library.
+
+        Files whose size is known are hashed, to tell moved ones from new ones. Others are not
+        opened: those that cannot be decoded count as added or updated. The report has `names`.
+        """
         request = _index_request(request)
         try:
-            return self.indexer.preview(request)
+            return self.indexer.preview(request, on_progress, stop)
         except LibraryMissing:
             with self._empty_catalog() as catalog:
-                return self._indexer(catalog).preview(request)
+                return self._indexer(catalog).preview(request, on_progress, stop)
 
     @contextmanager
     def _empty_catalog(self) -> Iterator[Catalog]:

@@ -486,6 +486,8 @@ class IngestReport:
         None if no texts were read.
     exclude : dict of str to tuple of str
         The patterns that held, by root; only roots with patterns.
+    names : dict of str to list of str
+        Of a dry run: the paths behind each count; of those skipped, the new ones.
     """
 
     scanned: int = 0
@@ -502,6 +504,7 @@ class IngestReport:
     texts: TextReport | None = None
     exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -65,7 +65,9 @@ GONE_FOR_GOOD = (
     default=None,
     help="Also read text in pictures, in this run and later ones.",
 )
-@click.option("--dry-run", is_flag=True, help="Report what would be done, without doing it.")
+@click.option(
+    "--dry-run", is_flag=True, help="Report what would be done, with -v by name, without doing it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
 @common
 def command(
@@ -110,10 +112,7 @@ def command(
     request = IndexRequest(paths, exclude, hidden, prune, ocr, no_exclude=no_exclude)
     lib = ctx.library(**flags)
     try:
-        if dry_run:
-            report, status = lib.preview(request), 0
-        else:
-            report, status = _index(ctx, lib, request)
+        report, status = _run(ctx, lib.preview if dry_run else lib.index, request)
         for root, patterns in report.exclude.items():
             ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
         for remark in report.remarks:
@@ -130,9 +129,9 @@ def command(
     return status or _exit_status(report)
 
 
-def _index(ctx: Context, lib: Library, request: Any) -> tuple[IngestReport, int]:
+def _run(ctx: Context, run: Callable[..., IngestReport], request: Any) -> tuple[IngestReport, int]:
     with _Bar(ctx) as bar, _stopping(ctx) as stop:
-        report = lib.index(request, bar.show, lambda: bool(stop))
+        report = run(request, bar.show, lambda: bool(stop))
     return report, 128 + stop[0] if stop else 0
 
 
@@ -218,14 +217,21 @@ def _print_report(
             "texts": asdict(report.texts) if report.texts else None,
             "exclude": {root: list(each) for root, each in report.exclude.items()},
         }
+        if dry_run:
+            entry["names"] = report.names
         click.echo(json.dumps(entry))
     elif not ctx.quiet:
+        for what, names in report.names.items() if ctx.verbose else ():
+            for name in names:
+                click.echo(f"{what:<9}{plain(name)}")
         click.echo(_summary(report, dry_run))
         if report.texts:
             click.echo(_texts_summary(report.texts))
-        if report.interrupted:
+        if dry_run and report.interrupted:
+            click.echo("Interrupted: the counts are incomplete.")
+        elif report.interrupted:
             click.echo("Interrupted: everything counted above is kept. Run it again to continue.")
-        elif report.skipped:
+        elif report.skipped and not dry_run:
             click.echo("To list the skipped files with their reasons: imgsearch skipped")
 
 

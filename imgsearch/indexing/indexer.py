@@ -13,7 +13,7 @@ from imgsearch.indexing import ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.ingest import Ingestor, preview
+from imgsearch.indexing.ingest import SCAN_BATCH, Ingestor, Unread
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.indexing.plan import IndexRequest, Planned, plan, without_empty
 from imgsearch.indexing.references import outdated
@@ -107,14 +107,41 @@ class Indexer:
         planned = plan(request, roots, self._settings.library)
         return without_empty(planned, roots, self._catalog.unused_roots())
 
-    def preview(self, request: IndexRequest) -> IngestReport:
-        """What `run` would do; writes nothing."""
-        space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
+    def preview(
+        self,
+        request: IndexRequest,
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """What `run` would do, found by a run over a copy of the catalog; writes nothing.
+
+        Files whose size is known are hashed, others are not opened.
+        """
         planned, remarks = self._plan(request)
+        space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
         sources = [(_source(*each, request), each[0]) for each in planned]
-        report = preview(self._catalog, space, self._signature, [source for source, _ in sources])
+        with self._catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
+            for root, _ in planned:
+                writer.put_root(root)
+            rehearsal.begin()
+            writer.begin_run(space, self._signature, self._settings.precision)
+            report = Ingestor(
+                catalog=copy,
+                writer=writer,
+                pool=Unread(space.dimension),
+                space=space,
+                decoder=self._signature,
+                batch_size=SCAN_BATCH,
+                workspace=copy.folder,
+                on_progress=on_progress,
+                stop=stop,
+            ).run(sources)
+            report.names = rehearsal.names()
         self._add_excludes(report, sources, request)
         report.remarks += remarks
+        if report.encoded:
+            report.remarks.append(_unread_remark(report.encoded))
+        report.encoded = 0
         return report
 
     def forget(self, root: str) -> int:
@@ -305,6 +332,11 @@ def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSo
         mounts=root.mounts,
         prune=request.prune,
     )
+
+
+def _unread_remark(count: int) -> str:
+    files = "1 file was" if count == 1 else f"{count} files were"
+    return f"{files} not opened: what cannot be decoded will be skipped instead."
 
 
 def _counts(report: IngestReport) -> dict[str, float]:

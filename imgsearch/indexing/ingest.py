@@ -28,6 +28,7 @@ from imgsearch.records import (
     Comparison,
     Encoded,
     ImageFile,
+    ImageMetadata,
     IngestReport,
     Known,
     OnProgress,
@@ -195,37 +196,19 @@ class Ingestor:
         self.after_commit()
 
 
-def preview(
-    catalog: Catalog,
-    space: EmbeddingSpace,
-    decoder: str,
-    sources: Sequence[ImageSource],
-) -> IngestReport:
-    """Predict the report of a run from a scan alone, without opening or writing files.
+class Unread:
+    """An `EncoderPool` for a dry run: every file gets some vector, and none is opened."""
 
-    A moved picture counts as one added and one removed, because only its content reveals the move.
-    """
-    report, start = IngestReport(), time.monotonic()
-    for source in sources:
-        seen = _Seen()
-        known = catalog.unchanged(space, source.root, source.scope, lambda count: None)
-        for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
-            comparison = catalog.compare(space, decoder, batch)
-            seen.add(comparison)
-            waiting = len(comparison.to_encode) + len(comparison.to_digest)
-            report.scanned += len(batch)
-            report.unchanged += comparison.unchanged
-            report.skipped += comparison.still_skipped + len(comparison.to_skip)
-            report.updated += comparison.changed
-            report.added += waiting - comparison.changed + len(comparison.returned)
-        report.scanned += len(known.ids)
-        report.unchanged += len(known.ids)
-        report.removed += catalog.missing(
-            source.root, source.scope, seen.images(known.ids), seen.unvisited
-        )
-        report.notes += [_note(source, folder) for folder in seen.unvisited]
-    report.seconds = time.monotonic() - start
-    return report
+    def __init__(self, dimension: int) -> None:
+        self._vector = np.zeros(dimension, np.float32)
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        metadata = ImageMetadata(1, 1, "")
+        for file in files:
+            yield Encoded(file, f"unread {file.absolute}", metadata, self._vector)
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass(slots=True)
@@ -302,7 +285,7 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _note(source: ImageSource, folder: Unvisited, scanned_before: bool = True) -> str:
+def _note(source: ImageSource, folder: Unvisited, scanned_before: bool) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
     return f"{path}: {folder.reason}{end}" + (f" {KEPT}" if scanned_before else "")

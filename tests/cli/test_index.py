@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.catalog import open_catalog
 from imgsearch.records import RootRecord
-from tests.cli.calls import Place, picture
+from tests.cli.calls import NO_TORCH, Place, picture, process
 
 COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
 
@@ -114,6 +114,41 @@ def test_dry_run_predicts_the_run(indexed):
     assert predicted == {"added": 1, "updated": 1, "unchanged": 2, "removed": 1, "skipped": 1}
     assert state()["catalog"] == before["catalog"]
     assert counts(indexed.index()) == predicted
+
+
+def test_dry_run_names_what_a_run_would_do(indexed):
+    photos = indexed.photos
+    (photos / "b.jpg").rename(photos / "moved.jpg")
+    shutil.copy(photos / "a.jpg", photos / "copy.jpg")
+    os.utime(photos / "a.jpg", ns=(1, 1))
+    (photos / "sub" / "c.png").unlink()
+    picture(photos / "sub" / "deep" / "d.jpg", 77, (80, 60))
+    picture(photos / "new.jpg", 78)
+    (photos / "new.svg").write_text("<svg/>")
+    (photos / "broken.jpg").write_text("no picture")
+    outcome = indexed.call("index", "--dry-run", "-v")
+    assert outcome.text.splitlines()[:-1] == [
+        f"added    {photos}/broken.jpg",
+        f"added    {photos}/copy.jpg",
+        f"added    {photos}/new.jpg",
+        f"updated  {photos}/sub/deep/d.jpg",
+        f"moved    {photos}/b.jpg -> {photos}/moved.jpg",
+        f"removed  {photos}/sub/c.png",
+        f"skipped  {photos}/new.svg",
+    ]
+    assert "3 files were not opened: what cannot be decoded will be skipped instead." in outcome.err
+    predicted = indexed.index("--dry-run")
+    assert predicted["names"]["removed"] == [f"{photos}/sub/c.png"]
+    expected = counts(predicted)
+    expected["added"] -= 1  # broken.jpg
+    expected["skipped"] += 1
+    assert counts(indexed.index()) == expected
+
+
+def test_dry_run_loads_no_model(place):
+    outcome = process("--library", place.library, "index", place.photos, "--dry-run",
+                      prelude=NO_TORCH)  # fmt: skip
+    assert outcome.status == 0 and outcome.err.endswith("loaded []\n")
 
 
 def test_excludes_are_remembered_and_can_be_discarded(place):
