@@ -112,7 +112,7 @@ def command(
     request = IndexRequest(paths, exclude, hidden, prune, ocr, no_exclude=no_exclude)
     lib = ctx.library(**flags)
     try:
-        report, status = _run(ctx, lib.preview if dry_run else lib.index, request)
+        report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
         for root, patterns in report.exclude.items():
             ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
         for remark in report.remarks:
@@ -129,7 +129,10 @@ def command(
     return status or _exit_status(report)
 
 
-def _run(ctx: Context, run: Callable[..., IngestReport], request: Any) -> tuple[IngestReport, int]:
+def run_with_progress(
+    ctx: Context, run: Callable[..., IngestReport], request: Any
+) -> tuple[IngestReport, int]:
+    """The report of a run with progress bars, and its exit status if it was stopped."""
     with _Bar(ctx) as bar, _stopping(ctx) as stop:
         report = run(request, bar.show, lambda: bool(stop))
     return report, 128 + stop[0] if stop else 0

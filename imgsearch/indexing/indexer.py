@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.catalog.filesystem import network_warning
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
-from imgsearch.indexing import ocr_run
+from imgsearch.indexing import freshness, ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
@@ -198,6 +198,8 @@ class Indexer:
             sources = [(_source(*each, request), each[0]) for each in planned]
             report = ingestor.run(sources)
         self._add_excludes(report, sources, request)
+        if not report.interrupted:
+            freshness.save(self._catalog.folder, [source for source, _ in sources])
         return report
 
     def _add_excludes(

@@ -73,6 +73,8 @@ class FilesystemSource:
         self._mounts = list(mounts)
         self._prune = prune
         self._is_mount = ismount
+        self.folders: dict[str, int] = {}
+        """After a scan: the modification times in ns of the folders listed, by path."""
 
     @property
     def root(self) -> str:
@@ -110,7 +112,9 @@ class FilesystemSource:
         missing = list(mounted.unmounted(self._root, points, self.ismount))
         yield from missing
         self._mounts = self._initial_mounts()
-        yield from TreeWalk(self, unchanged).run()
+        walk = TreeWalk(self, unchanged)
+        yield from walk.run()
+        self.folders = walk.folders
         # A disk that was pulled out during the walk looks like an empty folder.
         reported = {unvisited.path for unvisited in missing}
         points = [p for p in self._mounts[1:] if self._in_scope(p) and p not in reported]

@@ -111,6 +111,8 @@ class TreeWalk:
         self._real_root = os.path.realpath(source.root)
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
+        self.folders: dict[str, int] = {}
+        """Modification times of the folders listed, in ns, by path."""
 
     def run(self) -> Iterator[ScanItem]:
         if self._source.scope:  # a link from there must not lead into all of the root
@@ -184,6 +186,7 @@ class TreeWalk:
             if self._entered_before(status):
                 return folder
             folder.device = status.st_dev
+            self.folders[path] = status.st_mtime_ns
             if parent_device is not None and status.st_dev != parent_device:
                 self._cross(path, absolute)
             with os.scandir(absolute) as entries:
