@@ -478,6 +478,10 @@ class IngestReport:
 
     Attributes
     ----------
+    waiting : int
+        Files of `scanned` that an interrupted run has left for the next one.
+    scan_stopped : bool
+        The run was interrupted before all files were found.
     notes : list of str
         Folders that could not be scanned, and why.
     remarks : list of str
@@ -505,6 +509,8 @@ class IngestReport:
     exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=dict)
+    waiting: int = 0
+    scan_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def known_files(
     for start in range(0, len(paths), _PATHS_PER_QUERY):
         part = [to_stored(path) for path in paths[start : start + _PATHS_PER_QUERY]]
         marks = ", ".join("?" * len(part))
-        for table, condition in (("skipped", ""), ("images", " AND status = 'present'")):
+        for table, condition in (("skipped", ""), ("images", " AND +status = 'present'")):
             query = (
                 f"SELECT path, size, mtime_ns FROM {table}"  # noqa: S608
                 f" WHERE root_id = (SELECT id FROM roots WHERE path = ?) AND path IN ({marks})"

@@ -219,6 +219,7 @@ def _print_report(
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
             "exclude": {root: list(each) for root, each in report.exclude.items()},
+            "waiting": report.waiting,
         }
         if dry_run:
             entry["names"] = report.names
@@ -261,4 +262,7 @@ def _summary(report: IngestReport, dry_run: bool) -> str:
     verb = "Would index" if dry_run else "Indexed"
     rate = f", {report.encoded / report.seconds:.1f} images/s" if report.encoded else ""
     files = count_of(report.scanned, "file")
+    if report.interrupted:
+        files = f"{report.scanned - report.waiting} of {files}"
+        files += " found so far" if report.scan_stopped else ""
     return f"{verb} {files} in {report.seconds:.1f} s{rate}: {counts or 'no pictures'}."

@@ -130,6 +130,7 @@ class Ingestor:
                 self._count(comparison, len(batch))
                 self._commit_unread(comparison, work)
         except _Stopped:
+            self.report.scan_stopped = True
             return
         finally:
             self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
@@ -158,7 +159,7 @@ class Ingestor:
     def _digest(self, sources: Mapping[str, ImageSource], work: Worklist) -> None:
         """Commit files with known content; queue the others for encoding."""
         total, done = work.waiting(digest=True), 0
-        if not total or self.stop():
+        if not total or self._stopped(total):
             return
         with ThreadPoolExecutor(READERS) as readers:
             for batch in _batches(work.take(digest=True), self.batch_size):
@@ -167,12 +168,12 @@ class Ingestor:
                 )
                 done += len(batch)
                 self.on_progress(Progress("digest", done, total))
-                if self.stop():
+                if self._stopped(total - done):
                     return
 
     def _encode(self, work: Worklist) -> None:
         total, done = work.waiting(), 0
-        if not total or self.stop():
+        if not total or self._stopped(total):
             return
         self.on_progress(Progress("encode", 0, total))
         results = self.pool.encode_files(work.take())
@@ -181,8 +182,15 @@ class Ingestor:
             done += len(batch)
             self.report.encoded += sum(isinstance(item, Encoded) for item in batch)
             self.on_progress(Progress("encode", done, total))
-            if self.stop():
+            if self._stopped(total - done):
                 return
+
+    def _stopped(self, waiting: int) -> bool:
+        """True if the run is to end here, which leaves `waiting` files for the next one."""
+        stopped = self.stop()
+        if stopped:
+            self.report.waiting += waiting
+        return stopped
 
     def _commit(self, items: Sequence[Encoded | Known | Skipped], work: Worklist) -> None:
         result: CommitResult = self.writer.commit(items)

@@ -38,6 +38,7 @@ def test_the_report_has_exactly_these_keys(place):
         "memory",
         "texts",
         "exclude",
+        "waiting",
     ]
 
 
