@@ -14,6 +14,11 @@ from imgsearch.catalog.sqlite_file import FILE, connect, from_stored
 
 _TABLES = ("library", "spaces", "runs", "roots", "images", "skipped", "embeddings")
 _ROWS = 10_000
+_NEEDLESS = """
+SELECT type, name FROM sqlite_master WHERE type = 'trigger'
+OR type = 'index' AND (name LIKE 'ix_images_status%' OR name LIKE 'ix_embeddings%')
+"""
+"""Words, and indexes for filters and for changes since a revision."""
 _NAMES = """
 SELECT CASE
     WHEN before.id IS NULL THEN 'added'
@@ -46,9 +51,8 @@ class Rehearsal:
         with closing(connect(self._path)) as target:
             target.execute("PRAGMA foreign_keys=OFF")
             target.execute("PRAGMA synchronous=OFF")
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-            for (trigger,) in target.execute(query).fetchall():
-                target.execute(f'DROP TRIGGER "{trigger}"')
+            for kind, name in target.execute(_NEEDLESS).fetchall():
+                target.execute(f'DROP {kind} "{name}"')
             target.execute("BEGIN")
             for table in _TABLES:
                 _copy_table(source, target, table)

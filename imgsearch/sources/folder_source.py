@@ -67,6 +67,7 @@ class FilesystemSource:
         self._root = os.path.abspath(root)
         self._scope = scope.strip("/")
         self._exclude = Excludes(exclude)
+        self._has_patterns = bool(exclude)
         self._name = os.path.basename(self._root)
         self._hidden = hidden
         self._known_mounts = list(mounts)
@@ -169,7 +170,7 @@ class FilesystemSource:
             return True
         if folder and left_out(name, prefix[:-1].rpartition("/")[2] if prefix else self._name):
             return True
-        return self.excludes(name, prefix, folder)
+        return self._has_patterns and self.excludes(name, prefix, folder)
 
     def excludes(self, name: str, prefix: str, folder: bool) -> bool:
         return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)
