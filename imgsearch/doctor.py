@@ -190,11 +190,14 @@ def _indexes(library: Library) -> Iterator[Check]:
 
 def _roots(library: Library) -> Iterator[Check]:
     try:
-        roots = library.catalog.roots()
+        roots, unused = library.catalog.roots(), library.catalog.unused_roots()
     except ImgSearchError:
         return
     for root in roots:
-        if os.path.isdir(root.path):
+        if root.path in unused:
+            mend = f"To take it out of the library: imgsearch roots --forget {root.path}"
+            yield Check("folder", "note", f"{root.path} has no pictures in the library", mend)
+        elif os.path.isdir(root.path):
             yield Check("folder", "ok", f"{root.path}: {root.images} pictures")
         else:
             yield Check(

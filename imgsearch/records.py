@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -406,7 +407,7 @@ class RootRecord:
         """True if a scan of the root looks into this folder (absolute), excludes aside."""
         below = os.path.relpath(folder, self.path).split(os.sep)
         inside = below[0] not in (os.curdir, os.pardir)
-        return inside and (self.hidden or not any(part.startswith(".") for part in below))
+        return inside and enters(below, os.path.basename(self.path), self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -561,7 +562,7 @@ class TextCounts:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of one run over the files of one or more roots; `texts` is None if none were read.
+    """Counts of one run over the files of one or more roots.
 
     Attributes
     ----------
@@ -570,6 +571,20 @@ class IngestReport:
     verified, differed : int
         Files that a verification has hashed, and those among them whose bytes had changed
         unnoticed.
+    waiting : int
+        Files of `scanned` that an interrupted run has left for the next one.
+    scan_stopped : bool
+        The run was interrupted before all files were found.
+    notes : list of str
+        Folders that could not be scanned, and why.
+    remarks : list of str
+        What else there is to say about the folders and patterns of the request.
+    texts : TextReport or None
+        None if no texts were read.
+    exclude : dict of str to tuple of str
+        The patterns that held, by root; only roots with patterns.
+    names : dict of str to list of str
+        Of a dry run: the paths behind each count; of those skipped, the new ones.
     """
 
     scanned: int = 0
@@ -587,6 +602,11 @@ class IngestReport:
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     texts: TextReport | None = None
+    exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    waiting: int = 0
+    scan_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ from imgsearch.catalog import (
 )
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
+from imgsearch.catalog.rehearsal import Rehearsal
 from imgsearch.catalog.schema import driver
 from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, sqlite_errors
 from imgsearch.catalog.tables import (
@@ -56,7 +58,6 @@ from imgsearch.records import (
     Skipped,
     SpaceRecord,
     TextCounts,
-    Unvisited,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
@@ -167,6 +168,18 @@ class Catalog:
         """
         with writer_lock(self.folder, wait_s):
             yield CatalogWriter(self._engine)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[tuple[Catalog, Rehearsal]]:
+        """A copy without vectors, to rehearse a run in; removed afterwards."""
+        with (
+            tempfile.TemporaryDirectory(prefix="imgsearch-") as folder,
+            closing(open_catalog(folder, create=True)) as copy,
+        ):
+            rehearsal = Rehearsal(folder)
+            with self._read() as connection:
+                rehearsal.copy(driver(connection))
+            yield copy, rehearsal
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -289,12 +302,6 @@ class Catalog:
         with self._read() as connection:
             places = comparison.outdated(connection, files)
         return {file for file in files if (file.root, file.path) in places}
-
-    def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
-        """The number of images below `scope` that a scan did not see, outside unvisited folders."""
-        with self._read() as connection:
-            root_id = _root_id(connection, root)
-            return len(comparison.missing(connection, images, root_id, scope, image_ids, unvisited))
 
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
         """The present images among `ids`, by id."""
@@ -459,6 +466,11 @@ class Catalog:
         """The present images that were indexed in part, by path; `reason` is the note."""
         with self._read() as connection:
             return overview.partial(driver(connection))
+
+    def unused_roots(self) -> set[str]:
+        """The roots without a picture, whether present, gone or skipped."""
+        with self._read() as connection:
+            return overview.unused_roots(driver(connection))
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""

@@ -71,6 +71,7 @@ class SearchOptions:
     everything: bool
     min_strength: float | None
     explain: bool
+    refresh: bool | None
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -183,6 +184,11 @@ _FILTERS = (
             help=option.help,
         )
         for option in FILTERS
+    ),
+    click.option(
+        "--refresh/--no-refresh",
+        default=None,
+        help="Index new and changed pictures first, or do not look for any. Default: say how many.",
     ),
     click.option(
         "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."

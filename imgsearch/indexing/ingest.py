@@ -31,6 +31,7 @@ from imgsearch.records import (
     Comparison,
     Encoded,
     ImageFile,
+    ImageMetadata,
     IngestReport,
     Known,
     OnProgress,
@@ -39,6 +40,7 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
+from imgsearch.sources.guarded_files import digest_file
 from imgsearch.vectors import EmbeddingSpace, Ids
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ DIGEST, DESCRIBE, DESCRIBE_AGAIN, ENCODE, VERIFY = _STAGES = (
 )
 READERS = 8
 """Threads that hash files; enough to saturate a network disk."""
+KEPT = "Nothing indexed there was removed."
 T = TypeVar("T")
 
 
@@ -154,11 +157,14 @@ class Ingestor:
                 self._count(comparison, len(batch))
                 self._commit_unread(comparison, work)
         except _Stopped:
+            self.report.scan_stopped = True
             return
         finally:
             self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
             self.report.outdated += known.outdated
-        self.report.notes += [_note(source, folder) for folder in seen.unvisited]
+        self.report.notes += [
+            _note(source, folder, root.scanned_at is not None) for folder in seen.unvisited
+        ]
         # Moved pictures are first marked absent, and recognised later by their content hash.
         self.report.removed += self.writer.retire(
             source.root, source.scope, seen.images(known.ids), seen.skipped, seen.unvisited
@@ -190,7 +196,7 @@ class Ingestor:
     def _digest(self, sources: Mapping[str, ImageSource], work: Worklist) -> None:
         """Commit files with known content; queue the others for encoding."""
         total, done = work.waiting(DIGEST), 0
-        if not total or self.stop():
+        if not total or self._stopped(total):
             return
         with ThreadPoolExecutor(READERS) as readers:
             for batch in _batches(work.take(DIGEST), self.batch_size):
@@ -199,20 +205,20 @@ class Ingestor:
                 )
                 done += len(batch)
                 self.on_progress(Progress("digest", done, total))
-                if self.stop():
+                if self._stopped(total - done):
                     return
 
     def _describe(self, work: Worklist, stage: str) -> None:
         """Read metadata again; `DESCRIBE_AGAIN` for files that have been counted before."""
         total, done = work.waiting(stage), 0
-        if not total or self.stop():
+        if not total or self._stopped(0 if stage == DESCRIBE_AGAIN else total):
             return
         self.on_progress(Progress("describe", 0, total))
         for batch in _batches(self.pool.describe_files(work.take(stage)), self.batch_size):
             self._commit(batch, work, counted=stage == DESCRIBE_AGAIN)
             done += len(batch)
             self.on_progress(Progress("describe", done, total))
-            if self.stop():
+            if self._stopped(0 if stage == DESCRIBE_AGAIN else total - done):
                 return
 
     def _verify(self, sources: Sequence[ImageSource], work: Worklist) -> None:
@@ -263,7 +269,7 @@ class Ingestor:
 
     def _encode(self, work: Worklist) -> None:
         total, done = work.waiting(ENCODE), 0
-        if not total or self.stop():
+        if not total or self._stopped(total):
             return
         self.on_progress(Progress("encode", 0, total))
         results = self.pool.encode_files(work.take(ENCODE))
@@ -272,8 +278,15 @@ class Ingestor:
             done += len(batch)
             self.report.encoded += sum(isinstance(item, Encoded) for item in batch)
             self.on_progress(Progress("encode", done, total))
-            if self.stop():
+            if self._stopped(total - done):
                 return
+
+    def _stopped(self, waiting: int) -> bool:
+        """True if the run is to end here, which leaves `waiting` files for the next one."""
+        stopped = self.stop()
+        if stopped:
+            self.report.waiting += waiting
+        return stopped
 
     def _commit(
         self, items: Sequence[Encoded | Known | Skipped], work: Worklist, counted: bool = False
@@ -291,39 +304,27 @@ class Ingestor:
         self.after_commit()
 
 
-def preview(
-    catalog: Catalog,
-    space: EmbeddingSpace,
-    decoder: str,
-    sources: Sequence[ImageSource],
-) -> IngestReport:
-    """Predict the report of a run from a scan alone, without opening or writing files.
+class Unread:
+    """An `EncoderPool` for a dry run: every file gets some vector, and none is opened."""
 
-    A moved picture counts as one added and one removed, because only its content reveals the move.
-    """
-    report, start = IngestReport(), time.monotonic()
-    for source in sources:
-        seen = _Seen()
-        known = catalog.unchanged(space, source.root, source.scope, lambda count: None)
-        for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
-            comparison = catalog.compare(space, decoder, batch)
-            seen.add(comparison)
-            waiting = sum(
-                map(len, (comparison.to_encode, comparison.to_describe, comparison.to_digest))
-            )
-            report.scanned += len(batch)
-            report.unchanged += comparison.unchanged + len(comparison.restamped)
-            report.skipped += comparison.still_skipped + len(comparison.to_skip)
-            report.updated += comparison.changed
-            report.added += waiting - comparison.changed + len(comparison.returned)
-        report.scanned += len(known.ids)
-        report.unchanged += len(known.ids)
-        report.removed += catalog.missing(
-            source.root, source.scope, seen.images(known.ids), seen.unvisited
-        )
-        report.notes += [_note(source, folder) for folder in seen.unvisited]
-    report.seconds = time.monotonic() - start
-    return report
+    def __init__(self, dimension: int) -> None:
+        self._vector = np.zeros(dimension, np.float32)
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        for file in files:
+            yield Encoded(file, f"unread {file.absolute}", _UNREAD, self._vector)
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """Files whose sidecars have changed; hashed, because the content must be the same."""
+        for file in files:
+            result = digest_file(file)
+            yield replace(result, metadata=_UNREAD) if isinstance(result, Known) else result
+
+    def close(self) -> None:
+        pass
+
+
+_UNREAD = ImageMetadata(1, 1, "")
 
 
 @dataclass(slots=True)
@@ -404,7 +405,7 @@ def _place(source: ImageSource) -> str:
     return os.path.join(source.root, *source.scope.split("/")) if source.scope else source.root
 
 
-def _note(source: ImageSource, folder: Unvisited) -> str:
+def _note(source: ImageSource, folder: Unvisited, scanned_before: bool) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
-    return f"{path}: {folder.reason}{end} Nothing indexed there was removed."
+    return f"{path}: {folder.reason}{end}" + (f" {KEPT}" if scanned_before else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -134,7 +134,19 @@ class Ranking:
             )
         return hits
 
-    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]]) -> Ranking:
+    def shown_ids(self, start: int, limit: int) -> list[int]:
+        """Ids of the places from `start` on, and those folded into them."""
+        ids = self.page_ids(start, limit)
+        return [*ids, *(copy for each in ids for copy in self.folded_ids(each))]
+
+    def without(self, ids: Collection[int]) -> Ranking:
+        """The ranking without some ids; nothing is folded yet."""
+        import numpy as np
+
+        gone = np.isin(self.ids, np.fromiter(ids, np.int64, len(ids)))
+        return self.at(np.flatnonzero(~gone), None)
+
+    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]] | None) -> Ranking:
         """The ranking of some of its places, others folded into them."""
         return replace(
             self,

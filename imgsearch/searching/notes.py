@@ -32,3 +32,10 @@ def instruction_note(card: ModelCard, terms: Sequence[Term]) -> str:
             " one to help. See 'imgsearch models'."
         )
     return ""
+
+
+def gone_note(count: int) -> str:
+    """For pictures that were found but are no longer on disk."""
+    if count == 1:
+        return "1 picture that is no longer on disk is left out. To update: imgsearch index"
+    return f"{count} pictures that are no longer on disk are left out. To update: imgsearch index"

@@ -23,7 +23,8 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
-from imgsearch.searching.notes import instruction_note, script_note
+from imgsearch.searching.notes import gone_note, instruction_note, script_note
+from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
@@ -40,6 +41,8 @@ FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
+MAX_GONE_IMAGES = 20_000
+"""Pictures that are gone from disk and left out of one search; those behind may be shown."""
 WORDS_WEIGHT = 2.0
 """Weight of the ranking by words in the fusion. Those pictures have all words of the query in their
 names, captions or texts: dozens of them come before any other, however little they look like it."""
@@ -114,12 +117,16 @@ class Searcher:
             The model has changed since pictures were indexed with it.
         """
         trace = trace or Trace()
-        depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
         with self._ready(request, trace):
             resolved, notes = self._resolve(request)
-            ranking = self._rank(replace(resolved, limit=depth), trace)
+            depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
+            presence = self._presence()
+            ranking = self._present(replace(resolved, limit=depth), presence, request.limit, trace)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
+        notes += presence.notes
+        if presence.ids:
+            notes.append(gone_note(len(presence.ids)))
         if not resolved.terms and not trace.total:
             raise no_pictures()
         if request.remember:
@@ -129,14 +136,22 @@ class Searcher:
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
 
-    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
+    def rank(self, request: SearchRequest, trace: Trace | None = None, shown: int = 0) -> Ranking:
         """The ids that `search` would find, in the same order, for rankings of many thousands.
 
         A request without terms lists the library, and may be empty.
+
+        Parameters
+        ----------
+        shown : int
+            Places that will be shown at once: pictures that are gone from disk are left out there.
         """
         trace = trace or Trace()
         with self._ready(request, trace):
-            return self._rank(self._resolve(request)[0], trace)
+            resolved, _ = self._resolve(request)
+            if not shown:
+                return self._folded_if(request, self._rank(resolved, trace), trace)
+            return self._present(resolved, self._presence(), shown, trace)
 
     def fetch(self, ranking: Ranking, start: int, limit: int, duplicates: bool = True) -> list[Hit]:
         """The hits of some places of a ranking.
@@ -146,9 +161,40 @@ class Searcher:
         duplicates : bool
             Look up the pictures that were folded into them, too.
         """
-        ids = ranking.page_ids(start, limit)
-        copies = [copy for each in ids for copy in ranking.folded_ids(each) if duplicates]
-        return ranking.hits(self._catalog.get([*ids, *copies]), start, limit)
+        ids = (ranking.shown_ids if duplicates else ranking.page_ids)(start, limit)
+        return ranking.hits(self._catalog.get(ids), start, limit)
+
+    def page(self, ranking: Ranking, start: int, limit: int) -> list[Hit]:
+        """The hits of some places of a ranking that are still on disk; others leave gaps."""
+        hits = self.fetch(ranking, start, limit, duplicates=False)
+        gone = self._presence().look(hit.image for hit in hits)
+        return [hit for hit in hits if hit.image.id not in gone]
+
+    def _presence(self) -> Presence:
+        return Presence(self._catalog.roots(counted=False))
+
+    def _present(
+        self, request: SearchRequest, presence: Presence, shown: int, trace: Trace
+    ) -> Ranking:
+        """The ranking of a resolved request, without pictures that are gone from disk.
+
+        Only places that are shown are looked up, and those that follow take the place of what is
+        gone. If many are, more places are looked up at a time.
+        """
+        ranking, places = self._rank(request, trace), shown
+        while True:
+            folded = self._folded_if(request, ranking, trace)
+            with trace.step("look"):
+                records = self._catalog.get(folded.shown_ids(0, places))
+                gone = presence.look(records.values())
+            if gone and len(presence.ids) <= MAX_GONE_IMAGES:
+                places = min(2 * places, MAX_GONE_IMAGES)
+                ranking = ranking.without(presence.ids)
+            elif len(folded) >= shown or ranking.complete or not presence.ids:
+                return folded
+            else:
+                request = replace(request, limit=2 * request.limit + len(presence.ids))
+                ranking = self._rank(request, trace).without(presence.ids)
 
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
@@ -267,11 +313,14 @@ class Searcher:
         if not len(ranking) and request.where is not None and trace.passed == 0:
             note = why_none(self._catalog.count, request.where)
             ranking = replace(ranking, note=note)
-        ranking = replace(ranking, revision=self._catalog.head()[0])
-        if request.unique:
-            with trace.step("fold"):
-                ranking = self._folded(ranking)
-        return ranking
+        return replace(ranking, revision=self._catalog.head()[0])
+
+    def _folded_if(self, request: SearchRequest, ranking: Ranking, trace: Trace) -> Ranking:
+        """The ranking, folded if the request wants that."""
+        if not request.unique:
+            return ranking
+        with trace.step("fold"):
+            return self._folded(ranking)
 
     def _folded(self, ranking: Ranking) -> Ranking:
         ids = ranking.ids[:MAX_FOLDED_PLACES]

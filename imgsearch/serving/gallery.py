@@ -181,7 +181,7 @@ class Gallery:
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
             trace = Trace()
-            ranking = library.rank(replace(request, limit=depth), trace)
+            ranking = library.rank(replace(request, limit=depth), trace, request.limit)
             with trace.step("fetch"):
                 hits = library.searcher.fetch(ranking, 0, request.limit, duplicates=False)
             for name, seconds in trace.seconds.items():
@@ -194,9 +194,7 @@ class Gallery:
 
     def fetch(self, ranking: Ranking, start: int, limit: int) -> Future[list[Hit]]:
         """The hits of some places of a ranking."""
-        return self.reader.submit(
-            lambda library: library.searcher.fetch(ranking, start, limit, duplicates=False)
-        )
+        return self.reader.submit(lambda library: library.searcher.page(ranking, start, limit))
 
     # Pictures
 

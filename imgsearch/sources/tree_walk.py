@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -22,6 +23,8 @@ _FILES_PER_COMPARISON = 1000
 """Maximum number of files that are compared with the catalog at once."""
 
 ScanItem = ImageFile | Skipped | Unvisited
+LeavesOut = Callable[[str, str, bool], bool]
+"""As `Rules.leaves_out`."""
 
 
 class Rules(Protocol):
@@ -33,6 +36,9 @@ class Rules(Protocol):
     def scope(self) -> str: ...
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         """True for a name to ignore."""
+
+    def excludes(self, name: str, prefix: str, folder: bool) -> bool:
+        """True for a name to ignore because the user said so."""
 
     def ismount(self, path: str) -> bool: ...
     def note_mount(self, path: str) -> None:
@@ -58,12 +64,16 @@ class _Folder:
         The metadata files, if there are any.
     failures : list
         Entries that could not be examined.
+    real_prefix : str or None
+        For a folder inside the root that a link leads to: its own path, like `prefix`. What the
+        user excludes there is excluded behind the link, too.
     """
 
     prefix: str
     absolute: str
     device: int
     identity: Identity = UNIDENTIFIED
+    real_prefix: str | None = None
     names: Iterator[str] = field(default_factory=lambda: iter(()))
     links: set[str] = field(default_factory=set)
     sidecars: FolderSidecars | None = None
@@ -126,8 +136,13 @@ class TreeWalk:
         self._identities: dict[int, Identity] = {}
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
+        self.folders: dict[str, int] = {}
+        """Modification times of the folders listed, in ns, by path."""
 
     def run(self) -> Iterator[ScanItem]:
+        if self._source.scope:  # a link from there must not lead into all of the root
+            with suppress(OSError):
+                self._entered_before(os.stat(self._real_root))
         yield from self._descend(self._source.scope, None)
         while self._links:
             links, self._links = sorted(self._links), []
@@ -135,7 +150,8 @@ class TreeWalk:
                 yield from self._descend(link, self._device(os.path.dirname(link)))
 
     def _descend(self, path: str, parent_device: int | None) -> Iterator[ScanItem]:
-        stack = [self._folder(path, parent_device)]
+        real = None if path == self._source.scope else self._below(self._real(path))
+        stack = [self._folder(path, parent_device, None if real is None else f"{real}/")]
         while stack:
             folder = stack[-1]
             yield from folder.failures
@@ -144,7 +160,10 @@ class TreeWalk:
             if below is None:
                 stack.pop()
             else:
-                stack.append(self._folder(below, folder.device))
+                real = folder.real_prefix
+                if real is not None:
+                    real += below[len(folder.prefix) :] + "/"
+                stack.append(self._folder(below, folder.device, real))
 
     def _pictures(self, folder: _Folder) -> Generator[ScanItem, None, str | None]:
         """Yield the items of a folder up to its next subfolder; return its path, or None."""
@@ -215,10 +234,10 @@ class TreeWalk:
             self._identities[device] = identity_of(filesystem(absolute))
         return self._identities[device]
 
-    def _folder(self, path: str, parent_device: int | None) -> _Folder:
+    def _folder(self, path: str, parent_device: int | None, real_prefix: str | None) -> _Folder:
         """List a folder; it has no names if it was entered before or cannot be listed."""
         absolute = self._absolute(path)
-        folder = _Folder(f"{path}/" if path else "", absolute, 0)
+        folder = _Folder(f"{path}/" if path else "", absolute, 0, real_prefix=real_prefix)
         names: list[str] = []
         try:
             status = os.stat(absolute)
@@ -226,6 +245,7 @@ class TreeWalk:
                 return folder
             folder.device = status.st_dev
             folder.identity = self._identity(absolute, status.st_dev)
+            self.folders[path] = status.st_mtime_ns
             if parent_device is not None and status.st_dev != parent_device:
                 self._cross(path, absolute)
             with os.scandir(absolute) as entries:
@@ -238,8 +258,11 @@ class TreeWalk:
 
     def _list(self, entries: Iterable[os.DirEntry[str]], folder: _Folder, names: list[str]) -> None:
         """Collect images, links and folders, except those to ignore."""
-        prefix, leaves_out = folder.prefix, self._source.leaves_out
+        prefix = folder.prefix
         beside: list[str] = []
+        leaves_out: LeavesOut = self._source.leaves_out
+        if folder.real_prefix is not None:
+            leaves_out = self._leaves_out_behind(folder.real_prefix)
         for entry in entries:
             name = entry.name
             tail = extension(name)
@@ -261,6 +284,13 @@ class TreeWalk:
         if beside:
             folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
 
+    def _leaves_out_behind(self, real_prefix: str) -> LeavesOut:
+        """The rule for the names behind a link into the root."""
+        leaves_out, excludes = self._source.leaves_out, self._source.excludes
+        return lambda name, prefix, folder: (
+            leaves_out(name, prefix, folder) or excludes(name, real_prefix, folder)
+        )
+
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
 
@@ -279,13 +309,14 @@ class TreeWalk:
     def _link(self, folder: _Folder, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
             target = os.path.realpath(absolute)
-            if self._inside(target):
-                return self._dangling(name, path) if not os.path.lexists(target) else None
+            inside = self._below(target)
             status = os.stat(absolute)
         except OSError:
             return self._dangling(name, path)
         leads_to_folder = stat.S_ISDIR(status.st_mode)
         if self._leaves_out(path, leads_to_folder):
+            return None
+        if inside is not None and self._met(inside, leads_to_folder):
             return None
         if leads_to_folder:
             self._links.append(path)
@@ -294,15 +325,33 @@ class TreeWalk:
             return None if self._is_unchanged(file, status) else _picture(file, status)
         return None
 
+    def _met(self, path: str, folder: bool) -> bool:
+        """True for a place inside the root that has no need of a link: the walk meets it under its
+        own name, or the user excludes it."""
+        if not path:
+            return True
+        *above, name = path.split("/")
+        prefix, visited = "", True
+        for part in above:
+            if self._source.excludes(part, prefix, True):
+                return True
+            visited = visited and not self._source.leaves_out(part, prefix, True)
+            prefix += f"{part}/"
+        if self._source.excludes(name, prefix, folder):
+            return True
+        visited = visited and (folder or extension(name) in CANDIDATES)
+        return visited and not self._source.leaves_out(name, prefix, folder)
+
     def _is_unchanged(self, file: ImageFile, status: os.stat_result) -> bool:
         return stat.S_ISREG(status.st_mode) and not self._unchanged(FileRun.of(file))
 
     def _dangling(self, name: str, path: str) -> ScanItem | None:
         """The item for a dangling link, to a lost image or a disk that is not mounted."""
-        if self._leaves_out(path, folder=False):
+        folder = extension(name) not in CANDIDATES
+        if self._leaves_out(path, folder):
             return None
         reason = "a link that leads nowhere"
-        if extension(name) not in CANDIDATES:
+        if folder:
             return Unvisited(path, reason)
         return Skipped(ImageFile(self._root, path, 0, 0), reason, transient=True)
 
@@ -310,9 +359,15 @@ class TreeWalk:
         above, slash, name = path.rpartition("/")
         return self._source.leaves_out(name, above + slash, folder)
 
-    def _inside(self, target: str) -> bool:
-        top = self._real_root
-        return target == top or target.startswith(top.rstrip(os.sep) + os.sep)
+    def _real(self, path: str) -> str:
+        return os.path.realpath(self._absolute(path))
+
+    def _below(self, real: str) -> str | None:
+        """The path below the root of a place, links resolved; None if it lies elsewhere."""
+        top = self._real_root.rstrip(os.sep) + os.sep
+        if real == self._real_root:
+            return ""
+        return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
 
     def _device(self, path: str) -> int | None:
         try:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from imgsearch.errors import LibraryBusy, QueryError
-from imgsearch.indexing.plan import NEW_FOLDER
+from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.web.parameters import IndexParameters
@@ -41,7 +41,7 @@ class Indexer:
         """True during a run."""
         return self.state["state"] in ("starting", "running")
 
-    async def start(self, path: str | None) -> None:
+    async def start(self, parameters: IndexParameters) -> None:
         """Start a run over a folder of the library, or over all of them.
 
         Raises
@@ -57,13 +57,18 @@ class Indexer:
         run = self._runs
         before, self.state = self.state, {"state": "starting", "run": run}
         try:
-            paths = await self._paths(path)
+            request = IndexRequest(
+                await self._paths(parameters.path),
+                parameters.exclude,
+                add=False,
+                no_exclude=parameters.no_exclude,
+            )
             loop = asyncio.get_running_loop()
 
             def on_event(event: Event) -> None:
                 loop.call_soon_threadsafe(self._note, event | {"run": run})
 
-            self._process = IndexProcess(self._gallery.settings, paths, on_event)
+            self._process = IndexProcess(self._gallery.settings, request, on_event)
         except BaseException:
             self.state = before
             raise
@@ -153,9 +158,9 @@ def routes(indexer: Indexer) -> APIRouter:
     router = APIRouter(tags=["index"], responses=PROBLEMS)
 
     @router.post("/index", status_code=202)
-    async def start(wanted: IndexParameters) -> dict[str, Any]:
+    async def start(parameters: IndexParameters) -> dict[str, Any]:
         """Bring folders of the library up to date; 409 during a run."""
-        await indexer.start(wanted.path)
+        await indexer.start(parameters)
         return indexer.state
 
     @router.delete("/index", status_code=202)

@@ -112,6 +112,12 @@ class IndexParameters(BaseModel):
     path: Text | None = Field(
         None, description="A folder of the library, or one in it; by default all of them."
     )
+    exclude: list[Text] = Field(
+        [],
+        max_length=MAX_VALUES,
+        description="Patterns to exclude, in this run and later ones, added to earlier ones.",
+    )
+    no_exclude: bool = Field(False, description="Discard the patterns of earlier runs first.")
 
 
 class SessionParameters(BaseModel):

@@ -214,9 +214,9 @@ def test_a_picture_that_has_changed_is_not_taken_from_the_library(indexed):
     assert os.path.basename(hit["path"]) == "b.jpg"
 
 
-def test_a_picture_deleted_from_the_disk_is_found_until_the_next_index(indexed):
+def test_a_picture_deleted_from_the_disk_is_not_listed(indexed):
     (indexed.photos / "b.jpg").unlink()
-    assert "b.jpg" in indexed.listed()
+    assert "b.jpg" not in indexed.listed()
     indexed.index()
     assert "b.jpg" not in indexed.listed()
 

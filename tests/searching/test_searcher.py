@@ -287,4 +287,4 @@ def test_pictures_that_are_judged_by_id_do_not_refine_the_last_search(folder, ca
     searcher.search(query("content 7", remember=True))
     assert searcher.rank(SearchRequest(**judged)).ids.tolist() == alone
     refined = searcher.search(SearchRequest(good=[Term(result=1)]))
-    assert refined.notes == ["Refining the last search."]
+    assert refined.notes[0] == "Refining the last search."
