@@ -39,8 +39,9 @@ class As(StrEnum):
 
 Responses = dict[int | str, dict[str, Any]]
 
-_WEBP: Responses = {200: {"content": {"image/webp": {}}, "description": "The small picture."}}
-_BYTES: dict[str, Any] = {"image/*": {}, "application/octet-stream": {}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_WEBP: Responses = {200: {"content": {"image/webp": _BINARY}, "description": "The small picture."}}
+_BYTES: dict[str, Any] = {"image/*": _BINARY, "application/octet-stream": _BINARY}
 _FILE: Responses = {
     200: {"content": _BYTES, "description": "The file."},
     206: {"content": _BYTES, "description": "The part of it that `Range` names."},

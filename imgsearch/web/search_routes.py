@@ -41,7 +41,8 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
-        """Find pictures by uploaded examples, too. The fields are those of `GET /search`."""
+        """Find pictures by uploaded examples, too. The fields are those of `GET /search`. Without
+        pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
         return await page(gallery, parameters, parameters.request(uploads), prefix_of(request))
 
@@ -107,6 +108,7 @@ def _body() -> dict[str, Any]:
     fields = SearchParameters.model_json_schema()
     form = {
         **fields,
+        "title": "SearchForm",
         "properties": {
             **fields["properties"],
             "image": {
@@ -117,14 +119,8 @@ def _body() -> dict[str, Any]:
             },
         },
     }
-    example = {"q": "a dog", "not": ["people"], "after": ["2023"], "limit": 20}
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": form},
-            "application/json": {"schema": fields, "example": example},
-        },
-    }
+    # One kind of content: generators make clients that do not run of an operation with several.
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
 _BODY = _body()
