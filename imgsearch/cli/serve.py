@@ -86,6 +86,7 @@ def command(
     """
     from imgsearch.errors import MissingExtra
     from imgsearch.settings import load_settings
+    from imgsearch.writing import close_to_others
 
     ctx = context(library, quiet, verbose)
     trusted = ",".join(trust_proxy) or None
@@ -101,6 +102,8 @@ def command(
     origins = tuple(map(checked_origin, allow_origin))
     if new_token:
         click.echo(f"Token: {make_token(settings.library)}")
+        if note := close_to_others(settings.library):
+            ctx.say(note)
         ctx.say("It is not shown again. It gives access to all pictures of this library.")
     place = Place(host, port, allow_host, require_token or new_token, proxies, origins)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
