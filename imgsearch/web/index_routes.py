@@ -133,7 +133,8 @@ class EventStream(StreamingResponse):
     """The events of an indexer, for as long as the client reads them."""
 
     def __init__(self, indexer: Indexer) -> None:
-        super().__init__(indexer.events(), media_type="text/event-stream")
+        headers = {"x-accel-buffering": "no"}  # nginx would keep events back
+        super().__init__(indexer.events(), headers=headers, media_type="text/event-stream")
         self._indexer = indexer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
