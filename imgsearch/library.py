@@ -34,6 +34,7 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces
+from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
     from imgsearch.indexing.indexer import Indexer
@@ -183,6 +184,8 @@ class Library:
             without_empty(plan(request, roots, self.settings.library), (), ())
             require_kind(self.settings.index)
         self.create()
+        if note := close_to_others(self.settings.library):
+            self._note(note)
         return self.indexer.run(request, on_progress, stop)
 
     def preview(

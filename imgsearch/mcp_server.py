@@ -6,14 +6,18 @@ Pictures are named by ids, and a file is read only where it lies below a folder 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
+import anyio
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
@@ -145,9 +149,53 @@ def run(settings: Settings) -> None:
     """Serve over stdin and stdout until stdin is closed."""
     gallery = Gallery(settings)
     try:
-        server(gallery).run("stdio")
+        anyio.run(_serve_stdio, server(gallery))
     finally:
         gallery.close()
+
+
+async def _serve_stdio(tools: MCPServer[Any]) -> None:
+    """Serve as `MCPServer.run("stdio")` does, which drops a line that is not a message."""
+    lowlevel = tools._lowlevel_server
+    options = lowlevel.create_initialization_options()
+    async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
+        valid, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        tasks.start_soon(_forward, incoming, valid, outgoing)
+        await lowlevel.run(messages, outgoing, options)
+
+
+async def _forward(incoming: Any, valid: Any, outgoing: Any) -> None:
+    """Hand messages on, and answer what is not a message with an error of JSON-RPC."""
+    async with valid:
+        async for message in incoming:
+            if isinstance(message, ValidationError):
+                await outgoing.send(SessionMessage(_refusal(message)))
+            else:
+                await valid.send(message)
+
+
+def _refusal(error: ValidationError) -> JSONRPCError:
+    """The answer to a line that is not a message, with its id if that can be read."""
+    faults = error.errors(include_url=False)
+    if faults[0]["type"] == "json_invalid":
+        inputs = [_loaded(str(faults[0]["input"]))]
+        data = ErrorData(code=PARSE_ERROR, message="The message is not valid JSON in Unicode.")
+    else:
+        inputs = [fault["input"] for fault in faults]
+        data = ErrorData(code=INVALID_REQUEST, message="The message is not a valid request.")
+    ids = [each["id"] for each in inputs if isinstance(each, dict) and "id" in each]
+    known = ids[0] if ids and type(ids[0]) in (int, str) else None
+    return JSONRPCError(
+        jsonrpc="2.0", id=_text(known) if isinstance(known, str) else known, error=data
+    )
+
+
+def _loaded(text: str) -> Any:
+    """JSON in which halves of surrogate pairs are allowed; None if it is not even that."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _with_sentences(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:

@@ -133,6 +133,13 @@ class Settings:
         unit="bytes",
         limits=(0, 1e12),
     )
+    trust_proxy: str = _setting(
+        "",
+        "Proxies before `imgsearch serve` that are trusted to report the client's address, TLS and"
+        " path (`X-Forwarded-For`, `-Proto`, `-Prefix`). From other addresses these headers are"
+        " ignored.",
+        values="IP addresses and networks with commas between, such as `127.0.0.1,172.18.0.0/16`",
+    )
     daemon: str = _setting(
         "auto",
         "Whether a running daemon answers searches.",

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -101,3 +102,46 @@ def test_pictures_outside_the_folders_are_refused(tmp_path: Path) -> None:
 
     _with_server(tmp_path / "library", talk)
     assert {path: path.stat().st_mtime_ns for path in photos.iterdir()} == before
+
+
+LINES = (
+    (
+        r'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"search_images",'
+        r'"arguments":{"query":"dog \ud800"}}}',
+        2, -32700,
+    ),
+    (r'{"jsonrpc":"2.0","id":"\udfff","method":"ping"}', r"\udfff", -32700),
+    ("this is not JSON", None, -32700),
+    ("[" * 5000, None, -32700),
+    ("[1, 2]", None, -32600),
+    ('{"jsonrpc":"2.0","id":"a","method":"tools/call","params":"x"}', "a", -32600),
+    ('{"jsonrpc":"2.0","id":9}', 9, -32600),
+)  # fmt: skip
+
+
+def test_a_line_that_is_not_a_message_is_answered(light: Place) -> None:
+    """With its id where it has one, so that its client does not wait; and the next is served."""
+    hello = {"protocolVersion": "2025-03-26", "capabilities": {},
+             "clientInfo": {"name": "test", "version": "1"}}  # fmt: skip
+    begin = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    ping = {"jsonrpc": "2.0", "id": 77, "method": "ping"}
+    lines = [
+        json.dumps(begin),
+        json.dumps(ready),
+        *(line for line, _, _ in LINES),
+        json.dumps(ping),
+    ]
+    command = [sys.executable, "-m", "imgsearch", "--library", str(light.library), "mcp"]
+    result = subprocess.run(
+        command,
+        input="\n".join([*lines, ""]).encode(),
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    refused = [(each["id"], each["error"]["code"]) for each in answers if "error" in each]
+    assert refused == [(known, code) for _, known, code in LINES]
+    assert {"jsonrpc": "2.0", "id": 77, "result": {}} in answers
+    assert b"Traceback" not in result.stderr

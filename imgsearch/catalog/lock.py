@@ -12,6 +12,7 @@ from datetime import datetime
 from filelock import FileLock, Timeout
 
 from imgsearch.errors import CatalogError, LibraryBusy
+from imgsearch.writing import private_mode, private_opener
 
 LOCK_FILE = "writer.lock"
 HOLDER_FILE = "writer.json"
@@ -28,7 +29,8 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
     CatalogError
         The folder is not writable.
     """
-    lock = FileLock(os.path.join(folder, LOCK_FILE))
+    path = os.path.join(folder, LOCK_FILE)
+    lock = FileLock(path, mode=private_mode(path))
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:
@@ -55,7 +57,8 @@ def _sign(folder: str) -> None:
         "host": socket.gethostname(),
         "since": datetime.now().isoformat(" ", "seconds"),
     }
-    with open(os.path.join(folder, HOLDER_FILE), "w", encoding="utf-8") as file:
+    path = os.path.join(folder, HOLDER_FILE)
+    with open(path, "w", encoding="utf-8", opener=private_opener) as file:
         json.dump(holder, file)
 
 

@@ -60,6 +60,7 @@ from imgsearch.records import (
     TextCounts,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
+from imgsearch.writing import private_folder, private_opener
 
 CHANGES_PER_BATCH = 8192
 OWN_PREFIXES = ("writer.", "server-token.")
@@ -110,7 +111,7 @@ def _prepare(folder: str, create: bool) -> None:
     if not create:
         raise missing(folder)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        private_folder(folder)
         foreign_names = [n for n in os.listdir(folder) if not n.startswith(OWN_PREFIXES)]
     except OSError as error:
         raise CatalogError(
@@ -122,6 +123,20 @@ def _prepare(folder: str, create: bool) -> None:
             f"{folder} is not an imgsearch library, and it is not empty",
             "Choose a new or empty folder with --library DIR.",
         )
+    _make_file(os.path.join(folder, FILE))
+
+
+def _make_file(path: str) -> None:
+    """An empty catalog with the rights of a library, which SQLite gives to its other files."""
+    try:
+        open(path, "xb", opener=private_opener).close()
+    except FileExistsError:
+        return  # another process was faster
+    except OSError as error:
+        raise CatalogError(
+            f"the catalog {path} cannot be created: {error.strerror}",
+            "Choose another library folder with --library DIR.",
+        ) from error
 
 
 def _insert_library_row(connection: Connection) -> None:

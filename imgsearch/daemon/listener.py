@@ -94,7 +94,7 @@ class Listener:
         """Seconds since the last search."""
         return time.monotonic() - self._used
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_SECONDS) -> None:
         """Accept no more messages, answer those in hand, and remove the socket."""
         self._closing.set()
         with suppress(OSError):
@@ -102,7 +102,7 @@ class Listener:
         with suppress(OSError):  # wakes the thread that waits for connections
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        until = time.monotonic() + CLOSE_TIMEOUT_SECONDS
+        until = time.monotonic() + timeout_s
         for thread in list(self._busy):
             thread.join(max(0.0, until - time.monotonic()))
         self._lock.release()

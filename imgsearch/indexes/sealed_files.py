@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import xxhash
 
 from imgsearch.records import Revision
+from imgsearch.writing import private_folder, private_mode, sync_folder
 
 _SEAL = struct.Struct("<8sQQQ")
 _DIGEST_BYTES = 16
@@ -102,16 +103,17 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
     OSError
         The file cannot be written, for instance because the disk is full; no files are left.
     """
-    os.makedirs(folder, exist_ok=True)
+    private_folder(folder)
     _sweep(folder)
     temporary = os.path.join(folder, f".{os.getpid()}.tmp")
     try:
         save(temporary)
+        os.chmod(temporary, private_mode(temporary))
         os.replace(temporary, os.path.join(folder, str(name)))
     except BaseException:
         _sweep(folder)
         raise
-    _sync_folder(folder)
+    sync_folder(folder)
     for old in _listed(folder):
         if old[:2] == name[:2] and old.revision != name.revision:
             with contextlib.suppress(OSError):
@@ -223,13 +225,3 @@ def check(file: BinaryIO, sealed: Sealed) -> None:
         digests.append(xxhash.xxh3_64().digest())  # the block that `close` ended was empty
     if b"".join(digests) != sealed.digests:
         raise ValueError("the checksum is wrong")
-
-
-def _sync_folder(folder: str) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

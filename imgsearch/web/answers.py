@@ -14,10 +14,16 @@ API = "/api/v1"
 
 
 class Problem(BaseModel):
-    """Why there is no answer, and how to fix that."""
+    """Why there is no answer, and how to fix that: a problem of RFC 9457 with a hint."""
 
-    error: str = Field(examples=["there is no picture 7"])
-    hint: str = Field(examples=["It may have left the library: search again."])
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(description="The status in words.", examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no picture 7"])
+    error: str = Field(description="The same as `detail`.", examples=["there is no picture 7"])
+    hint: str = Field(
+        description="How to fix it.", examples=["It may have left the library: search again."]
+    )
 
 
 class PictureAnswer(BaseModel):
@@ -173,8 +179,14 @@ def clean(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-def picture(record: ImageRecord) -> dict[str, Any]:
-    """The fields of `PictureAnswer`, from those of `record_to_plain`."""
+def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:
+    """The fields of `PictureAnswer`, from those of `record_to_plain`.
+
+    Parameters
+    ----------
+    prefix : str
+        The path below which a proxy serves us, for the paths in the answer; "" for none.
+    """
     plain = record_to_plain(record)
     folder, name = os.path.split(plain["path"])
     return {
@@ -187,15 +199,15 @@ def picture(record: ImageRecord) -> dict[str, Any]:
         "taken_at": plain["taken_at"],
         "taken": plain["taken"],
         "type": plain["format"],
-        "thumb": f"{API}/thumb/{record.id}?v={record.content_hash}",
+        "thumb": f"{prefix}{API}/thumb/{record.id}?v={record.content_hash}",
     }
 
 
-def hit(match: Hit, duplicates: int) -> HitAnswer:
+def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
     """A hit for a page; `duplicates` pictures are folded into it."""
     plain = hit_to_plain(match)
     return HitAnswer(
-        **picture(match.image),
+        **picture(match.image, prefix),
         rank=plain["rank"],
         score=plain["score"],
         strength=plain["strength"],
@@ -204,12 +216,12 @@ def hit(match: Hit, duplicates: int) -> HitAnswer:
     )
 
 
-def details(record: ImageRecord) -> DetailsAnswer:
+def details(record: ImageRecord, prefix: str) -> DetailsAnswer:
     """Everything in the catalog about a picture."""
     plain = record_to_plain(record)
     position = plain["latitude"], plain["longitude"]
     return DetailsAnswer(
-        **picture(record),
+        **picture(record, prefix),
         size_bytes=plain["size"],
         camera=clean(plain["camera"]),
         camera_make=clean(plain["camera_make"]),
@@ -230,7 +242,7 @@ def details(record: ImageRecord) -> DetailsAnswer:
         orientation=plain["orientation"],
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],
-        original=f"{API}/original/{record.id}",
+        original=f"{prefix}{API}/original/{record.id}",
         browser_shows=plain["format"] in BROWSER_TYPES,
     )
 

@@ -20,7 +20,7 @@ from imgsearch.web import answers
 from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
 from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.problems import PROBLEMS, problem
-from imgsearch.web.search_routes import PictureId
+from imgsearch.web.search_routes import PictureId, prefix_of
 
 WHOLE_SIDE = 4096
 """Longer side, in pixels, of an original that is rendered."""
@@ -39,8 +39,9 @@ class As(StrEnum):
 
 Responses = dict[int | str, dict[str, Any]]
 
-_WEBP: Responses = {200: {"content": {"image/webp": {}}, "description": "The small picture."}}
-_BYTES: dict[str, Any] = {"image/*": {}, "application/octet-stream": {}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_WEBP: Responses = {200: {"content": {"image/webp": _BINARY}, "description": "The small picture."}}
+_BYTES: dict[str, Any] = {"image/*": _BINARY, "application/octet-stream": _BINARY}
 _FILE: Responses = {
     200: {"content": _BYTES, "description": "The file."},
     206: {"content": _BYTES, "description": "The part of it that `Range` names."},
@@ -55,14 +56,14 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["pictures"], responses=PROBLEMS)
 
     @router.get("/images/{image_id}")
-    async def image(image_id: PictureId) -> DetailsAnswer:
+    async def get_image(image_id: PictureId, request: Request) -> DetailsAnswer:
         """Everything in the catalog about a picture."""
         located = await asyncio.wrap_future(gallery.locate(image_id))
-        return answers.details(located.record)
+        return answers.details(located.record, prefix_of(request))
 
     @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
-    async def thumb(
+    async def get_thumb(
         image_id: PictureId,
         size: Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")] = 256,
         v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
@@ -79,7 +80,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.head("/original/{image_id}", response_class=Response, responses=_FILE)
     @router.get("/original/{image_id}", response_class=Response, responses=_FILE)
-    async def original(
+    async def get_original(
         image_id: PictureId, request: Request, form: Annotated[As, Query(alias="as")] = As.FILE
     ) -> Response:
         """The file, or a part of it (`Range`); or a JPEG of it, for formats that browsers do not

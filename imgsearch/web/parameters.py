@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -67,7 +67,7 @@ class SearchParameters(FilterParameters):
     unlike: Ids = Field(default_factory=list, description="Exclude pictures like these.")
     good: Ids = Field(default_factory=list, description="Pictures that were right.")
     bad: Ids = Field(default_factory=list, description="Pictures that were wrong.")
-    mode: Annotated[str, Field(pattern="^(hybrid|semantic|text)$")] = Field(
+    mode: Literal["hybrid", "semantic", "text"] = Field(
         "hybrid", description="hybrid, semantic or text.", examples=["hybrid"]
     )
     min_strength: Annotated[float, Field(ge=0, le=1)] | None = Field(

@@ -33,25 +33,29 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["search"], responses=PROBLEMS)
 
     @router.get("/search")
-    async def search(parameters: Annotated[SearchParameters, Query()]) -> SearchAnswer:
+    async def search(
+        parameters: Annotated[SearchParameters, Query()], request: Request
+    ) -> SearchAnswer:
         """Find pictures by words, by pictures of the library, by filters, or list them by date."""
-        return await page(gallery, parameters, parameters.request())
+        return await page(gallery, parameters, parameters.request(), prefix_of(request))
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
-        """Find pictures by uploaded examples, too. The fields are those of `GET /search`."""
+        """Find pictures by uploaded examples, too. The fields are those of `GET /search`. Without
+        pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
-        return await page(gallery, parameters, parameters.request(uploads))
+        return await page(gallery, parameters, parameters.request(uploads), prefix_of(request))
 
     @router.get("/similar/{image_id}")
-    async def similar(
-        image_id: PictureId, parameters: Annotated[SearchParameters, Query()]
+    async def search_similar(
+        image_id: PictureId, parameters: Annotated[SearchParameters, Query()], request: Request
     ) -> SearchAnswer:
         """Find pictures that look like one of the library, which itself comes first."""
-        return await page(gallery, parameters, parameters.request(like=[image_id]))
+        asked = parameters.request(like=[image_id])
+        return await page(gallery, parameters, asked, prefix_of(request))
 
     @router.get("/facets")
-    async def facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
+    async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
         """How the pictures that pass the filters are spread over years, folders and so on."""
         where = parameters.where_filter()
         return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
@@ -59,10 +63,15 @@ def routes(gallery: Gallery) -> APIRouter:
     return router
 
 
+def prefix_of(request: Request) -> str:
+    """The path below which a proxy serves us; "" for none."""
+    return str(request.scope["root_path"])
+
+
 async def page(
-    gallery: Gallery, parameters: SearchParameters, request: SearchRequest
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, prefix: str
 ) -> SearchAnswer:
-    """A page of hits, the first of a search or a later one."""
+    """A page of hits, the first of a search or a later one; `prefix` begins their paths."""
     started = time.perf_counter()
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
@@ -76,7 +85,7 @@ async def page(
         more = len(ranking) > request.limit
         key = gallery.rankings.keep(ranking, digest) if more else ""
     return SearchAnswer(
-        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id))) for each in hits],
+        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id)), prefix) for each in hits],
         total=ranking.total,
         next=cursor(key, ranking, place + request.limit),
         no_match=not len(ranking) and not ranking.by_date,
@@ -99,6 +108,7 @@ def _body() -> dict[str, Any]:
     fields = SearchParameters.model_json_schema()
     form = {
         **fields,
+        "title": "SearchForm",
         "properties": {
             **fields["properties"],
             "image": {
@@ -109,14 +119,8 @@ def _body() -> dict[str, Any]:
             },
         },
     }
-    example = {"q": "a dog", "not": ["people"], "after": ["2023"], "limit": 20}
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": form},
-            "application/json": {"schema": fields, "example": example},
-        },
-    }
+    # One kind of content: generators make clients that do not run of an operation with several.
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
 _BODY = _body()

@@ -21,6 +21,7 @@ import pytest
 from imgsearch.daemon import address, client, wire
 from imgsearch.daemon import listener as daemon
 from imgsearch.searching.history import FILE
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
 from tests.conftest import PHOTOS
@@ -459,6 +460,14 @@ def test_questions_that_make_no_sense_are_refused(served, question):
         wire.send(connection, question)
         assert "failed" in wire.receive(connection, SECONDS)
     assert served.call("search", "a koala").status == 0
+
+
+def test_half_of_a_surrogate_pair_is_answered_with_a_sentence(served):
+    request = wire.request_to_plain(SearchRequest([Term(text="dog \ud800")], 3))
+    with connected(served) as connection:
+        wire.send(connection, {"ask": "search", "request": request})
+        kind, error, _ = wire.receive(connection, SECONDS)["error"]
+    assert (kind, error) == ("QueryError", "a text of the query is not valid Unicode")
 
 
 def test_no_more_than_so_many_at_once(served):

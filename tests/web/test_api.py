@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -307,5 +308,30 @@ def test_invalid_requests_are_answered_with_a_hint(
 ) -> None:
     reply = ask(server)
     assert reply.status == status, reply.body
-    assert set(reply.json) == {"error", "hint"}
-    assert reply.json["error"]
+    assert reply.headers["content-type"] == "application/problem+json"
+    problem = reply.json
+    assert set(problem) == {"type", "title", "status", "detail", "error", "hint"}
+    assert problem["error"] == problem["detail"] != ""
+    assert (problem["status"], problem["type"]) == (status, "about:blank")
+    assert not re.search(
+        r"Input should|Field required|String should|Extra inputs", problem["error"]
+    )
+
+
+@pytest.mark.parametrize(
+    "query, error",
+    [
+        ({"limit": 501}, "limit can be at most 500"),
+        ({"limit": 0}, "limit has to be at least 1"),
+        ({"limit": "many"}, "limit has to be a whole number"),
+        ({"colour": "red"}, "there is no parameter colour"),
+        ({"like": [1] * 100}, "like can have at most 32 values"),
+        ({"q": "x" * 2001}, "q can have at most 2000 characters"),
+        ({"unique": "perhaps"}, "unique has to be true or false"),
+        ({"min_strength": "weak"}, "min_strength has to be a number"),
+        ({"mode": "magic"}, "mode has to be 'hybrid', 'semantic' or 'text'"),
+        ({"not_": ["x"] * 33}, "not can have at most 32 values"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(server: Served, query: dict[str, object], error: str) -> None:
+    assert server.ask(f"{API}/search", **query).json["error"] == error

@@ -1,6 +1,7 @@
 /** Requests to the page's own server, and to no other. */
 
-const BASE = "/api/v1";
+/** Beside /static/, below the path that a proxy may serve the page under. */
+const BASE = new URL("../../api/v1", import.meta.url).pathname;
 /** Retries of a request that exceeded the rate limit. */
 const MAX_RETRIES = 3;
 
@@ -88,6 +89,9 @@ export function original(hit) {
   const supported = BROWSER_TYPES.has(String(hit.type).toLowerCase());
   return `${BASE}/original/${encodeURIComponent(hit.id)}${supported ? "" : "?as=jpeg"}`;
 }
+
+/** URL of a small picture of which only the id is known. */
+export const thumbnailOf = (id) => `${BASE}/thumb/${encodeURIComponent(id)}?size=256`;
 
 /** URL of the unchanged file. */
 export const file = (hit) => `${BASE}/original/${encodeURIComponent(hit.id)}`;

@@ -70,7 +70,7 @@ const actions = {
   select: (index, options) => selection.toggle(grid.hits, index, options),
   isSelected: (hit) => selection.has(hit),
   selecting: () => selection.size > 0,
-  address: (hit) => `/${format({ ...store.state, view: idOf(hit) })}`,
+  address: (hit) => `${location.pathname}${format({ ...store.state, view: idOf(hit) })}`,
   sections,
   changed: () => grid?.refresh(),
   close: closeViewer,

@@ -1,5 +1,6 @@
 /** Chips for the additional terms of a search and its active filters. */
 
+import { thumbnailOf } from "./api.js";
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
@@ -109,7 +110,7 @@ export class Terms {
   #pictures(state) {
     const image = (source) => h("img", { class: "chip-picture", src: source, alt: "", width: "28", height: "28" });
     const stored = (name, kind, label) => (id) =>
-      this.#chip(kind, label, label, this.#without(name, id), [image(`/api/v1/thumb/${encodeURIComponent(id)}?size=256`)]);
+      this.#chip(kind, label, label, this.#without(name, id), [image(thumbnailOf(id))]);
     const dropped = (key) => {
       const source = preview(key);
       return this.#chip("positive", "Your picture", "like your picture", this.#without("image", key), [source ? image(source) : icon("picture")]);
