@@ -179,7 +179,9 @@ async def _search(
 
 def _hit(hit: Hit, duplicates: int) -> dict[str, Any]:
     plain = hit_to_plain(hit)
-    place = {name: plain[name] for name in ("rank", "strength", "named")}
+    place = {name: plain[name] for name in ("rank", "strength", "named", "matched")}
+    if hit.named:
+        place["strength"] = None  # of the model alone: it does not explain the rank of these
     return place | {"duplicates": duplicates} | _facts(hit.image)
 
 

@@ -315,6 +315,15 @@ class Catalog:
         with self._read() as connection:
             return full_text.ranked(connection, query, limit, allowed)
 
+    def word_places(self, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Where images that `with_words` found have words of the query: "name", "text" or both."""
+        with self._read() as connection:
+            return {
+                image_id: places
+                for chunk in rows.chunks([int(each) for each in ids])
+                for image_id, places in full_text.places(connection, query, chunk).items()
+            }
+
     def unread(
         self, root: str, scope: str, engine: str, after: str, limit: int
     ) -> list[ImageRecord]:

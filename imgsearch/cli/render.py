@@ -30,6 +30,7 @@ FIELDS = (
     "latitude",
     "longitude",
     "id",
+    "matched",
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 
@@ -66,7 +67,8 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     """A hit for people: its path is cut in the middle where it would not fit into `width`."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
-    start = f"{hit.rank:>3}  {_strength(hit)}{score:>6}  "
+    reason = f"{hit.reason:>4}  " if hit.reason else ""
+    start = f"{hit.rank:>3}  {reason}{score:>6}  "
     end = f"  ({metadata.width}x{metadata.height})"
     end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
@@ -74,10 +76,6 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     if width is not None:
         path = cut(path, max(_MIN_PATH_COLUMNS, width - columns(start + end)))
     return start + path + end
-
-
-def _strength(hit: Hit) -> str:
-    return "" if hit.strength is None else f"{100 * hit.strength:>3.0f}%  "
 
 
 def nearest_name(path: str) -> str:
@@ -113,6 +111,7 @@ def _csv(hits: Sequence[Hit]) -> str:
 
 def _cells(values: dict[str, Any]) -> dict[str, Any]:
     """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
+    values["matched"] = " ".join(values["matched"])
     if "duplicates" in values:
         values["duplicates"] = len(values["duplicates"])
     for name in ("camera_make", "camera_model"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.terminal import plain
+from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.searching.request import (
     MIN_STRENGTH,
@@ -19,6 +20,7 @@ from imgsearch.searching.request import (
     MODES,
     SearchRequest,
     Term,
+    read_strength,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +52,13 @@ def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -
     if value is not None and math.isnan(value):
         raise click.BadParameter("it must be a number", ctx, option)
     return value
+
+
+def _strength(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else read_strength(value)
+    except QueryError as error:
+        raise click.BadParameter(f"{error}. {error.hint}", ctx, option) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +160,10 @@ _CUT_OFF = (
     click.option(
         "-t",
         "--min-strength",
-        type=click.FloatRange(0, 1),
-        callback=_not_nan,
+        callback=_strength,
         metavar="MIN",
-        help=f"Leave out weaker hits. Strengths go from 0 to 1; the default is"
-        f" {MIN_STRENGTH}, and {MIN_STRENGTH_OF_IMAGES} for pictures alone.",
+        help=f"Leave out weaker hits: 30%, 30 or 0.3. The default is {MIN_STRENGTH:.0%}, and"
+        f" {MIN_STRENGTH_OF_IMAGES:.0%} for pictures alone.",
     ),
     click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
     click.option(

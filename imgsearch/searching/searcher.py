@@ -24,7 +24,7 @@ from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import instruction_note, script_note
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import MIN_STRENGTH, SearchRequest, Term
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
@@ -148,7 +148,9 @@ class Searcher:
         """
         ids = ranking.page_ids(start, limit)
         copies = [copy for each in ids for copy in ranking.folded_ids(each) if duplicates]
-        return ranking.hits(self._catalog.get([*ids, *copies]), start, limit)
+        named = ranking.named_ids(start, limit)
+        places = self._catalog.word_places(ranking.words, named) if named else {}
+        return ranking.hits(self._catalog.get([*ids, *copies]), start, limit, places)
 
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
@@ -343,10 +345,9 @@ class Searcher:
 
     def _named(self, request: SearchRequest, allowed: Ids | None) -> dict[int, float]:
         """BM25 by id of the pictures that have the words of the query, the best of `allowed`."""
-        words = [term.text for term in request.terms if term.text and term.weight > 0]
-        if not words:
+        if not request.words:
             return {}
-        return dict(self._catalog.with_words(" ".join(words), MAX_WORD_MATCHES, allowed))
+        return dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
 
     def embed(
         self, request: SearchRequest, trace: Trace | None = None
@@ -480,6 +481,8 @@ class Found:
             np.array([key in self.named for key in ids], np.bool_),
             by_date,
             complete=len(ids) < request.limit,
+            words=request.words,
+            cut_off=max(request.strength_cut_off, MIN_STRENGTH),
         )
 
     def _strength(self, key: int) -> float:

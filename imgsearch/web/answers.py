@@ -42,6 +42,9 @@ class HitAnswer(PictureAnswer):
     strength: float | None
     named: bool = Field(description="Its name or captions have the words of the query.")
     duplicates: int = Field(0, description="Pictures that are folded into it.")
+    matched: list[str] = Field(
+        description="Why it was found: name, text (captions, text in the picture), meaning."
+    )
 
 
 class SearchAnswer(BaseModel):
@@ -189,6 +192,7 @@ def hit(match: Hit, duplicates: int) -> HitAnswer:
         strength=plain["strength"],
         named=plain["named"],
         duplicates=duplicates,
+        matched=plain["matched"],
     )
 
 

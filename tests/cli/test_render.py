@@ -14,7 +14,15 @@ from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.searching.hits import Hit
 
 METADATA = ImageMetadata(
-    4000, 3000, "JPEG", 6, datetime(2020, 5, 4, 3, 2, 1), "Maker", "Cam", 52.5, -13.4
+    4000,
+    3000,
+    "JPEG",
+    6,
+    datetime(2020, 5, 4, 3, 2, 1),
+    camera_make="Maker",
+    camera_model="Cam",
+    latitude=52.5,
+    longitude=-13.4,
 )
 
 
@@ -42,6 +50,7 @@ def test_a_record():
         "latitude": 52.5,
         "longitude": -13.4,
         "id": 7,
+        "matched": [],
     }
     assert tuple(record(HITS[1])) == FIELDS
 
@@ -120,7 +129,7 @@ def test_the_table_is_as_wide_as_the_terminal(monkeypatch):
 
 @pytest.mark.parametrize("camera", ["=1+1", "+A1", "-A1", "@SUM(A1)"])
 def test_a_camera_that_a_spreadsheet_would_run(camera):
-    metadata = ImageMetadata(1, 2, "PNG", 1, None, camera, 'Say "hi", twice\n')
+    metadata = ImageMetadata(1, 2, "PNG", camera_make=camera, camera_model='Say "hi", twice\n')
     out = FORMATS["csv"]([hit(1, "a.jpg", metadata)])
     [row] = csv.DictReader(io.StringIO(out, newline=""))
     assert row["camera_make"] == "'" + camera
