@@ -246,7 +246,8 @@ def _hit(hit: Hit, duplicates: int) -> dict[str, Any]:
     place = {name: plain[name] for name in ("rank", "strength", "named", "matched")}
     if hit.named:
         place["strength"] = None  # of the model alone: it does not explain the rank of these
-    return place | {"duplicates": duplicates} | _facts(hit.image)
+    others = {"parts": [_text(each.file.absolute) for each in hit.parts]} if hit.parts else {}
+    return place | {"duplicates": duplicates} | others | _facts(hit.image)
 
 
 def _facts(record: ImageRecord) -> dict[str, Any]:

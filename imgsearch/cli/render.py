@@ -31,6 +31,7 @@ FIELDS = (
     "longitude",
     "id",
     "matched",
+    "parts",
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 
@@ -45,9 +46,10 @@ def render(hits: Sequence[Hit], form: str) -> None:
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """A hit as one flat record, of `hit_to_plain`; folded hits list the paths of `duplicates`."""
+    """A hit as one flat record, of `hit_to_plain`, with the paths of `parts` and `duplicates`."""
     plain_values = hit_to_plain(hit)
     values = {name: plain_values[name] for name in FIELDS}
+    values["parts"] = [each.file.absolute for each in hit.parts]
     if hit.duplicates is not None:
         values["duplicates"] = [each.file.absolute for each in hit.duplicates]
     return values
@@ -71,11 +73,16 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     start = f"{hit.rank:>3}  {reason}{score:>6}  "
     end = f"  ({metadata.width}x{metadata.height})"
     end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+    end += "".join(f"  +{plain(_extension(each.file.path))}" for each in hit.parts)
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
         path = cut(path, max(_MIN_PATH_COLUMNS, width - columns(start + end)))
     return start + path + end
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].removeprefix(".").upper()
 
 
 def nearest_name(path: str) -> str:
@@ -96,7 +103,7 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 
 def _csv(hits: Sequence[Hit]) -> str:
-    """As RFC 4180 has it; of duplicates, and only where hits are folded, the number."""
+    """As RFC 4180 has it; of parts the number, and of duplicates, where hits are folded."""
     import csv
 
     folded = any(hit.duplicates is not None for hit in hits)
@@ -112,6 +119,7 @@ def _csv(hits: Sequence[Hit]) -> str:
 def _cells(values: dict[str, Any]) -> dict[str, Any]:
     """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
     values["matched"] = " ".join(values["matched"])
+    values["parts"] = len(values["parts"])
     if "duplicates" in values:
         values["duplicates"] = len(values["duplicates"])
     for name in ("camera_make", "camera_model"):

@@ -80,6 +80,7 @@ class SearchOptions:
     everything: bool
     min_strength: float | None
     explain: bool
+    apart: bool
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -100,6 +101,7 @@ class SearchOptions:
             min_strength=0.0 if self.everything else self.min_strength,
             instruction=self.instruction,
             unique=unique,
+            apart=self.apart,
             remember=True,
         )
 
@@ -191,6 +193,11 @@ _FILTERS = (
             help=option.help,
         )
         for option in FILTERS
+    ),
+    click.option(
+        "--apart",
+        is_flag=True,
+        help="List the RAW and the JPEG of one shot as two pictures.",
     ),
     click.option(
         "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."

@@ -42,6 +42,8 @@ class Hit:
         Its name, its captions or the text in it have the words of the query.
     duplicates : tuple of ImageRecord or None
         Near-identical pictures folded into this one; None where the search folded nothing.
+    parts : tuple of ImageRecord
+        The other files of the same shot, such as the RAW of a JPEG.
     matched : tuple of str
         Why it was found: "name" and "text" (captions, text in the picture) have words of the
         query, "meaning" where the model finds it likely enough. Empty in a list by date.
@@ -54,6 +56,7 @@ class Hit:
     named: bool = False
     duplicates: tuple[ImageRecord, ...] | None = None
     matched: tuple[str, ...] = ()
+    parts: tuple[ImageRecord, ...] = ()
 
     @property
     def path(self) -> str:
@@ -96,6 +99,8 @@ class Ranking:
         The words that `named` pictures have.
     cut_off : float
         The strength from which a picture matches by meaning.
+    parts : mapping of id to ids
+        The other files of the shots of which several are in the library.
     """
 
     ids: Ids
@@ -109,6 +114,7 @@ class Ranking:
     revision: int = 0
     words: str = ""
     cut_off: float = 0.0
+    parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -126,6 +132,10 @@ class Ranking:
     def folded_ids(self, image_id: int) -> Sequence[int]:
         """Ids that were folded into this one, best first."""
         return (self.folded or {}).get(image_id, ())
+
+    def part_ids(self, image_id: int) -> Sequence[int]:
+        """Ids of the other files of the same shot."""
+        return self.parts.get(image_id, ())
 
     def named_ids(self, start: int, limit: int) -> list[int]:
         """Ids of the places from `start` on that were found by words."""
@@ -169,6 +179,7 @@ class Ranking:
                     bool(self.named[place]),
                     copies,
                     self._matched(place, word_places.get(image.id, ("name",))),
+                    tuple(records[each] for each in self.part_ids(image.id) if each in records),
                 )
             )
         return hits
@@ -178,7 +189,7 @@ class Ranking:
             return () if self.by_date else (MEANING,)
         return (*word_places, MEANING) if self.strengths[place] >= self.cut_off else word_places
 
-    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]]) -> Ranking:
+    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]] | None) -> Ranking:
         """The ranking of some of its places, others folded into them."""
         return replace(
             self,
@@ -239,7 +250,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
     """A hit as values that JSON can hold: `record_to_plain` of its picture, and its place.
 
     The one form of a hit outside of Python: `search --format json`, the HTTP API, MCP and the
-    daemon choose from it. `duplicates` are plain records, or None.
+    daemon choose from it. `duplicates` are plain records, or None, and `parts` are plain records.
     """
     duplicates = None if hit.duplicates is None else [*map(record_to_plain, hit.duplicates)]
     return {
@@ -250,6 +261,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         **record_to_plain(hit.image),
         "duplicates": duplicates,
         "matched": list(hit.matched),
+        "parts": [*map(record_to_plain, hit.parts)],
     }
 
 
@@ -295,6 +307,7 @@ def hit_from_plain(values: Mapping[str, Any]) -> Hit:
         values["named"],
         None if duplicates is None else tuple(record_from_plain(each) for each in duplicates),
         tuple(values["matched"]),
+        tuple(map(record_from_plain, values["parts"])),
     )
 
 

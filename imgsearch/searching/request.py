@@ -130,6 +130,8 @@ class SearchRequest:
         the settings of the library.
     unique : bool
         Fold near-identical pictures into one hit.
+    apart : bool
+        List the files of one shot, such as RAW and JPEG, as pictures of their own.
     remember : bool
         Keep the search, for `result` terms and feedback of the next one.
     """
@@ -144,6 +146,7 @@ class SearchRequest:
     min_strength: float | None = None
     instruction: str | None = None
     unique: bool = False
+    apart: bool = False
     remember: bool = False
 
     @property

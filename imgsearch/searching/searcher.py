@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.errors import ImgSearchError, QueryError, SpaceMismatch
+from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.records import ImageRecord, clamped
 from imgsearch.searching import history
-from imgsearch.searching.duplicates import MAX_FOLDED_PLACES, fold, near_identical, vectors_of
+from imgsearch.searching.duplicates import (
+    MAX_FOLDED_PLACES,
+    fold,
+    fold_parts,
+    near_identical,
+    vectors_of,
+)
 from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
@@ -38,6 +44,8 @@ if TYPE_CHECKING:
 
 FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
+MAX_PARTS = 2
+"""Files of a shot beside the one that is shown: RAW and HEIC of a JPEG."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
 WORDS_WEIGHT = 2.0
@@ -114,10 +122,9 @@ class Searcher:
             The model has changed since pictures were indexed with it.
         """
         trace = trace or Trace()
-        depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
         with self._ready(request, trace):
             resolved, notes = self._resolve(request)
-            ranking = self._rank(replace(resolved, limit=depth), trace)
+            ranking = self._rank(replace(resolved, limit=_depth(request)), trace)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
         if not resolved.terms and not trace.total:
@@ -148,9 +155,21 @@ class Searcher:
         """
         ids = ranking.page_ids(start, limit)
         copies = [copy for each in ids for copy in ranking.folded_ids(each) if duplicates]
+        copies += [part for each in ids for part in ranking.part_ids(each)]
         named = ranking.named_ids(start, limit)
         places = self._catalog.word_places(ranking.words, named) if named else {}
         return ranking.hits(self._catalog.get([*ids, *copies]), start, limit, places)
+
+    def parts(self, image_id: int) -> list[ImageRecord]:
+        """The other files of the same shot, such as the RAW of a JPEG."""
+        with self._catalog.snapshot():
+            ids = [
+                each
+                for each in self._catalog.shots([image_id]).get(image_id, ())
+                if each != image_id
+            ]
+            records = self._catalog.get(ids)
+        return [records[each] for each in ids if each in records]
 
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
@@ -159,7 +178,7 @@ class Searcher:
             with trace.step("open"):
                 try:
                     _ = self.index
-                except (QueryError, SpaceMismatch):  # nothing is indexed with the model in use
+                except ImgSearchError:  # nothing is indexed with the model in use, or it is busy
                     if request.needs_model:
                         raise
         with self._catalog.snapshot():
@@ -270,8 +289,11 @@ class Searcher:
             note = why_none(self._catalog.count, request.where)
             ranking = replace(ranking, note=note)
         ranking = replace(ranking, revision=self._catalog.head()[0])
-        if request.unique:
-            with trace.step("fold"):
+        with trace.step("fold"):
+            if not request.apart:
+                ids = ranking.page_ids(0, MAX_FOLDED_PLACES)
+                ranking = fold_parts(ranking, self._catalog.shots(ids))
+            if request.unique:
                 ranking = self._folded(ranking)
         return ranking
 
@@ -497,6 +519,12 @@ class Found:
         if score is not None and min_score is not None and score < min_score:
             return False
         return key in self.named or not strength < cut_off
+
+
+def _depth(request: SearchRequest) -> int:
+    """Places to rank, so that enough stay after folding."""
+    places = request.limit * (1 if request.apart else 1 + MAX_PARTS)
+    return places + (MAX_FOLDED_PLACES if request.unique else 0)
 
 
 def _require_words(request: SearchRequest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -34,6 +35,15 @@ class PictureAnswer(BaseModel):
     thumb: str = Field(description="Path of its small picture.")
 
 
+class Part(BaseModel):
+    """Another file of the same shot: its RAW or JPEG, or the video of a Live Photo."""
+
+    id: int | None = Field(description="null for a video, which is not in the library.")
+    name: str
+    type: str = Field(description="Of a video its extension.")
+    original: str = Field(description="Path of the file.")
+
+
 class HitAnswer(PictureAnswer):
     """A picture found."""
 
@@ -45,6 +55,7 @@ class HitAnswer(PictureAnswer):
     matched: list[str] = Field(
         description="Why it was found: name, text (captions, text in the picture), meaning."
     )
+    parts: list[Part] = Field(description="The other files of the shot that are pictures.")
 
 
 class SearchAnswer(BaseModel):
@@ -82,6 +93,7 @@ class DetailsAnswer(PictureAnswer):
     modified_ns: int
     content_hash: str
     original: str
+    parts: list[Part] = Field(description="The other files of the shot, and its video.")
     browser_shows: bool = Field(description="False where `original` needs `?as=jpeg` to be shown.")
 
 
@@ -193,11 +205,34 @@ def hit(match: Hit, duplicates: int) -> HitAnswer:
         named=plain["named"],
         duplicates=duplicates,
         matched=plain["matched"],
+        parts=[*map(part, match.parts)],
     )
 
 
-def details(record: ImageRecord) -> DetailsAnswer:
-    """Everything in the catalog about a picture."""
+def part(record: ImageRecord) -> Part:
+    """Another picture file of the same shot."""
+    return Part(
+        id=record.id,
+        name=shown(os.path.basename(record.file.path)),
+        type=record.metadata.format,
+        original=f"{API}/original/{record.id}",
+    )
+
+
+def video(record: ImageRecord, name: str) -> Part:
+    """The video of a Live Photo."""
+    return Part(
+        id=None,
+        name=shown(name),
+        type=os.path.splitext(name)[1].removeprefix(".").upper(),
+        original=f"{API}/original/{record.id}?as=video",
+    )
+
+
+def details(
+    record: ImageRecord, parts: Sequence[ImageRecord], video_name: str | None
+) -> DetailsAnswer:
+    """Everything in the catalog about a picture, and the other files of its shot."""
     plain = record_to_plain(record)
     position = plain["latitude"], plain["longitude"]
     return DetailsAnswer(
@@ -214,6 +249,7 @@ def details(record: ImageRecord) -> DetailsAnswer:
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],
         original=f"{API}/original/{record.id}",
+        parts=[*map(part, parts), *([video(record, video_name)] if video_name else [])],
         browser_shows=plain["format"] in BROWSER_TYPES,
     )
 

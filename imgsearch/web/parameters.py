@@ -97,6 +97,7 @@ class SearchParameters(FilterParameters):
     )
     everything: bool = Field(False, alias="all", description="Include weak hits.")
     unique: bool = Field(False, description="Fold near-identical pictures into one.")
+    apart: bool = Field(False, description="List the RAW and the JPEG of one shot as two pictures.")
     limit: int = Field(60, ge=1, le=500, description="Maximum number of hits per page.")
     cursor: str | None = Field(
         None,
@@ -123,6 +124,7 @@ class SearchParameters(FilterParameters):
             bad=[Term(image_id=each) for each in self.bad],
             min_strength=0.0 if self.everything else self.min_strength,
             unique=self.unique,
+            apart=self.apart,
         )
 
 

@@ -14,6 +14,7 @@ from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryE
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
+from imgsearch.serving.validation import sentence
 from imgsearch.web.answers import Problem
 from imgsearch.web.guard import internal_error
 
@@ -63,11 +64,7 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(
-            str(each) for each in first.get("loc", ()) if each not in ("query", "body")
-        )
-        return problem(400, f"{place[:80] or 'the request'}: {first.get('msg', '')}"[:300], _HINT)
+        return problem(400, sentence(error.errors()[0], skip=("query", "body", "path")), _HINT)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
