@@ -51,6 +51,7 @@ def test_a_record():
         "longitude": -13.4,
         "id": 7,
         "matched": [],
+        "parts": [],
     }
     assert tuple(record(HITS[1])) == FIELDS
 
