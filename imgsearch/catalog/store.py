@@ -27,6 +27,7 @@ from imgsearch.catalog import (
     schema,
     unchanged_files,
 )
+from imgsearch.catalog import shots as shots_of_images
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.rehearsal import Rehearsal
@@ -348,6 +349,20 @@ class Catalog:
         """
         with self._read() as connection:
             return full_text.ranked(connection, query, limit, allowed)
+
+    def shots(self, ids: Sequence[int]) -> shots_of_images.Shots:
+        """The shots of images with several files, such as RAW and JPEG: id to all ids."""
+        with self._read() as connection:
+            return shots_of_images.shots(connection, ids)
+
+    def word_places(self, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Where images that `with_words` found have words of the query: "name", "text" or both."""
+        with self._read() as connection:
+            return {
+                image_id: places
+                for chunk in rows.chunks([int(each) for each in ids])
+                for image_id, places in full_text.places(connection, query, chunk).items()
+            }
 
     def unread(
         self, root: str, scope: str, engine: str, after: str, limit: int

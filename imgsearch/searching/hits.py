@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from imgsearch.vectors import Ids
 
+MEANING = "meaning"
+"""In `Hit.matched`: the model found the picture, and not its words."""
 STRENGTH_DIGITS = 3
 SCORE_DIGITS = 6
 """Scores that agree to this many digits count as equal, and are ordered by path."""
@@ -40,6 +42,11 @@ class Hit:
         Its name, its captions or the text in it have the words of the query.
     duplicates : tuple of ImageRecord or None
         Near-identical pictures folded into this one; None where the search folded nothing.
+    parts : tuple of ImageRecord
+        The other files of the same shot, such as the RAW of a JPEG.
+    matched : tuple of str
+        Why it was found: "name" and "text" (captions, text in the picture) have words of the
+        query, "meaning" where the model finds it likely enough. Empty in a list by date.
     """
 
     rank: int
@@ -48,11 +55,24 @@ class Hit:
     strength: float | None = None
     named: bool = False
     duplicates: tuple[ImageRecord, ...] | None = None
+    matched: tuple[str, ...] = ()
+    parts: tuple[ImageRecord, ...] = ()
 
     @property
     def path(self) -> str:
         """Absolute path of the file."""
         return self.image.file.absolute
+
+    @property
+    def reason(self) -> str:
+        """Why it was found, in one column: "name" or "text" where words found it, else its strength
+        as a percentage, "" if unknown.
+
+        Words go before any likeness, so a percentage beside them would contradict the ranks.
+        """
+        if self.named:
+            return next((each for each in self.matched if each != MEANING), "name")
+        return "" if self.strength is None else f"{100 * self.strength:.0f}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,12 @@ class Ranking:
         Why nothing passed the filter, in a sentence; "" otherwise.
     revision : int
         Revision of the catalog.
+    words : str
+        The words that `named` pictures have.
+    cut_off : float
+        The strength from which a picture matches by meaning.
+    parts : mapping of id to ids
+        The other files of the shots of which several are in the library.
     """
 
     ids: Ids
@@ -86,6 +112,9 @@ class Ranking:
     folded: Mapping[int, Sequence[int]] | None = None
     note: str = ""
     revision: int = 0
+    words: str = ""
+    cut_off: float = 0.0
+    parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,14 +133,33 @@ class Ranking:
         """Ids that were folded into this one, best first."""
         return (self.folded or {}).get(image_id, ())
 
-    def hits(self, records: Mapping[int, ImageRecord], start: int, limit: int) -> list[Hit]:
+    def part_ids(self, image_id: int) -> Sequence[int]:
+        """Ids of the other files of the same shot."""
+        return self.parts.get(image_id, ())
+
+    def named_ids(self, start: int, limit: int) -> list[int]:
+        """Ids of the places from `start` on that were found by words."""
+        place = slice(start, start + limit)
+        ids: list[int] = self.ids[place][self.named[place]].tolist()
+        return ids
+
+    def hits(
+        self,
+        records: Mapping[int, ImageRecord],
+        start: int,
+        limit: int,
+        word_places: Mapping[int, tuple[str, ...]] | None = None,
+    ) -> list[Hit]:
         """The hits of the places from `start` on, but for pictures that left the library.
 
         Parameters
         ----------
         records : mapping of id to ImageRecord
             The pictures of these places. Only those that are here are listed as duplicates.
+        word_places : mapping of id to texts
+            Where the named pictures have the words: `Catalog.word_places`.
         """
+        word_places = word_places or {}
         hits = []
         for place in range(start, min(start + limit, len(self.ids))):
             image = records.get(int(self.ids[place]))
@@ -130,9 +178,16 @@ class Ranking:
                     _number(strength, SCORE_DIGITS),
                     bool(self.named[place]),
                     copies,
+                    self._matched(place, word_places.get(image.id, ("name",))),
+                    tuple(records[each] for each in self.part_ids(image.id) if each in records),
                 )
             )
         return hits
+
+    def _matched(self, place: int, word_places: tuple[str, ...]) -> tuple[str, ...]:
+        if not self.named[place]:
+            return () if self.by_date else (MEANING,)
+        return (*word_places, MEANING) if self.strengths[place] >= self.cut_off else word_places
 
     def shown_ids(self, start: int, limit: int) -> list[int]:
         """Ids of the places from `start` on, and those folded into them."""
@@ -207,7 +262,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
     """A hit as values that JSON can hold: `record_to_plain` of its picture, and its place.
 
     The one form of a hit outside of Python: `search --format json`, the HTTP API, MCP and the
-    daemon choose from it. `duplicates` are plain records, or None.
+    daemon choose from it. `duplicates` are plain records, or None, and `parts` are plain records.
     """
     duplicates = None if hit.duplicates is None else [*map(record_to_plain, hit.duplicates)]
     return {
@@ -217,6 +272,8 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "named": hit.named,
         **record_to_plain(hit.image),
         "duplicates": duplicates,
+        "matched": list(hit.matched),
+        "parts": [*map(record_to_plain, hit.parts)],
     }
 
 
@@ -272,6 +329,8 @@ def hit_from_plain(values: Mapping[str, Any]) -> Hit:
         values["strength"],
         values["named"],
         None if duplicates is None else tuple(record_from_plain(each) for each in duplicates),
+        tuple(values["matched"]),
+        tuple(map(record_from_plain, values["parts"])),
     )
 
 

@@ -12,20 +12,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.errors import ImgSearchError, QueryError, SpaceMismatch
+from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.records import ImageRecord, clamped
 from imgsearch.searching import history
-from imgsearch.searching.duplicates import MAX_FOLDED_PLACES, fold, near_identical, vectors_of
+from imgsearch.searching.duplicates import (
+    MAX_FOLDED_PLACES,
+    fold,
+    fold_parts,
+    near_identical,
+    vectors_of,
+)
 from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import gone_note, instruction_note, script_note
 from imgsearch.searching.presence import Presence
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import MIN_STRENGTH, SearchRequest, Term
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
 
 FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
+MAX_PARTS = 2
+"""Files of a shot beside the one that is shown: RAW and HEIC of a JPEG."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
 MAX_GONE_IMAGES = 20_000
@@ -119,9 +127,8 @@ class Searcher:
         trace = trace or Trace()
         with self._ready(request, trace):
             resolved, notes = self._resolve(request)
-            depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
-            presence = self._presence()
-            ranking = self._present(replace(resolved, limit=depth), presence, request.limit, trace)
+            presence, deep = self._presence(), replace(resolved, limit=_depth(request))
+            ranking = self._present(deep, presence, request.limit, trace)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
         notes += presence.notes
@@ -150,7 +157,7 @@ class Searcher:
         with self._ready(request, trace):
             resolved, _ = self._resolve(request)
             if not shown:
-                return self._folded_if(request, self._rank(resolved, trace), trace)
+                return self._folded(request, self._rank(resolved, trace), trace)
             return self._present(resolved, self._presence(), shown, trace)
 
     def fetch(self, ranking: Ranking, start: int, limit: int, duplicates: bool = True) -> list[Hit]:
@@ -162,13 +169,27 @@ class Searcher:
             Look up the pictures that were folded into them, too.
         """
         ids = (ranking.shown_ids if duplicates else ranking.page_ids)(start, limit)
-        return ranking.hits(self._catalog.get(ids), start, limit)
+        parts = [part for each in ids for part in ranking.part_ids(each)]
+        named = ranking.named_ids(start, limit)
+        places = self._catalog.word_places(ranking.words, named) if named else {}
+        return ranking.hits(self._catalog.get([*ids, *parts]), start, limit, places)
 
     def page(self, ranking: Ranking, start: int, limit: int) -> list[Hit]:
         """The hits of some places of a ranking that are still on disk; others leave gaps."""
         hits = self.fetch(ranking, start, limit, duplicates=False)
         gone = self._presence().look(hit.image for hit in hits)
         return [hit for hit in hits if hit.image.id not in gone]
+
+    def parts(self, image_id: int) -> list[ImageRecord]:
+        """The other files of the same shot, such as the RAW of a JPEG."""
+        with self._catalog.snapshot():
+            ids = [
+                each
+                for each in self._catalog.shots([image_id]).get(image_id, ())
+                if each != image_id
+            ]
+            records = self._catalog.get(ids)
+        return [records[each] for each in ids if each in records]
 
     def _presence(self) -> Presence:
         return Presence(self._catalog.roots(counted=False))
@@ -183,7 +204,7 @@ class Searcher:
         """
         ranking, places = self._rank(request, trace), shown
         while True:
-            folded = self._folded_if(request, ranking, trace)
+            folded = self._folded(request, ranking, trace)
             with trace.step("look"):
                 records = self._catalog.get(folded.shown_ids(0, places))
                 gone = presence.look(records.values())
@@ -203,7 +224,7 @@ class Searcher:
             with trace.step("open"):
                 try:
                     _ = self.index
-                except (QueryError, SpaceMismatch):  # nothing is indexed with the model in use
+                except ImgSearchError:  # nothing is indexed with the model in use, or it is busy
                     if request.needs_model:
                         raise
         with self._catalog.snapshot():
@@ -315,14 +336,17 @@ class Searcher:
             ranking = replace(ranking, note=note)
         return replace(ranking, revision=self._catalog.head()[0])
 
-    def _folded_if(self, request: SearchRequest, ranking: Ranking, trace: Trace) -> Ranking:
-        """The ranking, folded if the request wants that."""
-        if not request.unique:
+    def _folded(self, request: SearchRequest, ranking: Ranking, trace: Trace) -> Ranking:
+        """The ranking with the files of a shot and near-identical pictures folded, as requested."""
+        if request.apart and not request.unique:
             return ranking
         with trace.step("fold"):
-            return self._folded(ranking)
+            if not request.apart:
+                ids = ranking.page_ids(0, MAX_FOLDED_PLACES)
+                ranking = fold_parts(ranking, self._catalog.shots(ids))
+            return self._without_copies(ranking) if request.unique else ranking
 
-    def _folded(self, ranking: Ranking) -> Ranking:
+    def _without_copies(self, ranking: Ranking) -> Ranking:
         ids = ranking.ids[:MAX_FOLDED_PLACES]
         if self._index is None:
             vectors, least = np.zeros((len(ids), 1), np.float32), 1.0
@@ -392,10 +416,9 @@ class Searcher:
 
     def _named(self, request: SearchRequest, allowed: Ids | None) -> dict[int, float]:
         """BM25 by id of the pictures that have the words of the query, the best of `allowed`."""
-        words = [term.text for term in request.terms if term.text and term.weight > 0]
-        if not words:
+        if not request.words:
             return {}
-        return dict(self._catalog.with_words(" ".join(words), MAX_WORD_MATCHES, allowed))
+        return dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
 
     def embed(
         self, request: SearchRequest, trace: Trace | None = None
@@ -529,6 +552,8 @@ class Found:
             np.array([key in self.named for key in ids], np.bool_),
             by_date,
             complete=len(ids) < request.limit,
+            words=request.words,
+            cut_off=max(request.strength_cut_off, MIN_STRENGTH),
         )
 
     def _strength(self, key: int) -> float:
@@ -543,6 +568,12 @@ class Found:
         if score is not None and min_score is not None and score < min_score:
             return False
         return key in self.named or not strength < cut_off
+
+
+def _depth(request: SearchRequest) -> int:
+    """Places to rank, so that enough stay after folding."""
+    places = request.limit * (1 if request.apart else 1 + MAX_PARTS)
+    return places + (MAX_FOLDED_PLACES if request.unique else 0)
 
 
 def _require_words(request: SearchRequest) -> None:

@@ -30,7 +30,7 @@ from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.formats import extension, is_picture_name
+from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
 from imgsearch.sources.guarded_files import Unusable, open_below
 from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
@@ -215,6 +215,10 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    def parts(self, image_id: int) -> Future[list[ImageRecord]]:
+        """The other picture files of the same shot, such as the RAW of a JPEG."""
+        return self.reader.submit(lambda library: library.searcher.parts(image_id))
+
     def render(self, image: Located, side: int, form: str) -> Future[Thumbnail | Skipped]:
         """A picture, rendered now."""
         return self.renders.ask(render_request(image.record.file, image.roots, side, form))
@@ -233,12 +237,34 @@ def _renderer(settings: Settings) -> Renderer:
     return Renderer(decode, settings.decoders, RENDER_TIMEOUT_SECONDS)
 
 
-def open_original(image: Located) -> int:
-    """A descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
+def open_original(image: Located) -> tuple[str, int]:
+    """Path and descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
+    return _opened(image.record.file.absolute, image)
+
+
+def open_video(image: Located) -> tuple[str, int]:
+    """Path and descriptor of the video of a Live Photo; raises `NoSuchPicture` if it has none."""
+    name = video_name(image)
+    if name is None:
+        raise NoSuchPicture("there is no video beside this picture", "Open the picture.")
+    return _opened(os.path.join(os.path.dirname(image.record.file.absolute), name), image)
+
+
+def _opened(path: str, image: Located) -> tuple[str, int]:
     try:
-        return open_below(image.record.file.absolute, image.roots)
+        return path, open_below(path, image.roots)
     except Unusable as error:
         raise cannot_show(error.reason) from error
+
+
+def video_name(image: Located) -> str | None:
+    """Name of the video of a Live Photo, which has the name of its HEIC or JPEG."""
+    if image.record.metadata.format not in ("HEIF", "JPEG"):
+        return None
+    stem = os.path.splitext(image.record.file.absolute)[0]
+    endings = (each for ending in VIDEO_TYPES for each in (ending.upper(), ending))
+    paths = (f"{stem}.{ending}" for ending in endings)
+    return next((os.path.basename(path) for path in paths if os.path.isfile(path)), None)
 
 
 def cannot_show(reason: str) -> NoSuchPicture:

@@ -55,6 +55,9 @@ RAW_EXTENSIONS = frozenset(
 )
 # fmt: on
 
+VIDEO_TYPES = {"mov": "video/quicktime", "mp4": "video/mp4"}
+"""Extension of the video of a Live Photo to its media type. Videos are not indexed."""
+
 UNSUPPORTED_EXTENSIONS = {
     "afdesign": "Affinity Designer",
     "afphoto": "Affinity Photo",

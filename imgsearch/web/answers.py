@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -41,6 +42,15 @@ class PictureAnswer(BaseModel):
     thumb: str = Field(description="Path of its small picture.")
 
 
+class Part(BaseModel):
+    """Another file of the same shot: its RAW or JPEG, or the video of a Live Photo."""
+
+    id: int | None = Field(description="null for a video, which is not in the library.")
+    name: str
+    type: str = Field(description="Of a video its extension.")
+    original: str = Field(description="Path of the file.")
+
+
 class HitAnswer(PictureAnswer):
     """A picture found."""
 
@@ -49,6 +59,10 @@ class HitAnswer(PictureAnswer):
     strength: float | None
     named: bool = Field(description="Its name or captions have the words of the query.")
     duplicates: int = Field(0, description="Pictures that are folded into it.")
+    matched: list[str] = Field(
+        description="Why it was found: name, text (captions, text in the picture), meaning."
+    )
+    parts: list[Part] = Field(description="The other files of the shot that are pictures.")
 
 
 class SearchAnswer(BaseModel):
@@ -95,6 +109,7 @@ class DetailsAnswer(PictureAnswer):
     modified_ns: int
     content_hash: str
     original: str
+    parts: list[Part] = Field(description="The other files of the shot, and its video.")
     browser_shows: bool = Field(description="False where `original` needs `?as=jpeg` to be shown.")
 
 
@@ -213,11 +228,35 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
         strength=plain["strength"],
         named=plain["named"],
         duplicates=duplicates,
+        matched=plain["matched"],
+        parts=[*map(part, match.parts)],
     )
 
 
-def details(record: ImageRecord, prefix: str) -> DetailsAnswer:
-    """Everything in the catalog about a picture."""
+def part(record: ImageRecord, prefix: str) -> Part:
+    """Another picture file of the same shot."""
+    return Part(
+        id=record.id,
+        name=shown(os.path.basename(record.file.path)),
+        type=record.metadata.format,
+        original=f"{prefix}{API}/original/{record.id}",
+    )
+
+
+def video(record: ImageRecord, name: str, prefix: str) -> Part:
+    """The video of a Live Photo."""
+    return Part(
+        id=None,
+        name=shown(name),
+        type=os.path.splitext(name)[1].removeprefix(".").upper(),
+        original=f"{prefix}{API}/original/{record.id}?as=video",
+    )
+
+
+def details(
+    record: ImageRecord, prefix: str, parts: Sequence[ImageRecord], video_name: str | None
+) -> DetailsAnswer:
+    """Everything in the catalog about a picture, and the other files of its shot."""
     plain = record_to_plain(record)
     position = plain["latitude"], plain["longitude"]
     return DetailsAnswer(
@@ -243,6 +282,10 @@ def details(record: ImageRecord, prefix: str) -> DetailsAnswer:
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],
         original=f"{prefix}{API}/original/{record.id}",
+        parts=[
+            *(part(each, prefix) for each in parts),
+            *([video(record, video_name, prefix)] if video_name else []),
+        ],
         browser_shows=plain["format"] in BROWSER_TYPES,
     )
 

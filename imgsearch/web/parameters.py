@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from starlette.requests import Request
 
 from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import SearchRequest, Term, read_strength
 from imgsearch.searching.terms import build_terms
 
 MAX_UPLOADS = 8
@@ -25,6 +33,18 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Texts = Annotated[list[Text], Field(max_length=MAX_VALUES)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Ids = Annotated[list[Id], Field(max_length=MAX_VALUES)]
+Strength = Annotated[
+    float,
+    BeforeValidator(lambda value: None if value is None else read_strength(value)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 100},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*%?\s*$"},
+            ]
+        }
+    ),
+]
 
 
 def _texts(description: str, *examples: list[str], name: str | None = None) -> Any:
@@ -70,11 +90,14 @@ class SearchParameters(FilterParameters):
     mode: Literal["hybrid", "semantic", "text"] = Field(
         "hybrid", description="hybrid, semantic or text.", examples=["hybrid"]
     )
-    min_strength: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="Leave out weaker hits; the default depends on the query."
+    min_strength: Strength | None = Field(
+        None,
+        description="Leave out weaker hits: 30%, 30 or 0.3. The default depends on the query.",
+        examples=[0.3],
     )
     everything: bool = Field(False, alias="all", description="Include weak hits.")
     unique: bool = Field(False, description="Fold near-identical pictures into one.")
+    apart: bool = Field(False, description="List the RAW and the JPEG of one shot as two pictures.")
     limit: int = Field(60, ge=1, le=500, description="Maximum number of hits per page.")
     cursor: str | None = Field(
         None,
@@ -101,6 +124,7 @@ class SearchParameters(FilterParameters):
             bad=[Term(image_id=each) for each in self.bad],
             min_strength=0.0 if self.everything else self.min_strength,
             unique=self.unique,
+            apart=self.apart,
         )
 
 

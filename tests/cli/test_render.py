@@ -65,6 +65,8 @@ def test_a_record():
         "state": None,
         "country": None,
         "note": None,
+        "matched": [],
+        "parts": [],
     }
     assert tuple(record(HITS[1])) == FIELDS
 
@@ -156,7 +158,7 @@ def test_the_table_is_as_wide_as_the_terminal(monkeypatch):
 
 @pytest.mark.parametrize("camera", ["=1+1", "+A1", "-A1", "@SUM(A1)"])
 def test_a_camera_that_a_spreadsheet_would_run(camera):
-    metadata = ImageMetadata(1, 2, "PNG", 1, None, camera, 'Say "hi", twice\n')
+    metadata = ImageMetadata(1, 2, "PNG", camera_make=camera, camera_model='Say "hi", twice\n')
     out = FORMATS["csv"]([hit(1, "a.jpg", metadata)])
     [row] = csv.DictReader(io.StringIO(out, newline=""))
     assert row["camera_make"] == "'" + camera

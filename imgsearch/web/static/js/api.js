@@ -76,6 +76,16 @@ export const signIn = (token) =>
   });
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 
+/** The error at the URL of a picture, which an <img> does not report; null if there is none. */
+export async function problemOf(url) {
+  try {
+    const response = await fetch(url, { credentials: "same-origin" });
+    return response.ok ? null : await errorFrom(response);
+  } catch {
+    return new ApiError(0, "The imgsearch server is not responding.", "");
+  }
+}
+
 /** URL of a thumbnail with at least `pixels` on its longer side, up to 1024. */
 export function thumbnail(hit, pixels) {
   const size = pixels <= 256 ? 256 : pixels <= 512 ? 512 : 1024;

@@ -45,13 +45,17 @@ export function bytes(size) {
 }
 
 /**
- * Strength as a label and 1 to 4 bars. It estimates how likely the picture is to match, to a step
- * rather than a percent (docs/STRENGTH.md); the details show the number.
+ * Why a picture was found: a `label` if its words match, otherwise its strength as 1 to 4 `bars`.
+ * Words rank above any likeness, so bars beside them would contradict the order. Strength estimates
+ * how likely the picture is to match, to a step rather than a percent (docs/STRENGTH.md); the
+ * details show the number.
  */
-export function strength(hit) {
-  if (hit.strength === null || hit.strength === undefined) {
-    return hit.named ? { word: "text match", bars: 4 } : null;
+export function reason(hit) {
+  if (hit.named) {
+    const label = hit.matched?.includes("name") ? "name" : "text";
+    return { word: `${label} match`, label };
   }
+  if (hit.strength === null || hit.strength === undefined) return null;
   if (hit.strength >= 0.7) return { word: "strong match", bars: 4 };
   if (hit.strength >= 0.45) return { word: "good match", bars: 3 };
   if (hit.strength >= 0.2) return { word: "fair match", bars: 2 };
@@ -63,7 +67,7 @@ export function describe(hit) {
   const parts = [hit.name];
   const date = longDate(hit.taken);
   if (date) parts.push(date);
-  const match = strength(hit);
+  const match = reason(hit);
   if (match) parts.push(match.word);
   if (hit.duplicates > 0) parts.push(plural(hit.duplicates, "near-identical copy", "near-identical copies"));
   return parts.join(", ");
@@ -71,6 +75,26 @@ export function describe(hit) {
 
 /** The last part of a path: "h" of "f/g/h". */
 export const lastPart = (path) => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || path;
+
+/**
+ * Labels for paths: each the shortest tail that no other path has, so that of six folders called
+ * "images" each shows the part above it.
+ *
+ * @returns {Map<string, string>} by path
+ */
+export function uniqueTails(paths) {
+  const split = [...new Set(paths)].map((path) => [path, path.replace(/[/\\]+$/, "").split(/[/\\]/)]);
+  const tail = (parts, length) => parts.slice(-length).join("/");
+  const labels = new Map();
+  for (let length = 1, open = split; open.length; length += 1) {
+    const uses = new Map();
+    for (const [, parts] of open) uses.set(tail(parts, length), (uses.get(tail(parts, length)) ?? 0) + 1);
+    const isLabel = ([, parts]) => uses.get(tail(parts, length)) === 1 || parts.length <= length;
+    for (const entry of open.filter(isLabel)) labels.set(entry[0], tail(entry[1], length) || entry[0]);
+    open = open.filter((entry) => !isLabel(entry));
+  }
+  return labels;
+}
 
 /** Camera name without a repeated maker: "NIKON CORPORATION NIKON D40" becomes "NIKON D40". */
 export const cameraName = (text) => text.replace(/^(\S+)\b.*\s(?=\1\b)/i, "");
@@ -83,8 +107,9 @@ export function endOf(text) {
   return iso(new Date(Date.UTC(year + 1, 0, 1)));
 }
 
-/** The day before an ISO date; "before=2017-10" is shown as "up to 30 Sep 2017". */
+/** The day before an ISO date: "before=2017-10" is shown as "up to 30 Sep 2017". "" for other text. */
 export function dayBefore(text) {
+  if (!startOf(text)) return "";
   const [year, month, day] = startOf(text).split("-").map(Number);
   return iso(new Date(Date.UTC(year, month - 1, day - 1)));
 }
