@@ -296,6 +296,17 @@ class Catalog:
                         records[row.id] = rows.image_record(row)
         return records
 
+    def paths(self, ids: Sequence[int]) -> dict[int, str]:
+        """Absolute paths of the present images among `ids`, by id."""
+        query = select(images.c.id, images.c.status, images.c.path, roots.c.path.label("root"))
+        paths: dict[int, str] = {}
+        with self._read() as connection:
+            for chunk in rows.chunks([int(i) for i in ids]):
+                for row in connection.execute(query.join(roots).where(images.c.id.in_(chunk))):
+                    if row.status == "present":  # not in the query: see `get`
+                        paths[row.id] = os.path.join(row.root, *row.path.split("/"))
+        return paths
+
     def with_words(
         self, query: str, limit: int, allowed: Ids | None = None
     ) -> list[tuple[int, float]]:

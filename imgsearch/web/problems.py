@@ -19,6 +19,14 @@ from imgsearch.web.guard import internal_error
 
 logger = logging.getLogger("imgsearch.web")
 
+
+class ClientLeft(ImgSearchError):
+    """The client closed its connection before the answer was there."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")
+
+
 STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
     (QueryError, 400),
@@ -28,8 +36,9 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (LibraryBusy, 409),
     (Overloaded, 503),
     (Closed, 503),
+    (ClientLeft, 499),
 )
-"""The first match applies; 500 for all other errors."""
+"""The first match applies; 500 for all other errors. 499 is only counted: nobody receives it."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not valid."},
