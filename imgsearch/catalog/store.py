@@ -29,7 +29,14 @@ from imgsearch.catalog import (
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.schema import driver
-from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, sqlite_errors
+from imgsearch.catalog.sqlite_file import (
+    FILE,
+    file_identity,
+    file_stamp,
+    is_immutable,
+    missing,
+    sqlite_errors,
+)
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
@@ -143,7 +150,9 @@ class Catalog:
         self.folder = folder
         self._engine = engine
         self._local = threading.local()
-        self._file = file_identity(os.path.join(folder, FILE))
+        self._path = os.path.join(folder, FILE)
+        self._file = file_identity(self._path)
+        self._stamp = _immutable_stamp(self._path)
         with self._read() as connection:
             self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
 
@@ -154,7 +163,7 @@ class Catalog:
     @property
     def replaced(self) -> bool:
         """True if the open file has been replaced or removed, for example by a restored backup."""
-        return file_identity(os.path.join(self.folder, FILE)) != self._file
+        return file_identity(self._path) != self._file
 
     @contextmanager
     def writer(self, wait_s: float = 0.0) -> Iterator[CatalogWriter]:
@@ -178,15 +187,40 @@ class Catalog:
     def _read(self) -> Iterator[Connection]:
         snapshot = getattr(self._local, "connection", None)
         if snapshot is not None:
-            with sqlite_errors():  # the error may be caught inside the snapshot
+            # The error may be caught inside the snapshot.
+            with self._unchanged(), sqlite_errors():
                 yield snapshot
             return
-        with reading(self._engine) as connection:
+        self._follow()
+        with self._unchanged(), reading(self._engine) as connection:
             self._local.connection, self._local.cache = connection, {}
             try:
                 yield connection
             finally:
                 self._local.connection = None
+
+    def _follow(self) -> None:
+        """Open the file again if it was read as immutable and somebody has written to it."""
+        if self._stamp is not None and self._stamp != file_stamp(self._path):
+            self._engine.dispose()
+            self._stamp = _immutable_stamp(self._path)
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Refuse what was read from an immutable file that changed meanwhile: it may be torn."""
+        stamp = self._stamp
+        try:
+            yield
+        except CatalogError:
+            self._require_unchanged(stamp)
+            raise
+        self._require_unchanged(stamp)
+
+    def _require_unchanged(self, stamp: tuple[int, ...] | None) -> None:
+        if stamp is not None and stamp != file_stamp(self._path):
+            raise CatalogError(
+                "another process has written to the library while it was read", "Try again."
+            )
 
     def _once(self, key: object, read: Callable[[Connection], Any]) -> Any:
         """The result of `read`, cached for the rest of the snapshot, in which it cannot change."""
@@ -497,6 +531,12 @@ class Catalog:
         """The faults of the catalog itself, one sentence each; empty if it is sound."""
         with self._read() as connection:
             return health.faults(connection)
+
+
+def _immutable_stamp(path: str) -> tuple[int, ...] | None:
+    """The stamp of a catalog that is read as immutable, else None."""
+    stamp = file_stamp(path)
+    return stamp if is_immutable(path) else None
 
 
 def _head(connection: Connection) -> tuple[Revision, str]:
