@@ -18,7 +18,14 @@ from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import schema
-from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, sqlite_errors
+from imgsearch.catalog.sqlite_file import (
+    FILE,
+    connect,
+    from_stored,
+    missing,
+    sqlite_errors,
+    stored_values,
+)
 from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
 from imgsearch.vectors import EmbeddingSpace
 
@@ -66,22 +73,22 @@ class Overview:
 
     def summary(self) -> dict[str, Any]:
         """The contents of the library as plain values; see `overview.summary`."""
-        with sqlite_errors():
+        with stored_values():
             return summary(self._connection, self._folder)
 
     def roots(self) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each."""
-        with sqlite_errors():
+        with stored_values():
             return roots(self._connection)
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
-        with sqlite_errors():
+        with stored_values():
             return skipped(self._connection)
 
     def unreadable_texts(self) -> list[Skipped]:
         """The present images whose text could not be read, by path."""
-        with sqlite_errors():
+        with stored_values():
             return unreadable_texts(self._connection)
 
     def index_names(self) -> list[tuple[str, str]]:
@@ -89,7 +96,7 @@ class Overview:
 
         Index files are named by this pair.
         """
-        with sqlite_errors():
+        with stored_values():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
             return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
 

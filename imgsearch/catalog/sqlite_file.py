@@ -18,6 +18,7 @@ RESTORE_HINT = (
     "Restore the library folder from a backup, or remove the folder and index again; "
     "your pictures are not touched."
 )
+DAMAGE_HINT = f"'imgsearch doctor' names the row. {RESTORE_HINT}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("//([0-9a-f]{4})")
 
@@ -127,6 +128,18 @@ def sqlite_errors() -> Iterator[None]:
         if not isinstance(cause, sqlite3.Error):
             raise
         raise _catalog_error(cause) from error
+
+
+@contextmanager
+def stored_values() -> Iterator[None]:
+    """`sqlite_errors`, around code that only reads stored values: one that cannot be converted is
+    an error of the catalog, too."""
+    with sqlite_errors():
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            message = f"a value in the catalog is damaged: {error}"
+            raise CatalogError(message, DAMAGE_HINT) from error
 
 
 def _catalog_error(error: sqlite3.Error) -> CatalogError:

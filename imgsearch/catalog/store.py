@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, insert, select
+from sqlalchemy.exc import OperationalError
 
 from imgsearch.catalog import (
     comparison,
@@ -36,6 +37,7 @@ from imgsearch.catalog.sqlite_file import (
     is_immutable,
     missing,
     sqlite_errors,
+    stored_values,
 )
 from imgsearch.catalog.tables import (
     commits,
@@ -65,9 +67,11 @@ from imgsearch.records import (
     TextCounts,
     Unvisited,
 )
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
 
 CHANGES_PER_BATCH = 8192
+_DAMAGE = (ValueError, TypeError, OperationalError)
+"""What reading a damaged value raises; the last one for a text that is not UTF-8."""
 OWN_PREFIXES = ("writer.", "server-token.")
 """Name prefixes of files that may exist before the catalog does."""
 
@@ -150,6 +154,7 @@ class Catalog:
         self.folder = folder
         self._engine = engine
         self._local = threading.local()
+        self._damaged: set[int] = set()
         self._path = os.path.join(folder, FILE)
         self._file = file_identity(self._path)
         self._stamp = _immutable_stamp(self._path)
@@ -180,11 +185,16 @@ class Catalog:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """A context in which all reads of this thread see the same state."""
-        with self._read():
+        with self._transaction():
             yield
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        with self._transaction() as connection, stored_values():
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         snapshot = getattr(self._local, "connection", None)
         if snapshot is not None:
             # The error may be caught inside the snapshot.
@@ -263,13 +273,14 @@ class Catalog:
             while position < head:
                 upserts = _upserts(connection, space_id, position)
                 last = len(upserts) < CHANGES_PER_BATCH
+                ids, vectors = _sound_vectors(upserts, space.dimension)
                 yield ChangeBatch(
                     since=position,
                     revision=head if last else upserts[-1].revision,
                     token=token if last else "",
                     removals=removals,
-                    ids=np.array([row.image_id for row in upserts], np.int64),
-                    vectors=rows.from_blobs([row.vector for row in upserts], space.dimension),
+                    ids=ids,
+                    vectors=vectors,
                 )
                 position = head if last else upserts[-1].revision
                 removals = np.empty(0, np.int64)
@@ -319,16 +330,33 @@ class Catalog:
             return len(comparison.missing(connection, images, root_id, scope, image_ids, unvisited))
 
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
-        """The present images among `ids`, by id."""
+        """The present images among `ids`, by id.
+
+        One whose row is damaged is left out; `damaged` counts them.
+        """
         records: dict[int, ImageRecord] = {}
         with self._read() as connection:
             for chunk in rows.chunks([int(i) for i in ids]):
-                # The status is checked here: in the query, it makes SQLite scan an index on it.
-                query = _with_root().where(images.c.id.in_(chunk))
-                for row in connection.execute(query):
-                    if row.status == "present":
-                        records[row.id] = rows.image_record(row)
+                try:
+                    records |= _records(connection, chunk)
+                except _DAMAGE:
+                    records |= self._sound_records(connection, chunk)
         return records
+
+    def _sound_records(self, connection: Connection, ids: Sequence[int]) -> dict[int, ImageRecord]:
+        """Row by row, so that a damaged one costs no other."""
+        records: dict[int, ImageRecord] = {}
+        for image_id in ids:
+            try:
+                records |= _records(connection, [image_id])
+            except _DAMAGE:
+                self._damaged.add(image_id)
+        return records
+
+    @property
+    def damaged(self) -> int:
+        """Number of images that could not be read so far, because a value of theirs is damaged."""
+        return len(self._damaged)
 
     def paths(self, ids: Sequence[int]) -> dict[int, str]:
         """Absolute paths of the present images among `ids`, by id."""
@@ -545,6 +573,26 @@ def _head(connection: Connection) -> tuple[Revision, str]:
         select(commits.c.token).where(commits.c.revision == revision)
     ).scalar()
     return revision, token or ""
+
+
+def _records(connection: Connection, ids: Sequence[int]) -> dict[int, ImageRecord]:
+    # The status is checked here: in the query, it makes SQLite scan an index on it.
+    found = connection.execute(_with_root().where(images.c.id.in_(ids)))
+    return {row.id: rows.image_record(row) for row in found if row.status == "present"}
+
+
+def _sound_vectors(upserts: Sequence[Any], dimension: int) -> tuple[Ids, Embeddings]:
+    """Ids and vectors, without those of a wrong length and those with values that are not finite.
+
+    A damaged vector can be found by nobody; `imgsearch doctor` names it.
+    """
+    size = rows.STORAGE.itemsize * dimension
+    whole = [row for row in upserts if isinstance(row.vector, bytes) and len(row.vector) == size]
+    ids = np.array([row.image_id for row in whole], np.int64)
+    blobs = [row.vector for row in whole]
+    stored = np.frombuffer(b"".join(blobs), rows.STORAGE).reshape(len(blobs), dimension)
+    finite = np.isfinite(stored).all(axis=1)
+    return ids[finite], normalize(stored[finite])
 
 
 def _with_root() -> Any:

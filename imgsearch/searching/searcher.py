@@ -125,6 +125,12 @@ class Searcher:
                 hits = self.fetch(ranking, 0, request.limit)
         if not resolved.terms and not trace.total:
             raise no_pictures()
+        if damaged := self._catalog.damaged:
+            pictures = "1 picture is" if damaged == 1 else f"{damaged} pictures are"
+            notes.append(
+                f"{pictures} left out, because a value in the catalog is damaged:"
+                " 'imgsearch doctor' names the rows."
+            )
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
