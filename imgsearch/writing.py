@@ -66,6 +66,26 @@ def replace_file(target: str, data: bytes, *, private: bool = False, durable: bo
         raise
 
 
+def make_durable(path: str) -> None:
+    """Wait until a file that is complete, and its name, are on the disk."""
+    _sync(path, os.O_RDWR)
+    sync_folder(os.path.dirname(path) or os.curdir)
+
+
+def sync_folder(folder: str) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if os.name == "posix":  # Windows cannot open a folder
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def discard(name: str) -> None:
     """Remove a part file if it still exists."""
     with suppress(OSError):

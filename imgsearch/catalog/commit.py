@@ -221,7 +221,10 @@ class Commit:
         row = self._image_row(file)
         examined = (file.size, file.mtime_ns) != (0, 0)
         changed = row is not None and (row.size, row.mtime_ns) != (file.size, file.mtime_ns)
-        if row is not None and row.status == "present" and changed and examined:
+        # What cannot be read for a moment (a network disk, a file that is being written) keeps its
+        # place, as what lies in a folder that cannot be listed does.
+        lost = changed and examined and not item.transient
+        if row is not None and row.status == "present" and lost:
             # This file no longer holds the image that the vector came from. The vector is kept in
             # case the image comes back.
             self._ledger.bury([row.id])

@@ -179,8 +179,8 @@ class Catalog:
         LibraryBusy
             Another process still holds the writer lock after `wait_s` seconds.
         """
-        with writer_lock(self.folder, wait_s):
-            yield CatalogWriter(self._engine)
+        with writer_lock(self.folder, wait_s) as require_held:
+            yield CatalogWriter(self._engine.execution_options(require_held=require_held))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

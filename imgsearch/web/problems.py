@@ -10,7 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
+from imgsearch.errors import (
+    ImgSearchError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+    TooManyFiles,
+    is_too_many_files,
+)
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
@@ -37,6 +45,7 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (Overloaded, 503),
     (Closed, 503),
     (ClientLeft, 499),
+    (TooManyFiles, 503),
 )
 """The first match applies; 500 for all other errors. 499 is only counted: nobody receives it."""
 
@@ -69,6 +78,12 @@ def handle_problems(app: FastAPI) -> None:
         if status == 503:
             answer.headers["retry-after"] = "1"
         return answer
+
+    @app.exception_handler(OSError)
+    async def on_system(request: Request, error: OSError) -> Response:
+        if is_too_many_files(error):
+            return await on_ours(request, TooManyFiles())
+        raise error
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
