@@ -18,6 +18,7 @@ A bad image is not an error but a value: `records.Skipped`.
 from __future__ import annotations
 
 import errno
+import os
 
 
 class ImgSearchError(Exception):
@@ -89,3 +90,15 @@ class TooManyFiles(ImgSearchError):
 def is_too_many_files(error: OSError) -> bool:
     """True for the errors of a process, or a system, that can open no more files."""
     return error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def require_free_descriptor() -> None:
+    """Raise `TooManyFiles` if that is why something could not be opened.
+
+    For callers that learn that opening has failed, but not why.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if is_too_many_files(error):
+            raise TooManyFiles from error

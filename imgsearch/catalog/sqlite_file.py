@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from imgsearch.errors import CatalogError, LibraryMissing, TooManyFiles, is_too_many_files
+from imgsearch.errors import CatalogError, LibraryMissing, require_free_descriptor
 from imgsearch.filters.geography import distance_km
 
 FILE = "catalog.sqlite"
@@ -142,15 +142,6 @@ def stored_values() -> Iterator[None]:
             raise CatalogError(message, DAMAGE_HINT) from error
 
 
-def _can_open_more() -> bool:
-    """False if this process can open no more files, which SQLite does not distinguish."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return not is_too_many_files(error)
-    return True
-
-
 def _catalog_error(error: sqlite3.Error) -> CatalogError:
     text = str(error)
     if "full" in text or "disk I/O error" in text:
@@ -161,8 +152,8 @@ def _catalog_error(error: sqlite3.Error) -> CatalogError:
         )
     if "locked" in text or "busy" in text:
         return CatalogError("the catalog is locked by another program", "Try again in a moment.")
-    if "unable to open" in text and not _can_open_more():
-        return CatalogError(f"the catalog cannot be opened: {TooManyFiles()}", TooManyFiles().hint)
+    if "unable to open" in text:
+        require_free_descriptor()
     if "readonly" in text or "unable to open" in text:
         return CatalogError(
             f"the catalog cannot be opened: {text}",
