@@ -78,11 +78,7 @@ def sync_folder(folder: str) -> None:
     if os.name != "posix":
         return
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder, os.O_RDONLY)
     except OSError as error:  # a folder that may not be read, or a file system without this
         if error.errno not in (errno.EACCES, errno.EINVAL):
             raise
@@ -167,6 +163,20 @@ def _shared(folder: str) -> int:
     except OSError:
         return 0
     return mode & 0o070 if mode & stat.S_ISGID else 0
+
+
+def make_durable(path: str) -> None:
+    """Wait until a file that is complete, and its name, are on the disk."""
+    _sync(path, os.O_RDWR)
+    sync_folder(os.path.dirname(path) or os.curdir)
+
+
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def discard(name: str) -> None:

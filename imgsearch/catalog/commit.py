@@ -254,7 +254,10 @@ class Commit:
         row = self._image_row(file)
         examined = (file.size, file.mtime_ns) != (0, 0)
         changed = row is not None and _has_changed(row, item)
-        if row is not None and row.status == "present" and changed and examined:
+        # What cannot be read for a moment (a network disk, a file that is being written) keeps its
+        # place, as what lies in a folder that cannot be listed does.
+        lost = changed and examined and not item.transient
+        if row is not None and row.status == "present" and lost:
             # This file no longer holds the image that the vector came from. The vector is kept in
             # case the image comes back.
             self._ledger.bury([row.id])
@@ -332,14 +335,11 @@ def _seems_same(row: Any, file: ImageFile) -> bool:
 
 
 def _has_changed(row: Any, item: Skipped) -> bool:
-    """True if the file cannot be the one that the row was made from.
-
-    Another ctime alone says nothing if the file could not be read: its permissions have changed.
-    """
+    """True if the file cannot be the one that the row was made from."""
     if not _seems_same(row, item.file):
         return True
     ctimes = {row.ctime_ns, item.file.ctime_ns}
-    return not item.transient and 0 not in ctimes and len(ctimes) == 2
+    return 0 not in ctimes and len(ctimes) == 2
 
 
 def _state(item: Encoded | Known) -> dict[str, Any]:

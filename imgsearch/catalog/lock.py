@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from filelock import FileLock, Timeout
 
+from imgsearch.catalog.sqlite_file import file_identity
 from imgsearch.errors import CatalogError, LibraryBusy
 from imgsearch.writing import private_mode, private_opener
 
@@ -19,8 +20,11 @@ HOLDER_FILE = "writer.json"
 
 
 @contextmanager
-def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
+def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
     """Hold the library's writer lock; the system releases it when the process ends for any reason.
+
+    Yields a function that raises `LibraryBusy` if the lock file has been removed or replaced since:
+    then the lock holds nobody else off, and another process may be writing.
 
     Raises
     ------
@@ -33,6 +37,7 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
     lock = FileLock(path, mode=private_mode(path))
     try:
         lock.acquire(timeout=wait_s)
+        held = file_identity(path)
     except Timeout:
         raise LibraryBusy(
             f"another process is writing to this library: {_holder(folder)}",
@@ -44,9 +49,18 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
             f"the library folder {folder} cannot be written to: {error.strerror}",
             "Check its permissions, or choose another library with --library DIR.",
         ) from error
+
+    def require_held() -> None:
+        if file_identity(path) != held:
+            raise LibraryBusy(
+                f"the lock of this library, {path}, was removed or replaced while it was held",
+                "Another process may be writing: see that there is only one, and run the command"
+                " again. Everything committed so far is kept.",
+            )
+
     try:
         _sign(folder)
-        yield
+        yield require_held
     finally:
         lock.release()
 

@@ -25,6 +25,7 @@ from imgsearch.catalog.sqlite_file import (
     from_stored,
     missing,
     sqlite_errors,
+    stored_values,
     to_stored,
 )
 from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
@@ -75,7 +76,7 @@ class Overview:
 
     def summary(self) -> dict[str, Any]:
         """The contents of the library as plain values; see `overview.summary`."""
-        with sqlite_errors():
+        with stored_values():
             return summary(self._connection, self._folder)
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
@@ -83,17 +84,17 @@ class Overview:
 
         The numbers are 0 if `counted` is false.
         """
-        with sqlite_errors():
+        with stored_values():
             return roots(self._connection, counted)
 
     def known_files(self, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
-        with sqlite_errors():
+        with stored_values():
             return known_files(self._connection, root, paths)
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
-        with sqlite_errors():
+        with stored_values():
             return skipped(self._connection)
 
     def partial(self) -> list[Skipped]:
@@ -103,7 +104,7 @@ class Overview:
 
     def unreadable_texts(self) -> list[Skipped]:
         """The present images whose text could not be read, by path."""
-        with sqlite_errors():
+        with stored_values():
             return unreadable_texts(self._connection)
 
     def index_names(self) -> list[tuple[str, str]]:
@@ -111,7 +112,7 @@ class Overview:
 
         Index files are named by this pair.
         """
-        with sqlite_errors():
+        with stored_values():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
             return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
 

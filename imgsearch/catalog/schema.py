@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog.sqlite_file import RESTORE_HINT, sqlite_errors
 from imgsearch.errors import CatalogError, LibraryTooNew
-from imgsearch.writing import private_opener
+from imgsearch.writing import make_durable, private_opener
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -111,8 +111,10 @@ def _keep_copy(engine: Engine, target: str) -> None:
             engine.connect() as connection,
             closing(sqlite3.connect(os.fsencode(target))) as copy,
         ):
+            copy.execute("PRAGMA synchronous=FULL")
             driver(connection).backup(copy)
-    except CatalogError:
+        make_durable(target)
+    except (CatalogError, OSError):
         with suppress(OSError):
             os.remove(target)
         raise

@@ -82,9 +82,10 @@ def stored_kind(folder: str, library: str, space: str) -> str:
 def _listed(folder: str) -> list[IndexName]:
     names = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in os.listdir(folder):
-            parts = name.split(".")
-            if len(parts) == 4 and parts[3] == "faiss" and parts[2].isdecimal():
+        for entry in os.scandir(folder):
+            parts = entry.name.split(".")
+            named = len(parts) == 4 and parts[3] == "faiss" and parts[2].isdecimal()
+            if named and not entry.is_dir():
                 names.append(IndexName(parts[0], parts[1], int(parts[2])))
     return names
 
@@ -109,6 +110,7 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
     try:
         save(temporary)
         os.chmod(temporary, private_mode(temporary))
+        _clear_place(os.path.join(folder, str(name)))
         os.replace(temporary, os.path.join(folder, str(name)))
     except BaseException:
         _sweep(folder)
@@ -118,6 +120,15 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
         if old[:2] == name[:2] and old.revision != name.revision:
             with contextlib.suppress(OSError):
                 os.remove(os.path.join(folder, str(old)))
+
+
+def _clear_place(path: str) -> None:
+    """Move a folder that has the name of an index file aside: it is not ours to remove."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        number = 1
+        while os.path.lexists(f"{path}.moved-{number}"):
+            number += 1
+        os.rename(path, f"{path}.moved-{number}")
 
 
 def _sweep(folder: str) -> None:

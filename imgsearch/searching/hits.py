@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from imgsearch.vectors import Ids
+    from imgsearch.searching.request import SearchRequest
+    from imgsearch.vectors import EmbeddingSpace, Ids
 
 MEANING = "meaning"
 """In `Hit.matched`: the model found the picture, and not its words."""
@@ -88,7 +90,9 @@ class Ranking:
     by_date : bool
         The request had no terms: newest first.
     complete : bool
-        False where there may be more than were ranked.
+        False where there are more than were ranked.
+    matching : int or None
+        How many there are, ranked or not; None where that is not known.
     folded : mapping of id to ids, or None
         Ids that were folded into one of `ids`; None where the search folded nothing.
     note : str
@@ -101,6 +105,10 @@ class Ranking:
         The strength from which a picture matches by meaning.
     parts : mapping of id to ids
         The other files of the shots of which several are in the library.
+    source : SearchRequest or None
+        The request that was ranked, with vectors in place of texts and pictures: to rank deeper.
+    space : EmbeddingSpace or None
+        The space of these vectors; None where no vectors were compared.
     """
 
     ids: Ids
@@ -115,14 +123,17 @@ class Ranking:
     words: str = ""
     cut_off: float = 0.0
     parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    matching: int | None = None
+    source: SearchRequest | None = None
+    space: EmbeddingSpace | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def total(self) -> int | None:
-        """How many pictures were found; None where there may be more than were ranked."""
-        return len(self.ids) if self.complete else None
+        """How many pictures were found; None where that is not known."""
+        return len(self.ids) if self.complete else self.matching
 
     def page_ids(self, start: int, limit: int) -> list[int]:
         """Ids of the places from `start` on."""
@@ -210,6 +221,32 @@ class Ranking:
             strengths=self.strengths[places],
             named=self.named[places],
             folded=folded,
+            matching=None,
+        )
+
+    def continued(self, deeper: Ranking) -> Ranking:
+        """This ranking, and behind it the places that a deeper one of the same request has more.
+
+        While the library stays the same, that is the deeper one. If it has changed, the places
+        that somebody has seen stay as they are, and no picture comes twice.
+        """
+        import numpy as np  # a search that a daemon answers does without
+
+        if np.array_equal(deeper.ids[: len(self)], self.ids):
+            return replace(deeper, revision=self.revision)
+        known = [*self.ids.tolist(), *chain.from_iterable((self.folded or {}).values())]
+        new = np.flatnonzero(~np.isin(deeper.ids, known))
+        folded = None
+        if self.folded is not None:
+            folded = {**(deeper.folded or {}), **self.folded}
+        return replace(
+            deeper,
+            ids=np.concatenate([self.ids, deeper.ids[new]]),
+            scores=np.concatenate([self.scores, deeper.scores[new]]),
+            strengths=np.concatenate([self.strengths, deeper.strengths[new]]),
+            named=np.concatenate([self.named, deeper.named[new]]),
+            folded=folded,
+            revision=self.revision,
         )
 
 

@@ -7,7 +7,8 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +48,8 @@ FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
 MAX_PARTS = 2
 """Files of a shot beside the one that is shown: RAW and HEIC of a JPEG."""
+TIED_PLACES = 32
+"""Places beyond those wanted that are looked for at once: copies have equal scores."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
 MAX_GONE_IMAGES = 20_000
@@ -136,6 +139,12 @@ class Searcher:
             notes.append(gone_note(len(presence.ids)))
         if not resolved.terms and not trace.total:
             raise no_pictures()
+        if damaged := self._catalog.damaged:
+            pictures = "1 picture is" if damaged == 1 else f"{damaged} pictures are"
+            notes.append(
+                f"{pictures} left out, because a value in the catalog is damaged:"
+                " 'imgsearch doctor' names the rows."
+            )
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
@@ -155,10 +164,16 @@ class Searcher:
         """
         trace = trace or Trace()
         with self._ready(request, trace):
-            resolved, _ = self._resolve(request)
-            if not shown:
-                return self._folded(request, self._rank(resolved, trace), trace)
-            return self._present(resolved, self._presence(), shown, trace)
+            resolved = self._resolve(request)[0]
+            if shown:
+                ranking = self._present(resolved, self._presence(), shown, trace)
+            else:
+                ranking = self._folded(request, self._rank(resolved, trace), trace)
+            return replace(
+                ranking,
+                source=_with_vectors(resolved, trace),
+                space=self.space if trace.vectors else None,
+            )
 
     def fetch(self, ranking: Ranking, start: int, limit: int, duplicates: bool = True) -> list[Hit]:
         """The hits of some places of a ranking.
@@ -330,7 +345,7 @@ class Searcher:
         else:
             matches = self._by_meaning(request, trace)
         with trace.step("fetch"):
-            ranking = matches.ranking(request, self._catalog.get)
+            ranking = matches.ranking(request, self._catalog.paths)
         if not len(ranking) and request.where is not None and trace.passed == 0:
             note = why_none(self._catalog.count, request.where)
             ranking = replace(ranking, note=note)
@@ -364,9 +379,10 @@ class Searcher:
             if request.where is not None:
                 trace.passed = self._catalog.count(request.where)
         with trace.step("search"):
-            ids = self._catalog.newest_ids(request.where, request.limit)
+            ids = self._catalog.newest_ids(request.where, request.limit + 1)
         trace.method = "the newest by date, from the catalog"
-        return Found({}, {}, by_date=ids)
+        passed = trace.total if trace.passed is None else trace.passed
+        return Found({}, {}, by_date=ids, matching=passed)
 
     def _by_words(self, request: SearchRequest, trace: Trace) -> Found:
         """The pictures that have all words of the query; those of models not in use, too."""
@@ -397,11 +413,15 @@ class Searcher:
             vector, scale = self.embed(request, trace)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
-            scores = self._nearest(vector, depth, allowed, trace)
-            if named:
-                ids = np.array(sorted(named), np.int64)
-                scores = _by_id(self.index.search(vector, len(ids), ids)) | scores
-        return Found(scores, {key: named[key] for key in named if key in scores}, scale)
+            is_weak = partial(_is_weak, request, scale) if not named else _never
+            scores = self._nearest(vector, depth, allowed, trace, is_weak)
+            if not named:
+                return Found(scores, {}, scale)
+            ids = np.array(sorted(named), np.int64)
+            scores_of_named = _by_id(self.index.search(vector, len(ids), ids))
+            fused = scores_of_named | _first(scores, FUSION_DEPTH)
+        named = {key: named[key] for key in named if key in fused}
+        return Found(fused | scores, named, scale, fused=fused)
 
     def _allowed(self, request: SearchRequest, trace: Trace) -> Ids | None:
         """Ids of the index that pass the filter; None for all of them."""
@@ -444,18 +464,25 @@ class Searcher:
         return encode_term(self.encoder(), term, instruction)
 
     def _nearest(
-        self, vector: Embeddings, limit: int, allowed: Ids | None, trace: Trace
+        self,
+        vector: Embeddings,
+        limit: int,
+        allowed: Ids | None,
+        trace: Trace,
+        is_weak: Callable[[float], bool],
     ) -> dict[int, float]:
-        """The best `limit` scores by id, and with them all that equal the last one."""
-        depth = limit + 1
+        """The best `limit` scores by id, and with them all that equal the last one, unless weak."""
+        extra = TIED_PLACES
         while True:
-            matches = self.index.search(vector, depth, allowed)
+            matches = self.index.search(vector, limit + extra, allowed)
             trace.method = matches.method
             scores = _by_id(matches)
             values = list(scores.values())
-            if len(scores) < depth or values[-1] < values[limit - 1]:
+            if len(scores) < limit + extra or values[-1] < values[limit - 1]:
                 return scores
-            depth *= 2
+            if is_weak(values[-1]):
+                return scores
+            extra *= 4
 
     # Notes
 
@@ -495,47 +522,49 @@ class Found:
         Pictures whose names, captions or texts have the words of the query.
     by_date : sequence of int
         Ids in their order, of a list by date.
+    fused : mapping of id to inner product
+        Those of `scores` that are fused with `named`: as many as they are, however deep the
+        ranking, so that a deeper one begins like it. The others come behind.
+    matching : int or None
+        How many pictures there are, where that is known.
     """
 
     scores: Mapping[int, float]
     named: Mapping[int, float]
     scale: Scale | None = None
     by_date: Sequence[int] | None = None
+    fused: Mapping[int, float] = field(default_factory=dict)
+    matching: int | None = None
 
     @property
     def order(self) -> Mapping[int, float]:
         """What the ranking goes by: the fusion of both, where there are both."""
-        if self.scores and self.named:
-            return fuse([self.scores, self.named], [1.0, WORDS_WEIGHT])
+        if self.fused and self.named:
+            fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
+            return dict.fromkeys(self.scores, 0.0) | fused
         return self.scores or self.named
 
     def ranking(
         self,
         request: SearchRequest,
-        get: Callable[[Sequence[int]], Mapping[int, ImageRecord]],
+        paths: Callable[[Sequence[int]], Mapping[int, str]],
     ) -> Ranking:
-        """The best ids that are not too weak; those that tie are looked up, and ordered by path."""
+        """The best ids that are not too weak; those that tie are ordered by path."""
         if self.by_date is not None:
             return self._ranking(self.by_date, request, {}, by_date=True)
-        order, cut_off = self.order, request.strength_cut_off
+        order = self.order
         strengths: dict[int, float] = {}
         ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
             strengths[key] = self._strength(key)
-            if self._passes(key, strengths[key], cut_off, request.min_score):
+            if self._passes(key, request):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
-        ids: list[int] = []
-        for place in sorted(ties):
-            if len(ids) >= request.limit:
-                break
-            group = ties[place]
-            if len(group) > 1:
-                records = get(group)
-                group = sorted(records, key=lambda key: records[key].file.absolute)
-            ids += group
-        return self._ranking(ids[: request.limit], request, strengths)
+        groups = _enough([ties[place] for place in sorted(ties)], request.limit + 1)
+        path_of = paths([key for group in groups if len(group) > 1 for key in group])
+        ids = [key for group in groups for key in _by_path(group, path_of)]
+        return self._ranking(ids, request, strengths)
 
     def _ranking(
         self,
@@ -544,6 +573,7 @@ class Found:
         strengths: Mapping[int, float],
         by_date: bool = False,
     ) -> Ranking:
+        complete, ids = len(ids) <= request.limit, ids[: request.limit]
         scores = [self.scores.get(key, math.nan) for key in ids]
         return Ranking(
             np.array(ids, np.int64),
@@ -551,7 +581,8 @@ class Found:
             np.array([strengths.get(key, math.nan) for key in ids], np.float32),
             np.array([key in self.named for key in ids], np.bool_),
             by_date,
-            complete=len(ids) < request.limit,
+            complete=complete,
+            matching=self.matching,
             words=request.words,
             cut_off=max(request.strength_cut_off, MIN_STRENGTH),
         )
@@ -562,12 +593,13 @@ class Found:
             return math.nan
         return self.scale.strength(self.scores[key])
 
-    def _passes(self, key: int, strength: float, cut_off: float, min_score: float | None) -> bool:
-        """A hit whose strength is not known is kept: better too many than none."""
+    def _passes(self, key: int, request: SearchRequest) -> bool:
         score = self.scores.get(key)
-        if score is not None and min_score is not None and score < min_score:
-            return False
-        return key in self.named or not strength < cut_off
+        if score is None:
+            return True
+        if key in self.named:
+            return request.min_score is None or score >= request.min_score
+        return not _is_weak(request, self.scale, score)
 
 
 def _depth(request: SearchRequest) -> int:
@@ -584,6 +616,53 @@ def _require_words(request: SearchRequest) -> None:
             " an excluded term",
             "Leave out --mode text, or everything but words.",
         )
+
+
+def _with_vectors(request: SearchRequest, trace: Trace) -> SearchRequest:
+    """A resolved request with the vectors of its terms, as far as they were needed."""
+    if not trace.vectors:
+        return request
+    terms = [
+        term.resolved(vector=vector)
+        for term, vector in zip(request.terms, trace.vectors, strict=True)
+    ]
+    return replace(request, terms=terms)
+
+
+def _enough(groups: Sequence[list[int]], count: int) -> list[list[int]]:
+    """The first groups that have `count` ids together."""
+    total = 0
+    for number, group in enumerate(groups, start=1):
+        total += len(group)
+        if total >= count:
+            return list(groups[:number])
+    return list(groups)
+
+
+def _never(score: float) -> bool:
+    return False
+
+
+def _is_weak(request: SearchRequest, scale: Scale | None, score: float) -> bool:
+    """True for a score below a cut-off. A strength that is not known cuts nothing off: better too
+    many hits than none."""
+    if request.min_score is not None and score < request.min_score:
+        return True
+    return scale is not None and scale.strength(score) < request.strength_cut_off
+
+
+def _by_path(group: list[int], path_of: Mapping[int, str]) -> list[int]:
+    if len(group) == 1:
+        return group
+    return sorted((key for key in group if key in path_of), key=path_of.__getitem__)
+
+
+def _first(scores: dict[int, float], count: int) -> dict[int, float]:
+    """The best `count` of scores that are in order, and all that equal the last of them."""
+    if len(scores) <= count:
+        return scores
+    least = list(scores.values())[count - 1]
+    return {key: score for key, score in scores.items() if score >= least}
 
 
 def _by_id(matches: Matches) -> dict[int, float]:

@@ -32,6 +32,9 @@ _REASONS = {
     errno.EPERM: "permission denied",
     errno.EIO: "the disk reports a read error",
     errno.ESTALE: "the network disk has lost it",
+    errno.EBUSY: "another program has it locked",
+    errno.EMFILE: "could not be read: too many open files",
+    errno.ENFILE: "could not be read: too many open files",
     errno.ENAMETOOLONG: "the path is too long for the operating system",
     errno.ELOOP: "a link that leads back to itself",
 }

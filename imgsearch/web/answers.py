@@ -229,7 +229,7 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
         named=plain["named"],
         duplicates=duplicates,
         matched=plain["matched"],
-        parts=[*map(part, match.parts)],
+        parts=[part(each, prefix) for each in match.parts],
     )
 
 

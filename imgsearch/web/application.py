@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from imgsearch import __version__
 from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import image_routes, index_routes, search_routes, static_files
@@ -46,6 +47,11 @@ def application(
     indexer = index_routes.Indexer(gallery)
     daemon_socket = DaemonSocket(gallery, say)
     metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
+    metrics.gauge(
+        "rankings_bytes",
+        f"Memory of the rankings kept for their next pages; at most {MAX_KEPT_BYTES}.",
+        lambda: gallery.rankings.bytes,
+    )
     metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
 
     @asynccontextmanager

@@ -12,7 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
+from imgsearch.errors import (
+    ImgSearchError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+    TooManyFiles,
+    is_too_many_files,
+)
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
@@ -22,8 +30,14 @@ from imgsearch.web.answers import Problem
 logger = logging.getLogger("imgsearch.web")
 
 JSON_TYPE = "application/problem+json"
-CLIENT_LEFT = 499
-"""Status in the metrics of a request whose client has closed the connection; nobody receives it."""
+
+
+class ClientLeft(ImgSearchError):
+    """The client closed its connection before the answer was there."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")
+
 
 STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
@@ -34,8 +48,10 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (LibraryBusy, 409),
     (Overloaded, 503),
     (Closed, 503),
+    (ClientLeft, 499),
+    (TooManyFiles, 503),
 )
-"""The first match applies; 500 for all other errors."""
+"""The first match applies; 500 for all other errors. 499 is only counted: nobody receives it."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not valid."},
@@ -67,13 +83,19 @@ def handle_problems(app: FastAPI) -> None:
             answer.headers["retry-after"] = "1"
         return answer
 
+    @app.exception_handler(OSError)
+    async def on_system(request: Request, error: OSError) -> Response:
+        if is_too_many_files(error):
+            return await on_ours(request, TooManyFiles())
+        raise error
+
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         return problem(400, sentence(error.errors()[0], skip=("query", "body", "path")), _HINT)
 
     @app.exception_handler(ClientDisconnect)
     async def on_client_left(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=CLIENT_LEFT)
+        return await on_ours(request, ClientLeft())
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 
@@ -20,11 +21,12 @@ from imgsearch.web.parameters import (
     SearchParameters,
     posted,
 )
-from imgsearch.web.problems import PROBLEMS
+from imgsearch.web.problems import PROBLEMS, ClientLeft
 
 SEARCH_TIMEOUT_SECONDS = 120.0
 """A search that takes longer is abandoned; a large model on a slow machine takes seconds."""
 
+T = TypeVar("T")
 PictureId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
@@ -34,25 +36,24 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/search")
     async def search(
-        parameters: Annotated[SearchParameters, Query()], request: Request
+        parameters: Annotated[SearchParameters, Query()], client: Request
     ) -> SearchAnswer:
         """Find pictures by words, by pictures of the library, by filters, or list them by date."""
-        return await page(gallery, parameters, parameters.request(), prefix_of(request))
+        return await page(gallery, parameters, parameters.request(), client)
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
         """Find pictures by uploaded examples, too. The fields are those of `GET /search`. Without
         pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
-        return await page(gallery, parameters, parameters.request(uploads), prefix_of(request))
+        return await page(gallery, parameters, parameters.request(uploads), request)
 
     @router.get("/similar/{image_id}")
     async def search_similar(
-        image_id: PictureId, parameters: Annotated[SearchParameters, Query()], request: Request
+        image_id: PictureId, parameters: Annotated[SearchParameters, Query()], client: Request
     ) -> SearchAnswer:
         """Find pictures that look like one of the library, which itself comes first."""
-        asked = parameters.request(like=[image_id])
-        return await page(gallery, parameters, asked, prefix_of(request))
+        return await page(gallery, parameters, parameters.request(like=[image_id]), client)
 
     @router.get("/facets")
     async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
@@ -69,19 +70,21 @@ def prefix_of(request: Request) -> str:
 
 
 async def page(
-    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, prefix: str
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, client: Request
 ) -> SearchAnswer:
-    """A page of hits, the first of a search or a later one; `prefix` begins their paths."""
+    """A page of hits, the first of a search or a later one."""
+    prefix = prefix_of(client)
     started = time.perf_counter()
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
-        hits = await asyncio.wrap_future(gallery.fetch(ranking, place, request.limit))
+        future = gallery.turn(ranking, place, request.limit)
+        ranking, hits = await while_connected(client, future)
+        gallery.rankings.deepen(key, ranking)
     else:
         terms = [await _decoded(gallery, term) for term in request.terms]
-        future = asyncio.wrap_future(gallery.rank(replace(request, terms=terms)))
-        async with asyncio.timeout(SEARCH_TIMEOUT_SECONDS):
-            ranking, hits = await future
+        future = gallery.rank(replace(request, terms=terms))
+        ranking, hits = await while_connected(client, future)
         more = len(ranking) > request.limit
         key = gallery.rankings.keep(ranking, digest) if more else ""
     return SearchAnswer(
@@ -94,6 +97,37 @@ async def page(
         seconds=round(time.perf_counter() - started, 4),
         note=ranking.note,
     )
+
+
+async def while_connected(client: Request, future: Future[T]) -> T:
+    """The result of a job, which is cancelled when its client leaves or it takes too long.
+
+    Raises
+    ------
+    ClientLeft
+        There is nobody left to answer.
+    TimeoutError
+        It took longer than `SEARCH_TIMEOUT_SECONDS`.
+    """
+    answer = asyncio.wrap_future(future)
+    leaving = asyncio.ensure_future(_left(client))
+    try:
+        done, _ = await asyncio.wait(
+            (answer, leaving), timeout=SEARCH_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if answer in done:
+            return answer.result()
+        raise ClientLeft if leaving in done else TimeoutError
+    finally:
+        leaving.cancel()
+        answer.cancel()
+        future.cancel()  # the line above does that, too, but only in the next turn of the loop
+
+
+async def _left(client: Request) -> None:
+    """Return when the client has closed its connection; its whole request has been read."""
+    while (await client.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _decoded(gallery: Gallery, term: Term) -> Term:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -439,6 +440,18 @@ def test_clients_that_go_or_hang_delay_nobody(served):
     assert "answers" in served.call("-v", "search", "a koala").err
     for each in hanging:
         each.close()
+
+
+def test_a_search_whose_client_leaves_is_given_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        job: Future[int] = Future()
+        waiting = ThreadPoolExecutor(1).submit(daemon._result, job, ours)
+        time.sleep(2 * daemon.POLL_SECONDS)
+        assert not waiting.done() and not job.cancelled()
+        theirs.close()
+        assert isinstance(waiting.exception(SECONDS), daemon._ClientLeft)
+        assert job.cancelled()
 
 
 @pytest.mark.parametrize(
