@@ -10,6 +10,7 @@ from imgsearch.records import (
     ChangeBatch,
     Decoded,
     Encoded,
+    FileRun,
     ImageFile,
     IndexState,
     Known,
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Unchanged = Callable[[list[str], list[int], list[int]], Sequence[int]]
-"""Given paths below a root, sizes and mtimes in ns, returns the places in these lists of files that
-differ from the catalog. It takes many files at once, because usually all are unchanged."""
+Unchanged = Callable[[FileRun], Sequence[int]]
+"""Given files of one root, returns the places of those that differ from the catalog. It takes many
+files at once, because usually all are unchanged."""
 
 
-def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
+def nothing_known(files: FileRun) -> Sequence[int]:
     """No file is unchanged."""
-    return range(len(paths))
+    return range(len(files.paths))
 
 
 class ImageSource(Protocol):
@@ -134,6 +135,9 @@ class EncoderPool(Protocol):
 
     def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
         """One result per file, in any order."""
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """The hash and metadata of each file, in any order, without the model."""
 
     def close(self) -> None: ...
 

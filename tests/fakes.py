@@ -16,6 +16,7 @@ from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (
     ChangeBatch,
     Encoded,
+    FileRun,
     ImageFile,
     ImageMetadata,
     IngestReport,
@@ -97,7 +98,7 @@ class MemoryFolder:
             below = not self.scope or path.startswith(self.scope + "/")
             if below and not (closed and path.startswith(closed)):
                 file = file_of(path, content, self.root, mtime_ns)
-                if unchanged([path], [file.size], [mtime_ns]):
+                if unchanged(FileRun.of(file)):
                     yield file
 
     def digest(self, file: ImageFile) -> Known | Skipped:
@@ -124,6 +125,12 @@ class MemoryPool:
                 raise EncoderError("the model fails")
             self.encoded.append(file.path)
             yield self._folders[file.root].encode(file)
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        for file in files:
+            item = self._folders[file.root].encode(file)
+            known = isinstance(item, Encoded)
+            yield Known(item.file, item.content_hash, item.metadata) if known else item
 
     def close(self) -> None:
         pass

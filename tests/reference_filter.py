@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 
 from imgsearch.filters.geography import distance_km
 from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, folded
@@ -61,6 +62,8 @@ def compares(where: Compare, image: ImageRecord) -> bool:
     found = value(where.field, image)
     if found is None:
         return False
+    if (where.field, where.op) == ("taken", "<"):
+        return end_of(found, image.metadata.taken_precision) <= where.value and found < where.value
     match where.op:
         case "=":
             return found == where.value
@@ -75,6 +78,15 @@ def compares(where: Compare, image: ImageRecord) -> bool:
         case "~":
             return like(pieces(where.value), found)
     raise AssertionError(where)
+
+
+def end_of(start: datetime, precision: str | None) -> datetime:
+    """The end of the period that a date stands for; 0 seconds after an exact one."""
+    if precision == "year":
+        return start.replace(year=start.year + 1)
+    if precision == "month":
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + timedelta(days=1 if precision == "day" else 0)
 
 
 def pieces(pattern: str) -> list:

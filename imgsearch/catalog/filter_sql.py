@@ -44,6 +44,7 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "size": images.c.size,
     "latitude": images.c.latitude,
     "longitude": images.c.longitude,
+    "rating": images.c.rating,
 }
 _HAS = {
     "date": images.c.taken_at.is_not(None),
@@ -62,6 +63,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
 """A character class, in which a leading "]" is one of the characters; or a "[" that opens none."""
 _WILD = re.compile(r"[*?]|\[[!^]?+\]?+[^\]]*\]")
@@ -129,13 +131,28 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
             return _COLUMNS[field].op("GLOB", is_comparison=True)(glob(str(value)))
         case Compare(field, op, value):
             compared: Condition = _OPERATORS[op](_COLUMNS[field], value)
-            return compared
+            return and_(compared, *_all_before(value)) if (field, op) == _BEFORE else compared
         case Has(what):
             return _HAS[what]
         case Near():
             return _near(where)
         case Below(path):
             return _below(path, known)
+
+
+def _all_before(moment: Any) -> list[Condition]:
+    """Conditions that a partial date that starts before a moment ends before it, too.
+
+    One that does not starts with the year, the month or the day of the moment, so that the
+    precision is read of few rows only.
+    """
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = {"year": day.replace(month=1, day=1), "month": day.replace(day=1), "day": day}
+    return [
+        or_(images.c.taken_at != start, func.coalesce(images.c.taken_precision, "") != precision)
+        for precision, start in starts.items()
+        if start != moment
+    ]
 
 
 def glob(pattern: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -28,6 +28,8 @@ WEIGHTS = {
     "text": 1.0,
 }
 """Column -> weight in BM25, in the column order of the index."""
+NAME_COLUMNS = ("path", "camera_make", "camera_model")
+"""Columns that stand for the name of a picture; the others hold texts about it or in it."""
 
 _TOKEN = re.compile(r"\w+")
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -106,6 +108,48 @@ def _allowed_places(ids: Ids, allowed: Ids | None) -> Iterator[int]:
         return iter(())
     places = np.minimum(np.searchsorted(allowed, ids), len(allowed) - 1)
     return iter(np.flatnonzero(allowed[places] == ids).tolist())
+
+
+def places(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Where images have words of the query: "name", "text" (captions, text in the image), or both.
+
+    Parameters
+    ----------
+    ids : sequence of int
+        Images that `ranked` returned for the same query.
+    """
+    spaced, spaceless = tokens(query)
+    texts = tuple(each for each in WEIGHTS if each not in NAME_COLUMNS)
+    columns = {"name": NAME_COLUMNS, "text": texts}
+    found: dict[int, tuple[str, ...]] = {}
+    for place, names in columns.items():
+        for image_id in _having(connection, names, spaced, spaceless, ids):
+            found[image_id] = (*found.get(image_id, ()), place)
+    return found
+
+
+def _having(
+    connection: Connection,
+    columns: Sequence[str],
+    spaced: Sequence[str],
+    spaceless: Sequence[str],
+    ids: Sequence[int],
+) -> set[int]:
+    """The images that have any of the tokens in one of these columns."""
+    among = f"IN ({', '.join(str(int(each)) for each in ids)})"
+    long = [_forms(token) for token in spaceless if len(token) >= _GRAM_CHARACTERS]
+    found: set[int] = set()
+    for table, parts in (("words", [f'"{token}"' for token in spaced]), ("letters", long)):
+        if parts:
+            query = f"SELECT rowid FROM {table} WHERE {table} MATCH :match AND rowid {among}"
+            match = f"{{{' '.join(columns)}}} : ({' OR '.join(parts)})"
+            found |= set(connection.execute(text(query), {"match": match}).scalars())
+    for token in (each for each in spaceless if len(each) < _GRAM_CHARACTERS):
+        forms = {"plain": f"%{token}%", "decomposed": f"%{unicodedata.normalize('NFD', token)}%"}
+        likes = " OR ".join(f"{column} LIKE :{form}" for column in columns for form in forms)
+        query = f"SELECT id FROM searchable WHERE id {among} AND ({likes})"
+        found |= set(connection.execute(text(query), forms).scalars())
+    return found
 
 
 def _forms(token: str) -> str:

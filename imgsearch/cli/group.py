@@ -56,6 +56,12 @@ class Context:
 
         return Library(load_settings({**self.flags, **flags}), self.say)
 
+    def settings(self, **flags: Any) -> Settings:
+        """The settings of this call; `flags` as the command names them."""
+        from imgsearch.settings import load_settings
+
+        return load_settings({**self.flags, **flags})
+
     def session(self, no_daemon: bool = False, **flags: Any) -> Session:
         """Searches of one call; close it after use."""
         from imgsearch.settings import load_settings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.terminal import plain
+from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.searching.request import (
     MIN_STRENGTH,
@@ -19,6 +20,7 @@ from imgsearch.searching.request import (
     MODES,
     SearchRequest,
     Term,
+    read_strength,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,13 @@ def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -
     return value
 
 
+def _strength(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else read_strength(value)
+    except QueryError as error:
+        raise click.BadParameter(f"{error}. {error.hint}", ctx, option) from None
+
+
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """Values of the options of a command that finds pictures, but for the filters."""
@@ -71,6 +80,8 @@ class SearchOptions:
     everything: bool
     min_strength: float | None
     explain: bool
+    refresh: bool | None
+    apart: bool
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -91,6 +102,7 @@ class SearchOptions:
             min_strength=0.0 if self.everything else self.min_strength,
             instruction=self.instruction,
             unique=unique,
+            apart=self.apart,
             remember=True,
         )
 
@@ -151,11 +163,10 @@ _CUT_OFF = (
     click.option(
         "-t",
         "--min-strength",
-        type=click.FloatRange(0, 1),
-        callback=_not_nan,
+        callback=_strength,
         metavar="MIN",
-        help=f"Leave out weaker hits. Strengths go from 0 to 1; the default is"
-        f" {MIN_STRENGTH}, and {MIN_STRENGTH_OF_IMAGES} for pictures alone.",
+        help=f"Leave out weaker hits: 30%, 30 or 0.3. The default is {MIN_STRENGTH:.0%}, and"
+        f" {MIN_STRENGTH_OF_IMAGES:.0%} for pictures alone.",
     ),
     click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
     click.option(
@@ -183,6 +194,16 @@ _FILTERS = (
             help=option.help,
         )
         for option in FILTERS
+    ),
+    click.option(
+        "--refresh/--no-refresh",
+        default=None,
+        help="Index new and changed pictures first, or do not look for any. Default: say how many.",
+    ),
+    click.option(
+        "--apart",
+        is_flag=True,
+        help="List the RAW and the JPEG of one shot as two pictures.",
     ),
     click.option(
         "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."

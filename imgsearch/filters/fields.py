@@ -37,11 +37,12 @@ FIELDS = {
     "size": "bytes",
     "latitude": "number",
     "longitude": "number",
+    "rating": "number",
 }
 """The fields of a filter and their kinds."""
 
 ALIASES = {"date": "taken", "taken_at": "taken", "type": "format", "lat": "latitude",
-           "lon": "longitude"}  # fmt: skip
+           "lon": "longitude", "stars": "rating"}  # fmt: skip
 
 OPERATORS = {
     "date": ("=", "!=", "<", "<=", ">", ">="),

@@ -93,6 +93,10 @@ FILTERS = (
         "48.86,2.35,5", lambda text: fields.near(text.split(",")),
     ),
     FilterOption(
+        "rating", "STARS", "Rated with at least this many stars, 1 to 5.", "4",
+        _field("rating", ">="),
+    ),
+    FilterOption(
         "has", "WHAT", "Has a date, a gps position or a camera.", "gps", fields.has
     ),
     FilterOption(

@@ -14,11 +14,11 @@ a gate does that was fitted on the others (docs/STRENGTH.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from imgsearch.indexing.references import BEST
 from imgsearch.ports import Encoder, ExplainingEncoder
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
@@ -34,30 +34,41 @@ FALSE_MATCHES = {0.05: 1.09, 0.1: 0.54, 0.2: -0.07, 0.3: -0.47, 0.4: -0.77, 0.5:
 """Share of the queries without a right picture that are answered, to the least log-odds."""
 
 
-def log_odds(
-    best: float, vector: Embeddings, encoder: Encoder, references: Mapping[str, Reference]
-) -> float | None:
-    """Log-odds that the library has a right picture for a query in words.
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Decides whether a library answers a query.
 
-    Parameters
+    Attributes
     ----------
-    best : float
-        The highest score of the query.
-    vector : ndarray of shape (1, dimension), float32, unit norm
-        The query.
-
-    Returns
-    -------
-    float or None
-        None while the library has no reference scores.
+    reference : Reference
+        `BEST` of the library.
+    encoder : callable
+        Returns the encoder of the space.
+    max_false_matches : float or None
+        See `min_log_odds`.
     """
-    reference = references.get(BEST)
-    if reference is None:
-        return None
-    prior = PRIOR
-    if isinstance(encoder, ExplainingEncoder):
-        prior = float(encoder.answer_prior(vector)[0])
-    return SLOPE * (best - reference.location) / reference.scale + prior
+
+    reference: Reference
+    encoder: Callable[[], Encoder]
+    max_false_matches: float | None = None
+
+    def opens(self, query: Embeddings, best: float) -> bool:
+        """True if a query is answered.
+
+        Parameters
+        ----------
+        query : ndarray of shape (1, dimension), float32, unit norm
+        best : float
+            Its highest score.
+        """
+        return self.log_odds(query, best) >= min_log_odds(self.max_false_matches)
+
+    def log_odds(self, query: Embeddings, best: float) -> float:
+        """Log-odds that the library has a right picture."""
+        encoder, prior = self.encoder(), PRIOR
+        if isinstance(encoder, ExplainingEncoder):
+            prior = float(encoder.answer_prior(query)[0])
+        return SLOPE * (best - self.reference.location) / self.reference.scale + prior
 
 
 def min_log_odds(max_false_matches: float | None) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from imgsearch.model_card import ModelCard
+from imgsearch.records import QueryReading
 from imgsearch.searching.request import Term
 from imgsearch.searching.terms import foreign_script
 
@@ -32,3 +33,33 @@ def instruction_note(card: ModelCard, terms: Sequence[Term]) -> str:
             " one to help. See 'imgsearch models'."
         )
     return ""
+
+
+def gone_note(count: int) -> str:
+    """For pictures that were found but are no longer on disk."""
+    if count == 1:
+        return "1 picture that is no longer on disk is left out. To update: imgsearch index"
+    return f"{count} pictures that are no longer on disk are left out. To update: imgsearch index"
+
+
+def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[str, ...]:
+    """How the model reads a query, where that is not as it was typed.
+
+    Parameters
+    ----------
+    readings : mapping of text to QueryReading
+        For each text of the query.
+    refused : bool
+        Nothing was found by meaning.
+    """
+    notes = []
+    for text, reading in readings.items():
+        if reading.unknown:
+            words = ", ".join(f"'{word}'" for word in reading.unknown)
+            end = "" if reading.understood else ", and nothing else in the query"
+            notes.append(f"The model does not know {words}{end}.")
+        elif reading.text != text and not refused:
+            notes.append(f"Read as: {reading.text}.")
+        if reading.suggestion and (refused or reading.text != text or reading.unknown):
+            notes.append(f"Did you mean: {reading.suggestion}?")
+    return tuple(notes)

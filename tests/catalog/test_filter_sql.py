@@ -39,7 +39,13 @@ ROOTS = ("/photos", "/pho", "/more/photos")
 
 moments = st.sampled_from(
     [datetime(2019, 12, 31, 23, 59, 59), datetime(2020, 1, 1), datetime(2020, 6, 15, 12, 30),
-     datetime(2021, 1, 1), datetime(1970, 1, 1), datetime(9, 3, 4)]
+     datetime(2020, 6, 1), datetime(2020, 6, 15), datetime(2021, 1, 1), datetime(1970, 1, 1),
+     datetime(9, 3, 4)]
+)  # fmt: skip
+dates = st.tuples(moments, st.sampled_from(["second", None])) | st.sampled_from(
+    [(datetime(2020, 1, 1), "year"), (datetime(2020, 1, 1), "month"), (datetime(2020, 1, 1), "day"),
+     (datetime(2020, 6, 1), "month"), (datetime(2020, 6, 15), "day"),
+     (datetime(1970, 1, 1), "year")]
 )  # fmt: skip
 letters = st.text(st.sampled_from("abAB01-]^[!ßéÉ *?._\u0301\udcff"), min_size=1, max_size=5)
 names = letters.filter(lambda name: name.strip(". "))
@@ -53,11 +59,14 @@ sides = st.sampled_from([1, 100, 101, 4000])
 def metadata(draw):
     gps = draw(st.booleans())
     maybe = lambda values: draw(st.none() | values)  # noqa: E731
+    taken_at, precision = draw(st.just((None, None)) | dates)
     return ImageMetadata(
         draw(sides),
         draw(sides),
         draw(st.sampled_from(["JPEG", "HEIF", "PNG"])),
-        taken_at=maybe(moments),
+        taken_at=taken_at,
+        taken_precision=precision,
+        rating=maybe(st.integers(-1, 5)),
         camera_make=maybe(st.sampled_from(["Canon", "NIKON", "Éclair"])),
         camera_model=maybe(st.sampled_from(["Canon EOS 80D", "D750"])),
         latitude=draw(degrees) if gps else None,
@@ -101,6 +110,9 @@ leaves = st.one_of(
     st.builds(
         Compare, st.sampled_from(["latitude", "longitude"]),
         st.sampled_from(["=", "<", "<=", ">", ">="]), st.one_of(degrees, meridians),
+    ),
+    st.builds(
+        Compare, st.just("rating"), st.sampled_from(["=", "<", ">="]), st.integers(-1, 5)
     ),
     st.builds(Has, st.sampled_from(["gps", "date", "camera"])),
     st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
@@ -202,6 +214,34 @@ def test_the_newest_come_first_and_those_without_a_date_last(catalog):
         raise Undo
 
 
+@pytest.mark.parametrize(
+    "expression, passing",
+    [
+        ("taken >= 1965-07 and taken < 1965-08", {"month", "day"}),
+        ("taken = 1965-07", {"month", "day"}),
+        ("taken = 1965", {"year", "month", "day"}),
+        ("taken = 1965-07-01", {"day"}),
+        ("taken < 1965-07-15", {"day"}),
+        ("taken < 1966", {"year", "month", "day"}),
+        ("taken < 1965-01-02", set()),
+        ("taken >= 1965-02", {"month", "day"}),
+        ("not taken < 1965-02", {"year", "month", "day"}),
+    ],
+)
+def test_a_partial_date_passes_where_all_of_it_does(catalog, expression, passing):
+    def picture(precision: str, start: datetime):
+        about = ImageMetadata(1, 1, "PNG", taken_at=start, taken_precision=precision)
+        return ("/photos", precision, about, 1, "present")
+
+    july = datetime(1965, 7, 1)
+    pictures = [picture("year", datetime(1965, 1, 1)), picture("month", july), picture("day", july)]
+    with pytest.raises(Undo), writing(catalog._engine) as connection:
+        paths = {image.id: image.file.path for image, *_ in put(connection, pictures)}
+        found = filter_sql.image_ids(connection, parse(expression))
+        assert {paths[each] for each in found.tolist()} == passing
+        raise Undo
+
+
 def test_a_folder_outside_the_library_is_an_error(catalog):
     with pytest.raises(QueryError, match="/elsewhere is not in a folder of this library") as caught:
         catalog.count(Below("/elsewhere"))
@@ -263,6 +303,8 @@ def test_the_folded_columns_follow_a_picture(tmp_path):
         "in '/photos/2023'",
         "size > 5MB",
         "not taken < 2020",
+        "taken < 2020-05-17T10:00",
+        "rating >= 4",
     ],
 )
 def test_an_index_answers_a_filter_on_one_field(catalog, expression):

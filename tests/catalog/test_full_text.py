@@ -97,6 +97,30 @@ def test_captions_and_cameras_are_words_too(catalog):
     assert record.metadata.title == "Opening night"
 
 
+def test_places_of_the_words(catalog):
+    """A name, a caption, text in the image, or the words spread over both; in each script."""
+    put(catalog, "receipt.jpg")
+    put(catalog, "a.jpg", keywords=("receipt",))
+    put(catalog, "receipts/b.jpg", title="Chocolate")
+    put(catalog, "c.jpg", description="東京タワー")
+    put(catalog, "東京/d.jpg")
+
+    def places(query: str) -> dict[str, tuple[str, ...]]:
+        ids = [image_id for image_id, _ in catalog.with_words(query, 50)]
+        found, records = catalog.word_places(query, ids), catalog.get(ids)
+        return {records[image_id].file.path: found[image_id] for image_id in ids}
+
+    assert places("the receipt") == {
+        "receipt.jpg": ("name",),
+        "a.jpg": ("text",),
+        "receipts/b.jpg": ("name",),
+    }
+    assert places("chocolate receipt") == {"receipts/b.jpg": ("name", "text")}
+    assert places("東京") == {"c.jpg": ("text",), "東京/d.jpg": ("name",)}
+    assert places("東京タワー") == {"c.jpg": ("text",)}
+    assert catalog.word_places("receipt", []) == {}
+
+
 def test_the_index_follows_moves_changes_and_losses(catalog, folder):
     folder.files["hounds/rex.jpg"] = folder.files.pop("dogs/rex.jpg")
     del folder.files["DogsOnBeach.jpg"]

@@ -101,6 +101,20 @@ def test_filters_work_on_rows_from_before_filters(tmp_path):
         assert camera in (None, "nikon d750")
 
 
+def test_dates_are_exact_and_mpo_becomes_jpeg(tmp_path):
+    path = make_0001(tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE images SET taken_at = '2023-05-17 12:00:00.000000' WHERE id = 1")
+    connection.execute("UPDATE images SET format = 'MPO' WHERE id = 1")
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    assert 1 in catalog.select(parse("format = jpeg")).tolist()
+    metadata = catalog.get([1])[1].metadata
+    assert (metadata.format, metadata.taken_precision) == ("JPEG", "second")
+    assert metadata.metadata_version == 0, "read before there were versions"
+
+
 def test_an_upgraded_library_can_be_indexed(tmp_path):
     make_0001(tmp_path)
     folder = MemoryFolder()

@@ -69,7 +69,7 @@ def small(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
 
 def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
     place, address = small
-    query = {"in": str(place.photos / BOLD)}
+    query = {"in": str(place.photos / BOLD), "unique": "0"}
     here = gallery(address, f"/?{urlencode(query)}")
     here.shows("4 pictures")
     here.pictures_drawn()
@@ -87,7 +87,7 @@ def test_names_with_markup_are_only_names(small: Small, gallery: OpenGallery):
 
 def test_a_new_photo_appears_without_a_reload(small: Small, gallery: OpenGallery):
     place, address = small
-    here = gallery(address)
+    here = gallery(address, "/?unique=0")
     here.shows("5 pictures")
     shutil.copy(PHOTOS / "owl.jpg", place.photos)
     here.page.get_by_role("button", name="Scan for new pictures").click()
