@@ -430,7 +430,7 @@ class Searcher:
             named = {} if request.mode == "semantic" else self._named(request, allowed)
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
-            readings = self._readings(request)
+            readings = self._readings(request, explain_all=gate is not None)
         if gate is not None and not any(each.understood for each in readings.values()):
             notes = reading_notes(readings, refused=True)
             return Found({}, named, scale, notes=notes)
@@ -452,9 +452,16 @@ class Searcher:
         named = {key: named[key] for key in named if key in fused}
         return Found(fused | scores, named, scale, fused=fused, notes=notes)
 
-    def _readings(self, request: SearchRequest) -> dict[str, QueryReading]:
-        """How the model reads the texts of the query, if it can explain that."""
-        encoder, texts = self.encoder(), [term.text for term in request.terms if term.text]
+    def _readings(self, request: SearchRequest, explain_all: bool) -> dict[str, QueryReading]:
+        """How the model reads the texts of the query, if it can explain that.
+
+        Texts whose vectors are known are left out unless `explain_all`: then no model is loaded.
+        """
+        terms = [term for term in request.terms if term.text]
+        texts = [term.text or "" for term in terms if explain_all or term.vector is None]
+        if not texts:
+            return {}
+        encoder = self.encoder()
         if not isinstance(encoder, ExplainingEncoder):
             return {text: QueryReading(text) for text in texts}
         return {text: encoder.explain(text) for text in texts}

@@ -36,6 +36,7 @@ _MIN_WORD_COSINE = 0.6  # of a candidate to a word of the query
 _MIN_GAIN = 0.02  # cosine that another word must add
 _MAX_WORDS = 7
 _MIN_READING_COSINE = 0.45  # a query without a closer reading stays unchanged
+_MIN_COSINE_OF_IMPROBABLE = 0.8  # the same for one that looks like random letters
 _MAX_KEPT_READINGS = 1000
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -77,17 +78,20 @@ class Languages:
         return self._readings[text]
 
     def _read(self, text: str) -> Reading:
-        if not is_foreign(text, self._lexicon) or not self._unknown(text)[1]:
+        if not is_foreign(text, self._lexicon):
             return Reading(text, None)
         meaning = self._network.encode([text])
         english, likeness = self._describe(text, meaning[0])
-        if likeness < _MIN_READING_COSINE:
+        improbable = not self._unknown(text)[1]
+        if likeness < (_MIN_COSINE_OF_IMPROBABLE if improbable else _MIN_READING_COSINE):
             return Reading(text, None)
         return Reading(english, normalize(with_one(meaning) @ self._map)[0])
 
     def explain(self, text: str) -> QueryReading:
         """How a query is read, and the words in it that are unknown."""
         unknown, understood = self._unknown(text)
+        if not understood and self.read(text).sentence is not None:
+            unknown, understood = [], True
         corrected = correction(text, self._lexicon, lambda: self._pieces)
         return QueryReading(self.read(text).english, tuple(unknown), understood, corrected)
 
