@@ -9,7 +9,7 @@ import pytest
 
 from imgsearch.indexing.references import BEST, best_reference
 from imgsearch.records import Reference
-from imgsearch.searching.abstention import FALSE_MATCHES, MIN_LOG_ODDS, Gate, min_log_odds
+from imgsearch.searching.abstention import FALSE_MATCHES, MIN_LOG_ODDS, SLOPE, Gate, min_log_odds
 from imgsearch.searching.request import SearchRequest, Term
 from tests.conftest import ROOT
 from tests.fakes import unit_rows
@@ -48,7 +48,7 @@ def test_a_higher_score_and_a_higher_prior_open_the_gate():
     reference = Reference(BEST, 0.3, 0.1, 70)
     plain = Gate(reference, Plain)
     scores = [plain.log_odds(QUERY, best) for best in (0.1, 0.3, 0.5)]
-    assert scores == sorted(scores) and np.diff(scores) == pytest.approx(2 * 2.16)
+    assert scores == sorted(scores) and np.diff(scores) == pytest.approx(2 * SLOPE)
     assert not plain.opens(QUERY, 0.2) and plain.opens(QUERY, 0.4)
     assert not Gate(reference, lambda: Explaining(-9.0)).opens(QUERY, 0.4)
     assert Gate(reference, lambda: Explaining(9.0)).opens(QUERY, 0.2)
