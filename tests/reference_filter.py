@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, folded
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import ImageRecord
 
 

@@ -14,7 +14,7 @@ from imgsearch.errors import CatalogError, LibraryTooNew
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 

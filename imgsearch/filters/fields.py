@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imgsearch.errors import QueryError
+from imgsearch.filters.folding import folded
 from imgsearch.filters.tree import (
     MAX_TEXT_LENGTH,
     Below,
@@ -22,7 +23,6 @@ from imgsearch.filters.tree import (
     Has,
     Near,
     all_of,
-    folded,
     negated,
 )
 

@@ -17,6 +17,7 @@ from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import FORMATS, ORIENTATIONS
+from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
 from imgsearch.filters.tree import (
     And,
@@ -26,7 +27,6 @@ from imgsearch.filters.tree import (
     Near,
     Not,
     Or,
-    folded,
 )
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from tests.conftest import examples

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
 from imgsearch.filters.options import filter_from
 from imgsearch.filters.parser import MAX_LENGTH, parse
@@ -27,7 +28,6 @@ from imgsearch.filters.tree import (
     Or,
     all_of,
     any_of,
-    folded,
 )
 from tests.conftest import examples
 

@@ -12,10 +12,11 @@ from alembic.script import ScriptDirectory
 from imgsearch.catalog import open_catalog, schema
 from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
+from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
+from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
-from imgsearch.filters.tree import folded
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import TextFound
@@ -188,13 +189,14 @@ def test_captions_of_an_older_library_are_found_together_with_new_texts(tmp_path
     assert [i for i, _ in catalog.with_words("opera shop", 9)] == [1]
     assert catalog.wants_texts()
     catalog.close()
-    connection = sqlite3.connect(path)
-    for table in ("words", "letters"):
-        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection = connect(path)
+    connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
     connection.execute("DELETE FROM texts")
     connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
-    for table in ("words", "letters"):
-        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
+    found = "SELECT rowid FROM words WHERE words MATCH ?"
+    assert connection.execute(found, ["shop"]).fetchall() == []
+    assert connection.execute(found, ["b opera"]).fetchall() == [(1,)]
     connection.close()
 
 
