@@ -26,6 +26,10 @@ def passes(where: Filter, image: ImageRecord) -> bool:
             return image.metadata.taken_at is not None
         case Has("camera"):
             return camera(image) is not None
+        case Has("place"):
+            return any(value(field, image) for field in ("city", "state", "country"))
+        case Has(field):
+            return bool(value(field, image))
         case Near(latitude, longitude, km):
             here = image.metadata.latitude, image.metadata.longitude
             return None not in here and distance_km(*here, latitude, longitude) <= km
@@ -49,6 +53,11 @@ def value(field: str, image: ImageRecord):
         case "camera":
             found = camera(image)
             return None if found is None else folded(found)
+        case "title" | "description" | "city" | "state" | "country":
+            found = getattr(metadata, field)
+            return None if found is None else (folded(found),)
+        case "keywords" | "people":
+            return tuple(map(folded, getattr(metadata, field)))
         case "size":
             return image.file.size
         case "orientation":
@@ -62,6 +71,12 @@ def compares(where: Compare, image: ImageRecord) -> bool:
     found = value(where.field, image)
     if found is None:
         return False
+    if isinstance(found, tuple):
+        return any(holds(where, each) for each in found)
+    return holds(where, found)
+
+
+def holds(where: Compare, found) -> bool:
     match where.op:
         case "=":
             return found == where.value

@@ -26,6 +26,7 @@ _SPACELESS = re.compile(
 )
 """Thai, Lao, Burmese, Khmer, Chinese, Japanese and Korean: their words are not found by spaces."""
 
+_ASCII_WORD = re.compile("[A-Za-z0-9]+")
 _CAPITALIZED = re.compile("A+(?=Aa)|A?a+|A+|0+")
 _CAPITALS_APART = re.compile("AA+(?=aa)|A?a+|A+|0+")
 
@@ -79,7 +80,7 @@ def forms(texts: tuple[str, ...]) -> str:
     """The forms under which the words of the texts are found beside the words themselves."""
     found: dict[str, None] = {}
     for text in texts:
-        found |= dict.fromkeys(_forms(text))
+        found.update(dict.fromkeys(_forms(text)))
         if len(found) > MAX_FORMS:
             break
     return " ".join(list(found)[:MAX_FORMS])
@@ -104,6 +105,8 @@ def _word_forms(word: str) -> tuple[str, ...]:
 
 def raw_words(text: str) -> list[str]:
     """The words of a text as they are written, composed (NFKC)."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
     plain = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode())
     return plain.translate(_SEPARATORS).split()
 
@@ -258,6 +261,7 @@ _YEAR, _MONTH, _DAY = "((?:19|20)[0-9]{2})", "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-
 _NAME = "(" + "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True)) + ")"
 _MONTH_DAY = "(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
 _SIGN = r"[-_./: ,]"
+_A_YEAR = re.compile("(?:19|20)[0-9][0-9]")
 _DATES = (
     (re.compile(rf"(?<![0-9]){_YEAR}{_MONTH}{_DAY}(?![0-9])"), "ymd"),
     (re.compile(rf"(?<![0-9]){_YEAR}([-_./: ]){_MONTH}(?:\2{_DAY})?(?![0-9])"), "y-md"),
@@ -275,7 +279,7 @@ _DATES = (
 def dates(text: str) -> list[tuple[str, int, str]]:
     """Year, month and day ("" if there is none) of the dates that a text has."""
     plain = folded(text)
-    if not any(digit in plain for digit in ("19", "20")):
+    if not _A_YEAR.search(plain):
         return []
     found = []
     for pattern, order in _DATES:

@@ -20,6 +20,9 @@ _LETTERS_WITH_MARKS = {unicodedata.normalize("NFD", letter): letter for letter i
 """Letters of their own, whose mark is not an accent: й is as far from и as j is from i."""
 _WITH_MARKS = re.compile("|".join(_LETTERS_WITH_MARKS))
 
+_WIDE_WILDCARDS = re.compile("([\uff0a\uff1f\uff3b\ufe16\ufe47\ufe56\ufe61\u2047\u2048\u2049])")
+"""Full-width and other variants of * ? [ stay: made narrow, they would be wildcards in patterns."""
+
 
 def folded(text: str) -> str:
     """Fold text for comparison: "Łódź" and "LODZ" become "lodz", "Ёлка" becomes "елка".
@@ -32,6 +35,11 @@ def folded(text: str) -> str:
     plain = _UNPRINTABLE.sub("\ufffd", text)
     if plain.isascii():
         return plain.lower()
+    if _WIDE_WILDCARDS.search(plain):
+        return "".join(
+            part if _WIDE_WILDCARDS.match(part) else folded(part)
+            for part in _WIDE_WILDCARDS.split(plain)
+        )
     decomposed = unicodedata.normalize("NFKD", plain).casefold()
     decomposed = unicodedata.normalize("NFKD", decomposed).casefold()
     kept = _WITH_MARKS.sub(lambda match: _LETTERS_WITH_MARKS[match[0]], decomposed)

@@ -82,7 +82,10 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """Passes if the picture has a "date", a "gps" position or a "camera"."""
+    """Passes if the picture has a "date", a "gps" position, a "place" in words and so on.
+
+    `fields.WHAT` lists them.
+    """
 
     what: str
 

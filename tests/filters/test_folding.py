@@ -42,3 +42,14 @@ def test_folding_by_unicode_rules(text, expected):
 def test_canonically_equal_texts_fold_alike_and_only_once(text):
     assert folded(unicodedata.normalize("NFD", text)) == folded(unicodedata.normalize("NFC", text))
     assert folded(folded(text)) == folded(text)
+
+
+def test_folding_makes_no_wildcards():
+    variants = [
+        char
+        for char in map(chr, range(128, 0x110000))
+        if not "\ud800" <= char <= "\udfff"
+        and set(unicodedata.normalize("NFKD", char)) & set("*?[")
+    ]
+    assert variants
+    assert [char for char in variants if folded(char) != char] == []
