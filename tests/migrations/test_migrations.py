@@ -200,6 +200,30 @@ def test_captions_of_an_older_library_are_found_together_with_new_texts(tmp_path
     connection.close()
 
 
+def test_rows_from_before_folding_are_folded_and_other_programs_can_read_them(tmp_path):
+    path = make_0001(tmp_path)
+    upgraded_to(tmp_path, "0008")
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE images SET path = 'Łódź.jpg', name_key = 'łódź.jpg', camera_key = 'éclair',"
+        " people = 'Zoë' || char(10) || 'Łucja', city = 'Kraków' WHERE id = 1"
+    )
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    for text in ("name = lodz.jpg", "camera = eclair", "people = lucja", "person = zoe",
+                 "city = krakow and has place"):  # fmt: skip
+        assert catalog.select(parse(text)).tolist() == [1], text
+    assert [i for i, _ in catalog.with_words("lodz lucja", 9)] == [1]
+    catalog.close()
+    connection = sqlite3.connect(path)
+    (row,) = connection.execute("SELECT path, people FROM words WHERE words MATCH 'zoe'").fetchall()
+    assert row == ("lodz jpg", "zoe lucja")
+    with pytest.raises(sqlite3.OperationalError, match="no such function"):
+        connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
+    connection.close()
+
+
 def upgraded_to(folder, version: str) -> None:
     engine = open_engine(os.path.join(folder, FILE))
     with engine.connect().execution_options(immediate=True) as connection, connection.begin():
