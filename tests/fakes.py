@@ -14,6 +14,7 @@ from imgsearch.indexes.faiss_index import IvfIndex
 from imgsearch.indexing.ingest import Ingestor
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import (
+    METADATA_VERSION,
     ChangeBatch,
     Encoded,
     FileRun,
@@ -56,7 +57,7 @@ def file_of(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -
 
 
 def encoded(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -> Encoded:
-    metadata = ImageMetadata(4, 3, "JPEG")
+    metadata = ImageMetadata(4, 3, "JPEG", metadata_version=METADATA_VERSION)
     return Encoded(file_of(path, content, root, mtime_ns), content, metadata, vector_of(content))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from imgsearch.catalog.tables import Lines, images, roots
-from imgsearch.filters.tree import folded
+from imgsearch.filters.folding import folded
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.vectors import Embeddings, normalize
 

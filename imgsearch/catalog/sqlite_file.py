@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
+from imgsearch.catalog import word_forms
 from imgsearch.errors import CatalogError, LibraryMissing, require_free_descriptor
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
 
 FILE = "catalog.sqlite"
@@ -33,7 +36,33 @@ def connect(path: str) -> sqlite3.Connection:
     connection = _connection(path)
     # In Python, because SQLite may be built without sin and cos.
     connection.create_function("distance_km", 4, _distance_km, deterministic=True)
+    # For the triggers of `images` and `texts`: other programs can read the file, but not change
+    # what is indexed.
+    connection.execute("PRAGMA trusted_schema=ON")
+    connection.create_function("word_text", 1, _word_text, deterministic=True)
+    connection.create_function("word_forms", -1, _word_forms, deterministic=True)
+    connection.create_function("folded", 1, _folded, deterministic=True)
+    connection.create_function("folded_labels", 2, _folded_labels, deterministic=True)
     return connection
+
+
+def _word_text(text: str | None) -> str | None:
+    return None if text is None else word_forms.words(from_stored(text))
+
+
+def _word_forms(*texts: str | None) -> str:
+    return word_forms.forms(tuple(from_stored(text) for text in texts if text))
+
+
+def _folded(text: str | None) -> str | None:
+    return None if text is None else folded(text)
+
+
+def _folded_labels(text: str | None, lines: int) -> str | None:
+    """A text, or each of its lines, folded, as a JSON array."""
+    if text is None:
+        return None
+    return json.dumps([folded(label) for label in (text.split("\n") if lines else [text])])
 
 
 def _distance_km(*degrees: float | None) -> float | None:

@@ -42,6 +42,6 @@ def test_a_copy_has_the_date_of_its_own_name(catalog, first, copy):
         writer.put_root(RootRecord("/photos"))
         writer.begin_run(SPACE, DECODER, "fp32")
         image = replace(encoded("a.jpg", "content"), metadata=about)
-        known = Known(encoded("b.jpg", "content").file, image.content_hash, *named)
+        known = Known(encoded("b.jpg", "content").file, image.content_hash, None, *named)
         writer.commit([image, known])
     assert dates(catalog) == {"a.jpg": first, "b.jpg": copy}

@@ -30,8 +30,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _damage(folder: Path, statement: str) -> None:
+    """Change a value as a bad disk would: no trigger sees it."""
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as db:
+        triggers = db.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall()
+        for name, _ in triggers:
+            db.execute(f"DROP TRIGGER {name}")
         assert db.execute(statement).rowcount > 0
+        for _, sql in triggers:
+            db.execute(sql)
         db.commit()
 
 

@@ -36,6 +36,9 @@ const WORDS = {
   type: (value) => value.toUpperCase(),
   orientation: (value) => value,
   has: (value) => `has ${{ gps: "a location", date: "a date", camera: "a camera" }[value] ?? value}`,
+  person: (value) => `person: ${value}`,
+  keyword: (value) => `keyword: ${value}`,
+  place: (value) => `place: ${value}`,
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
