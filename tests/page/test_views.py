@@ -184,7 +184,7 @@ def test_one_old_picture_does_not_squeeze_the_dates(served: Served, gallery: Ope
     "query, words",
     [
         ("min_strength=high", "'high' is not a strength"),
-        ("mode=magic", "mode has a value that is not allowed"),
+        ("mode=magic", "mode has to be 'hybrid', 'semantic' or 'text'"),
         ("like=abc", "like.0 has to be a whole number"),
         ("after=yesterday", "yesterday"),
     ],
