@@ -11,8 +11,8 @@ import numpy as np
 from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.faiss_index import IvfIndex
-from imgsearch.indexing.ingest import Ingestor
-from imgsearch.ports import Unchanged, nothing_known
+from imgsearch.indexing.ingest import Ingestor, Unread
+from imgsearch.ports import ImageSource, Unchanged, nothing_known
 from imgsearch.records import (
     METADATA_VERSION,
     ChangeBatch,
@@ -180,3 +180,20 @@ def ranking_of(ids: Ids, scores: Sequence[float] = (), strengths: Sequence[float
         np.array(strengths, np.float32) if len(strengths) else nan,
         np.arange(len(ids)) == 0,
     )
+
+
+def rehearsed(
+    catalog: Catalog, *sources: ImageSource, space: EmbeddingSpace = SPACE
+) -> IngestReport:
+    """The report of a dry run over whole roots."""
+    with catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
+        roots = [RootRecord(source.root) for source in sources]
+        for root in roots:
+            writer.put_root(root)
+        rehearsal.begin()
+        writer.begin_run(space, DECODER, "fp32")
+        pool = Unread(space.dimension)
+        ingestor = Ingestor(copy, writer, pool, space, DECODER, 3, copy.folder)
+        report = ingestor.run(list(zip(sources, roots, strict=True)))
+        report.names = rehearsal.names()
+    return report

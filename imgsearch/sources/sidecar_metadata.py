@@ -107,4 +107,7 @@ def _position(values: Any) -> tuple[float, float] | None:
 
 def _number(values: Any, key: str) -> float | None:
     number = values.get(key) if isinstance(values, dict) else None
-    return float(number) if isinstance(number, (int, float)) else None
+    try:
+        return float(number) if isinstance(number, (int, float)) else None
+    except OverflowError:
+        return None

@@ -32,6 +32,10 @@ logger = logging.getLogger("imgsearch.web")
 JSON_TYPE = "application/problem+json"
 
 
+CLIENT_LEFT = 499
+"""Status in the metrics of a request whose client has closed the connection; nobody receives it."""
+
+
 class ClientLeft(ImgSearchError):
     """The client closed its connection before the answer was there."""
 
@@ -48,10 +52,10 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (LibraryBusy, 409),
     (Overloaded, 503),
     (Closed, 503),
-    (ClientLeft, 499),
+    (ClientLeft, CLIENT_LEFT),
     (TooManyFiles, 503),
 )
-"""The first match applies; 500 for all other errors. 499 is only counted: nobody receives it."""
+"""The first match applies; 500 for all other errors."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not valid."},
@@ -76,6 +80,8 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(ImgSearchError)
     async def on_ours(request: Request, error: ImgSearchError) -> Response:
         status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+        if status == CLIENT_LEFT:
+            return Response(status_code=CLIENT_LEFT)
         if status == 500:
             logger.error("%s %s: %s", request.method, request.url.path, error)
         answer = problem(status, str(error), error.hint)

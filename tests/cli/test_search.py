@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from imgsearch.catalog import open_catalog
 from imgsearch.cli.render import FIELDS
 from tests.cli.calls import Place, call, picture, process
 from tests.conftest import PHOTOS, examples
@@ -345,8 +346,7 @@ def test_wrong_usage(demo, arguments):
 
 def test_an_empty_library(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
-    (place.photos / "sub").mkdir(parents=True)
-    assert place.index()["scanned"] == 0
+    open_catalog(str(place.library), create=True).close()
     for command in ("search", "similar"):
         outcome = place.call(command, CAT)
         assert outcome.status == 1

@@ -37,10 +37,9 @@ def test_a_server_leaves_deleted_pictures_out_of_each_page(indexed: Place) -> No
         ranking_after, hits = gallery.rank(SearchRequest(limit=2)).result(60)
         assert [hit.image.id for hit in hits] == ranking.page_ids(1, 2)
         assert len(ranking_after) == 3
-        assert [hit.image.id for hit in gallery.fetch(ranking, 0, 2).result(60)] == [
-            before[1].image.id
-        ]
-        assert gallery.fetch(ranking, 3, 2).result(60)[0].image.id == last
+        [hit] = gallery.turn(ranking, 0, 2).result(60)[1]
+        assert hit.image.id == before[1].image.id
+        assert gallery.turn(ranking, 3, 2).result(60)[1][0].image.id == last
     finally:
         gallery.close()
 

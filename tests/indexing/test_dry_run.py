@@ -8,11 +8,10 @@ from contextlib import closing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsearch.catalog import Catalog, open_catalog
-from imgsearch.indexing.ingest import Ingestor, Unread
-from imgsearch.records import IngestReport, RootRecord, Unvisited
+from imgsearch.catalog import open_catalog
+from imgsearch.records import IngestReport, Unvisited
 from tests.conftest import examples
-from tests.fakes import DECODER, SPACE, MemoryFolder, held, ingest
+from tests.fakes import MemoryFolder, held, ingest, rehearsed
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/d.jpg")
@@ -45,20 +44,6 @@ def change(folders: list[MemoryFolder], what: str, *values) -> None:
         target[place] = before
         if what == "copy" or (what == "swap" and after):
             files[name] = before if what == "copy" else after
-
-
-def rehearsed(catalog: Catalog, *folders: MemoryFolder) -> IngestReport:
-    with catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
-        roots = [RootRecord(folder.root) for folder in folders]
-        for root in roots:
-            writer.put_root(root)
-        rehearsal.begin()
-        writer.begin_run(SPACE, DECODER, "fp32")
-        pool = Unread(SPACE.dimension)
-        ingestor = Ingestor(copy, writer, pool, SPACE, DECODER, 3, copy.folder)
-        report = ingestor.run(list(zip(folders, roots, strict=True)))
-        report.names = rehearsal.names()
-    return report
 
 
 def counts(report: IngestReport) -> dict[str, int]:

@@ -16,10 +16,9 @@ from sqlalchemy import text
 
 from imgsearch import filesystems
 from imgsearch.catalog import Catalog
-from imgsearch.indexing.ingest import preview
 from imgsearch.sources import tree_walk
 from tests.crash.plugin.cheap_encoder import CheapEncoder
-from tests.fakes import DECODER
+from tests.fakes import rehearsed
 from tests.indexing.real_files import CountingSource, Photos, picture
 
 TIME = 1_577_836_800
@@ -158,7 +157,7 @@ def test_a_library_from_before_takes_over_what_it_did_not_know(photos: Photos) -
 
 def dry_run(photos: Photos) -> tuple[int, int]:
     source = CountingSource(str(photos.roots[0]))
-    report = preview(photos.catalog, CheapEncoder.space, DECODER, [source])
+    report = rehearsed(photos.catalog, source, space=CheapEncoder.space)
     return report.unchanged, report.updated
 
 

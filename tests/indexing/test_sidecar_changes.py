@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from imgsearch.catalog import Catalog
-from imgsearch.indexing.ingest import preview
 from tests.crash.plugin.cheap_encoder import CheapEncoder
-from tests.fakes import DECODER
+from tests.fakes import rehearsed
 from tests.indexing.real_files import CountingSource, Photos, picture
 from tests.sources.test_sidecar_metadata import TAKEOUT, XMP
 
@@ -44,7 +43,7 @@ def test_changes_of_a_sidecar(photos: Photos) -> None:
         else:
             sidecar.unlink()
         source = CountingSource(str(root))
-        assert preview(photos.catalog, CheapEncoder.space, DECODER, [source]).updated == 1
+        assert rehearsed(photos.catalog, source, space=CheapEncoder.space).updated == 1
         report = photos.index()
         assert (report.updated, report.unchanged, photos.described) == (1, 2, ["b.jpg"])
         assert not photos.encoded

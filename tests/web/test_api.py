@@ -337,7 +337,7 @@ def test_invalid_requests_are_answered_with_a_hint(
         ({"like": [1] * 100}, "like can have at most 32 values"),
         ({"q": "x" * 2001}, "q can have at most 2000 characters"),
         ({"unique": "perhaps"}, "unique has to be true or false"),
-        ({"min_strength": "weak"}, "min_strength has to be a number"),
+        ({"min_strength": "weak"}, "'weak' is not a strength"),
         ({"mode": "magic"}, "mode has to be 'hybrid', 'semantic' or 'text'"),
         ({"not_": ["x"] * 33}, "not can have at most 32 values"),
     ],
