@@ -32,7 +32,13 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
-from imgsearch.searching.notes import gone_note, instruction_note, reading_notes, script_note
+from imgsearch.searching.notes import (
+    gone_note,
+    instruction_note,
+    reading_notes,
+    script_note,
+    wording_notes,
+)
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import (
     MIN_STRENGTH,
@@ -547,7 +553,7 @@ class Searcher:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        notes = [script_note(card, request.terms)]
+        notes = [script_note(card, request.terms), *wording_notes(request)]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]
