@@ -292,7 +292,7 @@ async def _search(
     ranking, hits = await asyncio.wrap_future(gallery.rank(request))
     return {
         "total": ranking.total,
-        "note": ranking.note,
+        "note": ranking.note or " ".join(ranking.notes),
         "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in hits],
     }
 

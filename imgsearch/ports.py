@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
@@ -14,11 +14,16 @@ from imgsearch.records import (
     ImageFile,
     IndexState,
     Known,
+    QueryReading,
     Revision,
     Skipped,
     Unvisited,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Unchanged = Callable[[FileRun], Sequence[int]]
 """Given files of one root, returns the places of those that differ from the catalog. It takes many
@@ -97,6 +102,17 @@ class BatchEncoder(Encoder, Protocol):
         self, images: Sequence[Pixels]
     ) -> Iterator[tuple[Sequence[int], Embeddings]]:
         """Places among the pictures, each once, and their rows, as they are computed."""
+
+
+@runtime_checkable
+class ExplainingEncoder(Encoder, Protocol):
+    """An `Encoder` that knows what it does not know."""
+
+    def explain(self, text: str) -> QueryReading:
+        """How it reads a query."""
+
+    def answer_prior(self, texts: Embeddings) -> NDArray[np.float64]:
+        """Log-odds that queries have an answer, by their vectors alone, shape (n,)."""
 
 
 class EncoderModule(Protocol):

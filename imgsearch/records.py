@@ -323,13 +323,14 @@ class Reference:
 
     Attributes
     ----------
-    modality : {"text", "image"}
-        Of the query.
+    modality : {"text", "image", "best"}
+        Of the query; "best" is the highest score of a text query over the whole library.
     location : float
         The median score.
     scale : float
         The distance from the median to the 95th percentile, divided by 1.6449: the standard
-        deviation if scores were normal. The upper half is what false hits come from.
+        deviation if scores were normal. The upper half is what false hits come from. Of "best":
+        the interquartile range.
     pictures : int
         Size of the library when the reference was drawn.
     """
@@ -338,6 +339,28 @@ class Reference:
     location: float
     scale: float
     pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReading:
+    """How a model reads the words of a query.
+
+    Attributes
+    ----------
+    text : str
+        What it reads instead of the query; the query itself unless it was rewritten.
+    unknown : tuple of str
+        Words of the query that it cannot know.
+    understood : bool
+        False if these are all that the query is about.
+    suggestion : str
+        The query with its probable typing errors corrected; "" if there are none.
+    """
+
+    text: str
+    unknown: tuple[str, ...] = ()
+    understood: bool = True
+    suggestion: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def answer(
     with closing(ctx.session(options.no_daemon, **flags)) as session:
         result = session.search(request)
         for note in result.notes:
-            ctx.say(note)
+            ctx.say(plain(note))  # it may quote the query
         status = output.deliver(ctx, session, result, options.form)
     if result.why_empty:
         ctx.say(plain(result.why_empty))  # a filter must not forge lines

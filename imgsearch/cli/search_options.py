@@ -16,7 +16,7 @@ from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.searching.request import (
     MIN_STRENGTH,
-    MIN_STRENGTH_OF_IMAGES,
+    MIN_STRENGTH_OF_ANSWERS,
     MODES,
     SearchRequest,
     Term,
@@ -79,6 +79,7 @@ class SearchOptions:
     min_score: float | None
     everything: bool
     min_strength: float | None
+    max_false_matches: float | None
     explain: bool
     refresh: bool | None
     apart: bool
@@ -100,6 +101,7 @@ class SearchOptions:
             bad=[Term(result=rank) for rank in bad],
             min_score=self.min_score,
             min_strength=0.0 if self.everything else self.min_strength,
+            max_false_matches=self.max_false_matches,
             instruction=self.instruction,
             unique=unique,
             apart=self.apart,
@@ -165,8 +167,16 @@ _CUT_OFF = (
         "--min-strength",
         callback=_strength,
         metavar="MIN",
-        help=f"Leave out weaker hits: 30%, 30 or 0.3. The default is {MIN_STRENGTH:.0%}, and"
-        f" {MIN_STRENGTH_OF_IMAGES:.0%} for pictures alone.",
+        help="Leave out weaker hits: 30%, 30 or 0.3. The default is"
+        f" {MIN_STRENGTH_OF_ANSWERS:.0%}, after a check whether there is a match at all, and"
+        f" {MIN_STRENGTH:.0%} where that check is not made.",
+    ),
+    click.option(
+        "--max-false-matches",
+        callback=_strength,
+        metavar="RATE",
+        help="Answer at most this share of the queries in words that no picture matches: 10%. An"
+        " average over libraries; the fewer, the more right answers are lost.",
     ),
     click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
     click.option(

@@ -99,6 +99,8 @@ class Ranking:
         Why nothing passed the filter, in a sentence; "" otherwise.
     revision : int
         Revision of the catalog.
+    notes : tuple of str
+        Sentences about how the query was read.
     words : str
         The words that `named` pictures have.
     cut_off : float
@@ -120,6 +122,7 @@ class Ranking:
     folded: Mapping[int, Sequence[int]] | None = None
     note: str = ""
     revision: int = 0
+    notes: tuple[str, ...] = ()
     words: str = ""
     cut_off: float = 0.0
     parts: Mapping[int, Sequence[int]] = field(default_factory=dict)

@@ -22,6 +22,8 @@ MIN_STRENGTH = 0.2
 MIN_STRENGTH_OF_IMAGES = 0.05
 """Default cut-offs of a query with words and of one by pictures alone. They lose about one in
 twenty of the right hits (docs/STRENGTH.md has the curves)."""
+MIN_STRENGTH_OF_ANSWERS = 0.05
+"""Default cut-off of a query in words that has passed the gate (`searching.abstention`)."""
 
 
 STRENGTH_PATTERN = r"\s*(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?P<percent>\s*%)?\s*"
@@ -125,6 +127,9 @@ class SearchRequest:
     min_strength : float or None
         Leave out hits below this strength, 0 to 1, where strengths are known. A picture found by
         the words of its name or captions stays. None for the default of the terms.
+    max_false_matches : float or None
+        Share of the queries in words without a right picture that may be answered nevertheless, 0
+        to 1; None for the default. Not with `min_score` or `min_strength`.
     instruction : str or None
         Instruction to the model about the words; "" for the model's own, None for the one in
         the settings of the library.
@@ -144,6 +149,7 @@ class SearchRequest:
     bad: Sequence[Term] = ()
     min_score: float | None = None
     min_strength: float | None = None
+    max_false_matches: float | None = None
     instruction: str | None = None
     unique: bool = False
     apart: bool = False
@@ -162,6 +168,18 @@ class SearchRequest:
     def words(self) -> str:
         """The words that names, captions and texts are searched for."""
         return " ".join(term.text for term in self.terms if term.text and term.weight > 0)
+
+    @property
+    def may_abstain(self) -> bool:
+        """True if the library may turn out to have no answer: a query in words, without a cut-off
+        of its own."""
+        chosen = (self.min_score, self.min_strength) != (None, None)
+        return (
+            bool(self.terms)
+            and not chosen
+            and self.mode != "text"
+            and all(term.modality == "text" and term.weight > 0 for term in self.terms)
+        )
 
     @property
     def strength_cut_off(self) -> float:

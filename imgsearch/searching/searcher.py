@@ -16,9 +16,11 @@ import numpy as np
 from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
 from imgsearch.indexing.index_files import IndexFiles, sync
-from imgsearch.ports import Encoder, VectorIndex
-from imgsearch.records import ImageRecord, clamped
+from imgsearch.indexing.references import BEST
+from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
+from imgsearch.records import ImageRecord, QueryReading, clamped
 from imgsearch.searching import history
+from imgsearch.searching.abstention import Gate
 from imgsearch.searching.duplicates import (
     MAX_FOLDED_PLACES,
     fold,
@@ -30,9 +32,20 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
-from imgsearch.searching.notes import gone_note, instruction_note, script_note
+from imgsearch.searching.notes import (
+    gone_note,
+    instruction_note,
+    reading_notes,
+    script_note,
+    wording_notes,
+)
 from imgsearch.searching.presence import Presence
-from imgsearch.searching.request import MIN_STRENGTH, SearchRequest, Term
+from imgsearch.searching.request import (
+    MIN_STRENGTH,
+    MIN_STRENGTH_OF_ANSWERS,
+    SearchRequest,
+    Term,
+)
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
@@ -148,7 +161,7 @@ class Searcher:
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
-            notes += self._notes(resolved)
+            notes += [*ranking.notes, *self._notes(resolved)]
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
 
@@ -338,12 +351,15 @@ class Searcher:
 
     def _rank(self, request: SearchRequest, trace: Trace) -> Ranking:
         """The ranking of a resolved request, in the snapshot of the caller."""
+        gate = self._gate(request)
+        if gate is not None:
+            request = replace(request, min_strength=MIN_STRENGTH_OF_ANSWERS)
         if not request.terms:
             matches = self._by_date(request, trace)
         elif request.mode == "text":
             matches = self._by_words(request, trace)
         else:
-            matches = self._by_meaning(request, trace)
+            matches = self._by_meaning(request, gate, trace)
         with trace.step("fetch"):
             ranking = matches.ranking(request, self._catalog.paths)
         if not len(ranking) and request.where is not None and trace.passed == 0:
@@ -398,7 +414,16 @@ class Searcher:
         with trace.step("words"):
             return Found({}, self._named(request, allowed))
 
-    def _by_meaning(self, request: SearchRequest, trace: Trace) -> Found:
+    def _gate(self, request: SearchRequest) -> Gate | None:
+        """The gate for a query; None if it has none, or the library has no reference scores."""
+        if not request.may_abstain:
+            return None
+        references = self._catalog.references(self.space)
+        if BEST not in references:
+            return None
+        return Gate(references[BEST], self.encoder, request.max_false_matches)
+
+    def _by_meaning(self, request: SearchRequest, gate: Gate | None, trace: Trace) -> Found:
         """The pictures near the query in the model's space and, in hybrid mode, named like it."""
         with trace.step("open"):
             self.refresh()
@@ -411,17 +436,41 @@ class Searcher:
             named = {} if request.mode == "semantic" else self._named(request, allowed)
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
+            readings = self._readings(request, explain_all=gate is not None)
+        if gate is not None and not any(each.understood for each in readings.values()):
+            notes = reading_notes(readings, refused=True)
+            return Found({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
             is_weak = partial(_is_weak, request, scale) if not named else _never
             scores = self._nearest(vector, depth, allowed, trace, is_weak)
+            refused = gate is not None and not gate.opens(
+                vector, max(scores.values(), default=-1.0)
+            )
+            if refused:
+                scores = {}
+            notes = reading_notes(readings, refused)
             if not named:
-                return Found(scores, {}, scale)
+                return Found(scores, {}, scale, notes=notes)
             ids = np.array(sorted(named), np.int64)
             scores_of_named = _by_id(self.index.search(vector, len(ids), ids))
             fused = scores_of_named | _first(scores, FUSION_DEPTH)
         named = {key: named[key] for key in named if key in fused}
-        return Found(fused | scores, named, scale, fused=fused)
+        return Found(fused | scores, named, scale, fused=fused, notes=notes)
+
+    def _readings(self, request: SearchRequest, explain_all: bool) -> dict[str, QueryReading]:
+        """How the model reads the texts of the query, if it can explain that.
+
+        Texts whose vectors are known are left out unless `explain_all`: then no model is loaded.
+        """
+        terms = [term for term in request.terms if term.text]
+        texts = [term.text or "" for term in terms if explain_all or term.vector is None]
+        if not texts:
+            return {}
+        encoder = self.encoder()
+        if not isinstance(encoder, ExplainingEncoder):
+            return {text: QueryReading(text) for text in texts}
+        return {text: encoder.explain(text) for text in texts}
 
     def _allowed(self, request: SearchRequest, trace: Trace) -> Ids | None:
         """Ids of the index that pass the filter; None for all of them."""
@@ -504,7 +553,7 @@ class Searcher:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        notes = [script_note(card, request.terms)]
+        notes = [script_note(card, request.terms), *wording_notes(request)]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]
@@ -527,6 +576,8 @@ class Found:
         ranking, so that a deeper one begins like it. The others come behind.
     matching : int or None
         How many pictures there are, where that is known.
+    notes : tuple of str
+        Sentences about how the query was read.
     """
 
     scores: Mapping[int, float]
@@ -535,6 +586,7 @@ class Found:
     by_date: Sequence[int] | None = None
     fused: Mapping[int, float] = field(default_factory=dict)
     matching: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def order(self) -> Mapping[int, float]:
@@ -583,6 +635,7 @@ class Found:
             by_date,
             complete=complete,
             matching=self.matching,
+            notes=self.notes,
             words=request.words,
             cut_off=max(request.strength_cut_off, MIN_STRENGTH),
         )

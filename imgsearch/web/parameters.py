@@ -95,6 +95,11 @@ class SearchParameters(FilterParameters):
         description="Leave out weaker hits: 30%, 30 or 0.3. The default depends on the query.",
         examples=[0.3],
     )
+    max_false_matches: Strength | None = Field(
+        None,
+        description="Share of the queries without a match that may be answered: 10% or 0.1.",
+        examples=[0.1],
+    )
     everything: bool = Field(False, alias="all", description="Include weak hits.")
     unique: bool = Field(False, description="Fold near-identical pictures into one.")
     apart: bool = Field(False, description="List the RAW and the JPEG of one shot as two pictures.")
@@ -123,6 +128,7 @@ class SearchParameters(FilterParameters):
             good=[Term(image_id=each) for each in self.good],
             bad=[Term(image_id=each) for each in self.bad],
             min_strength=0.0 if self.everything else self.min_strength,
+            max_false_matches=self.max_false_matches,
             unique=self.unique,
             apart=self.apart,
         )

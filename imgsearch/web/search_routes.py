@@ -95,7 +95,7 @@ async def page(
         by_date=ranking.by_date,
         revision=ranking.revision,
         seconds=round(time.perf_counter() - started, 4),
-        note=ranking.note,
+        note=ranking.note or " ".join(ranking.notes),
     )
 
 
