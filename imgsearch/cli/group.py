@@ -151,7 +151,9 @@ class LazyGroup(click.Group):
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = f" To search: imgsearch search {' '.join(args)}"
+            if near:
+                hint = f" Did you mean {near[0]!r}?"
             raise click.UsageError(error.message + hint, ctx) from None
 
 

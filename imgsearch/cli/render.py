@@ -50,9 +50,15 @@ _MIN_PATH_COLUMNS = 16  # columns of a path, however narrow the terminal is
 
 
 def render(hits: Sequence[Hit], form: str) -> None:
-    """Print hits on stdout in one of `FORMATS`."""
+    """Print hits on stdout in one of `FORMATS`.
+
+    A terminal gets no control characters but those of the format; pipes get the true bytes.
+    """
+    text = FORMATS[form](hits)
+    if sys.stdout.isatty():
+        text = plain(text, keep="\n\r\t\0")
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(FORMATS[form](hits)))
+    sys.stdout.buffer.write(os.fsencode(text))
     sys.stdout.buffer.flush()
 
 
@@ -134,6 +140,7 @@ def _cells(values: dict[str, Any]) -> dict[str, Any]:
     if "duplicates" in values:
         values["duplicates"] = len(values["duplicates"])
     values["people"] = "; ".join(values["people"])
+    values["named"] = "true" if values["named"] else "false"
     for name in _TEXTS:
         if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
             values[name] = "'" + values[name]

@@ -24,6 +24,9 @@ from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
 
+NOTHING_FOUND = 3
+"""Exit status of a search with --exit-code that found nothing."""
+
 
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
@@ -120,6 +123,8 @@ def answer(
     elif not result.hits:
         ctx.say(why_no_hits(request))
     freshness.end(ctx, estimate)
+    if options.exit_code and not result.hits:
+        status = status or NOTHING_FOUND
     if options.explain:
         result.trace.seconds = trace.seconds | result.trace.seconds
         click.echo(explained(request, result.trace), err=True)

@@ -83,6 +83,7 @@ class SearchOptions:
     explain: bool
     refresh: bool | None
     apart: bool
+    exit_code: bool
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -214,6 +215,9 @@ _FILTERS = (
         "--apart",
         is_flag=True,
         help="List the RAW and the JPEG of one shot as two pictures.",
+    ),
+    click.option(
+        "--exit-code", is_flag=True, help="Exit with 3 if nothing was found, for scripts."
     ),
     click.option(
         "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."

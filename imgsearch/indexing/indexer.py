@@ -165,10 +165,9 @@ class Indexer:
         """The space of a model that is new to this library; says what the model can do."""
         require_kind(self._settings.index)
         card = self._spaces.new_encoder().card
-        if self._models.automatic_in_use:
-            reason = self._models.automatic.reason
-            self._note(f"No model was named, so it is {card.name}: {reason}.")
-        self._note(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
+        why = f" ({self._models.automatic.reason})" if self._models.automatic_in_use else ""
+        more = "'imgsearch models' has its limits, and other models."
+        self._note(f"Model {card.name}{why}: {card.summary} {more}")
         return self._spaces.new_encoder().space
 
     # Pictures

@@ -62,7 +62,7 @@ def test_an_unknown_command_gets_a_suggestion(word, suggestion):
 def test_an_unknown_command_without_a_suggestion():
     outcome = call("xyzzy")
     assert outcome.status == 2
-    assert "No such command 'xyzzy'." in outcome.err
+    assert "No such command 'xyzzy'. To search: imgsearch search xyzzy" in outcome.err
     assert "Did you mean" not in outcome.err
 
 

@@ -87,6 +87,7 @@ def test_csv():
         rows[1]["people"] == rows[1]["rating"] == rows[1]["taken_at"] == rows[1]["latitude"] == ""
     )
     assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\r\n"
+    assert {row["named"] for row in rows} <= {"true", "false"}
 
 
 @pytest.mark.parametrize(
