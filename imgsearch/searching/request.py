@@ -22,7 +22,7 @@ MIN_STRENGTH = 0.2
 MIN_STRENGTH_OF_IMAGES = 0.05
 """Default cut-offs of a query with words and of one by pictures alone. They lose about one in
 twenty of the right hits (docs/STRENGTH.md has the curves)."""
-MIN_STRENGTH_OF_ANSWERS = 0.05
+MIN_STRENGTH_OF_ANSWERS = 0.1
 """Default cut-off of a query in words that has passed the gate (`searching.abstention`)."""
 
 
