@@ -133,18 +133,19 @@ def test_a_line_that_is_not_a_message_is_answered(light: Place) -> None:
         json.dumps(ping),
     ]
     command = [sys.executable, "-m", "imgsearch", "--library", str(light.library), "mcp"]
-    result = subprocess.run(
-        command,
-        input="\n".join([*lines, ""]).encode(),
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as server:
+        server.stdin.write("\n".join([*lines, ""]).encode())
+        server.stdin.flush()
+        answers = []
+        while not answers or answers[-1].get("id") != 77:  # at the end of stdin all would stop
+            answers.append(json.loads(server.stdout.readline()))
+        stderr = server.communicate(timeout=120)[1]
+    assert server.returncode == 0
     refused = [(each["id"], each["error"]["code"]) for each in answers if "error" in each]
     assert refused == [(known, code) for _, known, code in LINES]
     assert {"jsonrpc": "2.0", "id": 77, "result": {}} in answers
-    assert b"Traceback" not in result.stderr
+    assert b"Traceback" not in stderr
 
 
 def test_copies_are_folded_and_reasons_are_given(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_verbose_tells_who_answers(served):
 def test_verbose_tells_what_was_understood(served):
     query = ("--library", served.library, "-v", "search", "ein roter Hund am Strand")
     here, there = process(*query, "--no-daemon").err, process(*query).err
-    assert "is read as" in here
+    assert "Read as: " in here
     assert there == f"Process {served.running.pid} answers, which has the library open.\n{here}"
 
 

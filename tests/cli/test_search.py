@@ -429,6 +429,8 @@ def test_text_mode_looks_up_the_name_of_a_file(demo):
     assert refused.status == 1 and "words only" in refused.err
 
 
-def test_verbose_behind_the_command_tells_how_a_query_was_read(tmp_path, demo):
-    told = process("--library", demo.library, "search", "ein Hund am Fenster", "-v")
-    assert told.status == 0 and "is read as" in told.err
+def test_a_note_says_how_a_query_was_read(demo):
+    told = process("--library", demo.library, "search", "ein Hund am Fenster")
+    assert told.status == 0 and "Read as: " in told.err
+    quiet = process("--library", demo.library, "search", "ein Hund am Fenster", "-q")
+    assert quiet.err == ""

@@ -148,7 +148,9 @@ def many_pictures(library: Path) -> None:
         values = database.execute(f"select {', '.join(same)} from images").fetchone()
         names = (*differ, *same)
         # No test searches these names, and indexing 100 000 of them would take most of the time.
-        database.execute("drop trigger images_insert")
+        triggers = "select name from sqlite_master where type = 'trigger' and tbl_name = 'images'"
+        for (name,) in database.execute(triggers).fetchall():
+            database.execute(f"drop trigger {name}")
         database.executemany(
             f"insert into images ({', '.join(names)}) values ({', '.join('?' * len(names))})",
             ((*_row(number), *values) for number in range(2, MANY + 1)),
