@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import psutil
@@ -29,7 +30,14 @@ from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.ingest import Ingestor
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Unchanged, nothing_known
-from imgsearch.records import Decoded, ImageFile, ImageMetadata, Known, RootRecord
+from imgsearch.records import (
+    Decoded,
+    FileRun,
+    ImageFile,
+    ImageMetadata,
+    Known,
+    RootRecord,
+)
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 ROOT = "/synthetic"
@@ -52,8 +60,9 @@ class SyntheticSource:
             times_ns = list(range(start, min(start + FILES_PER_FOLDER, self._count)))
             paths = [f"{start // FILES_PER_FOLDER:06d}/IMG_{i:08d}.jpg" for i in times_ns]
             sizes = [10**6 + i for i in times_ns]
-            for place in unchanged(paths, sizes, times_ns):
-                yield ImageFile(ROOT, paths[place], sizes[place], times_ns[place])
+            files = list(map(partial(ImageFile, ROOT), paths, sizes, times_ns))
+            for place in unchanged(FileRun.of(*files)):
+                yield files[place]
 
     def digest(self, file: ImageFile) -> Known:
         return Known(file, f"{file.mtime_ns:032x}")

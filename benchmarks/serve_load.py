@@ -78,10 +78,10 @@ class Texts:
         return self.random.choice(self.known)
 
 
-def ask(connection: http.client.HTTPConnection, text: str) -> tuple[float, str]:
+def ask(connection: http.client.HTTPConnection, text: str, more: str) -> tuple[float, str]:
     started = time.perf_counter()
     try:
-        connection.request("GET", f"/api/v1/search?limit=20&q={quote(text)}")
+        connection.request("GET", f"/api/v1/search?q={quote(text)}&{more}")
         answer = connection.getresponse()
         body = answer.read()
         error = "" if answer.status == 200 else f"{answer.status} {body[:80]!r}"
@@ -93,17 +93,17 @@ def ask(connection: http.client.HTTPConnection, text: str) -> tuple[float, str]:
     return time.perf_counter() - started, error
 
 
-def client(port: int, texts: list[str], until: float, run: Run) -> None:
+def client(port: int, texts: list[str], until: float, run: Run, more: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     for text in itertools.cycle(texts):
         if time.monotonic() >= until:
             break
-        run.note(*ask(connection, text))
+        run.note(*ask(connection, text, more))
     connection.close()
 
 
 def measure(
-    port: int, clients: int, seconds: float, texts: Texts, share_new: float
+    port: int, clients: int, seconds: float, texts: Texts, share_new: float, more: str
 ) -> dict[str, float]:
     """Run the clients; their texts are generated before the clock starts."""
     run, plans = Run(), []
@@ -113,7 +113,8 @@ def measure(
         ])  # fmt: skip
     started = time.monotonic()
     threads = [
-        threading.Thread(target=client, args=(port, plan, started + seconds, run)) for plan in plans
+        threading.Thread(target=client, args=(port, plan, started + seconds, run, more))
+        for plan in plans
     ]
     for thread in threads:
         thread.start()
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--more", default="limit=20", help="The other parameters of a search.")
     args = parser.parse_args()
     command = [
         sys.executable, "-m", "imgsearch", "--library", args.library, "serve", "--port", "0",
@@ -149,7 +151,7 @@ def main() -> None:
         texts = Texts(args.queries, 1)
         warm = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         for text in texts.known:
-            _, error = ask(warm, text)
+            _, error = ask(warm, text, args.more)
             assert not error, error
         memory: list[int] = []
         stop = threading.Event()
@@ -165,7 +167,7 @@ def main() -> None:
             ("many", args.clients, args.seconds, 0.5),
         ):
             begun, before = len(memory), _metrics(warm)
-            found[name] = measure(port, clients, seconds, texts, new)
+            found[name] = measure(port, clients, seconds, texts, new, args.more)
             found[name]["steps"] = steps(before, _metrics(warm))
         stop.set()
         under = memory[begun:]

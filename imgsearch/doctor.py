@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,15 +12,17 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from imgsearch import plugins
-from imgsearch.catalog.filesystem import network_warning
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
+from imgsearch.filesystems import network_warning
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.library import Library
 from imgsearch.ocr import rapid
+from imgsearch.records import ImageFile, Known
 from imgsearch.sources.decoders import decoders
+from imgsearch.sources.guarded_files import digest_file
 from imgsearch.vectors import EmbeddingSpace
 
 
@@ -33,8 +36,12 @@ class Check:
     mend: str = ""
 
 
-def examine(library: Library) -> list[Check]:
-    """Run all checks, from the installation to the library."""
+MAX_SAMPLE_IMAGES = 200
+MAX_NAMED_FILES = 5
+
+
+def examine(library: Library, deep: bool = False) -> list[Check]:
+    """Run all checks, from the installation to the library; with `deep`, read some pictures."""
     steps: tuple[Callable[[Library], Iterator[Check]], ...] = (
         _python,
         _torch,
@@ -46,6 +53,7 @@ def examine(library: Library) -> list[Check]:
         _catalog,
         _indexes,
         _roots,
+        *((_contents,) if deep else ()),
     )
     return [check for step in steps for check in step(library)]
 
@@ -182,11 +190,14 @@ def _indexes(library: Library) -> Iterator[Check]:
 
 def _roots(library: Library) -> Iterator[Check]:
     try:
-        roots = library.catalog.roots()
+        roots, unused = library.catalog.roots(), library.catalog.unused_roots()
     except ImgSearchError:
         return
     for root in roots:
-        if os.path.isdir(root.path):
+        if root.path in unused:
+            mend = f"To take it out of the library: imgsearch roots --forget {root.path}"
+            yield Check("folder", "note", f"{root.path} has no pictures in the library", mend)
+        elif os.path.isdir(root.path):
             yield Check("folder", "ok", f"{root.path}: {root.images} pictures")
         else:
             yield Check(
@@ -195,6 +206,44 @@ def _roots(library: Library) -> Iterator[Check]:
                 f"{root.path} is missing; its {root.images} pictures stay in the library",
                 "Mount its disk. If it is gone for good: imgsearch roots --forget PATH",
             )
+
+
+def _contents(library: Library) -> Iterator[Check]:
+    """Compare the content of some pictures, drawn at random, with the catalog."""
+    try:
+        ids = library.catalog.all_ids()
+        sample = random.sample(ids.tolist(), min(MAX_SAMPLE_IMAGES, len(ids)))
+        records = list(library.catalog.get(sample).values())
+    except ImgSearchError:
+        return
+    drawn = f"{len(records)} of {len(ids)} pictures, drawn at random"
+    differing, unread = [], 0
+    for record in records:
+        result = digest_file(record.file)
+        if not isinstance(result, Known):
+            unread += 1
+        elif result.content_hash != record.content_hash and _seems_same(result.file, record.file):
+            differing.append(record.file.absolute)
+    if differing:
+        shown = ", ".join(differing[:MAX_NAMED_FILES])
+        more = len(differing) - MAX_NAMED_FILES
+        yield Check(
+            "contents",
+            "wrong",
+            f"read {drawn}: {len(differing)} changed without a new size or time: {shown}"
+            + (f" and {more} more" if more > 0 else ""),
+            "Compare all files with the library: imgsearch index --verify",
+        )
+    else:
+        yield Check("contents", "ok", f"read {drawn}: as in the library")
+    if unread:
+        mend = "If their disks are mounted, update the library: imgsearch index"
+        yield Check("contents", "note", f"{unread} of these files could not be read", mend)
+
+
+def _seems_same(file: ImageFile, known: ImageFile) -> bool:
+    """False for a file that the next run of the indexer finds to be changed."""
+    return (file.size, file.mtime_ns) == (known.size, known.mtime_ns)
 
 
 def _index_check(library: Library, space: EmbeddingSpace) -> Check:

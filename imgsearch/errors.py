@@ -10,11 +10,15 @@
     |- EncoderError                a model cannot be loaded or fails
     |- QueryError                  a query that cannot be answered
     |- SourceError                 a folder that cannot be indexed
+    |- TooManyFiles                the system lets this process, or all of them, open no more files
 
 A bad image is not an error but a value: `records.Skipped`.
 """
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class ImgSearchError(Exception):
@@ -71,3 +75,30 @@ class QueryError(ImgSearchError):
 
 class SourceError(ImgSearchError):
     """A folder that cannot be indexed."""
+
+
+class TooManyFiles(ImgSearchError):
+    """The system lets this process, or all processes, open no more files."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too many open files",
+            "Raise the limit, for example with 'ulimit -n 4096', or close other programs.",
+        )
+
+
+def is_too_many_files(error: OSError) -> bool:
+    """True for the errors of a process, or a system, that can open no more files."""
+    return error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def require_free_descriptor() -> None:
+    """Raise `TooManyFiles` if that is why something could not be opened.
+
+    For callers that learn that opening has failed, but not why.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if is_too_many_files(error):
+            raise TooManyFiles from error

@@ -14,7 +14,7 @@ from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.plan import IndexRequest, known_root, plan
+from imgsearch.indexing.plan import IndexRequest, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import (
@@ -34,6 +34,7 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces
+from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
     from imgsearch.indexing.indexer import Indexer
@@ -179,20 +180,31 @@ class Library:
         """
         request = _index_request(request)
         roots = self.roots()
-        plan(request, roots, self.settings.library)  # before a library is made for nothing
-        if not roots:
+        if not roots:  # before a library is made for nothing
+            without_empty(plan(request, roots, self.settings.library), (), ())
             require_kind(self.settings.index)
         self.create()
+        if note := close_to_others(self.settings.library):
+            self._note(note)
         return self.indexer.run(request, on_progress, stop)
 
-    def preview(self, request: IndexRequest | str | Sequence[str] = ()) -> IngestReport:
-        """What `index` would do; writes nothing, not even a new library."""
+    def preview(
+        self,
+        request: IndexRequest | str | Sequence[str] = (),
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """What `index` would do; writes nothing, not even a new library.
+
+        Files whose size is known are hashed, to tell moved ones from new ones. Others are not
+        opened: those that cannot be decoded count as added or updated. The report has `names`.
+        """
         request = _index_request(request)
         try:
-            return self.indexer.preview(request)
+            return self.indexer.preview(request, on_progress, stop)
         except LibraryMissing:
             with self._empty_catalog() as catalog:
-                return self._indexer(catalog).preview(request)
+                return self._indexer(catalog).preview(request, on_progress, stop)
 
     @contextmanager
     def _empty_catalog(self) -> Iterator[Catalog]:
@@ -292,9 +304,15 @@ class Library:
             records = self.catalog.get(part)
             yield from (records[each] for each in part if each in records)
 
-    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
-        """The ids that `search` would find, in the same order, without their pictures."""
-        return self.searcher.rank(request, trace)
+    def rank(self, request: SearchRequest, trace: Trace | None = None, shown: int = 0) -> Ranking:
+        """The ids that `search` would find, in the same order, without their pictures.
+
+        Parameters
+        ----------
+        shown : int
+            Places that will be shown at once: pictures that are gone from disk are left out there.
+        """
+        return self.searcher.rank(request, trace, shown)
 
     def similarity(self, first: Term, second: Term) -> float:
         """The cosine of two terms, -1 to 1, with the model in use.

@@ -6,14 +6,26 @@ Pictures are named by ids, and a file is read only where it lies below a folder 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
+import anyio
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    CallToolResult,
+    ErrorData,
+    InputRequiredResult,
+    JSONRPCError,
+    ToolAnnotations,
+)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
@@ -21,12 +33,15 @@ from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
 from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import SearchRequest, Term, read_strength
 from imgsearch.searching.terms import build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
+from imgsearch.serving.validation import sentence
 from imgsearch.settings import Settings
 
 MAX_HITS = 50
+MAX_SENTENCES = 3
+"""Sentences about the arguments of one call."""
 MAX_SIDE_PIXELS = 1024
 """Longer side of a picture that is returned."""
 
@@ -34,15 +49,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _FACTS = (
     "id", "path", "width", "height", "type", "taken_at", "camera", "latitude", "longitude", "title",
-    "description", "keywords",
+    "description", "keywords", "taken", "people", "city", "state", "country", "rating",
 )  # fmt: skip
-_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+
+
+def _reads(title: str) -> ToolAnnotations:
+    return ToolAnnotations(
+        title=title,
+        read_only_hint=True,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
+
 
 Words = Annotated[str, Field(max_length=10_000, description="What to look for, in words.")]
 Texts = Annotated[list[str], Field(max_length=MAX_VALUES)]
 Count = Annotated[int, Field(ge=1, le=MAX_HITS, description="Maximum number of pictures.")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="The id of a picture.")]
 Side = Annotated[int, Field(ge=64, le=MAX_SIDE_PIXELS, description="Longer side in pixels.")]
+Weak = Annotated[bool, Field(description="Include poor matches.")]
+Strength = Annotated[
+    str | float | None, Field(description="Leave out weaker matches: 30%, 30 or 0.3.")
+]
 Where = Annotated[
     str,
     Field(
@@ -74,9 +103,42 @@ else:
     )
 
 
+class StrictServer(MCPServer[Any]):
+    """A server that refuses arguments its tools do not have, and says in sentences what is wrong.
+
+    The SDK ignores unknown arguments, so that a misspelt filter would return everything, and
+    reports bounds in the words of its validator.
+    """
+
+    def refuse_unknown(self) -> None:
+        """Refuse unknown arguments of the tools registered so far."""
+        for tool in self._tool_manager.list_tools():
+            model = tool.fn_metadata.arg_model
+            model.model_config["extra"] = "forbid"
+            model.model_rebuild(force=True)
+            tool.parameters = model.model_json_schema(by_alias=True)
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Any = None
+    ) -> CallToolResult | InputRequiredResult:
+        """The result of a tool."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            tool = self._tool_manager.get_tool(name)
+            assert tool is not None
+            wrong = [sentence(each) for each in error.__cause__.errors()[:MAX_SENTENCES]]
+            known = ", ".join(tool.fn_metadata.arg_model.model_fields)
+            raise ToolError(
+                _text(f"{'; '.join(wrong)}. The arguments of {name} are: {known or 'none'}.")
+            ) from error
+
+
 def server(gallery: Gallery) -> MCPServer[Any]:
     """The tools over a library."""
-    tools: MCPServer[Any] = MCPServer(
+    tools = StrictServer(
         "imgsearch",
         title="imgsearch",
         version=__version__,
@@ -84,7 +146,7 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         log_level="ERROR",
     )
 
-    @tools.tool(annotations=_READS)
+    @tools.tool(annotations=_reads("Find pictures"))
     @_with_sentences
     async def search_images(
         query: Words = "",
@@ -94,36 +156,41 @@ def server(gallery: Gallery) -> MCPServer[Any]:
             FilterArguments | None, Field(description="Which pictures may be found.")
         ] = None,
         limit: Count = 10,
-        weak: bool = False,
+        weak: Weak = False,
+        min_strength: Strength = None,
     ) -> dict[str, Any]:
         """Find pictures by words; without words, list those that pass the filters, newest first.
 
         `without` excludes texts; `weak` includes poor matches. Near-identical pictures are shown
-        as one, with the number of its duplicates. Each picture comes with its id, its path and a
-        strength from 0 to 1.
+        as one, with the number of its duplicates. Each picture comes with its id, its path and
+        `matched`: whether its name, a text (caption, text in the picture) or its meaning matched.
+        One that words found comes first, the others have a strength from 0 to 1.
         """
         values = {} if filters is None else filters.model_dump()
         values["where"] = [where] if where.strip() else []
         terms = build_terms(query, minus=without)
-        return await _search(gallery, terms, filter_from(values), limit, weak)
+        return await _search(
+            gallery, terms, filter_from(values), limit, _cut_off(weak, min_strength)
+        )
 
-    @tools.tool(annotations=_READS)
+    @tools.tool(annotations=_reads("Find similar pictures"))
     @_with_sentences
     async def similar_images(
         id: Id,
         limit: Count = 10,
-        weak: bool = False,
+        weak: Weak = False,
+        min_strength: Strength = None,
     ) -> dict[str, Any]:
         """Find pictures that look like one of the library, which itself comes first."""
-        return await _search(gallery, [Term(image_id=id)], None, limit, weak)
+        return await _search(
+            gallery, [Term(image_id=id)], None, limit, _cut_off(weak, min_strength)
+        )
 
-    @tools.tool(annotations=_READS, structured_output=False)
+    @tools.tool(annotations=_reads("Look at a picture"), structured_output=False)
     @_with_sentences
     async def get_image(
         id: Id,
-        side: Annotated[
-            int, Field(ge=64, le=MAX_SIDE_PIXELS, description="Longer side in pixels.")
-        ] = 768,
+        side: Side = 768,
     ) -> list[Any]:
         """Look at a picture of the library, scaled down, with what is known of it."""
         located = await asyncio.wrap_future(gallery.locate(id))
@@ -132,12 +199,13 @@ def server(gallery: Gallery) -> MCPServer[Any]:
             raise cannot_show(rendering.reason)
         return [Image(data=rendering.data, format="jpeg"), _facts(located.record)]
 
-    @tools.tool(annotations=_READS)
+    @tools.tool(annotations=_reads("Status of the library"))
     @_with_sentences
     async def library_status() -> dict[str, Any]:
         """Say what is in the library: how many pictures, of which folders, with which model."""
         return _plain(await asyncio.wrap_future(gallery.status()))
 
+    tools.refuse_unknown()
     return tools
 
 
@@ -145,9 +213,53 @@ def run(settings: Settings) -> None:
     """Serve over stdin and stdout until stdin is closed."""
     gallery = Gallery(settings)
     try:
-        server(gallery).run("stdio")
+        anyio.run(_serve_stdio, server(gallery))
     finally:
         gallery.close()
+
+
+async def _serve_stdio(tools: MCPServer[Any]) -> None:
+    """Serve as `MCPServer.run("stdio")` does, which drops a line that is not a message."""
+    lowlevel = tools._lowlevel_server
+    options = lowlevel.create_initialization_options()
+    async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
+        valid, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        tasks.start_soon(_forward, incoming, valid, outgoing)
+        await lowlevel.run(messages, outgoing, options)
+
+
+async def _forward(incoming: Any, valid: Any, outgoing: Any) -> None:
+    """Hand messages on, and answer what is not a message with an error of JSON-RPC."""
+    async with valid:
+        async for message in incoming:
+            if isinstance(message, ValidationError):
+                await outgoing.send(SessionMessage(_refusal(message)))
+            else:
+                await valid.send(message)
+
+
+def _refusal(error: ValidationError) -> JSONRPCError:
+    """The answer to a line that is not a message, with its id if that can be read."""
+    faults = error.errors(include_url=False)
+    if faults[0]["type"] == "json_invalid":
+        inputs = [_loaded(str(faults[0]["input"]))]
+        data = ErrorData(code=PARSE_ERROR, message="The message is not valid JSON in Unicode.")
+    else:
+        inputs = [fault["input"] for fault in faults]
+        data = ErrorData(code=INVALID_REQUEST, message="The message is not a valid request.")
+    ids = [each["id"] for each in inputs if isinstance(each, dict) and "id" in each]
+    known = ids[0] if ids and type(ids[0]) in (int, str) else None
+    return JSONRPCError(
+        jsonrpc="2.0", id=_text(known) if isinstance(known, str) else known, error=data
+    )
+
+
+def _loaded(text: str) -> Any:
+    """JSON in which halves of surrogate pairs are allowed; None if it is not even that."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _with_sentences(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
@@ -163,24 +275,35 @@ def _with_sentences(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]
     return call
 
 
+def _cut_off(weak: bool, min_strength: str | float | None) -> float | None:
+    if weak:
+        return 0.0
+    return None if min_strength is None else read_strength(min_strength)
+
+
 async def _search(
-    gallery: Gallery, terms: Sequence[Term], where: Filter | None, limit: int, weak: bool
+    gallery: Gallery,
+    terms: Sequence[Term],
+    where: Filter | None,
+    limit: int,
+    min_strength: float | None,
 ) -> dict[str, Any]:
-    request = SearchRequest(
-        terms, limit, where=where, min_strength=0.0 if weak else None, unique=True
-    )
+    request = SearchRequest(terms, limit, where=where, min_strength=min_strength, unique=True)
     ranking, hits = await asyncio.wrap_future(gallery.rank(request))
     return {
         "total": ranking.total,
-        "note": ranking.note,
+        "note": ranking.note or " ".join(ranking.notes),
         "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in hits],
     }
 
 
 def _hit(hit: Hit, duplicates: int) -> dict[str, Any]:
     plain = hit_to_plain(hit)
-    place = {name: plain[name] for name in ("rank", "strength", "named")}
-    return place | {"duplicates": duplicates} | _facts(hit.image)
+    place = {name: plain[name] for name in ("rank", "strength", "named", "matched")}
+    if hit.named:
+        place["strength"] = None  # of the model alone: it does not explain the rank of these
+    others = {"parts": [_text(each.file.absolute) for each in hit.parts]} if hit.parts else {}
+    return place | {"duplicates": duplicates} | others | _facts(hit.image)
 
 
 def _facts(record: ImageRecord) -> dict[str, Any]:

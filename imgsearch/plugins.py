@@ -7,7 +7,7 @@ import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.errors import EncoderError, ImgSearchError, require_free_descriptor
 from imgsearch.ports import EncoderModule
 
 ENCODERS = "imgsearch.encoders"
@@ -18,7 +18,10 @@ GENERIC = "sentence-transformers"
 
 def names(group: str) -> list[str]:
     """The names in a group, sorted."""
-    return sorted({entry.name for entry in entry_points(group=group)})
+    found = sorted({entry.name for entry in entry_points(group=group)})
+    if not found:  # ours are always there, unless their folder cannot be opened
+        require_free_descriptor()
+    return found
 
 
 def encoder_module(model: str) -> EncoderModule:

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.records import (
     ChangeBatch,
     Decoded,
     Encoded,
+    FileRun,
     ImageFile,
     IndexState,
     Known,
+    QueryReading,
     Revision,
     Skipped,
     Unvisited,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches, Pixels
 
-Unchanged = Callable[[list[str], list[int], list[int]], Sequence[int]]
-"""Given paths below a root, sizes and mtimes in ns, returns the places in these lists of files that
-differ from the catalog. It takes many files at once, because usually all are unchanged."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Unchanged = Callable[[FileRun], Sequence[int]]
+"""Given files of one root, returns the places of those that differ from the catalog. It takes many
+files at once, because usually all are unchanged."""
 
 
-def nothing_known(paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
+def nothing_known(files: FileRun) -> Sequence[int]:
     """No file is unchanged."""
-    return range(len(paths))
+    return range(len(files.paths))
 
 
 class ImageSource(Protocol):
@@ -98,6 +104,17 @@ class BatchEncoder(Encoder, Protocol):
         """Places among the pictures, each once, and their rows, as they are computed."""
 
 
+@runtime_checkable
+class ExplainingEncoder(Encoder, Protocol):
+    """An `Encoder` that knows what it does not know."""
+
+    def explain(self, text: str) -> QueryReading:
+        """How it reads a query."""
+
+    def answer_prior(self, texts: Embeddings) -> NDArray[np.float64]:
+        """Log-odds that queries have an answer, by their vectors alone, shape (n,)."""
+
+
 class EncoderModule(Protocol):
     """The module that an entry point of the group `imgsearch.encoders` names."""
 
@@ -118,6 +135,9 @@ class EncoderPool(Protocol):
 
     def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
         """One result per file, in any order."""
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """The hash and metadata of each file, in any order, without the model."""
 
     def close(self) -> None: ...
 

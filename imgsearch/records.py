@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
 
 Revision = int
@@ -19,10 +20,19 @@ Revision = int
 
 _LATEST = 2**63 - 1
 
+METADATA_VERSION = 1
+"""Version of the readers of metadata. Increase it when they read more: the catalog stores it with
+each picture, and `imgsearch index --verify` reads the metadata of older ones again."""
+
 
 def clamped(mtime_ns: int) -> int:
     """The time, limited to what the catalog can hold: the years 1677 to 2262."""
     return max(-_LATEST, min(_LATEST, mtime_ns))
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit number as the signed one with the same bits, as the catalog holds it."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,33 @@ class ImageFile:
         return os.path.join(self.root, *self.path.split("/"))
 
 
+@dataclass(slots=True)
+class FileRun:
+    """Consecutive files of a scan by column, in the units of `ImageFile`.
+
+    Comparing whole columns takes a fraction of the time that comparing files takes.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    mtimes_ns: list[int] = field(default_factory=list)
+    ctimes_ns: list[int] = field(default_factory=list)
+    inodes: list[int] = field(default_factory=list)
+    sidecar_stamps: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *files: ImageFile) -> FileRun:
+        """The columns of these files."""
+        return cls(
+            [file.path for file in files],
+            [file.size for file in files],
+            [file.mtime_ns for file in files],
+            [file.ctime_ns for file in files],
+            [file.inode for file in files],
+            [file.sidecar_stamp for file in files],
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Unvisited:
     """A folder that a scan could not read: nothing below it may be declared absent.
@@ -88,6 +125,9 @@ class Skipped:
     file: ImageFile
     reason: str
     transient: bool = False
+
+
+_DATE_CHARACTERS: dict[str | None, int] = {"year": 4, "month": 7, "day": 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +158,12 @@ class ImageMetadata:
     city, state, country : str or None
         The place in words.
     rating : int or None
-        -1 (rejected) to 5.
+        -1 (rejected) to 5; None if it is not rated.
     note : str or None
         What is wrong with a picture that was indexed nevertheless, such as a missing part.
+    metadata_version : int
+        Version of the reader of metadata (`METADATA_VERSION`); 0 for those from
+        before there were versions.
     """
 
     width: int
@@ -128,9 +171,6 @@ class ImageMetadata:
     format: str
     orientation: int = 1
     taken_at: datetime | None = None
-    taken_precision: str | None = None
-    taken_source: str | None = None
-    utc_offset_minutes: int | None = None
     camera_make: str | None = None
     camera_model: str | None = None
     latitude: float | None = None
@@ -138,12 +178,28 @@ class ImageMetadata:
     title: str | None = None
     description: str | None = None
     keywords: tuple[str, ...] = ()
+    taken_precision: str | None = None
+    taken_source: str | None = None
+    utc_offset_minutes: int | None = None
     people: tuple[str, ...] = ()
     city: str | None = None
     state: str | None = None
     country: str | None = None
     rating: int | None = None
     note: str | None = None
+    metadata_version: int = 0
+
+    @property
+    def taken(self) -> str | None:
+        """The date as far as it is known, in ISO 8601: "1965-07"; None without one."""
+        if self.taken_at is None:
+            return None
+        return self.taken_at.isoformat()[: _DATE_CHARACTERS.get(self.taken_precision)]
+
+    @property
+    def taken_day(self) -> str | None:
+        """The date without the time of day."""
+        return self.taken[: _DATE_CHARACTERS["day"]] if self.taken else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +226,30 @@ class Encoded:
     vector: Embeddings
 
 
+FILE_NAME = "file name"
+"""`ImageMetadata.taken_source` of a date that only the name of the file states."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose bytes the catalog knows: moved, copied, touched or back again."""
+    """A file whose bytes the catalog knows: moved, copied, touched or back again.
+
+    Attributes
+    ----------
+    content_hash : str
+        xxh3-128 of the file, in hex.
+    metadata : ImageMetadata or None
+        None unless it was read again.
+    named_at : datetime or None
+        The date in its name, which counts if the bytes state none.
+    named_precision : {"day", "second"} or None
+    """
 
     file: ImageFile
     content_hash: str
+    metadata: ImageMetadata | None = None
+    named_at: datetime | None = None
+    named_precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,13 +323,14 @@ class Reference:
 
     Attributes
     ----------
-    modality : {"text", "image"}
-        Of the query.
+    modality : {"text", "image", "best"}
+        Of the query; "best" is the highest score of a text query over the whole library.
     location : float
         The median score.
     scale : float
         The distance from the median to the 95th percentile, divided by 1.6449: the standard
-        deviation if scores were normal. The upper half is what false hits come from.
+        deviation if scores were normal. The upper half is what false hits come from. Of "best":
+        the interquartile range.
     pictures : int
         Size of the library when the reference was drawn.
     """
@@ -264,6 +339,28 @@ class Reference:
     location: float
     scale: float
     pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReading:
+    """How a model reads the words of a query.
+
+    Attributes
+    ----------
+    text : str
+        What it reads instead of the query; the query itself unless it was rewritten.
+    unknown : tuple of str
+        Words of the query that it cannot know.
+    understood : bool
+        False if these are all that the query is about.
+    suggestion : str
+        The query with its probable typing errors corrected; "" if there are none.
+    """
+
+    text: str
+    unknown: tuple[str, ...] = ()
+    understood: bool = True
+    suggestion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +382,7 @@ class Facets:
     Attributes
     ----------
     months : dict of (year, month) to int
-        Number of pictures taken in that month.
+        Number of pictures taken in that month; month 0 has those of which only the year is known.
     folders : dict of str to int
         Absolute path to the number of pictures directly in that folder.
     cameras : list of (make, model, int)
@@ -333,7 +430,7 @@ class RootRecord:
         """True if a scan of the root looks into this folder (absolute), excludes aside."""
         below = os.path.relpath(folder, self.path).split(os.sep)
         inside = below[0] not in (os.curdir, os.pardir)
-        return inside and (self.hidden or not any(part.startswith(".") for part in below))
+        return inside and enters(below, os.path.basename(self.path), self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,21 +464,30 @@ class Comparison:
         Rows whose files were seen again.
     returned : list of Known
         Files that had been declared absent and are back, unchanged.
+    restamped : list of Known
+        Unchanged files whose ctime or inode the catalog does not know yet.
     to_digest : list of ImageFile
         Files whose bytes may be known: hash them before anything else.
+    to_describe : list of ImageFile
+        Unchanged files whose sidecars have changed: read their metadata again.
     to_encode : list of ImageFile
+    to_verify : list of ImageFile
+        Files that seem unchanged, to be hashed all the same.
     to_skip : list of Skipped
         Files that the scan itself refused, for the first time.
     unchanged, still_skipped : int
     changed : int
-        Number of files to digest or to encode that already have a row.
+        Number of files to digest, describe or encode that already have a row.
     """
 
     image_ids: list[int] = field(default_factory=list)
     skipped_ids: list[int] = field(default_factory=list)
     returned: list[Known] = field(default_factory=list)
+    restamped: list[Known] = field(default_factory=list)
     to_digest: list[ImageFile] = field(default_factory=list)
+    to_describe: list[ImageFile] = field(default_factory=list)
     to_encode: list[ImageFile] = field(default_factory=list)
+    to_verify: list[ImageFile] = field(default_factory=list)
     to_skip: list[Skipped] = field(default_factory=list)
     unchanged: int = 0
     still_skipped: int = 0
@@ -396,17 +502,23 @@ class CommitResult:
     ----------
     moved_now : int
         Moved pictures that were declared absent in this run.
+    differed : int
+        Updated files with other bytes than the catalog's, though size and mtime are the same.
     unresolved : list of ImageFile
         Files that still have no vector and must be encoded.
+    undescribed : list of ImageFile
+        Files whose metadata was read with other sidecars, or by an older reader.
     """
 
     added: int = 0
     updated: int = 0
     moved: int = 0
     moved_now: int = 0
+    differed: int = 0
     unchanged: int = 0
     skipped: int = 0
     unresolved: list[ImageFile] = field(default_factory=list)
+    undescribed: list[ImageFile] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,7 +585,30 @@ class TextCounts:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of one run over the files of one or more roots; `texts` is None if none were read."""
+    """Counts of one run over the files of one or more roots.
+
+    Attributes
+    ----------
+    outdated : int
+        Unchanged pictures whose metadata an older reader has read.
+    verified, differed : int
+        Files that a verification has hashed, and those among them whose bytes had changed
+        unnoticed.
+    waiting : int
+        Files of `scanned` that an interrupted run has left for the next one.
+    scan_stopped : bool
+        The run was interrupted before all files were found.
+    notes : list of str
+        Folders that could not be scanned, and why.
+    remarks : list of str
+        What else there is to say about the folders and patterns of the request.
+    texts : TextReport or None
+        None if no texts were read.
+    exclude : dict of str to tuple of str
+        The patterns that held, by root; only roots with patterns.
+    names : dict of str to list of str
+        Of a dry run: the paths behind each count; of those skipped, the new ones.
+    """
 
     scanned: int = 0
     added: int = 0
@@ -483,17 +618,25 @@ class IngestReport:
     removed: int = 0
     skipped: int = 0
     encoded: int = 0
+    outdated: int = 0
+    verified: int = 0
+    differed: int = 0
     seconds: float = 0.0
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     texts: TextReport | None = None
+    exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    waiting: int = 0
+    scan_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Progress of a run; `total` is None while unknown.
 
-    `stage` is "scan", "digest", "encode" or "read".
+    `stage` is "scan", "digest", "describe", "encode", "verify" or "read".
     """
 
     stage: str

@@ -12,6 +12,7 @@ from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
+REFRESH = ("ask", "always", "never")
 TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
@@ -132,10 +133,23 @@ class Settings:
         unit="bytes",
         limits=(0, 1e12),
     )
+    trust_proxy: str = _setting(
+        "",
+        "Proxies before `imgsearch serve` that are trusted to report the client's address, TLS and"
+        " path (`X-Forwarded-For`, `-Proto`, `-Prefix`). From other addresses these headers are"
+        " ignored.",
+        values="IP addresses and networks with commas between, such as `127.0.0.1,172.18.0.0/16`",
+    )
     daemon: str = _setting(
         "auto",
         "Whether a running daemon answers searches.",
         values="`auto`, `off`",
+    )
+    refresh: str = _setting(
+        "ask",
+        "What a search on the command line does about new and changed pictures: `ask` names their"
+        " number, `always` indexes them first, `never` does not look.",
+        values="`ask`, `always`, `never`",
     )
     models: tuple[tuple[str, str], ...] = _setting(
         (),
@@ -274,6 +288,10 @@ def _check(settings: Settings) -> None:
         )
     if settings.daemon not in ("auto", "off"):
         raise ImgSearchError(f"unknown value of daemon: {settings.daemon}", "Use auto or off.")
+    if settings.refresh not in REFRESH:
+        raise ImgSearchError(
+            f"unknown value of refresh: {settings.refresh}", f"Use one of {', '.join(REFRESH)}."
+        )
     for each in fields(Settings):
         if each.metadata["limits"] is None:
             continue

@@ -11,11 +11,13 @@ import numpy as np
 from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.faiss_index import IvfIndex
-from imgsearch.indexing.ingest import Ingestor
-from imgsearch.ports import Unchanged, nothing_known
+from imgsearch.indexing.ingest import Ingestor, Unread
+from imgsearch.ports import ImageSource, Unchanged, nothing_known
 from imgsearch.records import (
+    METADATA_VERSION,
     ChangeBatch,
     Encoded,
+    FileRun,
     ImageFile,
     ImageMetadata,
     IngestReport,
@@ -55,7 +57,7 @@ def file_of(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -
 
 
 def encoded(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -> Encoded:
-    metadata = ImageMetadata(4, 3, "JPEG")
+    metadata = ImageMetadata(4, 3, "JPEG", metadata_version=METADATA_VERSION)
     return Encoded(file_of(path, content, root, mtime_ns), content, metadata, vector_of(content))
 
 
@@ -97,7 +99,7 @@ class MemoryFolder:
             below = not self.scope or path.startswith(self.scope + "/")
             if below and not (closed and path.startswith(closed)):
                 file = file_of(path, content, self.root, mtime_ns)
-                if unchanged([path], [file.size], [mtime_ns]):
+                if unchanged(FileRun.of(file)):
                     yield file
 
     def digest(self, file: ImageFile) -> Known | Skipped:
@@ -124,6 +126,12 @@ class MemoryPool:
                 raise EncoderError("the model fails")
             self.encoded.append(file.path)
             yield self._folders[file.root].encode(file)
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        for file in files:
+            item = self._folders[file.root].encode(file)
+            known = isinstance(item, Encoded)
+            yield Known(item.file, item.content_hash, item.metadata) if known else item
 
     def close(self) -> None:
         pass
@@ -172,3 +180,20 @@ def ranking_of(ids: Ids, scores: Sequence[float] = (), strengths: Sequence[float
         np.array(strengths, np.float32) if len(strengths) else nan,
         np.arange(len(ids)) == 0,
     )
+
+
+def rehearsed(
+    catalog: Catalog, *sources: ImageSource, space: EmbeddingSpace = SPACE
+) -> IngestReport:
+    """The report of a dry run over whole roots."""
+    with catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
+        roots = [RootRecord(source.root) for source in sources]
+        for root in roots:
+            writer.put_root(root)
+        rehearsal.begin()
+        writer.begin_run(space, DECODER, "fp32")
+        pool = Unread(space.dimension)
+        ingestor = Ingestor(copy, writer, pool, space, DECODER, 3, copy.folder)
+        report = ingestor.run(list(zip(sources, roots, strict=True)))
+        report.names = rehearsal.names()
+    return report

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, folded
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import ImageRecord
 
 
@@ -25,6 +27,12 @@ def passes(where: Filter, image: ImageRecord) -> bool:
             return image.metadata.taken_at is not None
         case Has("camera"):
             return camera(image) is not None
+        case Has("place"):
+            return any(value(field, image) for field in ("city", "state", "country"))
+        case Has("rating"):
+            return image.metadata.rating is not None
+        case Has(field):
+            return bool(value(field, image))
         case Near(latitude, longitude, km):
             here = image.metadata.latitude, image.metadata.longitude
             return None not in here and distance_km(*here, latitude, longitude) <= km
@@ -48,6 +56,11 @@ def value(field: str, image: ImageRecord):
         case "camera":
             found = camera(image)
             return None if found is None else folded(found)
+        case "title" | "description" | "city" | "state" | "country":
+            found = getattr(metadata, field)
+            return None if found is None else (folded(found),)
+        case "keywords" | "people":
+            return tuple(map(folded, getattr(metadata, field)))
         case "size":
             return image.file.size
         case "orientation":
@@ -61,6 +74,14 @@ def compares(where: Compare, image: ImageRecord) -> bool:
     found = value(where.field, image)
     if found is None:
         return False
+    if (where.field, where.op) == ("taken", "<"):
+        return end_of(found, image.metadata.taken_precision) <= where.value and found < where.value
+    if isinstance(found, tuple):
+        return any(holds(where, each) for each in found)
+    return holds(where, found)
+
+
+def holds(where: Compare, found) -> bool:
     match where.op:
         case "=":
             return found == where.value
@@ -75,6 +96,15 @@ def compares(where: Compare, image: ImageRecord) -> bool:
         case "~":
             return like(pieces(where.value), found)
     raise AssertionError(where)
+
+
+def end_of(start: datetime, precision: str | None) -> datetime:
+    """The end of the period that a date stands for; 0 seconds after an exact one."""
+    if precision == "year":
+        return start.replace(year=start.year + 1)
+    if precision == "month":
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + timedelta(days=1 if precision == "day" else 0)
 
 
 def pieces(pattern: str) -> list:

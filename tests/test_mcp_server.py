@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -101,3 +102,95 @@ def test_pictures_outside_the_folders_are_refused(tmp_path: Path) -> None:
 
     _with_server(tmp_path / "library", talk)
     assert {path: path.stat().st_mtime_ns for path in photos.iterdir()} == before
+
+
+LINES = (
+    (
+        r'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"search_images",'
+        r'"arguments":{"query":"dog \ud800"}}}',
+        2, -32700,
+    ),
+    (r'{"jsonrpc":"2.0","id":"\udfff","method":"ping"}', r"\udfff", -32700),
+    ("this is not JSON", None, -32700),
+    ("[" * 5000, None, -32700),
+    ("[1, 2]", None, -32600),
+    ('{"jsonrpc":"2.0","id":"a","method":"tools/call","params":"x"}', "a", -32600),
+    ('{"jsonrpc":"2.0","id":9}', 9, -32600),
+)  # fmt: skip
+
+
+def test_a_line_that_is_not_a_message_is_answered(light: Place) -> None:
+    """With its id where it has one, so that its client does not wait; and the next is served."""
+    hello = {"protocolVersion": "2025-03-26", "capabilities": {},
+             "clientInfo": {"name": "test", "version": "1"}}  # fmt: skip
+    begin = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    ping = {"jsonrpc": "2.0", "id": 77, "method": "ping"}
+    lines = [
+        json.dumps(begin),
+        json.dumps(ready),
+        *(line for line, _, _ in LINES),
+        json.dumps(ping),
+    ]
+    command = [sys.executable, "-m", "imgsearch", "--library", str(light.library), "mcp"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as server:
+        server.stdin.write("\n".join([*lines, ""]).encode())
+        server.stdin.flush()
+        answers = []
+        while not answers or answers[-1].get("id") != 77:  # at the end of stdin all would stop
+            answers.append(json.loads(server.stdout.readline()))
+        stderr = server.communicate(timeout=120)[1]
+    assert server.returncode == 0
+    refused = [(each["id"], each["error"]["code"]) for each in answers if "error" in each]
+    assert refused == [(known, code) for _, known, code in LINES]
+    assert {"jsonrpc": "2.0", "id": 77, "result": {}} in answers
+    assert b"Traceback" not in stderr
+
+
+def test_copies_are_folded_and_reasons_are_given(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("koala.jpg", "copy of it.jpg", "another.jpg"):
+        shutil.copy(PHOTOS / "koala.jpg", photos / name)
+    shutil.copy(PHOTOS / "crab.jpg", photos / "crab.jpg")
+    outcome = process("--library", tmp_path / "library", "index", photos, "-q")
+    assert outcome.status == 0, outcome.err
+
+    async def talk(client: Client, ask: Ask) -> None:
+        listed = _payload(await ask("search_images"))
+        assert sorted(hit["duplicates"] for hit in listed["hits"]) == [0, 2]
+        assert [hit["matched"] for hit in listed["hits"]] == [[], []]
+        [first, *_] = _payload(await ask("search_images", query="koala"))["hits"]
+        assert (first["duplicates"], first["matched"][0]) == (2, "name")
+        assert first["strength"] is None
+        similar = _payload(await ask("similar_images", id=first["id"], min_strength="1%"))
+        assert similar["hits"][0]["duplicates"] == 2
+
+    _with_server(tmp_path / "library", talk)
+
+
+def test_what_is_wrong_with_arguments_is_said_in_sentences(demo: Place) -> None:
+    cases = (
+        ("search_images", {"colour": "red"}, "there is no parameter colour"),
+        ("search_images", {"query": "a dog", "filters": {"colour": ["red"]}}, "filters.colour"),
+        ("search_images", {"limit": 10_000}, "limit can be at most 50"),
+        ("search_images", {"query": "x", "min_strength": "150%"}, "is not a strength"),
+        ("similar_images", {}, "id is missing"),
+        ("similar_images", {"id": 0}, "id has to be at least 1"),
+        ("get_image", {"id": 1, "side": 10}, "side has to be at least 64"),
+        ("get_image", {"id": 1, "size": 10}, "arguments of get_image are: id, side."),
+        ("library_status", {"verbose": True}, "there is no parameter verbose"),
+    )
+
+    async def talk(client: Client, ask: Ask) -> None:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
+        for tool, arguments, words in cases:
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error, (tool, arguments)
+            assert words in result.content[0].text
+            for validator in ("pydantic", "validation error", "type="):
+                assert validator not in result.content[0].text
+
+    _with_server(demo.library, talk)

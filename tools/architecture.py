@@ -24,7 +24,16 @@ BANDS: Mapping[str, tuple[str, ...]] = {
     "The library and its subjects": ("library", "indexing", "searching", "curation", "exchange"),
     "Adapters": ("sources", "encoders", "ocr", "catalog", "indexes"),
     "Ports and lookup": ("plugins", "spaces", "settings", "ports"),
-    "Values": ("filters", "records", "model_card", "text_records", "vectors", "writing", "errors"),
+    "Values": (
+        "filters",
+        "records",
+        "model_card",
+        "text_records",
+        "vectors",
+        "writing",
+        "filesystems",
+        "errors",
+    ),
 }
 SUBJECTS = 2
 """Heading -> rooms, from top to bottom, and the band of a room that is not listed."""

@@ -17,7 +17,15 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import rows
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
-from imgsearch.records import CommitResult, Encoded, ImageFile, Known, Skipped
+from imgsearch.records import (
+    FILE_NAME,
+    CommitResult,
+    Encoded,
+    ImageFile,
+    ImageMetadata,
+    Known,
+    Skipped,
+)
 
 _LOOKUP_COLUMNS = (
     images.c.id,
@@ -25,10 +33,14 @@ _LOOKUP_COLUMNS = (
     images.c.path,
     images.c.size,
     images.c.mtime_ns,
+    images.c.ctime_ns,
+    images.c.inode,
+    images.c.sidecar_stamp,
     images.c.content_hash,
     images.c.status,
+    images.c.gone_at,
 )
-_STATE_COLUMNS = ("size", "mtime_ns", "content_hash", "status", "gone_at")
+_STATE_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "content_hash", "status", "gone_at")
 _INSERT = insert(images)
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
 _HIGHEST_ID = text("SELECT max(id) FROM images")
@@ -44,9 +56,12 @@ def _update(*names: str) -> Any:
     return update(images).where(images.c.id == bindparam("image_id")).values(**values)
 
 
-_METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key")
+_METADATA_COLUMNS = (*rows.METADATA_COLUMNS, "camera_key", "sidecar_stamp")
+"""The stamp is kept with the metadata. It becomes that of the file only when its sidecars are read:
+a kill before that leaves a difference, which the next run finds."""
 _TOUCH = _update(*_STATE_COLUMNS)
-_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key")
+_DATE_COLUMNS = ("taken_at", "taken_precision", "taken_source", "utc_offset_minutes")
+_RENAME = _update(*_STATE_COLUMNS, "root_id", "path", "name_key", *_DATE_COLUMNS)
 _REREAD = _update(*_STATE_COLUMNS, *_METADATA_COLUMNS)
 
 
@@ -136,7 +151,7 @@ class Commit:
 
     def _put_encoded(self, item: Encoded) -> None:
         row = self._image_row(item.file)
-        metadata = rows.metadata_values(item.metadata)
+        metadata = _read_now(item.metadata, item.file)
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
@@ -161,6 +176,7 @@ class Commit:
         else:
             donor = self._donor(item.content_hash)
             if donor is None:
+                self.result.differed += row is not None and _seems_same(row, item.file)
                 self.result.unresolved.append(item.file)
                 return
             image_id = self._take_over(item, row, donor)
@@ -169,27 +185,41 @@ class Commit:
             self.result.unresolved.append(item.file)
 
     def _refresh(self, row: Any, item: Known) -> int:
-        """Update a file that was touched or has come back."""
-        self._update_image(_TOUCH, row.id, item, {})
-        if row.status == "present":
-            self.result.unchanged += 1
-        else:
+        """Update a file that was touched, whose metadata was read again, or that has come back."""
+        if item.metadata is not None:
+            self._update_image(_REREAD, row.id, item, _read_now(item.metadata, item.file))
+        elif any(getattr(row, name) != value for name, value in _state(item).items()):
+            self._update_image(_TOUCH, row.id, item, {})
+        if item.metadata is None and row.sidecar_stamp != item.file.sidecar_stamp:
+            self.result.undescribed.append(item.file)
+        if row.status != "present":
             self._ledger.revive(row.id)
             self.result.added += 1
+        elif item.metadata is not None:
+            self.result.updated += 1
+        else:
+            self.result.unchanged += 1
         return int(row.id)
 
     def _take_over(self, item: Known, row: Any, donor: Row[Any]) -> int:
         """Rename an image that is gone from its old path, or copy one that is still there."""
+        if item.metadata is None and donor.sidecar_stamp != item.file.sidecar_stamp:
+            self.result.undescribed.append(item.file)
         if row is None and donor.status == "gone":
             root_id = self._root_id(item.file.root)
             location = {"root_id": root_id, **rows.path_values(item.file.path)}
-            self._update_image(_RENAME, donor.id, item, location)
+            self._update_image(_RENAME, donor.id, item, location | _dates(item, donor))
+            if item.metadata is not None:
+                self._update_image(_REREAD, donor.id, item, _read_now(item.metadata, item.file))
             self._rows.pop((donor.root_id, donor.path), None)
             self._ledger.revive(donor.id)
             self.result.moved += 1
             self.result.moved_now += donor.gone_at is not None and donor.gone_at >= self._since
             return int(donor.id)
-        metadata = rows.metadata_values(donor)
+        if item.metadata is None:
+            metadata = _copied(donor) | _dates(item, donor)
+        else:
+            metadata = _read_now(item.metadata, item.file)
         if row is None:
             image_id = self._insert_image(item, metadata)
             self.result.added += 1
@@ -198,6 +228,7 @@ class Commit:
             self._ledger.drop_vectors(image_id)
             self._update_image(_REREAD, image_id, item, metadata)
             self.result.updated += 1
+            self.result.differed += _seems_same(row, item.file)
         for space_id, vector in self._connection.execute(_VECTORS_OF, {"image_id": donor.id}).all():
             self._ledger.put_vector(space_id, image_id, vector, new=row is None)
         return image_id
@@ -207,6 +238,8 @@ class Commit:
         values = {
             "size": file.size,
             "mtime_ns": file.mtime_ns,
+            "ctime_ns": file.ctime_ns,
+            "inode": file.inode,
             "reason": item.reason,
             "transient": item.transient,
             "decoder": self._decoder,
@@ -220,8 +253,11 @@ class Commit:
         self.result.skipped += 1
         row = self._image_row(file)
         examined = (file.size, file.mtime_ns) != (0, 0)
-        changed = row is not None and (row.size, row.mtime_ns) != (file.size, file.mtime_ns)
-        if row is not None and row.status == "present" and changed and examined:
+        changed = row is not None and _has_changed(row, item)
+        # What cannot be read for a moment (a network disk, a file that is being written) keeps its
+        # place, as what lies in a folder that cannot be listed does.
+        lost = changed and examined and not item.transient
+        if row is not None and row.status == "present" and lost:
             # This file no longer holds the image that the vector came from. The vector is kept in
             # case the image comes back.
             self._ledger.bury([row.id])
@@ -284,11 +320,45 @@ class Commit:
             self._connection.execute(_DELETE_SKIPPED, {"skip_id": skip_id})
 
 
+def _read_now(metadata: ImageMetadata, file: ImageFile) -> dict[str, Any]:
+    """The columns of metadata that this version has read from a file and its sidecars."""
+    return {**rows.metadata_values(metadata), "sidecar_stamp": file.sidecar_stamp}
+
+
+def _copied(donor: Row[Any]) -> dict[str, Any]:
+    """The columns of metadata of another image with the same bytes."""
+    return {**rows.metadata_values(donor), "sidecar_stamp": donor.sidecar_stamp}
+
+
+def _seems_same(row: Any, file: ImageFile) -> bool:
+    return bool((row.size, row.mtime_ns) == (file.size, file.mtime_ns))
+
+
+def _has_changed(row: Any, item: Skipped) -> bool:
+    """True if the file cannot be the one that the row was made from."""
+    if not _seems_same(row, item.file):
+        return True
+    ctimes = {row.ctime_ns, item.file.ctime_ns}
+    return 0 not in ctimes and len(ctimes) == 2
+
+
 def _state(item: Encoded | Known) -> dict[str, Any]:
     return {
         "size": item.file.size,
         "mtime_ns": item.file.mtime_ns,
+        "ctime_ns": item.file.ctime_ns,
+        "inode": item.file.inode,
         "content_hash": item.content_hash,
         "status": "present",
         "gone_at": None,
     }
+
+
+def _dates(item: Known, donor: Any) -> dict[str, Any]:
+    """The date of a file with the bytes of a donor, whose date may come from its own name."""
+    if donor.taken_at is not None and donor.taken_source != FILE_NAME:
+        return {name: getattr(donor, name) for name in _DATE_COLUMNS}
+    source = FILE_NAME if item.named_at else None
+    return dict(
+        zip(_DATE_COLUMNS, (item.named_at, item.named_precision, source, None), strict=True)
+    )

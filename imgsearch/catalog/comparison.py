@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, not_, select
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.tables import embeddings, images, skipped
-from imgsearch.records import Comparison, ImageFile, Known, Skipped, Unvisited
+from imgsearch.catalog.tables import embeddings, images, roots, skipped
+from imgsearch.records import (
+    METADATA_VERSION,
+    Comparison,
+    ImageFile,
+    Known,
+    Skipped,
+    Unvisited,
+)
 from imgsearch.vectors import Ids
+
+
+class _Terms(NamedTuple):
+    """What all files of a batch are compared by: the versions of the decoders, the sizes that
+    occur in the catalog, and the paths to be verified."""
+
+    decoder: str
+    sizes: Set[int]
+    pending: Set[str]
 
 
 def compare(
@@ -20,13 +36,15 @@ def compare(
     space_id: int | None,
     decoder: str,
     files: Sequence[ImageFile | Skipped],
+    pending: Set[str] = frozenset(),
 ) -> Comparison:
-    """The work to do for these files of one root."""
+    """The work to do for these files of one root; those of the paths `pending` to be verified."""
     result = Comparison()
     paths = [(f if isinstance(f, ImageFile) else f.file).path for f in files]
     known = _images(connection, root_id, space_id, paths)
     skips = _skipped(connection, root_id, paths)
     sizes = _sizes(connection, [f.size for f in files if isinstance(f, ImageFile)])
+    terms = _Terms(decoder, sizes, pending)
     for path, file in zip(paths, files, strict=True):
         image, skip = known.get(path), skips.get(path)
         if image is not None:
@@ -36,12 +54,17 @@ def compare(
         if isinstance(file, Skipped):
             _compare_skipped(result, file, skip)
         else:
-            _compare_file(result, file, image, skip, decoder, sizes)
+            _compare_file(result, file, image, skip, terms)
     return result
 
 
 def _compare_skipped(result: Comparison, file: Skipped, skip: Row[Any] | None) -> None:
-    if skip is not None and _same(skip, file.file) and skip.reason == file.reason:
+    if (
+        skip is not None
+        and skip.reason == file.reason
+        and _same(skip, file.file)
+        and _is_stamped(skip, file.file)
+    ):
         result.still_skipped += 1
     else:
         result.to_skip.append(file)
@@ -52,24 +75,58 @@ def _compare_file(
     file: ImageFile,
     image: Row[Any] | None,
     skip: Row[Any] | None,
-    decoder: str,
-    sizes: set[int],
+    terms: _Terms,
 ) -> None:
     same = image is not None and _same(image, file)
     if image is not None and same and image.status != "present":
         result.returned.append(Known(file, image.content_hash))
     elif image is not None and same and image.embedded:
-        result.unchanged += 1
-    elif skip is not None and _same(skip, file) and skip.decoder == decoder and not skip.transient:
-        result.still_skipped += 1
+        _compare_unchanged(result, file, image, terms)
+    elif skip is not None and _same(skip, file) and _is_final(skip, terms):
+        _compare_skipped(result, Skipped(file, skip.reason), skip)
     else:
         result.changed += image is not None
-        maybe_known = not same and file.size in sizes
+        maybe_known = not same and file.size in terms.sizes
         (result.to_digest if maybe_known else result.to_encode).append(file)
 
 
+def _is_final(skip: Row[Any], terms: _Terms) -> bool:
+    return bool(skip.decoder == terms.decoder and not skip.transient)
+
+
+def _compare_unchanged(result: Comparison, file: ImageFile, image: Row[Any], terms: _Terms) -> None:
+    """Compare what may have changed beside the bytes of a file."""
+    if image.sidecar_stamp != file.sidecar_stamp:
+        result.changed += 1
+        result.to_describe.append(file)
+    elif file.path in terms.pending:
+        result.to_verify.append(file)
+    elif _is_stamped(image, file):
+        result.unchanged += 1
+    else:
+        result.restamped.append(Known(file, image.content_hash))
+
+
 def _same(row: Row[Any], file: ImageFile) -> bool:
-    return bool((row.size, row.mtime_ns) == (file.size, file.mtime_ns))
+    """True if the bytes must be those that the row was made from.
+
+    Programs can give another file the same size and mtime, but not the same ctime. Where ctime or
+    inode is 0, in the catalog or in the scan, it is unknown.
+    """
+    return (
+        row.size == file.size
+        and row.mtime_ns == file.mtime_ns
+        and _agree(row.ctime_ns, file.ctime_ns)
+        and _agree(row.inode, file.inode)
+    )
+
+
+def _agree(one: int, other: int) -> bool:
+    return one == other or not one or not other
+
+
+def _is_stamped(row: Row[Any], file: ImageFile) -> bool:
+    return bool((row.ctime_ns, row.inode) == (file.ctime_ns, file.inode))
 
 
 def _images(
@@ -85,6 +142,9 @@ def _images(
         images.c.path,
         images.c.size,
         images.c.mtime_ns,
+        images.c.ctime_ns,
+        images.c.inode,
+        images.c.sidecar_stamp,
         images.c.status,
         images.c.content_hash,
     )
@@ -114,6 +174,19 @@ def _sizes(connection: Connection, sizes: Sequence[int]) -> set[int]:
         query = select(images.c.size).where(images.c.size.in_(chunk)).distinct()
         known.update(connection.execute(query).scalars())
     return known
+
+
+def outdated(connection: Connection, files: Sequence[ImageFile]) -> set[tuple[str, str]]:
+    """Root and path of the files whose metadata an older reader has read."""
+    found: set[tuple[str, str]] = set()
+    for chunk in rows.chunks([file.path for file in files]):
+        query = (
+            select(roots.c.path.label("root"), images.c.path)
+            .join(roots)
+            .where(images.c.path.in_(chunk), images.c.metadata_version < METADATA_VERSION)
+        )
+        found.update((row.root, row.path) for row in connection.execute(query))
+    return found
 
 
 def below(path: ColumnElement[Any], folder: str) -> ColumnElement[bool]:

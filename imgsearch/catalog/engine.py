@@ -19,7 +19,10 @@ def open_engine(path: str) -> Engine:
 
 def _begin(connection: Connection) -> None:
     """Begin a transaction; a writer takes the write lock first, so that it cannot fail halfway."""
-    immediate = connection.get_execution_options().get("immediate", False)
+    options = connection.get_execution_options()
+    immediate = options.get("immediate", False)
+    if immediate and "require_held" in options:
+        options["require_held"]()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, Label, Select, func, select
+from sqlalchemy import Connection, Label, Select, case, func, select
 
 from imgsearch.catalog.filter_sql import Condition, present
 from imgsearch.catalog.tables import images, roots
@@ -42,8 +42,9 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
 
 
 def _months(count: Label[int]) -> Select[Any]:
-    """Counts by month; dates are stored as text that starts with year and month."""
-    month = func.strftime("%Y-%m", images.c.taken_at).label("month")
+    """Counts by month, "00" where only the year is known."""
+    form = case((images.c.taken_precision == "year", "%Y-00"), else_="%Y-%m")
+    month = func.strftime(form, images.c.taken_at).label("month")
     return select(month, count).where(month.is_not(None)).group_by(month)
 
 

@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 
 from imgsearch.catalog.comparison import below
-from imgsearch.catalog.tables import images, roots
+from imgsearch.catalog.tables import images, labels, roots
 from imgsearch.errors import QueryError
+from imgsearch.filters.fields import LABELS
 from imgsearch.filters.geography import box_around
 from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.vectors import Ids
@@ -33,6 +34,12 @@ Roots = Sequence[tuple[int, str]]
 """Ids and paths of the folders of the library."""
 
 MAX_LIMIT = 2**31
+
+
+def _labelled(*fields: str) -> Condition:
+    """The images that have a label in one of these fields."""
+    return images.c.id.in_(select(labels.c.image_id).where(labels.c.field.in_(fields)))
+
 
 _COLUMNS: dict[str, ColumnElement[Any]] = {
     "taken": images.c.taken_at,
@@ -44,11 +51,15 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "size": images.c.size,
     "latitude": images.c.latitude,
     "longitude": images.c.longitude,
+    "rating": images.c.rating,
 }
 _HAS = {
     "date": images.c.taken_at.is_not(None),
     "camera": images.c.camera_key.is_not(None),
     "gps": and_(images.c.latitude.is_not(None), images.c.longitude.is_not(None)),
+    "place": _labelled("city", "state", "country"),
+    "rating": images.c.rating.is_not(None),
+    **{name: _labelled(name) for name in ("title", "description", "keywords", "people")},
 }
 _ORIENTATION = {
     "landscape": images.c.width > images.c.height,
@@ -62,6 +73,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
 """A character class, in which a leading "]" is one of the characters; or a "[" that opens none."""
 _WILD = re.compile(r"[*?]|\[[!^]?+\]?+[^\]]*\]")
@@ -125,17 +137,40 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
     match where:
         case Compare("orientation", _, value):
             return _ORIENTATION[str(value)]
-        case Compare(field, "~", value):
-            return _COLUMNS[field].op("GLOB", is_comparison=True)(glob(str(value)))
+        case Compare(field, op, value) if field in LABELS:
+            ids = select(labels.c.image_id).where(labels.c.field == field)
+            return images.c.id.in_(ids.where(_compared(labels.c.key, op, value)))
         case Compare(field, op, value):
-            compared: Condition = _OPERATORS[op](_COLUMNS[field], value)
-            return compared
+            compared = _compared(_COLUMNS[field], op, value)
+            return and_(compared, *_all_before(value)) if (field, op) == _BEFORE else compared
         case Has(what):
             return _HAS[what]
         case Near():
             return _near(where)
         case Below(path):
             return _below(path, known)
+
+
+def _compared(column: ColumnElement[Any], op: str, value: Any) -> Condition:
+    if op == "~":
+        return column.op("GLOB", is_comparison=True)(glob(str(value)))
+    compared: Condition = _OPERATORS[op](column, value)
+    return compared
+
+
+def _all_before(moment: Any) -> list[Condition]:
+    """Conditions that a partial date that starts before a moment ends before it, too.
+
+    One that does not starts with the year, the month or the day of the moment, so that the
+    precision is read of few rows only.
+    """
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = {"year": day.replace(month=1, day=1), "month": day.replace(day=1), "day": day}
+    return [
+        or_(images.c.taken_at != start, func.coalesce(images.c.taken_precision, "") != precision)
+        for precision, start in starts.items()
+        if start != moment
+    ]
 
 
 def glob(pattern: str) -> str:

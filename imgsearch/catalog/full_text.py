@@ -1,21 +1,22 @@
-"""Full-text search over names, folders, cameras, captions and OCR texts (SQLite FTS5).
+"""Full-text search over names, folders, captions, labels and OCR texts (SQLite FTS5).
 
-There are two indexes over the same columns: `words` splits text at anything except letters and
-digits and stems English (Porter 1980); `letters` indexes every run of three characters, for
-scripts written without spaces. Triggers keep both in step with `images` and `texts`. The ranking
-is Okapi BM25 (Robertson et al., TREC-3, 1994) with the weights below.
+Texts are folded and cut into words by `word_forms` before they are indexed, and queries in the same
+way, because SQLite's tokenizers neither fold by Unicode's rules nor know scripts without spaces.
+Triggers keep the index in step with `images` and `texts`. The column `forms` has what the texts do
+not say literally; pictures that have the words of a query as they are written come first. The
+ranking is Okapi BM25 (Robertson et al., TREC-3, 1994) with the weights below.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 
 import numpy as np
 from sqlalchemy import Connection, text
 
+from imgsearch.catalog import word_forms
+from imgsearch.catalog.sqlite_file import from_stored
 from imgsearch.vectors import Ids
 
 WEIGHTS = {
@@ -25,28 +26,36 @@ WEIGHTS = {
     "title": 3.0,
     "description": 2.0,
     "keywords": 3.0,
+    "people": 3.0,
+    "city": 2.0,
+    "state": 2.0,
+    "country": 2.0,
     "text": 1.0,
+    "forms": 1.0,
 }
 """Column -> weight in BM25, in the column order of the index."""
+NAME_COLUMNS = ("path", "camera_make", "camera_model")
+"""Columns that stand for the name of a picture; the others hold texts about it or in it."""
 
-_TOKEN = re.compile(r"\w+")
-_SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
 _STOP_WORDS = frozenset(
     """a an and any are as at be by for from had has have his her i in into is it its me my near of
     on or our over some that the their them there these this those to under was we were what where
     which who with you your photo photos picture pictures image images""".split()  # noqa: SIM905
 )
-_GRAM_CHARACTERS = 3
-_MAX_TOKENS = 32
+_EXACT_BONUS = 1e6
+"""Added to the score of pictures that have all words as they are written: more than any BM25."""
+
+_MAX_WORDS = 32
 _PAGE_ROWS = 1000
 
 
 def ranked(
     connection: Connection, query: str, limit: int, allowed: Ids | None = None
 ) -> list[tuple[int, float]]:
-    """Present images that contain all words of the query, best first, with their BM25 scores.
+    """Present images that contain all words of the query, best first, with their scores.
 
-    Stop words ("the", "photo") are ignored unless the query has no others.
+    Stop words ("the", "photo") are ignored unless the query has no others. A score is BM25, plus a
+    constant if all words occur as they are written and not only in another form.
 
     Parameters
     ----------
@@ -61,37 +70,20 @@ def ranked(
 def _matching(
     connection: Connection, query: str, allowed: Ids | None
 ) -> Iterator[tuple[int, float]]:
-    spaced, spaceless = tokens(query)
-    if not spaced and not spaceless:
+    words = content_words(query)
+    if not words:
         return
-    # Both indexes cover the same rows, so an image must match in each index that is queried.
-    parts = []
-    values: dict[str, object] = {}
-    if spaced:
-        values["words"] = " ".join(f'"{token}"' for token in spaced)
-        parts.append(_match("words", "words"))
-    long = [token for token in spaceless if len(token) >= _GRAM_CHARACTERS]
-    if long:
-        values["letters"] = " AND ".join(f"({_forms(token)})" for token in long)
-        parts.append(_match("letters", "letters"))
-    for number, token in enumerate(each for each in spaceless if len(each) < _GRAM_CHARACTERS):
-        values[f"like{number}"] = f"%{token}%"
-        values[f"decomposed{number}"] = f"%{unicodedata.normalize('NFD', token)}%"
-        likes = " OR ".join(
-            f"{column} LIKE :like{number} OR {column} LIKE :decomposed{number}"
-            for column in WEIGHTS
-        )
-        parts.append(f"SELECT id, 0.0 AS score FROM searchable WHERE {likes}")
+    weights = ", ".join(map(str, WEIGHTS.values()))
     # Materialised, because bm25() works only in the query that reads its index.
-    tables = ", ".join(f"part{n} AS MATERIALIZED ({part})" for n, part in enumerate(parts))
-    every = " UNION ALL ".join(f"SELECT id, score FROM part{n}" for n in range(len(parts)))
     matches = connection.execute(
         text(
-            f"WITH {tables} SELECT id, sum(score) AS total FROM ({every}) JOIN images USING (id)"
-            " WHERE status = 'present' GROUP BY id"
-            f" HAVING count(*) = {len(parts)} ORDER BY total, id"
+            f"WITH found AS MATERIALIZED (SELECT rowid AS id, bm25(words, {weights}) AS score"
+            " FROM words WHERE words MATCH :every),"
+            " exact AS MATERIALIZED (SELECT rowid FROM words WHERE words MATCH :exact)"
+            " SELECT id, score - :bonus * (id IN exact) AS total FROM found JOIN images USING (id)"
+            " WHERE status = 'present' ORDER BY total, id"
         ),
-        values,
+        {"every": in_any_form(words), "exact": as_written(words), "bonus": _EXACT_BONUS},
     )
     for rows in matches.partitions(_PAGE_ROWS):
         places = _allowed_places(np.array([row.id for row in rows], np.int64), allowed)
@@ -108,32 +100,93 @@ def _allowed_places(ids: Ids, allowed: Ids | None) -> Iterator[int]:
     return iter(np.flatnonzero(allowed[places] == ids).tolist())
 
 
-def _forms(token: str) -> str:
-    """The token in NFC or in NFD, in which macOS writes file names."""
-    forms = dict.fromkeys((token, unicodedata.normalize("NFD", token)))
-    return " OR ".join(f'"{form}"' for form in forms)
+def places(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Where images have words of the query: "name", "text" (captions, text in the image), or both.
+
+    Parameters
+    ----------
+    ids : sequence of int
+        Images that `ranked` returned for the same query.
+    """
+    words = content_words(query)
+    among = ", ".join(str(int(each)) for each in ids)
+    rows = connection.execute(text(f"SELECT * FROM searchable WHERE id IN ({among})"))
+    texts = [each for each in WEIGHTS if each not in (*NAME_COLUMNS, "forms")]
+    columns = {"name": NAME_COLUMNS, "text": texts}
+    return {
+        row.id: tuple(
+            place
+            for place, names in columns.items()
+            if _has_any(words, [from_stored(getattr(row, name) or "") for name in names])
+        )
+        for row in rows
+    }
 
 
-def _match(table: str, name: str) -> str:
-    weights = ", ".join(str(weight) for weight in WEIGHTS.values())
-    return (
-        f"SELECT rowid AS id, bm25({table}, {weights}) AS score"
-        f" FROM {table} WHERE {table} MATCH :{name}"
+def _has_any(words: Sequence[str], texts: Sequence[str]) -> bool:
+    """True if the texts have one of the words in any form."""
+    content = " ".join([*map(word_forms.words, texts), word_forms.forms(tuple(texts))])
+    return any(_occurs(word, f" {content} ") for word in words)
+
+
+def _occurs(word: str, content: str) -> bool:
+    plain = word_forms.words(word)
+    ways = [[form] for form in (plain, word_forms.stem(plain))]
+    ways += word_forms.splits(word)
+    return any(all(f" {part} " in content for part in way) for way in ways)
+
+
+def content_words(query: str) -> list[str]:
+    """The distinct words of a query as they are written, without stop words, `_MAX_WORDS` at most.
+
+    If the query has nothing but stop words, these are kept.
+    """
+    distinct = {word_forms.words(word): word for word in reversed(word_forms.raw_words(query))}
+    distinct.pop("", None)
+    words = list(reversed(distinct.items()))
+    content = [word for plain, word in words if plain not in _STOP_WORDS]
+    return (content or [word for _, word in words])[:_MAX_WORDS]
+
+
+def as_written(words: Sequence[str]) -> str:
+    """An FTS5 expression for all words, outside the column of other forms."""
+    return f"- forms : {_all(_phrase(word_forms.words(word)) for word in words)}"
+
+
+def in_any_form(words: Sequence[str]) -> str:
+    """An FTS5 expression for all words, each of them in any form."""
+    plain = [word_forms.words(word) for word in words]
+    # "birthday party" also finds "birthdayparty".
+    joints = ["", *(f"{a}{b}" if " " not in a + b else "" for a, b in pairwise(plain)), ""]
+    return " AND ".join(
+        _any([*_forms(word), *map(_phrase, filter(None, joined))])
+        for word, joined in zip(words, pairwise(joints), strict=True)
     )
 
 
-def tokens(query: str) -> tuple[list[str], list[str]]:
-    """The words of a query: those of scripts with spaces, and those of scripts without.
-
-    Each occurs once; there are at most `_MAX_TOKENS` of each kind.
-    """
-    plain = unicodedata.normalize("NFC", query).replace("_", " ")
-    words = list(dict.fromkeys(_TOKEN.findall(plain)))
-    spaceless = [word for word in words if any(map(_is_spaceless, word))][:_MAX_TOKENS]
-    spaced = [word for word in words if not any(map(_is_spaceless, word))]
-    content_words = [word for word in spaced if word.lower() not in _STOP_WORDS]
-    return (content_words if content_words or spaceless else spaced)[:_MAX_TOKENS], spaceless
+def _forms(word: str) -> Iterator[str]:
+    """FTS5 expressions, each of which is one way to match a word of a query."""
+    plain = word_forms.words(word)
+    yield from _stems(plain)
+    for parts in word_forms.splits(word):
+        if all(len(part) > 1 or part.isdigit() for part in parts):
+            yield _all(_any(_stems(part)) for part in parts)
+    for year, month, day in word_forms.dates(word):
+        yield _all(_phrase(part) for part in (year, f"{month:02}", day) if part)
 
 
-def _is_spaceless(letter: str) -> bool:
-    return unicodedata.name(letter, "").startswith(_SPACELESS)
+def _stems(plain: str) -> list[str]:
+    forms = (plain, word_forms.stem(plain), word_forms.SHORT_MONTHS.get(plain, plain))
+    return list(map(_phrase, forms))
+
+
+def _all(expressions: Iterable[str]) -> str:
+    return f"({' AND '.join(expressions)})"
+
+
+def _any(expressions: Iterable[str]) -> str:
+    return f"({' OR '.join(dict.fromkeys(expressions))})"
+
+
+def _phrase(words: str) -> str:
+    return f'"{words}"'

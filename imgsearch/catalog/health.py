@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, text
+import numpy as np
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    Row,
+    Table,
+    and_,
+    func,
+    select,
+    text,
+)
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.tables import embeddings, images, spaces, tombstones
+from imgsearch.catalog.schema import driver
+from imgsearch.catalog.tables import embeddings, images, metadata, spaces, tombstones
+
+MAX_NAMED_ROWS = 20
+"""Damaged rows of a table that are named; the others are counted."""
+_ROWS_PER_READ = 4096
+_MAX_SHOWN_CHARACTERS = 60
 
 
 def faults(connection: Connection) -> list[str]:
@@ -21,24 +47,134 @@ def faults(connection: Connection) -> list[str]:
         f"a row of {row[0]} refers to a row of {row[2]} that does not exist"
         for row in connection.execute(text("PRAGMA foreign_key_check"))
     ]
-    for space in connection.execute(select(spaces)).all():
-        sentences += _space_faults(connection, space)
+    for table in metadata.sorted_tables:
+        sentences += _named(table, list(_damaged_values(connection, table)))
+    if not sentences:
+        for space in connection.execute(select(spaces)).all():
+            sentences += _space_faults(connection, space)
     return sentences
+
+
+# Values
+
+
+def _named(table: Table, damaged: list[str]) -> list[str]:
+    more = len(damaged) - MAX_NAMED_ROWS
+    rest = [f"{more} more values of {table.name} are damaged"] if more > 0 else []
+    return damaged[:MAX_NAMED_ROWS] + rest
+
+
+def _damaged_values(connection: Connection, table: Table) -> Iterator[str]:
+    """A sentence for each value that its column cannot hold: SQLite stores whatever it gets."""
+    columns = [column for column in table.c if not isinstance(column.type, LargeBinary)]
+    checks = [(column.name, _check(column)) for column in columns]
+    key = next((c.name for c in table.primary_key), columns[0].name)
+    names = ", ".join(f'"{name}"' for name, _ in checks)
+    query = f'SELECT "{key}", {names} FROM "{table.name}"'  # noqa: S608 - names of our own
+    for values in _raw(connection, query):
+        for (name, holds), value in zip(checks, values[1:], strict=True):
+            if not holds(value):
+                place = _place(table, dict(zip((c.name for c in columns), values[1:], strict=True)))
+                yield f"row {values[0]} of {table.name}{place}: {name} is damaged: {_shown(value)}"
+
+
+def _raw(connection: Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    """Rows with texts as bytearrays, which cannot fail, and can be told from blobs."""
+    db = driver(connection)
+    before, db.text_factory = db.text_factory, bytearray
+    try:
+        cursor = db.execute(query, values)
+        while found := cursor.fetchmany(_ROWS_PER_READ):
+            yield from found
+    finally:
+        db.text_factory = before
+
+
+def _place(table: Table, values: dict[str, Any]) -> str:
+    path = values.get("path")
+    return f" ({path.decode('utf-8', 'replace')})" if isinstance(path, bytearray) else ""
+
+
+def _shown(value: Any) -> str:
+    plain = value.decode("utf-8", "replace") if isinstance(value, bytearray) else value
+    return repr(plain)[:_MAX_SHOWN_CHARACTERS]
+
+
+def _check(column: Column[Any]) -> Callable[[Any], bool]:
+    """Whether a raw value fits a column."""
+    kinds: tuple[tuple[type, Callable[[Any], bool]], ...] = (
+        (DateTime, _is_date),
+        (JSON, _is_json),
+        (Float, _is_number),
+        (Integer, _is_integer),
+        (Boolean, _is_integer),
+    )
+    holds = next((check for kind, check in kinds if isinstance(column.type, kind)), _is_text)
+    if column.nullable:
+        return lambda value: value is None or holds(value)
+    return holds
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, bytearray) and bool(value.decode() or True)
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        return _is_text(value) and bool(datetime.fromisoformat(value.decode()))
+    except ValueError:
+        return False
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return _is_text(value) and isinstance(json.loads(value), list | dict)
+    except ValueError:
+        return False
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+# Vectors
 
 
 def _space_faults(connection: Connection, space: Row[Any]) -> list[str]:
     in_space = embeddings.c.space_id == space.id
-    length = rows.STORAGE.itemsize * space.dimension
     buried = and_(
         tombstones.c.image_id == images.c.id, tombstones.c.space_id == embeddings.c.space_id
     )
-    counts = {
-        "have the wrong length": select(func.count()).where(
-            in_space, func.length(embeddings.c.vector) != length
-        ),
-        "belong to a present picture and have a tombstone": select(func.count())
-        .select_from(embeddings.join(images).join(tombstones, buried))
-        .where(in_space, images.c.status == "present"),
-    }
-    faulty = {fault: connection.execute(query).scalar_one() for fault, query in counts.items()}
-    return [f"{n} vectors of {space.model} {fault}" for fault, n in faulty.items() if n]
+    query = select(func.count()).select_from(embeddings.join(images).join(tombstones, buried))
+    count = connection.execute(query.where(in_space, images.c.status == "present")).scalar_one()
+    sentences = []
+    if count:
+        sentences.append(
+            f"{count} vectors of {space.model} belong to a present picture and have a tombstone"
+        )
+    damaged = list(_damaged_vectors(connection, space))
+    if damaged:
+        more = ", ..." if len(damaged) > MAX_NAMED_ROWS else ""
+        sentences.append(
+            f"{len(damaged)} vectors of {space.model} have the wrong length or values that are not"
+            f" finite, and their pictures are not found: ids"
+            f" {', '.join(map(str, damaged[:MAX_NAMED_ROWS]))}{more}"
+        )
+    return sentences
+
+
+def _damaged_vectors(connection: Connection, space: Row[Any]) -> Iterator[int]:
+    """Ids of the images whose vectors nobody can find."""
+    length = rows.STORAGE.itemsize * space.dimension
+    query = "SELECT image_id, vector FROM embeddings WHERE space_id = ?"
+    for image_id, vector in _raw(connection, query, space.id):
+        whole = isinstance(vector, bytes) and len(vector) == length
+        if not whole or not np.isfinite(np.frombuffer(vector, rows.STORAGE)).all():
+            yield image_id

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from filelock import FileLock, Timeout
 
+from imgsearch.catalog.sqlite_file import file_identity
 from imgsearch.errors import CatalogError, LibraryBusy
+from imgsearch.writing import private_mode, private_opener
 
 LOCK_FILE = "writer.lock"
 HOLDER_FILE = "writer.json"
 
 
 @contextmanager
-def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
+def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
     """Hold the library's writer lock; the system releases it when the process ends for any reason.
+
+    Yields a function that raises `LibraryBusy` if the lock file has been removed or replaced since:
+    then the lock holds nobody else off, and another process may be writing.
 
     Raises
     ------
@@ -28,9 +33,11 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
     CatalogError
         The folder is not writable.
     """
-    lock = FileLock(os.path.join(folder, LOCK_FILE))
+    path = os.path.join(folder, LOCK_FILE)
+    lock = FileLock(path, mode=private_mode(path))
     try:
         lock.acquire(timeout=wait_s)
+        held = file_identity(path)
     except Timeout:
         raise LibraryBusy(
             f"another process is writing to this library: {_holder(folder)}",
@@ -42,9 +49,18 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[None]:
             f"the library folder {folder} cannot be written to: {error.strerror}",
             "Check its permissions, or choose another library with --library DIR.",
         ) from error
+
+    def require_held() -> None:
+        if file_identity(path) != held:
+            raise LibraryBusy(
+                f"the lock of this library, {path}, was removed or replaced while it was held",
+                "Another process may be writing: see that there is only one, and run the command"
+                " again. Everything committed so far is kept.",
+            )
+
     try:
         _sign(folder)
-        yield
+        yield require_held
     finally:
         lock.release()
 
@@ -55,7 +71,8 @@ def _sign(folder: str) -> None:
         "host": socket.gethostname(),
         "since": datetime.now().isoformat(" ", "seconds"),
     }
-    with open(os.path.join(folder, HOLDER_FILE), "w", encoding="utf-8") as file:
+    path = os.path.join(folder, HOLDER_FILE)
+    with open(path, "w", encoding="utf-8", opener=private_opener) as file:
         json.dump(holder, file)
 
 

@@ -12,16 +12,26 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import schema
-from imgsearch.catalog.sqlite_file import FILE, connect, from_stored, missing, sqlite_errors
+from imgsearch.catalog.sqlite_file import (
+    FILE,
+    connect,
+    from_stored,
+    missing,
+    sqlite_errors,
+    stored_values,
+    to_stored,
+)
 from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
 from imgsearch.vectors import EmbeddingSpace
 
+_PATHS_PER_QUERY = 500
 _SPACES = "SELECT id, model, revision, preprocessing, dimension, instruction FROM spaces"
 
 
@@ -66,22 +76,35 @@ class Overview:
 
     def summary(self) -> dict[str, Any]:
         """The contents of the library as plain values; see `overview.summary`."""
-        with sqlite_errors():
+        with stored_values():
             return summary(self._connection, self._folder)
 
-    def roots(self) -> list[RootRecord]:
-        """The folders of the library, by path, with the number of present images in each."""
-        with sqlite_errors():
-            return roots(self._connection)
+    def roots(self, counted: bool = True) -> list[RootRecord]:
+        """The folders of the library, by path, with the number of present images in each.
+
+        The numbers are 0 if `counted` is false.
+        """
+        with stored_values():
+            return roots(self._connection, counted)
+
+    def known_files(self, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
+        with stored_values():
+            return known_files(self._connection, root, paths)
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
-        with sqlite_errors():
+        with stored_values():
             return skipped(self._connection)
+
+    def partial(self) -> list[Skipped]:
+        """The present images that were indexed in part, by path; `reason` is the note."""
+        with sqlite_errors():
+            return partial(self._connection)
 
     def unreadable_texts(self) -> list[Skipped]:
         """The present images whose text could not be read, by path."""
-        with sqlite_errors():
+        with stored_values():
             return unreadable_texts(self._connection)
 
     def index_names(self) -> list[tuple[str, str]]:
@@ -89,7 +112,7 @@ class Overview:
 
         Index files are named by this pair.
         """
-        with sqlite_errors():
+        with stored_values():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
             return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
 
@@ -115,6 +138,16 @@ def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
     return sorted(records, key=lambda root: root.path)
 
 
+def unused_roots(db: sqlite3.Connection) -> set[str]:
+    """The roots without a picture, whether present, gone or skipped."""
+    query = (
+        "SELECT path FROM roots"
+        " WHERE NOT EXISTS (SELECT 1 FROM images WHERE root_id = roots.id)"
+        " AND NOT EXISTS (SELECT 1 FROM skipped WHERE root_id = roots.id)"
+    )
+    return {from_stored(path) for (path,) in db.execute(query)}
+
+
 def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
     keys = [key for (key,) in db.execute("SELECT id FROM roots")]
     present = "SELECT count(*) FROM images WHERE status = 'present'"
@@ -129,6 +162,24 @@ def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
     return counts
 
 
+def known_files(
+    db: sqlite3.Connection, root: str, paths: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
+    known: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(paths), _PATHS_PER_QUERY):
+        part = [to_stored(path) for path in paths[start : start + _PATHS_PER_QUERY]]
+        marks = ", ".join("?" * len(part))
+        for table, condition in (("skipped", ""), ("images", " AND +status = 'present'")):
+            query = (
+                f"SELECT path, size, mtime_ns FROM {table}"  # noqa: S608
+                f" WHERE root_id = (SELECT id FROM roots WHERE path = ?) AND path IN ({marks})"
+            )
+            for path, *state in db.execute(query + condition, (to_stored(root), *part)):
+                known[from_stored(path)] = (state[0], state[1])
+    return known
+
+
 def skipped(db: sqlite3.Connection) -> list[Skipped]:
     """The files that could not be indexed, by path."""
     query = (
@@ -138,6 +189,20 @@ def skipped(db: sqlite3.Connection) -> list[Skipped]:
     records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
         for root, path, size, mtime, reason, again in db.execute(query)
+    ]
+    return sorted(records, key=lambda each: each.file.absolute)
+
+
+def partial(db: sqlite3.Connection) -> list[Skipped]:
+    """The present images that were indexed in part, by path; `reason` is the note."""
+    query = (
+        "SELECT roots.path, images.path, size, mtime_ns, note"
+        " FROM images JOIN roots ON roots.id = root_id"
+        " WHERE note IS NOT NULL AND status = 'present'"
+    )
+    records = [
+        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), note)
+        for root, path, size, mtime, note in db.execute(query)
     ]
     return sorted(records, key=lambda each: each.file.absolute)
 

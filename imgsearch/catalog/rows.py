@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from imgsearch.catalog.tables import roots
-from imgsearch.filters.tree import folded
+from imgsearch.catalog.tables import Lines, images, roots
+from imgsearch.filters.folding import folded
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.vectors import Embeddings, normalize
 
@@ -44,7 +44,19 @@ METADATA_COLUMNS = (
     "country",
     "rating",
     "note",
+    "metadata_version",
 )
+
+
+def _kinds(name: str) -> tuple[type, ...]:
+    """The types of the values of a column of `images`."""
+    column = images.c[name]
+    kind = tuple if isinstance(column.type, Lines) else column.type.python_type
+    optional = (type(None),) if column.nullable else ()
+    return (kind, int, *optional) if kind is float else (kind, *optional)
+
+
+_KINDS = {name: _kinds(name) for name in ("size", "mtime_ns", "content_hash", *METADATA_COLUMNS)}
 
 T = TypeVar("T")
 
@@ -83,7 +95,13 @@ def path_values(path: str) -> dict[str, Any]:
 
 
 def image_record(row: Any) -> ImageRecord:
-    """An `ImageRecord` from a row of `images` joined with the path of its root as `root`."""
+    """An `ImageRecord` from a row of `images` joined with the path of its root as `root`.
+
+    Raises `ValueError` if a value is of another type than its column: SQLite stores what it gets.
+    """
+    for name, kinds in _KINDS.items():
+        if not isinstance(getattr(row, name), kinds):
+            raise ValueError(f"{name} of image {row.id}")
     return ImageRecord(
         id=row.id,
         file=ImageFile(row.root, row.path, row.size, row.mtime_ns),

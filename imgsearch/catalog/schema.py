@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog.sqlite_file import RESTORE_HINT, sqlite_errors
 from imgsearch.errors import CatalogError, LibraryTooNew
+from imgsearch.writing import make_durable, private_opener
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 
@@ -104,13 +105,16 @@ def _keep_copy(engine: Engine, target: str) -> None:
     if os.path.exists(target):
         os.remove(target)
     try:
+        open(target, "xb", opener=private_opener).close()
         with (
             sqlite_errors(),
             engine.connect() as connection,
             closing(sqlite3.connect(os.fsencode(target))) as copy,
         ):
+            copy.execute("PRAGMA synchronous=FULL")
             driver(connection).backup(copy)
-    except CatalogError:
+        make_durable(target)
+    except (CatalogError, OSError):
         with suppress(OSError):
             os.remove(target)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from imgsearch.errors import CatalogError, LibraryMissing
+from imgsearch.catalog import word_forms
+from imgsearch.errors import CatalogError, LibraryMissing, require_free_descriptor
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
 
 FILE = "catalog.sqlite"
@@ -18,6 +21,7 @@ RESTORE_HINT = (
     "Restore the library folder from a backup, or remove the folder and index again; "
     "your pictures are not touched."
 )
+DAMAGE_HINT = f"'imgsearch doctor' names the row. {RESTORE_HINT}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("//([0-9a-f]{4})")
 
@@ -32,7 +36,33 @@ def connect(path: str) -> sqlite3.Connection:
     connection = _connection(path)
     # In Python, because SQLite may be built without sin and cos.
     connection.create_function("distance_km", 4, _distance_km, deterministic=True)
+    # For the triggers of `images` and `texts`: other programs can read the file, but not change
+    # what is indexed.
+    connection.execute("PRAGMA trusted_schema=ON")
+    connection.create_function("word_text", 1, _word_text, deterministic=True)
+    connection.create_function("word_forms", -1, _word_forms, deterministic=True)
+    connection.create_function("folded", 1, _folded, deterministic=True)
+    connection.create_function("folded_labels", 2, _folded_labels, deterministic=True)
     return connection
+
+
+def _word_text(text: str | None) -> str | None:
+    return None if text is None else word_forms.words(from_stored(text))
+
+
+def _word_forms(*texts: str | None) -> str:
+    return word_forms.forms(tuple(from_stored(text) for text in texts if text))
+
+
+def _folded(text: str | None) -> str | None:
+    return None if text is None else folded(text)
+
+
+def _folded_labels(text: str | None, lines: int) -> str | None:
+    """A text, or each of its lines, folded, as a JSON array."""
+    if text is None:
+        return None
+    return json.dumps([folded(label) for label in (text.split("\n") if lines else [text])])
 
 
 def _distance_km(*degrees: float | None) -> float | None:
@@ -41,9 +71,12 @@ def _distance_km(*degrees: float | None) -> float | None:
 
 def _connection(path: str) -> sqlite3.Connection:
     if _is_read_only(path):
-        # It cannot change, so SQLite may read it without creating lock and log files.
-        uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?immutable=1"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        access = "immutable=1" if is_immutable(path) else "mode=ro"
+        uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?{access}"
+        timeout_s = BUSY_TIMEOUT_MS / 1000
+        return sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s
+        )
     connection = sqlite3.connect(
         os.fsencode(path), isolation_level=None, check_same_thread=False, timeout=0
     )
@@ -59,10 +92,28 @@ def _connection(path: str) -> sqlite3.Connection:
 def _is_read_only(path: str) -> bool:
     """True for a complete catalog in a folder that this process cannot write to."""
     folder = os.path.dirname(path) or os.curdir
-    if not os.path.exists(path) or os.access(folder, os.W_OK):
-        return False
-    log = f"{path}-wal"
-    return not os.path.exists(log) or not os.path.getsize(log)
+    return os.path.exists(path) and not os.access(folder, os.W_OK)
+
+
+def is_immutable(path: str) -> bool:
+    """True if a catalog is read as a file that nobody changes.
+
+    SQLite cannot create its log and its shared memory in a folder that is read-only here. While a
+    writer elsewhere has the catalog open, both are there, and SQLite follows that writer. When the
+    last writer has closed it, they are gone: then only such a reading is possible, and it misses
+    what a later writer does. `file_stamp` shows that there was one.
+    """
+    return _is_read_only(path) and not os.path.exists(f"{path}-wal")
+
+
+def file_stamp(path: str) -> tuple[int, ...]:
+    """Numbers that change when somebody writes to the catalog, or opens it for writing."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    log = os.path.exists(f"{path}-wal")
+    return status.st_ino, status.st_size, status.st_mtime_ns, log
 
 
 def file_identity(path: str) -> tuple[int, int] | None:
@@ -108,6 +159,18 @@ def sqlite_errors() -> Iterator[None]:
         raise _catalog_error(cause) from error
 
 
+@contextmanager
+def stored_values() -> Iterator[None]:
+    """`sqlite_errors`, around code that only reads stored values: one that cannot be converted is
+    an error of the catalog, too."""
+    with sqlite_errors():
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            message = f"a value in the catalog is damaged: {error}"
+            raise CatalogError(message, DAMAGE_HINT) from error
+
+
 def _catalog_error(error: sqlite3.Error) -> CatalogError:
     text = str(error)
     if "full" in text or "disk I/O error" in text:
@@ -118,10 +181,13 @@ def _catalog_error(error: sqlite3.Error) -> CatalogError:
         )
     if "locked" in text or "busy" in text:
         return CatalogError("the catalog is locked by another program", "Try again in a moment.")
+    if "unable to open" in text:
+        require_free_descriptor()
     if "readonly" in text or "unable to open" in text:
         return CatalogError(
-            f"the catalog cannot be opened for writing: {text}",
-            "Check the permissions of the library folder.",
+            f"the catalog cannot be opened: {text}",
+            "Check the permissions of the library folder. Where it is read-only, the catalog can be"
+            " read only if its last writer has closed it, or is at work on the same machine.",
         )
     if isinstance(error, sqlite3.OperationalError) and "no such" in text:
         return CatalogError(f"the catalog lacks a table or column: {text}", RESTORE_HINT)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, insert, select
+from sqlalchemy.exc import OperationalError
 
 from imgsearch.catalog import (
     comparison,
@@ -26,10 +28,20 @@ from imgsearch.catalog import (
     schema,
     unchanged_files,
 )
+from imgsearch.catalog import shots as shots_of_images
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
+from imgsearch.catalog.rehearsal import Rehearsal
 from imgsearch.catalog.schema import driver
-from imgsearch.catalog.sqlite_file import FILE, file_identity, missing, sqlite_errors
+from imgsearch.catalog.sqlite_file import (
+    FILE,
+    file_identity,
+    file_stamp,
+    is_immutable,
+    missing,
+    sqlite_errors,
+    stored_values,
+)
 from imgsearch.catalog.tables import (
     commits,
     embeddings,
@@ -56,11 +68,13 @@ from imgsearch.records import (
     Skipped,
     SpaceRecord,
     TextCounts,
-    Unvisited,
 )
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
+from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
+from imgsearch.writing import private_folder, private_opener
 
 CHANGES_PER_BATCH = 8192
+_DAMAGE = (ValueError, TypeError, OperationalError)
+"""What reading a damaged value raises; the last one for a text that is not UTF-8."""
 OWN_PREFIXES = ("writer.", "server-token.")
 """Name prefixes of files that may exist before the catalog does."""
 
@@ -109,7 +123,7 @@ def _prepare(folder: str, create: bool) -> None:
     if not create:
         raise missing(folder)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        private_folder(folder)
         foreign_names = [n for n in os.listdir(folder) if not n.startswith(OWN_PREFIXES)]
     except OSError as error:
         raise CatalogError(
@@ -121,6 +135,20 @@ def _prepare(folder: str, create: bool) -> None:
             f"{folder} is not an imgsearch library, and it is not empty",
             "Choose a new or empty folder with --library DIR.",
         )
+    _make_file(os.path.join(folder, FILE))
+
+
+def _make_file(path: str) -> None:
+    """An empty catalog with the rights of a library, which SQLite gives to its other files."""
+    try:
+        open(path, "xb", opener=private_opener).close()
+    except FileExistsError:
+        return  # another process was faster
+    except OSError as error:
+        raise CatalogError(
+            f"the catalog {path} cannot be created: {error.strerror}",
+            "Choose another library folder with --library DIR.",
+        ) from error
 
 
 def _insert_library_row(connection: Connection) -> None:
@@ -143,7 +171,10 @@ class Catalog:
         self.folder = folder
         self._engine = engine
         self._local = threading.local()
-        self._file = file_identity(os.path.join(folder, FILE))
+        self._damaged: set[int] = set()
+        self._path = os.path.join(folder, FILE)
+        self._file = file_identity(self._path)
+        self._stamp = _immutable_stamp(self._path)
         with self._read() as connection:
             self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
 
@@ -154,7 +185,7 @@ class Catalog:
     @property
     def replaced(self) -> bool:
         """True if the open file has been replaced or removed, for example by a restored backup."""
-        return file_identity(os.path.join(self.folder, FILE)) != self._file
+        return file_identity(self._path) != self._file
 
     @contextmanager
     def writer(self, wait_s: float = 0.0) -> Iterator[CatalogWriter]:
@@ -165,28 +196,70 @@ class Catalog:
         LibraryBusy
             Another process still holds the writer lock after `wait_s` seconds.
         """
-        with writer_lock(self.folder, wait_s):
-            yield CatalogWriter(self._engine)
+        with writer_lock(self.folder, wait_s) as require_held:
+            yield CatalogWriter(self._engine.execution_options(require_held=require_held))
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[tuple[Catalog, Rehearsal]]:
+        """A copy without vectors, to rehearse a run in; removed afterwards."""
+        with (
+            tempfile.TemporaryDirectory(prefix="imgsearch-") as folder,
+            closing(open_catalog(folder, create=True)) as copy,
+        ):
+            rehearsal = Rehearsal(folder)
+            with self._read() as connection:
+                rehearsal.copy(driver(connection))
+            yield copy, rehearsal
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """A context in which all reads of this thread see the same state."""
-        with self._read():
+        with self._transaction():
             yield
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        with self._transaction() as connection, stored_values():
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         snapshot = getattr(self._local, "connection", None)
         if snapshot is not None:
-            with sqlite_errors():  # the error may be caught inside the snapshot
+            # The error may be caught inside the snapshot.
+            with self._unchanged(), sqlite_errors():
                 yield snapshot
             return
-        with reading(self._engine) as connection:
+        self._follow()
+        with self._unchanged(), reading(self._engine) as connection:
             self._local.connection, self._local.cache = connection, {}
             try:
                 yield connection
             finally:
                 self._local.connection = None
+
+    def _follow(self) -> None:
+        """Open the file again if it was read as immutable and somebody has written to it."""
+        if self._stamp is not None and self._stamp != file_stamp(self._path):
+            self._engine.dispose()
+            self._stamp = _immutable_stamp(self._path)
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Refuse what was read from an immutable file that changed meanwhile: it may be torn."""
+        stamp = self._stamp
+        try:
+            yield
+        except CatalogError:
+            self._require_unchanged(stamp)
+            raise
+        self._require_unchanged(stamp)
+
+    def _require_unchanged(self, stamp: tuple[int, ...] | None) -> None:
+        if stamp is not None and stamp != file_stamp(self._path):
+            raise CatalogError(
+                "another process has written to the library while it was read", "Try again."
+            )
 
     def _once(self, key: object, read: Callable[[Connection], Any]) -> Any:
         """The result of `read`, cached for the rest of the snapshot, in which it cannot change."""
@@ -229,13 +302,14 @@ class Catalog:
             while position < head:
                 upserts = _upserts(connection, space_id, position)
                 last = len(upserts) < CHANGES_PER_BATCH
+                ids, vectors = _sound_vectors(upserts, space.dimension)
                 yield ChangeBatch(
                     since=position,
                     revision=head if last else upserts[-1].revision,
                     token=token if last else "",
                     removals=removals,
-                    ids=np.array([row.image_id for row in upserts], np.int64),
-                    vectors=rows.from_blobs([row.vector for row in upserts], space.dimension),
+                    ids=ids,
+                    vectors=vectors,
                 )
                 position = head if last else upserts[-1].revision
                 removals = np.empty(0, np.int64)
@@ -261,7 +335,11 @@ class Catalog:
         return UnchangedFiles(page, unchanged_files.beginning(scope), on_page)
 
     def compare(
-        self, space: EmbeddingSpace, decoder: str, files: Sequence[ImageFile | Skipped]
+        self,
+        space: EmbeddingSpace,
+        decoder: str,
+        files: Sequence[ImageFile | Skipped],
+        pending: Set[str] = frozenset(),
     ) -> Comparison:
         """The work to do for files of one root, as its scan returned them.
 
@@ -269,6 +347,8 @@ class Catalog:
         ----------
         decoder : str
             The versions of the decoders; files that other versions failed on are tried again.
+        pending : set of str
+            Paths of files to verify though they seem unchanged.
         """
         if not files:
             return Comparison()
@@ -276,25 +356,53 @@ class Catalog:
         root = first.root if isinstance(first, ImageFile) else first.file.root
         with self._read() as connection:
             root_id, space_id = _root_id(connection, root), _space_id(connection, space)
-            return comparison.compare(connection, root_id, space_id, decoder, files)
+            return comparison.compare(connection, root_id, space_id, decoder, files, pending)
 
-    def missing(self, root: str, scope: str, image_ids: Ids, unvisited: Sequence[Unvisited]) -> int:
-        """The number of images below `scope` that a scan did not see, outside unvisited folders."""
+    def outdated(self, files: Sequence[ImageFile]) -> set[ImageFile]:
+        """Those of the files whose metadata an older reader has read."""
         with self._read() as connection:
-            root_id = _root_id(connection, root)
-            return len(comparison.missing(connection, images, root_id, scope, image_ids, unvisited))
+            places = comparison.outdated(connection, files)
+        return {file for file in files if (file.root, file.path) in places}
 
     def get(self, ids: Sequence[int]) -> dict[int, ImageRecord]:
-        """The present images among `ids`, by id."""
+        """The present images among `ids`, by id.
+
+        One whose row is damaged is left out; `damaged` counts them.
+        """
         records: dict[int, ImageRecord] = {}
         with self._read() as connection:
             for chunk in rows.chunks([int(i) for i in ids]):
-                # The status is checked here: in the query, it makes SQLite scan an index on it.
-                query = _with_root().where(images.c.id.in_(chunk))
-                for row in connection.execute(query):
-                    if row.status == "present":
-                        records[row.id] = rows.image_record(row)
+                try:
+                    records |= _records(connection, chunk)
+                except _DAMAGE:
+                    records |= self._sound_records(connection, chunk)
         return records
+
+    def _sound_records(self, connection: Connection, ids: Sequence[int]) -> dict[int, ImageRecord]:
+        """Row by row, so that a damaged one costs no other."""
+        records: dict[int, ImageRecord] = {}
+        for image_id in ids:
+            try:
+                records |= _records(connection, [image_id])
+            except _DAMAGE:
+                self._damaged.add(image_id)
+        return records
+
+    @property
+    def damaged(self) -> int:
+        """Number of images that could not be read so far, because a value of theirs is damaged."""
+        return len(self._damaged)
+
+    def paths(self, ids: Sequence[int]) -> dict[int, str]:
+        """Absolute paths of the present images among `ids`, by id."""
+        query = select(images.c.id, images.c.status, images.c.path, roots.c.path.label("root"))
+        paths: dict[int, str] = {}
+        with self._read() as connection:
+            for chunk in rows.chunks([int(i) for i in ids]):
+                for row in connection.execute(query.join(roots).where(images.c.id.in_(chunk))):
+                    if row.status == "present":  # not in the query: see `get`
+                        paths[row.id] = os.path.join(row.root, *row.path.split("/"))
+        return paths
 
     def with_words(
         self, query: str, limit: int, allowed: Ids | None = None
@@ -314,6 +422,20 @@ class Catalog:
         """
         with self._read() as connection:
             return full_text.ranked(connection, query, limit, allowed)
+
+    def shots(self, ids: Sequence[int]) -> shots_of_images.Shots:
+        """The shots of images with several files, such as RAW and JPEG: id to all ids."""
+        with self._read() as connection:
+            return shots_of_images.shots(connection, ids)
+
+    def word_places(self, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Where images that `with_words` found have words of the query: "name", "text" or both."""
+        with self._read() as connection:
+            return {
+                image_id: places
+                for chunk in rows.chunks([int(each) for each in ids])
+                for image_id, places in full_text.places(connection, query, chunk).items()
+            }
 
     def unread(
         self, root: str, scope: str, engine: str, after: str, limit: int
@@ -443,6 +565,16 @@ class Catalog:
         with self._read() as connection:
             return overview.roots(driver(connection), counted)
 
+    def partial(self) -> list[Skipped]:
+        """The present images that were indexed in part, by path; `reason` is the note."""
+        with self._read() as connection:
+            return overview.partial(driver(connection))
+
+    def unused_roots(self) -> set[str]:
+        """The roots without a picture, whether present, gone or skipped."""
+        with self._read() as connection:
+            return overview.unused_roots(driver(connection))
+
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
         with self._read() as connection:
@@ -488,12 +620,38 @@ class Catalog:
             return health.faults(connection)
 
 
+def _immutable_stamp(path: str) -> tuple[int, ...] | None:
+    """The stamp of a catalog that is read as immutable, else None."""
+    stamp = file_stamp(path)
+    return stamp if is_immutable(path) else None
+
+
 def _head(connection: Connection) -> tuple[Revision, str]:
     revision = connection.execute(select(library.c.revision)).scalar_one()
     token = connection.execute(
         select(commits.c.token).where(commits.c.revision == revision)
     ).scalar()
     return revision, token or ""
+
+
+def _records(connection: Connection, ids: Sequence[int]) -> dict[int, ImageRecord]:
+    # The status is checked here: in the query, it makes SQLite scan an index on it.
+    found = connection.execute(_with_root().where(images.c.id.in_(ids)))
+    return {row.id: rows.image_record(row) for row in found if row.status == "present"}
+
+
+def _sound_vectors(upserts: Sequence[Any], dimension: int) -> tuple[Ids, Embeddings]:
+    """Ids and vectors, without those of a wrong length and those with values that are not finite.
+
+    A damaged vector can be found by nobody; `imgsearch doctor` names it.
+    """
+    size = rows.STORAGE.itemsize * dimension
+    whole = [row for row in upserts if isinstance(row.vector, bytes) and len(row.vector) == size]
+    ids = np.array([row.image_id for row in whole], np.int64)
+    blobs = [row.vector for row in whole]
+    stored = np.frombuffer(b"".join(blobs), rows.STORAGE).reshape(len(blobs), dimension)
+    finite = np.isfinite(stored).all(axis=1)
+    return ids[finite], normalize(stored[finite])
 
 
 def _with_root() -> Any:

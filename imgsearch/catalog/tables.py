@@ -157,8 +157,20 @@ images = Table(
 )
 """`gone`: absent at the last complete scan; `unreadable`: present, but changed and no longer
 decodable. Both keep their vectors for a while, in case the image comes back. `name_key` is the file
-name and `camera_key` the make and model, both folded by `filters.tree.folded`.
+name and `camera_key` the make and model, both folded by `filters.folding.folded`.
 `metadata_version` is that of the reader of the metadata: an older one knew fewer tags."""
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("field", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Index("ix_labels_image_id", "image_id"),
+    sqlite_with_rowid=False,
+)
+"""What images are labelled with, for filters: each keyword, person, title and so on, folded.
+Triggers write it."""
 
 spaces = Table(
     "spaces",

@@ -11,19 +11,21 @@ import numpy as np
 from sqlalchemy import Connection
 
 from imgsearch.catalog.sqlite_file import to_stored
+from imgsearch.records import METADATA_VERSION, FileRun
 from imgsearch.vectors import Ids
 
 PAGE_ROWS = 8192
-_Row = tuple[str, int, int, int]
+_Row = tuple[str, int, int, int, int, int, int, int]
 # "+" keeps SQLite from using an index on the status: the one on paths gives the order.
 # A file that also has a skipped row is left to `comparison`, which examines both rows.
 _SQL = """
-SELECT path, size, mtime_ns, id FROM images
+SELECT path, size, mtime_ns, ctime_ns, inode, sidecar_stamp, id, metadata_version FROM images
 WHERE root_id = ? AND path > ? AND +status = 'present'
   AND EXISTS (SELECT 1 FROM embeddings WHERE image_id = images.id AND space_id = ?)
   AND NOT EXISTS (SELECT 1 FROM skipped WHERE root_id = images.root_id AND path = images.path)
 ORDER BY path LIMIT ?
 """
+_STATS = 5
 
 
 class UnchangedFiles:
@@ -41,6 +43,11 @@ class UnchangedFiles:
         The path to start after.
     on_page : callable
         Called before each page with the number of unchanged files so far; may raise.
+
+    Attributes
+    ----------
+    outdated : int
+        Rows so far whose metadata an older reader has read.
     """
 
     def __init__(
@@ -50,23 +57,26 @@ class UnchangedFiles:
         self._unchanged_ids = array("q")
         # The loaded rows by column, so that whole runs of them can be compared at once.
         self._paths: list[str] = []
-        self._sizes: list[int] = []
-        self._times: list[int] = []
+        self._stats: list[list[int]] = [[] for _ in range(_STATS)]
         self._ids: list[int] = []
         self._next = 0
         self._more = True
+        self.outdated = 0
 
-    def __call__(self, paths: list[str], sizes: list[int], times_ns: list[int]) -> Sequence[int]:
-        while self._more and len(self._paths) - self._next < len(paths):
+    def __call__(self, files: FileRun) -> Sequence[int]:
+        count = len(files.paths)
+        while self._more and len(self._paths) - self._next < count:
             self._read()
-        run = slice(self._next, self._next + len(paths))
-        same = self._paths[run] == paths
-        if same and self._sizes[run] == sizes and self._times[run] == times_ns:
+        run = slice(self._next, self._next + count)
+        stats = _stats(files)
+        if self._paths[run] == files.paths and all(
+            ours[run] == theirs for ours, theirs in zip(self._stats, stats, strict=True)
+        ):
             self._unchanged_ids.extend(self._ids[run])
-            self._next += len(paths)
+            self._next += count
             return ()
-        files = enumerate(zip(paths, sizes, times_ns, strict=True))
-        return [place for place, file in files if not self._is_row(*file)]
+        each = enumerate(zip(files.paths, *stats, strict=True))
+        return [place for place, (path, *stat) in each if not self._is_row(path, stat)]
 
     def _read(self) -> None:
         self._on_page(len(self._unchanged_ids))
@@ -74,22 +84,22 @@ class UnchangedFiles:
         self._more = bool(rows)
         if rows:
             self._after = rows[-1][0]
-            paths, sizes, times, ids = zip(*rows, strict=True)
+            paths, *stats, ids, versions = zip(*rows, strict=True)
             left = slice(self._next, None)
             self._paths = [*self._paths[left], *paths]
-            self._sizes = [*self._sizes[left], *sizes]
-            self._times = [*self._times[left], *times]
+            self._stats = [[*old[left], *new] for old, new in zip(self._stats, stats, strict=True)]
             self._ids = [*self._ids[left], *ids]
             self._next = 0
+            self.outdated += len(versions) - versions.count(METADATA_VERSION)
 
-    def _is_row(self, path: str, size: int, time_ns: int) -> bool:
+    def _is_row(self, path: str, stats: list[int]) -> bool:
         at = self._next = bisect_left(self._paths, path, self._next)
         while at == len(self._paths) and self._more:
             self._read()
             at = self._next = bisect_left(self._paths, path, self._next)
         if at == len(self._paths) or self._paths[at] != path:
             return False
-        if self._sizes[at] != size or self._times[at] != time_ns:
+        if [column[at] for column in self._stats] != stats:
             return False
         self._unchanged_ids.append(self._ids[at])
         self._next = at + 1
@@ -99,6 +109,11 @@ class UnchangedFiles:
     def ids(self) -> Ids:
         """Ids of the unchanged images so far, shape (n,), int64."""
         return np.array(self._unchanged_ids, np.int64)
+
+
+def _stats(files: FileRun) -> tuple[list[int], ...]:
+    """The columns that must equal those of the catalog, in the order of `_SQL`."""
+    return files.sizes, files.mtimes_ns, files.ctimes_ns, files.inodes, files.sidecar_stamps
 
 
 def page(

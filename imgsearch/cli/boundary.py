@@ -12,7 +12,7 @@ import click
 
 from imgsearch.cli.group import cli
 from imgsearch.cli.terminal import complain
-from imgsearch.errors import ImgSearchError
+from imgsearch.errors import ImgSearchError, TooManyFiles, is_too_many_files
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
 FREE_SPACE = "Free some disk space and run the command again; committed pictures are kept."
@@ -50,11 +50,18 @@ def _run(arguments: list[str] | None) -> int:
         _detach_stdout()
         return SUCCESS
     except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        complain(f"operating system error: {error.strerror or error}{place}", full * FREE_SPACE)
+        _complain_of_system(error)
         _detach_stdout()
         return FAILURE
+
+
+def _complain_of_system(error: OSError) -> None:
+    if is_too_many_files(error):
+        complain(str(TooManyFiles()), TooManyFiles().hint)
+        return
+    place = f": {error.filename}" if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    complain(f"operating system error: {error.strerror or error}{place}", full * FREE_SPACE)
 
 
 def _detach_stdout() -> None:

@@ -102,10 +102,10 @@ def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
     path = hit.image.file.absolute
     folder, name = os.path.split(path)
     metadata = hit.image.metadata
-    facts = [] if hit.strength is None else [f"{100 * hit.strength:.0f}%"]
+    facts = [hit.reason] if hit.reason else []
     facts += [] if hit.score is None else [f"{hit.score:.3f}"]
     facts += [f"{metadata.width} x {metadata.height}"]
-    facts += [f"{metadata.taken_at:%Y-%m-%d}"] if metadata.taken_at else []
+    facts += [metadata.taken_day] if metadata.taken_day else []
     facts += [count_of(len(hit.duplicates), "near-duplicate")] if hit.duplicates else []
     entry = {
         "rank": hit.rank,

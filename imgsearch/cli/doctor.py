@@ -12,22 +12,28 @@ from imgsearch.cli.terminal import plain
 
 
 @click.command("doctor", short_help="Check the installation and the library.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also read 200 pictures, drawn at random, and compare them with the library.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
-def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> int:
+def command(deep: bool, as_json: bool, library: str | None, quiet: bool, verbose: bool) -> int:
     """Check the installation and the library, and suggest fixes.
 
     The exit status is 1 if anything needs fixing.
 
     \b
     imgsearch doctor
+    imgsearch doctor --deep
     imgsearch --library /data/imgsearch doctor --json
     """
     from imgsearch.doctor import examine
 
     lib = context(library, quiet, verbose).library()
     try:
-        checks = examine(lib)
+        checks = examine(lib, deep)
     finally:
         lib.close()
     if as_json:

@@ -56,6 +56,12 @@ class Context:
 
         return Library(load_settings({**self.flags, **flags}), self.say)
 
+    def settings(self, **flags: Any) -> Settings:
+        """The settings of this call; `flags` as the command names them."""
+        from imgsearch.settings import load_settings
+
+        return load_settings({**self.flags, **flags})
+
     def session(self, no_daemon: bool = False, **flags: Any) -> Session:
         """Searches of one call; close it after use."""
         from imgsearch.settings import load_settings
@@ -145,7 +151,9 @@ class LazyGroup(click.Group):
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = f" To search: imgsearch search {' '.join(args)}"
+            if near:
+                hint = f" Did you mean {near[0]!r}?"
             raise click.UsageError(error.message + hint, ctx) from None
 
 

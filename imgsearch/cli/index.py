@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -50,9 +51,9 @@ GONE_FOR_GOOD = (
     "--exclude",
     multiple=True,
     metavar="GLOB",
-    help="Files and folders to exclude; may be repeated.",
+    help="Files and folders to exclude, in this run and later ones; may be repeated.",
 )
-@click.option("--no-exclude", is_flag=True, help="Discard the globs of earlier runs.")
+@click.option("--no-exclude", is_flag=True, help="Discard the globs of earlier runs first.")
 @click.option("--hidden/--no-hidden", default=None, help="Include hidden files and folders.")
 @click.option(
     "--prune",
@@ -64,7 +65,14 @@ GONE_FOR_GOOD = (
     default=None,
     help="Also read text in pictures, in this run and later ones.",
 )
-@click.option("--dry-run", is_flag=True, help="Report what would be done, without doing it.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Read every file, and compare its content with the library.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Report what would be done, with -v by name, without doing it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
 @common
 def command(
@@ -74,6 +82,7 @@ def command(
     hidden: bool | None,
     prune: bool,
     ocr: bool | None,
+    verify: bool,
     dry_run: bool,
     as_json: bool,
     library: str | None,
@@ -83,6 +92,9 @@ def command(
 ) -> int:
     """Index the pictures below each PATH, or update the index.
 
+    --exclude takes patterns as in a .gitignore file. They add up from run to run until
+    --no-exclude, and each run lists those that hold.
+
     Only new and changed files are read. Deleted files are removed from the library, unless their
     disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
     ever written. Stop with Ctrl-C at any time; run the command again to continue.
@@ -90,6 +102,10 @@ def command(
     A different --model, --document-instruction or --dimension encodes all pictures again and
     keeps the existing vectors. The library remembers these options, so they need not be repeated.
     'imgsearch models' lists the models that support them.
+
+    With --verify, files that seem unchanged are read, too, and those with other content are
+    indexed again; so is metadata that an older version has read. A verification that was stopped
+    continues where it was.
 
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
     the pictures are indexed, at about half a second per picture on one core.
@@ -99,21 +115,23 @@ def command(
     imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
+    from imgsearch.indexing.ingest import KEPT
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
-    request = IndexRequest(
-        paths, () if no_exclude and not exclude else (exclude or None), hidden, prune, ocr
-    )
+    request = IndexRequest(paths, exclude, hidden, prune, ocr, verify, no_exclude=no_exclude)
+    if verify and dry_run:
+        raise click.UsageError("--dry-run cannot be used with --verify, which reads every file.")
     lib = ctx.library(**flags)
     try:
-        if dry_run:
-            report, status = lib.preview(request), 0
-        else:
-            report, status = _index(ctx, lib, request)
+        report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
+        for root, patterns in report.exclude.items():
+            ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
+        for remark in report.remarks:
+            ctx.say(remark)
         for note in report.notes:
             click.echo(f"imgsearch: {plain(note)}", err=True)
-        if report.notes and not prune:
+        if any(note.endswith(KEPT) for note in report.notes) and not prune:
             ctx.say(GONE_FOR_GOOD)
         _print_report(ctx, lib, report, as_json, dry_run)
         if ctx.verbose:
@@ -123,9 +141,12 @@ def command(
     return status or _exit_status(report)
 
 
-def _index(ctx: Context, lib: Library, request: Any) -> tuple[IngestReport, int]:
+def run_with_progress(
+    ctx: Context, run: Callable[..., IngestReport], request: Any
+) -> tuple[IngestReport, int]:
+    """The report of a run with progress bars, and its exit status if it was stopped."""
     with _Bar(ctx) as bar, _stopping(ctx) as stop:
-        report = lib.index(request, bar.show, lambda: bool(stop))
+        report = run(request, bar.show, lambda: bool(stop))
     return report, 128 + stop[0] if stop else 0
 
 
@@ -155,7 +176,7 @@ def _stopping(ctx: Context) -> Iterator[list[int]]:
 
 
 class _Bar:
-    """Progress bars on stderr, one for each stage."""
+    """Progress bars on stderr, one for each stage; none where that is not a terminal."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -171,7 +192,7 @@ class _Bar:
 
     def show(self, progress: Progress) -> None:
         """Update the bar; called once per batch."""
-        if self._ctx.quiet:
+        if self._ctx.quiet or not sys.stderr.isatty():
             return
         if progress.stage != self._stage:
             self._start(progress)
@@ -183,7 +204,8 @@ class _Bar:
         self.__exit__()
         self._stage = progress.stage
         words = {
-            "scan": "Scanning", "digest": "Comparing", "encode": "Encoding", "read": "Reading",
+            "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
+            "encode": "Encoding", "verify": "Verifying", "read": "Reading",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
@@ -209,16 +231,34 @@ def _print_report(
             "dry_run": dry_run,
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
+            "verified": report.verified,
+            "differed": report.differed,
+            "exclude": {root: list(each) for root, each in report.exclude.items()},
+            "waiting": report.waiting,
         }
+        if dry_run:
+            entry["names"] = report.names
         click.echo(json.dumps(entry))
     elif not ctx.quiet:
+        for what, names in report.names.items() if ctx.verbose else ():
+            for name in names:
+                click.echo(f"{what:<9}{plain(name)}")
         click.echo(_summary(report, dry_run))
+        if report.verified:
+            click.echo(_verification_summary(report))
         if report.texts:
             click.echo(_texts_summary(report.texts))
-        if report.interrupted:
+        if dry_run and report.interrupted:
+            click.echo("Interrupted: the counts are incomplete.")
+        elif report.interrupted:
             click.echo("Interrupted: everything counted above is kept. Run it again to continue.")
-        elif report.skipped:
+        elif report.skipped and not dry_run:
             click.echo("To list the skipped files with their reasons: imgsearch skipped")
+
+
+def _verification_summary(report: IngestReport) -> str:
+    files = count_of(report.verified, "file")
+    return f"Verified {files}: {report.differed or 'none'} had changed without a new size or time."
 
 
 def _texts_summary(texts: TextReport) -> str:
@@ -244,4 +284,7 @@ def _summary(report: IngestReport, dry_run: bool) -> str:
     verb = "Would index" if dry_run else "Indexed"
     rate = f", {report.encoded / report.seconds:.1f} images/s" if report.encoded else ""
     files = count_of(report.scanned, "file")
+    if report.interrupted:
+        files = f"{report.scanned - report.waiting} of {files}"
+        files += " found so far" if report.scan_stopped else ""
     return f"{verb} {files} in {report.seconds:.1f} s{rate}: {counts or 'no pictures'}."

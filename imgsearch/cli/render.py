@@ -30,23 +30,43 @@ FIELDS = (
     "latitude",
     "longitude",
     "id",
+    "taken",
+    "taken_source",
+    "utc_offset_minutes",
+    "rating",
+    "people",
+    "city",
+    "state",
+    "country",
+    "note",
+    "matched",
+    "parts",
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 
+_TEXTS = ("camera_make", "camera_model", "people", "city", "state", "country", "note")
+"""Fields with what files say, which may be anything."""
 _MIN_PATH_COLUMNS = 16  # columns of a path, however narrow the terminal is
 
 
 def render(hits: Sequence[Hit], form: str) -> None:
-    """Print hits on stdout in one of `FORMATS`."""
+    """Print hits on stdout in one of `FORMATS`.
+
+    A terminal gets no control characters but those of the format; pipes get the true bytes.
+    """
+    text = FORMATS[form](hits)
+    if sys.stdout.isatty():
+        text = plain(text, keep="\n\r\t\0")
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(FORMATS[form](hits)))
+    sys.stdout.buffer.write(os.fsencode(text))
     sys.stdout.buffer.flush()
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """A hit as one flat record, of `hit_to_plain`; folded hits list the paths of `duplicates`."""
+    """A hit as one flat record, of `hit_to_plain`, with the paths of `parts` and `duplicates`."""
     plain_values = hit_to_plain(hit)
     values = {name: plain_values[name] for name in FIELDS}
+    values["parts"] = [each.file.absolute for each in hit.parts]
     if hit.duplicates is not None:
         values["duplicates"] = [each.file.absolute for each in hit.duplicates]
     return values
@@ -66,9 +86,11 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     """A hit for people: its path is cut in the middle where it would not fit into `width`."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
-    start = f"{hit.rank:>3}  {_strength(hit)}{score:>6}  "
+    reason = f"{hit.reason:>4}  " if hit.reason else ""
+    start = f"{hit.rank:>3}  {reason}{score:>6}  "
     end = f"  ({metadata.width}x{metadata.height})"
-    end += f"  {metadata.taken_at:%Y-%m-%d}" if metadata.taken_at else ""
+    end += f"  {metadata.taken_day}" if metadata.taken_day else ""
+    end += "".join(f"  +{plain(_extension(each.file.path))}" for each in hit.parts)
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
@@ -76,8 +98,8 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     return start + path + end
 
 
-def _strength(hit: Hit) -> str:
-    return "" if hit.strength is None else f"{100 * hit.strength:>3.0f}%  "
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].removeprefix(".").upper()
 
 
 def nearest_name(path: str) -> str:
@@ -98,7 +120,7 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 
 def _csv(hits: Sequence[Hit]) -> str:
-    """As RFC 4180 has it; of duplicates, and only where hits are folded, the number."""
+    """As RFC 4180 has it; of parts the number, and of duplicates, where hits are folded."""
     import csv
 
     folded = any(hit.duplicates is not None for hit in hits)
@@ -113,9 +135,13 @@ def _csv(hits: Sequence[Hit]) -> str:
 
 def _cells(values: dict[str, Any]) -> dict[str, Any]:
     """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
+    values["matched"] = " ".join(values["matched"])
+    values["parts"] = len(values["parts"])
     if "duplicates" in values:
         values["duplicates"] = len(values["duplicates"])
-    for name in ("camera_make", "camera_model"):
+    values["people"] = "; ".join(values["people"])
+    values["named"] = "true" if values["named"] else "false"
+    for name in _TEXTS:
         if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
             values[name] = "'" + values[name]
     return values

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from imgsearch.cli import freshness
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search_options import (
@@ -22,6 +23,9 @@ from imgsearch.errors import QueryError
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
+
+NOTHING_FOUND = 3
+"""Exit status of a search with --exit-code that found nothing."""
 
 
 @click.command("search", short_help="Find pictures by words, by an example, or by both.")
@@ -65,6 +69,7 @@ def command(
     EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
           width height size > 5MB    orientation = portrait              has gps (date, camera)
           in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
+          rating >= 4
 
     \b
     imgsearch search a dog on the beach
@@ -107,15 +112,19 @@ def answer(
     flags: dict[str, Any],
 ) -> int:
     """Search, show the hits, and do with them what the options say; the exit status."""
+    estimate = freshness.begin(ctx, ctx.settings(**flags), options.refresh)
     with closing(ctx.session(options.no_daemon, **flags)) as session:
         result = session.search(request)
         for note in result.notes:
-            ctx.say(note)
+            ctx.say(plain(note))  # it may quote the query
         status = output.deliver(ctx, session, result, options.form)
     if result.why_empty:
         ctx.say(plain(result.why_empty))  # a filter must not forge lines
     elif not result.hits:
         ctx.say(why_no_hits(request))
+    freshness.end(ctx, estimate)
+    if options.exit_code and not result.hits:
+        status = status or NOTHING_FOUND
     if options.explain:
         result.trace.seconds = trace.seconds | result.trace.seconds
         click.echo(explained(request, result.trace), err=True)

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.terminal import plain
+from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.searching.request import (
     MIN_STRENGTH,
-    MIN_STRENGTH_OF_IMAGES,
+    MIN_STRENGTH_OF_ANSWERS,
     MODES,
     SearchRequest,
     Term,
+    read_strength,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,13 @@ def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -
     return value
 
 
+def _strength(ctx: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else read_strength(value)
+    except QueryError as error:
+        raise click.BadParameter(f"{error}. {error.hint}", ctx, option) from None
+
+
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """Values of the options of a command that finds pictures, but for the filters."""
@@ -70,7 +79,11 @@ class SearchOptions:
     min_score: float | None
     everything: bool
     min_strength: float | None
+    max_false_matches: float | None
     explain: bool
+    refresh: bool | None
+    apart: bool
+    exit_code: bool
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -89,8 +102,10 @@ class SearchOptions:
             bad=[Term(result=rank) for rank in bad],
             min_score=self.min_score,
             min_strength=0.0 if self.everything else self.min_strength,
+            max_false_matches=self.max_false_matches,
             instruction=self.instruction,
             unique=unique,
+            apart=self.apart,
             remember=True,
         )
 
@@ -151,11 +166,18 @@ _CUT_OFF = (
     click.option(
         "-t",
         "--min-strength",
-        type=click.FloatRange(0, 1),
-        callback=_not_nan,
+        callback=_strength,
         metavar="MIN",
-        help=f"Leave out weaker hits. Strengths go from 0 to 1; the default is"
-        f" {MIN_STRENGTH}, and {MIN_STRENGTH_OF_IMAGES} for pictures alone.",
+        help="Leave out weaker hits: 30%, 30 or 0.3. The default is"
+        f" {MIN_STRENGTH_OF_ANSWERS:.0%}, after a check whether there is a match at all, and"
+        f" {MIN_STRENGTH:.0%} where that check is not made.",
+    ),
+    click.option(
+        "--max-false-matches",
+        callback=_strength,
+        metavar="RATE",
+        help="Answer at most this share of the queries in words that no picture matches: 10%. An"
+        " average over libraries; the fewer, the more right answers are lost.",
     ),
     click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
     click.option(
@@ -183,6 +205,19 @@ _FILTERS = (
             help=option.help,
         )
         for option in FILTERS
+    ),
+    click.option(
+        "--refresh/--no-refresh",
+        default=None,
+        help="Index new and changed pictures first, or do not look for any. Default: say how many.",
+    ),
+    click.option(
+        "--apart",
+        is_flag=True,
+        help="List the RAW and the JPEG of one shot as two pictures.",
+    ),
+    click.option(
+        "--exit-code", is_flag=True, help="Exit with 3 if nothing was found, for scripts."
     ),
     click.option(
         "--explain", is_flag=True, help="Report on stderr what was done, and how long it took."

@@ -30,6 +30,24 @@ from imgsearch.cli.group import Context, common, context, model_options
     "--allow-host", multiple=True, metavar="NAME", help="Additional host name of the server."
 )
 @click.option(
+    "--trust-proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Proxy, by IP address or network, that reports the client's address (X-Forwarded-For).",
+)
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="Path below which a proxy serves the page, such as /photos.",
+)
+@click.option(
+    "--allow-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Other site whose pages may use the API with the token, such as https://app.example.",
+)
+@click.option(
     "--rate",
     type=click.FloatRange(0.1, 1e6),
     default=100.0,
@@ -45,6 +63,9 @@ def command(
     new_token: bool,
     require_token: bool,
     allow_host: tuple[str, ...],
+    trust_proxy: tuple[str, ...],
+    root_path: str,
+    allow_origin: tuple[str, ...],
     rate: float,
     library: str | None,
     quiet: bool,
@@ -54,27 +75,37 @@ def command(
     """Serve a web page and an HTTP API to search the library and view its pictures.
 
     By default the server listens on this machine only. With another --host, clients need the
-    token that --new-token creates. Connections are not encrypted: on an untrusted network, use a
-    tunnel or a proxy with TLS. Stop with Ctrl-C.
+    token that --new-token creates, and so they do behind a proxy named with --trust-proxy.
+    Connections are not encrypted: on an untrusted network, use a tunnel or a proxy with TLS. Stop
+    with Ctrl-C.
 
     \b
     imgsearch serve --open
     imgsearch serve --host 0.0.0.0 --new-token
+    imgsearch serve --trust-proxy 127.0.0.1 --allow-host photos.example --root-path /photos
     """
     from imgsearch.errors import MissingExtra
     from imgsearch.settings import load_settings
+    from imgsearch.writing import close_to_others
 
     ctx = context(library, quiet, verbose)
-    settings = load_settings({**ctx.flags, **flags})
+    trusted = ",".join(trust_proxy) or None
+    settings = load_settings({**ctx.flags, **flags, "trust_proxy": trusted})
     try:
+        from imgsearch.web.hosts import checked_origin
+        from imgsearch.web.proxies import Proxies, checked_root_path, parsed_networks
         from imgsearch.web.server import Place, serve
         from imgsearch.web.tokens import new_token as make_token
     except ModuleNotFoundError as error:
         raise MissingExtra("imgsearch serve", "web") from error
+    proxies = Proxies(parsed_networks(settings.trust_proxy), checked_root_path(root_path))
+    origins = tuple(map(checked_origin, allow_origin))
     if new_token:
         click.echo(f"Token: {make_token(settings.library)}")
+        if note := close_to_others(settings.library):
+            ctx.say(note)
         ctx.say("It is not shown again. It gives access to all pictures of this library.")
-    place = Place(host, port, allow_host, require_token or new_token)
+    place = Place(host, port, allow_host, require_token or new_token, proxies, origins)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
         serve(settings, place, lambda url: _announce(ctx, url, open_page), rate, ctx.say)
 

@@ -8,11 +8,12 @@ owns the library (`serving.resident`), in their turn.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable, MutableSequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any
 
@@ -35,8 +36,14 @@ GREETING_TIMEOUT_SECONDS = 5.0
 MESSAGE_TIMEOUT_SECONDS = 60.0
 """Limit for a silent connection, for sending a message and for taking an answer."""
 CLOSE_TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.2
+"""How often to look whether a client still waits."""
 
 Answer = dict[str, Any]
+
+
+class _ClientLeft(Exception):
+    """The client closed its connection before the answer was there."""
 
 
 class Listener:
@@ -94,7 +101,7 @@ class Listener:
         """Seconds since the last search."""
         return time.monotonic() - self._used
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_SECONDS) -> None:
         """Accept no more messages, answer those in hand, and remove the socket."""
         self._closing.set()
         with suppress(OSError):
@@ -102,7 +109,7 @@ class Listener:
         with suppress(OSError):  # wakes the thread that waits for connections
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        until = time.monotonic() + CLOSE_TIMEOUT_SECONDS
+        until = time.monotonic() + timeout_s
         for thread in list(self._busy):
             thread.join(max(0.0, until - time.monotonic()))
         self._lock.release()
@@ -126,7 +133,7 @@ class Listener:
             with connection:
                 if address.is_own(connection):
                     self._converse(connection)
-        except (OSError, EOFError, wire.BadFrame):
+        except (OSError, EOFError, wire.BadFrame, _ClientLeft):
             pass  # the client has gone, or its message makes no sense
         finally:
             self._room.release()
@@ -138,7 +145,7 @@ class Listener:
             self._busy.add(threading.current_thread())
             try:
                 seconds = MESSAGE_TIMEOUT_SECONDS
-                self._reply(connection, self._answer(message))
+                self._reply(connection, self._answer(message, connection))
                 self._answered += 1
             finally:
                 self._busy.discard(threading.current_thread())
@@ -150,19 +157,21 @@ class Listener:
         except wire.BadFrame as error:  # too long; nothing of it was sent
             wire.send(connection, {"failed": str(error)})
 
-    def _answer(self, message: Any) -> Answer:
+    def _answer(self, message: Any, connection: socket.socket) -> Answer:
         try:
-            return self._dispatch(str(message["ask"]), message)
+            return self._dispatch(str(message["ask"]), message, connection)
         except (Overloaded, Closed) as error:
             return {"failed": str(error)}
         except ImgSearchError as error:
             return {"error": [type(error).__name__, str(error), error.hint]}
+        except _ClientLeft:
+            raise
         except Exception as error:  # the client then opens the library itself, and meets it too
             return {"failed": f"{type(error).__name__}: {error}"}
 
-    def _dispatch(self, what: str, message: Any) -> Answer:
+    def _dispatch(self, what: str, message: Any, connection: socket.socket) -> Answer:
         if what == "hello":
-            return self._hello(message)
+            return self._hello(message, connection)
         if what == "status":
             return self._status()
         if what == "stop":
@@ -174,7 +183,7 @@ class Listener:
         verbose = bool(message.get("verbose"))
         # One by one, not batched: in bfloat16 a neighbour could change the last digits of a score.
         future = self._resident.submit(lambda library: self._search(library, request, verbose))
-        answer: Answer = _result(future)
+        answer: Answer = _result(future, connection)
         self._used = time.monotonic()
         return answer
 
@@ -189,11 +198,12 @@ class Listener:
             "logged": logged,
         }
 
-    def _hello(self, message: Any) -> Answer:
+    def _hello(self, message: Any, connection: socket.socket) -> Answer:
         differs = address.difference(self._greeting, message)
         if differs == ["model"]:
             model = message["settings"]["model"]
-            same = _result(self._resident.submit(lambda library: _is_its_model(library, model)))
+            future = self._resident.submit(lambda library: _is_its_model(library, model))
+            same = _result(future, connection)
             differs = [] if same else differs
         return {"pid": os.getpid(), "differs": differs}
 
@@ -269,11 +279,24 @@ def stop(library: str, seconds: float = 2 * CLOSE_TIMEOUT_SECONDS) -> int | None
     raise ImgSearchError(f"process {pid} keeps running", "It may be busy: try again in a moment.")
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Any], connection: socket.socket) -> Any:
+    """The result of a job, which is cancelled if its client leaves or has waited for too long."""
+    until = time.monotonic() + client.ANSWER_TIMEOUT_SECONDS
     try:
-        return future.result(client.ANSWER_TIMEOUT_SECONDS)
+        while not wait([future], POLL_SECONDS).done:
+            if _left(connection):
+                raise _ClientLeft
+            if time.monotonic() > until:
+                raise TimeoutError
+        return future.result()
     finally:
-        future.cancel()  # nobody waits for it any longer
+        future.cancel()
+
+
+def _left(connection: socket.socket) -> bool:
+    """True if the other end has closed the connection."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
 
 
 def _is_its_model(library: Library, model: str) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imgsearch.errors import QueryError
+from imgsearch.filters.folding import folded
 from imgsearch.filters.tree import (
     MAX_TEXT_LENGTH,
     Below,
@@ -22,7 +23,7 @@ from imgsearch.filters.tree import (
     Has,
     Near,
     all_of,
-    folded,
+    any_of,
     negated,
 )
 
@@ -30,6 +31,13 @@ FIELDS = {
     "taken": "date",
     "name": "text",
     "camera": "text",
+    "title": "text",
+    "description": "text",
+    "keywords": "text",
+    "people": "text",
+    "city": "text",
+    "state": "text",
+    "country": "text",
     "format": "format",
     "orientation": "orientation",
     "width": "number",
@@ -37,11 +45,17 @@ FIELDS = {
     "size": "bytes",
     "latitude": "number",
     "longitude": "number",
+    "rating": "number",
 }
-"""The fields of a filter and their kinds."""
+"""The fields of a filter and their kinds. `keywords` and `people` have any number of values, and
+pass a comparison if one of them does."""
+
+LABELS = ("title", "description", "keywords", "people", "city", "state", "country")
+"""The fields that people have written into a picture."""
 
 ALIASES = {"date": "taken", "taken_at": "taken", "type": "format", "lat": "latitude",
-           "lon": "longitude"}  # fmt: skip
+           "lon": "longitude", "stars": "rating", "keyword": "keywords", "tag": "keywords",
+           "tags": "keywords", "person": "people"}  # fmt: skip
 
 OPERATORS = {
     "date": ("=", "!=", "<", "<=", ">", ">="),
@@ -62,7 +76,12 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
                "PGM": "PPM", "PBM": "PPM"}  # fmt: skip
 
 ORIENTATIONS = ("landscape", "portrait", "square")
-WHAT = {"date": "date", "gps": "gps", "camera": "camera", "taken": "date", "position": "gps"}
+WHAT = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
+        "description": "description", "keywords": "keywords", "people": "people", "place": "place",
+        "rating": "rating",
+        "taken": "date", "position": "gps", "keyword": "keywords", "tags": "keywords",
+        "person": "people"}  # fmt: skip
+"""What a picture may have, and other words for it. A place is a city, state or country in words."""
 
 MAX_INTEGER = 2**63 - 1
 """SQLite's largest integer."""
@@ -117,12 +136,12 @@ def require_operator(field: str, op: str) -> None:
 
 
 def has(what: str) -> Has:
-    """Require a date, a position or a camera."""
+    """Require a date, a position, a camera, a label or a place in words."""
     name = WHAT.get(what.lower())
     if name is None:
         raise QueryError(
             f"there is no {_short('has ' + what)}",
-            f"{nearest(what, list(WHAT))}Use has date, has gps or has camera.",
+            f"{nearest(what, list(WHAT))}Use has with {', '.join(dict.fromkeys(WHAT.values()))}.",
         )
     return Has(name)
 
@@ -215,6 +234,11 @@ def _text(field: str, op: str, text: str) -> Filter:
             f'Write a part of it: {field} ~ "beach"',
         )
     return Compare(field, op, folded(text))
+
+
+def place(text: str) -> Filter:
+    """City, state or country contain this text."""
+    return any_of(comparison(field, "~", text) for field in ("city", "state", "country"))
 
 
 def _format(field: str, op: str, text: str) -> Filter:

@@ -93,11 +93,29 @@ FILTERS = (
         "48.86,2.35,5", lambda text: fields.near(text.split(",")),
     ),
     FilterOption(
-        "has", "WHAT", "Has a date, a gps position or a camera.", "gps", fields.has
+        "rating", "STARS", "Rated with at least this many stars, 1 to 5.", "4",
+        _field("rating", ">="),
+    ),
+    FilterOption(
+        "has", "WHAT",
+        "Has a date, gps, camera, title, description, keywords, people, place or rating.",
+        "gps", fields.has,
     ),
     FilterOption(
         "name", "GLOB", "The file name contains this text, or matches it: 'IMG_*'.", "IMG_*",
         _field("name", "~"),
+    ),
+    FilterOption(
+        "person", "TEXT", "The name of a person in it contains this text; * and ? are wildcards.",
+        "rosalind", _field("people", "~"),
+    ),
+    FilterOption(
+        "keyword", "TEXT", "One of its keywords contains this text; * and ? are wildcards.",
+        "beach", _field("keywords", "~"),
+    ),
+    FilterOption(
+        "place", "TEXT", "Its city, state or country contains this text, as written into it.",
+        "paris", fields.place,
     ),
     FilterOption(
         "where", "EXPR", "An expression, such as 'taken < 2020 and not has gps'; see above.",

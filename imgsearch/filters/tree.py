@@ -12,8 +12,6 @@ false, and its `Not` is true.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,7 +69,7 @@ class Compare:
     op : str
         "=", "<", "<=", ">" or ">="; for texts "=" and "~", for dates "<" and ">=".
     value : str, int, float or datetime
-        A value of the field's kind. Texts are `folded`; for "~" they are a pattern.
+        A value of the field's kind. Texts are `folding.folded`; for "~" they are a pattern.
     """
 
     field: str
@@ -84,7 +82,10 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """Passes if the picture has a "date", a "gps" position or a "camera"."""
+    """Passes if the picture has a "date", a "gps" position, a "place" in words and so on.
+
+    `fields.WHAT` lists them.
+    """
 
     what: str
 
@@ -164,20 +165,6 @@ def bounded(whole: Filter) -> Filter:
             "Use fewer; a range or a pattern can replace a list.",
         )
     return whole
-
-
-def folded(text: str) -> str:
-    """Normalise text for comparison, regardless of case and composition of accents.
-
-    Unicode's canonical caseless matching (The Unicode Standard, 3.13, D145), then composed (NFC). A
-    byte of a file name that is not UTF-8 becomes U+FFFD, so that it counts as one character.
-    """
-    plain = _UNPRINTABLE.sub("\ufffd", text)
-    caseless = unicodedata.normalize("NFD", plain).casefold()
-    return unicodedata.normalize("NFC", caseless)
-
-
-_UNPRINTABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def quoted(text: str) -> str:

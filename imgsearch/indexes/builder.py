@@ -18,6 +18,7 @@ from imgsearch.indexes import sealed_files
 from imgsearch.indexes.mapped import HALF, SINGLE, Header, Stored, decoded
 from imgsearch.indexes.threads import each, import_faiss
 from imgsearch.vectors import Embeddings, Ids, normalize
+from imgsearch.writing import private_opener
 
 BLOCK_VECTORS = 4096
 """Vectors per list of an untrained file, so that threads can share a scan."""
@@ -128,7 +129,7 @@ class _Scratch:
     def __init__(self, path: str, source: Source, header: Header) -> None:
         self._path = path
         ids, lists, slack = [np.empty(0, np.int64)], [np.empty(0, np.int64)], header.slack
-        with open(path, "wb") as file:
+        with open(path, "wb", opener=private_opener) as file:
             for part, codes, places in source(header.dtype):
                 file.write(np.ascontiguousarray(codes).tobytes())
                 ids.append(part)
@@ -193,7 +194,7 @@ class _Scratch:
         """Write the rows by list and id, then the arrays."""
         order = np.lexsort((self.ids, self.lists))
         sizes = np.bincount(self.lists, minlength=self.header.lists).astype(np.int64)
-        with open(path, "w+b") as file:
+        with open(path, "w+b", opener=private_opener) as file:
             writer = sealed_files.SealedWriter(file)
             for codes, rows in self._lists(order, sizes):
                 writer.write(codes)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import xxhash
 
 from imgsearch.records import Revision
+from imgsearch.writing import private_folder, private_mode, sync_folder
 
 _SEAL = struct.Struct("<8sQQQ")
 _DIGEST_BYTES = 16
@@ -81,9 +82,10 @@ def stored_kind(folder: str, library: str, space: str) -> str:
 def _listed(folder: str) -> list[IndexName]:
     names = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in os.listdir(folder):
-            parts = name.split(".")
-            if len(parts) == 4 and parts[3] == "faiss" and parts[2].isdecimal():
+        for entry in os.scandir(folder):
+            parts = entry.name.split(".")
+            named = len(parts) == 4 and parts[3] == "faiss" and parts[2].isdecimal()
+            if named and not entry.is_dir():
                 names.append(IndexName(parts[0], parts[1], int(parts[2])))
     return names
 
@@ -102,20 +104,31 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
     OSError
         The file cannot be written, for instance because the disk is full; no files are left.
     """
-    os.makedirs(folder, exist_ok=True)
+    private_folder(folder)
     _sweep(folder)
     temporary = os.path.join(folder, f".{os.getpid()}.tmp")
     try:
         save(temporary)
+        os.chmod(temporary, private_mode(temporary))
+        _clear_place(os.path.join(folder, str(name)))
         os.replace(temporary, os.path.join(folder, str(name)))
     except BaseException:
         _sweep(folder)
         raise
-    _sync_folder(folder)
+    sync_folder(folder)
     for old in _listed(folder):
         if old[:2] == name[:2] and old.revision != name.revision:
             with contextlib.suppress(OSError):
                 os.remove(os.path.join(folder, str(old)))
+
+
+def _clear_place(path: str) -> None:
+    """Move a folder that has the name of an index file aside: it is not ours to remove."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        number = 1
+        while os.path.lexists(f"{path}.moved-{number}"):
+            number += 1
+        os.rename(path, f"{path}.moved-{number}")
 
 
 def _sweep(folder: str) -> None:
@@ -223,13 +236,3 @@ def check(file: BinaryIO, sealed: Sealed) -> None:
         digests.append(xxhash.xxh3_64().digest())  # the block that `close` ended was empty
     if b"".join(digests) != sealed.digests:
         raise ValueError("the checksum is wrong")
-
-
-def _sync_folder(folder: str) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

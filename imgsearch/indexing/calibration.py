@@ -13,6 +13,7 @@ from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
     MAX_SAMPLE_IMAGES,
     MIN_IMAGES,
+    best_reference,
     image_reference,
     outdated,
     text_reference,
@@ -53,7 +54,13 @@ class Calibrator:
             self.writer.put_references([])
             return
         sample = self._sample()
-        references = (text_reference(self._texts(), sample, count), image_reference(sample, count))
+        texts = self._texts()
+        best = self.index.search(texts, 1).scores[:, 0]
+        references = (
+            text_reference(texts, sample, count),
+            image_reference(sample, count),
+            best_reference(best, count),
+        )
         self.writer.put_references([each for each in references if each is not None])
 
     def _sample(self) -> Embeddings:

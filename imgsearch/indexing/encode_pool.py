@@ -10,7 +10,7 @@ import numpy as np
 from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder, Decoder, Encoder
-from imgsearch.records import Decoded, Encoded, ImageFile, Skipped
+from imgsearch.records import Decoded, Encoded, ImageFile, Known, Skipped
 from imgsearch.vectors import Embeddings, Pixels
 
 WINDOW_BYTES = 512 << 20
@@ -43,6 +43,7 @@ class LocalPool:
         self._batch_size = batch_size
         self._window_bytes = window_bytes
         self._open: Decoder | None = None
+        self._describing: Decoder | None = None
         self._succeeded = False
 
     def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
@@ -65,6 +66,20 @@ class LocalPool:
         while window := _take(results, window_size, self._window_bytes):
             yield from (item for item in window if isinstance(item, Skipped))
             yield from self._encode(encoder, [i for i in window if isinstance(i, Decoded)])
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """The hash and metadata of each file, in any order, without the model.
+
+        The decoders do what they do for a new picture, and the pixels are dropped: what is known of
+        a picture (its size, a part that is missing) must not depend on when it was read.
+        """
+        if self._describing is None:
+            self._describing = self._decoder(InputSize(long=1), self._batch_size)
+        for item in self._describing.decode(files):
+            if isinstance(item, Decoded):
+                yield Known(item.file, item.content_hash, item.metadata)
+            else:
+                yield item
 
     def _encode(self, encoder: Encoder, window: list[Decoded]) -> Iterator[Encoded | Skipped]:
         left = dict(enumerate(window))
@@ -101,9 +116,10 @@ class LocalPool:
 
     def close(self) -> None:
         """Stop the decoder processes."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        for decoder in (self._open, self._describing):
+            if decoder is not None:
+                decoder.close()
+        self._open = self._describing = None
 
 
 def _in_batches(

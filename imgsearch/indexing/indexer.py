@@ -7,16 +7,17 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from imgsearch.catalog.filesystem import network_warning
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
-from imgsearch.indexing import ocr_run
+from imgsearch.filesystems import network_warning
+from imgsearch.indexing import freshness, ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.ingest import Ingestor, preview
+from imgsearch.indexing.ingest import SCAN_BATCH, Ingestor, Unread
 from imgsearch.indexing.ocr_run import TextIngestor
-from imgsearch.indexing.plan import IndexRequest, Planned, plan
+from imgsearch.indexing.plan import IndexRequest, Planned, plan, without_empty
 from imgsearch.indexing.references import outdated
+from imgsearch.indexing.verification import Verification
 from imgsearch.model_card import InputSize
 from imgsearch.ocr.null import NullReader
 from imgsearch.ocr.rapid import RapidReader
@@ -24,6 +25,7 @@ from imgsearch.ports import Decoder, Encoder, TextReader, VectorIndex
 from imgsearch.records import IngestReport, OnProgress, RootRecord, TextReport
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature
+from imgsearch.sources.excludes import understood
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.spaces import Spaces, require_trained
 from imgsearch.vectors import EmbeddingSpace
@@ -38,6 +40,11 @@ MAX_IMAGES_IN_FLIGHT = 512
 """Pictures that are decoded or wait for the model; the decoder bounds their pixels, too."""
 LOCK_TIMEOUT_SECONDS = 3.0
 """A search may hold the lock for a moment, to write an index file."""
+
+OUTDATED = (
+    "The metadata of {count} pictures was read by an older version of imgsearch, which read less:"
+    " imgsearch index --verify reads it again."
+)
 
 
 class Indexer:
@@ -77,7 +84,7 @@ class Indexer:
             Another process is indexing into this library.
         """
         catalog = self._catalog
-        planned = plan(request, catalog.roots(counted=False), self._settings.library)
+        planned, remarks = self._plan(request)
         warning = network_warning(catalog.folder)
         if warning:
             self._note(f"Beware: {warning[0]}. {warning[1]}")
@@ -97,14 +104,51 @@ class Indexer:
                 places = [(root.path, scope) for root, scope in planned]
                 report.texts = self._read_texts(writer, reader, places, on_progress, stop)
                 report.interrupted = stop()
+        report.remarks += remarks
         return report
 
-    def preview(self, request: IndexRequest) -> IngestReport:
-        """What `run` would do; writes nothing."""
+    def _plan(self, request: IndexRequest) -> tuple[list[Planned], list[str]]:
+        """The folders to scan, and sentences about those without pictures."""
+        roots = self._catalog.roots(counted=False)
+        planned = plan(request, roots, self._settings.library)
+        return without_empty(planned, roots, self._catalog.unused_roots())
+
+    def preview(
+        self,
+        request: IndexRequest,
+        on_progress: OnProgress = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IngestReport:
+        """What `run` would do, found by a run over a copy of the catalog; writes nothing.
+
+        Files whose size is known are hashed, others are not opened.
+        """
+        planned, remarks = self._plan(request)
         space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
-        planned = plan(request, self._catalog.roots(counted=False), self._settings.library)
-        sources = [_source(*each, request) for each in planned]
-        return preview(self._catalog, space, self._signature, sources)
+        sources = [(_source(*each, request), each[0]) for each in planned]
+        with self._catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
+            for root, _ in planned:
+                writer.put_root(root)
+            rehearsal.begin()
+            writer.begin_run(space, self._signature, self._settings.precision)
+            report = Ingestor(
+                catalog=copy,
+                writer=writer,
+                pool=Unread(space.dimension),
+                space=space,
+                decoder=self._signature,
+                batch_size=SCAN_BATCH,
+                workspace=copy.folder,
+                on_progress=on_progress,
+                stop=stop,
+            ).run(sources)
+            report.names = rehearsal.names()
+        self._add_excludes(report, sources, request)
+        report.remarks += remarks
+        if report.encoded:
+            report.remarks.append(_unread_remark(report.encoded))
+        report.encoded = 0
+        return report
 
     def forget(self, root: str) -> int:
         """Take a folder out of the library; returns the number of its pictures."""
@@ -121,10 +165,9 @@ class Indexer:
         """The space of a model that is new to this library; says what the model can do."""
         require_kind(self._settings.index)
         card = self._spaces.new_encoder().card
-        if self._models.automatic_in_use:
-            reason = self._models.automatic.reason
-            self._note(f"No model was named, so it is {card.name}: {reason}.")
-        self._note(f"Model {card.name}: {card.summary} {card.limits}".rstrip())
+        why = f" ({self._models.automatic.reason})" if self._models.automatic_in_use else ""
+        more = "'imgsearch models' has its limits, and other models."
+        self._note(f"Model {card.name}{why}: {card.summary} {more}")
         return self._spaces.new_encoder().space
 
     # Pictures
@@ -155,9 +198,40 @@ class Indexer:
             on_progress=on_progress,
             stop=stop,
             after_commit=self._index_files.follower(space),
+            verification=self._verification() if request.verify else None,
         )
         with self._run_record(writer, space, ingestor, pool):
-            return ingestor.run([(_source(*each, request), each[0]) for each in planned])
+            sources = [(_source(*each, request), each[0]) for each in planned]
+            report = ingestor.run(sources)
+        if report.outdated:
+            self._note(OUTDATED.format(count=f"{report.outdated:,}"))
+        self._add_excludes(report, sources, request)
+        if not report.interrupted:
+            freshness.save(self._catalog.folder, [source for source, _ in sources])
+        return report
+
+    def _verification(self) -> Verification:
+        verification = Verification(self._catalog.folder, self._catalog.uuid)
+        if verification.resumed:
+            self._note(f"The verification that began on {verification.resumed} is continued.")
+        return verification
+
+    def _add_excludes(
+        self,
+        report: IngestReport,
+        sources: Sequence[tuple[FilesystemSource, RootRecord]],
+        request: IndexRequest,
+    ) -> None:
+        """Report the patterns that held, and say which of the new ones met nothing."""
+        report.exclude = {root.path: root.exclude for _, root in sources if root.exclude}
+        new = understood(request.exclude or (), [root.path for _, root in sources])
+        if report.interrupted:
+            return
+        report.remarks += [
+            f"Nothing in {root.path} matches the exclude pattern {pattern}."
+            for source, root in sources
+            for pattern in source.unmatched(new[root.path])
+        ]
 
     def _encoder(self, space: EmbeddingSpace) -> Encoder:
         """Called when there is something to encode."""
@@ -274,6 +348,11 @@ def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSo
         mounts=root.mounts,
         prune=request.prune,
     )
+
+
+def _unread_remark(count: int) -> str:
+    files = "1 file was" if count == 1 else f"{count} files were"
+    return f"{files} not opened: what cannot be decoded will be skipped instead."
 
 
 def _counts(report: IngestReport) -> dict[str, float]:

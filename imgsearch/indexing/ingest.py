@@ -1,7 +1,8 @@
 """Brings the catalog up to date with the files: scan, compare, digest, encode, commit.
 
     source.scan -> catalog.compare -+-> unchanged
-                                   +-> returned, moved, copied -> commit (no decoding)
+                                   +-> returned, moved, copied, touched -> commit (no decoding)
+                                   +-> other sidecars -> pool.describe_files -> commit per batch
                                    +-> new, changed -> pool.encode_files -> commit per batch
 
 The Ingestor knows no index, and never marks a picture absent if it could not scan its folder.
@@ -10,24 +11,27 @@ The Ingestor knows no index, and never marks a picture absent if it could not sc
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from imgsearch.ports import EncoderPool, ImageSource, Unchanged
+from imgsearch.indexing.verification import Verification
+from imgsearch.ports import EncoderPool, ImageSource, Unchanged, nothing_known
 from imgsearch.records import (
     CommitResult,
     Comparison,
     Encoded,
     ImageFile,
+    ImageMetadata,
     IngestReport,
     Known,
     OnProgress,
@@ -36,6 +40,7 @@ from imgsearch.records import (
     Skipped,
     Unvisited,
 )
+from imgsearch.sources.guarded_files import digest_file
 from imgsearch.vectors import EmbeddingSpace, Ids
 
 if TYPE_CHECKING:
@@ -47,8 +52,18 @@ class _Stopped(Exception):
 
 
 SCAN_BATCH = 1000
+FILES_PER_POSITION = 1000
+"""A verification that is killed hashes at most this many files again."""
+DIGEST, DESCRIBE, DESCRIBE_AGAIN, ENCODE, VERIFY = _STAGES = (
+    "digest",
+    "describe",
+    "describe again",
+    "encode",
+    "verify",
+)
 READERS = 8
 """Threads that hash files; enough to saturate a network disk."""
+KEPT = "Nothing indexed there was removed."
 T = TypeVar("T")
 
 
@@ -84,6 +99,8 @@ class Ingestor:
         Called between batches; the run ends if it returns True. Committed batches are kept.
     after_commit : callable
         Called after each commit, outside any transaction, for maintenance during long runs.
+    verification : Verification or None
+        Hash the files that it has pending, though they seem unchanged.
     """
 
     catalog: Catalog
@@ -96,6 +113,7 @@ class Ingestor:
     on_progress: OnProgress = _ignore
     stop: Callable[[], bool] = _never
     after_commit: Callable[[], None] = _nothing
+    verification: Verification | None = None
     report: IngestReport = field(default_factory=IngestReport)
 
     def run(self, sources: Sequence[tuple[ImageSource, RootRecord]]) -> IngestReport:
@@ -105,10 +123,19 @@ class Ingestor:
             for source, root in sources:
                 self._scan(source, root, work)
             self._digest({source.root: source for source, _ in sources}, work)
-            self._encode(work)
+            self._read(work)
+            self._verify([source for source, _ in sources], work)
         self.report.seconds = time.monotonic() - start
         self.report.interrupted = self.stop()
+        if self.verification and not self.report.interrupted:
+            self.verification.finish(_place(source) for source, _ in sources)
         return self.report
+
+    def _read(self, work: Worklist) -> None:
+        """Read the files that wait for it: some for their metadata alone."""
+        self._describe(work, DESCRIBE)
+        self._describe(work, DESCRIBE_AGAIN)
+        self._encode(work)
 
     def _scan(self, source: ImageSource, root: RootRecord, work: Worklist) -> None:
         seen, before = _Seen(), self.report.scanned
@@ -119,24 +146,36 @@ class Ingestor:
                 raise _Stopped
 
         known = self.catalog.unchanged(self.space, source.root, source.scope, on_page)
+        unchanged = nothing_known if self.verification else known
         try:
-            for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
+            for batch in _batches(_scanned(source, unchanged, seen), SCAN_BATCH):
                 if self.stop():
                     raise _Stopped
-                comparison = self.catalog.compare(self.space, self.decoder, batch)
+                pending = self._pending(source, batch)
+                comparison = self.catalog.compare(self.space, self.decoder, batch, pending)
                 seen.add(comparison)
                 self._count(comparison, len(batch))
                 self._commit_unread(comparison, work)
         except _Stopped:
+            self.report.scan_stopped = True
             return
         finally:
             self._count(Comparison(unchanged=len(known.ids)), len(known.ids))
-        self.report.notes += [_note(source, folder) for folder in seen.unvisited]
+            self.report.outdated += known.outdated
+        self.report.notes += [
+            _note(source, folder, root.scanned_at is not None) for folder in seen.unvisited
+        ]
         # Moved pictures are first marked absent, and recognised later by their content hash.
         self.report.removed += self.writer.retire(
             source.root, source.scope, seen.images(known.ids), seen.skipped, seen.unvisited
         )
         self.writer.put_root(replace(root, mounts=tuple(source.mounts), scanned_at=datetime.now()))
+
+    def _pending(self, source: ImageSource, batch: Sequence[ImageFile | Skipped]) -> frozenset[str]:
+        if self.verification is None:
+            return frozenset()
+        paths = [file.path for file in batch if isinstance(file, ImageFile)]
+        return self.verification.pending(_place(source), paths)
 
     def _count(self, comparison: Comparison, scanned: int) -> None:
         self.report.scanned += scanned
@@ -146,83 +185,146 @@ class Ingestor:
 
     def _commit_unread(self, comparison: Comparison, work: Worklist) -> None:
         """Commit or queue everything that needs no open file."""
-        if comparison.returned or comparison.to_skip:
-            self._commit([*comparison.returned, *comparison.to_skip], work)
-        work.put(comparison.to_encode)
-        work.put(comparison.to_digest, digest=True)
+        known = [*comparison.returned, *comparison.restamped]
+        if known or comparison.to_skip:
+            self._commit([*known, *comparison.to_skip], work)
+        work.put(comparison.to_encode, ENCODE)
+        work.put(comparison.to_describe, DESCRIBE)
+        work.put(comparison.to_digest, DIGEST)
+        work.put(comparison.to_verify, VERIFY)
 
     def _digest(self, sources: Mapping[str, ImageSource], work: Worklist) -> None:
         """Commit files with known content; queue the others for encoding."""
-        total, done = work.waiting(digest=True), 0
-        if not total or self.stop():
+        total, done = work.waiting(DIGEST), 0
+        if not total or self._stopped(total):
             return
         with ThreadPoolExecutor(READERS) as readers:
-            for batch in _batches(work.take(digest=True), self.batch_size):
+            for batch in _batches(work.take(DIGEST), self.batch_size):
                 self._commit(
                     list(readers.map(lambda file: sources[file.root].digest(file), batch)), work
                 )
                 done += len(batch)
                 self.on_progress(Progress("digest", done, total))
-                if self.stop():
+                if self._stopped(total - done):
                     return
 
+    def _describe(self, work: Worklist, stage: str) -> None:
+        """Read metadata again; `DESCRIBE_AGAIN` for files that have been counted before."""
+        total, done = work.waiting(stage), 0
+        if not total or self._stopped(0 if stage == DESCRIBE_AGAIN else total):
+            return
+        self.on_progress(Progress("describe", 0, total))
+        for batch in _batches(self.pool.describe_files(work.take(stage)), self.batch_size):
+            self._commit(batch, work, counted=stage == DESCRIBE_AGAIN)
+            done += len(batch)
+            self.on_progress(Progress("describe", done, total))
+            if self._stopped(0 if stage == DESCRIBE_AGAIN else total - done):
+                return
+
+    def _verify(self, sources: Sequence[ImageSource], work: Worklist) -> None:
+        """Hash files that seem unchanged, and read at once those that are not.
+
+        A position is saved when nothing before it waits any more.
+        """
+        total, done = work.waiting(VERIFY), 0
+        if not total or self.verification is None or self.stop():
+            return
+        by_root = {source.root: source for source in sources}
+        with ThreadPoolExecutor(READERS) as readers:
+            for chunk in _batches(work.take(VERIFY), FILES_PER_POSITION):
+                for batch in _batches(chunk, self.batch_size):
+                    self._verify_batch(by_root, batch, readers, work)
+                    done += len(batch)
+                    self.on_progress(Progress("verify", done, total))
+                    if self.stop():
+                        return
+                self._read(work)
+                if self.stop():
+                    return
+                for source in sources:
+                    self._save_position(source, chunk)
+
+    def _verify_batch(
+        self,
+        sources: Mapping[str, ImageSource],
+        batch: Sequence[ImageFile],
+        readers: ThreadPoolExecutor,
+        work: Worklist,
+    ) -> None:
+        """Hash a batch; files whose metadata an older reader has read are read again as well."""
+        outdated = self.catalog.outdated(batch)
+        old = [file for file in batch if file in outdated]
+        hashed = readers.map(
+            lambda file: sources[file.root].digest(file), (f for f in batch if f not in outdated)
+        )
+        items = [*hashed, *(self.pool.describe_files(old) if old else ())]
+        self._commit(items, work)
+        self.report.verified += sum(isinstance(item, Known) for item in items)
+
+    def _save_position(self, source: ImageSource, chunk: Sequence[ImageFile]) -> None:
+        below = f"{source.scope}/" if source.scope else ""
+        paths = [f.path for f in chunk if f.root == source.root and f.path.startswith(below)]
+        if paths and self.verification:
+            self.verification.save(_place(source), max(paths))
+
     def _encode(self, work: Worklist) -> None:
-        total, done = work.waiting(), 0
-        if not total or self.stop():
+        total, done = work.waiting(ENCODE), 0
+        if not total or self._stopped(total):
             return
         self.on_progress(Progress("encode", 0, total))
-        results = self.pool.encode_files(work.take())
+        results = self.pool.encode_files(work.take(ENCODE))
         for batch in _batches(results, self.batch_size):
             self._commit(batch, work)
             done += len(batch)
             self.report.encoded += sum(isinstance(item, Encoded) for item in batch)
             self.on_progress(Progress("encode", done, total))
-            if self.stop():
+            if self._stopped(total - done):
                 return
 
-    def _commit(self, items: Sequence[Encoded | Known | Skipped], work: Worklist) -> None:
+    def _stopped(self, waiting: int) -> bool:
+        """True if the run is to end here, which leaves `waiting` files for the next one."""
+        stopped = self.stop()
+        if stopped:
+            self.report.waiting += waiting
+        return stopped
+
+    def _commit(
+        self, items: Sequence[Encoded | Known | Skipped], work: Worklist, counted: bool = False
+    ) -> None:
         result: CommitResult = self.writer.commit(items)
         self.report.added += result.added
-        self.report.updated += result.updated
+        self.report.updated += 0 if counted else result.updated
+        self.report.differed += result.differed
         self.report.moved += result.moved
         self.report.removed -= result.moved_now
         self.report.unchanged += result.unchanged
         self.report.skipped += result.skipped
-        work.put(result.unresolved)
+        work.put(result.unresolved, ENCODE)
+        work.put(result.undescribed, DESCRIBE_AGAIN)
         self.after_commit()
 
 
-def preview(
-    catalog: Catalog,
-    space: EmbeddingSpace,
-    decoder: str,
-    sources: Sequence[ImageSource],
-) -> IngestReport:
-    """Predict the report of a run from a scan alone, without opening or writing files.
+class Unread:
+    """An `EncoderPool` for a dry run: every file gets some vector, and none is opened."""
 
-    A moved picture counts as one added and one removed, because only its content reveals the move.
-    """
-    report, start = IngestReport(), time.monotonic()
-    for source in sources:
-        seen = _Seen()
-        known = catalog.unchanged(space, source.root, source.scope, lambda count: None)
-        for batch in _batches(_scanned(source, known, seen), SCAN_BATCH):
-            comparison = catalog.compare(space, decoder, batch)
-            seen.add(comparison)
-            waiting = len(comparison.to_encode) + len(comparison.to_digest)
-            report.scanned += len(batch)
-            report.unchanged += comparison.unchanged
-            report.skipped += comparison.still_skipped + len(comparison.to_skip)
-            report.updated += comparison.changed
-            report.added += waiting - comparison.changed + len(comparison.returned)
-        report.scanned += len(known.ids)
-        report.unchanged += len(known.ids)
-        report.removed += catalog.missing(
-            source.root, source.scope, seen.images(known.ids), seen.unvisited
-        )
-        report.notes += [_note(source, folder) for folder in seen.unvisited]
-    report.seconds = time.monotonic() - start
-    return report
+    def __init__(self, dimension: int) -> None:
+        self._vector = np.zeros(dimension, np.float32)
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        for file in files:
+            yield Encoded(file, f"unread {file.absolute}", _UNREAD, self._vector)
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """Files whose sidecars have changed; hashed, because the content must be the same."""
+        for file in files:
+            result = digest_file(file)
+            yield replace(result, metadata=_UNREAD) if isinstance(result, Known) else result
+
+    def close(self) -> None:
+        pass
+
+
+_UNREAD = ImageMetadata(1, 1, "")
 
 
 @dataclass(slots=True)
@@ -246,14 +348,14 @@ class _Seen:
 
 
 class Worklist:
-    """Queue of files on disk, so that a million of them need no memory."""
+    """Queues of files on disk, one for each stage, so that a million of them need no memory."""
 
     def __init__(self, folder: str) -> None:
-        self._waiting: dict[bool, IO[str]] = {
-            digest: tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
-            for digest in (False, True)
+        self._waiting: dict[str, IO[str]] = {
+            stage: tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
+            for stage in _STAGES
         }
-        self._count = {False: 0, True: 0}
+        self._count = dict.fromkeys(_STAGES, 0)
 
     def __enter__(self) -> Worklist:
         return self
@@ -262,27 +364,27 @@ class Worklist:
         for file in self._waiting.values():
             file.close()
 
-    def waiting(self, digest: bool = False) -> int:
-        """Number of files that wait to be encoded or, with `digest`, hashed."""
-        return self._count[digest]
+    def waiting(self, stage: str) -> int:
+        """Number of files that wait for a stage."""
+        return self._count[stage]
 
-    def put(self, files: Iterable[ImageFile], digest: bool = False) -> None:
-        """Add files to be encoded or, with `digest`, hashed."""
-        spool = self._waiting[digest]
+    def put(self, files: Iterable[ImageFile], stage: str) -> None:
+        """Add files to the queue of a stage."""
+        spool = self._waiting[stage]
         for file in files:
-            line = json.dumps((file.root, file.path, file.size, file.mtime_ns))
-            spool.write(line + "\n")
-            self._count[digest] += 1
+            spool.write(json.dumps(astuple(file)) + "\n")
+            self._count[stage] += 1
 
-    def take(self, digest: bool = False) -> Iterator[ImageFile]:
-        """Remove and yield all files in the order of their insertion."""
-        spool = self._waiting[digest]
+    def take(self, stage: str) -> Iterator[ImageFile]:
+        """Remove and yield all files of a queue, in the order of their insertion."""
+        spool = self._waiting[stage]
         spool.seek(0)
         for line in spool:
-            yield ImageFile(*json.loads(line))
+            file = ImageFile(*json.loads(line))
+            yield replace(file, sidecars=tuple(file.sidecars))
         spool.seek(0)
         spool.truncate()
-        self._count[digest] = 0
+        self._count[stage] = 0
 
 
 def _scanned(source: ImageSource, known: Unchanged, seen: _Seen) -> Iterator[ImageFile | Skipped]:
@@ -299,7 +401,11 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _note(source: ImageSource, folder: Unvisited) -> str:
+def _place(source: ImageSource) -> str:
+    return os.path.join(source.root, *source.scope.split("/")) if source.scope else source.root
+
+
+def _note(source: ImageSource, folder: Unvisited, scanned_before: bool) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
-    return f"{path}: {folder.reason}{end} Nothing indexed there was removed."
+    return f"{path}: {folder.reason}{end}" + (f" {KEPT}" if scanned_before else "")

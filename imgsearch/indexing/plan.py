@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from imgsearch.errors import SourceError
-from imgsearch.records import RootRecord
+from imgsearch.records import RootRecord, Unvisited
+from imgsearch.sources.excludes import Excludes, added, understood
+from imgsearch.sources.folder_source import FilesystemSource
 
 Planned = tuple[RootRecord, str]
 """A root and the folder below it to scan; "" for the whole root."""
@@ -23,13 +26,17 @@ class IndexRequest:
     paths : sequence of str
         Folders; empty means all folders of the library.
     exclude : sequence of str or None
-        Glob patterns to exclude; None keeps the patterns of the last run.
+        Glob patterns to exclude, added to those of earlier runs.
+    no_exclude : bool
+        Discard the patterns of earlier runs, so that exactly `exclude` holds.
     hidden : bool or None
         Include hidden files; None keeps the setting of the last run.
     prune : bool
         Remove missing pictures even if a disk looks unmounted or a folder is empty.
     ocr : bool or None
         Also read texts in pictures; None keeps the library's setting.
+    verify : bool
+        Hash the files that seem unchanged, too, and read old metadata again.
     add : bool
         Add new folders to the library. If False, they are refused, also behind links.
     """
@@ -39,7 +46,14 @@ class IndexRequest:
     hidden: bool | None = None
     prune: bool = False
     ocr: bool | None = None
+    verify: bool = False
     add: bool = True
+    no_exclude: bool = False
+
+    @property
+    def changes_roots(self) -> bool:
+        """True if the request has options that apply to a whole folder of the library."""
+        return bool(self.exclude) or self.no_exclude or self.hidden is not None
 
 
 NEW_FOLDER = "Add new folders in a terminal: imgsearch index FOLDER"
@@ -58,7 +72,8 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     Raises
     ------
     SourceError
-        A path is not a folder, or there is nothing to scan.
+        A path is not a folder, an exclude pattern could match nothing, or there is nothing to
+        scan.
     """
     if not request.paths and not roots:
         raise SourceError(
@@ -67,18 +82,85 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
     planned: dict[tuple[str, str], Planned] = {}
     for path in request.paths or [root.path for root in roots]:
         root, scope = _root_of(path, roots, request)
-        if scope and (request.exclude, request.hidden) != (None, None):
+        if scope and request.changes_roots:
             raise SourceError(
                 f"{path} is part of {root.path}, and exclusions apply to the whole folder",
                 f"Give the whole folder: imgsearch index {root.path} --exclude ...",
             )
-        if request.exclude is not None:
-            root = replace(root, exclude=tuple(request.exclude))
         if request.hidden is not None:
             root = replace(root, hidden=request.hidden)
         _require_apart(library, root)
         planned[root.path, scope] = root, scope
-    return _outermost(list(planned.values()))
+    return _with_excludes(_outermost(list(planned.values())), request)
+
+
+def without_empty(
+    planned: Sequence[Planned], roots: Sequence[RootRecord], unused: Collection[str]
+) -> tuple[list[Planned], list[str]]:
+    """The folders to scan but for those that never had a picture, and a sentence about each such.
+
+    Parameters
+    ----------
+    roots : sequence of RootRecord
+        The roots of the library.
+    unused : collection of str
+        Those of them without any picture, also of the past.
+
+    Raises
+    ------
+    SourceError
+        No folder is left.
+    """
+    known = {root.path for root in roots} - set(unused)
+    kept: list[Planned] = []
+    empty: list[tuple[str, str]] = []
+    for root, scope in planned:
+        used = root.path in known or any(root.takes_in(path) for path in known)
+        reason = None if used else _emptiness(root)
+        if reason is None:
+            kept.append((root, scope))
+        elif root.path in unused:
+            empty.append((reason, f"To take it out of the library: {_forget(root.path)}"))
+        else:
+            empty.append((reason, "Check the name. A folder joins the library with its pictures."))
+    if empty and not kept:
+        raise SourceError("; ".join(reason for reason, _ in empty), empty[0][1])
+    return kept, [f"{reason}. {hint}" for reason, hint in empty]
+
+
+def _forget(path: str) -> str:
+    return f"imgsearch roots --forget {shlex.quote(path)}"
+
+
+def _emptiness(root: RootRecord) -> str | None:
+    """A sentence about a folder in which a scan meets no picture; None if it meets one."""
+    source = FilesystemSource(root.path, exclude=root.exclude, hidden=root.hidden, prune=True)
+    unvisited: list[Unvisited] = []
+    for item in source.scan():
+        if not isinstance(item, Unvisited):
+            return None
+        unvisited.append(item)
+    if any(not folder.path for folder in unvisited):
+        return f"{root.path} {unvisited[0].reason}"
+    reason = f"there are no pictures in {root.path}"
+    if root.exclude:
+        reason += f" besides what is excluded ({' '.join(root.exclude)})"
+    if unvisited:
+        reason += f", as far as it can be read ({unvisited[0].path}: {unvisited[0].reason})"
+    return reason
+
+
+def _with_excludes(planned: Sequence[Planned], request: IndexRequest) -> list[Planned]:
+    """The roots with the patterns that hold for this run."""
+    patterns = understood(request.exclude or (), [root.path for root, _ in planned])
+    return [
+        (_with_patterns(root, patterns[root.path], request.no_exclude), scope)
+        for root, scope in planned
+    ]
+
+
+def _with_patterns(root: RootRecord, patterns: Sequence[str], only: bool) -> RootRecord:
+    return replace(root, exclude=added(() if only else root.exclude, patterns))
 
 
 def _root_of(path: str, roots: Sequence[RootRecord], request: IndexRequest) -> Planned:
@@ -96,11 +178,23 @@ def _root_of(path: str, roots: Sequence[RootRecord], request: IndexRequest) -> P
             )
         raise SourceError(f"{path} does not exist", "Check the name, and that its disk is mounted.")
     for root in roots:
-        if _inside(real, root.path):
-            return root, os.path.relpath(real, root.path).replace(os.sep, "/")
+        if root.takes_in(real):
+            scope = os.path.relpath(real, root.path).replace(os.sep, "/")
+            _require_not_excluded(path, root, scope)
+            return root, scope
     if not request.add:
         raise SourceError(f"{path} is not in a folder of this library", NEW_FOLDER)
     return _around(real, roots, request.prune), ""
+
+
+def _require_not_excluded(path: str, root: RootRecord, scope: str) -> None:
+    excludes = Excludes(root.exclude)
+    parts = scope.split("/")
+    if any(excludes.match("/".join(parts[: end + 1]) + "/") for end in range(len(parts))):
+        raise SourceError(
+            f"{path} is excluded from {root.path} by {' '.join(root.exclude)}",
+            f"To include it: imgsearch index {root.path} --no-exclude",
+        )
 
 
 def known_root(path: str, roots: Sequence[RootRecord]) -> RootRecord | None:
@@ -156,12 +250,10 @@ def _outermost(planned: list[tuple[RootRecord, str]]) -> list[tuple[RootRecord, 
     def full(each: tuple[RootRecord, str]) -> str:
         return os.path.join(each[0].path, each[1]) if each[1] else each[0].path
 
-    paths = [full(each) for each in planned]
-    return [
-        each
-        for each, path in zip(planned, paths, strict=True)
-        if not any(_inside(path, other) for other in paths)
-    ]
+    def within(path: str, other: Planned) -> bool:
+        return _inside(path, full(other)) and other[0].takes_in(path)
+
+    return [each for each in planned if not any(within(full(each), other) for other in planned)]
 
 
 def _inside(path: str, folder: str) -> bool:

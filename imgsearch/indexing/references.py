@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
 
-TEXT, IMAGE = "text", "image"
+TEXT, IMAGE, BEST = "text", "image", "best"
 MIN_IMAGES = 16
 """A smaller library says too little about what is usual in it; its hits have no strength."""
 MAX_SAMPLE_IMAGES = 5000
@@ -48,6 +48,25 @@ def text_reference(texts: Embeddings, pictures: Embeddings, count: int) -> Refer
     return _reference(TEXT, (texts @ pictures.T).ravel(), count)
 
 
+def best_reference(best: NDArray[np.floating], count: int) -> Reference | None:
+    """The reference of the best score that a text query reaches in the whole library.
+
+    Parameters
+    ----------
+    best : ndarray of shape (t,)
+        The highest score of each reference text over all pictures.
+
+    Returns
+    -------
+    Reference or None
+        `location` is the median, `scale` the interquartile range; None if all are alike.
+    """
+    lower, middle, upper = np.quantile(best.astype(np.float64), (0.25, 0.5, 0.75))
+    if upper - lower < 1e-6:
+        return None
+    return Reference(BEST, float(middle), float(upper - lower), count)
+
+
 def image_reference(pictures: Embeddings, count: int) -> Reference | None:
     """The reference of image queries: pairs of different pictures, which are in no order.
 
@@ -78,7 +97,7 @@ def outdated(references: Mapping[str, Reference], count: int) -> bool:
     """True where a library of `count` pictures needs new references."""
     if count < MIN_IMAGES:
         return bool(references)
-    if references.keys() != {TEXT, IMAGE}:
+    if not {TEXT, IMAGE, BEST} <= references.keys():
         return True
     return any(
         not drawn.pictures / GROWTH <= count <= drawn.pictures * GROWTH

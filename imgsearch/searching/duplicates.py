@@ -1,14 +1,19 @@
-"""Near-identical pictures folded into one: copies, other sizes and exports of the same picture.
+"""Pictures folded into one: near-identical ones, and the files of one shot.
 
-The one algorithm, for the command line, the page, MCP and Python. It goes through a ranking from
-the best place down. A picture that no better place has taken stays, and takes every later picture
-that is near-identical to it: whose vector has at least a model's inner product with its own, or
-whose file has the same bytes. It looks `MAX_FOLDED_PLACES` deep; places behind stay as they are.
+`fold` takes copies, other sizes and exports of the same picture. `fold_parts` takes the RAW and the
+JPEG of one shot, whatever they look like; `catalog.shots` says which belong together.
+
+`fold` is the one algorithm, for the command line, the page, MCP and Python. It goes through a
+ranking from the best place down. A picture that no better place has taken stays, and takes every
+later picture that is near-identical to it: whose vector has at least a model's inner product with
+its own, or whose file has the same bytes. It looks `MAX_FOLDED_PLACES` deep; places behind stay as
+they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,8 +29,9 @@ NEAR_IDENTICAL_IF_UNMEASURED = 0.985
 """For other models: so high that little is folded that should not be."""
 
 MAX_FOLDED_PLACES = 5000
-_BLOCK_PLACES = 256
-"""Places that are compared with those behind them in one product of matrices."""
+_BLOCK_PLACES = 64
+"""Places that are compared with those behind them in one product of matrices, but for those that a
+better one has taken. Where most are copies, small blocks compare few."""
 
 
 def near_identical(model: str) -> float:
@@ -56,13 +62,15 @@ def fold(ranking: Ranking, vectors: Embeddings, hashes: Mapping[int, str], least
     free = np.ones(count, np.bool_)
     by_hash: dict[str, int] = {}
     for start in range(0, count, _BLOCK_PLACES):
-        alike = vectors[start : start + _BLOCK_PLACES] @ vectors[start:].T >= least
+        untaken = start + np.flatnonzero(free[start : start + _BLOCK_PLACES])
+        products = vectors[untaken] @ vectors[start:].T
+        alike = dict(zip(untaken.tolist(), products >= least, strict=True))
         for place in range(start, min(start + _BLOCK_PLACES, count)):
             key = hashes.get(int(ids[place]))
             if free[place] and key in by_hash:
                 leaders[place] = by_hash[key]
             elif free[place]:
-                near = free[place + 1 :] & alike[place - start, place - start + 1 :]
+                near = free[place + 1 :] & alike[place][place - start + 1 :]
                 taken = np.flatnonzero(near) + place + 1
                 leaders[taken], free[taken] = place, False
             if key is not None:
@@ -72,6 +80,40 @@ def fold(ranking: Ranking, vectors: Embeddings, hashes: Mapping[int, str], least
     for place in np.flatnonzero(leaders != np.arange(len(ids))).tolist():
         folded.setdefault(int(ids[leaders[place]]), []).append(int(ids[place]))
     return ranking.at(stay, folded)
+
+
+def fold_parts(ranking: Ranking, shots: Mapping[int, Sequence[int]]) -> Ranking:
+    """The ranking with the files of one shot as one picture at the best of their places.
+
+    That place shows the best file, or in a list by date the most viewable that passed the filter.
+
+    Parameters
+    ----------
+    shots : mapping of id to ids
+        `Catalog.shots`.
+
+    Returns
+    -------
+    Ranking
+        Its `parts` maps the ids shown to the other files of the shot, found or not.
+    """
+    ids, gone = ranking.ids.copy(), []
+    leaders: dict[Sequence[int], int] = {}
+    for place in np.flatnonzero(np.isin(ids, np.fromiter(shots, np.int64, len(shots)))).tolist():
+        shot = shots[int(ids[place])]
+        if shot not in leaders:
+            leaders[shot] = place
+            continue
+        gone.append(place)
+        leader = leaders[shot]
+        if ranking.by_date and shot.index(int(ids[place])) < shot.index(int(ids[leader])):
+            ids[leader] = ids[place]
+    shown = {int(ids[place]): shot for shot, place in leaders.items()}
+    parts = {key: [each for each in shot if each != key] for key, shot in shown.items()}
+    if not parts:
+        return ranking
+    stay = np.delete(np.arange(len(ids)), gone)
+    return replace(replace(ranking, ids=ids).at(stay, ranking.folded), parts=parts)
 
 
 def vectors_of(index: VectorIndex, ids: Ids) -> Embeddings:

@@ -36,12 +36,14 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
     Raises
     ------
     QueryError
-        The term is empty, or fused for a model that cannot read words and a picture in one.
+        The term is empty or not valid Unicode, or fused for a model that cannot read words and a
+        picture in one.
     EncoderError
         The model fails on it.
     """
     if term.image is None and not (term.text or "").strip():
         raise QueryError(*EMPTY_QUERY)
+    _require_unicode(term.text or "")
     try:
         if term.fused:
             rows = _encode_fused(encoder, term, instruction)
@@ -58,6 +60,14 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
         ) from error
     vector: Embeddings = rows[0]
     return vector
+
+
+def _require_unicode(text: str) -> None:
+    """Raise `QueryError` for half of a surrogate pair, which JSON can carry and no model reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise QueryError("a text of the query is not valid Unicode", "Type it again.") from None
 
 
 def _encode_fused(encoder: Encoder, term: Term, instruction: str | None) -> Embeddings:

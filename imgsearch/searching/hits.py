@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from imgsearch.vectors import Ids
+    from imgsearch.searching.request import SearchRequest
+    from imgsearch.vectors import EmbeddingSpace, Ids
 
+MEANING = "meaning"
+"""In `Hit.matched`: the model found the picture, and not its words."""
 STRENGTH_DIGITS = 3
 SCORE_DIGITS = 6
 """Scores that agree to this many digits count as equal, and are ordered by path."""
@@ -40,6 +44,11 @@ class Hit:
         Its name, its captions or the text in it have the words of the query.
     duplicates : tuple of ImageRecord or None
         Near-identical pictures folded into this one; None where the search folded nothing.
+    parts : tuple of ImageRecord
+        The other files of the same shot, such as the RAW of a JPEG.
+    matched : tuple of str
+        Why it was found: "name" and "text" (captions, text in the picture) have words of the
+        query, "meaning" where the model finds it likely enough. Empty in a list by date.
     """
 
     rank: int
@@ -48,11 +57,24 @@ class Hit:
     strength: float | None = None
     named: bool = False
     duplicates: tuple[ImageRecord, ...] | None = None
+    matched: tuple[str, ...] = ()
+    parts: tuple[ImageRecord, ...] = ()
 
     @property
     def path(self) -> str:
         """Absolute path of the file."""
         return self.image.file.absolute
+
+    @property
+    def reason(self) -> str:
+        """Why it was found, in one column: "name" or "text" where words found it, else its strength
+        as a percentage, "" if unknown.
+
+        Words go before any likeness, so a percentage beside them would contradict the ranks.
+        """
+        if self.named:
+            return next((each for each in self.matched if each != MEANING), "name")
+        return "" if self.strength is None else f"{100 * self.strength:.0f}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +90,27 @@ class Ranking:
     by_date : bool
         The request had no terms: newest first.
     complete : bool
-        False where there may be more than were ranked.
+        False where there are more than were ranked.
+    matching : int or None
+        How many there are, ranked or not; None where that is not known.
     folded : mapping of id to ids, or None
         Ids that were folded into one of `ids`; None where the search folded nothing.
     note : str
         Why nothing passed the filter, in a sentence; "" otherwise.
     revision : int
         Revision of the catalog.
+    notes : tuple of str
+        Sentences about how the query was read.
+    words : str
+        The words that `named` pictures have.
+    cut_off : float
+        The strength from which a picture matches by meaning.
+    parts : mapping of id to ids
+        The other files of the shots of which several are in the library.
+    source : SearchRequest or None
+        The request that was ranked, with vectors in place of texts and pictures: to rank deeper.
+    space : EmbeddingSpace or None
+        The space of these vectors; None where no vectors were compared.
     """
 
     ids: Ids
@@ -86,14 +122,21 @@ class Ranking:
     folded: Mapping[int, Sequence[int]] | None = None
     note: str = ""
     revision: int = 0
+    notes: tuple[str, ...] = ()
+    words: str = ""
+    cut_off: float = 0.0
+    parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    matching: int | None = None
+    source: SearchRequest | None = None
+    space: EmbeddingSpace | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def total(self) -> int | None:
-        """How many pictures were found; None where there may be more than were ranked."""
-        return len(self.ids) if self.complete else None
+        """How many pictures were found; None where that is not known."""
+        return len(self.ids) if self.complete else self.matching
 
     def page_ids(self, start: int, limit: int) -> list[int]:
         """Ids of the places from `start` on."""
@@ -104,14 +147,33 @@ class Ranking:
         """Ids that were folded into this one, best first."""
         return (self.folded or {}).get(image_id, ())
 
-    def hits(self, records: Mapping[int, ImageRecord], start: int, limit: int) -> list[Hit]:
+    def part_ids(self, image_id: int) -> Sequence[int]:
+        """Ids of the other files of the same shot."""
+        return self.parts.get(image_id, ())
+
+    def named_ids(self, start: int, limit: int) -> list[int]:
+        """Ids of the places from `start` on that were found by words."""
+        place = slice(start, start + limit)
+        ids: list[int] = self.ids[place][self.named[place]].tolist()
+        return ids
+
+    def hits(
+        self,
+        records: Mapping[int, ImageRecord],
+        start: int,
+        limit: int,
+        word_places: Mapping[int, tuple[str, ...]] | None = None,
+    ) -> list[Hit]:
         """The hits of the places from `start` on, but for pictures that left the library.
 
         Parameters
         ----------
         records : mapping of id to ImageRecord
             The pictures of these places. Only those that are here are listed as duplicates.
+        word_places : mapping of id to texts
+            Where the named pictures have the words: `Catalog.word_places`.
         """
+        word_places = word_places or {}
         hits = []
         for place in range(start, min(start + limit, len(self.ids))):
             image = records.get(int(self.ids[place]))
@@ -130,11 +192,30 @@ class Ranking:
                     _number(strength, SCORE_DIGITS),
                     bool(self.named[place]),
                     copies,
+                    self._matched(place, word_places.get(image.id, ("name",))),
+                    tuple(records[each] for each in self.part_ids(image.id) if each in records),
                 )
             )
         return hits
 
-    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]]) -> Ranking:
+    def _matched(self, place: int, word_places: tuple[str, ...]) -> tuple[str, ...]:
+        if not self.named[place]:
+            return () if self.by_date else (MEANING,)
+        return (*word_places, MEANING) if self.strengths[place] >= self.cut_off else word_places
+
+    def shown_ids(self, start: int, limit: int) -> list[int]:
+        """Ids of the places from `start` on, and those folded into them."""
+        ids = self.page_ids(start, limit)
+        return [*ids, *(copy for each in ids for copy in self.folded_ids(each))]
+
+    def without(self, ids: Collection[int]) -> Ranking:
+        """The ranking without some ids; nothing is folded yet."""
+        import numpy as np
+
+        gone = np.isin(self.ids, np.fromiter(ids, np.int64, len(ids)))
+        return self.at(np.flatnonzero(~gone), None)
+
+    def at(self, places: NDArray[np.intp], folded: Mapping[int, Sequence[int]] | None) -> Ranking:
         """The ranking of some of its places, others folded into them."""
         return replace(
             self,
@@ -143,6 +224,32 @@ class Ranking:
             strengths=self.strengths[places],
             named=self.named[places],
             folded=folded,
+            matching=None,
+        )
+
+    def continued(self, deeper: Ranking) -> Ranking:
+        """This ranking, and behind it the places that a deeper one of the same request has more.
+
+        While the library stays the same, that is the deeper one. If it has changed, the places
+        that somebody has seen stay as they are, and no picture comes twice.
+        """
+        import numpy as np  # a search that a daemon answers does without
+
+        if np.array_equal(deeper.ids[: len(self)], self.ids):
+            return replace(deeper, revision=self.revision)
+        known = [*self.ids.tolist(), *chain.from_iterable((self.folded or {}).values())]
+        new = np.flatnonzero(~np.isin(deeper.ids, known))
+        folded = None
+        if self.folded is not None:
+            folded = {**(deeper.folded or {}), **self.folded}
+        return replace(
+            deeper,
+            ids=np.concatenate([self.ids, deeper.ids[new]]),
+            scores=np.concatenate([self.scores, deeper.scores[new]]),
+            strengths=np.concatenate([self.strengths, deeper.strengths[new]]),
+            named=np.concatenate([self.named, deeper.named[new]]),
+            folded=folded,
+            revision=self.revision,
         )
 
 
@@ -195,7 +302,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
     """A hit as values that JSON can hold: `record_to_plain` of its picture, and its place.
 
     The one form of a hit outside of Python: `search --format json`, the HTTP API, MCP and the
-    daemon choose from it. `duplicates` are plain records, or None.
+    daemon choose from it. `duplicates` are plain records, or None, and `parts` are plain records.
     """
     duplicates = None if hit.duplicates is None else [*map(record_to_plain, hit.duplicates)]
     return {
@@ -205,6 +312,8 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "named": hit.named,
         **record_to_plain(hit.image),
         "duplicates": duplicates,
+        "matched": list(hit.matched),
+        "parts": [*map(record_to_plain, hit.parts)],
     }
 
 
@@ -212,7 +321,8 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
     """A picture as values that JSON can hold.
 
     `path` is absolute, and `root` the folder of the library above it. Times are ISO 8601 without
-    a zone. Bytes of names that are not UTF-8 are surrogate escapes (PEP 383).
+    a zone; `taken` is as long as the date is known, and `taken_at` has the lowest possible parts in
+    place of the unknown ones. Bytes of names that are not UTF-8 are surrogate escapes (PEP 383).
     """
     file, metadata = image.file, image.metadata
     return {
@@ -236,6 +346,16 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
         "mtime_ns": file.mtime_ns,
         "root": file.root,
         "path_below_root": file.path,
+        "taken": metadata.taken,
+        "taken_precision": metadata.taken_precision,
+        "taken_source": metadata.taken_source,
+        "utc_offset_minutes": metadata.utc_offset_minutes,
+        "people": list(metadata.people),
+        "city": metadata.city,
+        "state": metadata.state,
+        "country": metadata.country,
+        "rating": metadata.rating,
+        "note": metadata.note,
     }
 
 
@@ -249,6 +369,8 @@ def hit_from_plain(values: Mapping[str, Any]) -> Hit:
         values["strength"],
         values["named"],
         None if duplicates is None else tuple(record_from_plain(each) for each in duplicates),
+        tuple(values["matched"]),
+        tuple(map(record_from_plain, values["parts"])),
     )
 
 
@@ -272,6 +394,15 @@ def record_from_plain(values: Mapping[str, Any]) -> ImageRecord:
             title=values["title"],
             description=values["description"],
             keywords=tuple(values["keywords"]),
+            taken_precision=values["taken_precision"],
+            taken_source=values["taken_source"],
+            utc_offset_minutes=values["utc_offset_minutes"],
+            people=tuple(values["people"]),
+            city=values["city"],
+            state=values["state"],
+            country=values["country"],
+            rating=values["rating"],
+            note=values["note"],
         ),
     )
 

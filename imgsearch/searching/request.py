@@ -6,9 +6,12 @@ A request can travel to another process (`daemon.wire`), but for terms that hold
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from imgsearch.errors import QueryError
 
 if TYPE_CHECKING:
     from imgsearch.filters.tree import Filter
@@ -19,6 +22,34 @@ MIN_STRENGTH = 0.2
 MIN_STRENGTH_OF_IMAGES = 0.05
 """Default cut-offs of a query with words and of one by pictures alone. They lose about one in
 twenty of the right hits (docs/STRENGTH.md has the curves)."""
+MIN_STRENGTH_OF_ANSWERS = 0.1
+"""Default cut-off of a query in words that has passed the gate (`searching.abstention`)."""
+
+
+STRENGTH_PATTERN = r"\s*(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?P<percent>\s*%)?\s*"
+"""A strength as text: "30%", "30" or "0.3"."""
+
+
+def read_strength(value: str | float) -> float:
+    """A strength, 0 to 1, from what a table shows or JSON holds: "30%", "30" or "0.3".
+
+    Numbers from 2 are percentages. Those between 1 and 2 are refused, because 1.5 may be either.
+
+    Raises
+    ------
+    QueryError
+        Anything else, negative numbers, and more than 100 %.
+    """
+    match = re.fullmatch(STRENGTH_PATTERN, str(value))
+    if match is not None:
+        number, percent = float(match["number"]), match["percent"] or float(match["number"]) >= 2
+        strength = number / 100 if percent else number
+        if strength <= 1:
+            return strength
+    raise QueryError(
+        f"{str(value)[:40]!r} is not a strength",
+        "Strengths go from 0 to 100 %: write 30%, 30 or 0.3.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +127,16 @@ class SearchRequest:
     min_strength : float or None
         Leave out hits below this strength, 0 to 1, where strengths are known. A picture found by
         the words of its name or captions stays. None for the default of the terms.
+    max_false_matches : float or None
+        Share of the queries in words without a right picture that may be answered nevertheless, 0
+        to 1; None for the default. Not with `min_score` or `min_strength`.
     instruction : str or None
         Instruction to the model about the words; "" for the model's own, None for the one in
         the settings of the library.
     unique : bool
         Fold near-identical pictures into one hit.
+    apart : bool
+        List the files of one shot, such as RAW and JPEG, as pictures of their own.
     remember : bool
         Keep the search, for `result` terms and feedback of the next one.
     """
@@ -113,8 +149,10 @@ class SearchRequest:
     bad: Sequence[Term] = ()
     min_score: float | None = None
     min_strength: float | None = None
+    max_false_matches: float | None = None
     instruction: str | None = None
     unique: bool = False
+    apart: bool = False
     remember: bool = False
 
     @property
@@ -125,6 +163,23 @@ class SearchRequest:
         if self.mode == "text":
             return any(term.modality != "text" for term in self.terms)
         return bool(self.terms)
+
+    @property
+    def words(self) -> str:
+        """The words that names, captions and texts are searched for."""
+        return " ".join(term.text for term in self.terms if term.text and term.weight > 0)
+
+    @property
+    def may_abstain(self) -> bool:
+        """True if the library may turn out to have no answer: a query in words, without a cut-off
+        of its own."""
+        chosen = (self.min_score, self.min_strength) != (None, None)
+        return (
+            bool(self.terms)
+            and not chosen
+            and self.mode != "text"
+            and all(term.modality == "text" and term.weight > 0 for term in self.terms)
+        )
 
     @property
     def strength_cut_off(self) -> float:

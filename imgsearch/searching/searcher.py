@@ -7,24 +7,45 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch.errors import ImgSearchError, QueryError, SpaceMismatch
+from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
 from imgsearch.indexing.index_files import IndexFiles, sync
-from imgsearch.ports import Encoder, VectorIndex
-from imgsearch.records import ImageRecord, clamped
+from imgsearch.indexing.references import BEST
+from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
+from imgsearch.records import ImageRecord, QueryReading, clamped
 from imgsearch.searching import history
-from imgsearch.searching.duplicates import MAX_FOLDED_PLACES, fold, near_identical, vectors_of
+from imgsearch.searching.abstention import Gate
+from imgsearch.searching.duplicates import (
+    MAX_FOLDED_PLACES,
+    fold,
+    fold_parts,
+    near_identical,
+    vectors_of,
+)
 from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
-from imgsearch.searching.notes import instruction_note, script_note
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.notes import (
+    gone_note,
+    instruction_note,
+    reading_notes,
+    script_note,
+    wording_notes,
+)
+from imgsearch.searching.presence import Presence
+from imgsearch.searching.request import (
+    MIN_STRENGTH,
+    MIN_STRENGTH_OF_ANSWERS,
+    SearchRequest,
+    Term,
+)
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
@@ -38,8 +59,14 @@ if TYPE_CHECKING:
 
 FUSION_DEPTH = 1000
 """Places of the ranking by meaning that are fused with the ranking by words."""
+MAX_PARTS = 2
+"""Files of a shot beside the one that is shown: RAW and HEIC of a JPEG."""
+TIED_PLACES = 32
+"""Places beyond those wanted that are looked for at once: copies have equal scores."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
+MAX_GONE_IMAGES = 20_000
+"""Pictures that are gone from disk and left out of one search; those behind may be shown."""
 WORDS_WEIGHT = 2.0
 """Weight of the ranking by words in the fusion. Those pictures have all words of the query in their
 names, captions or texts: dozens of them come before any other, however little they look like it."""
@@ -114,29 +141,52 @@ class Searcher:
             The model has changed since pictures were indexed with it.
         """
         trace = trace or Trace()
-        depth = request.limit + (MAX_FOLDED_PLACES if request.unique else 0)
         with self._ready(request, trace):
             resolved, notes = self._resolve(request)
-            ranking = self._rank(replace(resolved, limit=depth), trace)
+            presence, deep = self._presence(), replace(resolved, limit=_depth(request))
+            ranking = self._present(deep, presence, request.limit, trace)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
+        notes += presence.notes
+        if presence.ids:
+            notes.append(gone_note(len(presence.ids)))
         if not resolved.terms and not trace.total:
             raise no_pictures()
+        if damaged := self._catalog.damaged:
+            pictures = "1 picture is" if damaged == 1 else f"{damaged} pictures are"
+            notes.append(
+                f"{pictures} left out, because a value in the catalog is damaged:"
+                " 'imgsearch doctor' names the rows."
+            )
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
-            notes += self._notes(resolved)
+            notes += [*ranking.notes, *self._notes(resolved)]
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
 
-    def rank(self, request: SearchRequest, trace: Trace | None = None) -> Ranking:
+    def rank(self, request: SearchRequest, trace: Trace | None = None, shown: int = 0) -> Ranking:
         """The ids that `search` would find, in the same order, for rankings of many thousands.
 
         A request without terms lists the library, and may be empty.
+
+        Parameters
+        ----------
+        shown : int
+            Places that will be shown at once: pictures that are gone from disk are left out there.
         """
         trace = trace or Trace()
         with self._ready(request, trace):
-            return self._rank(self._resolve(request)[0], trace)
+            resolved = self._resolve(request)[0]
+            if shown:
+                ranking = self._present(resolved, self._presence(), shown, trace)
+            else:
+                ranking = self._folded(request, self._rank(resolved, trace), trace)
+            return replace(
+                ranking,
+                source=_with_vectors(resolved, trace),
+                space=self.space if trace.vectors else None,
+            )
 
     def fetch(self, ranking: Ranking, start: int, limit: int, duplicates: bool = True) -> list[Hit]:
         """The hits of some places of a ranking.
@@ -146,9 +196,54 @@ class Searcher:
         duplicates : bool
             Look up the pictures that were folded into them, too.
         """
-        ids = ranking.page_ids(start, limit)
-        copies = [copy for each in ids for copy in ranking.folded_ids(each) if duplicates]
-        return ranking.hits(self._catalog.get([*ids, *copies]), start, limit)
+        ids = (ranking.shown_ids if duplicates else ranking.page_ids)(start, limit)
+        parts = [part for each in ids for part in ranking.part_ids(each)]
+        named = ranking.named_ids(start, limit)
+        places = self._catalog.word_places(ranking.words, named) if named else {}
+        return ranking.hits(self._catalog.get([*ids, *parts]), start, limit, places)
+
+    def page(self, ranking: Ranking, start: int, limit: int) -> list[Hit]:
+        """The hits of some places of a ranking that are still on disk; others leave gaps."""
+        hits = self.fetch(ranking, start, limit, duplicates=False)
+        gone = self._presence().look(hit.image for hit in hits)
+        return [hit for hit in hits if hit.image.id not in gone]
+
+    def parts(self, image_id: int) -> list[ImageRecord]:
+        """The other files of the same shot, such as the RAW of a JPEG."""
+        with self._catalog.snapshot():
+            ids = [
+                each
+                for each in self._catalog.shots([image_id]).get(image_id, ())
+                if each != image_id
+            ]
+            records = self._catalog.get(ids)
+        return [records[each] for each in ids if each in records]
+
+    def _presence(self) -> Presence:
+        return Presence(self._catalog.roots(counted=False))
+
+    def _present(
+        self, request: SearchRequest, presence: Presence, shown: int, trace: Trace
+    ) -> Ranking:
+        """The ranking of a resolved request, without pictures that are gone from disk.
+
+        Only places that are shown are looked up, and those that follow take the place of what is
+        gone. If many are, more places are looked up at a time.
+        """
+        ranking, places = self._rank(request, trace), shown
+        while True:
+            folded = self._folded(request, ranking, trace)
+            with trace.step("look"):
+                records = self._catalog.get(folded.shown_ids(0, places))
+                gone = presence.look(records.values())
+            if gone and len(presence.ids) <= MAX_GONE_IMAGES:
+                places = min(2 * places, MAX_GONE_IMAGES)
+                ranking = ranking.without(presence.ids)
+            elif len(folded) >= shown or ranking.complete or not presence.ids:
+                return folded
+            else:
+                request = replace(request, limit=2 * request.limit + len(presence.ids))
+                ranking = self._rank(request, trace).without(presence.ids)
 
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
@@ -157,7 +252,7 @@ class Searcher:
             with trace.step("open"):
                 try:
                     _ = self.index
-                except (QueryError, SpaceMismatch):  # nothing is indexed with the model in use
+                except ImgSearchError:  # nothing is indexed with the model in use, or it is busy
                     if request.needs_model:
                         raise
         with self._catalog.snapshot():
@@ -256,24 +351,33 @@ class Searcher:
 
     def _rank(self, request: SearchRequest, trace: Trace) -> Ranking:
         """The ranking of a resolved request, in the snapshot of the caller."""
+        gate = self._gate(request)
+        if gate is not None:
+            request = replace(request, min_strength=MIN_STRENGTH_OF_ANSWERS)
         if not request.terms:
             matches = self._by_date(request, trace)
         elif request.mode == "text":
             matches = self._by_words(request, trace)
         else:
-            matches = self._by_meaning(request, trace)
+            matches = self._by_meaning(request, gate, trace)
         with trace.step("fetch"):
-            ranking = matches.ranking(request, self._catalog.get)
+            ranking = matches.ranking(request, self._catalog.paths)
         if not len(ranking) and request.where is not None and trace.passed == 0:
             note = why_none(self._catalog.count, request.where)
             ranking = replace(ranking, note=note)
-        ranking = replace(ranking, revision=self._catalog.head()[0])
-        if request.unique:
-            with trace.step("fold"):
-                ranking = self._folded(ranking)
-        return ranking
+        return replace(ranking, revision=self._catalog.head()[0])
 
-    def _folded(self, ranking: Ranking) -> Ranking:
+    def _folded(self, request: SearchRequest, ranking: Ranking, trace: Trace) -> Ranking:
+        """The ranking with the files of a shot and near-identical pictures folded, as requested."""
+        if request.apart and not request.unique:
+            return ranking
+        with trace.step("fold"):
+            if not request.apart:
+                ids = ranking.page_ids(0, MAX_FOLDED_PLACES)
+                ranking = fold_parts(ranking, self._catalog.shots(ids))
+            return self._without_copies(ranking) if request.unique else ranking
+
+    def _without_copies(self, ranking: Ranking) -> Ranking:
         ids = ranking.ids[:MAX_FOLDED_PLACES]
         if self._index is None:
             vectors, least = np.zeros((len(ids), 1), np.float32), 1.0
@@ -291,9 +395,10 @@ class Searcher:
             if request.where is not None:
                 trace.passed = self._catalog.count(request.where)
         with trace.step("search"):
-            ids = self._catalog.newest_ids(request.where, request.limit)
+            ids = self._catalog.newest_ids(request.where, request.limit + 1)
         trace.method = "the newest by date, from the catalog"
-        return Found({}, {}, by_date=ids)
+        passed = trace.total if trace.passed is None else trace.passed
+        return Found({}, {}, by_date=ids, matching=passed)
 
     def _by_words(self, request: SearchRequest, trace: Trace) -> Found:
         """The pictures that have all words of the query; those of models not in use, too."""
@@ -309,7 +414,16 @@ class Searcher:
         with trace.step("words"):
             return Found({}, self._named(request, allowed))
 
-    def _by_meaning(self, request: SearchRequest, trace: Trace) -> Found:
+    def _gate(self, request: SearchRequest) -> Gate | None:
+        """The gate for a query; None if it has none, or the library has no reference scores."""
+        if not request.may_abstain:
+            return None
+        references = self._catalog.references(self.space)
+        if BEST not in references:
+            return None
+        return Gate(references[BEST], self.encoder, request.max_false_matches)
+
+    def _by_meaning(self, request: SearchRequest, gate: Gate | None, trace: Trace) -> Found:
         """The pictures near the query in the model's space and, in hybrid mode, named like it."""
         with trace.step("open"):
             self.refresh()
@@ -322,13 +436,41 @@ class Searcher:
             named = {} if request.mode == "semantic" else self._named(request, allowed)
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
+            readings = self._readings(request, explain_all=gate is not None)
+        if gate is not None and not any(each.understood for each in readings.values()):
+            notes = reading_notes(readings, refused=True)
+            return Found({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
-            scores = self._nearest(vector, depth, allowed, trace)
-            if named:
-                ids = np.array(sorted(named), np.int64)
-                scores = _by_id(self.index.search(vector, len(ids), ids)) | scores
-        return Found(scores, {key: named[key] for key in named if key in scores}, scale)
+            is_weak = partial(_is_weak, request, scale) if not named else _never
+            scores = self._nearest(vector, depth, allowed, trace, is_weak)
+            refused = gate is not None and not gate.opens(
+                vector, max(scores.values(), default=-1.0)
+            )
+            if refused:
+                scores = {}
+            notes = reading_notes(readings, refused)
+            if not named:
+                return Found(scores, {}, scale, notes=notes)
+            ids = np.array(sorted(named), np.int64)
+            scores_of_named = _by_id(self.index.search(vector, len(ids), ids))
+            fused = scores_of_named | _first(scores, FUSION_DEPTH)
+        named = {key: named[key] for key in named if key in fused}
+        return Found(fused | scores, named, scale, fused=fused, notes=notes)
+
+    def _readings(self, request: SearchRequest, explain_all: bool) -> dict[str, QueryReading]:
+        """How the model reads the texts of the query, if it can explain that.
+
+        Texts whose vectors are known are left out unless `explain_all`: then no model is loaded.
+        """
+        terms = [term for term in request.terms if term.text]
+        texts = [term.text or "" for term in terms if explain_all or term.vector is None]
+        if not texts:
+            return {}
+        encoder = self.encoder()
+        if not isinstance(encoder, ExplainingEncoder):
+            return {text: QueryReading(text) for text in texts}
+        return {text: encoder.explain(text) for text in texts}
 
     def _allowed(self, request: SearchRequest, trace: Trace) -> Ids | None:
         """Ids of the index that pass the filter; None for all of them."""
@@ -343,10 +485,9 @@ class Searcher:
 
     def _named(self, request: SearchRequest, allowed: Ids | None) -> dict[int, float]:
         """BM25 by id of the pictures that have the words of the query, the best of `allowed`."""
-        words = [term.text for term in request.terms if term.text and term.weight > 0]
-        if not words:
+        if not request.words:
             return {}
-        return dict(self._catalog.with_words(" ".join(words), MAX_WORD_MATCHES, allowed))
+        return dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
 
     def embed(
         self, request: SearchRequest, trace: Trace | None = None
@@ -372,18 +513,25 @@ class Searcher:
         return encode_term(self.encoder(), term, instruction)
 
     def _nearest(
-        self, vector: Embeddings, limit: int, allowed: Ids | None, trace: Trace
+        self,
+        vector: Embeddings,
+        limit: int,
+        allowed: Ids | None,
+        trace: Trace,
+        is_weak: Callable[[float], bool],
     ) -> dict[int, float]:
-        """The best `limit` scores by id, and with them all that equal the last one."""
-        depth = limit + 1
+        """The best `limit` scores by id, and with them all that equal the last one, unless weak."""
+        extra = TIED_PLACES
         while True:
-            matches = self.index.search(vector, depth, allowed)
+            matches = self.index.search(vector, limit + extra, allowed)
             trace.method = matches.method
             scores = _by_id(matches)
             values = list(scores.values())
-            if len(scores) < depth or values[-1] < values[limit - 1]:
+            if len(scores) < limit + extra or values[-1] < values[limit - 1]:
                 return scores
-            depth *= 2
+            if is_weak(values[-1]):
+                return scores
+            extra *= 4
 
     # Notes
 
@@ -405,7 +553,7 @@ class Searcher:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        notes = [script_note(card, request.terms)]
+        notes = [script_note(card, request.terms), *wording_notes(request)]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]
@@ -423,47 +571,52 @@ class Found:
         Pictures whose names, captions or texts have the words of the query.
     by_date : sequence of int
         Ids in their order, of a list by date.
+    fused : mapping of id to inner product
+        Those of `scores` that are fused with `named`: as many as they are, however deep the
+        ranking, so that a deeper one begins like it. The others come behind.
+    matching : int or None
+        How many pictures there are, where that is known.
+    notes : tuple of str
+        Sentences about how the query was read.
     """
 
     scores: Mapping[int, float]
     named: Mapping[int, float]
     scale: Scale | None = None
     by_date: Sequence[int] | None = None
+    fused: Mapping[int, float] = field(default_factory=dict)
+    matching: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def order(self) -> Mapping[int, float]:
         """What the ranking goes by: the fusion of both, where there are both."""
-        if self.scores and self.named:
-            return fuse([self.scores, self.named], [1.0, WORDS_WEIGHT])
+        if self.fused and self.named:
+            fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
+            return dict.fromkeys(self.scores, 0.0) | fused
         return self.scores or self.named
 
     def ranking(
         self,
         request: SearchRequest,
-        get: Callable[[Sequence[int]], Mapping[int, ImageRecord]],
+        paths: Callable[[Sequence[int]], Mapping[int, str]],
     ) -> Ranking:
-        """The best ids that are not too weak; those that tie are looked up, and ordered by path."""
+        """The best ids that are not too weak; those that tie are ordered by path."""
         if self.by_date is not None:
             return self._ranking(self.by_date, request, {}, by_date=True)
-        order, cut_off = self.order, request.strength_cut_off
+        order = self.order
         strengths: dict[int, float] = {}
         ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
             strengths[key] = self._strength(key)
-            if self._passes(key, strengths[key], cut_off, request.min_score):
+            if self._passes(key, request):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
-        ids: list[int] = []
-        for place in sorted(ties):
-            if len(ids) >= request.limit:
-                break
-            group = ties[place]
-            if len(group) > 1:
-                records = get(group)
-                group = sorted(records, key=lambda key: records[key].file.absolute)
-            ids += group
-        return self._ranking(ids[: request.limit], request, strengths)
+        groups = _enough([ties[place] for place in sorted(ties)], request.limit + 1)
+        path_of = paths([key for group in groups if len(group) > 1 for key in group])
+        ids = [key for group in groups for key in _by_path(group, path_of)]
+        return self._ranking(ids, request, strengths)
 
     def _ranking(
         self,
@@ -472,6 +625,7 @@ class Found:
         strengths: Mapping[int, float],
         by_date: bool = False,
     ) -> Ranking:
+        complete, ids = len(ids) <= request.limit, ids[: request.limit]
         scores = [self.scores.get(key, math.nan) for key in ids]
         return Ranking(
             np.array(ids, np.int64),
@@ -479,7 +633,11 @@ class Found:
             np.array([strengths.get(key, math.nan) for key in ids], np.float32),
             np.array([key in self.named for key in ids], np.bool_),
             by_date,
-            complete=len(ids) < request.limit,
+            complete=complete,
+            matching=self.matching,
+            notes=self.notes,
+            words=request.words,
+            cut_off=max(request.strength_cut_off, MIN_STRENGTH),
         )
 
     def _strength(self, key: int) -> float:
@@ -488,12 +646,19 @@ class Found:
             return math.nan
         return self.scale.strength(self.scores[key])
 
-    def _passes(self, key: int, strength: float, cut_off: float, min_score: float | None) -> bool:
-        """A hit whose strength is not known is kept: better too many than none."""
+    def _passes(self, key: int, request: SearchRequest) -> bool:
         score = self.scores.get(key)
-        if score is not None and min_score is not None and score < min_score:
-            return False
-        return key in self.named or not strength < cut_off
+        if score is None:
+            return True
+        if key in self.named:
+            return request.min_score is None or score >= request.min_score
+        return not _is_weak(request, self.scale, score)
+
+
+def _depth(request: SearchRequest) -> int:
+    """Places to rank, so that enough stay after folding."""
+    places = request.limit * (1 if request.apart else 1 + MAX_PARTS)
+    return places + (MAX_FOLDED_PLACES if request.unique else 0)
 
 
 def _require_words(request: SearchRequest) -> None:
@@ -504,6 +669,53 @@ def _require_words(request: SearchRequest) -> None:
             " an excluded term",
             "Leave out --mode text, or everything but words.",
         )
+
+
+def _with_vectors(request: SearchRequest, trace: Trace) -> SearchRequest:
+    """A resolved request with the vectors of its terms, as far as they were needed."""
+    if not trace.vectors:
+        return request
+    terms = [
+        term.resolved(vector=vector)
+        for term, vector in zip(request.terms, trace.vectors, strict=True)
+    ]
+    return replace(request, terms=terms)
+
+
+def _enough(groups: Sequence[list[int]], count: int) -> list[list[int]]:
+    """The first groups that have `count` ids together."""
+    total = 0
+    for number, group in enumerate(groups, start=1):
+        total += len(group)
+        if total >= count:
+            return list(groups[:number])
+    return list(groups)
+
+
+def _never(score: float) -> bool:
+    return False
+
+
+def _is_weak(request: SearchRequest, scale: Scale | None, score: float) -> bool:
+    """True for a score below a cut-off. A strength that is not known cuts nothing off: better too
+    many hits than none."""
+    if request.min_score is not None and score < request.min_score:
+        return True
+    return scale is not None and scale.strength(score) < request.strength_cut_off
+
+
+def _by_path(group: list[int], path_of: Mapping[int, str]) -> list[int]:
+    if len(group) == 1:
+        return group
+    return sorted((key for key in group if key in path_of), key=path_of.__getitem__)
+
+
+def _first(scores: dict[int, float], count: int) -> dict[int, float]:
+    """The best `count` of scores that are in order, and all that equal the last of them."""
+    if len(scores) <= count:
+        return scores
+    least = list(scores.values())[count - 1]
+    return {key: score for key, score in scores.items() if score >= least}
 
 
 def _by_id(matches: Matches) -> dict[int, float]:

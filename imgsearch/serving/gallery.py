@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.filters.tree import Filter
@@ -23,18 +23,24 @@ from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.trace import Trace
-from imgsearch.serving.rankings import Rankings
+from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
 from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.formats import extension, is_picture_name
+from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
 from imgsearch.sources.guarded_files import Unusable, open_below
 from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
 
+T = TypeVar("T")
+
+RANKED_IMAGES = 500
+"""Pictures of a ranking for the first page. A page that ends behind them is ranked deeper."""
+MAX_GROWTH = 16.0
+"""Factor by which a ranking that was not deep enough is made deeper."""
 MAX_RANKED_IMAGES = 100_000
 """Pictures of one ranking."""
 MAX_STRONG_IMAGES = 10_000
@@ -69,7 +75,8 @@ class RenderLane(Lane[Renderer]):
     def _serve(self, owned: Renderer, jobs: Sequence[Job[Renderer]]) -> None:
         waiting: dict[RenderRequest, list[Future[Any]]] = defaultdict(list)
         for job in jobs:
-            waiting[job.subject].append(job.future)
+            if job.begin():
+                waiting[job.subject].append(job.future)
         for result in owned.render(list(waiting)):
             assert isinstance(result.file, RenderRequest)
             for future in waiting[result.file]:
@@ -175,28 +182,81 @@ class Gallery:
         return self.uploads.submit(lambda uploads: uploads.decode(data, name, size.result()))
 
     def rank(self, request: SearchRequest) -> Future[tuple[Ranking, list[Hit]]]:
-        """The whole ranking for a request, and the first `request.limit` hits of it."""
-        every = request.min_strength == 0 or not (request.terms or request.good)
-        depth = MAX_RANKED_IMAGES if every else MAX_STRONG_IMAGES
+        """The ranking for a request, deeper than its first page, and the hits of that page."""
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
-            trace = Trace()
-            ranking = library.rank(replace(request, limit=depth), trace)
-            with trace.step("fetch"):
-                hits = library.searcher.fetch(ranking, 0, request.limit, duplicates=False)
-            for name, seconds in trace.seconds.items():
-                self._watch(name, seconds)
-            return ranking, hits
+            return self._page(library, request, None, 0, request.limit)
 
+        return self._ask(request, work)
+
+    def turn(self, ranking: Ranking, start: int, limit: int) -> Future[tuple[Ranking, list[Hit]]]:
+        """The hits of a later page, and the ranking, deeper than that page.
+
+        The future raises `CursorLost` if vectors of another model were ranked.
+        """
+        source = ranking.source
+        if source is None or start + limit < len(ranking) or _is_exhausted(ranking):
+            return self.reader.submit(
+                lambda library: (
+                    ranking,
+                    library.searcher.page(ranking, start, limit),
+                )
+            )
+
+        def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
+            if ranking.space is not None and ranking.space != library.searcher.space:
+                raise CursorLost
+            return self._page(library, request, ranking, start, limit)
+
+        return self._ask(source, work)
+
+    def _ask(
+        self, request: SearchRequest, work: Callable[[Library, SearchRequest], T]
+    ) -> Future[T]:
         if not request.needs_model:  # the model may still be loading
             return self.reader.submit(lambda library: work(library, request))
         return self.resident.ask(request, work)
 
-    def fetch(self, ranking: Ranking, start: int, limit: int) -> Future[list[Hit]]:
-        """The hits of some places of a ranking."""
-        return self.reader.submit(
-            lambda library: library.searcher.fetch(ranking, start, limit, duplicates=False)
-        )
+    def _page(
+        self,
+        library: Library,
+        request: SearchRequest,
+        known: Ranking | None,
+        start: int,
+        limit: int,
+    ) -> tuple[Ranking, list[Hit]]:
+        trace = Trace()
+        ranking = self._deep_enough(library, request, known, start + limit, trace)
+        with trace.step("fetch"):
+            hits = library.searcher.page(ranking, start, limit)
+        for name, seconds in trace.seconds.items():
+            self._watch(name, seconds)
+        return ranking, hits
+
+    def _deep_enough(
+        self,
+        library: Library,
+        request: SearchRequest,
+        known: Ranking | None,
+        places: int,
+        trace: Trace,
+    ) -> Ranking:
+        """A ranking of more than `places`, where there are as many; it begins like `known`.
+
+        Folding leaves an unknown part of the places: the next try supposes the same part again.
+        """
+        deepest, depth = _max_depth(request), max(RANKED_IMAGES, 2 * places)
+        if known is not None and known.source is not None:
+            depth = max(depth, 2 * known.source.limit)
+        while True:
+            shown = places if known is None else 0
+            deeper = library.rank(replace(request, limit=min(depth, deepest)), trace, shown)
+            ranking = deeper if known is None else known.continued(deeper)
+            if len(ranking) > places or _is_exhausted(ranking):
+                return ranking
+            growth = 1.25 * (places + 1) / (len(ranking) + 1)
+            depth = int(depth * min(MAX_GROWTH, max(2.0, growth)))
+            request = ranking.source or request  # its terms have their vectors
 
     # Pictures
 
@@ -217,6 +277,10 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    def parts(self, image_id: int) -> Future[list[ImageRecord]]:
+        """The other picture files of the same shot, such as the RAW of a JPEG."""
+        return self.reader.submit(lambda library: library.searcher.parts(image_id))
+
     def render(self, image: Located, side: int, form: str) -> Future[Thumbnail | Skipped]:
         """A picture, rendered now."""
         return self.renders.ask(render_request(image.record.file, image.roots, side, form))
@@ -230,17 +294,50 @@ class Gallery:
         return self.reader.submit(_status)
 
 
+def _max_depth(request: SearchRequest) -> int:
+    every = request.min_strength == 0 or not (request.terms or request.good)
+    return MAX_RANKED_IMAGES if every else MAX_STRONG_IMAGES
+
+
+def _is_exhausted(ranking: Ranking) -> bool:
+    """True if no deeper ranking has more places."""
+    source = ranking.source
+    return ranking.complete or source is None or source.limit >= _max_depth(source)
+
+
 def _renderer(settings: Settings) -> Renderer:
     decode = DecodeSettings(max_pixels=settings.max_pixels)
     return Renderer(decode, settings.decoders, RENDER_TIMEOUT_SECONDS)
 
 
-def open_original(image: Located) -> int:
-    """A descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
+def open_original(image: Located) -> tuple[str, int]:
+    """Path and descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
+    return _opened(image.record.file.absolute, image)
+
+
+def open_video(image: Located) -> tuple[str, int]:
+    """Path and descriptor of the video of a Live Photo; raises `NoSuchPicture` if it has none."""
+    name = video_name(image)
+    if name is None:
+        raise NoSuchPicture("there is no video beside this picture", "Open the picture.")
+    return _opened(os.path.join(os.path.dirname(image.record.file.absolute), name), image)
+
+
+def _opened(path: str, image: Located) -> tuple[str, int]:
     try:
-        return open_below(image.record.file.absolute, image.roots)
+        return path, open_below(path, image.roots)
     except Unusable as error:
         raise cannot_show(error.reason) from error
+
+
+def video_name(image: Located) -> str | None:
+    """Name of the video of a Live Photo, which has the name of its HEIC or JPEG."""
+    if image.record.metadata.format not in ("HEIF", "JPEG"):
+        return None
+    stem = os.path.splitext(image.record.file.absolute)[0]
+    endings = (each for ending in VIDEO_TYPES for each in (ending.upper(), ending))
+    paths = (f"{stem}.{ending}" for ending in endings)
+    return next((os.path.basename(path) for path in paths if os.path.isfile(path)), None)
 
 
 def cannot_show(reason: str) -> NoSuchPicture:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -44,7 +44,7 @@ class IndexProcess:
     """
 
     def __init__(
-        self, settings: Settings, paths: Sequence[str], on_event: Callable[[Event], None]
+        self, settings: Settings, request: IndexRequest, on_event: Callable[[Event], None]
     ) -> None:
         self._on_event = on_event
         self._process = subprocess.Popen(
@@ -54,7 +54,7 @@ class IndexProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C goes to the server only, which stops this process
         )
-        self._send({"settings": asdict(settings), "paths": list(paths)})
+        self._send({"settings": asdict(settings), "request": asdict(request)})
         self._thread = threading.Thread(target=self._listen, daemon=True, name="imgsearch-index")
         self._thread.start()
 
@@ -129,7 +129,7 @@ def main() -> None:
     settings["models"] = tuple(tuple(each) for each in settings["models"])
     library = Library(Settings(**settings))
     try:
-        emit(_run(library, IndexRequest(job["paths"], add=False), stop, emit))
+        emit(_run(library, IndexRequest(**job["request"]), stop, emit))
     except ImgSearchError as error:
         emit({"state": "failed", "error": str(error), "hint": error.hint})
     finally:
@@ -160,7 +160,8 @@ def _run(
     report = library.index(request, on_progress, stop.is_set)
     event: Event = {name: getattr(report, name) for name in COUNTS}
     event |= {"state": "interrupted" if report.interrupted else "done"}
-    event |= {"seconds": round(report.seconds, 3), "notes": report.notes}
+    event |= {"seconds": round(report.seconds, 3), "notes": [*report.notes, *report.remarks]}
+    event |= {"exclude": {root: list(each) for root, each in report.exclude.items()}}
     return event
 
 

@@ -1,8 +1,9 @@
 """Rankings kept for a while, so that page two belongs to page one while pictures come in.
 
 A ranking is a snapshot of ids and scores, 17 bytes for each picture; the pictures themselves are
-looked up page by page. A cursor names a ranking and a place in it, and nothing else: it holds no
-secret, and one that was made up leads nowhere.
+looked up page by page. It is a few hundred places deep, and grows while somebody turns its pages. A
+cursor names a ranking and a place in it, and nothing else: it holds no secret, and one that was
+made up leads nowhere.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from dataclasses import dataclass
 
 from imgsearch.errors import QueryError
 from imgsearch.searching.hits import Ranking
+from imgsearch.searching.request import Term
 
-MAX_KEPT_PLACES = 4_000_000
-"""Places of all rankings that are kept: 68 MB."""
-_RANKING_PLACES, _ID_PLACES = 64, 3
-"""Memory of a ranking without pictures, and of an id outside an array, in places of 17 bytes."""
+MAX_KEPT_BYTES = 32 << 20
+"""Memory of all rankings that are kept: some 1,500 searches."""
+_RANKING_BYTES, _FOLDED_BYTES, _LEADER_BYTES, _TERM_BYTES = 1900, 40, 150, 500
+"""Memory of a ranking without pictures, of a folded id, of a list of them, and of a term without
+its vector. A test compares them with what Python allocates."""
 
 
 class CursorLost(QueryError):
@@ -40,37 +43,64 @@ class _Kept:
     digest: str
 
     @property
-    def places(self) -> int:
-        """Memory, in places of 17 bytes."""
-        folded = sum(map(len, (self.ranking.folded or {}).values()))
-        return _RANKING_PLACES + len(self.ranking) + _ID_PLACES * folded
+    def bytes(self) -> int:
+        """Memory, approximately."""
+        ranking, folded = self.ranking, self.ranking.folded or {}
+        arrays = (ranking.ids, ranking.scores, ranking.strengths, ranking.named)
+        return (
+            _RANKING_BYTES
+            + sum(array.nbytes for array in arrays)
+            + sum(_LEADER_BYTES + _FOLDED_BYTES * len(ids) for ids in folded.values())
+            + sum(map(_term_bytes, ranking.source.terms if ranking.source else ()))
+        )
+
+
+def _term_bytes(term: Term) -> int:
+    text = 4 * len(term.text or "")
+    return _TERM_BYTES + text + (0 if term.vector is None else term.vector.nbytes)
 
 
 class Rankings:
     """The rankings that were used last; any thread may use it."""
 
-    def __init__(self, max_places: int = MAX_KEPT_PLACES) -> None:
-        self._max_places = max_places
+    def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._places = 0
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the rankings, approximately."""
+        return self._bytes
 
     def keep(self, ranking: Ranking, digest: str) -> str:
         """Keep a ranking and drop those unused for longest; the key for its cursors."""
-        key, kept = secrets.token_urlsafe(12), _Kept(ranking, digest)
+        key = secrets.token_urlsafe(12)
         with self._lock:
-            self._kept[key] = kept
-            self._places += kept.places
-            while self._places > self._max_places and len(self._kept) > 1:
-                _, oldest = self._kept.popitem(last=False)
-                self._places -= oldest.places
+            self._put(key, _Kept(ranking, digest))
         return key
+
+    def deepen(self, key: str, ranking: Ranking) -> None:
+        """Keep a deeper ranking in the place of one that is still kept."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and len(kept.ranking) < len(ranking):
+                self._bytes -= self._kept.pop(key).bytes
+                self._put(key, _Kept(ranking, kept.digest))
+
+    def _put(self, key: str, kept: _Kept) -> None:
+        self._kept[key] = kept
+        self._bytes += kept.bytes
+        while self._bytes > self._max_bytes and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= oldest.bytes
 
     def clear(self) -> None:
         """Drop all rankings."""
         with self._lock:
             self._kept.clear()
-            self._places = 0
+            self._bytes = 0
 
     def at(self, cursor: str, digest: str) -> tuple[str, Ranking, int]:
         """The key, the ranking and the place that a cursor stands for.

@@ -68,9 +68,20 @@ class Job(Generic[Owned]):
     future: Future[Any] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
+    def begin(self) -> bool:
+        """Whether to work on it: not if it was cancelled. From now on it cannot be."""
+        return self.future.set_running_or_notify_cancel()
+
+
+def _wanted(jobs: Sequence[Job[Owned]]) -> list[Job[Owned]]:
+    """The jobs that were not cancelled meanwhile."""
+    return [job for job in jobs if not job.future.cancelled()]
+
 
 class Lane(Generic[Owned]):
     """A thread that owns an object which must not leave it.
+
+    Whoever cancels the future of a job that has not begun saves the work.
 
     Parameters
     ----------
@@ -132,14 +143,25 @@ class Lane(Generic[Owned]):
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            raise Overloaded from None
+            self._drop_cancelled()
+            try:
+                self._jobs.put_nowait(job)
+            except queue.Full:
+                raise Overloaded from None
         return job.future
+
+    def _drop_cancelled(self) -> None:
+        """Make room: jobs that nobody waits for stay in the queue until their turn comes."""
+        with self._jobs.mutex:
+            kept = [job for job in self._jobs.queue if job is None or not job.future.cancelled()]
+            self._jobs.queue.clear()
+            self._jobs.queue.extend(kept)
 
     def _run(self) -> None:
         more = True
         while more:
             jobs, more = self._take()
-            jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            jobs = _wanted(jobs)
             if jobs:
                 self._serve_or_fail(jobs)
         self._refuse_the_rest()
@@ -169,7 +191,7 @@ class Lane(Generic[Owned]):
             self._serve(self._owned, jobs)
         except BaseException as error:  # the thread must outlive whatever a job does
             for job in jobs:
-                if not job.future.done():
+                if not job.future.done() and (job.future.running() or job.begin()):
                     job.future.set_exception(error)
 
     def _serve(self, owned: Owned, jobs: Sequence[Job[Owned]]) -> None:
@@ -177,6 +199,8 @@ class Lane(Generic[Owned]):
             self._do(owned, job)
 
     def _do(self, owned: Owned, job: Job[Owned]) -> None:
+        if not job.begin():
+            return
         try:
             result = job.work(owned, job.subject)
         except BaseException as error:
@@ -191,7 +215,7 @@ class Lane(Generic[Owned]):
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            if job is not None and job.future.set_running_or_notify_cancel():
+            if job is not None and job.begin():
                 job.future.set_exception(Closed())
 
 
@@ -288,12 +312,15 @@ class Resident(Lane[Library]):
     def _answer(
         self, library: Library, space: EmbeddingSpace | None, jobs: Sequence[Job[Library]]
     ) -> None:
+        jobs = _wanted(jobs)
         taken = time.perf_counter()
         for job in jobs:
             self._watch("queue", taken - job.since)
         if space is not None:
             with suppress(ImgSearchError):
                 self._encode(library, space, jobs)
+        if not (jobs := _wanted(jobs)):
+            return
         with library.snapshot():  # begins after all of these requests were made
             for job in jobs:
                 self._do(library, job)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from imgsearch.records import Thumbnail
-from imgsearch.writing import replace_file
+from imgsearch.writing import private_folder, replace_file
 
 FOLDER = "thumbnails"
 _FRESH_SECONDS = 3600.0
@@ -90,7 +90,7 @@ class ThumbnailCache:
 
 
 def _write(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    private_folder(os.path.dirname(path))
     replace_file(path, data, private=True, durable=False)
 
 

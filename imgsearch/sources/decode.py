@@ -6,40 +6,42 @@ into reasons, and `decoder_pool` contains what they do to their process.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-import pillow_heif
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from imgsearch.errors import QueryError
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
-from imgsearch.sources import heif, raw
-from imgsearch.sources.captions import read_captions
+from imgsearch.sources import cut_off, heif, raw
+from imgsearch.sources.colour import ColourSpace, stated_space
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.sources.formats import PILLOW_FORMATS
+from imgsearch.sources.frames import Frame, first_with_content
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
-from imgsearch.sources.metadata import orientation_of, read_metadata
+from imgsearch.sources.metadata import (
+    image_statements,
+    orientation_of,
+    raw_statements,
+    read_metadata,
+)
+from imgsearch.sources.openers import open_image
 from imgsearch.sources.pixels import as_pixels, to_rgb, upright
-from imgsearch.sources.skip_reasons import explain
+from imgsearch.sources.sidecar_metadata import read_sidecars
+from imgsearch.sources.skip_reasons import explain, is_cut_off
+from imgsearch.sources.statement import Statement
 from imgsearch.vectors import Pixels
-
-pillow_heif.register_heif_opener()
-
-# Long editing histories and workflows are stored as text and must not make the image unreadable.
-PngImagePlugin.MAX_TEXT_CHUNK = 32 << 20
 
 
 def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Read and decode a file; a failure is returned as `Skipped`."""
+    """Read and decode a file, with its sidecars; a failure is returned as `Skipped`."""
     try:
         data, file = read_file(file, settings.max_bytes)
-        pixels, metadata = decode_bytes(data, settings, file.path)
+        pixels, metadata = decode_bytes(data, settings, file.path, read_sidecars(file))
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
     except MemoryError:
@@ -83,14 +85,16 @@ def query_image_error(name: str, reason: str) -> QueryError:
 
 
 def decode_bytes(
-    data: bytes, settings: DecodeSettings, name: str = ""
+    data: bytes, settings: DecodeSettings, name: str = "", beside: Sequence[Statement] = ()
 ) -> tuple[Pixels, ImageMetadata]:
     """Decode the bytes of an image file.
 
     Parameters
     ----------
     name : str, optional
-        File name; its extension is used only to distinguish RAW from TIFF.
+        File name; its extension distinguishes RAW from TIFF, and it may hold a date.
+    beside : sequence of Statement, optional
+        What other files say about the image.
 
     Returns
     -------
@@ -103,39 +107,85 @@ def decode_bytes(
     Unusable
         The image cannot be decoded; says why.
     """
-    try:
-        with _pillow_limit(settings.max_pixels):
+    with _pillow_limit(settings.max_pixels):
+        try:
             if raw.is_raw(data, name):
-                return _decode_raw(data, settings)
-            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-                return _decode_image(image, data, settings)
-    except Unusable:
-        raise
-    except Exception as error:  # decoders raise nearly anything on broken files
-        raise explain(error, data, settings.max_pixels) from error
+                return _decode_raw(data, settings, name, beside)
+            with open_image(data) as image:
+                return _decode_image(image, data, settings, name, beside)
+        except Unusable:
+            raise
+        except Exception as error:  # decoders raise nearly anything on broken files
+            part = _decode_part(data, settings, name, beside) if is_cut_off(error) else None
+            if part is None:
+                raise explain(error, data, settings.max_pixels) from error
+            return part
+
+
+def _decode_part(
+    data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
+) -> tuple[Pixels, ImageMetadata] | None:
+    """What can be decoded of a file that is cut off; None if that is too little."""
+    try:
+        with cut_off.leniency():
+            part = cut_off.load_part(data)
+            if part is None:
+                return None
+            image, rows = part
+            pixels, metadata = _decode_image(image, data, settings, name, beside, rows)
+    except Exception:  # the reason for the whole file is the better one
+        return None
+    return pixels, replace(metadata, note=cut_off.missing_note(rows, image.height))
 
 
 def _decode_image(
-    image: Image.Image, data: bytes, settings: DecodeSettings
+    image: Image.Image,
+    data: bytes,
+    settings: DecodeSettings,
+    name: str,
+    beside: Sequence[Statement],
+    rows: tuple[int, int] | None = None,
 ) -> tuple[Pixels, ImageMetadata]:
+    """Decode an open image, or only some of its rows."""
     if image.format == "PNG":
         image.load()  # else `getexif` loads, and a failure would be taken for broken EXIF
     exif = _exif(image)
     stated, remaining = _orientations(image, exif, data)
-    full, box = _load(image, settings.input_size, remaining)
+    statements = [*image_statements(image, exif, data, name), *beside]
+
+    def read() -> Frame:
+        return _read_frame(image, data, settings, remaining, rows)
+
+    frame = first_with_content(image, read, settings.max_pixels)
+    width, height = frame.width, frame.height
+    metadata = read_metadata(exif, width, height, image.format or "", stated, statements)
+    return frame.pixels, metadata
+
+
+def _read_frame(
+    image: Image.Image,
+    data: bytes,
+    settings: DecodeSettings,
+    orientation: int,
+    rows: tuple[int, int] | None,
+) -> Frame:
+    """Decode the current frame, or only some of its rows."""
+    full, box = _load(image, settings.input_size)
     if image.format == "TIFF":  # Pillow has rotated it while loading
-        remaining = orientation_of(_exif(image))
-    rgb = upright(to_rgb(image, _scaled(full, settings.input_size), box), remaining)
-    width, height = full if remaining < 5 else full[::-1]
-    captions = read_captions(image, exif)
-    metadata = read_metadata(exif, width, height, image.format or "", stated, captions)
-    return as_pixels(rgb), metadata
+        orientation = orientation_of(_exif(image))
+    space = stated_space(image, data)
+    rgb = to_rgb(image, _scaled(full, settings.input_size), box, space)
+    if rows:
+        cut_off.fill_missing(rgb, rows, image)
+    rgb = upright(rgb, orientation)
+    width, height = full if orientation < 5 else full[::-1]
+    return Frame(as_pixels(rgb), width, height)
 
 
 def _load(
-    image: Image.Image, input_size: InputSize, orientation: int
+    image: Image.Image, input_size: InputSize
 ) -> tuple[tuple[int, int], tuple[float, float, float, float] | None]:
-    """Load the first frame, reduced while decoding if the format supports that.
+    """Load the current frame, reduced while decoding if the format supports that.
 
     JPEG's own scaling by 2, 4 or 8 filters well enough to scale down to the target size, with no
     margin for the filter that follows: docs/PERFORMANCE.md, "Decoding smaller".
@@ -177,12 +227,16 @@ def _orientations(image: Image.Image, exif: Image.Exif, data: bytes) -> tuple[in
     return stated, 1 if stated == 1 or heif.states_turn(data) else stated
 
 
-def _decode_raw(data: bytes, settings: DecodeSettings) -> tuple[Pixels, ImageMetadata]:
+def _decode_raw(
+    data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
+) -> tuple[Pixels, ImageMetadata]:
     image, orientation, size, exif = raw.develop(data, settings.input_size, settings.max_pixels)
     stated = orientation_of(exif)
-    rgb = upright(to_rgb(image, _scaled(image.size, settings.input_size)), orientation)
+    space = ColourSpace(image.info.get("icc_profile"))
+    rgb = upright(to_rgb(image, _scaled(image.size, settings.input_size), space=space), orientation)
     width, height = size if (size[0] > size[1]) == (rgb.width > rgb.height) else size[::-1]
-    return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated)
+    statements = [*raw_statements(exif, data, name), *beside]
+    return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated, statements)
 
 
 _PILLOW_LOCK = threading.RLock()

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 
 import psutil
 
-from imgsearch.errors import SourceError
+from imgsearch.errors import SourceError, TooManyFiles, is_too_many_files
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, serve
@@ -305,6 +305,8 @@ class _Worker:
         except (EOFError, OSError, RuntimeError, psutil.Error) as error:
             self.kill()
             self.stop()
+            if isinstance(error, OSError) and is_too_many_files(error):
+                raise TooManyFiles from error
             raise SourceError(
                 "the processes that decode pictures cannot be started",
                 "Is there enough memory? 'imgsearch doctor' shows what is installed.",

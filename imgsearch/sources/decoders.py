@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from imgsearch.model_card import InputSize
 
 _PACKAGES = ("pillow", "pillow-heif", "rawpy")
+_RULES = 2  # grows when files are read that were skipped before
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def decoder_signature(settings: DecodeSettings) -> str:
     """What decoding depends on besides the file; stored with each skipped file."""
     versions = ", ".join(f"{name} {_version(name) or '-'}" for name in _PACKAGES)
     avif = "with" if find_spec("PIL._avif") else "without"
-    return f"{versions}, {avif} AVIF, limit {settings.max_pixels / 1e6:g} MP"
+    return f"{versions}, {avif} AVIF, rules {_RULES}, limit {settings.max_pixels / 1e6:g} MP"
 
 
 def _version(package: str) -> str | None:

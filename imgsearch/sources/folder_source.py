@@ -1,12 +1,13 @@
 """Scans a folder: lists its image files and what could not be examined.
 
 No file is opened here, and none is ever opened for writing. A scan silently ignores files without
-the extension of an image, names that start with a dot, folders that systems and tools keep for
-themselves (`_SYSTEM_FOLDERS`), and what the user excludes.
+the extension of an image, names that start with a dot, folders of `default_excludes`, and what the
+user excludes.
 
-A link to a place inside the root is not followed, because that place is scanned under its own name.
-A link to the outside is followed after the real tree, and each real folder is entered only once, so
-loops end.
+A link to a place that is scanned under its own name is not followed, and neither is one to a place
+that the user excludes. Other links lead out of the root, or to a place inside that the scan leaves
+out otherwise, such as `.git/annex`. Links to folders are followed after the real tree, and each
+real folder is entered only once, so loops end.
 """
 
 from __future__ import annotations
@@ -14,30 +15,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from imgsearch.errors import SourceError
+from imgsearch.default_excludes import left_out
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
+from imgsearch.sources.excludes import Excludes
 from imgsearch.sources.guarded_files import digest_file, os_reason
 from imgsearch.sources.tree_walk import ScanItem, TreeWalk
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
-_SYSTEM_FOLDERS = frozenset(
-    (
-        ".git",
-        "@eadir",
-        "#recycle",
-        "@recycle",
-        "$recycle.bin",
-        "system volume information",
-        "lost+found",
-        "node_modules",
-    )
-)
 _RESOURCE_FORK_PREFIX = "._"  # macOS puts such a file beside each file on foreign disks
 
 
@@ -80,12 +66,16 @@ class FilesystemSource:
     ) -> None:
         self._root = os.path.abspath(root)
         self._scope = scope.strip("/")
-        self._exclude = _patterns(exclude)
+        self._exclude = Excludes(exclude)
+        self._has_patterns = bool(exclude)
+        self._name = os.path.basename(self._root)
         self._hidden = hidden
         self._known_mounts = list(mounts)
         self._mounts = list(mounts)
         self._prune = prune
         self._is_mount = ismount
+        self.folders: dict[str, int] = {}
+        """After a scan: the modification times in ns of the folders listed, by path."""
 
     @property
     def root(self) -> str:
@@ -123,7 +113,9 @@ class FilesystemSource:
         missing = list(mounted.unmounted(self._root, points, self.ismount))
         yield from missing
         self._mounts = self._initial_mounts()
-        yield from TreeWalk(self, unchanged).run()
+        walk = TreeWalk(self, unchanged)
+        yield from walk.run()
+        self.folders = walk.folders
         # A disk that was pulled out during the walk looks like an empty folder.
         reported = {unvisited.path for unvisited in missing}
         points = [p for p in self._mounts[1:] if self._in_scope(p) and p not in reported]
@@ -176,22 +168,13 @@ class FilesystemSource:
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
             return True
-        if name.lower() in _SYSTEM_FOLDERS:
+        if folder and left_out(name, prefix[:-1].rpartition("/")[2] if prefix else self._name):
             return True
-        if self._exclude is None:
-            return False
-        return self._exclude.match_file(f"{prefix}{name}/" if folder else prefix + name)
+        return self._has_patterns and self.excludes(name, prefix, folder)
 
+    def excludes(self, name: str, prefix: str, folder: bool) -> bool:
+        return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)
 
-def _patterns(exclude: Sequence[str]) -> GitIgnoreSpec | None:
-    if not exclude:
-        return None
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines(exclude)
-    except ValueError as error:
-        raise SourceError(
-            f"an exclude pattern is not valid: {error}",
-            "Write patterns as in a .gitignore file, for example: --exclude 'drafts/'",
-        ) from error
+    def unmatched(self, patterns: Sequence[str]) -> list[str]:
+        """Those of the patterns that the scan has met nothing for."""
+        return [each for each in self._exclude.unmatched() if each in patterns]

@@ -39,7 +39,7 @@ PICTURE_EXTENSIONS = frozenset(
         "heics", "heifs", "hif", "avif", "avifs", "jp2", "j2k", "j2c",
         "jpc", "jpf", "jpx", "psd", "tga", "pcx", "ppm", "pgm",
         "pbm", "pnm", "ico", "icns", "qoi", "sgi", "bw", "rgb",
-        "dds",
+        "rgba", "dds", "jps", "psdt", "icb", "vda",
     )
 )
 # fmt: on
@@ -50,27 +50,88 @@ RAW_EXTENSIONS = frozenset(
         "dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf",
         "sr2", "orf", "rw2", "raf", "pef", "srw", "3fr", "fff",
         "iiq", "kdc", "dcr", "mrw", "mos", "x3f", "erf", "rwl",
-        "mef",
+        "mef", "gpr", "k25", "ori",
     )
 )
 # fmt: on
 
+VIDEO_TYPES = {"mov": "video/quicktime", "mp4": "video/mp4"}
+"""Extension of the video of a Live Photo to its media type. Videos are not indexed."""
+
 UNSUPPORTED_EXTENSIONS = {
+    "afdesign": "Affinity Designer",
+    "afphoto": "Affinity Photo",
+    "ai": "Adobe Illustrator",
+    "ani": "cursor",
+    "bpg": "BPG",
+    "cdr": "CorelDRAW",
+    "cin": "Cineon",
+    "clip": "Clip Studio",
+    "cpt": "Corel Photo-Paint",
+    "cur": "cursor",
+    "dcm": "DICOM",
+    "dicom": "DICOM",
+    "dpx": "DPX",
+    "ecw": "ECW",
+    "eip": "Capture One",
+    "emf": "EMF",
+    "emz": "EMF",
+    "eps": "EPS",
+    "epsf": "EPS",
+    "exr": "OpenEXR",
+    "fits": "FITS",
+    "flif": "FLIF",
+    "fpx": "FlashPix",
+    "fts": "FITS",
+    "hdp": "JPEG XR",
+    "hdr": "Radiance HDR",
+    "ilbm": "IFF",
+    "jb2": "JBIG2",
+    "jbg": "JBIG",
+    "jbig": "JBIG",
+    "jbig2": "JBIG2",
+    "jls": "JPEG-LS",
+    "jng": "JNG",
+    "jxl": "JPEG XL",
+    "jxr": "JPEG XR",
+    "jxs": "JPEG XS",
+    "kra": "Krita",
+    "ktx2": "KTX",
+    "lbm": "IFF",
+    "lfp": "Lytro",
+    "miff": "ImageMagick",
+    "mng": "MNG",
+    "ora": "OpenRaster",
+    "pam": "PAM",
+    "pcd": "Photo CD",
+    "pct": "PICT",
+    "pdn": "Paint.NET",
+    "pict": "PICT",
+    "ppmx": "PPM",
+    "procreate": "Procreate",
+    "psb": "Photoshop large document",
+    "psp": "PaintShop Pro",
+    "pspimage": "PaintShop Pro",
+    "ras": "Sun raster",
+    "rgbe": "Radiance HDR",
+    "sai": "PaintTool SAI",
+    "sai2": "PaintTool SAI",
     "svg": "SVG",
     "svgz": "SVG",
-    "jxl": "JPEG XL",
-    "xcf": "GIMP",
-    "eps": "EPS",
-    "exr": "OpenEXR",
-    "hdr": "Radiance HDR",
-    "jxr": "JPEG XR",
+    "wbmp": "WBMP",
     "wdp": "JPEG XR",
     "wmf": "WMF",
-    "emf": "EMF",
-    "kra": "Krita",
-    "fits": "FITS",
+    "wmz": "WMF",
+    "wpg": "WordPerfect graphics",
+    "xbm": "XBM",
+    "xcf": "GIMP",
+    "xpm": "XPM",
+    "xwd": "X window dump",
 }
-"""Image formats without a decoder here: such files are reported as skipped, not ignored."""
+"""Image formats without a decoder here: such files are reported as skipped, not ignored.
+
+Extensions that are more often something else are left out: `fit` (sports watches), `iff`, `mac`,
+`pfm` (fonts), `pic`, `raw`, `sid` (music)."""
 
 CANDIDATES = PICTURE_EXTENSIONS | RAW_EXTENSIONS | UNSUPPORTED_EXTENSIONS.keys()
 

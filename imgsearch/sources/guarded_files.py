@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import xxhash
 
-from imgsearch.records import ImageFile, Known, Skipped, clamped
+from imgsearch.records import ImageFile, Known, Skipped, clamped, signed
+from imgsearch.sources.name_dates import read_name
 
 _CHUNK_BYTES = 1 << 20
 
@@ -31,6 +32,9 @@ _REASONS = {
     errno.EPERM: "permission denied",
     errno.EIO: "the disk reports a read error",
     errno.ESTALE: "the network disk has lost it",
+    errno.EBUSY: "another program has it locked",
+    errno.EMFILE: "could not be read: too many open files",
+    errno.ENFILE: "could not be read: too many open files",
     errno.ENAMETOOLONG: "the path is too long for the operating system",
     errno.ELOOP: "a link that leads back to itself",
 }
@@ -79,7 +83,10 @@ def digest_file(file: ImageFile) -> Known | Skipped:
             state = xxhash.xxh3_128()
             for chunk in _chunks(fd, seen.size, _CHUNK_BYTES):
                 state.update(chunk)
-        return Known(seen, state.hexdigest())
+        named = read_name(os.path.basename(file.path)).named
+        if named is None:
+            return Known(seen, state.hexdigest())
+        return Known(seen, state.hexdigest(), named_at=named.start, named_precision=named.precision)
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
 
@@ -149,7 +156,8 @@ def _open_unchanged(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
         try:
             seen = _current(file, fd)
             yield fd, seen
-            if _current(file, fd) != seen:
+            now = _current(file, fd)
+            if (now.size, now.mtime_ns) != (seen.size, seen.mtime_ns):
                 raise Unusable("the file changed while it was being read", transient=True)
         finally:
             os.close(fd)
@@ -165,7 +173,13 @@ def _current(file: ImageFile, fd: int) -> ImageFile:
         raise Unusable("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
         raise Unusable("not a regular file (a pipe, socket or device)")
-    return replace(file, size=status.st_size, mtime_ns=clamped(status.st_mtime_ns))
+    return replace(
+        file,
+        size=status.st_size,
+        mtime_ns=clamped(status.st_mtime_ns),
+        ctime_ns=file.ctime_ns and clamped(status.st_ctime_ns),  # where it is trusted
+        inode=file.inode and signed(status.st_ino),
+    )
 
 
 def _chunks(fd: int, size: int, chunk_bytes: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Checks whether a HEIF container states the rotation of its image.
+"""Properties that a HEIF or AVIF container states of its image: rotation and colour.
 
 libheif applies the rotation and mirroring stated by the container (properties `irot` and `imir` of
 ISO/IEC 23008-12, 6.5.10 and 6.5.12). Some phones and programs write neither, and only an EXIF
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _ROTATIONS = (b"irot", b"imir")
+_UNSPECIFIED = 2
 _FULL_BOX_BYTES = 4  # version and flags at the start of a full box
 
 
@@ -19,22 +20,36 @@ def states_turn(data: bytes) -> bool:
     Also True if the container cannot be parsed, so that EXIF is not applied on a guess.
     """
     try:
-        return _states_turn(memoryview(data))
+        return any(kind in _ROTATIONS for kind, _ in _primary_properties(memoryview(data)))
     except (KeyError, IndexError, ValueError, StopIteration):
         return True
 
 
-def _states_turn(data: memoryview) -> bool:
-    meta = dict(_boxes(dict(_boxes(data))[b"meta"][_FULL_BOX_BYTES:]))
-    properties = dict(_boxes(meta[b"iprp"]))
-    kinds = [kind for kind, _ in _boxes(properties[b"ipco"])]
-    primary = _primary(meta[b"pitm"])
-    used = _associations(properties[b"ipma"], primary)
-    return any(kinds[index - 1] in _ROTATIONS for index in used if index)
+def colour_numbers(data: bytes) -> tuple[int, int]:
+    """Colour primaries and transfer function of the primary image, as numbers of ITU-T H.273.
+
+    2 stands for unspecified, which is also the result where the container cannot be parsed.
+    """
+    try:
+        for kind, content in _primary_properties(memoryview(data)):
+            if kind == b"colr" and bytes(content[:4]) == b"nclx":
+                return _number(content, 4, 2), _number(content, 6, 2)
+    except (KeyError, IndexError, ValueError, StopIteration):
+        pass
+    return _UNSPECIFIED, _UNSPECIFIED
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and content of consecutive boxes."""
+def _primary_properties(data: memoryview) -> list[tuple[bytes, memoryview]]:
+    """Type and content of the properties of the primary image."""
+    meta = dict(boxes(dict(boxes(data))[b"meta"][_FULL_BOX_BYTES:]))
+    properties = dict(boxes(meta[b"iprp"]))
+    all_properties = list(boxes(properties[b"ipco"]))
+    used = _associations(properties[b"ipma"], _primary(meta[b"pitm"]))
+    return [all_properties[index - 1] for index in used if index]
+
+
+def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Type and content of consecutive boxes of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
     at = 0
     while at + 8 <= len(data):
         size, header = _number(data, at, 4), 8

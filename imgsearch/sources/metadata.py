@@ -1,27 +1,38 @@
-"""Converts EXIF to `ImageMetadata`. Nothing here raises, whatever the tags contain.
+"""Reads what a file says of its image: EXIF, XMP, IPTC, texts, comments and the file's name.
 
-Tags and value ranges follow the Exif 2.32 standard (CIPA DC-008).
+Nothing here raises, whatever the tags contain. `statement` says which source counts for what.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from PIL import Image
-from PIL.ExifTags import GPS, IFD, Base
+from PIL.ExifTags import Base
 
-from imgsearch.records import ImageMetadata
-from imgsearch.sources.captions import Captions
+from imgsearch.records import METADATA_VERSION, ImageMetadata
+from imgsearch.sources.containers import Blocks, exif_from, image_blocks, raw_blocks
+from imgsearch.sources.exif import read_exif, tags
+from imgsearch.sources.iptc import read_iptc
+from imgsearch.sources.name_dates import read_name
+from imgsearch.sources.statement import Statement, merged
+from imgsearch.sources.texts import read_comments, read_texts
+from imgsearch.sources.xmp import read_xmp
 
-_TIMESTAMP = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):(\d\d?)(?::(\d\d?))?")
-_YEARS = range(1826, 2201)  # from the oldest surviving photograph
-_MAX_TEXT_CHARACTERS = 100
+_FORMATS = {"MPO": "JPEG"}
+"""Pillow's names of formats that are another one with more in the file."""
 
-Tags = Mapping[int, Any]
+
+def image_statements(
+    image: Image.Image, exif: Image.Exif, data: bytes, name: str
+) -> list[Statement]:
+    """The statements of a file called `name` that Pillow has opened; `data` is all of it."""
+    return [*_block_statements(image_blocks(image, exif, data)), read_name(_base(name))]
+
+
+def raw_statements(exif: Image.Exif, data: bytes, name: str) -> list[Statement]:
+    """The statements of a RAW file called `name`."""
+    return [*_block_statements(raw_blocks(exif, data)), read_name(_base(name))]
 
 
 def read_metadata(
@@ -30,7 +41,7 @@ def read_metadata(
     height: int,
     format: str,
     orientation: int = 1,
-    captions: Captions | None = None,
+    statements: Iterable[Statement] = (),
 ) -> ImageMetadata:
     """The metadata of an image; a tag with an invalid value counts as absent.
 
@@ -38,91 +49,52 @@ def read_metadata(
     ----------
     width, height : int
         Size of the full, upright image in pixels.
+    format : str
+        Pillow's name.
+    statements : iterable of Statement, optional
+        What other sources than EXIF say, in any order.
     """
-    main, details, gps = _tags(exif, None), _tags(exif, IFD.Exif), _tags(exif, IFD.GPSInfo)
-    latitude, longitude = _position(gps)
+    whole, source = merged((read_exif(exif), *statements))
+    taken, position = whole.taken, whole.position
     return ImageMetadata(
         width=width,
         height=height,
-        format=format,
+        format=_FORMATS.get(format, format),
         orientation=orientation,
-        taken_at=_taken_at(main, details),
-        camera_make=_text(main.get(Base.Make)),
-        camera_model=_text(main.get(Base.Model)),
-        latitude=latitude,
-        longitude=longitude,
-        title=captions.title or None if captions else None,
-        description=captions.description or None if captions else None,
-        keywords=captions.keywords if captions else (),
+        taken_at=taken.start if taken else None,
+        taken_precision=taken.precision if taken else None,
+        taken_source=source,
+        utc_offset_minutes=taken.utc_offset_minutes if taken else None,
+        camera_make=whole.camera_make or None,
+        camera_model=whole.camera_model or None,
+        latitude=position[0] if position else None,
+        longitude=position[1] if position else None,
+        title=whole.title or None,
+        description=whole.description or None,
+        keywords=whole.keywords,
+        people=whole.people,
+        city=whole.city or None,
+        state=whole.state or None,
+        country=whole.country or None,
+        rating=whole.rating,
+        metadata_version=METADATA_VERSION,
     )
 
 
 def orientation_of(exif: Image.Exif) -> int:
     """The EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
-    value = _tags(exif, None).get(Base.Orientation)
+    value = tags(exif).get(Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _tags(exif: Image.Exif, ifd: int | None) -> Tags:
-    try:
-        return dict(exif) if ifd is None else dict(exif.get_ifd(ifd))
-    except Exception:  # broken EXIF makes the parser raise nearly anything
-        return {}
+def _block_statements(blocks: Blocks) -> Iterator[Statement]:
+    yield from map(read_xmp, blocks.xmp)
+    yield from map(read_iptc, blocks.iptc)
+    if blocks.exif:
+        yield read_exif(exif_from(blocks.exif))
+    yield read_texts(blocks.texts, blocks.changed)
+    yield read_comments(blocks.comments)
 
 
-def _taken_at(main: Tags, details: Tags) -> datetime | None:
-    stamps = (
-        details.get(Base.DateTimeOriginal),
-        details.get(Base.DateTimeDigitized),
-        main.get(Base.DateTime),
-    )
-    moments = (_moment(stamp) for stamp in stamps)
-    return next((moment for moment in moments if moment), None)
-
-
-def _moment(stamp: Any) -> datetime | None:
-    match = _TIMESTAMP.match(_text(stamp) or "")
-    if not match:
-        return None
-    try:
-        moment = datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
-    except ValueError:
-        return None
-    return moment if moment.year in _YEARS else None
-
-
-def _text(value: Any) -> str | None:
-    """A tag as text up to the first NUL, without control characters; None if that is empty."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not isinstance(value, str):
-        return None
-    printable = "".join(c for c in value.partition("\0")[0] if c.isprintable())
-    return printable.strip()[:_MAX_TEXT_CHARACTERS].strip() or None
-
-
-def _position(gps: Tags) -> tuple[float, float] | tuple[None, None]:
-    if _text(gps.get(GPS.GPSStatus)) == "V":  # the receiver had no fix
-        return None, None
-    latitude = _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS", 90)
-    longitude = _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW", 180)
-    if latitude is None or longitude is None:
-        return None, None
-    return latitude, longitude
-
-
-def _degrees(value: Any, reference: Any, signs: str, limit: int) -> float | None:
-    """Signed degrees from degrees, minutes and seconds; None if a part is out of range."""
-    letter = (_text(reference) or "").upper()
-    if not isinstance(value, tuple) or len(value) != 3 or len(letter) != 1 or letter not in signs:
-        return None
-    try:
-        degrees, minutes, seconds = (float(part) for part in value)
-    except (TypeError, ValueError, ArithmeticError):
-        return None
-    total = degrees + minutes / 60 + seconds / 3600
-    if not (math.isfinite(total) and 0 <= minutes <= 60 and 0 <= seconds <= 60):
-        return None
-    if not 0 <= total <= limit:
-        return None
-    return total if letter == signs[0] else -total
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from imgsearch.model_card import InputSize
+from imgsearch.sources.containers import raw_exif
 from imgsearch.sources.formats import RAW_EXTENSIONS, extension
 from imgsearch.sources.guarded_files import Unusable
 from imgsearch.sources.metadata import orientation_of
@@ -116,12 +117,8 @@ def _remaining_orientation(preview: Image.Image, size: tuple[int, int], orientat
 
 
 def _exif(data: bytes, preview: Image.Image | None) -> Image.Exif:
-    exif = Image.Exif()
+    exif = raw_exif(data)
     try:
-        if data.startswith(_TIFF):
-            exif.load(b"Exif\0\0" + data)
-        elif preview is not None:
-            exif = preview.getexif()
+        return exif if len(exif) or preview is None else preview.getexif()
     except Exception:  # the image is usable without tags
-        return Image.Exif()
-    return exif
+        return exif

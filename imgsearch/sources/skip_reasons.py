@@ -54,9 +54,14 @@ def explain(error: Exception, data: bytes, max_pixels: int) -> Unusable:
     if isinstance(error, UnidentifiedImageError):
         return Unusable(unknown_content(data))
     name = known_format(data) or "picture"
-    if isinstance(error, EOFError) or any(sign in str(error).lower() for sign in _CUT_OFF_SIGNS):
+    if is_cut_off(error):
         return Unusable(f"the {name} file is cut off: its end is missing")
     return Unusable(f"the {name} file is damaged, or of an unusual kind")
+
+
+def is_cut_off(error: Exception) -> bool:
+    """True if a decoder's exception says that the end of the file is missing."""
+    return isinstance(error, EOFError) or any(sign in str(error).lower() for sign in _CUT_OFF_SIGNS)
 
 
 def too_many_pixels(match: re.Match[str] | None, max_pixels: int) -> Unusable:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
+from imgsearch.filesystems import UNIDENTIFIED, Identity, filesystem, identity_of
 from imgsearch.ports import Unchanged
-from imgsearch.records import ImageFile, Skipped, Unvisited, clamped
+from imgsearch.records import FileRun, ImageFile, Skipped, Unvisited, clamped, signed
 from imgsearch.sources import mounts as mounted
+from imgsearch.sources import sidecars
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
 from imgsearch.sources.guarded_files import os_reason
+from imgsearch.sources.sidecars import FolderSidecars
 
 _FILES_PER_COMPARISON = 1000
 """Maximum number of files that are compared with the catalog at once."""
 
 ScanItem = ImageFile | Skipped | Unvisited
+LeavesOut = Callable[[str, str, bool], bool]
+"""As `Rules.leaves_out`."""
 
 
 class Rules(Protocol):
@@ -30,6 +36,9 @@ class Rules(Protocol):
     def scope(self) -> str: ...
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
         """True for a name to ignore."""
+
+    def excludes(self, name: str, prefix: str, folder: bool) -> bool:
+        """True for a name to ignore because the user said so."""
 
     def ismount(self, path: str) -> bool: ...
     def note_mount(self, path: str) -> None:
@@ -47,48 +56,73 @@ class _Folder:
     names : iterator of str
         Images, links and folders. Folders have a trailing "/", so that sorting the names puts
         the whole tree into path order.
+    identity : Identity
+        What the file system identifies files by.
     links : set of str
         Which of the names are symbolic links.
+    sidecars : FolderSidecars or None
+        The metadata files, if there are any.
     failures : list
         Entries that could not be examined.
+    real_prefix : str or None
+        For a folder inside the root that a link leads to: its own path, like `prefix`. What the
+        user excludes there is excluded behind the link, too.
     """
 
     prefix: str
     absolute: str
     device: int
+    identity: Identity = UNIDENTIFIED
+    real_prefix: str | None = None
     names: Iterator[str] = field(default_factory=lambda: iter(()))
     links: set[str] = field(default_factory=set)
+    sidecars: FolderSidecars | None = None
     failures: list[Skipped | Unvisited] = field(default_factory=list)
 
+    def take(self, absolute: str) -> tuple[FileRun, str | None]:
+        """The next files, at most `_FILES_PER_COMPARISON`, up to a name that is not one.
 
-@dataclass(slots=True)
-class _Files:
-    """Consecutive files of one folder, in path order."""
-
-    paths: list[str] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    times_ns: list[int] = field(default_factory=list)
-
-    def take(self, folder: _Folder, absolute: str) -> str | None:
-        """Append the next files, at most `_FILES_PER_COMPARISON`.
-
-        Returns the first name that is not a regular file, or None. This loop is all that a re-scan
-        does for an unchanged file.
+        Returns
+        -------
+        files : FileRun
+        name : str or None
+            The first name that is not a regular file.
         """
-        prefix, links, lstat, regular = folder.prefix, folder.links, os.lstat, stat.S_ISREG
-        for name in islice(folder.names, _FILES_PER_COMPARISON):
+        names, statuses, other = self._take(absolute)
+        paths = [self.prefix + name for name in names]
+        files = FileRun(
+            paths,
+            [status.st_size for status in statuses],
+            [status.st_mtime_ns for status in statuses],
+            [status.st_ctime_ns for status in statuses]
+            if self.identity.ctime
+            else [0] * len(paths),
+            [status.st_ino for status in statuses] if self.identity.inode else [0] * len(paths),
+            [self.stamp(name) for name in names] if self.sidecars else [0] * len(paths),
+        )
+        return files, other
+
+    def _take(self, absolute: str) -> tuple[list[str], list[os.stat_result], str | None]:
+        """This loop is nearly all that a re-scan does for an unchanged file."""
+        links, lstat, regular = self.links, os.lstat, stat.S_ISREG
+        names: list[str] = []
+        statuses: list[os.stat_result] = []
+        for name in islice(self.names, _FILES_PER_COMPARISON):
             if name[-1] == "/" or name in links:
-                return name
+                return names, statuses, name
             try:
                 status = lstat(absolute + name)
             except OSError:
-                return name
+                return names, statuses, name
             if not regular(status.st_mode):
-                return name
-            self.paths.append(prefix + name)
-            self.sizes.append(status.st_size)
-            self.times_ns.append(status.st_mtime_ns)
-        return None
+                return names, statuses, name
+            names.append(name)
+            statuses.append(status)
+        return names, statuses, None
+
+    def stamp(self, name: str) -> int:
+        """The stamp of an image's sidecars."""
+        return self.sidecars.stamp(self.sidecars.of(name)) if self.sidecars else 0
 
 
 class TreeWalk:
@@ -99,10 +133,16 @@ class TreeWalk:
         self._unchanged = unchanged
         self._root = source.root
         self._real_root = os.path.realpath(source.root)
+        self._identities: dict[int, Identity] = {}
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
+        self.folders: dict[str, int] = {}
+        """Modification times of the folders listed, in ns, by path."""
 
     def run(self) -> Iterator[ScanItem]:
+        if self._source.scope:  # a link from there must not lead into all of the root
+            with suppress(OSError):
+                self._entered_before(os.stat(self._real_root))
         yield from self._descend(self._source.scope, None)
         while self._links:
             links, self._links = sorted(self._links), []
@@ -110,7 +150,8 @@ class TreeWalk:
                 yield from self._descend(link, self._device(os.path.dirname(link)))
 
     def _descend(self, path: str, parent_device: int | None) -> Iterator[ScanItem]:
-        stack = [self._folder(path, parent_device)]
+        real = None if path == self._source.scope else self._below(self._real(path))
+        stack = [self._folder(path, parent_device, None if real is None else f"{real}/")]
         while stack:
             folder = stack[-1]
             yield from folder.failures
@@ -119,35 +160,48 @@ class TreeWalk:
             if below is None:
                 stack.pop()
             else:
-                stack.append(self._folder(below, folder.device))
+                real = folder.real_prefix
+                if real is not None:
+                    real += below[len(folder.prefix) :] + "/"
+                stack.append(self._folder(below, folder.device, real))
 
     def _pictures(self, folder: _Folder) -> Generator[ScanItem, None, str | None]:
         """Yield the items of a folder up to its next subfolder; return its path, or None."""
         absolute = os.path.join(folder.absolute, "")
         while True:
-            files = _Files()
-            name = files.take(folder, absolute)
-            yield from self._new(files)
+            files, name = folder.take(absolute)
+            yield from self._new(folder, files)
             if name is None:
                 if files.paths:
                     continue
                 return None
             path = folder.prefix + name
             if name in folder.links:
-                item = self._link(absolute + name, name, path)
+                item = self._link(folder, absolute + name, name, path)
             elif name[-1] == "/":
                 return path[:-1]
             else:
-                item = self._other(absolute + name, path)
+                item = self._other(folder, absolute + name, path)
             if item is not None:
                 yield item
 
-    def _new(self, files: _Files) -> Iterator[ScanItem]:
-        for place in self._unchanged(files.paths, files.sizes, files.times_ns):
-            file = files.paths[place], files.sizes[place], clamped(files.times_ns[place])
-            yield _supported(ImageFile(self._root, *file))
+    def _new(self, folder: _Folder, files: FileRun) -> Iterator[ScanItem]:
+        for place in self._unchanged(files):
+            path = files.paths[place]
+            names = folder.sidecars.of(path[len(folder.prefix) :]) if folder.sidecars else ()
+            file = ImageFile(
+                self._root,
+                path,
+                files.sizes[place],
+                clamped(files.mtimes_ns[place]),
+                clamped(files.ctimes_ns[place]),
+                signed(files.inodes[place]),
+                names,
+                files.sidecar_stamps[place],
+            )
+            yield _supported(file)
 
-    def _other(self, absolute: str, path: str) -> ScanItem | None:
+    def _other(self, folder: _Folder, absolute: str, path: str) -> ScanItem | None:
         """The item for a name that is not a plain file, link or folder, or cannot be examined."""
         try:
             status = os.lstat(absolute)
@@ -155,18 +209,43 @@ class TreeWalk:
             return None
         except OSError as error:
             return self._unseen(path, error)
-        return _picture(self._root, path, status)
+        return _picture(self._file(folder, path, status), status)
 
-    def _folder(self, path: str, parent_device: int | None) -> _Folder:
+    def _file(self, folder: _Folder, path: str, status: os.stat_result) -> ImageFile:
+        """The file of a status, which may be that of a link's target."""
+        name = path[len(folder.prefix) :]
+        identity = folder.identity
+        if status.st_dev != folder.device:
+            identity = self._identity(os.path.join(folder.absolute, name), status.st_dev)
+        return ImageFile(
+            self._root,
+            path,
+            status.st_size,
+            clamped(status.st_mtime_ns),
+            clamped(status.st_ctime_ns) if identity.ctime else 0,
+            signed(status.st_ino) if identity.inode else 0,
+            folder.sidecars.of(name) if folder.sidecars else (),
+            folder.stamp(name),
+        )
+
+    def _identity(self, absolute: str, device: int) -> Identity:
+        """What the file system of a device identifies files by; asked once in a scan."""
+        if device not in self._identities:
+            self._identities[device] = identity_of(filesystem(absolute))
+        return self._identities[device]
+
+    def _folder(self, path: str, parent_device: int | None, real_prefix: str | None) -> _Folder:
         """List a folder; it has no names if it was entered before or cannot be listed."""
         absolute = self._absolute(path)
-        folder = _Folder(f"{path}/" if path else "", absolute, 0)
+        folder = _Folder(f"{path}/" if path else "", absolute, 0, real_prefix=real_prefix)
         names: list[str] = []
         try:
             status = os.stat(absolute)
             if self._entered_before(status):
                 return folder
             folder.device = status.st_dev
+            folder.identity = self._identity(absolute, status.st_dev)
+            self.folders[path] = status.st_mtime_ns
             if parent_device is not None and status.st_dev != parent_device:
                 self._cross(path, absolute)
             with os.scandir(absolute) as entries:
@@ -179,22 +258,38 @@ class TreeWalk:
 
     def _list(self, entries: Iterable[os.DirEntry[str]], folder: _Folder, names: list[str]) -> None:
         """Collect images, links and folders, except those to ignore."""
-        prefix, leaves_out = folder.prefix, self._source.leaves_out
+        prefix = folder.prefix
+        beside: list[str] = []
+        leaves_out: LeavesOut = self._source.leaves_out
+        if folder.real_prefix is not None:
+            leaves_out = self._leaves_out_behind(folder.real_prefix)
         for entry in entries:
             name = entry.name
+            tail = extension(name)
             try:
+                if tail in sidecars.EXTENSIONS and not leaves_out(name, prefix, False):
+                    beside.append(name)
                 if entry.is_symlink():
                     folder.links.add(name)
                     names.append(name)
                 elif entry.is_dir(follow_symlinks=False):
                     if not leaves_out(name, prefix, True):
                         names.append(f"{name}/")
-                elif extension(name) in CANDIDATES and not leaves_out(name, prefix, False):
+                elif tail in CANDIDATES and not leaves_out(name, prefix, False):
                     names.append(name)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 folder.failures.append(self._unseen(prefix + name, error))
+        if beside:
+            folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
+
+    def _leaves_out_behind(self, real_prefix: str) -> LeavesOut:
+        """The rule for the names behind a link into the root."""
+        leaves_out, excludes = self._source.leaves_out, self._source.excludes
+        return lambda name, prefix, folder: (
+            leaves_out(name, prefix, folder) or excludes(name, real_prefix, folder)
+        )
 
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
@@ -211,33 +306,52 @@ class TreeWalk:
         if mounted.is_boundary(absolute, self._source.ismount):
             self._source.note_mount(path)
 
-    def _link(self, absolute: str, name: str, path: str) -> ScanItem | None:
+    def _link(self, folder: _Folder, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
             target = os.path.realpath(absolute)
-            if self._inside(target):
-                return self._dangling(name, path) if not os.path.lexists(target) else None
+            inside = self._below(target)
             status = os.stat(absolute)
         except OSError:
             return self._dangling(name, path)
-        folder = stat.S_ISDIR(status.st_mode)
-        if self._leaves_out(path, folder):
+        leads_to_folder = stat.S_ISDIR(status.st_mode)
+        if self._leaves_out(path, leads_to_folder):
             return None
-        if folder:
+        if inside is not None and self._met(inside, leads_to_folder):
+            return None
+        if leads_to_folder:
             self._links.append(path)
-        elif extension(name) in CANDIDATES and not self._is_unchanged(path, status):
-            return _picture(self._root, path, status)
+        elif extension(name) in CANDIDATES:
+            file = self._file(folder, path, status)
+            return None if self._is_unchanged(file, status) else _picture(file, status)
         return None
 
-    def _is_unchanged(self, path: str, status: os.stat_result) -> bool:
-        regular = stat.S_ISREG(status.st_mode)
-        return regular and not self._unchanged([path], [status.st_size], [status.st_mtime_ns])
+    def _met(self, path: str, folder: bool) -> bool:
+        """True for a place inside the root that has no need of a link: the walk meets it under its
+        own name, or the user excludes it."""
+        if not path:
+            return True
+        *above, name = path.split("/")
+        prefix, visited = "", True
+        for part in above:
+            if self._source.excludes(part, prefix, True):
+                return True
+            visited = visited and not self._source.leaves_out(part, prefix, True)
+            prefix += f"{part}/"
+        if self._source.excludes(name, prefix, folder):
+            return True
+        visited = visited and (folder or extension(name) in CANDIDATES)
+        return visited and not self._source.leaves_out(name, prefix, folder)
+
+    def _is_unchanged(self, file: ImageFile, status: os.stat_result) -> bool:
+        return stat.S_ISREG(status.st_mode) and not self._unchanged(FileRun.of(file))
 
     def _dangling(self, name: str, path: str) -> ScanItem | None:
         """The item for a dangling link, to a lost image or a disk that is not mounted."""
-        if self._leaves_out(path, folder=False):
+        folder = extension(name) not in CANDIDATES
+        if self._leaves_out(path, folder):
             return None
         reason = "a link that leads nowhere"
-        if extension(name) not in CANDIDATES:
+        if folder:
             return Unvisited(path, reason)
         return Skipped(ImageFile(self._root, path, 0, 0), reason, transient=True)
 
@@ -245,9 +359,15 @@ class TreeWalk:
         above, slash, name = path.rpartition("/")
         return self._source.leaves_out(name, above + slash, folder)
 
-    def _inside(self, target: str) -> bool:
-        top = self._real_root
-        return target == top or target.startswith(top.rstrip(os.sep) + os.sep)
+    def _real(self, path: str) -> str:
+        return os.path.realpath(self._absolute(path))
+
+    def _below(self, real: str) -> str | None:
+        """The path below the root of a place, links resolved; None if it lies elsewhere."""
+        top = self._real_root.rstrip(os.sep) + os.sep
+        if real == self._real_root:
+            return ""
+        return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
 
     def _device(self, path: str) -> int | None:
         try:
@@ -259,8 +379,7 @@ class TreeWalk:
         return os.path.join(self._root, *path.split("/")) if path else self._root
 
 
-def _picture(root: str, path: str, status: os.stat_result) -> ImageFile | Skipped:
-    file = ImageFile(root, path, status.st_size, clamped(status.st_mtime_ns))
+def _picture(file: ImageFile, status: os.stat_result) -> ImageFile | Skipped:
     if not stat.S_ISREG(status.st_mode):
         return Skipped(file, "not a regular file (a pipe, socket or device)")
     return _supported(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -14,10 +15,16 @@ API = "/api/v1"
 
 
 class Problem(BaseModel):
-    """Why there is no answer, and how to fix that."""
+    """Why there is no answer, and how to fix that: a problem of RFC 9457 with a hint."""
 
-    error: str = Field(examples=["there is no picture 7"])
-    hint: str = Field(examples=["It may have left the library: search again."])
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(description="The status in words.", examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no picture 7"])
+    error: str = Field(description="The same as `detail`.", examples=["there is no picture 7"])
+    hint: str = Field(
+        description="How to fix it.", examples=["It may have left the library: search again."]
+    )
 
 
 class PictureAnswer(BaseModel):
@@ -30,8 +37,18 @@ class PictureAnswer(BaseModel):
     width: int
     height: int
     taken_at: str | None = Field(description="ISO 8601, local time, without zone.")
+    taken: str | None = Field(description="The same as far as it is known, such as 1965-07.")
     type: str
     thumb: str = Field(description="Path of its small picture.")
+
+
+class Part(BaseModel):
+    """Another file of the same shot: its RAW or JPEG, or the video of a Live Photo."""
+
+    id: int | None = Field(description="null for a video, which is not in the library.")
+    name: str
+    type: str = Field(description="Of a video its extension.")
+    original: str = Field(description="Path of the file.")
 
 
 class HitAnswer(PictureAnswer):
@@ -42,6 +59,10 @@ class HitAnswer(PictureAnswer):
     strength: float | None
     named: bool = Field(description="Its name or captions have the words of the query.")
     duplicates: int = Field(0, description="Pictures that are folded into it.")
+    matched: list[str] = Field(
+        description="Why it was found: name, text (captions, text in the picture), meaning."
+    )
+    parts: list[Part] = Field(description="The other files of the shot that are pictures.")
 
 
 class SearchAnswer(BaseModel):
@@ -75,10 +96,20 @@ class DetailsAnswer(PictureAnswer):
     title: str | None
     description: str | None
     keywords: list[str]
+    people: list[str]
+    city: str | None
+    state: str | None
+    country: str | None
+    rating: int | None = Field(description="-1 (rejected) to 5 stars; null if it is not rated.")
+    taken_precision: str | None = Field(description="year, month, day or second.")
+    taken_source: str | None = Field(description="Where the date comes from, such as exif.")
+    utc_offset_minutes: int | None = Field(description="Local time minus UTC.")
+    note: str | None = Field(description="What is wrong with the file, if it was read in part.")
     orientation: int = Field(description="EXIF orientation as found in the file.")
     modified_ns: int
     content_hash: str
     original: str
+    parts: list[Part] = Field(description="The other files of the shot, and its video.")
     browser_shows: bool = Field(description="False where `original` needs `?as=jpeg` to be shown.")
 
 
@@ -87,6 +118,7 @@ class Year(BaseModel):
 
     year: int
     months: list[int] = Field(min_length=12, max_length=12)
+    without_month: int = Field(0, description="Pictures of which only the year is known.")
 
 
 class Folder(BaseModel):
@@ -162,8 +194,14 @@ def clean(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-def picture(record: ImageRecord) -> dict[str, Any]:
-    """The fields of `PictureAnswer`, from those of `record_to_plain`."""
+def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:
+    """The fields of `PictureAnswer`, from those of `record_to_plain`.
+
+    Parameters
+    ----------
+    prefix : str
+        The path below which a proxy serves us, for the paths in the answer; "" for none.
+    """
     plain = record_to_plain(record)
     folder, name = os.path.split(plain["path"])
     return {
@@ -174,30 +212,55 @@ def picture(record: ImageRecord) -> dict[str, Any]:
         "width": plain["width"],
         "height": plain["height"],
         "taken_at": plain["taken_at"],
+        "taken": plain["taken"],
         "type": plain["format"],
-        "thumb": f"{API}/thumb/{record.id}?v={record.content_hash}",
+        "thumb": f"{prefix}{API}/thumb/{record.id}?v={record.content_hash}",
     }
 
 
-def hit(match: Hit, duplicates: int) -> HitAnswer:
+def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
     """A hit for a page; `duplicates` pictures are folded into it."""
     plain = hit_to_plain(match)
     return HitAnswer(
-        **picture(match.image),
+        **picture(match.image, prefix),
         rank=plain["rank"],
         score=plain["score"],
         strength=plain["strength"],
         named=plain["named"],
         duplicates=duplicates,
+        matched=plain["matched"],
+        parts=[part(each, prefix) for each in match.parts],
     )
 
 
-def details(record: ImageRecord) -> DetailsAnswer:
-    """Everything in the catalog about a picture."""
+def part(record: ImageRecord, prefix: str) -> Part:
+    """Another picture file of the same shot."""
+    return Part(
+        id=record.id,
+        name=shown(os.path.basename(record.file.path)),
+        type=record.metadata.format,
+        original=f"{prefix}{API}/original/{record.id}",
+    )
+
+
+def video(record: ImageRecord, name: str, prefix: str) -> Part:
+    """The video of a Live Photo."""
+    return Part(
+        id=None,
+        name=shown(name),
+        type=os.path.splitext(name)[1].removeprefix(".").upper(),
+        original=f"{prefix}{API}/original/{record.id}?as=video",
+    )
+
+
+def details(
+    record: ImageRecord, prefix: str, parts: Sequence[ImageRecord], video_name: str | None
+) -> DetailsAnswer:
+    """Everything in the catalog about a picture, and the other files of its shot."""
     plain = record_to_plain(record)
     position = plain["latitude"], plain["longitude"]
     return DetailsAnswer(
-        **picture(record),
+        **picture(record, prefix),
         size_bytes=plain["size"],
         camera=clean(plain["camera"]),
         camera_make=clean(plain["camera_make"]),
@@ -206,10 +269,23 @@ def details(record: ImageRecord) -> DetailsAnswer:
         title=clean(plain["title"]),
         description=clean(plain["description"]),
         keywords=[clean(each) or "" for each in plain["keywords"]],
+        people=[clean(each) or "" for each in plain["people"]],
+        city=clean(plain["city"]),
+        state=clean(plain["state"]),
+        country=clean(plain["country"]),
+        rating=plain["rating"],
+        taken_precision=plain["taken_precision"],
+        taken_source=plain["taken_source"],
+        utc_offset_minutes=plain["utc_offset_minutes"],
+        note=clean(plain["note"]),
         orientation=plain["orientation"],
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],
-        original=f"{API}/original/{record.id}",
+        original=f"{prefix}{API}/original/{record.id}",
+        parts=[
+            *(part(each, prefix) for each in parts),
+            *([video(record, video_name, prefix)] if video_name else []),
+        ],
         browser_shows=plain["format"] in BROWSER_TYPES,
     )
 
@@ -224,7 +300,11 @@ def facets(counts: Facets) -> FacetsAnswer:
     return FacetsAnswer(
         total=counts.total,
         years=[
-            Year(year=year, months=[counts.months.get((year, month), 0) for month in range(1, 13)])
+            Year(
+                year=year,
+                months=[counts.months.get((year, month), 0) for month in range(1, 13)],
+                without_month=counts.months.get((year, 0), 0),
+            )
             for year in years
         ],
         folders=tree(counts.folders),

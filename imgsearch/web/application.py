@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from imgsearch import __version__
 from imgsearch.serving.gallery import Gallery
+from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import image_routes, index_routes, search_routes, static_files
@@ -19,12 +20,16 @@ from imgsearch.web.daemon_socket import DaemonSocket
 from imgsearch.web.guard import Guard
 from imgsearch.web.hosts import Hosts
 from imgsearch.web.metrics import Metrics, Timed
+from imgsearch.web.openapi import describe, operation_id
 from imgsearch.web.parameters import SessionParameters
 from imgsearch.web.problems import PROBLEMS, handle_problems, problem
+from imgsearch.web.proxies import Proxies
 from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
 
 PER_SECOND = 100.0
 """Searches per second and client; five times as many other requests."""
+CLOSE_SECONDS = 0.5
+"""Time for the indexer, the daemon socket and the lanes to end, after the last answer."""
 
 
 def application(
@@ -33,6 +38,8 @@ def application(
     door: Door,
     per_second: float = PER_SECOND,
     say: Callable[[str], None] = lambda note: None,
+    proxies: Proxies | None = None,
+    origins: Sequence[str] = (),
 ) -> Guard:
     """The ASGI application for a library; it opens the library when it starts."""
     metrics = Metrics()
@@ -40,6 +47,11 @@ def application(
     indexer = index_routes.Indexer(gallery)
     daemon_socket = DaemonSocket(gallery, say)
     metrics.gauge("queue", "Questions that wait.", lambda: gallery.resident.waiting)
+    metrics.gauge(
+        "rankings_bytes",
+        f"Memory of the rankings kept for their next pages; at most {MAX_KEPT_BYTES}.",
+        lambda: gallery.rankings.bytes,
+    )
     metrics.gauge("renderings", "Pictures that wait to be shown.", lambda: gallery.renders.waiting)
 
     @asynccontextmanager
@@ -52,9 +64,11 @@ def application(
         try:
             yield
         finally:
-            await indexer.close()
-            await daemon_socket.close()
-            await asyncio.to_thread(gallery.close)
+            await asyncio.gather(
+                indexer.close(CLOSE_SECONDS),
+                daemon_socket.close(CLOSE_SECONDS),
+                asyncio.to_thread(gallery.close, CLOSE_SECONDS),
+            )
 
     app = FastAPI(
         title="imgsearch",
@@ -64,6 +78,7 @@ def application(
         redoc_url=None,
         openapi_url=f"{API}/openapi.json",
         lifespan=life,
+        generate_unique_id_function=operation_id,
     )
     app.add_middleware(Timed, metrics=metrics)
     handle_problems(app)
@@ -75,7 +90,8 @@ def application(
     ):
         app.include_router(router, prefix=API)
     app.include_router(static_files.routes())
-    return Guard(app, hosts, door, per_second, indexer.leave)
+    describe(app, door.locked)
+    return Guard(app, hosts, door, per_second, indexer.leave, proxies, origins)
 
 
 def _about(
@@ -84,14 +100,14 @@ def _about(
     router = APIRouter(tags=["server"], responses=PROBLEMS)
 
     @router.get("/status")
-    async def status() -> StatusAnswer:
+    async def get_status() -> StatusAnswer:
         """What is in the library, and whether it is being indexed."""
         summary = await asyncio.wrap_future(gallery.status())
         running = indexer.state if indexer.running else None
         return StatusAnswer(**summary, indexing=running, version=__version__, locked=door.locked)
 
     @router.get("/health")
-    async def health() -> HealthAnswer:
+    async def get_health() -> HealthAnswer:
         """The server is up; says nothing about the library, and needs no token."""
         return HealthAnswer()
 
@@ -100,18 +116,24 @@ def _about(
         response_class=Response,
         responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' format."}},
     )
-    async def numbers() -> Response:
+    async def get_metrics() -> Response:
         """Numbers for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @router.post("/session", status_code=204, response_class=Response)
-    async def session(parameters: SessionParameters) -> Response:
+    async def sign_in(parameters: SessionParameters, request: Request) -> Response:
         """Sign in with the token; the answer sets a cookie for later requests."""
         if not door.fits(parameters.token):
             return problem(401, "that is not the token of this server", "It was printed once.")
         answer = Response(status_code=204)
         answer.set_cookie(
-            COOKIE, door.open_session(), max_age=SESSION_SECONDS, httponly=True, samesite="strict"
+            COOKIE,
+            door.open_session(),
+            max_age=SESSION_SECONDS,
+            path=f"{request.scope['root_path']}/",
+            secure=request.scope["scheme"] == "https",
+            httponly=True,
+            samesite="strict",
         )
         return answer
 

@@ -40,13 +40,13 @@ class DaemonSocket:
         if self._listener is None:
             self._looking = asyncio.create_task(self._look())
 
-    async def close(self) -> None:
-        """Answer the requests in hand, and refuse others."""
+    async def close(self, timeout_s: float) -> None:
+        """Answer the requests in hand if that time is enough, and refuse others."""
         self._closing.set()
         if self._looking is not None:
             await self._looking
         if self._listener is not None:
-            await asyncio.to_thread(self._listener.close)
+            await asyncio.to_thread(self._listener.close, timeout_s)
 
     async def _look(self) -> None:
         while self._listener is None and not self._closing.is_set():

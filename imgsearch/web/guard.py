@@ -6,14 +6,18 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse, Response
 
 from imgsearch.web.hosts import SAFE, Hosts, cross_site
+from imgsearch.web.problems import internal_error, problem
+from imgsearch.web.proxies import Proxies, client_key, route_path
 from imgsearch.web.rate_limits import Buckets, Rate
 from imgsearch.web.tokens import COOKIE, Door
 
@@ -35,8 +39,16 @@ MAX_UPLOADS = 8
 """Searches with pictures received at the same time; their pictures are on disk meanwhile."""
 MAX_PATH_LENGTH = 8 << 10
 MAX_QUERY_BYTES = 32 << 10
+MAX_REQUESTS_PER_CLIENT = 128
+"""Requests of one client answered at the same time; the bound on its connections does not hold
+behind a proxy."""
 BODY_TIMEOUT_SECONDS = 60.0
 """Time limit for receiving a complete request."""
+DRAIN_SECONDS = 2.0
+"""Time for the remaining answers when the server stops."""
+CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
+CORS_HEADERS = ("authorization", "content-type", "if-match", "if-none-match", "if-range", "range")
+CORS_EXPOSED = ("content-disposition", "content-range", "etag", "retry-after")
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -84,7 +96,11 @@ class Guard:
     Parameters
     ----------
     on_stop : callable
-        Called by the server in its event loop before it waits for the remaining answers.
+        Called in the event loop when the server stops, before it waits for the remaining answers.
+    proxies : Proxies
+        Proxies that are trusted to report the client.
+    origins : sequence of str
+        Other origins whose pages may use the API with the token (CORS).
     """
 
     def __init__(
@@ -94,31 +110,75 @@ class Guard:
         door: Door,
         per_second: float,
         on_stop: Callable[[], None] = lambda: None,
+        proxies: Proxies | None = None,
+        origins: Sequence[str] = (),
     ) -> None:
-        self.on_stop = on_stop
+        self._on_stop = on_stop
         self._app = app
         self._hosts = hosts
         self._door = door
+        self._proxies = proxies or Proxies()
+        self._origins = frozenset(origins)
         self._buckets = Buckets(rates(per_second))
+        self._active: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
         self._uploading = 0
+        self._checked: App = self._check
+        if origins:  # outside the checks: a preflight has no token, and refusals are readable
+            self._checked = CORSMiddleware(
+                self._check,
+                allow_origins=origins,
+                allow_methods=CORS_METHODS,
+                allow_headers=CORS_HEADERS,
+                expose_headers=CORS_EXPOSED,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; refuse everything except HTTP and lifespan events."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            answer = _Answer(send)
-            denial = self._refusal(scope)
-            if denial is not None:
-                await denial(scope, receive, answer.send)
-            elif _is_upload(scope):
-                await self._handle_upload(scope, receive, answer)
-            else:
-                await self._handle(scope, receive, answer)
+            await self._checked(self._proxies.resolved(scope), receive, send)
 
-    async def _handle_upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    def stop(self) -> None:
+        """Refuse new requests, and after `DRAIN_SECONDS` those that are not answered by then."""
+        self._stopping = True
+        self._on_stop()
+        asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _Answer(send)
+        denial = self._refusal(scope)
+        if denial is not None:
+            await denial(scope, receive, answer.send)
+            return
+        task, client = asyncio.current_task(), _client(scope)
+        assert task is not None
+        self._tasks.add(task)
+        self._active[client] += 1
+        try:
+            await self._admitted(scope, receive, answer)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            await answer.fail(scope, receive, stopping())
+        finally:
+            self._tasks.discard(task)
+            self._active[client] -= 1
+            if not self._active[client]:
+                del self._active[client]
+
+    async def _admitted(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        if not _is_upload(scope):
+            await self._handle(scope, receive, answer)
+            return
         if self._uploading >= MAX_UPLOADS:
-            busy = refusal(503, "Too many uploads at the same time.", "Try again in a moment.")
+            busy = problem(503, "Too many uploads at the same time.", "Try again in a moment.")
             await answer.fail(scope, receive, busy)
             return
         self._uploading += 1
@@ -128,14 +188,14 @@ class Guard:
             self._uploading -= 1
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        limit = MAX_UPLOAD_BYTES if scope["path"] in UPLOADS else MAX_BODY_BYTES
+        limit = _max_bytes(route_path(scope))
         answer.body = _Body(receive, limit, time.monotonic() + BODY_TIMEOUT_SECONDS)
         try:
             await self._app(scope, answer.body.receive, answer.send)
         except _TooLarge:
             await answer.fail(scope, receive, too_large(limit))
         except _TooSlow:
-            await answer.fail(scope, receive, refusal(408, "The request took too long to arrive."))
+            await answer.fail(scope, receive, problem(408, "The request took too long to arrive."))
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if not answer.finished:
@@ -143,24 +203,40 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        method, path = scope["method"], scope["path"]
-        if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_LENGTH:
-            return refusal(414, "The URL is too long.", "Use a shorter query.")
+        method, path = scope["method"], route_path(scope)
+        if self._stopping:
+            return stopping()
+        refused = self._foreign(method, path, headers) or self._excessive(scope, path, headers)
+        if refused is None and not self._is_authorized(path, headers):
+            return unauthorized()
+        if refused is None and not path:  # links of the page need the slash
+            return RedirectResponse(f"{scope['root_path']}/", 308)
+        return refused
+
+    def _foreign(self, method: str, path: str, headers: Headers) -> Response | None:
+        """The refusal of a request that is not for this server, or of another site's page."""
         if len(headers.getlist("host")) != 1 or not self._hosts.knows(headers["host"]):
             hint = "Use the URL that the server printed, or start it with --allow-host NAME."
-            return refusal(403, "The host name of the request is not allowed.", hint)
-        if (path.startswith(API) or method not in SAFE) and cross_site(method, headers):
+            return problem(403, "The host name of the request is not allowed.", hint)
+        if (path.startswith(API) or method not in SAFE) and self._is_cross_site(method, headers):
             hint = "Open the page of this server instead."
-            return refusal(403, "Requests from other sites are not allowed.", hint)
-        client = (scope.get("client") or ("",))[0]
-        wait = self._buckets.wait_s(client, kind_of(method, path))
-        if wait:
-            answer = refusal(429, "Too many requests.", "Try again in a moment.")
-            answer.headers["retry-after"] = str(math.ceil(wait))
+            return problem(403, "Requests from other sites are not allowed.", hint)
+        return None
+
+    def _excessive(self, scope: Scope, path: str, headers: Headers) -> Response | None:
+        """The refusal of a request that exceeds a bound."""
+        if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_LENGTH:
+            return problem(414, "The URL is too long.", "Use a shorter query.")
+        wait = self._buckets.wait_s(_client(scope), kind_of(scope["method"], path))
+        if wait or self._active[_client(scope)] >= MAX_REQUESTS_PER_CLIENT:
+            answer = problem(429, "Too many requests.", "Try again in a moment.")
+            answer.headers["retry-after"] = str(math.ceil(wait) or 1)
             return answer
-        if _length(headers) > (MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES):
-            return too_large(MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES)
-        return None if self._is_authorized(path, headers) else unauthorized()
+        return too_large(_max_bytes(path)) if _length(headers) > _max_bytes(path) else None
+
+    def _is_cross_site(self, method: str, headers: Headers) -> bool:
+        """True for a request of another site's page, unless that site may use the API."""
+        return headers.get("origin") not in self._origins and cross_site(method, headers)
 
     def _is_authorized(self, path: str, headers: Headers) -> bool:
         """The page itself needs no token: it contains no library data and asks for the token."""
@@ -199,7 +275,7 @@ class _Answer:
 
     async def fail(self, scope: Scope, receive: Receive, answer: Response) -> None:
         if self._started:
-            raise ConnectionAbortedError("the answer cannot be finished")
+            return  # it cannot be finished, so uvicorn closes the connection
         self.body = None
         answer.headers["connection"] = "close"
         await answer(scope, receive, self.send)
@@ -246,7 +322,16 @@ def _is_upload(scope: Scope) -> bool:
     """True for a search with pictures, or one of unknown length."""
     headers = Headers(scope=scope)
     unknown = scope["method"] not in SAFE and "content-length" not in headers
-    return scope["path"] in UPLOADS and (unknown or _length(headers) > MAX_BODY_BYTES)
+    return route_path(scope) in UPLOADS and (unknown or _length(headers) > MAX_BODY_BYTES)
+
+
+def _client(scope: Scope) -> str:
+    """The client of a request, for limits."""
+    return client_key((scope.get("client") or ("",))[0])
+
+
+def _max_bytes(path: str) -> int:
+    return MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES
 
 
 def _length(headers: Headers) -> int:
@@ -254,25 +339,22 @@ def _length(headers: Headers) -> int:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
 
 
-def refusal(status: int, error: str, hint: str = "") -> Response:
-    """An error answer."""
-    return JSONResponse({"error": error, "hint": hint}, status)
-
-
-def internal_error() -> Response:
-    """The answer to an unexpected error; only the log has its details."""
-    return refusal(500, "Internal server error.", "See the log of the server.")
-
-
 def too_large(max_bytes: int) -> Response:
     """The answer to a request that exceeds its size limit."""
     size = f"{max_bytes >> 20} MiB" if max_bytes >> 20 else f"{max_bytes >> 10} KiB"
-    return refusal(413, f"The request is larger than {size}.", "Send fewer or smaller pictures.")
+    return problem(413, f"The request is larger than {size}.", "Send fewer or smaller pictures.")
+
+
+def stopping() -> Response:
+    """The answer to a request that the stopping server does not finish."""
+    answer = problem(503, "The server is stopping.", "Try again when it is running.")
+    answer.headers["connection"] = "close"
+    return answer
 
 
 def unauthorized() -> Response:
     """The answer to a request without the token."""
     hint = "'imgsearch serve --new-token' prints one; send it as 'Authorization: Bearer TOKEN'."
-    answer = refusal(401, "This server requires a token.", hint)
+    answer = problem(401, "This server requires a token.", hint)
     answer.headers["www-authenticate"] = "Bearer"
     return answer

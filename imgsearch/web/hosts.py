@@ -12,8 +12,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from imgsearch.errors import ImgSearchError
+
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
@@ -60,6 +63,18 @@ def name_of(host: str) -> str:
     """The name in a Host header without the port; "" if the header is not valid."""
     match = _HOST.fullmatch(host)
     return (match[1] or match[2]).lower() if match else ""
+
+
+def checked_origin(text: str) -> str:
+    """An origin as browsers send it; raises `ImgSearchError` for anything else."""
+    origin = text.strip().rstrip("/").lower()
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ImgSearchError(
+            f"{text!r} is not an origin",
+            "Use a scheme and a host without a path, such as https://app.example or"
+            " http://localhost:3000.",
+        )
+    return origin
 
 
 def cross_site(method: str, headers: Mapping[str, str]) -> bool:

@@ -14,13 +14,21 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from imgsearch.records import Skipped
-from imgsearch.serving.gallery import Gallery, Located, cannot_show, open_original
+from imgsearch.serving.gallery import (
+    Gallery,
+    Located,
+    cannot_show,
+    open_original,
+    open_video,
+    video_name,
+)
 from imgsearch.serving.thumbnail_cache import snapped
+from imgsearch.sources.formats import VIDEO_TYPES, extension
 from imgsearch.web import answers
 from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
 from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.problems import PROBLEMS, problem
-from imgsearch.web.search_routes import PictureId
+from imgsearch.web.search_routes import PictureId, prefix_of
 
 WHOLE_SIDE = 4096
 """Longer side, in pixels, of an original that is rendered."""
@@ -35,12 +43,18 @@ class As(StrEnum):
 
     FILE = "file"
     JPEG = "jpeg"
+    VIDEO = "video"
 
 
 Responses = dict[int | str, dict[str, Any]]
 
-_WEBP: Responses = {200: {"content": {"image/webp": {}}, "description": "The small picture."}}
-_BYTES: dict[str, Any] = {"image/*": {}, "application/octet-stream": {}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_WEBP: Responses = {200: {"content": {"image/webp": _BINARY}, "description": "The small picture."}}
+_BYTES: dict[str, Any] = {
+    "image/*": _BINARY,
+    "video/*": _BINARY,
+    "application/octet-stream": _BINARY,
+}
 _FILE: Responses = {
     200: {"content": _BYTES, "description": "The file."},
     206: {"content": _BYTES, "description": "The part of it that `Range` names."},
@@ -55,14 +69,16 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["pictures"], responses=PROBLEMS)
 
     @router.get("/images/{image_id}")
-    async def image(image_id: PictureId) -> DetailsAnswer:
+    async def get_image(image_id: PictureId, request: Request) -> DetailsAnswer:
         """Everything in the catalog about a picture."""
         located = await asyncio.wrap_future(gallery.locate(image_id))
-        return answers.details(located.record)
+        parts = await asyncio.wrap_future(gallery.parts(image_id))
+        video = await asyncio.to_thread(video_name, located)
+        return answers.details(located.record, prefix_of(request), parts, video)
 
     @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
-    async def thumb(
+    async def get_thumb(
         image_id: PictureId,
         size: Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")] = 256,
         v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
@@ -79,18 +95,23 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.head("/original/{image_id}", response_class=Response, responses=_FILE)
     @router.get("/original/{image_id}", response_class=Response, responses=_FILE)
-    async def original(
+    async def get_original(
         image_id: PictureId, request: Request, form: Annotated[As, Query(alias="as")] = As.FILE
     ) -> Response:
-        """The file, or a part of it (`Range`); or a JPEG of it, for formats that browsers do not
-        show."""
+        """The file, or a part of it (`Range`); a JPEG of it, for formats that browsers do not show;
+        or the video of a Live Photo."""
         located = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
+            name = located.record.file.path
             data, _ = await rendered(gallery, located, WHOLE_SIDE, "JPEG")
-            return Response(data, media_type="image/jpeg", headers=_headers(located, ".jpg"))
-        file = os.fdopen(await asyncio.to_thread(open_original, located), "rb", buffering=0)
+            return Response(data, media_type="image/jpeg", headers=_headers(name, ".jpg"))
+        video = form is As.VIDEO
+        opening = open_video if video else open_original
+        path, descriptor = await asyncio.to_thread(opening, located)
+        file = os.fdopen(descriptor, "rb", buffering=0)
+        kind = VIDEO_TYPES[extension(path)] if video else _kind(located)
         try:
-            answer = _file(located, file, request)
+            answer = _file(path, kind, file, request)
         except BaseException:
             file.close()
             raise
@@ -119,16 +140,19 @@ async def rendered(gallery: Gallery, located: Located, side: int, form: str) -> 
     return rendering.data, rendering.content_hash
 
 
-def _file(located: Located, file: FileIO, request: Request) -> Response:
+def _kind(located: Located) -> str | None:
+    return BROWSER_TYPES.get(located.record.metadata.format)
+
+
+def _file(path: str, kind: str | None, file: FileIO, request: Request) -> Response:
     """The response for an open file; one that does not stream leaves it open."""
     status = os.fstat(file.fileno())
     conditions, size, tag = request.headers, status.st_size, tag_of(status)
-    headers = _headers(located) | {"etag": tag, "accept-ranges": "bytes"}
+    headers = _headers(path) | {"etag": tag, "accept-ranges": "bytes"}
     if "if-match" in conditions and not is_named(conditions["if-match"], tag, weakly=False):
         return problem(412, "the file is no longer as it was", "Ask for all of it.")
     if is_named(conditions.get("if-none-match", ""), tag, weakly=True):
         return Response(status_code=304, headers=headers)
-    kind = BROWSER_TYPES.get(located.record.metadata.format)
     if kind is None:
         kind, disposition = "application/octet-stream", headers["content-disposition"]
         headers["content-disposition"] = disposition.replace("inline", "attachment", 1)
@@ -160,9 +184,9 @@ async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _headers(located: Located, ending: str = "") -> dict[str, str]:
+def _headers(path: str, ending: str = "") -> dict[str, str]:
     """Headers of a file; its name is percent-encoded (RFC 6266), so it cannot end a header."""
-    name = shown(os.path.basename(located.record.file.path)) + ending
+    name = shown(os.path.basename(path)) + ending
     return {
         "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
         "content-security-policy": _INERT,

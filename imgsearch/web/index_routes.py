@@ -10,9 +10,10 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from imgsearch.errors import LibraryBusy, QueryError
-from imgsearch.indexing.plan import NEW_FOLDER
+from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.web.parameters import IndexParameters
@@ -41,7 +42,7 @@ class Indexer:
         """True during a run."""
         return self.state["state"] in ("starting", "running")
 
-    async def start(self, path: str | None) -> None:
+    async def start(self, parameters: IndexParameters) -> None:
         """Start a run over a folder of the library, or over all of them.
 
         Raises
@@ -57,13 +58,18 @@ class Indexer:
         run = self._runs
         before, self.state = self.state, {"state": "starting", "run": run}
         try:
-            paths = await self._paths(path)
+            request = IndexRequest(
+                await self._paths(parameters.path),
+                parameters.exclude,
+                add=False,
+                no_exclude=parameters.no_exclude,
+            )
             loop = asyncio.get_running_loop()
 
             def on_event(event: Event) -> None:
                 loop.call_soon_threadsafe(self._note, event | {"run": run})
 
-            self._process = IndexProcess(self._gallery.settings, paths, on_event)
+            self._process = IndexProcess(self._gallery.settings, request, on_event)
         except BaseException:
             self.state = before
             raise
@@ -82,10 +88,10 @@ class Indexer:
         self.stop()
         self._rouse()
 
-    async def close(self) -> None:
-        """Stop the run and wait for it."""
+    async def close(self, timeout_s: float) -> None:
+        """Stop the run and wait for it; a kill after that time loses the batch in hand."""
         if self._process is not None:
-            await asyncio.to_thread(self._process.close)
+            await asyncio.to_thread(self._process.close, timeout_s)
 
     async def _paths(self, path: str | None) -> list[str]:
         """The folders to index: only those of the library, whatever the page sends."""
@@ -116,20 +122,37 @@ class Indexer:
 
     async def events(self) -> AsyncIterator[bytes]:
         """Server-sent events: the present state, then each change; slow readers get the latest."""
-        self.watchers += 1
         seen = -1
+        while not self._leaving:
+            if seen != self._number:
+                seen = self._number
+                yield f"event: progress\ndata: {json.dumps(self.state)}\n\n".encode()
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._changed:
+                    await self._changed.wait_for(lambda: self._leaving or self._number != seen)  # noqa: B023
+            except TimeoutError:
+                yield b": still here\n\n"
+
+
+class EventStream(StreamingResponse):
+    """The events of an indexer, for as long as the client reads them."""
+
+    def __init__(self, indexer: Indexer) -> None:
+        headers = {"x-accel-buffering": "no"}  # nginx would keep events back
+        super().__init__(indexer.events(), headers=headers, media_type="text/event-stream")
+        self._indexer = indexer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events, or refuse if there are `MAX_WATCHERS`: counted and compared here, with
+        nothing awaited in between, so that a burst cannot pass the bound."""
+        if self._indexer.watchers >= MAX_WATCHERS:
+            await problem(503, "too many watch already", "Close a page.")(scope, receive, send)
+            return
+        self._indexer.watchers += 1
         try:
-            while not self._leaving:
-                if seen != self._number:
-                    seen = self._number
-                    yield f"event: progress\ndata: {json.dumps(self.state)}\n\n".encode()
-                try:
-                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._changed:
-                        await self._changed.wait_for(lambda: self._leaving or self._number != seen)  # noqa: B023
-                except TimeoutError:
-                    yield b": still here\n\n"
+            await super().__call__(scope, receive, send)
         finally:
-            self.watchers -= 1
+            self._indexer.watchers -= 1
 
 
 def _is_in(path: str, roots: Sequence[str]) -> bool:
@@ -153,23 +176,21 @@ def routes(indexer: Indexer) -> APIRouter:
     router = APIRouter(tags=["index"], responses=PROBLEMS)
 
     @router.post("/index", status_code=202)
-    async def start(wanted: IndexParameters) -> dict[str, Any]:
+    async def start_indexing(parameters: IndexParameters) -> dict[str, Any]:
         """Bring folders of the library up to date; 409 during a run."""
-        await indexer.start(wanted.path)
+        await indexer.start(parameters)
         return indexer.state
 
     @router.delete("/index", status_code=202)
-    async def stop() -> Response:
+    async def stop_indexing() -> Response:
         """Stop after the batch in hand; finished work is kept."""
         if not indexer.stop():
             return problem(409, "nothing is being indexed", "Start it with POST.")
         return JSONResponse({"state": "stopping"}, 202)
 
     @router.get("/index/events", response_class=StreamingResponse, responses=_STREAM)
-    async def events() -> Response:
+    async def index_events() -> Response:
         """Progress of the run, as it goes."""
-        if indexer.watchers >= MAX_WATCHERS:
-            return problem(503, "too many watch already", "Close a page.")
-        return StreamingResponse(indexer.events(), media_type="text/event-stream")
+        return EventStream(indexer)
 
     return router

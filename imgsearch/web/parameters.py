@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from starlette.requests import Request
 
 from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import SearchRequest, Term, read_strength
 from imgsearch.searching.terms import build_terms
 
 MAX_UPLOADS = 8
@@ -25,6 +33,18 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Texts = Annotated[list[Text], Field(max_length=MAX_VALUES)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Ids = Annotated[list[Id], Field(max_length=MAX_VALUES)]
+Strength = Annotated[
+    float,
+    BeforeValidator(lambda value: None if value is None else read_strength(value)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 100},
+                {"type": "string", "pattern": r"^\s*[0-9.]+\s*%?\s*$"},
+            ]
+        }
+    ),
+]
 
 
 def _texts(description: str, *examples: list[str], name: str | None = None) -> Any:
@@ -67,14 +87,22 @@ class SearchParameters(FilterParameters):
     unlike: Ids = Field(default_factory=list, description="Exclude pictures like these.")
     good: Ids = Field(default_factory=list, description="Pictures that were right.")
     bad: Ids = Field(default_factory=list, description="Pictures that were wrong.")
-    mode: Annotated[str, Field(pattern="^(hybrid|semantic|text)$")] = Field(
+    mode: Literal["hybrid", "semantic", "text"] = Field(
         "hybrid", description="hybrid, semantic or text.", examples=["hybrid"]
     )
-    min_strength: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="Leave out weaker hits; the default depends on the query."
+    min_strength: Strength | None = Field(
+        None,
+        description="Leave out weaker hits: 30%, 30 or 0.3. The default depends on the query.",
+        examples=[0.3],
+    )
+    max_false_matches: Strength | None = Field(
+        None,
+        description="Share of the queries without a match that may be answered: 10% or 0.1.",
+        examples=[0.1],
     )
     everything: bool = Field(False, alias="all", description="Include weak hits.")
     unique: bool = Field(False, description="Fold near-identical pictures into one.")
+    apart: bool = Field(False, description="List the RAW and the JPEG of one shot as two pictures.")
     limit: int = Field(60, ge=1, le=500, description="Maximum number of hits per page.")
     cursor: str | None = Field(
         None,
@@ -100,7 +128,9 @@ class SearchParameters(FilterParameters):
             good=[Term(image_id=each) for each in self.good],
             bad=[Term(image_id=each) for each in self.bad],
             min_strength=0.0 if self.everything else self.min_strength,
+            max_false_matches=self.max_false_matches,
             unique=self.unique,
+            apart=self.apart,
         )
 
 
@@ -112,6 +142,12 @@ class IndexParameters(BaseModel):
     path: Text | None = Field(
         None, description="A folder of the library, or one in it; by default all of them."
     )
+    exclude: list[Text] = Field(
+        [],
+        max_length=MAX_VALUES,
+        description="Patterns to exclude, in this run and later ones, added to earlier ones.",
+    )
+    no_exclude: bool = Field(False, description="Discard the patterns of earlier runs first.")
 
 
 class SessionParameters(BaseModel):

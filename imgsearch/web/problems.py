@@ -1,23 +1,47 @@
-"""Errors as answers: a message, a hint and a status, never a traceback."""
+"""Errors as answers: a message, a hint and a status, never a traceback (RFC 9457)."""
 
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from imgsearch.errors import ImgSearchError, LibraryBusy, LibraryMissing, QueryError, SourceError
+from imgsearch.errors import (
+    ImgSearchError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+    TooManyFiles,
+    is_too_many_files,
+)
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
+from imgsearch.serving.validation import sentence
 from imgsearch.web.answers import Problem
-from imgsearch.web.guard import internal_error
 
 logger = logging.getLogger("imgsearch.web")
+
+JSON_TYPE = "application/problem+json"
+
+
+CLIENT_LEFT = 499
+"""Status in the metrics of a request whose client has closed the connection; nobody receives it."""
+
+
+class ClientLeft(ImgSearchError):
+    """The client closed its connection before the answer was there."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")
+
 
 STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
@@ -28,6 +52,8 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (LibraryBusy, 409),
     (Overloaded, 503),
     (Closed, 503),
+    (ClientLeft, CLIENT_LEFT),
+    (TooManyFiles, 503),
 )
 """The first match applies; 500 for all other errors."""
 
@@ -54,6 +80,8 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(ImgSearchError)
     async def on_ours(request: Request, error: ImgSearchError) -> Response:
         status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+        if status == CLIENT_LEFT:
+            return Response(status_code=CLIENT_LEFT)
         if status == 500:
             logger.error("%s %s: %s", request.method, request.url.path, error)
         answer = problem(status, str(error), error.hint)
@@ -61,13 +89,19 @@ def handle_problems(app: FastAPI) -> None:
             answer.headers["retry-after"] = "1"
         return answer
 
+    @app.exception_handler(OSError)
+    async def on_system(request: Request, error: OSError) -> Response:
+        if is_too_many_files(error):
+            return await on_ours(request, TooManyFiles())
+        raise error
+
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(
-            str(each) for each in first.get("loc", ()) if each not in ("query", "body")
-        )
-        return problem(400, f"{place[:80] or 'the request'}: {first.get('msg', '')}"[:300], _HINT)
+        return problem(400, sentence(error.errors()[0], skip=("query", "body", "path")), _HINT)
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_client_left(request: Request, error: ClientDisconnect) -> Response:
+        return await on_ours(request, ClientLeft())
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
@@ -84,13 +118,30 @@ def handle_problems(app: FastAPI) -> None:
         return problem(503, "the search took too long", "Try again, or use a smaller model.")
 
 
-def problem(status: int, error: str, hint: str) -> JSONResponse:
-    """An answer with the error; escapes text that is not valid UTF-8."""
-    texts = {"error": error, "hint": hint}
-    escaped = {
-        name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()
-    }
-    return JSONResponse(escaped, status)
+class ProblemResponse(JSONResponse):
+    """An error answer."""
+
+    media_type = JSON_TYPE
+
+
+def problem(status: int, error: str, hint: str = "") -> Response:
+    """An error answer."""
+    return ProblemResponse(problem_body(status, error, hint), status)
+
+
+def problem_body(status: int, error: str, hint: str = "") -> dict[str, Any]:
+    """The content of an error answer; escapes text that is not valid UTF-8."""
+    error, hint = (text.encode("utf-8", "backslashreplace").decode() for text in (error, hint))
+    title = HTTPStatus(status).phrase
+    return {
+        "type": "about:blank", "title": title, "status": status, "detail": error,
+        "error": error, "hint": hint,
+    }  # fmt: skip
+
+
+def internal_error() -> Response:
+    """The answer to an unexpected error; only the log has its details."""
+    return problem(500, "Internal server error.", "See the log of the server.")
 
 
 _HINT = "See /api/v1/openapi.json for the valid requests."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 
@@ -20,11 +21,12 @@ from imgsearch.web.parameters import (
     SearchParameters,
     posted,
 )
-from imgsearch.web.problems import PROBLEMS
+from imgsearch.web.problems import PROBLEMS, ClientLeft
 
 SEARCH_TIMEOUT_SECONDS = 120.0
 """A search that takes longer is abandoned; a large model on a slow machine takes seconds."""
 
+T = TypeVar("T")
 PictureId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
@@ -33,25 +35,28 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["search"], responses=PROBLEMS)
 
     @router.get("/search")
-    async def search(parameters: Annotated[SearchParameters, Query()]) -> SearchAnswer:
+    async def search(
+        parameters: Annotated[SearchParameters, Query()], client: Request
+    ) -> SearchAnswer:
         """Find pictures by words, by pictures of the library, by filters, or list them by date."""
-        return await page(gallery, parameters, parameters.request())
+        return await page(gallery, parameters, parameters.request(), client)
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
-        """Find pictures by uploaded examples, too. The fields are those of `GET /search`."""
+        """Find pictures by uploaded examples, too. The fields are those of `GET /search`. Without
+        pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
-        return await page(gallery, parameters, parameters.request(uploads))
+        return await page(gallery, parameters, parameters.request(uploads), request)
 
     @router.get("/similar/{image_id}")
-    async def similar(
-        image_id: PictureId, parameters: Annotated[SearchParameters, Query()]
+    async def search_similar(
+        image_id: PictureId, parameters: Annotated[SearchParameters, Query()], client: Request
     ) -> SearchAnswer:
         """Find pictures that look like one of the library, which itself comes first."""
-        return await page(gallery, parameters, parameters.request(like=[image_id]))
+        return await page(gallery, parameters, parameters.request(like=[image_id]), client)
 
     @router.get("/facets")
-    async def facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
+    async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
         """How the pictures that pass the filters are spread over years, folders and so on."""
         where = parameters.where_filter()
         return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
@@ -59,32 +64,70 @@ def routes(gallery: Gallery) -> APIRouter:
     return router
 
 
+def prefix_of(request: Request) -> str:
+    """The path below which a proxy serves us; "" for none."""
+    return str(request.scope["root_path"])
+
+
 async def page(
-    gallery: Gallery, parameters: SearchParameters, request: SearchRequest
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, client: Request
 ) -> SearchAnswer:
     """A page of hits, the first of a search or a later one."""
+    prefix = prefix_of(client)
     started = time.perf_counter()
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
-        hits = await asyncio.wrap_future(gallery.fetch(ranking, place, request.limit))
+        future = gallery.turn(ranking, place, request.limit)
+        ranking, hits = await while_connected(client, future)
+        gallery.rankings.deepen(key, ranking)
     else:
         terms = [await _decoded(gallery, term) for term in request.terms]
-        future = asyncio.wrap_future(gallery.rank(replace(request, terms=terms)))
-        async with asyncio.timeout(SEARCH_TIMEOUT_SECONDS):
-            ranking, hits = await future
+        future = gallery.rank(replace(request, terms=terms))
+        ranking, hits = await while_connected(client, future)
         more = len(ranking) > request.limit
         key = gallery.rankings.keep(ranking, digest) if more else ""
     return SearchAnswer(
-        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id))) for each in hits],
+        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id)), prefix) for each in hits],
         total=ranking.total,
         next=cursor(key, ranking, place + request.limit),
         no_match=not len(ranking) and not ranking.by_date,
         by_date=ranking.by_date,
         revision=ranking.revision,
         seconds=round(time.perf_counter() - started, 4),
-        note=ranking.note,
+        note=ranking.note or " ".join(ranking.notes),
     )
+
+
+async def while_connected(client: Request, future: Future[T]) -> T:
+    """The result of a job, which is cancelled when its client leaves or it takes too long.
+
+    Raises
+    ------
+    ClientLeft
+        There is nobody left to answer.
+    TimeoutError
+        It took longer than `SEARCH_TIMEOUT_SECONDS`.
+    """
+    answer = asyncio.wrap_future(future)
+    leaving = asyncio.ensure_future(_left(client))
+    try:
+        done, _ = await asyncio.wait(
+            (answer, leaving), timeout=SEARCH_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if answer in done:
+            return answer.result()
+        raise ClientLeft if leaving in done else TimeoutError
+    finally:
+        leaving.cancel()
+        answer.cancel()
+        future.cancel()  # the line above does that, too, but only in the next turn of the loop
+
+
+async def _left(client: Request) -> None:
+    """Return when the client has closed its connection; its whole request has been read."""
+    while (await client.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _decoded(gallery: Gallery, term: Term) -> Term:
@@ -99,6 +142,7 @@ def _body() -> dict[str, Any]:
     fields = SearchParameters.model_json_schema()
     form = {
         **fields,
+        "title": "SearchForm",
         "properties": {
             **fields["properties"],
             "image": {
@@ -109,14 +153,8 @@ def _body() -> dict[str, Any]:
             },
         },
     }
-    example = {"q": "a dog", "not": ["people"], "after": ["2023"], "limit": 20}
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": form},
-            "application/json": {"schema": fields, "example": example},
-        },
-    }
+    # One kind of content: generators make clients that do not run of an operation with several.
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
 _BODY = _body()

@@ -1,29 +1,31 @@
-"""uvicorn around the application, with time limits that uvicorn lacks."""
+"""uvicorn around the application: its address, its settings and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.settings import Settings
 from imgsearch.web.application import PER_SECOND, application
+from imgsearch.web.connections import ClientProtocol, Connections
+from imgsearch.web.guard import DRAIN_SECONDS
 from imgsearch.web.hosts import hosts_for, is_loopback
+from imgsearch.web.proxies import Proxies
 from imgsearch.web.tokens import Door, stored_hash
 
-HEAD_TIMEOUT_SECONDS = 10.0
-"""Time limit for the head of a request, from the connection or the previous request."""
-MAX_CONNECTIONS = 512
-MAX_HEAD_BYTES = 256 << 10
-"""Size of the head of a request: above the guard's limit, whose refusal gives the reason."""
-STOP_SECONDS = 10
+ACCEPT_BATCH = 256
+"""Connections that may wait to be accepted, and are accepted together. Each takes a descriptor
+until there is room for it or not."""
+HANG_UP_SECONDS = DRAIN_SECONDS + 0.3
+"""Connections whose client does not take its answer are closed then, when the server stops."""
+STOP_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,23 @@ class Place:
         Additional host names.
     require_token : bool
         Require the token on the loopback interface, too.
+    proxies : Proxies
+        Trusted proxies; other machines reach the server through them, so a token is required.
+    origins : tuple of str
+        Other origins whose pages may use the API.
     """
 
     host: str = "127.0.0.1"
     port: int = 8765
     names: tuple[str, ...] = ()
     require_token: bool = False
+    proxies: Proxies = field(default_factory=Proxies)
+    origins: tuple[str, ...] = ()
+
+    @property
+    def reachable(self) -> bool:
+        """True if other machines can reach the server, directly or through a proxy."""
+        return not is_loopback(self.host) or bool(self.proxies.networks)
 
 
 def door_for(settings: Settings, place: Place) -> Door:
@@ -54,13 +67,15 @@ def door_for(settings: Settings, place: Place) -> Door:
     ImgSearchError
         A token is required but none exists.
     """
-    required = place.require_token or not is_loopback(place.host)
+    required = place.require_token or place.reachable
     token_hash = stored_hash(settings.library) if required else ""
     if required and not token_hash:
         raise ImgSearchError(
-            f"other machines can reach a server on {place.host}, and it has no token yet"
-            if not is_loopback(place.host)
-            else "the server has no token yet",
+            "the server has no token yet"
+            if not place.reachable
+            else "other machines can reach a server behind a proxy, and it has no token yet"
+            if is_loopback(place.host)
+            else f"other machines can reach a server on {place.host}, and it has no token yet",
             "Create one, which is shown once: add --new-token",
         )
     return Door(token_hash)
@@ -88,23 +103,22 @@ def serve(
     door = door_for(settings, place)
     listener = _listener(place)
     names = hosts_for(place.host, place.names)
-    app = application(settings, names, door, per_second, say)
+    app = application(settings, names, door, per_second, say, place.proxies, place.origins)
     config = uvicorn.Config(
         app,
-        http=TimeLimitedProtocol,
+        http=partial(ClientProtocol, Connections(place.proxies)),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # any client could forge its address
-        limit_concurrency=MAX_CONNECTIONS,
+        proxy_headers=False,  # `Proxies` reads them
+        backlog=ACCEPT_BATCH,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_SECONDS,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
     host = f"[{place.host}]" if ":" in place.host else place.host
-    url = f"http://{host}:{listener.getsockname()[1]}/"
-    _Server(config, lambda: on_start(url), app.on_stop).run([listener])
+    url = f"http://{host}:{listener.getsockname()[1]}{place.proxies.root_path}/"
+    _Server(config, lambda: on_start(url), app.stop).run([listener])
 
 
 class _Server(uvicorn.Server):
@@ -121,45 +135,12 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
+        asyncio.get_running_loop().call_later(HANG_UP_SECONDS, self._hang_up)
         await super().shutdown(sockets)
 
-
-class TimeLimitedProtocol(H11Protocol):
-    """HTTP/1.1 that closes the connection if the head of a request does not arrive in time."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._disarm()
-        elif self._head_timer is None:
-            self._arm()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self._head_timer is None:
-            self._arm(max(HEAD_TIMEOUT_SECONDS, self.timeout_keep_alive + 1.0))
-
-    def _arm(self, seconds: float = HEAD_TIMEOUT_SECONDS) -> None:
-        self._head_timer = self.loop.call_later(seconds, self._hang_up)
-
-    def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
     def _hang_up(self) -> None:
-        self._head_timer = None
-        self.transport.abort()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _listener(place: Place) -> socket.socket:

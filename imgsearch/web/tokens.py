@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.writing import replace_file
+from imgsearch.writing import private_folder, replace_file
 
 FILE = "server-token.json"
 COOKIE = "imgsearch_session"
@@ -26,7 +26,7 @@ def new_token(library: str) -> str:
     """Create a token and store its hash in the library folder, replacing any older one."""
     token = secrets.token_urlsafe(32)
     try:
-        os.makedirs(library, mode=0o700, exist_ok=True)
+        private_folder(library)
         record = json.dumps({"sha256": _hash(token)}).encode()
         replace_file(os.path.join(library, FILE), record, private=True)
     except OSError as error:

@@ -2,7 +2,8 @@
 
 `ctime_ns` and `inode` tell a changed file from an unchanged one of the same size and mtime, and
 `sidecar_stamp` does the same for the metadata files beside it; 0 is unknown. `metadata_version`
-says which reader of metadata wrote the row: rows from before this migration have 0.
+says which reader of metadata wrote the row: rows from before this migration have 0. MPO is JPEG
+with more pictures in the file, and is called so.
 
 Revision ID: 0008
 Revises: 0007
@@ -30,6 +31,7 @@ def upgrade() -> None:
     for name in ("ctime_ns", "inode"):
         op.add_column("skipped", number(name))
     op.execute("UPDATE images SET taken_precision = 'second' WHERE taken_at IS NOT NULL")
+    op.execute("UPDATE images SET format = 'JPEG' WHERE format = 'MPO'")
     op.create_index("ix_images_status_rating", "images", ["status", "rating"])
 
 

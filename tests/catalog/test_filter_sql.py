@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,7 +17,8 @@ from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
-from imgsearch.filters.fields import FORMATS, ORIENTATIONS
+from imgsearch.filters.fields import FORMATS, LABELS, ORIENTATIONS, WHAT, comparison
+from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
 from imgsearch.filters.tree import (
     And,
@@ -26,11 +28,10 @@ from imgsearch.filters.tree import (
     Near,
     Not,
     Or,
-    folded,
 )
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Known, RootRecord
 from tests.conftest import examples
-from tests.fakes import MemoryFolder, held, ingest
+from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, held, ingest
 from tests.reference_filter import passes
 
 ROOTS = ("/photos", "/pho", "/more/photos")
@@ -39,13 +40,20 @@ ROOTS = ("/photos", "/pho", "/more/photos")
 
 moments = st.sampled_from(
     [datetime(2019, 12, 31, 23, 59, 59), datetime(2020, 1, 1), datetime(2020, 6, 15, 12, 30),
-     datetime(2021, 1, 1), datetime(1970, 1, 1), datetime(9, 3, 4)]
+     datetime(2020, 6, 1), datetime(2020, 6, 15), datetime(2021, 1, 1), datetime(1970, 1, 1),
+     datetime(9, 3, 4)]
+)  # fmt: skip
+dates = st.tuples(moments, st.sampled_from(["second", None])) | st.sampled_from(
+    [(datetime(2020, 1, 1), "year"), (datetime(2020, 1, 1), "month"), (datetime(2020, 1, 1), "day"),
+     (datetime(2020, 6, 1), "month"), (datetime(2020, 6, 15), "day"),
+     (datetime(1970, 1, 1), "year")]
 )  # fmt: skip
 letters = st.text(st.sampled_from("abAB01-]^[!ßéÉ *?._\u0301\udcff"), min_size=1, max_size=5)
 names = letters.filter(lambda name: name.strip(". "))
 folders = st.sampled_from(["", "a/", "a/b/", "a\udcff/", "a\udcff/b/", "A/", "a0/", "\udcff/"])
 degrees = st.sampled_from([0.0, 48.8566, -90.0, 90.0, 89.95, -33.8, 51.5])
 meridians = st.sampled_from([0.0, 2.3522, 180.0, -180.0, 179.95, -179.95, 151.2])
+labels = st.sampled_from(["Łódź", "Zo\u00eb B", "Zoe\u0301", "a*", "[a]", "Ann", "ann b"])
 sides = st.sampled_from([1, 100, 101, 4000])
 
 
@@ -53,15 +61,23 @@ sides = st.sampled_from([1, 100, 101, 4000])
 def metadata(draw):
     gps = draw(st.booleans())
     maybe = lambda values: draw(st.none() | values)  # noqa: E731
+    taken_at, precision = draw(st.just((None, None)) | dates)
     return ImageMetadata(
         draw(sides),
         draw(sides),
         draw(st.sampled_from(["JPEG", "HEIF", "PNG"])),
-        taken_at=maybe(moments),
+        taken_at=taken_at,
+        taken_precision=precision,
+        rating=maybe(st.integers(-1, 5)),
         camera_make=maybe(st.sampled_from(["Canon", "NIKON", "Éclair"])),
         camera_model=maybe(st.sampled_from(["Canon EOS 80D", "D750"])),
         latitude=draw(degrees) if gps else None,
         longitude=draw(meridians) if gps else None,
+        title=maybe(labels),
+        keywords=tuple(draw(st.lists(labels, max_size=2))),
+        people=tuple(draw(st.lists(labels, max_size=2))),
+        city=maybe(labels),
+        country=maybe(labels),
     )
 
 
@@ -87,9 +103,10 @@ def library(draw):
 leaves = st.one_of(
     st.builds(Compare, st.just("taken"), st.sampled_from(["<", ">="]), moments),
     st.builds(
-        Compare, st.sampled_from(["name", "camera"]), st.sampled_from(["=", "~"]),
+        Compare, st.sampled_from(["name", "camera", *LABELS]), st.sampled_from(["=", "~"]),
         st.one_of(
-            letters, names, st.sampled_from(["canon", "*", "a*", "*.?", "[a-b]*", "[!a]*", "[]"])
+            letters, names, labels,
+            st.sampled_from(["canon", "*", "a*", "*.?", "[a-b]*", "[!a]*", "[]"]),
         ).map(folded),
     ),
     st.builds(Compare, st.just("format"), st.just("="), st.sampled_from(["JPEG", "HEIF", "RAW"])),
@@ -102,7 +119,10 @@ leaves = st.one_of(
         Compare, st.sampled_from(["latitude", "longitude"]),
         st.sampled_from(["=", "<", "<=", ">", ">="]), st.one_of(degrees, meridians),
     ),
-    st.builds(Has, st.sampled_from(["gps", "date", "camera"])),
+    st.builds(
+        Compare, st.just("rating"), st.sampled_from(["=", "<", ">="]), st.integers(-1, 5)
+    ),
+    st.builds(Has, st.sampled_from(list(dict.fromkeys(WHAT.values())))),
     st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
     st.builds(
         Below,
@@ -202,6 +222,34 @@ def test_the_newest_come_first_and_those_without_a_date_last(catalog):
         raise Undo
 
 
+@pytest.mark.parametrize(
+    "expression, passing",
+    [
+        ("taken >= 1965-07 and taken < 1965-08", {"month", "day"}),
+        ("taken = 1965-07", {"month", "day"}),
+        ("taken = 1965", {"year", "month", "day"}),
+        ("taken = 1965-07-01", {"day"}),
+        ("taken < 1965-07-15", {"day"}),
+        ("taken < 1966", {"year", "month", "day"}),
+        ("taken < 1965-01-02", set()),
+        ("taken >= 1965-02", {"month", "day"}),
+        ("not taken < 1965-02", {"year", "month", "day"}),
+    ],
+)
+def test_a_partial_date_passes_where_all_of_it_does(catalog, expression, passing):
+    def picture(precision: str, start: datetime):
+        about = ImageMetadata(1, 1, "PNG", taken_at=start, taken_precision=precision)
+        return ("/photos", precision, about, 1, "present")
+
+    july = datetime(1965, 7, 1)
+    pictures = [picture("year", datetime(1965, 1, 1)), picture("month", july), picture("day", july)]
+    with pytest.raises(Undo), writing(catalog._engine) as connection:
+        paths = {image.id: image.file.path for image, *_ in put(connection, pictures)}
+        found = filter_sql.image_ids(connection, parse(expression))
+        assert {paths[each] for each in found.tolist()} == passing
+        raise Undo
+
+
 def test_a_folder_outside_the_library_is_an_error(catalog):
     with pytest.raises(QueryError, match="/elsewhere is not in a folder of this library") as caught:
         catalog.count(Below("/elsewhere"))
@@ -245,6 +293,65 @@ def test_the_folded_columns_follow_a_picture(tmp_path):
     assert all(matches.dtype == np.int64 for matches in ids.values())
 
 
+PEOPLE = (
+    "people ~ rosalind",
+    "people = 'ROSALIND FRANKLIN'",
+    "person ~ 'rosalind*'",
+    "people ~ zoe",
+    "keyword = lodz",
+    "tags ~ '*odz'",
+    "city = 'łódź' and state ~ woj and country = polska",
+    "title ~ opening and description ~ 'line?two'",
+    "has people and has keywords and has title and has description and has place",
+    "not (people ~ nobody or has camera)",
+)
+NOT_PEOPLE = ("people = rosalind", "people ~ 'franklin*zoe*'", "people = lodz", "has gps",
+              "keyword ~ rosalind", "people != zoë")  # fmt: skip
+
+
+def test_labels_are_filtered_by_each_of_their_values(tmp_path):
+    """They follow the picture when it is copied, and when it is encoded again."""
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    metadata = ImageMetadata(
+        4, 3, "JPEG", people=("Rosalind Franklin", "Zoë"), keywords=("Łódź", "lab"), city="Łódź",
+        state="Woj. łódzkie", country="Polska", title="Opening", description="Line\ntwo",
+    )  # fmt: skip
+    write(catalog, replace(encoded("a.jpg", "a"), metadata=metadata))
+    assert [catalog.select(parse(text)).tolist() for text in PEOPLE] == [[1]] * len(PEOPLE)
+    assert [catalog.select(parse(text)).tolist() for text in NOT_PEOPLE] == [[]] * len(NOT_PEOPLE)
+    write(catalog, Known(ImageFile("/photos", "b.jpg", 1, 1), "a"))
+    assert catalog.select(parse("person = zoe")).tolist() == [1, 2]
+    write(catalog, replace(encoded("a.jpg", "new"), metadata=replace(metadata, people=("Ann",))))
+    assert catalog.select(parse("person = zoe")).tolist() == [2]
+    assert catalog.select(parse("person = ann")).tolist() == [1]
+
+
+def write(catalog, item) -> None:
+    with catalog.writer() as writer:
+        writer.put_root(RootRecord("/photos"))
+        writer.begin_run(SPACE, DECODER, "fp32")
+        writer.commit([item])
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "matches"),
+    [
+        ("何？.jpg", "何？", True),  # a full-width sign stands for itself
+        ("何か.jpg", "何？", False),
+        ("何か.jpg", "何?.jpg", True),
+        ("［A］.jpg", "［a］", True),
+        ("a.jpg", "［a］*", False),
+        ("＊b.jpg", "＊b", True),
+        ("Łódź.JPG", "lodz.jpg", True),
+        ("cafe\u0301.jpg", "CAFE*", True),
+    ],
+)
+def test_names_are_folded_as_words_are(tmp_path, name, pattern, matches):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    write(catalog, encoded(name, "a"))
+    assert catalog.count(comparison("name", "~", pattern)) == matches
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -262,7 +369,13 @@ def test_the_folded_columns_follow_a_picture(tmp_path):
         "near(0, 180, 500)",
         "in '/photos/2023'",
         "size > 5MB",
+        "people ~ rosalind",
+        "city = paris",
+        "has keywords",
+        "has place",
         "not taken < 2020",
+        "taken < 2020-05-17T10:00",
+        "rating >= 4",
     ],
 )
 def test_an_index_answers_a_filter_on_one_field(catalog, expression):
@@ -273,7 +386,7 @@ def test_an_index_answers_a_filter_on_one_field(catalog, expression):
         compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(text("EXPLAIN QUERY PLAN " + str(compiled).replace(":", r"\:")))
         steps = [row.detail for row in plan if row.detail.startswith(("SCAN", "SEARCH"))]
-    assert steps and all("INDEX" in step for step in steps), steps
+    assert steps and all("INDEX" in step or "PRIMARY KEY" in step for step in steps), steps
 
 
 def test_pictures_are_looked_up_by_their_ids(catalog):

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from imgsearch.catalog import Catalog, unchanged_files
 from imgsearch.ports import Unchanged, nothing_known
-from imgsearch.records import Encoded, ImageFile, Known, RootRecord, Skipped
+from imgsearch.records import Encoded, FileRun, ImageFile, Known, RootRecord, Skipped
 from imgsearch.sources.folder_source import FilesystemSource
 from tests.fakes import DECODER, OTHER, SPACE, MemoryFolder, MemoryPool, encoded, held, ingest
 
@@ -56,6 +56,10 @@ def size(path: str) -> int:
     return 1000 + len(content_of(path))
 
 
+def run(paths: list[str]) -> FileRun:
+    return FileRun.of(*(ImageFile("/photos", path, size(path), 1) for path in paths))
+
+
 def test_a_walk_over_a_real_tree_recognises_every_unchanged_file(
     catalog, tmp_path: Path, page
 ) -> None:
@@ -84,13 +88,17 @@ def test_files_out_of_order_may_be_missed_but_never_wrongly_accepted(catalog, pa
     library(catalog, *NAMES)
     known = unchanged(catalog, "/photos")
     for path in sorted(NAMES, reverse=True):
-        known([path], [size(path)], [1])
+        known(run([path]))
     assert len(known.ids) == 1
     known = unchanged(catalog, "/photos")
     for path in sorted(NAMES):
-        assert known([path], [size(path) + 1], [1])
-        assert known([path], [size(path)], [2])
-        assert known([path + "x"], [size(path)], [1])
+        file = ImageFile("/photos", path, size(path), 1)
+        assert known(FileRun.of(replace(file, size=file.size + 1)))
+        assert known(FileRun.of(replace(file, mtime_ns=2)))
+        assert known(FileRun.of(replace(file, path=path + "x")))
+        assert known(FileRun.of(replace(file, ctime_ns=1)))
+        assert known(FileRun.of(replace(file, inode=1)))
+        assert known(FileRun.of(replace(file, sidecar_stamp=1)))
     assert not len(known.ids)
 
 
@@ -98,15 +106,15 @@ def test_a_scope_starts_at_its_first_path(catalog, page) -> None:
     library(catalog, *NAMES)
     known = unchanged(catalog, "/photos", "a")
     paths = ["a/b.jpg", "a/b/c.jpg"]
-    assert not known(paths, [size(path) for path in paths], [1, 1])
+    assert not known(run(paths))
     assert len(known.ids) == 2
 
 
 def test_files_of_other_roots_spaces_and_states_count_as_changed(catalog) -> None:
     folder = library(catalog, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
-    one = ["a.jpg"], [size("a.jpg")], [1]
-    assert catalog.unchanged(OTHER, "/photos", "", lambda n: None)(*one)
-    assert unchanged(catalog, "/elsewhere")(*one)
+    one = run(["a.jpg"])
+    assert catalog.unchanged(OTHER, "/photos", "", lambda n: None)(one)
+    assert unchanged(catalog, "/elsewhere")(one)
     del folder.files["b.jpg"]  # gone
     ingest(catalog, folder)
     with catalog.writer() as writer:  # skipped although its bytes are the same
@@ -115,7 +123,7 @@ def test_files_of_other_roots_spaces_and_states_count_as_changed(catalog) -> Non
         writer.commit([Skipped(file, "the model fails", transient=True)])
     known = unchanged(catalog, "/photos")
     paths = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
-    assert list(known(paths, [size(path) for path in paths], [1] * 4)) == [1, 2]
+    assert list(known(run(paths))) == [1, 2]
 
 
 def test_a_rescan_reports_progress_and_can_be_stopped(catalog, monkeypatch) -> None:

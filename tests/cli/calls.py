@@ -108,6 +108,12 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (64, 48)) -> Path:
     return path
 
 
+def dangle(path: Path) -> None:
+    """Replace a file by a link that leads nowhere: it is listed, and cannot be read."""
+    path.unlink()
+    path.symlink_to(path.parent / "nowhere")
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder of pictures and its library."""

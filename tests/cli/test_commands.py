@@ -6,11 +6,13 @@ import os
 import re
 
 import pytest
+from PIL import Image
 
 from imgsearch import __version__
 from imgsearch.cli.group import COMMANDS
 from tests.cli.calls import Place, call, picture
 from tests.conftest import PHOTOS
+from tests.hostile_files import saved
 
 # Help and usage
 
@@ -60,7 +62,7 @@ def test_an_unknown_command_gets_a_suggestion(word, suggestion):
 def test_an_unknown_command_without_a_suggestion():
     outcome = call("xyzzy")
     assert outcome.status == 2
-    assert "No such command 'xyzzy'." in outcome.err
+    assert "No such command 'xyzzy'. To search: imgsearch search xyzzy" in outcome.err
     assert "Did you mean" not in outcome.err
 
 
@@ -158,6 +160,26 @@ def test_skipped(indexed: Place):
     assert len(indexed.call("skipped", "--json").json) == 1
 
 
+def test_skipped_lists_what_was_indexed_in_part(indexed: Place):
+    with Image.open(PHOTOS / "crab.jpg") as image:
+        whole = saved(image.convert("RGB").resize((300, 200)), "JPEG", quality=95)
+    (indexed.photos / "cut.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    (indexed.photos / "start.jpg").write_bytes(whole[: len(whole) // 9])
+    assert indexed.index()["added"] == 1
+    (entry,) = indexed.call("skipped", "--partial", "--json").json
+    assert entry["path"] == f"{indexed.photos}/cut.jpg"
+    assert re.fullmatch(r"the file is cut off: \d+ % of the picture is missing", entry["reason"])
+    run = indexed.call("skipped")
+    assert run.text == (
+        f"{indexed.photos}/start.jpg: the JPEG file is cut off: its end is missing\n"
+    )
+    assert "Indexed in part: 1 picture, see --partial." in run.err
+    assert indexed.call("skipped", "--partial", "--texts").status == 2
+    (indexed.photos / "cut.jpg").write_bytes(whole)
+    indexed.index()
+    assert indexed.call("skipped", "--partial", "--json").json == []
+
+
 # roots
 
 
@@ -244,6 +266,24 @@ def test_doctor_reports_a_missing_folder(indexed: Place, tmp_path):
     assert folder["verdict"] == "note"
     assert "its 4 pictures stay" in folder["finding"]
     assert "--forget" in folder["mend"]
+
+
+def test_doctor_reads_pictures_if_that_is_requested(indexed: Place):
+    assert "contents" not in checks(indexed, 0)
+    sound = indexed.call("doctor", "--deep")
+    assert sound.status == 0
+    assert "read 4 of 4 pictures, drawn at random: as in the library" in sound.text
+    path = indexed.photos / "a.jpg"
+    status = path.stat()
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\xff\xd9")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    outcome = indexed.call("doctor", "--deep")
+    assert outcome.status == 1
+    assert f"1 changed without a new size or time: {path}" in outcome.text
+    assert "imgsearch index --verify" in outcome.text
+    (indexed.photos / "b.jpg").unlink()
+    indexed.index("--verify")
+    assert indexed.call("doctor", "--deep").status == 0
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone"])

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from imgsearch.daemon import address, client, wire
 from imgsearch.daemon import listener as daemon
 from imgsearch.searching.history import FILE
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
 from tests.conftest import PHOTOS
@@ -207,7 +209,7 @@ def test_verbose_tells_who_answers(served):
 def test_verbose_tells_what_was_understood(served):
     query = ("--library", served.library, "-v", "search", "ein roter Hund am Strand")
     here, there = process(*query, "--no-daemon").err, process(*query).err
-    assert "is read as" in here
+    assert "Read as: " in here
     assert there == f"Process {served.running.pid} answers, which has the library open.\n{here}"
 
 
@@ -440,6 +442,18 @@ def test_clients_that_go_or_hang_delay_nobody(served):
         each.close()
 
 
+def test_a_search_whose_client_leaves_is_given_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        job: Future[int] = Future()
+        waiting = ThreadPoolExecutor(1).submit(daemon._result, job, ours)
+        time.sleep(2 * daemon.POLL_SECONDS)
+        assert not waiting.done() and not job.cancelled()
+        theirs.close()
+        assert isinstance(waiting.exception(SECONDS), daemon._ClientLeft)
+        assert job.cancelled()
+
+
 @pytest.mark.parametrize(
     "question",
     [
@@ -459,6 +473,14 @@ def test_questions_that_make_no_sense_are_refused(served, question):
         wire.send(connection, question)
         assert "failed" in wire.receive(connection, SECONDS)
     assert served.call("search", "a koala").status == 0
+
+
+def test_half_of_a_surrogate_pair_is_answered_with_a_sentence(served):
+    request = wire.request_to_plain(SearchRequest([Term(text="dog \ud800")], 3))
+    with connected(served) as connection:
+        wire.send(connection, {"ask": "search", "request": request})
+        kind, error, _ = wire.receive(connection, SECONDS)["error"]
+    assert (kind, error) == ("QueryError", "a text of the query is not valid Unicode")
 
 
 def test_no_more_than_so_many_at_once(served):

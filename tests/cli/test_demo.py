@@ -106,7 +106,7 @@ def test_the_script_shows_commands_and_ranked_hits(output):
     assert "44 added" in parts[0] or f"{len(list(PHOTOS.iterdir()))} added" in parts[0]
     for command, part in zip(commands[1:], parts[1:], strict=True):
         hits = re.findall(
-            r"^ +(\d+) +\d+% +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M
+            r"^ +(\d+) +(?:\d+%|name) +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M
         )
         assert [int(rank) for rank, _, _ in hits] == list(range(1, len(hits) + 1)), command
         scores = [float(score) for _, score, _ in hits]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
+from imgsearch.catalog import open_catalog
 from tests.cli.calls import NO_TORCH, Place, picture, process
 from tests.conftest import PHOTOS, examples
 
@@ -209,7 +210,9 @@ def test_explain(demo):
     assert passed == f"passed  {count} of {COUNT} pictures"
     assert f"{count} vectors that pass" in method
     steps = re.findall(r"(\w+) [0-9.]+ ms", time)
-    assert steps == ["parse", "open", "filter", "words", "encode", "search", "fetch"]
+    assert steps == [
+        "parse", "open", "filter", "words", "encode", "search", "fetch", "fold", "look",
+    ]  # fmt: skip
 
 
 def test_a_filter_cannot_forge_lines(album):
@@ -260,8 +263,7 @@ def test_a_picture_format_is_not_an_output_format(album):
 
 def test_a_list_of_an_empty_library(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
-    (place.photos / "sub").mkdir(parents=True)
-    place.index()
+    open_catalog(str(place.library), create=True).close()
     outcome = place.call("search", "--has", "date")
     assert outcome.status == 1
     assert "the library has no pictures yet" in outcome.err

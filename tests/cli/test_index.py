@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import Place, picture
+from imgsearch.catalog import open_catalog
+from imgsearch.records import RootRecord
+from tests.cli.calls import NO_TORCH, Place, picture, process
 
 COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
 
@@ -34,6 +39,10 @@ def test_the_report_has_exactly_these_keys(place):
         "dry_run",
         "memory",
         "texts",
+        "verified",
+        "differed",
+        "exclude",
+        "waiting",
     ]
 
 
@@ -73,7 +82,7 @@ def test_the_printed_report(place):
     assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
     assert first.text.endswith("reasons: imgsearch skipped\n")
     assert "Reads English best" in first.err, "the first run reports the limits of the model"
-    assert "5/5" in first.err, "progress"
+    assert "5/5" not in first.err, "progress is for terminals"
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
     assert "Reads English best" not in second.err
@@ -112,6 +121,41 @@ def test_dry_run_predicts_the_run(indexed):
     assert counts(indexed.index()) == predicted
 
 
+def test_dry_run_names_what_a_run_would_do(indexed):
+    photos = indexed.photos
+    (photos / "b.jpg").rename(photos / "moved.jpg")
+    shutil.copy(photos / "a.jpg", photos / "copy.jpg")
+    os.utime(photos / "a.jpg", ns=(1, 1))
+    (photos / "sub" / "c.png").unlink()
+    picture(photos / "sub" / "deep" / "d.jpg", 77, (80, 60))
+    picture(photos / "new.jpg", 78)
+    (photos / "new.svg").write_text("<svg/>")
+    (photos / "broken.jpg").write_text("no picture")
+    outcome = indexed.call("index", "--dry-run", "-v")
+    assert outcome.text.splitlines()[:-1] == [
+        f"added    {photos}/broken.jpg",
+        f"added    {photos}/copy.jpg",
+        f"added    {photos}/new.jpg",
+        f"updated  {photos}/sub/deep/d.jpg",
+        f"moved    {photos}/b.jpg -> {photos}/moved.jpg",
+        f"removed  {photos}/sub/c.png",
+        f"skipped  {photos}/new.svg",
+    ]
+    assert "3 files were not opened: what cannot be decoded will be skipped instead." in outcome.err
+    predicted = indexed.index("--dry-run")
+    assert predicted["names"]["removed"] == [f"{photos}/sub/c.png"]
+    expected = counts(predicted)
+    expected["added"] -= 1  # broken.jpg
+    expected["skipped"] += 1
+    assert counts(indexed.index()) == expected
+
+
+def test_dry_run_loads_no_model(place):
+    outcome = process("--library", place.library, "index", place.photos, "--dry-run",
+                      prelude=NO_TORCH)  # fmt: skip
+    assert outcome.status == 0 and outcome.err.endswith("loaded []\n")
+
+
 def test_excludes_are_remembered_and_can_be_discarded(place):
     assert counts(place.index(place.photos, "--exclude", "deep/", "--exclude", "b.*")) == {
         "added": 2
@@ -119,10 +163,41 @@ def test_excludes_are_remembered_and_can_be_discarded(place):
     assert counts(place.index()) == {"unchanged": 2}
     [root] = place.call("roots", "--json").json
     assert root["exclude"] == ["deep/", "b.*"]
-    assert counts(place.index(place.photos, "--exclude", "b.*")) == {"added": 1, "unchanged": 2}
+    assert counts(place.index(place.photos, "--exclude", "b.*")) == {"unchanged": 2}
+    alone = ("--no-exclude", "--exclude", "b.*")
+    assert counts(place.index(place.photos, *alone)) == {"added": 1, "unchanged": 2}
     assert counts(place.index(place.photos, "--no-exclude")) == {"added": 1, "unchanged": 3}
     assert counts(place.index(place.photos, "--exclude", "sub/")) == {"unchanged": 2, "removed": 2}
     assert place.listed() == ["a.jpg", "b.jpg"]
+
+
+def test_excludes_add_up_and_the_run_lists_those_that_hold(place):
+    place.index(place.photos, "--exclude", "sub/deep/", "--exclude", "#snapshot")
+    outcome = place.call("index", place.photos, "--exclude", "a.*")
+    line = f"Excluded from {place.photos}: sub/deep/ #snapshot a.*"
+    assert [each for each in outcome.err.splitlines() if each.startswith(line)]
+    report = place.index()
+    assert report["exclude"] == {str(place.photos): ["sub/deep/", "#snapshot", "a.*"]}
+    assert report["unchanged"] == 2
+    assert "without sub/deep/ #snapshot a.*" in place.call("roots").text
+    assert place.index("--no-exclude")["exclude"] == {}
+
+
+def test_a_pattern_that_matches_nothing_is_reported(place):
+    outcome = place.call("index", place.photos, "--exclude", "Sub/", "--exclude", "b.*")
+    assert outcome.status == 0
+    notes = [line for line in outcome.err.splitlines() if "Nothing in" in line]
+    assert notes == [f"Nothing in {place.photos} matches the exclude pattern Sub/."]
+    assert "Nothing in" not in place.call("index", place.photos).err
+    again = place.call("index", "--dry-run", "--exclude", "x/").err
+    assert "exclude pattern x/." in again
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "/etc/passwd", "../x", ".", "sub\\deep"])
+def test_a_pattern_that_could_match_nothing_is_refused(place, pattern):
+    outcome = place.call("index", place.photos, "--exclude", pattern)
+    assert outcome.status == 1 and "exclude pattern" in outcome.err
+    assert not place.library.exists()
 
 
 def test_hidden_files_are_included_on_request(place):
@@ -319,3 +394,107 @@ def test_a_missing_device(place, device):
     outcome = place.call("index", place.photos, "--device", device)
     assert outcome.status == 1
     assert "device" in outcome.err
+
+
+# --verify
+
+
+def swap_bytes(path: Path) -> None:
+    """Another valid picture of the same size and time: one byte of a comment differs."""
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+KILL_AT_FIRST_POSITION = """
+import os, imgsearch.indexing.ingest
+from imgsearch.indexing.verification import Verification
+imgsearch.indexing.ingest.FILES_PER_POSITION = 2
+save = Verification.save
+def save_and_die(self, *place):
+    save(self, *place)
+    os.kill(os.getpid(), 9)
+Verification.save = save_and_die
+"""
+
+
+def test_a_verification_that_was_killed_goes_on(indexed: Place):
+    command = "index", "--verify", "--library", indexed.library
+    assert process(*command, prelude=KILL_AT_FIRST_POSITION).status == -9
+    swap_bytes(indexed.photos / "sub" / "deep" / "d.jpg")
+    outcome = indexed.call("index", "--verify")
+    assert "The verification that began on 20" in outcome.err
+    assert "Verified 1 file" in outcome.text and "1 updated" in outcome.text
+    report = indexed.index("--verify")
+    assert (report["verified"], report["differed"], report["unchanged"]) == (4, 0, 4)
+
+
+def test_a_verification_says_what_it_found(indexed: Place, monkeypatch):
+    monkeypatch.setattr("imgsearch.sources.tree_walk.filesystem", lambda path: "vfat")
+    indexed.index()
+    swap_bytes(indexed.photos / "a.jpg")
+    assert indexed.index()["unchanged"] == 4
+    outcome = indexed.call("index", "--verify")
+    assert outcome.status == 0
+    assert "1 updated, 3 unchanged" in outcome.text
+    assert "Verified 4 files: 1 had changed without a new size or time." in outcome.text
+    outcome = indexed.call("index", "--verify", "--dry-run")
+    assert outcome.status == 2 and "--dry-run cannot be used with" in outcome.err
+
+
+def test_metadata_of_an_older_version_is_mentioned_until_it_is_read_again(indexed: Place):
+    with sqlite3.connect(indexed.library / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE images SET metadata_version = 0 WHERE path != 'a.jpg'")
+    note = "The metadata of 3 pictures was read by an older version"
+    assert note in indexed.call("index").err and note in indexed.call("index").err
+    assert note not in indexed.call("index", "--verify").err
+    outcome = indexed.call("index")
+    assert note not in outcome.err and "4 unchanged" in outcome.text
+
+
+def test_a_folder_without_pictures_does_not_join_the_library(place, tmp_path):
+    empty = tmp_path / "Pictuers"
+    (empty / "sub").mkdir(parents=True)
+    (tmp_path / "void").mkdir()
+    (empty / "notes.txt").write_text("no picture")
+    for option in ((), ("--dry-run",), ("--json", "-q")):
+        outcome = place.call("index", empty, *option)
+        assert outcome.status == 1
+        assert f"there are no pictures in {empty}\n" in outcome.err
+        assert "was removed" not in outcome.err and "is empty" not in outcome.err
+    assert "there are no pictures in" in place.call("index", tmp_path / "void").err
+    assert place.call("index", empty, tmp_path / "void").status == 1
+    assert not place.library.exists()
+    hidden = place.call("index", place.photos, "--exclude", "*")
+    assert hidden.status == 1 and "besides what is excluded (*)" in hidden.err
+    both = place.call("index", place.photos, empty, "--json")
+    assert both.status == 0 and both.json["added"] == 4
+    assert f"there are no pictures in {empty}. Check the name." in both.err
+    assert [root["path"] for root in place.call("roots", "--json").json] == [str(place.photos)]
+    picture(empty / "a.jpg", 40)
+    assert place.index(empty)["added"] == 1
+
+
+def test_a_folder_without_pictures_of_an_older_library(indexed, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with open_catalog(str(indexed.library)).writer() as writer:
+        writer.put_root(RootRecord(str(empty), scanned_at=datetime(2026, 1, 1)))
+    doctor = indexed.call("doctor").text
+    assert f"{empty} has no pictures in the library" in doctor
+    assert f"imgsearch roots --forget {empty}" in doctor
+    outcome = indexed.call("index", "--json")
+    assert outcome.status == 0 and counts(outcome.json) == {"unchanged": 4}
+    assert f"there are no pictures in {empty}" in outcome.err
+    assert f"roots --forget {empty}" in outcome.err and "was removed" not in outcome.err
+    alone = indexed.call("index", empty)
+    assert alone.status == 1 and "was removed" not in alone.err
+    picture(empty / "a.jpg", 40)
+    assert counts(indexed.call("index", "--json").json) == {"added": 1, "unchanged": 4}
+
+
+def test_a_locked_folder_in_a_new_one_is_not_said_to_keep_pictures(place):
+    (place.photos / "gone").symlink_to("/nowhere/disk")
+    outcome = place.call("index", place.photos)
+    assert "gone: a link that leads nowhere." in outcome.err and "removed" not in outcome.err
+    assert "Nothing indexed there was removed." in place.call("index", place.photos).err

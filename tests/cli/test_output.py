@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from PIL import Image, ImageOps
 
-from tests.cli.calls import Place, picture
+from tests.cli.calls import Place, dangle, picture
 from tests.conftest import PHOTOS
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
@@ -134,7 +134,7 @@ def test_names_on_a_page_are_text(tmp_path):
 
 
 def test_a_picture_that_is_gone_is_shown_without(indexed: Place, tmp_path):
-    (indexed.photos / "b.jpg").unlink()
+    dangle(indexed.photos / "b.jpg")
     (indexed.photos / "sub" / "c.png").write_bytes(b"broken")
     out = tmp_path / "out.html"
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "--html", out)
@@ -187,7 +187,7 @@ def test_pictures_of_one_name_get_numbers(indexed: Place, tmp_path):
 
 
 def test_what_cannot_be_copied_is_told_and_the_rest_goes_on(indexed: Place, tmp_path):
-    (indexed.photos / "b.jpg").unlink()
+    dangle(indexed.photos / "b.jpg")
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "-q", "--copy-to", tmp_path / "to")
     assert outcome.status == 1
     lost = indexed.photos / "b.jpg"
@@ -265,7 +265,7 @@ def test_open(demo: Place, desktop, capfd):
 
 
 def test_open_tells_of_a_picture_that_is_gone(indexed: Place, desktop):
-    (indexed.photos / "b.jpg").unlink()
+    dangle(indexed.photos / "b.jpg")
     outcome = indexed.call("similar", indexed.photos / "a.jpg", "--open")
     assert outcome.status == 1
     assert f"imgsearch: cannot open {indexed.photos}/b.jpg\n" in outcome.err

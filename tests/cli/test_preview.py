@@ -8,11 +8,10 @@ import re
 import select
 import termios
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import Place, blocking, picture, process, start
+from tests.cli.calls import Place, blocking, dangle, picture, process, start
 from tests.conftest import PHOTOS
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
@@ -90,7 +89,7 @@ def test_other_formats_have_no_previews(demo):
 
 
 def test_a_missing_picture_is_reported(indexed: Place):
-    Path(indexed.photos / "b.jpg").unlink()
+    dangle(indexed.photos / "b.jpg")
     answers = {ATTRIBUTES_QUERY: SIXEL}
     command = ("similar", indexed.photos / "a.jpg", "-n", 4, "--preview")
     status, output = on_terminal(indexed, answers, *command)

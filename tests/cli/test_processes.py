@@ -135,6 +135,7 @@ def test_an_interrupted_run_keeps_its_work(tmp_path, number):
     assert report["interrupted"] is True
     assert 2 <= report["added"] < total
     assert report["added"] == committed(place)
+    assert report["waiting"] == report["scanned"] - report["added"] == total - report["added"]
     assert b"finished work is kept" in err
     assert b"Traceback" not in err
     status = place.call("status", "--json").json

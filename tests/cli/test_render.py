@@ -14,7 +14,21 @@ from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.searching.hits import Hit
 
 METADATA = ImageMetadata(
-    4000, 3000, "JPEG", 6, datetime(2020, 5, 4, 3, 2, 1), "Maker", "Cam", 52.5, -13.4
+    width=4000,
+    height=3000,
+    format="JPEG",
+    orientation=6,
+    taken_at=datetime(2020, 5, 4, 3, 2, 1),
+    taken_precision="second",
+    taken_source="xmp",
+    utc_offset_minutes=120,
+    camera_make="Maker",
+    camera_model="Cam",
+    latitude=52.5,
+    longitude=-13.4,
+    people=("Ann", "Bob"),
+    city="=Bonn",
+    rating=4,
 )
 
 
@@ -42,6 +56,17 @@ def test_a_record():
         "latitude": 52.5,
         "longitude": -13.4,
         "id": 7,
+        "taken": "2020-05-04T03:02:01",
+        "taken_source": "xmp",
+        "utc_offset_minutes": 120,
+        "rating": 4,
+        "people": ["Ann", "Bob"],
+        "city": "=Bonn",
+        "state": None,
+        "country": None,
+        "note": None,
+        "matched": [],
+        "parts": [],
     }
     assert tuple(record(HITS[1])) == FIELDS
 
@@ -57,8 +82,22 @@ def test_json():
 def test_csv():
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](HITS), newline="")))
     assert [row["path"] for row in rows] == [each.image.file.absolute for each in HITS]
-    assert rows[1]["taken_at"] == rows[1]["latitude"] == ""
+    assert (rows[0]["people"], rows[0]["city"], rows[0]["rating"]) == ("Ann; Bob", "'=Bonn", "4")
+    assert (
+        rows[1]["people"] == rows[1]["rating"] == rows[1]["taken_at"] == rows[1]["latitude"] == ""
+    )
     assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\r\n"
+    assert {row["named"] for row in rows} <= {"true", "false"}
+
+
+@pytest.mark.parametrize(
+    "precision, shown", [("year", "1965"), ("month", "1965-07"), ("day", "1965-07-01")]
+)
+def test_a_partial_date_is_shown_as_it_is_known(precision, shown):
+    about = ImageMetadata(4, 3, "JPEG", taken_at=datetime(1965, 7, 1), taken_precision=precision)
+    old = hit(1, "a.jpg", about)
+    assert table_line(old).endswith(f"(4x3)  {shown}")
+    assert (record(old)["taken"], record(old)["taken_at"]) == (shown, "1965-07-01T00:00:00")
 
 
 def test_lines():
@@ -120,7 +159,7 @@ def test_the_table_is_as_wide_as_the_terminal(monkeypatch):
 
 @pytest.mark.parametrize("camera", ["=1+1", "+A1", "-A1", "@SUM(A1)"])
 def test_a_camera_that_a_spreadsheet_would_run(camera):
-    metadata = ImageMetadata(1, 2, "PNG", 1, None, camera, 'Say "hi", twice\n')
+    metadata = ImageMetadata(1, 2, "PNG", camera_make=camera, camera_model='Say "hi", twice\n')
     out = FORMATS["csv"]([hit(1, "a.jpg", metadata)])
     [row] = csv.DictReader(io.StringIO(out, newline=""))
     assert row["camera_make"] == "'" + camera

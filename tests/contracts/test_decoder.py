@@ -10,7 +10,7 @@ import pytest
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.ports import Decoder, EncoderPool
-from imgsearch.records import Decoded, Encoded, ImageFile, ImageMetadata, Skipped
+from imgsearch.records import METADATA_VERSION, Decoded, Encoded, ImageFile, ImageMetadata, Skipped
 from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.vectors import normalize
@@ -50,7 +50,7 @@ def test_one_result_per_file(decoder, files):
     for path in results.keys() - skipped:
         result = results[path]
         assert isinstance(result, Decoded)
-        assert result.metadata == ImageMetadata(64, 48, "PNG")
+        assert result.metadata == ImageMetadata(64, 48, "PNG", metadata_version=METADATA_VERSION)
         assert (result.pixels.dtype, result.pixels.shape) == (np.uint8, (24, 32, 3))
         assert result.file.size > 0 and result.file.mtime_ns > 0, "its state when it was read"
     assert len({each.content_hash for each in results.values() if isinstance(each, Decoded)}) == 5

@@ -48,6 +48,15 @@ RECORDS = st.builds(
         latitude=st.none() | FLOATS,
         title=st.none() | ANY_TEXT,
         keywords=st.lists(ANY_TEXT, max_size=3).map(tuple),
+        taken_precision=st.sampled_from([None, "year", "month", "day", "second"]),
+        taken_source=st.none() | ANY_TEXT,
+        utc_offset_minutes=st.none() | st.integers(-840, 840),
+        people=st.lists(ANY_TEXT, max_size=3).map(tuple),
+        city=st.none() | ANY_TEXT,
+        state=st.none() | ANY_TEXT,
+        country=st.none() | ANY_TEXT,
+        rating=st.none() | st.integers(-1, 5),
+        note=st.none() | ANY_TEXT,
     ),
 )
 HITS = st.builds(

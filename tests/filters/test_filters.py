@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
+from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
 from imgsearch.filters.options import filter_from
 from imgsearch.filters.parser import MAX_LENGTH, parse
@@ -27,7 +28,6 @@ from imgsearch.filters.tree import (
     Or,
     all_of,
     any_of,
-    folded,
 )
 from tests.conftest import examples
 
@@ -181,6 +181,7 @@ def test_options_equal_expressions():
             "in": ("/a", "/b"), "after": ("2023-05",), "before": ("2024",), "camera": ("Canon",),
             "type": ("jpg", "heic"), "min_size": ("1920x1080",), "orientation": ("portrait",),
             "near": ("48.85,2.35,5",), "has": ("gps", "date"), "name": ("IMG_*",),
+            "person": ("Zoë",), "keyword": ("beach", "sea*"), "place": ("Łódź",),
             "where": ("width > 3 or has gps",),
         }
     )  # fmt: skip
@@ -188,7 +189,9 @@ def test_options_equal_expressions():
         "(in /a or in /b) and format in (jpeg, heif) and orientation = portrait "
         "and taken >= 2023-05 and taken < 2024 and camera ~ canon "
         "and width >= 1920 and height >= 1080 and near(48.85, 2.35, 5) "
-        "and has gps and has date and name ~ img_* and (width > 3 or has gps)"
+        "and has gps and has date and name ~ img_* and people ~ zoe "
+        "and keywords ~ beach and keywords ~ sea* "
+        "and (city ~ lodz or state ~ lodz or country ~ lodz) and (width > 3 or has gps)"
     )
     assert filter_from({}) is None
 

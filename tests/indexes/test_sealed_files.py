@@ -104,3 +104,24 @@ def test_a_file_of_an_earlier_version_is_called_that(folder):
     seal = b"imgsidx1" + (100).to_bytes(8, "little") + bytes(48)
     (folder / f"lib.{SPACE.key}.7.faiss").write_bytes(bytes(100) + seal)
     assert "earlier version" in FaissIndex(str(folder), "lib", SPACE).doubt
+
+
+def test_a_folder_in_the_place_of_the_file_is_moved_aside(tmp_path):
+    """Whatever is in it stays; no folder is taken for a file."""
+    name = sealed_files.IndexName("library", "space", 7)
+
+    def save(path):
+        with open(path, "wb") as file:
+            sealed_files.SealedWriter(file).close({"trained": 0})
+
+    for number in (1, 2):
+        place = tmp_path / str(name)
+        if place.exists():
+            place.unlink()
+        place.mkdir()
+        (place / "content").write_text(str(number))
+        assert sealed_files.newest(str(tmp_path), "library", "space") is None
+        sealed_files.write(str(tmp_path), name, save)
+        assert sealed_files.newest(str(tmp_path), "library", "space") == name
+        assert (tmp_path / f"{name}.moved-{number}" / "content").read_text() == str(number)
+    assert sealed_files.stored_kind(str(tmp_path), "library", "space") == "exact"

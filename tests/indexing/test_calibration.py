@@ -8,7 +8,7 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.indexing.references import IMAGE, TEXT
+from imgsearch.indexing.references import BEST, IMAGE, TEXT
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.searcher import Searcher
 from imgsearch.settings import Settings
@@ -53,7 +53,7 @@ def test_sampled_once_and_again_after_growth(catalog):
     grow(catalog, 20)
     calibrate(catalog, tower)
     first = catalog.references(SPACE)
-    assert first.keys() == {TEXT, IMAGE} and first[TEXT].pictures == 20
+    assert first.keys() == {TEXT, IMAGE, BEST} and first[TEXT].pictures == 20
     grow(catalog, 22)
     calibrate(catalog, tower)
     assert catalog.references(SPACE) == first, "slight growth changes nothing"

@@ -64,8 +64,9 @@ def test_links_lead_to_the_real_folder(tree):
     ("exclude", "hidden", "expected"),
     [
         (None, None, (("old/",), True)),
-        (("new/",), None, (("new/",), True)),
-        ((), False, ((), False)),
+        (("new/",), None, (("old/", "new/"), True)),
+        (("new/", "old/"), None, (("new/", "old/"), True)),
+        ((), False, (("old/",), False)),
     ],
 )
 def test_the_settings_of_a_root_are_kept_until_changed(tree, exclude, hidden, expected):
@@ -75,7 +76,42 @@ def test_the_settings_of_a_root_are_kept_until_changed(tree, exclude, hidden, ex
     assert ((root.exclude, root.hidden), scope) == (expected, "")
 
 
-@pytest.mark.parametrize(("exclude", "hidden"), [(("new/",), None), ((), None), (None, True)])
+@pytest.mark.parametrize(("exclude", "expected"), [((), ()), (("new/",), ("new/",))])
+def test_excludes_of_earlier_runs_are_discarded_on_request(tree, exclude, expected):
+    known = [RootRecord(str(tree / "a"), exclude=("old/",))]
+    request = IndexRequest([str(tree / "a")], exclude, no_exclude=True)
+    [(root, _)] = plan(request, known, "/library")
+    assert root.exclude == expected
+
+
+def test_an_absolute_pattern_belongs_to_the_folder_that_holds_it(tree):
+    roots = [RootRecord(str(tree / "a"), ("old/",)), RootRecord(str(tree / "ab"))]
+    request = IndexRequest(exclude=[str(tree / "a" / "b"), "c/"])
+    assert [root.exclude for root, _ in plan(request, roots, "/library")] == [
+        ("old/", "/b", "c/"),
+        ("c/",),
+    ]
+    with pytest.raises(SourceError, match="absolute path outside"):
+        plan(IndexRequest(exclude=[str(tree)]), roots, "/library")
+
+
+def test_a_folder_that_is_excluded_is_not_scanned_alone(tree):
+    known = [RootRecord(str(tree / "a"), exclude=("b/",))]
+    for below in ("b", "b/c"):
+        with pytest.raises(SourceError, match="is excluded from"):
+            plan(IndexRequest([str(tree / "a" / below)]), known, "/library")
+
+
+def test_a_folder_that_is_left_out_by_default_is_a_root_of_its_own(tree):
+    inner = tree / "a" / "#snapshot" / "daily"
+    inner.mkdir(parents=True)
+    both = [("a", ""), ("a/#snapshot/daily", "")]
+    assert plans(tree, "a/#snapshot/daily", roots=["a"]) == both[1:]
+    assert plans(tree, "a", "a/#snapshot/daily") == both
+    assert plans(tree, roots=["a", "a/#snapshot/daily"]) == both
+
+
+@pytest.mark.parametrize(("exclude", "hidden"), [(("new/",), None), ((), False), (None, True)])
 def test_exclusions_apply_to_the_whole_root(tree, exclude, hidden):
     known = [RootRecord(str(tree / "a"), exclude=("old/",))]
     request = IndexRequest([str(tree / "a" / "b")], exclude, hidden)

@@ -78,17 +78,24 @@ def test_one_picture_without_a_vector_does_not_end_the_run(tmp_path):
     assert skipped.file.path == "2.png" and "not a number" in skipped.reason
 
 
-def test_a_changed_file_that_cannot_be_read_leaves_the_results_until_it_can(tmp_path):
+def test_a_changed_file_that_cannot_be_read_keeps_its_place_and_a_broken_one_does_not(tmp_path):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     folder = MemoryFolder()
     folder.files = {"a.jpg": ("content 1", 1), "b.jpg": ("content 2", 1)}
     ingest(catalog, folder)
+    both = {"/photos/a.jpg", "/photos/b.jpg"}
     folder.files["a.jpg"] = ("unreadable now", 2)
+    assert ingest(catalog, folder).skipped == 1
+    assert set(held(catalog)) == both
+    folder.files["a.jpg"] = ("broken", 3)
     ingest(catalog, folder)
     assert set(held(catalog)) == {"/photos/b.jpg"}
     folder.files["a.jpg"] = ("content 1", 1)
     assert ingest(catalog, folder).encoded == 0
-    assert set(held(catalog)) == {"/photos/a.jpg", "/photos/b.jpg"}
+    assert set(held(catalog)) == both
+    folder.files["a.jpg"] = ("content 3", 4)
+    assert ingest(catalog, folder).encoded == 1
+    assert catalog.skipped() == []
 
 
 def test_the_removed_count_is_never_negative(tmp_path):

@@ -214,7 +214,8 @@ def test_a_writer_is_not_blocked_by_an_open_snapshot(album: Album, tmp_path: Pat
             assert len(lib.catalog.all_ids()) == len(before)
             album.change(10)
             assert imgsearch(*index(library, album)).returncode == 0
-            assert {hit.image.file.absolute for hit in find(lib, 1000)} == before
+            there = {path for path in before if os.path.lexists(path)}
+            assert {hit.image.file.absolute for hit in find(lib, 1000)} == there
         assert {hit.image.file.absolute for hit in find(lib, 1000)} == set(album.pictures())
 
 

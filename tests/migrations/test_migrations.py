@@ -12,10 +12,11 @@ from alembic.script import ScriptDirectory
 from imgsearch.catalog import open_catalog, schema
 from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
+from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
+from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
-from imgsearch.filters.tree import folded
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import TextFound
@@ -99,6 +100,20 @@ def test_filters_work_on_rows_from_before_filters(tmp_path):
     for _, stored, name, camera in keys:
         assert name == folded(stored.replace("//dce9", "\udce9").rpartition("/")[2])
         assert camera in (None, "nikon d750")
+
+
+def test_dates_are_exact_and_mpo_becomes_jpeg(tmp_path):
+    path = make_0001(tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE images SET taken_at = '2023-05-17 12:00:00.000000' WHERE id = 1")
+    connection.execute("UPDATE images SET format = 'MPO' WHERE id = 1")
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    assert 1 in catalog.select(parse("format = jpeg")).tolist()
+    metadata = catalog.get([1])[1].metadata
+    assert (metadata.format, metadata.taken_precision) == ("JPEG", "second")
+    assert metadata.metadata_version == 0, "read before there were versions"
 
 
 def test_an_upgraded_library_can_be_indexed(tmp_path):
@@ -188,13 +203,38 @@ def test_captions_of_an_older_library_are_found_together_with_new_texts(tmp_path
     assert [i for i, _ in catalog.with_words("opera shop", 9)] == [1]
     assert catalog.wants_texts()
     catalog.close()
-    connection = sqlite3.connect(path)
-    for table in ("words", "letters"):
-        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection = connect(path)
+    connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
     connection.execute("DELETE FROM texts")
     connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
-    for table in ("words", "letters"):
-        connection.execute(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
+    connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
+    found = "SELECT rowid FROM words WHERE words MATCH ?"
+    assert connection.execute(found, ["shop"]).fetchall() == []
+    assert connection.execute(found, ["b opera"]).fetchall() == [(1,)]
+    connection.close()
+
+
+def test_rows_from_before_folding_are_folded_and_other_programs_can_read_them(tmp_path):
+    path = make_0001(tmp_path)
+    upgraded_to(tmp_path, "0008")
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE images SET path = 'Łódź.jpg', name_key = 'łódź.jpg', camera_key = 'éclair',"
+        " people = 'Zoë' || char(10) || 'Łucja', city = 'Kraków' WHERE id = 1"
+    )
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    for text in ("name = lodz.jpg", "camera = eclair", "people = lucja", "person = zoe",
+                 "city = krakow and has place"):  # fmt: skip
+        assert catalog.select(parse(text)).tolist() == [1], text
+    assert [i for i, _ in catalog.with_words("lodz lucja", 9)] == [1]
+    catalog.close()
+    connection = sqlite3.connect(path)
+    (row,) = connection.execute("SELECT path, people FROM words WHERE words MATCH 'zoe'").fetchall()
+    assert row == ("lodz jpg", "zoe lucja")
+    with pytest.raises(sqlite3.OperationalError, match="no such function"):
+        connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
     connection.close()
 
 

@@ -25,9 +25,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(library: Path, log: Path, *options: object) -> Iterator[str]:
+def serving(library: Path, log: Path, *options: object, port: int = 0) -> Iterator[str]:
     """Serve a library and yield its URL; stop the server with Ctrl-C, as a user does."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "imgsearch", "--library", library, "serve", "--port", port]
     with log.open("wb") as out:
         server = subprocess.Popen(

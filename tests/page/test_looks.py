@@ -90,8 +90,8 @@ def test_a_deep_link_to_a_picture_reloads_and_goes_back(demo: str, gallery: Open
 
 
 def test_the_panel_shows_date_camera_and_strength(demo: str, gallery: OpenGallery):
-    here = gallery(demo, "/?q=jaguars")
-    here.tiles.first.locator("a").click()
+    here = gallery(demo, "/?q=spotted+cats&all=1")
+    here.tile("jaguars.jpg").locator("a").click()
     panel = here.page.locator(".details")
     panel.get_by_text("24 September 2017, 12:33").wait_for()
     for words in ("Canon EOS 7D", "1,024 × 683", "an estimate of how likely"):
@@ -157,6 +157,9 @@ def test_no_accessibility_rule_is_broken(demo: str, gallery: OpenGallery, theme:
     check("viewer")
     here.page.set_viewport_size({"width": 360, "height": 740})
     check("viewer on a phone")
+    here.press("Escape", "x")
+    check("selected on a phone")
+    here.press("Escape", "Enter")
     here.press("Escape", "f")
     check("filters on a phone")
 

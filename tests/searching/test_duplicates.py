@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from imgsearch.searching.duplicates import (
     NEAR_IDENTICAL,
     NEAR_IDENTICAL_IF_UNMEASURED,
     fold,
+    fold_parts,
     near_identical,
     vectors_of,
 )
@@ -116,3 +119,31 @@ def test_places_far_down_fold_like_those_near_the_top():
     assert {key: list(ranking.folded_ids(key)) for key in ranking.ids.tolist()} == expected
     ranking = fold(whole, rows[:500], {}, 0.98)
     assert [key for key in ranking.ids.tolist() if key >= 500] == list(range(500, count))
+
+
+def parts_of(ranking) -> list[tuple[int, list[int]]]:
+    return [(each, list(ranking.part_ids(each))) for each in ranking.ids.tolist()]
+
+
+SHOTS = {1: (1, 2), 2: (1, 2), 5: (5, 6, 7), 6: (5, 6, 7), 7: (5, 6, 7)}
+
+
+def test_the_files_of_a_shot_share_the_best_of_their_places():
+    found = fold_parts(
+        ranking_of(np.array([7, 3, 2, 5, 1, 4]), [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), SHOTS
+    )
+    assert parts_of(found) == [(7, [5, 6]), (3, []), (2, [1]), (4, [])]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.4])
+    assert len(found.named) == len(found.strengths) == 4
+
+
+def test_a_list_by_date_shows_the_most_viewable_file():
+    ranking = replace(ranking_of(np.array([7, 3, 2, 5, 1])), by_date=True)
+    assert parts_of(fold_parts(ranking, SHOTS)) == [(5, [6, 7]), (3, []), (1, [2])]
+    raws = replace(ranking_of(np.array([7, 2])), by_date=True)
+    assert parts_of(fold_parts(raws, SHOTS)) == [(7, [5, 6]), (2, [1])], "those that passed"
+
+
+def test_shots_of_other_pictures_and_empty_rankings():
+    assert parts_of(fold_parts(ranking_of(np.array([3, 4])), SHOTS)) == [(3, []), (4, [])]
+    assert parts_of(fold_parts(ranking_of(np.array([], np.int64)), SHOTS)) == []

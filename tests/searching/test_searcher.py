@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 
 import numpy as np
@@ -251,13 +252,54 @@ def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, se
         assert searcher.rank(wanted).ids.tolist() == [h.image.id for h in hits]
 
 
+@pytest.mark.parametrize("unique", [False, True])
+@pytest.mark.parametrize("words", ["", "beach"])
+def test_a_ranking_begins_like_a_deeper_one(
+    folder, catalog, searcher, monkeypatch, words, unique
+) -> None:
+    monkeypatch.setattr(searcher_module, "FUSION_DEPTH", 30)
+    monkeypatch.setattr(searcher_module, "TIED_PLACES", 1)
+    names = np.random.default_rng(2).permutation(200)
+    folder.files = {
+        f"{n:03} {'beach' if n % 9 == 0 else 'hill'}.jpg": (f"c {n % 60}", 1) for n in names
+    }
+    ingest(catalog, folder)
+
+    def ranking(limit):
+        terms = [Term(words or None, vector=vector_of("c 7"))]
+        return searcher.rank(SearchRequest(terms, limit, unique=unique))
+
+    deep = ranking(1000)
+    assert deep.complete and deep.total == (60 if unique else 200)
+    assert deep.named.any() == bool(words)
+    for limit in (1, 7, 29, 30, 31, 64, 120, 199, 200, 201):
+        shallow = ranking(limit)
+        assert places(shallow) == places(deep)[: len(shallow)], limit
+        assert shallow.complete == (limit >= 200)
+        assert shallow.total == (deep.total if limit >= 200 else None)
+        if not unique:
+            assert len(shallow) == min(limit, 200)
+
+
+def test_a_ranking_can_be_ranked_deeper_from_its_vectors(folder, catalog, searcher) -> None:
+    folder.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(9)}
+    ingest(catalog, folder)
+    first = searcher.rank(SearchRequest([Term("3", vector=vector_of("x"), weight=0.5)], 4))
+    assert first.source is not None and first.space == searcher.space
+    (term,) = first.source.terms
+    assert (term.text, term.weight) == ("3", 0.5) and term.vector is not None
+    deeper = searcher.rank(replace(first.source, limit=9))
+    assert deeper.ids[:4].tolist() == first.ids.tolist()
+    assert first.continued(deeper).ids.tolist() == deeper.ids.tolist()
+
+
 def test_pictures_by_date_can_be_ranked_too(folder, catalog, searcher):
     folder.files = {f"{n}.jpg": (f"content {n}", n) for n in range(9)}
     ingest(catalog, folder)
     wanted = SearchRequest([], 5, where=parse("name ~ '*.jpg'"))
     ranking = searcher.rank(wanted)
     assert ranking.ids.tolist() == [h.image.id for h in searcher.search(wanted)]
-    assert ranking.by_date and not ranking.complete
+    assert ranking.by_date and not ranking.complete and ranking.total == 9
     assert len(searcher.rank(SearchRequest([], 100))) == 9
 
 
@@ -287,4 +329,4 @@ def test_pictures_that_are_judged_by_id_do_not_refine_the_last_search(folder, ca
     searcher.search(query("content 7", remember=True))
     assert searcher.rank(SearchRequest(**judged)).ids.tolist() == alone
     refined = searcher.search(SearchRequest(good=[Term(result=1)]))
-    assert refined.notes == ["Refining the last search."]
+    assert refined.notes[0] == "Refining the last search."

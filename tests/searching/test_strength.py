@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
+    BEST,
     GROWTH,
     IMAGE,
     MIN_IMAGES,
@@ -22,7 +23,11 @@ from imgsearch.searching.strength import footing, query_scale
 from imgsearch.vectors import combine, normalize
 from tests.fakes import unit_rows
 
-REFERENCES = {TEXT: Reference(TEXT, 0.1, 0.05, 100), IMAGE: Reference(IMAGE, 0.4, 0.2, 100)}
+REFERENCES = {
+    TEXT: Reference(TEXT, 0.1, 0.05, 100),
+    IMAGE: Reference(IMAGE, 0.4, 0.2, 100),
+    BEST: Reference(BEST, 0.2, 0.05, 100),
+}
 
 
 def test_the_reference_texts_are_many_and_different():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from imgsearch.errors import QueryError
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Thumbnail
 from imgsearch.searching.hits import Ranking
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.rankings import CursorLost, Rankings, cursor
 from imgsearch.serving.thumbnail_cache import ThumbnailCache, snapped
 from tests.fakes import ranking_of
@@ -43,8 +45,15 @@ def test_pages_of_a_ranking_make_it_up_and_leave_out_what_is_gone():
     assert hits[1].score == 0.99
 
 
+def _bytes(*rankings: Ranking) -> int:
+    kept = Rankings()
+    for ranking in rankings:
+        kept.keep(ranking, "")
+    return kept.bytes
+
+
 def test_the_rankings_that_were_used_last_are_kept():
-    rankings = Rankings(max_places=3 * (64 + 10))
+    rankings = Rankings(max_bytes=3 * _bytes(_ranking(10)))
     old, used, new = _ranking(10), _ranking(10), _ranking(10)
     cursors = [cursor(rankings.keep(each, "q"), each, 1) or "" for each in (old, used)]
     assert rankings.at(cursors[0], "q")[1] is old
@@ -66,14 +75,62 @@ def test_the_rankings_that_were_used_last_are_kept():
 def test_what_is_folded_counts() -> None:
     plain = _ranking(3)
     folded = replace(plain, folded={1: range(1000)})
-    kept = Rankings(max_places=3 * (64 + 3))
+    kept = Rankings(max_bytes=_bytes(folded) - 1)
     cursors = [cursor(kept.keep(plain, ""), plain, 1) or "" for _ in range(9)]
     assert kept.at(cursors[-1], "")[2] == 1
-    with pytest.raises(CursorLost):
-        kept.at(cursors[5], "")
     kept.keep(folded, "")
     with pytest.raises(CursorLost):
         kept.at(cursors[-1], "")
+
+
+def test_memory_reaches_a_plateau_and_is_what_is_said() -> None:
+    """However many searches there are, and as `/metrics` has it."""
+    numbers = np.random.default_rng(0)
+
+    def ranking(number: int) -> Ranking:
+        vector = numbers.random(640).astype(np.float32)
+        source = SearchRequest([Term(f"a text of some length, number {number}", vector=vector)])
+        ids = numbers.integers(1, 1 << 40, 200)
+        folded = {int(each): numbers.integers(1, 1 << 40, 4).tolist() for each in ids[:50]}
+        return replace(ranking_of(ids), folded=folded, source=source)
+
+    limit = 2 << 20
+    kept = Rankings(limit)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        sizes = []
+        for number in range(300):
+            kept.keep(ranking(number), f"{number:032}")
+            if number % 50 == 49:
+                sizes.append(tracemalloc.get_traced_memory()[0] - before)
+    finally:
+        tracemalloc.stop()
+    assert limit * 0.98 < kept.bytes <= limit
+    assert max(sizes[2:]) < 1.03 * min(sizes[2:]), sizes
+    assert sizes[-1] == pytest.approx(kept.bytes, rel=0.2)
+
+
+def test_a_ranking_gives_way_to_a_deeper_one_under_the_same_cursor() -> None:
+    kept, shallow, deep = Rankings(), _ranking(10), _ranking(30)
+    text = cursor(kept.keep(shallow, "q"), shallow, 5) or ""
+    key, _, _ = kept.at(text, "q")
+    kept.deepen(key, deep)
+    kept.deepen(key, shallow)
+    assert kept.at(text, "q") == (key, deep, 5)
+    assert kept.bytes == _bytes(deep)
+    kept.deepen("unknown", deep)
+    assert kept.bytes == _bytes(deep)
+
+
+def test_places_that_were_seen_stay_when_the_library_changes() -> None:
+    seen = replace(ranking_of(np.array([5, 3, 9])), folded={3: [7]}, revision=1)
+    # Meanwhile 1 has come, 3 has gone, and 7 stands for itself.
+    deeper = replace(ranking_of(np.array([1, 5, 7, 9, 2, 4])), folded={2: [8]}, revision=2)
+    ranking = seen.continued(deeper)
+    assert ranking.ids.tolist() == [5, 3, 9, 1, 2, 4]
+    assert ranking.folded == {3: [7], 2: [8]}
+    assert ranking.revision == 1
 
 
 def test_small_pictures_are_kept_within_bounds_and_the_least_used_go(tmp_path):

@@ -150,6 +150,38 @@ def test_a_question_that_nobody_waits_for_is_not_answered(demo: Place, opener: O
     resident.close()
 
 
+def test_a_question_can_be_given_up_while_those_before_it_are_answered(
+    demo: Place, opener: Opener
+) -> None:
+    """They were taken out of the queue together."""
+    resident = Resident(opener(demo.library))
+    outer, _ = _held(resident)
+    begun, go, done = threading.Event(), threading.Event(), []
+    first = resident.submit(lambda library: (begun.set(), go.wait(60)))
+    later = [resident.submit(lambda library: done.append(1)) for _ in range(20)]
+    outer.set()
+    assert begun.wait(60)
+    assert all(future.cancel() for future in later)
+    go.set()
+    first.result(60)
+    resident.submit(lambda library: None).result(60)
+    assert done == []
+    resident.close()
+
+
+def test_questions_that_were_given_up_take_no_room(demo: Place, opener: Opener) -> None:
+    resident = Resident(opener(demo.library), max_waiting=2)
+    go, _ = _held(resident)
+    for future in [resident.submit(lambda library: 1) for _ in range(2)]:
+        assert future.cancel()
+    waiting = [resident.submit(lambda library: 2) for _ in range(2)]
+    with pytest.raises(Overloaded):
+        resident.submit(lambda library: 3)
+    go.set()
+    assert [future.result(60) for future in waiting] == [2, 2]
+    resident.close()
+
+
 def test_a_library_that_is_made_and_grows_meanwhile_is_searched(
     tmp_path: Path, opener: Opener
 ) -> None:

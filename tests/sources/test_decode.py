@@ -67,7 +67,7 @@ def test_a_good_file_becomes_rgb(name):
         ("new.jxl", "JPEG XL"),
         ("header_only.jpg", "the JPEG file is damaged or cut off"),
         ("half.jpg", "the JPEG file is cut off: its end is missing"),
-        ("half.png", "the PNG file is cut off: its end is missing"),
+        ("eighth.png", "the PNG file is cut off: its end is missing"),
         ("half.heic", "the HEIC file is"),
         ("half.avif", "the AVIF file is"),
         ("bomb.png", "too many pixels: 1600 megapixels, the limit is 250 megapixels"),

@@ -75,6 +75,7 @@ def test_every_file_of_the_manifest_has_the_expected_verdict():
     expected = manifest()
     root = str((DATA / "hostile").resolve())
     results = run(ImageFile(root, name, 0, 0) for name in expected)
+    expected |= dict.fromkeys(("generated/half.jpg", "generated/half.png"), INDEX)  # in part
     definite = {name: verdict for name, verdict in expected.items() if verdict in (INDEX, SKIP)}
     actual = verdicts(results)
     assert {name: actual[name] for name in definite} == definite

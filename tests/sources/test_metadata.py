@@ -49,8 +49,6 @@ def test_the_time_of_exposure_takes_precedence_over_that_of_saving():
     [
         "0000:00:00 00:00:00",
         "    :  :     :  :  ",
-        "2019:13:01 00:00:00",
-        "2019:02:30 00:00:00",
         "1825:01:01 00:00:00",
         "2201:01:01 00:00:00",
         "yesterday",
@@ -79,6 +77,7 @@ def place(latitude, north, longitude, east, **more):
 def test_positions_are_signed_degrees():
     assert place((51, 30, 0), "N", (0, 7, 30), "W") == (51.5, -0.125)
     assert place((33, 51, 36), b"S\0", (151, 12, 36), "E") == pytest.approx((-33.86, 151.21))
+    assert place((0, 0, 0), "N", (10, 0, 0), "E") == (0, 10)
     assert place((90.0, 0.0, 0.0), "N", (180.0, 0.0, 0.0), "E") == (90, 180)
 
 
@@ -103,6 +102,11 @@ def test_positions_are_signed_degrees():
 )
 def test_an_invalid_position_counts_as_absent(latitude, north):
     assert place(latitude, north, (10, 0, 0), "E") == (None, None)
+
+
+def test_the_place_that_devices_without_a_fix_write_is_none():
+    assert place((0, 0, 0), "N", (0, 0, 0), "E") == (None, None)
+    assert place((0, 0, 0), "S", (0.0, 0.0, 0.0), "W") == (None, None)
 
 
 def test_a_receiver_without_a_fix_yields_no_position():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -118,6 +119,15 @@ def test_a_cursor_belongs_to_its_search(server: Served) -> None:
     assert server.ask(f"{API}/search", limit=3, cursor=cursor + "9").status == 410
     for invalid in ("x", "....", "\u00e9", "A" * 200):
         assert server.ask(f"{API}/search", limit=3, cursor=invalid).status == 410
+
+
+@pytest.mark.parametrize("strength", ["50%", "50", "0.5"])
+def test_a_strength_is_read_as_the_table_shows_it(server: Served, strength: str) -> None:
+    expected = server.get("/search", q="a dog", mode="semantic", min_strength=0.5)["hits"]
+    assert expected and all(hit["strength"] >= 0.5 for hit in expected)
+    assert all(hit["matched"] == ["meaning"] for hit in expected)
+    hits = server.get("/search", q="a dog", mode="semantic", min_strength=strength)["hits"]
+    assert hits == expected
 
 
 def test_no_match_is_reported(server: Served) -> None:
@@ -307,5 +317,30 @@ def test_invalid_requests_are_answered_with_a_hint(
 ) -> None:
     reply = ask(server)
     assert reply.status == status, reply.body
-    assert set(reply.json) == {"error", "hint"}
-    assert reply.json["error"]
+    assert reply.headers["content-type"] == "application/problem+json"
+    problem = reply.json
+    assert set(problem) == {"type", "title", "status", "detail", "error", "hint"}
+    assert problem["error"] == problem["detail"] != ""
+    assert (problem["status"], problem["type"]) == (status, "about:blank")
+    assert not re.search(
+        r"Input should|Field required|String should|Extra inputs", problem["error"]
+    )
+
+
+@pytest.mark.parametrize(
+    "query, error",
+    [
+        ({"limit": 501}, "limit can be at most 500"),
+        ({"limit": 0}, "limit has to be at least 1"),
+        ({"limit": "many"}, "limit has to be a whole number"),
+        ({"colour": "red"}, "there is no parameter colour"),
+        ({"like": [1] * 100}, "like can have at most 32 values"),
+        ({"q": "x" * 2001}, "q can have at most 2000 characters"),
+        ({"unique": "perhaps"}, "unique has to be true or false"),
+        ({"min_strength": "weak"}, "'weak' is not a strength"),
+        ({"mode": "magic"}, "mode has to be 'hybrid', 'semantic' or 'text'"),
+        ({"not_": ["x"] * 33}, "not can have at most 32 values"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(server: Served, query: dict[str, object], error: str) -> None:
+    assert server.ask(f"{API}/search", **query).json["error"] == error

@@ -130,6 +130,23 @@ def test_events_of_a_run_and_stable_pages_during_it(served: Served, place: Place
     assert rest["next"] is None
 
 
+def test_excludes_add_up_and_the_last_event_lists_them(served: Served, place: Place) -> None:
+    events = Events(served)
+    for request, held in (
+        ({"exclude": ["lem*"]}, ["lem*"]),
+        ({"exclude": ["#snapshot"]}, ["lem*", "#snapshot"]),
+        ({"exclude": ["secret/"], "no_exclude": True}, ["secret/"]),
+        ({"no_exclude": True}, []),
+    ):
+        last = events.until(_ends(served.post("/index", request)))[-1]
+        assert last["exclude"] == ({str(place.photos): held} if held else {}), last
+        hits = served.get("/search")["hits"]
+        assert any(hit["name"] == "lemurs.jpg" for hit in hits) == ("lem*" not in held)
+    last = events.until(_ends(served.post("/index", {"exclude": ["../x"]})))[-1]
+    events.close()
+    assert last["state"] == "failed" and "exclude pattern" in last["error"]
+
+
 def test_a_subfolder_is_indexed_but_no_folder_outside(served: Served, place: Place) -> None:
     (place.photos / "new").mkdir()
     shutil.copy(PHOTOS / "baseball.png", place.photos / "new")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from imgsearch.web.tokens import COOKIE
 from tests.cli.calls import Place
 from tests.conftest import FULL
-from tests.web.served import API, serving
+from tests.web.served import API, Served, serving
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +68,44 @@ def test_generated_requests_are_answered_as_documented(
         assert passed is not None, output[-2000:]
         assert int(passed[2]) >= 20 * SECONDS // 15, "even a slow machine sends hundreds"
         assert served.get("/health") == {"status": "ok"}
+
+
+OPERATIONS = {
+    "search", "search_with_pictures", "search_similar", "get_facets", "get_image", "get_thumb",
+    "head_thumb", "get_original", "head_original", "start_indexing", "stop_indexing",
+    "index_events", "get_status", "get_health", "get_metrics", "sign_in",
+}  # fmt: skip
+"""Names in generated clients, which are a contract."""
+
+
+def test_the_document_suits_generators_of_clients(server: Served) -> None:
+    """Generators take names from operation ids, ways to sign in from the security schemes, and
+    errors from the content types. openapi-python-client 0.29 makes a client that cannot be imported
+    of an operation with several kinds of content."""
+    document = server.get("/openapi.json")
+    operations = {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+    assert set(operations) == OPERATIONS
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["token"]["type"], schemes["token"]["scheme"]) == ("http", "bearer")
+    assert (schemes["session"]["in"], schemes["session"]["name"]) == ("cookie", COOKIE)
+    assert document["security"] == [{}, {"token": []}, {"session": []}], "no token is needed here"
+    assert operations["sign_in"]["security"] == operations["get_health"]["security"] == []
+    assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])
+    for name, operation in operations.items():
+        assert "422" not in operation["responses"], name
+        assert len(operation.get("requestBody", {"content": [1]})["content"]) == 1, name
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert set(response["content"]) == {"application/problem+json"}, (name, status)
+
+
+def test_the_document_of_a_locked_server_requires_a_token(light: Place) -> None:
+    with serving(light.library, "--require-token", "--new-token") as served:
+        token = re.search(r"^Token: (\S+)$", served.printed, re.MULTILINE)
+        assert token is not None
+        document = served.get_with(token[1], "/openapi.json")
+    assert document["security"] == [{"token": []}, {"session": []}]

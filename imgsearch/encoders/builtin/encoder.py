@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imgsearch.encoders.batch_encoder import BatchedEncoder
 from imgsearch.encoders.builtin import CARD, INPUT_SIZE, SPACE
-from imgsearch.vectors import Pixels
+from imgsearch.records import QueryReading
+from imgsearch.vectors import Embeddings, Pixels
 
 if TYPE_CHECKING:
     from imgsearch.encoders.builtin.image_tower import ImageTower
@@ -88,6 +91,16 @@ class ConceptEncoder(BatchedEncoder):
     def text_rows(self, texts: Sequence[str], instruction: str | None) -> Tensor:
         """Rows of texts; an instruction has no effect on this model."""
         return self._rows(self._towers.text, texts)
+
+    def explain(self, text: str) -> QueryReading:
+        """How a query is read."""
+        return self._towers.text.languages.explain(text)
+
+    def answer_prior(self, texts: Embeddings) -> NDArray[np.float64]:
+        """Log-odds, of shape (n,), that queries have an answer; see `answer_prior`."""
+        from imgsearch.encoders.builtin.answer_prior import answer_prior
+
+        return answer_prior(texts)
 
     def _rows(self, tower: TextTower | ImageTower, inputs: Sequence[Any]) -> Tensor:
         with torch.inference_mode():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ELISION = re.compile(r"\b(?:l|d|qu|un|all|dall|dell|nell|sull)['’]\w", re.IGNORECASE)  # l'arbre
@@ -65,16 +65,22 @@ def is_foreign(text: str, lexicon: Set[str]) -> bool:
     english = sum(word in _ENGLISH for word in words)
     if other != english:
         return other > english
-    unknown = [word for word in words if not _is_known(word, lexicon)]
+    unknown = [word for word in words if not is_known(word, lexicon)]
     accented = sum(not word.isascii() for word in unknown)
     return 2 * (len(unknown) + accented) > len(words)
+
+
+def has_function_word(words: Iterable[str]) -> bool:
+    """Whether one of the words, in lower case, is a function word of any language."""
+    return any(word in FUNCTION_WORDS or word in _ENGLISH for word in words)
 
 
 def _script(letter: str) -> str:
     return "" if letter.isascii() else unicodedata.name(letter, "UNKNOWN").split()[0]
 
 
-def _is_known(word: str, lexicon: Set[str]) -> bool:
+def is_known(word: str, lexicon: Set[str]) -> bool:
+    """Whether a word in lower case, or its stem, is in the lexicon; accents do not matter."""
     letters = unicodedata.normalize("NFD", word)
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))  # "café"
     if len(word) == 1 or plain in lexicon:

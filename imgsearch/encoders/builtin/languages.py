@@ -7,7 +7,6 @@ unchanged and does not load the network for other languages.
 from __future__ import annotations
 
 import io
-import logging
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,10 +17,13 @@ from numpy.typing import NDArray
 
 from imgsearch.encoders.builtin import weights
 from imgsearch.encoders.builtin.english import FUNCTION_WORDS, is_foreign
+from imgsearch.encoders.builtin.vocabulary import correction, unknown_words
+from imgsearch.records import QueryReading
 from imgsearch.vectors import normalize
 
 if TYPE_CHECKING:
     from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
+    from imgsearch.encoders.builtin.sentencepiece import Pieces
 
 SENTENCE = 384
 """Dimensions of the English network's space."""
@@ -34,10 +36,11 @@ _MIN_WORD_COSINE = 0.6  # of a candidate to a word of the query
 _MIN_GAIN = 0.02  # cosine that another word must add
 _MAX_WORDS = 7
 _MIN_READING_COSINE = 0.45  # a query without a closer reading stays unchanged
+_MIN_COSINE_OF_IMPROBABLE = 0.8  # the same for one that looks like random letters
+_MAX_KEPT_READINGS = 1000
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 Floats = NDArray[np.float32]
-_log = logging.getLogger(__name__)
 
 
 class Reading(NamedTuple):
@@ -61,17 +64,39 @@ class Languages:
     def __init__(self) -> None:
         data = weights.read_words()
         self._archive = np.load(io.BytesIO(data), allow_pickle=False)
+        self._readings: dict[str, Reading] = {}
 
     def read(self, text: str) -> Reading:
-        """An English query unchanged, or any other as the English words closest to it."""
+        """An English query unchanged, or any other as the English words closest to it.
+
+        So is a query of unknown words, for which any reading would be arbitrary.
+        """
+        if text not in self._readings:
+            if len(self._readings) >= _MAX_KEPT_READINGS:
+                self._readings.clear()
+            self._readings[text] = self._read(text)
+        return self._readings[text]
+
+    def _read(self, text: str) -> Reading:
         if not is_foreign(text, self._lexicon):
             return Reading(text, None)
         meaning = self._network.encode([text])
         english, likeness = self._describe(text, meaning[0])
-        if likeness < _MIN_READING_COSINE:
+        improbable = not self._unknown(text)[1]
+        if likeness < (_MIN_COSINE_OF_IMPROBABLE if improbable else _MIN_READING_COSINE):
             return Reading(text, None)
-        _log.info("the query %r is read as: %s", text, english)
         return Reading(english, normalize(with_one(meaning) @ self._map)[0])
+
+    def explain(self, text: str) -> QueryReading:
+        """How a query is read, and the words in it that are unknown."""
+        unknown, understood = self._unknown(text)
+        if not understood and self.read(text).sentence is not None:
+            unknown, understood = [], True
+        corrected = correction(text, self._lexicon, lambda: self._pieces)
+        return QueryReading(self.read(text).english, tuple(unknown), understood, corrected)
+
+    def _unknown(self, text: str) -> tuple[list[str], bool]:
+        return unknown_words(text, self._lexicon, lambda: self._pieces)
 
     def read_all(self, texts: Sequence[str]) -> tuple[list[str], Floats]:
         """The meanings of n texts: English words, and rows (n, 384) that are zero for English."""
@@ -116,7 +141,13 @@ class Languages:
     def _network(self) -> MultilingualNetwork:
         from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
 
-        return MultilingualNetwork()
+        return MultilingualNetwork(self._pieces)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        from imgsearch.encoders.builtin.multilingual import load_pieces
+
+        return load_pieces()
 
     @cached_property
     def _lexicon(self) -> frozenset[str]:

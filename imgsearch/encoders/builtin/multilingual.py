@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imgsearch.encoders.builtin import weights
-from imgsearch.encoders.builtin.sentencepiece import read_tokenizer
+from imgsearch.encoders.builtin.sentencepiece import Pieces, read_pieces
 
 DIMENSION = 512
 MAX_TOKENS = 128  # more than any query needs
@@ -51,9 +51,9 @@ class MultilingualNetwork(nn.Module):
     p3: Tensor
     eps: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, pieces: Pieces | None = None) -> None:
         super().__init__()
-        self._tokenizer = read_tokenizer(weights.multilingual_file("sp.model"))
+        self._tokenizer = (pieces or load_pieces()).tokenizer
         with np.load(
             io.BytesIO(weights.multilingual_file("weights.npz")), allow_pickle=False
         ) as archive:
@@ -133,3 +133,8 @@ class MultilingualNetwork(nn.Module):
             parts = [getattr(self, f"{name}{order}") for order, _ in _ORDERS]
             self.register_buffer(joined, torch.cat(parts, -1), persistent=False)
         self._eps = float(self.eps)
+
+
+def load_pieces() -> Pieces:
+    """The unigram model of the network's tokenizer; takes a tenth of the time of the network."""
+    return read_pieces(weights.multilingual_file("sp.model"))

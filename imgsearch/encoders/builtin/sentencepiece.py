@@ -1,4 +1,4 @@
-"""Reads a SentencePiece model file into a tokenizer of the package tokenizers.
+"""Reads a SentencePiece model file: its pieces, and a tokenizer of the package tokenizers.
 
 The file is a protocol buffer (sentencepiece_model.proto of SentencePiece; wire format:
 protobuf.dev, "Encoding"). We read the pieces with their scores, and the table of the normaliser.
@@ -8,7 +8,8 @@ The normaliser is field 3 in the only model that we read, which predates the cur
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import Unigram
@@ -20,8 +21,24 @@ _TEXT, _SCORE, _CHARACTER_MAP = 1, 2, 2
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 
 
-def read_tokenizer(data: bytes) -> Tokenizer:
-    """The tokenizer of a unigram model, whose first piece stands for unknown characters."""
+_UNKNOWN_LOG_PROBABILITY = -20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A unigram model: its tokenizer, and the natural log-probability of each piece."""
+
+    tokenizer: Tokenizer
+    scores: Mapping[str, float]
+
+    def log_probability(self, text: str) -> float:
+        """The log-probability of the best segmentation of a text."""
+        pieces = self.tokenizer.encode(text, add_special_tokens=False).tokens
+        return sum(self.scores.get(piece, _UNKNOWN_LOG_PROBABILITY) for piece in pieces)
+
+
+def read_pieces(data: bytes) -> Pieces:
+    """The model in a file, whose first piece stands for unknown characters."""
     pieces, character_map = [], b""
     for number, value in _fields(data):
         fields = dict(_fields(value)) if number in {_PIECES, _NORMALISER} else {}
@@ -35,7 +52,7 @@ def read_tokenizer(data: bytes) -> Tokenizer:
         [Precompiled(character_map), Strip(), Replace(Regex(" {2,}"), " ")]
     )
     tokenizer.pre_tokenizer = Metaspace(split=False)
-    return tokenizer
+    return Pieces(tokenizer, dict(pieces))
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:

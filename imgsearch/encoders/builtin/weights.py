@@ -35,6 +35,7 @@ _VERSIONS = {MULTILINGUAL_PACKAGE: "0.2.1"}  # all others: 0.1.0
 ASSETS = Path(__file__).with_name("assets.npz")
 WORDS = Path(__file__).with_name("words.npz")
 PEOPLE = Path(__file__).with_name("people.npz")
+BACKGROUND = Path(__file__).with_name("background.npz")
 
 SHA256 = {
     VISION_FILE: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -44,6 +45,7 @@ SHA256 = {
     "resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
     "words.npz": "fcae5e390004a22499484dc32d4a2020601fcb15a86cfa0613a6e27ff01a56cd",
     "people.npz": "ab971977f4635cf36a0c0a4f324632ced8bf188a813e5a47de59d495174e0d2f",
+    "background.npz": "24d4bbcd10da27ef6bda2b071dc0a683e9d652157df3d9c7b7835032c0621ceb",
     "assets.npz": "b33027cba4b3dc94321e9167e275221008148cbb2c3698561898e9fab8acb74d",
 }
 
@@ -85,6 +87,11 @@ def multilingual_file(name: str) -> bytes:
 def read_words() -> bytes:
     """The bytes of `words.npz`, built by `tools.builtin_model.make_words`."""
     return read_verified(WORDS.parent, WORDS.name, "imgsearch-local")
+
+
+def read_background() -> bytes:
+    """The bytes of `background.npz`, built by `tools.builtin_model.make_background`."""
+    return read_verified(BACKGROUND.parent, BACKGROUND.name, "imgsearch-local")
 
 
 def load_assets() -> dict[str, NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin.english import is_foreign
 from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
-from imgsearch.encoders.builtin.sentencepiece import read_tokenizer
+from imgsearch.encoders.builtin.sentencepiece import read_pieces
 from imgsearch.model_card import EncoderOptions
 from tests.conftest import FULL, ROOT
 
@@ -85,7 +85,7 @@ def test_a_tokenizer_is_read_from_its_file(languages):
     tokenizer = languages._network._tokenizer
     assert tokenizer.get_vocab_size() == 128_010 - 10
     with pytest.raises((IndexError, KeyError)):
-        read_tokenizer(b"\x0a\xff")
+        read_pieces(b"\x0a\xff")
 
 
 def test_english_beside_another_language_keeps_its_vector():

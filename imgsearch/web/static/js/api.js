@@ -1,6 +1,7 @@
 /** Requests to the page's own server, and to no other. */
 
-const BASE = "/api/v1";
+/** Beside /static/, below the path that a proxy may serve the page under. */
+const BASE = new URL("../../api/v1", import.meta.url).pathname;
 /** Retries of a request that exceeded the rate limit. */
 const MAX_RETRIES = 3;
 
@@ -75,6 +76,16 @@ export const signIn = (token) =>
   });
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 
+/** The error at the URL of a picture, which an <img> does not report; null if there is none. */
+export async function problemOf(url) {
+  try {
+    const response = await fetch(url, { credentials: "same-origin" });
+    return response.ok ? null : await errorFrom(response);
+  } catch {
+    return new ApiError(0, "The imgsearch server is not responding.", "");
+  }
+}
+
 /** URL of a thumbnail with at least `pixels` on its longer side, up to 1024. */
 export function thumbnail(hit, pixels) {
   const size = pixels <= 256 ? 256 : pixels <= 512 ? 512 : 1024;
@@ -88,6 +99,9 @@ export function original(hit) {
   const supported = BROWSER_TYPES.has(String(hit.type).toLowerCase());
   return `${BASE}/original/${encodeURIComponent(hit.id)}${supported ? "" : "?as=jpeg"}`;
 }
+
+/** URL of a small picture of which only the id is known. */
+export const thumbnailOf = (id) => `${BASE}/thumb/${encodeURIComponent(id)}?size=256`;
 
 /** URL of the unchanged file. */
 export const file = (hit) => `${BASE}/original/${encodeURIComponent(hit.id)}`;

@@ -2,8 +2,8 @@
 
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
-import { bars } from "./tile.js";
-import { bytes, cameraName, longDate, number, plural, strength } from "./words.js";
+import { sign } from "./tile.js";
+import { bytes, cameraName, longDate, number, plural, reason, zone } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
@@ -21,11 +21,32 @@ function exposure(all) {
   ].filter(has).join(" · ");
 }
 
+/** The date as far as it is known, its zone, and where it comes from if that is not the camera. */
+function taken(hit, all) {
+  const offset = has(all.utc_offset_minutes) ? ` (${zone(all.utc_offset_minutes)})` : "";
+  const source = has(all.taken_source) && all.taken_source !== "exif" ? `, from ${SOURCES[all.taken_source] ?? all.taken_source}` : "";
+  return `${longDate(hit.taken)}${offset}${source}`;
+}
+
+const SOURCES = {
+  "file name": "the file name", iptc: "IPTC", xmp: "XMP", sidecar: "a sidecar file", takeout: "Google Takeout", text: "a text in the file",
+};
+
+const place = (all) => [all.city, all.state, all.country].filter(has).join(", ");
+const rating = (stars) => (stars < 0 ? "rejected" : `${"★".repeat(stars)} ${stars} of 5`);
+
 /** Fields that the panel already shows, or never does; "More" lists the others. */
 const SHOWN_FIELDS = new Set(
-  ("id rank score strength named name folder path width height taken_at type duplicates thumb size_bytes camera lens gps title description " +
-    "keywords camera_make camera_model original browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
+  ("id rank score strength named matched name folder path width height taken taken_at type duplicates thumb size_bytes camera lens gps title description " +
+    "taken_precision taken_source utc_offset_minutes people city state country rating note keywords camera_make camera_model original parts browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
 );
+
+/** Where a picture has the words of the query. */
+const wordsIn = (matched) => {
+  const [name, text] = ["name", "text"].map((each) => matched?.includes(each));
+  if (name && text) return "The words are in its name and in a text of the picture.";
+  return text ? "The words are in its caption or in the picture." : "The words are in its name.";
+};
 
 export class Details {
   constructor(actions) {
@@ -41,7 +62,7 @@ export class Details {
     this.#draw(hit, null);
     try {
       const all = await api.details(hit.id, this.abort.signal);
-      if (this.hit === hit) this.#draw({ ...all, ...hit }, all);
+      if (this.hit === hit) this.#draw({ ...all, ...hit, parts: all.parts }, all);
     } catch (error) {
       if (error.name !== "AbortError" && this.hit === hit) this.element.append(h("p", { class: "details-note" }, error.message));
     }
@@ -53,7 +74,7 @@ export class Details {
   }
 
   #draw(hit, all) {
-    const match = strength(hit);
+    const match = reason(hit);
     this.element.replaceChildren(...[
       h("h2", {}, hit.title || hit.name),
       hit.description ? h("p", { class: "details-text" }, hit.description) : null,
@@ -65,12 +86,11 @@ export class Details {
   }
 
   #match(hit, match) {
-    const explanation = has(hit.strength)
-      ? `Strength ${hit.strength.toFixed(2)} out of 1: an estimate of how likely this picture is to match.`
-      : "All words appear in its name or caption.";
     const score = has(hit.score) ? ` Score ${hit.score.toFixed(3)}, comparable only within this search.` : "";
-    return h("div", { class: "match" }, h("p", { class: "match-word" }, bars(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation + score,
-      hit.named && has(hit.strength) ? " All words appear in its name or caption." : ""));
+    const explanation = hit.named
+      ? `${wordsIn(hit.matched)}${hit.matched?.includes("meaning") ? " It looks like them, too." : ""}`
+      : `Strength ${hit.strength.toFixed(2)} out of 1: an estimate of how likely this picture is to match.${score}`;
+    return h("div", { class: "match" }, h("p", { class: "match-word" }, sign(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation));
   }
 
   #lines(hit, all) {
@@ -79,17 +99,29 @@ export class Details {
     const size = [hit.width && `${number(hit.width)} × ${number(hit.height)}`, mega >= 0.1 && `${mega.toFixed(1)} MP`, all.size_bytes && bytes(all.size_bytes), String(hit.type ?? "").toUpperCase()];
     const shot = exposure(all);
     return [
-      hit.taken_at ? line("Taken", longDate(hit.taken_at)) : null,
+      hit.taken ? line("Taken", taken(hit, all)) : null,
+      has(all.people) ? line("People", all.people.join(", ")) : null,
+      has(place(all)) ? line("Place", place(all)) : null,
+      has(all.rating) ? line("Rating", rating(all.rating)) : null,
+      has(all.note) ? line("Note", all.note) : null,
       has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures taken with this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
       line("Picture", size.filter(Boolean).join(" · ")),
       line("Folder", this.#action(hit.folder, "Pictures in this folder", { in: [hit.folder] })),
-      line("File", h("span", { class: "path" }, hit.path), h("button", { type: "button", class: "plain", onclick: () => this.copyPath() }, icon("copy"), "Copy path")),
+      line("File", h("span", { class: "path" }, hit.name), h("button", { type: "button", class: "plain", onclick: () => this.copyPath() }, icon("copy"), "Copy path")),
       all.gps ? line("Location", this.#location(all.gps)) : null,
+      has(all.parts) ? line("Parts", ...all.parts.map((part) => this.#part(part))) : null,
       hit.duplicates > 0 ? line("Copies", plural(hit.duplicates, "near-identical picture folded", "near-identical pictures folded"),
         h("button", { type: "button", class: "plain", onclick: () => this.actions.filter({ unique: false }) }, "Show all")) : null,
     ].filter(Boolean).flat();
+  }
+
+  /** Another file of the shot: a picture opens here, a video in a tab of its own. */
+  #part({ id, name, type, original }) {
+    const row = (opener) => h("span", { class: "part" }, opener);
+    if (id === null) return row(h("a", { href: original, target: "_blank", rel: "noopener" }, `${name} (video)`));
+    return row(h("button", { type: "button", class: "link", title: `Open ${name}`, onclick: () => this.actions.show(id) }, `${name} (${type})`));
   }
 
   #action(words, title, patch) {

@@ -26,10 +26,14 @@ function without(state, names) {
 }
 
 export class Filters {
-  /** @param {() => void} scan  scan the folders of the library for new pictures */
-  constructor(store, scan) {
+  /**
+   * @param {Object} actions  `scan()` the folders of the library for new pictures,
+   *   `labelled(labels)` when the labels of folders by path are known
+   */
+  constructor(store, { scan, labelled }) {
     this.store = store;
     this.scan = scan;
+    this.labelled = labelled;
     this.place = byId("filters");
     this.sheet = h("dialog", { class: "sheet", "aria-label": "Filters" });
     document.body.append(this.sheet);
@@ -72,7 +76,9 @@ export class Filters {
       const request = api.facets(rest, signal);
       const [facets, dates] = await Promise.all([request, `${undated}` === `${rest}` ? request : api.facets(undated, signal)]);
       this.facets = { ...facets, years: dates.years };
-      if (!signal.aborted) this.show(this.store.state);
+      if (signal.aborted) return;
+      this.show(this.store.state);
+      this.labelled(this.folders.labels);
     } catch {
       // The search itself reports errors; keep the current choices.
       if (signal.aborted) return;

@@ -1,7 +1,7 @@
 /** The folders of the library as a tree of checkboxes; children are created when first opened. */
 
 import { h, icon } from "./dom.js";
-import { lastPart, number } from "./words.js";
+import { number, uniqueTails } from "./words.js";
 
 /** Subfolders shown before "more folders" is pressed. */
 const MAX_FOLDERS_SHOWN = 60;
@@ -28,8 +28,15 @@ export class Folders {
     if (focused) this.element.querySelector(`[data-focus-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
+  /** Labels of all folders by path, the same in the tree and on chips. */
+  get labels() {
+    const all = (folders) => folders.flatMap((folder) => [folder, ...all(folder.children ?? [])]);
+    return uniqueTails(all(this.folders ?? []).map(({ path }) => path));
+  }
+
   #list(folders, limit = MAX_FOLDERS_SHOWN) {
-    const list = h("ul", { class: "tree" }, folders.slice(0, limit).map((folder) => this.#item(folder)));
+    const labels = uniqueTails(folders.map(({ path }) => path));
+    const list = h("ul", { class: "tree" }, folders.slice(0, limit).map((folder) => this.#item(folder, labels.get(folder.path))));
     if (folders.length > limit) {
       const rest = h("button", { type: "button", class: "plain", onclick: () => list.replaceWith(this.#list(folders, limit * 10)) }, `${number(folders.length - limit)} more folders`);
       list.append(h("li", {}, rest));
@@ -37,7 +44,7 @@ export class Folders {
     return list;
   }
 
-  #item(folder) {
+  #item(folder, label) {
     const children = folder.children ?? [];
     const open = this.open.has(folder.path);
     const box = h("input", { type: "checkbox", data: { focusKey: `box ${folder.path}` }, onchange: () => this.#toggle(folder.path) });
@@ -46,7 +53,7 @@ export class Folders {
       "li", {},
       h("div", { class: "tree-row" },
         children.length ? this.#opener(folder, open) : h("span", { class: "tree-space" }),
-        h("label", { title: folder.path }, box, h("span", { class: "tree-name" }, lastPart(folder.name)), h("span", { class: "tally" }, number(folder.count)))),
+        h("label", { title: folder.path }, box, h("span", { class: "tree-name" }, label), h("span", { class: "tally" }, number(folder.count)))),
     );
     if (open && children.length) item.append(this.#list(children));
     return item;

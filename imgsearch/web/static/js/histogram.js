@@ -9,16 +9,35 @@ const WIDTH = 240;
 const HEIGHT = 56;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Bins {from, to, label, count} without gaps; ISO dates, `to` exclusive. */
+/** More years without pictures than this share one bin, or one picture of 1919 squeezes the rest. */
+const MAX_EMPTY_YEARS = 3;
+
+/** The years to show, in order: those with pictures, and the empty ones of short gaps. */
+function yearsShown(withPictures) {
+  const shown = [];
+  for (const year of withPictures.sort((a, b) => a - b)) {
+    const last = shown.at(-1) ?? year;
+    if (year - last - 1 <= MAX_EMPTY_YEARS) for (let empty = last + 1; empty < year; empty += 1) shown.push(empty);
+    shown.push(year);
+  }
+  return shown;
+}
+
+/**
+ * Bins {from, to, label, count, gap} that follow each other; ISO dates, `to` exclusive. A `gap`
+ * stands for many years without pictures.
+ */
 export function binsOf(years) {
   const byYear = new Map(years.map(({ year, months }) => [year, months]));
-  const first = Math.min(...byYear.keys());
-  const last = Math.max(...byYear.keys());
+  const rest = new Map(years.map(({ year, without_month: count }) => [year, count ?? 0]));
+  const shown = yearsShown([...byYear.keys()]);
   const bins = [];
-  for (let year = first; year <= last; year += 1) {
+  for (const [at, year] of shown.entries()) {
     const months = byYear.get(year) ?? new Array(12).fill(0);
-    if (last - first + 1 > MAX_YEARS_BY_MONTH) {
-      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, 0)));
+    const last = shown[at - 1] ?? year - 1;
+    if (last < year - 1) bins.push({ from: endOf(String(last)), to: startOf(String(year)), label: `${last + 1} to ${year - 1}`, count: 0, gap: true });
+    if (shown.length > MAX_YEARS_BY_MONTH) {
+      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, rest.get(year) ?? 0)));
     } else {
       months.forEach((count, month) => {
         const name = `${year}-${String(month + 1).padStart(2, "0")}`;
@@ -29,7 +48,7 @@ export function binsOf(years) {
   return bins;
 }
 
-const bin = (name, label, count) => ({ from: startOf(name), to: endOf(name), label, count });
+const bin = (name, label, count) => ({ from: startOf(name), to: endOf(name), label, count, gap: false });
 
 export class Histogram {
   /** @param {(range: {after: string, before: string}) => void} choose */
@@ -77,7 +96,7 @@ export class Histogram {
       bar.setAttribute("y", String(HEIGHT - high));
       bar.setAttribute("width", String(step * 0.76));
       bar.setAttribute("height", String(high));
-      bar.setAttribute("class", this.#within(at, range) ? "in" : "out");
+      bar.setAttribute("class", each.gap ? "gap" : this.#within(at, range) ? "in" : "out");
       this.chart.append(bar);
     });
     this.ends.replaceChildren(h("span", {}, bins[0].from.slice(0, 4)), h("span", {}, bins.at(-1).from.slice(0, 4)));
@@ -115,7 +134,8 @@ export class Histogram {
       if (start === null) return;
       const [first, last] = range(event);
       start = null;
-      this.choose({ after: this.bins[first].from, before: this.bins[last].to });
+      if (this.bins.slice(first, last + 1).every(({ gap }) => gap)) this.#draw();
+      else this.choose({ after: this.bins[first].from, before: this.bins[last].to });
     });
     chart.addEventListener("pointercancel", () => {
       start = null;

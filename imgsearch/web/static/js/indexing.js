@@ -7,7 +7,7 @@ import { number, plural } from "./words.js";
 /** Interval between two requests for the status of the library. */
 const POLL_MS = 5000;
 
-const STAGES = { scan: "Scanning folders", digest: "Comparing files", encode: "Indexing new pictures" };
+const STAGES = { scan: "Scanning folders", digest: "Comparing files", describe: "Reading metadata", encode: "Indexing new pictures" };
 
 const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 

@@ -1,6 +1,6 @@
 /** Builds the page once, and updates it when its URL changes. */
 
-import { byId, h, icon, iconButton } from "./dom.js";
+import { byId, h, icon, iconButton, toast } from "./dom.js";
 import * as api from "./api.js";
 import * as examples from "./examples.js";
 import { Filters } from "./filters.js";
@@ -13,10 +13,13 @@ import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
 import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
-import { Store, format, hasFilters, hasTerms, query } from "./state.js";
+import { MAX_VALUES, Store, format, hasFilters, hasTerms, query } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
+
+/** Pause between two attempts to reach a server that does not respond. */
+const RECONNECT_MS = 1500;
 
 const store = new Store();
 const results = byId("results");
@@ -32,12 +35,19 @@ let search = null;
 
 const markOf = (hit) => (store.state.good.includes(idOf(hit)) ? "good" : store.state.bad.includes(idOf(hit)) ? "bad" : "");
 
-function markAll(ids, mark) {
+/** As many pictures as a search takes. */
+function capped(ids) {
+  if (ids.length > MAX_VALUES) toast(`A search takes ${MAX_VALUES} pictures: the first ${MAX_VALUES} of ${number(ids.length)} are used.`);
+  return ids.slice(0, MAX_VALUES);
+}
+
+function markAll(marked, mark) {
+  const ids = capped(marked);
   const without = (list) => list.filter((id) => !ids.includes(id));
   const marks = { good: without(store.state.good), bad: without(store.state.bad) };
   // Without terms there is no search to refine, so relevant pictures become examples.
   if (!hasTerms(store.state) && mark === "good") store.set({ like: ids, view: "" });
-  else store.set({ ...marks, [mark]: [...marks[mark], ...ids] });
+  else store.set({ ...marks, [mark]: [...marks[mark], ...ids].slice(-MAX_VALUES) });
 }
 
 function toggleMark(hit, mark) {
@@ -45,7 +55,7 @@ function toggleMark(hit, mark) {
   else markAll([idOf(hit)], mark);
 }
 
-const similarTo = (ids) => store.set({ q: "", and: [], not: [], image: [], good: [], bad: [], unlike: [], all: false, mode: "", like: ids, view: "" });
+const similarTo = (ids) => store.set({ q: "", and: [], not: [], image: [], good: [], bad: [], unlike: [], all: false, mode: "", like: capped(ids), view: "" });
 
 function openAt(index, { push = true } = {}) {
   const hit = grid.hits[index];
@@ -70,7 +80,7 @@ const actions = {
   select: (index, options) => selection.toggle(grid.hits, index, options),
   isSelected: (hit) => selection.has(hit),
   selecting: () => selection.size > 0,
-  address: (hit) => `/${format({ ...store.state, view: idOf(hit) })}`,
+  address: (hit) => `${location.pathname}${format({ ...store.state, view: idOf(hit) })}`,
   sections,
   changed: () => grid?.refresh(),
   close: closeViewer,
@@ -79,6 +89,8 @@ const actions = {
     if (index > grid.hits.length - 20) search.more();
   },
   filter: (patch) => store.set({ ...patch, view: "" }),
+  help: () => help.showModal(),
+  show: (id) => store.set({ view: String(id) }),
 };
 
 /** Headings: periods if pictures are sorted by date, the start of weak matches if all are shown. */
@@ -94,7 +106,7 @@ grid = new Grid(byId("grid"), actions);
 const viewer = new Viewer(actions);
 const box = new SearchBox(store);
 const terms = new Terms(store);
-const filters = new Filters(store, () => indexing.start());
+const filters = new Filters(store, { scan: () => indexing.start(), labelled: (labels) => terms.label(labels) });
 const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
 const notice = new Notice(store, { retry, startIndexing: () => indexing.start() });
@@ -134,10 +146,11 @@ function showAnswer(answer) {
   grid.clear();
   grid.append(answer.hits, answer);
   scrollTo({ top: answer.scroll, behavior: "instant" });
-  count.textContent = summary(answer);
+  count.textContent = answer.missing ? "Picture missing" : summary(answer);
   showMore(answer);
+  showTitle();
   if (answer.hits.length) notice.hide();
-  else if (answer.missing) notice.missing();
+  else if (answer.missing) notice.missing(store.state);
   else notice.nothing(store.state, first);
   showViewer();
 }
@@ -169,6 +182,20 @@ function showError(error) {
   count.textContent = error.message;
   byId("more").hidden = true;
   notice.failed(error);
+  showTitle();
+  if (isOutage(error)) setTimeout(reconnect, RECONNECT_MS);
+}
+
+/** The server is stopped, restarting, or behind a proxy that does not reach it. */
+const isOutage = (error) => error.status === 0 || error.status >= 500;
+
+/** Search again as soon as the server answers. */
+async function reconnect() {
+  if (notice.kind !== "failed") return;
+  const error = await indexing.poll();
+  if (notice.kind !== "failed") return;
+  if (error && isOutage(error)) setTimeout(reconnect, RECONNECT_MS);
+  else retry();
 }
 
 function stopWaiting() {
@@ -192,7 +219,7 @@ function summary({ hits, total, first }) {
 
 function begin(options = {}) {
   const { state } = store;
-  document.title = state.q ? `${state.q} · imgsearch` : "imgsearch";
+  showTitle();
   document.body.classList.toggle("empty", Boolean(isEmpty()));
   if (isEmpty()) {
     count.textContent = "No pictures";
@@ -225,8 +252,21 @@ function showTools(state) {
   filterButton.classList.toggle("active", hasFilters(state));
 }
 
+/** The title names the view: the open picture, the words, or the number of pictures. */
+function showTitle() {
+  const { state } = store;
+  const words = [state.q, ...state.and, ...state.not.map((text) => `-${text}`)].filter(Boolean).join(" ");
+  const counted = notice.kind === "failed" ? "" : count.textContent.split(/, (?=newest|best)|\. /)[0];
+  document.title = [viewer.hit?.name, words, viewer.hit || words ? "" : counted, "imgsearch"].filter(Boolean).join(" · ");
+}
+
 /** Open, change or close the picture named in the URL. */
 async function showViewer() {
+  await changeViewer();
+  showTitle();
+}
+
+async function changeViewer() {
   const { view } = store.state;
   if (!view) {
     const last = viewer.hit;
@@ -290,7 +330,7 @@ addEventListener("keydown", (event) => {
     grid.focus(0);
   }
   if (typing || document.querySelector("dialog[open]")) return;
-  if ((event.ctrlKey || event.metaKey) && event.key === "a" && results.contains(document.activeElement) && grid.hits.length) {
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "a" && results.contains(document.activeElement) && grid.hits.length) {
     event.preventDefault();
     selection.all(grid.hits);
   }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, copyText, h, icon, toast } from "./dom.js";
-import { hasTerms } from "./state.js";
+import { EMPTY, hasTerms } from "./state.js";
 import { activeFilters, noFilters } from "./terms.js";
 
 /** Quote a word for the shell if necessary. */
@@ -72,15 +72,16 @@ export class Notice {
     );
   }
 
-  missing() {
+  missing(state) {
+    const others = hasTerms({ ...state, image: [] });
     this.#show("missing", "This tab does not have the picture",
       h("p", {}, "A dropped picture is stored only in the tab where you dropped it. Drop it here again to repeat the search."),
-      this.#ways(["Show all pictures", () => this.store.set({ image: [] })]));
+      this.#ways([others ? "Search without it" : "Show all pictures", () => this.store.set({ image: [] })]));
   }
 
   failed(error) {
     if (error.status === 401) this.#signIn(error);
-    else this.#show("failed", error.status === 0 ? "No response" : "Request failed", h("p", {}, error.message), error.hint ? h("p", {}, error.hint) : null, this.#ways(["Try again", this.retry]));
+    else this.#show("failed", error.status === 0 ? "No response" : "Request failed", h("p", {}, error.message), error.hint ? h("p", {}, error.hint) : null, this.#ways(["Try again", this.retry], error.status === 400 ? ["Show all pictures", () => this.store.set({ ...EMPTY })] : null));
   }
 
   #signIn(error) {

@@ -63,6 +63,12 @@ export class Search {
       const { blobs, missing } = await this.examples(state.image);
       const answer = new Answer(key);
       answer.missing = missing;
+      // The rest of the query is another search, and without any of it all pictures would be listed.
+      if (missing) {
+        answer.add({ hits: [], total: 0 });
+        this.#show(answer);
+        return;
+      }
       answer.send = (cursor, limit, stop) => api.search(paged(parameters(state), cursor, limit), blobs, stop);
       answer.add(await answer.send(null, FIRST_PAGE, signal));
       if (!signal.aborted) this.#show(answer);

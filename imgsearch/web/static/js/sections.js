@@ -1,6 +1,6 @@
 /** Headings among the results: periods of time, and the start of weak matches. */
 
-import { monthName, parseDate } from "./words.js";
+import { monthName, monthOf, parseDate } from "./words.js";
 
 /** Fewer pictures share the next heading, or sparse years would be all headings. */
 const MIN_PICTURES_PER_HEADING = 8;
@@ -11,9 +11,10 @@ const isWeak = (hit) => typeof hit.strength === "number" && hit.strength < WEAK_
 
 /** A period in words: a month, or a range of months. */
 function period(newest, oldest) {
-  const from = `${monthName(oldest.month)} ${oldest.year}`;
-  const to = `${monthName(newest.month)} ${newest.year}`;
+  const from = monthOf(oldest);
+  const to = monthOf(newest);
   if (from === to) return to;
+  if (oldest.month === null || newest.month === null) return `${from} to ${to}`;
   return oldest.year === newest.year ? `${monthName(oldest.month)} to ${to}` : `${from} to ${to}`;
 }
 
@@ -39,7 +40,7 @@ export class Sections {
   }
 
   #date(hit) {
-    const date = parseDate(hit.taken_at);
+    const date = parseDate(hit.taken);
     if (!date) return this.#undated();
     const month = `${date.year}-${date.month}`;
     this.count += 1;

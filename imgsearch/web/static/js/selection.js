@@ -1,7 +1,7 @@
 /** The selected pictures and the actions on them. */
 
 import { byId, copyText, h, icon, iconButton, toast } from "./dom.js";
-import { plural } from "./words.js";
+import { number, plural } from "./words.js";
 
 export class Selection {
   /** @param {Object} actions  `markAll(ids, what)`, `similarTo(ids)`, `changed()` */
@@ -11,7 +11,7 @@ export class Selection {
     this.last = -1;
     this.place = byId("selection");
     this.message = h("p", { class: "selection-count", role: "status" });
-    const button = (name, words, onclick) => h("button", { type: "button", class: "action", onclick }, icon(name), h("span", {}, words));
+    const button = (name, words, onclick) => h("button", { type: "button", class: "action", "aria-label": words, title: words, onclick }, icon(name), h("span", {}, words));
     this.place.append(
       iconButton("close", "Clear selection", () => this.clear()),
       this.message,
@@ -58,7 +58,9 @@ export class Selection {
   #show() {
     this.place.hidden = !this.size;
     document.body.classList.toggle("selecting", this.size > 0);
-    this.message.textContent = this.size ? `${plural(this.size, "picture", "pictures")} selected` : "";
+    // Phones have room for the number only.
+    const rest = h("span", { class: "selection-word" }, ` ${this.size === 1 ? "picture" : "pictures"} selected`);
+    this.message.replaceChildren(...(this.size ? [number(this.size), rest] : []));
     this.actions.changed();
   }
 

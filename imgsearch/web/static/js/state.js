@@ -1,9 +1,11 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
-export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has"];
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place"];
 export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "near", "name", "min_size", "where"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "near", "name", "min_size", "where"];
 const FLAGS = ["all"];
+/** Values of one parameter that the server takes. */
+export const MAX_VALUES = 32;
 
 /** Parameters of the display, which are not sent with a search. */
 const VIEW = ["view"];
@@ -20,7 +22,7 @@ export const EMPTY = Object.freeze({
 export function parse(search) {
   const params = new URLSearchParams(search);
   const state = { ...EMPTY };
-  for (const name of LISTS) state[name] = params.getAll(name).filter(Boolean);
+  for (const name of LISTS) state[name] = params.getAll(name).filter(Boolean).slice(0, MAX_VALUES);
   for (const name of [...TEXTS, ...VIEW]) state[name] = params.get(name) ?? "";
   for (const name of FLAGS) state[name] = params.get(name) === "1";
   state.unique = params.get("unique") !== "0";
@@ -48,7 +50,7 @@ export function query(state) {
 export function parameters(state) {
   const params = new URLSearchParams(format(query(state)));
   params.delete("image");
-  if (state.unique && hasTerms(state)) params.set("unique", "1");
+  if (state.unique) params.set("unique", "1");
   else params.delete("unique");
   return params;
 }

@@ -1,9 +1,16 @@
 /** Chips for the additional terms of a search and its active filters. */
 
+import { thumbnailOf } from "./api.js";
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
 import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, parseDate } from "./words.js";
+
+/** Pictures of a query with a chip each; more share one. */
+const MAX_PICTURE_CHIPS = 4;
+
+/** Labels of folders by path, as in the filter panel. */
+let folderLabels = new Map();
 
 function day(text) {
   const date = parseDate(startOf(text));
@@ -14,6 +21,7 @@ function day(text) {
 export function period(after, before) {
   const from = startOf(after);
   const to = startOf(before);
+  if (!from && !to) return [after, before].filter(Boolean).join(" to ");
   if (from && to) {
     if (from.endsWith("-01-01") && endOf(from.slice(0, 4)) === to) return from.slice(0, 4);
     if (from.endsWith("-01") && endOf(from.slice(0, 7)) === to) return `${monthName(Number(from.slice(5, 7)) - 1)} ${from.slice(0, 4)}`;
@@ -23,11 +31,14 @@ export function period(after, before) {
 }
 
 const WORDS = {
-  in: (value) => `in ${lastPart(value)}`,
+  in: (value) => `in ${folderLabels.get(value) ?? lastPart(value)}`,
   camera: cameraName,
   type: (value) => value.toUpperCase(),
   orientation: (value) => value,
   has: (value) => `has ${{ gps: "a location", date: "a date", camera: "a camera" }[value] ?? value}`,
+  person: (value) => `person: ${value}`,
+  keyword: (value) => `keyword: ${value}`,
+  place: (value) => `place: ${value}`,
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
@@ -59,6 +70,12 @@ export class Terms {
     this.store = store;
     this.place = byId("terms");
     this.show(store.state);
+  }
+
+  /** Label the chips of folders as the filter panel does. */
+  label(labels) {
+    folderLabels = labels;
+    if (this.store.state.in.length) this.show(this.store.state);
   }
 
   show(state) {
@@ -108,18 +125,23 @@ export class Terms {
 
   #pictures(state) {
     const image = (source) => h("img", { class: "chip-picture", src: source, alt: "", width: "28", height: "28" });
-    const stored = (name, kind, label) => (id) =>
-      this.#chip(kind, label, label, this.#without(name, id), [image(`/api/v1/thumb/${encodeURIComponent(id)}?size=256`)]);
+    const thumb = (id) => image(thumbnailOf(id));
+    const stored = (name, kind, one, many) => {
+      const ids = state[name];
+      if (ids.length <= MAX_PICTURE_CHIPS) return ids.map((id) => this.#chip(kind, one, one, this.#without(name, id), [thumb(id)]));
+      const label = many(number(ids.length));
+      return [this.#chip(kind, label, label, { [name]: [] }, [thumb(ids[0])])];
+    };
     const dropped = (key) => {
       const source = preview(key);
       return this.#chip("positive", "Your picture", "like your picture", this.#without("image", key), [source ? image(source) : icon("picture")]);
     };
     return [
       ...state.image.map(dropped),
-      ...state.like.map(stored("like", "positive", "like this")),
-      ...state.unlike.map(stored("unlike", "negative", "unlike this")),
-      ...state.good.map(stored("good", "positive", "relevant")),
-      ...state.bad.map(stored("bad", "negative", "not relevant")),
+      ...stored("like", "positive", "like this", (count) => `${count} pictures`),
+      ...stored("unlike", "negative", "unlike this", (count) => `unlike ${count} pictures`),
+      ...stored("good", "positive", "relevant", (count) => `${count} relevant`),
+      ...stored("bad", "negative", "not relevant", (count) => `${count} not relevant`),
     ];
   }
 

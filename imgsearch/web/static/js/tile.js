@@ -1,8 +1,8 @@
 /** A picture in the grid. */
 
 import { h, icon, iconButton } from "./dom.js";
-import { thumbnail } from "./api.js";
-import { describe, plural, strength } from "./words.js";
+import { problemOf, thumbnail } from "./api.js";
+import { describe, plural, reason } from "./words.js";
 
 /** How long a touch must last to select a picture. */
 const LONG_PRESS_MS = 450;
@@ -77,7 +77,7 @@ export class Tile {
   }
 
   #badges() {
-    const match = strength(this.hit);
+    const match = reason(this.hit);
     return h(
       "div",
       { class: "badges", "aria-hidden": "true" },
@@ -86,7 +86,8 @@ export class Tile {
         ? h("span", { class: "copies", title: plural(this.hit.duplicates, "near-identical copy folded", "near-identical copies folded") },
             icon("stack"), `+${this.hit.duplicates}`)
         : null,
-      match ? bars(match) : null,
+      ...(this.hit.parts ?? []).map((part) => h("span", { class: "copies part-type", title: part.name }, `+${part.type}`)),
+      match ? sign(match) : null,
     );
   }
 
@@ -158,22 +159,26 @@ export class Tile {
   }
 
   /** Retry a thumbnail, which may have failed because too many were requested at once. */
-  #retry() {
+  async #retry() {
+    const problem = await problemOf(this.image.src);
+    if (problem?.status === 404) return this.#showName("no longer there");
     const delay = RETRY_DELAYS_MS[this.failures ?? 0];
     this.failures = (this.failures ?? 0) + 1;
     const source = this.image.src;
-    if (delay === undefined) this.#showName();
-    else setTimeout(() => this.element.isConnected && (this.image.src = source), delay);
+    if (delay === undefined) return this.#showName("cannot be shown");
+    return setTimeout(() => this.element.isConnected && (this.image.src = source), delay);
   }
 
-  #showName() {
+  #showName(why) {
     this.element.classList.add("lost");
-    this.link.replaceChildren(h("span", { class: "lost-name" }, this.hit.name));
+    this.link.replaceChildren(h("span", {}, h("span", { class: "lost-name" }, this.hit.name), h("span", { class: "lost-reason" }, why)));
+    this.link.setAttribute("aria-label", `${describe(this.hit)}, ${why}`);
   }
 }
 
-/** Strength as one to four bars; the label is the tooltip. */
-export function bars(match) {
+/** Why a picture was found: "name" or "text", or its strength as one to four bars. */
+export function sign(match) {
+  if (match.label) return h("span", { class: "reason", title: match.word }, match.label);
   return h(
     "span",
     { class: "bars", title: match.word, data: { bars: match.bars } },

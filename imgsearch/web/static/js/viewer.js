@@ -14,7 +14,7 @@ const WIDE_SCREEN = matchMedia("(min-width: 901px)");
 
 export class Viewer {
   /**
-   * @param {Object} actions  `close()`, `go(index)`, `similar(hit)`, `mark(hit, what)`, `markOf(hit)`,
+   * @param {Object} actions  `close()`, `go(index)`, `show(id)`, `help()`, `similar(hit)`, `mark(hit, what)`, `markOf(hit)`,
    *   `near(latitude, longitude)`, `filter(patch)`
    */
   constructor(actions) {
@@ -22,7 +22,8 @@ export class Viewer {
     this.hits = [];
     this.index = -1;
     this.image = h("img", { class: "full", alt: "", draggable: "false" });
-    this.stage = h("div", { class: "stage" }, this.image);
+    this.message = h("p", { class: "stage-note", role: "status" });
+    this.stage = h("div", { class: "stage" }, this.image, this.message);
     this.zoom = new Zoom(this.stage, this.image);
     this.details = new Details(actions);
     this.dialog = this.#build();
@@ -108,14 +109,27 @@ export class Viewer {
       image.height = hit.height;
       image.style.aspectRatio = `${hit.width} / ${hit.height}`;
     }
-    image.classList.remove("broken");
+    image.hidden = false;
+    this.message.textContent = "";
     image.src = api.thumbnail(hit, 1024);
     const full = new Image();
     full.src = api.original(hit);
     full.decode().then(
       () => { if (this.hit?.id === hit.id) image.src = full.src; },
-      () => { if (this.hit?.id === hit.id && image.complete && !image.naturalWidth) image.classList.add("broken"); },
+      () => this.#explain(hit, full.src),
     );
+  }
+
+  /** Say why the file of a picture cannot be shown, in place of the browser's broken image. */
+  async #explain(hit, source) {
+    const problem = await api.problemOf(source);
+    const { image } = this;
+    if (this.hit?.id !== hit.id) return;
+    await image.decode().catch(() => {});
+    if (this.hit?.id !== hit.id) return;
+    image.hidden = !image.naturalWidth;
+    const why = problem?.status === 404 ? "The file is no longer there, or has changed." : problem?.message ?? "This browser cannot draw the picture.";
+    this.message.textContent = image.hidden ? `${hit.name}: ${why}` : why;
   }
 
   #preload() {
@@ -160,6 +174,8 @@ export class Viewer {
       ArrowUp: () => this.zoom.move(0, 80),
       ArrowDown: () => this.zoom.move(0, -80),
       Home: () => this.actions.go(0),
+      End: () => this.actions.go(this.hits.length - 1),
+      "?": () => this.actions.help(),
       z: () => this.zoom.toggle(),
       "+": () => this.zoom.by(1.4),
       "=": () => this.zoom.by(1.4),

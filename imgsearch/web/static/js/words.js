@@ -8,21 +8,32 @@ const MONTHS = ["January", "February", "March", "April", "May", "June", "July", 
 export const monthName = (index) => MONTHS[index];
 
 /**
- * Parse a camera's date, in local time without a zone. Parsed as text, because Date would convert
- * the zone.
+ * Parse a camera's date, in local time without a zone, as far as it is known. Parsed as text,
+ * because Date would convert the zone.
  *
- * @returns {{year: number, month: number, day: number, time: string}|null}
+ * @returns {{year: number, month: number|null, day: number|null, time: string}|null}
  */
 export function parseDate(text) {
-  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d))?/.exec(text ?? "");
+  const match = /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d:\d\d))?)?)?/.exec(text ?? "");
   if (!match) return null;
-  return { year: Number(match[1]), month: Number(match[2]) - 1, day: Number(match[3]), time: match[4] ?? "" };
+  const [, year, month, day, time] = match;
+  return { year: Number(year), month: month ? Number(month) - 1 : null, day: day ? Number(day) : null, time: time ?? "" };
 }
+
+/** The month of a date in words, or its year if no more is known. */
+export const monthOf = (date) => (date.month === null ? `${date.year}` : `${MONTHS[date.month]} ${date.year}`);
 
 export function longDate(text) {
   const date = parseDate(text);
   if (!date) return "";
-  return `${date.day} ${MONTHS[date.month]} ${date.year}${date.time ? `, ${date.time}` : ""}`;
+  return `${date.day === null ? "" : `${date.day} `}${monthOf(date)}${date.time ? `, ${date.time}` : ""}`;
+}
+
+/** A time zone as its offset: 330 minutes are "UTC+05:30". */
+export function zone(minutes) {
+  const size = Math.abs(minutes);
+  const two = (value) => String(value).padStart(2, "0");
+  return `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 export function bytes(size) {
@@ -34,13 +45,17 @@ export function bytes(size) {
 }
 
 /**
- * Strength as a label and 1 to 4 bars. It estimates how likely the picture is to match, to a step
- * rather than a percent (docs/STRENGTH.md); the details show the number.
+ * Why a picture was found: a `label` if its words match, otherwise its strength as 1 to 4 `bars`.
+ * Words rank above any likeness, so bars beside them would contradict the order. Strength estimates
+ * how likely the picture is to match, to a step rather than a percent (docs/STRENGTH.md); the
+ * details show the number.
  */
-export function strength(hit) {
-  if (hit.strength === null || hit.strength === undefined) {
-    return hit.named ? { word: "text match", bars: 4 } : null;
+export function reason(hit) {
+  if (hit.named) {
+    const label = hit.matched?.includes("name") ? "name" : "text";
+    return { word: `${label} match`, label };
   }
+  if (hit.strength === null || hit.strength === undefined) return null;
   if (hit.strength >= 0.7) return { word: "strong match", bars: 4 };
   if (hit.strength >= 0.45) return { word: "good match", bars: 3 };
   if (hit.strength >= 0.2) return { word: "fair match", bars: 2 };
@@ -50,9 +65,9 @@ export function strength(hit) {
 /** Text alternative of a picture, for screen readers and pictures that cannot be drawn. */
 export function describe(hit) {
   const parts = [hit.name];
-  const date = longDate(hit.taken_at);
+  const date = longDate(hit.taken);
   if (date) parts.push(date);
-  const match = strength(hit);
+  const match = reason(hit);
   if (match) parts.push(match.word);
   if (hit.duplicates > 0) parts.push(plural(hit.duplicates, "near-identical copy", "near-identical copies"));
   return parts.join(", ");
@@ -60,6 +75,26 @@ export function describe(hit) {
 
 /** The last part of a path: "h" of "f/g/h". */
 export const lastPart = (path) => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || path;
+
+/**
+ * Labels for paths: each the shortest tail that no other path has, so that of six folders called
+ * "images" each shows the part above it.
+ *
+ * @returns {Map<string, string>} by path
+ */
+export function uniqueTails(paths) {
+  const split = [...new Set(paths)].map((path) => [path, path.replace(/[/\\]+$/, "").split(/[/\\]/)]);
+  const tail = (parts, length) => parts.slice(-length).join("/");
+  const labels = new Map();
+  for (let length = 1, open = split; open.length; length += 1) {
+    const uses = new Map();
+    for (const [, parts] of open) uses.set(tail(parts, length), (uses.get(tail(parts, length)) ?? 0) + 1);
+    const isLabel = ([, parts]) => uses.get(tail(parts, length)) === 1 || parts.length <= length;
+    for (const entry of open.filter(isLabel)) labels.set(entry[0], tail(entry[1], length) || entry[0]);
+    open = open.filter((entry) => !isLabel(entry));
+  }
+  return labels;
+}
 
 /** Camera name without a repeated maker: "NIKON CORPORATION NIKON D40" becomes "NIKON D40". */
 export const cameraName = (text) => text.replace(/^(\S+)\b.*\s(?=\1\b)/i, "");
@@ -72,8 +107,9 @@ export function endOf(text) {
   return iso(new Date(Date.UTC(year + 1, 0, 1)));
 }
 
-/** The day before an ISO date; "before=2017-10" is shown as "up to 30 Sep 2017". */
+/** The day before an ISO date: "before=2017-10" is shown as "up to 30 Sep 2017". "" for other text. */
 export function dayBefore(text) {
+  if (!startOf(text)) return "";
   const [year, month, day] = startOf(text).split("-").map(Number);
   return iso(new Date(Date.UTC(year, month - 1, day - 1)));
 }

@@ -1,0 +1,153 @@
+"""How far a library is behind its folders, estimated in a few milliseconds.
+
+The modification time of a folder changes when a name in it appears, disappears or is replaced. So
+each complete run keeps the times of the folders that it has listed, and a search compares them and
+lists those that differ. A file that is overwritten in place is not noticed; most programs write a
+new file and rename it. The estimate runs in a thread beside the search, because a dead network disk
+may block it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+
+from imgsearch.catalog.overview import Overview
+from imgsearch.errors import ImgSearchError
+from imgsearch.records import RootRecord, clamped
+from imgsearch.sources.folder_source import FilesystemSource
+from imgsearch.sources.formats import CANDIDATES, extension
+from imgsearch.writing import replace_file
+
+FILE = "folders.json"
+MAX_ESTIMATE_SECONDS = 1.0
+MAX_WAIT_SECONDS = 0.05
+"""How long a search that has finished waits for the estimate."""
+
+FolderTimes = dict[str, int]
+"""Path below the root -> st_mtime_ns."""
+
+
+def save(library: str, sources: Iterable[FilesystemSource]) -> None:
+    """Keep the times of the folders that complete scans have listed. A failure is no loss: the next
+    searches say nothing about these folders."""
+    kept = _load(library)
+    for source in sources:
+        before = kept.get(source.root, {})
+        elsewhere = {
+            path: mtime_ns
+            for path, mtime_ns in before.items()
+            if source.scope and not f"{path}/".startswith(f"{source.scope}/")
+        }
+        kept[source.root] = elsewhere | source.folders
+    with suppress(OSError):
+        data = json.dumps(kept, separators=(",", ":")).encode("ascii")
+        replace_file(os.path.join(library, FILE), data, private=True, durable=False)
+
+
+def _load(library: str) -> dict[str, FolderTimes]:
+    try:
+        with open(os.path.join(library, FILE), encoding="ascii") as file:
+            kept = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+@dataclass(slots=True)
+class Estimate:
+    """Files that differ from the catalog; a thread counts them.
+
+    Attributes
+    ----------
+    new, changed : int
+    """
+
+    library: str
+    new: int = 0
+    changed: int = 0
+    _thread: threading.Thread | None = None
+    _until: float = field(default=0.0)
+
+    def start(self) -> Estimate:
+        """Begin to count."""
+        self._until = time.monotonic() + MAX_ESTIMATE_SECONDS
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self._thread.start()
+        return self
+
+    def sentence(self) -> str:
+        """What has been counted so far, in words; "" for nothing."""
+        if self._thread is not None:
+            self._thread.join(MAX_WAIT_SECONDS)
+        counts = {"new": self.new, "changed": self.changed}
+        words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return f"{words} since the last index: imgsearch index" if words else ""
+
+    def _count(self) -> None:
+        with suppress(ImgSearchError, sqlite3.Error, OSError, ValueError, AttributeError):
+            kept = _load(self.library)
+            if not kept:
+                return
+            with closing(Overview(self.library)) as overview:
+                for root in overview.roots(counted=False):
+                    times = kept.get(root.path)
+                    if times and os.path.isdir(root.path):
+                        self._count_root(overview, root, times)
+
+    def _count_root(self, overview: Overview, root: RootRecord, times: FolderTimes) -> None:
+        source = FilesystemSource(root.path, exclude=root.exclude, hidden=root.hidden)
+        waiting = [path for path, time_ns in times.items() if _time_of(root.path, path) != time_ns]
+        while waiting and time.monotonic() < self._until:
+            path = waiting.pop()
+            files, folders = _listed(source, path)
+            waiting += [each for each in folders if each not in times]
+            self._compare(overview.known_files(root.path, list(files)), files)
+
+    def _compare(
+        self, known: Mapping[str, tuple[int, int]], files: Mapping[str, tuple[int, int]]
+    ) -> None:
+        for path, state in files.items():
+            self.new += path not in known
+            self.changed += known.get(path, state) != state
+
+
+def _time_of(root: str, path: str) -> int | None:
+    try:
+        return os.stat(os.path.join(root, path)).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """The size and time of each picture in a folder, by its path below the root; its folders.
+    Links are passed over: what they lead to may be indexed under its own name."""
+    files: dict[str, tuple[int, int]] = {}
+    folders: list[str] = []
+    prefix = f"{path}/" if path else ""
+    for entry in _entries(os.path.join(source.root, path)):
+        if entry.is_symlink():
+            continue
+        folder = entry.is_dir(follow_symlinks=False)
+        if not folder and extension(entry.name) not in CANDIDATES:
+            continue
+        if source.leaves_out(entry.name, prefix, folder):
+            continue
+        if folder:
+            folders.append(prefix + entry.name)
+        else:
+            with suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                files[prefix + entry.name] = status.st_size, clamped(status.st_mtime_ns)
+    return files, folders
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries

@@ -1,0 +1,177 @@
+"""Exclude patterns: what a user writes, understood or refused, and matched against paths.
+
+The syntax is that of a .gitignore file. Pictures are often excluded because they are private, so a
+pattern that could match nothing is never accepted in silence: `#name` is a name and not a comment,
+an absolute path below the folder is rewritten, and everything else is refused with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imgsearch.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_HINT = "Write patterns as in a .gitignore file, for example: --exclude 'drafts/'"
+_SPACES = " \t\r\n"
+_LITERAL_ESCAPE = re.compile(r"\\(?![\\*?\[\]!# ])")
+_GLOB = re.compile(r"([\\*?\[\]])")
+
+
+class Excludes:
+    """The patterns of a folder; later ones win over earlier ones.
+
+    Accents count as equal however they are stored: macOS takes letters and accents apart.
+
+    Raises
+    ------
+    SourceError
+        A pattern is invalid.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
+        self._spec = _compiled([_composed(_named(p)) for p in patterns]) if patterns else None
+        self._matched: set[int] = set()
+
+    def match(self, path: str) -> bool:
+        """True for a path to leave out; that of a folder ends with "/"."""
+        if self._spec is None:
+            return False
+        result = self._spec.check_file(_composed(path))
+        if result.index is not None:
+            self._matched.add(result.index)
+        return bool(result.include)
+
+    def unmatched(self) -> list[str]:
+        """The patterns that have decided about no path so far."""
+        return [each for at, each in enumerate(self._patterns) if at not in self._matched]
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _compiled(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise SourceError(f"an exclude pattern is not valid: {error}", _HINT) from error
+
+
+def _named(pattern: str) -> str:
+    """A pattern of which "#" is a part, and not the start of a comment."""
+    return f"\\{pattern}" if pattern.startswith("#") else pattern
+
+
+def added(earlier: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
+    """The earlier patterns followed by the new ones; a repeated one moves to the end."""
+    return (*(each for each in earlier if each not in patterns), *dict.fromkeys(patterns))
+
+
+def understood(patterns: Sequence[str], roots: Sequence[str]) -> dict[str, list[str]]:
+    """The patterns for each folder, in the form in which they are kept.
+
+    An absolute path belongs to the folder that holds it; other patterns belong to all folders.
+
+    Raises
+    ------
+    SourceError
+        A pattern could match nothing in any folder.
+    """
+    by_root: dict[str, list[str]] = {root: [] for root in roots}
+    for pattern in patterns:
+        here = {root: _below(pattern, root) for root in roots}
+        if not any(here.values()):
+            raise SourceError(
+                f"the exclude pattern {pattern!r} is an absolute path outside {', '.join(roots)}",
+                "Give a path in the folder, or begin with './' for a path below it.",
+            )
+        for root, core in here.items():
+            by_root[root] += [core] if core else []
+    return by_root
+
+
+def _below(pattern: str, root: str) -> str | None:
+    """The pattern in its kept form; None for an absolute path that does not lie in the folder."""
+    text = _stripped(pattern)
+    sign, core = ("!", _stripped(text[1:])) if text.startswith("!") else ("", text)
+    _require_sensible(pattern, core)
+    if core == "~" or core.startswith("~/"):
+        core = os.path.expanduser(core)
+    if core.startswith("/"):
+        inside = _inside(core, root)
+        if inside is None and _is_elsewhere(core, root):
+            return None
+        core = core if inside is None else inside
+    normal = sign + _normal(pattern, core)
+    _compiled([_named(normal)])
+    return normal
+
+
+def _stripped(text: str) -> str:
+    """The text without spaces around it, except an escaped one at the end."""
+    bare = text.strip(_SPACES)
+    backslashes = len(bare) - len(bare.rstrip("\\"))
+    return f"{bare} " if backslashes % 2 and text.rstrip("\t\r\n") != bare else bare
+
+
+def _require_sensible(pattern: str, core: str) -> None:
+    if not core:
+        raise SourceError(f"the exclude pattern {pattern!r} is empty", _HINT)
+    if "\0" in core or "\n" in core:
+        raise SourceError(f"the exclude pattern {pattern!r} is not a valid name", _HINT)
+    if _LITERAL_ESCAPE.search(core):
+        raise SourceError(
+            f"the exclude pattern {pattern!r} has a backslash, which is not a separator",
+            "Write / between folders. A backslash makes the next of * ? [ ] ! # literal.",
+        )
+
+
+def _inside(path: str, root: str) -> str | None:
+    """An absolute path as an anchored pattern of the folder; None if it lies elsewhere."""
+    real = os.path.realpath(root)
+    end = "/" if path.endswith("/") else ""
+    for place, top in ((path, root), (path, real), (os.path.realpath(path) + end, real)):
+        if f"{place.rstrip('/')}/".startswith(f"{top.rstrip('/')}/"):
+            rest = place[len(top.rstrip("/")) :]
+            return _GLOB.sub(r"\\\1", rest) if os.path.lexists(place) else rest
+    return None
+
+
+def _is_elsewhere(path: str, root: str) -> bool:
+    """True if a pattern that begins with "/" names a place on this machine, not in the folder."""
+    first = f"/{path.lstrip('/').split('/')[0]}"
+    return os.path.lexists(first) and not os.path.lexists(root + first)
+
+
+def _normal(pattern: str, core: str) -> str:
+    """The pattern without ".", ".." and empty parts; "./x" is anchored like "/x"."""
+    anchor = "/" if core.startswith(("/", "./", "../")) else ""
+    parts: list[str] = []
+    for part in core.split("/"):
+        if part == ".." and not parts:
+            raise SourceError(
+                f"the exclude pattern {pattern!r} leads out of the folder",
+                "Give a path below the folder.",
+            )
+        if part == "..":
+            parts.pop()
+            anchor = "/"
+        elif part not in ("", "."):
+            parts.append(part)
+    if not parts:
+        raise SourceError(
+            f"the exclude pattern {pattern!r} names the whole folder",
+            "To take a folder out of the library: imgsearch roots --forget PATH",
+        )
+    end = "/" if core.endswith(("/", "/.", "/..")) else ""
+    return anchor + "/".join(parts) + end

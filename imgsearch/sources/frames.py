@@ -1,0 +1,89 @@
+"""Chooses the frame of an animation, or the page of a document, that stands for the file.
+
+It is the first, unless that is empty (black, white, clear or any other single colour) and a later
+one shows something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from imgsearch.vectors import Pixels
+
+MAX_FRAMES = 64
+"""Maximum number of frames to look at."""
+
+_MAX_EMPTY_LEVELS = 32  # between the darkest and the brightest value of a channel
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame; `width` and `height` are those of the full frame, upright."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+    @property
+    def is_empty(self) -> bool:
+        """True if all of it is of one colour."""
+        span = self.pixels.max((0, 1)).astype(int) - self.pixels.min((0, 1))
+        return bool((span <= _MAX_EMPTY_LEVELS).all())
+
+
+def first_with_content(image: Image.Image, read: Callable[[], Frame], max_pixels: int) -> Frame:
+    """The first frame of `image` that is not empty, as `read` decodes the current one.
+
+    Together, the frames may have as many pixels as one picture. If all of them are empty, or a
+    later one cannot be read, it is the first one.
+    """
+    first = read()
+    try:
+        if _has_more(image) and first.is_empty:
+            return _next_with_content(image, read, max_pixels) or first
+    except Exception:  # decoders raise nearly anything, and there is a picture already
+        return first
+    return first
+
+
+def _has_more(image: Image.Image) -> bool:
+    return bool(getattr(image, "is_animated", False)) or len(_icon_sizes(image)) > 1
+
+
+def _next_with_content(
+    image: Image.Image, read: Callable[[], Frame], max_pixels: int
+) -> Frame | None:
+    budget = max_pixels - image.width * image.height
+    for number in range(1, MAX_FRAMES):
+        if not _select(image, number):
+            return None
+        budget -= image.width * image.height
+        if budget < 0:
+            return None
+        frame = read()
+        if not frame.is_empty:
+            return frame
+    return None
+
+
+def _select(image: Image.Image, number: int) -> bool:
+    """Go to a frame; False if there is none."""
+    if sizes := _icon_sizes(image):
+        if number < len(sizes):
+            image.size = sizes[number]  # type: ignore[misc]
+        return number < len(sizes)
+    try:
+        image.seek(number)
+    except EOFError:
+        return False
+    return True
+
+
+def _icon_sizes(image: Image.Image) -> list[tuple[int, int]]:
+    """The sizes of the pictures in an icon file, the largest first; none for other files."""
+    if image.format != "ICO":
+        return []
+    return sorted(image.info.get("sizes", ()), reverse=True)

@@ -1,0 +1,75 @@
+"""Unknown words and corrections, with the lexicon and the unigram model of the built-in model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imgsearch.encoders.builtin.languages import Languages
+from tests.conftest import ROOT
+
+GIBBERISH = (
+    "xqzzv blorf", "cvbnm", "zxcvbn wert", "qwrtp", "sdfghjk", "vblxq zzkt", "jjkqw", "trwq plmk",
+    "ghgh fkfk", "wxcvq",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def languages():
+    return Languages()
+
+
+@pytest.mark.parametrize("text", GIBBERISH)
+def test_random_letters_are_unknown(languages, text):
+    reading = languages.explain(text)
+    assert reading.unknown == tuple(text.split())
+    assert not reading.understood and reading.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a dog", "two colourful macaws", "Hund", "perro", "farfalla", "собака", "犬", "un chien noir",
+     "Volkswagen", "Berlin", "ptak", "2019", "", "café", "a breakdancer", "Rosalind"],
+)  # fmt: skip
+def test_words_of_some_language_are_known(languages, text):
+    reading = languages.explain(text)
+    assert reading.understood and not reading.unknown
+
+
+def test_an_unknown_word_beside_known_ones(languages):
+    reading = languages.explain("a cat and xqzzv")
+    assert reading.unknown == ("xqzzv",) and reading.understood
+    assert reading.text == "a cat and xqzzv"
+
+
+def test_few_real_queries_are_not_understood(languages):
+    lines = (ROOT / "tests" / "data" / "languages.jsonl").read_text("utf-8").splitlines()
+    queries = [json.loads(line) for line in lines]
+    foreign = [query["query"] for query in queries]
+    english = sorted({query["english"] for query in queries})
+    missed = [text for text in foreign if not languages._unknown(text)[1]]
+    assert len(missed) <= 0.02 * len(foreign), missed
+    assert all(languages._unknown(text)[1] for text in english)
+
+
+@pytest.mark.parametrize(
+    ("text", "correction"),
+    [
+        ("moutain", "mountain"),
+        ("brige", "bridge"),
+        ("strawbery", "strawberry"),
+        ("umberella", "umbrella"),
+        ("snowbaord", "snowboard"),
+        ("bycicle in the rain", "bicycle in the rain"),
+        ("bridge", ""),
+        ("perro", ""),
+        ("voiture", ""),
+        ("un chien noir", ""),
+        ("собака", ""),
+        ("xqzzv", ""),
+        ("", ""),
+    ],
+)
+def test_corrections(languages, text, correction):
+    assert languages.explain(text).suggestion == correction

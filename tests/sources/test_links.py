@@ -1,0 +1,104 @@
+"""Links in a folder: to places that the scan visits, leaves out or never sees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.sources.test_folder_source import put, scan
+
+
+def link(root: Path, name: str, target: str) -> None:
+    """A link with a target relative to the root."""
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).symlink_to(os.path.relpath(root / target, (root / name).parent))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ".git/annex/objects/K1.jpg",
+        ".store/a.jpg",
+        "#snapshot/a.jpg",
+        "@eaDir/a.jpg/large.jpg",
+        "Family.photoslibrary/resources/derivatives/a.jpg",
+        ".hidden.jpg",
+        "store/0a1b2c",  # no extension: not visited under its own name
+    ],
+)
+def test_a_link_to_a_file_that_the_scan_does_not_visit_is_found(tmp_path, target):
+    put(tmp_path, target, "other.jpg")
+    link(tmp_path, "album/seen.jpg", target)
+    link(tmp_path, "twice.jpg", target)
+    assert scan(tmp_path) == (["album/seen.jpg", "other.jpg", "twice.jpg"], {}, {})
+
+
+def test_a_link_to_a_visited_file_is_not_found_twice(tmp_path):
+    put(tmp_path, "a/b.jpg", "Family.photoslibrary/originals/c.jpg")
+    link(tmp_path, "b.jpg", "a/b.jpg")
+    link(tmp_path, "c.jpg", "Family.photoslibrary/originals/c.jpg")
+    assert scan(tmp_path)[0] == ["Family.photoslibrary/originals/c.jpg", "a/b.jpg"]
+    link(tmp_path, "d.jpg", ".h/d.jpg")
+    put(tmp_path, ".h/d.jpg")
+    assert ".h/d.jpg" in scan(tmp_path, hidden=True)[0]
+    assert "d.jpg" not in scan(tmp_path, hidden=True)[0]
+
+
+def test_a_link_to_a_file_that_the_user_excludes_is_not_found(tmp_path):
+    put(tmp_path, "secret/k.jpg", ".store/private/l.jpg", ".store/m.jpg", "a.jpg")
+    link(tmp_path, "k.jpg", "secret/k.jpg")
+    link(tmp_path, "l.jpg", ".store/private/l.jpg")
+    link(tmp_path, "m.jpg", ".store/m.jpg")
+    patterns = ["secret/", "private/"]
+    assert scan(tmp_path, exclude=patterns)[0] == ["a.jpg", "m.jpg"]
+    assert scan(tmp_path, exclude=[*patterns, ".store"])[0] == ["a.jpg"]
+    assert scan(tmp_path, exclude=[*patterns, "m.jpg"])[0] == ["a.jpg"]
+
+
+def test_a_linked_folder_is_followed_but_for_what_the_user_excludes_there(tmp_path):
+    put(tmp_path, ".albums/a.jpg", ".albums/private/b.jpg", ".albums/deep/c.jpg")
+    link(tmp_path, "albums", ".albums")
+    found = ["albums/a.jpg", "albums/deep/c.jpg", "albums/private/b.jpg"]
+    assert scan(tmp_path)[0] == found
+    assert scan(tmp_path, exclude=["/.albums/private/"])[0] == found[:2]
+    assert scan(tmp_path, exclude=["/.albums/deep/c.jpg"])[0] == [found[0], found[2]]
+    assert scan(tmp_path, exclude=[".albums/"])[0] == []
+
+
+def test_loops_through_hidden_folders_end(tmp_path):
+    put(tmp_path, ".a/a.jpg", ".a/b/b.jpg")
+    link(tmp_path, "x", ".a")
+    link(tmp_path, "y", ".a/b")
+    link(tmp_path, ".a/self", ".a")
+    link(tmp_path, ".a/b/up", ".a")
+    link(tmp_path, ".a/root", ".")
+    assert scan(tmp_path) == (["x/a.jpg", "x/b/b.jpg"], {}, {})
+
+
+def test_a_git_annex_library_is_found_whole(tmp_path):
+    """Locked files are links into .git/annex, unlocked ones are files; without content they
+    dangle."""
+    for key in ("SHA256E-s1--aa.jpg", "SHA256E-s1--bb.jpg"):
+        put(tmp_path, f".git/annex/objects/x1/{key}/{key}")
+    for name, key in (
+        ("2019/a.jpg", "SHA256E-s1--aa.jpg"),
+        ("2020/same as a.jpg", "SHA256E-s1--aa.jpg"),
+        ("b.jpg", "SHA256E-s1--bb.jpg"),
+        ("elsewhere.jpg", "SHA256E-s1--cc.jpg"),
+    ):
+        link(tmp_path, name, f".git/annex/objects/x1/{key}/{key}")
+    put(tmp_path, "unlocked.jpg")
+    files, skipped, unvisited = scan(tmp_path)
+    assert files == ["2019/a.jpg", "2020/same as a.jpg", "b.jpg", "unlocked.jpg"]
+    assert skipped == {"elsewhere.jpg": "a link that leads nowhere"} and not unvisited
+    assert scan(tmp_path, "2019")[0] == ["2019/a.jpg"]
+
+
+def test_a_link_from_a_part_of_the_root_does_not_lead_around_an_exclude(tmp_path):
+    root = tmp_path / "root"
+    put(root, "part/a.jpg", "secret/k.jpg")
+    (root / "part" / "up").symlink_to(tmp_path)
+    assert scan(root, "part", exclude=["secret/"])[0] == ["part/a.jpg"]
+    assert scan(root, exclude=["secret/"])[0] == ["part/a.jpg"]

@@ -1,0 +1,125 @@
+"""Debian's nginx with the recipe of docs/SERVER.md, on a free port, with its own certificate."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.page.serving import free_port
+from tests.web.served import TIMEOUT_SECONDS, Reply
+
+
+@dataclass(frozen=True)
+class Front:
+    """A running nginx."""
+
+    port: int
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a request over TLS."""
+        anyone = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone
+        )
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            lowered = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, lowered, answer.read())
+        finally:
+            connection.close()
+
+
+def recipe() -> str:
+    """The first nginx block of docs/SERVER.md."""
+    page = (CHECKOUT / "docs" / "SERVER.md").read_text(encoding="utf-8")
+    match = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
+    assert match is not None
+    return match[1]
+
+
+@contextmanager
+def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
+    """Run nginx before a server on this port. Without nginx: fail in CI, skip elsewhere."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None or shutil.which("openssl") is None:
+        reason = "nginx is not installed: apt-get install nginx-light openssl"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    front = free_port()
+    process = subprocess.Popen(
+        [nginx, "-c", str(_configuration(folder, port, front)), "-p", str(folder)],
+        stderr=subprocess.PIPE,
+    )
+    try:
+        _await(front, process)
+        yield Front(front)
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def _configuration(folder: Path, port: int, front: int) -> Path:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=photos.example", "-keyout", key,
+         "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = recipe()
+    for old, new in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{front} ssl"),
+        ("127.0.0.1:8765", f"127.0.0.1:{port}"),
+        ("/etc/ssl/photos.example.pem", str(certificate)),
+        ("/etc/ssl/photos.example.key", str(key)),
+    ):
+        assert old in server, f"the recipe has no {old}"
+        server = server.replace(old, new)
+    places = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    path = folder / "nginx.conf"
+    path.write_text(
+        f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 1;\n"
+        f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n"
+        f"events {{}}\nhttp {{\naccess_log off;\n{places}{server}}}\n"
+    )
+    return path
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    assert process.stderr is not None
+    process.kill()
+    raise AssertionError(f"nginx did not start: {process.stderr.read().decode()}")
