@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
 from imgsearch.records import ImageRecord, QueryReading, clamped
 from imgsearch.searching import history
 from imgsearch.searching.abstention import Gate
+from imgsearch.searching.candidates import Candidates, is_weak
 from imgsearch.searching.duplicates import (
     MAX_FOLDED_PLACES,
     fold,
@@ -30,7 +29,6 @@ from imgsearch.searching.duplicates import (
 )
 from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
-from imgsearch.searching.fusion import fuse
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
     gone_note,
@@ -41,7 +39,6 @@ from imgsearch.searching.notes import (
 )
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import (
-    MIN_STRENGTH,
     MIN_STRENGTH_OF_ANSWERS,
     SearchRequest,
     Term,
@@ -67,9 +64,6 @@ MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
 MAX_GONE_IMAGES = 20_000
 """Pictures that are gone from disk and left out of one search; those behind may be shown."""
-WORDS_WEIGHT = 2.0
-"""Weight of the ranking by words in the fusion. Those pictures have all words of the query in their
-names, captions or texts: dozens of them come before any other, however little they look like it."""
 
 
 class Searcher:
@@ -388,7 +382,7 @@ class Searcher:
         hashes = {key: image.content_hash for key, image in self._catalog.get(unseen).items()}
         return fold(ranking, vectors, hashes, least)
 
-    def _by_date(self, request: SearchRequest, trace: Trace) -> Found:
+    def _by_date(self, request: SearchRequest, trace: Trace) -> Candidates:
         """The pictures that pass the filter, newest first; those of models not in use, too."""
         with trace.step("filter"):
             trace.total = self._catalog.count()
@@ -398,9 +392,9 @@ class Searcher:
             ids = self._catalog.newest_ids(request.where, request.limit + 1)
         trace.method = "the newest by date, from the catalog"
         passed = trace.total if trace.passed is None else trace.passed
-        return Found({}, {}, by_date=ids, matching=passed)
+        return Candidates({}, {}, by_date=ids, matching=passed)
 
-    def _by_words(self, request: SearchRequest, trace: Trace) -> Found:
+    def _by_words(self, request: SearchRequest, trace: Trace) -> Candidates:
         """The pictures that have all words of the query; those of models not in use, too."""
         allowed: Ids | None = None
         with trace.step("filter"):
@@ -412,7 +406,7 @@ class Searcher:
             raise no_pictures()
         trace.method = "by words, from the catalog"
         with trace.step("words"):
-            return Found({}, self._named(request, allowed))
+            return Candidates({}, self._named(request, allowed))
 
     def _gate(self, request: SearchRequest) -> Gate | None:
         """The gate for a query; None if it has none, or the library has no reference scores."""
@@ -423,7 +417,7 @@ class Searcher:
             return None
         return Gate(references[BEST], self.encoder, request.max_false_matches)
 
-    def _by_meaning(self, request: SearchRequest, gate: Gate | None, trace: Trace) -> Found:
+    def _by_meaning(self, request: SearchRequest, gate: Gate | None, trace: Trace) -> Candidates:
         """The pictures near the query in the model's space and, in hybrid mode, named like it."""
         with trace.step("open"):
             self.refresh()
@@ -431,7 +425,7 @@ class Searcher:
             raise no_pictures()
         allowed = self._allowed(request, trace)
         if trace.passed == 0:
-            return Found({}, {})  # before a model is loaded for nothing
+            return Candidates({}, {})  # before a model is loaded for nothing
         with trace.step("words"):
             named = {} if request.mode == "semantic" else self._named(request, allowed)
         with trace.step("encode"):
@@ -439,11 +433,11 @@ class Searcher:
             readings = self._readings(request, explain_all=gate is not None)
         if gate is not None and not any(each.understood for each in readings.values()):
             notes = reading_notes(readings, refused=True)
-            return Found({}, named, scale, notes=notes)
+            return Candidates({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
-            is_weak = partial(_is_weak, request, scale) if not named else _never
-            scores = self._nearest(vector, depth, allowed, trace, is_weak)
+            weak = partial(is_weak, request, scale) if not named else _never
+            scores = self._nearest(vector, depth, allowed, trace, weak)
             refused = gate is not None and not gate.opens(
                 vector, max(scores.values(), default=-1.0)
             )
@@ -451,12 +445,12 @@ class Searcher:
                 scores = {}
             notes = reading_notes(readings, refused)
             if not named:
-                return Found(scores, {}, scale, notes=notes)
+                return Candidates(scores, {}, scale, notes=notes)
             ids = np.array(sorted(named), np.int64)
             scores_of_named = _by_id(self.index.search(vector, len(ids), ids))
             fused = scores_of_named | _first(scores, FUSION_DEPTH)
         named = {key: named[key] for key in named if key in fused}
-        return Found(fused | scores, named, scale, fused=fused, notes=notes)
+        return Candidates(fused | scores, named, scale, fused=fused, notes=notes)
 
     def _readings(self, request: SearchRequest, explain_all: bool) -> dict[str, QueryReading]:
         """How the model reads the texts of the query, if it can explain that.
@@ -518,7 +512,7 @@ class Searcher:
         limit: int,
         allowed: Ids | None,
         trace: Trace,
-        is_weak: Callable[[float], bool],
+        weak: Callable[[float], bool],
     ) -> dict[int, float]:
         """The best `limit` scores by id, and with them all that equal the last one, unless weak."""
         extra = TIED_PLACES
@@ -529,7 +523,7 @@ class Searcher:
             values = list(scores.values())
             if len(scores) < limit + extra or values[-1] < values[limit - 1]:
                 return scores
-            if is_weak(values[-1]):
+            if weak(values[-1]):
                 return scores
             extra *= 4
 
@@ -559,102 +553,6 @@ class Searcher:
         return [note for note in notes if note]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found, by id, before it is ordered.
-
-    Attributes
-    ----------
-    scores : mapping of id to inner product
-        Empty in a search by words alone.
-    named : mapping of id to BM25
-        Pictures whose names, captions or texts have the words of the query.
-    by_date : sequence of int
-        Ids in their order, of a list by date.
-    fused : mapping of id to inner product
-        Those of `scores` that are fused with `named`: as many as they are, however deep the
-        ranking, so that a deeper one begins like it. The others come behind.
-    matching : int or None
-        How many pictures there are, where that is known.
-    notes : tuple of str
-        Sentences about how the query was read.
-    """
-
-    scores: Mapping[int, float]
-    named: Mapping[int, float]
-    scale: Scale | None = None
-    by_date: Sequence[int] | None = None
-    fused: Mapping[int, float] = field(default_factory=dict)
-    matching: int | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def order(self) -> Mapping[int, float]:
-        """What the ranking goes by: the fusion of both, where there are both."""
-        if self.fused and self.named:
-            fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
-            return dict.fromkeys(self.scores, 0.0) | fused
-        return self.scores or self.named
-
-    def ranking(
-        self,
-        request: SearchRequest,
-        paths: Callable[[Sequence[int]], Mapping[int, str]],
-    ) -> Ranking:
-        """The best ids that are not too weak; those that tie are ordered by path."""
-        if self.by_date is not None:
-            return self._ranking(self.by_date, request, {}, by_date=True)
-        order = self.order
-        strengths: dict[int, float] = {}
-        ties: dict[tuple[float, float], list[int]] = defaultdict(list)
-        for key in order:
-            strengths[key] = self._strength(key)
-            if self._passes(key, request):
-                ties[-order[key], -self.scores.get(key, 0.0)].append(key)
-            elif not self.named:
-                break  # the best come first, and those that follow are no stronger
-        groups = _enough([ties[place] for place in sorted(ties)], request.limit + 1)
-        path_of = paths([key for group in groups if len(group) > 1 for key in group])
-        ids = [key for group in groups for key in _by_path(group, path_of)]
-        return self._ranking(ids, request, strengths)
-
-    def _ranking(
-        self,
-        ids: Sequence[int],
-        request: SearchRequest,
-        strengths: Mapping[int, float],
-        by_date: bool = False,
-    ) -> Ranking:
-        complete, ids = len(ids) <= request.limit, ids[: request.limit]
-        scores = [self.scores.get(key, math.nan) for key in ids]
-        return Ranking(
-            np.array(ids, np.int64),
-            np.array(scores, np.float32),
-            np.array([strengths.get(key, math.nan) for key in ids], np.float32),
-            np.array([key in self.named for key in ids], np.bool_),
-            by_date,
-            complete=complete,
-            matching=self.matching,
-            notes=self.notes,
-            words=request.words,
-            cut_off=max(request.strength_cut_off, MIN_STRENGTH),
-        )
-
-    def _strength(self, key: int) -> float:
-        """NaN where it is not known."""
-        if self.scale is None or key not in self.scores:
-            return math.nan
-        return self.scale.strength(self.scores[key])
-
-    def _passes(self, key: int, request: SearchRequest) -> bool:
-        score = self.scores.get(key)
-        if score is None:
-            return True
-        if key in self.named:
-            return request.min_score is None or score >= request.min_score
-        return not _is_weak(request, self.scale, score)
-
-
 def _depth(request: SearchRequest) -> int:
     """Places to rank, so that enough stay after folding."""
     places = request.limit * (1 if request.apart else 1 + MAX_PARTS)
@@ -682,32 +580,8 @@ def _with_vectors(request: SearchRequest, trace: Trace) -> SearchRequest:
     return replace(request, terms=terms)
 
 
-def _enough(groups: Sequence[list[int]], count: int) -> list[list[int]]:
-    """The first groups that have `count` ids together."""
-    total = 0
-    for number, group in enumerate(groups, start=1):
-        total += len(group)
-        if total >= count:
-            return list(groups[:number])
-    return list(groups)
-
-
 def _never(score: float) -> bool:
     return False
-
-
-def _is_weak(request: SearchRequest, scale: Scale | None, score: float) -> bool:
-    """True for a score below a cut-off. A strength that is not known cuts nothing off: better too
-    many hits than none."""
-    if request.min_score is not None and score < request.min_score:
-        return True
-    return scale is not None and scale.strength(score) < request.strength_cut_off
-
-
-def _by_path(group: list[int], path_of: Mapping[int, str]) -> list[int]:
-    if len(group) == 1:
-        return group
-    return sorted((key for key in group if key in path_of), key=path_of.__getitem__)
 
 
 def _first(scores: dict[int, float], count: int) -> dict[int, float]:
