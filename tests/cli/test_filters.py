@@ -122,7 +122,7 @@ def test_a_list_has_no_scores(album):
     assert out("tsv") == f"\t{path}\n"
     assert out("paths") == f"{path}\n"
     assert re.fullmatch(r"  1          \S*paris.jpg  \(64x48\)  2023-05-17\n", out("table"))
-    assert out("csv").splitlines()[1].startswith(f"1,,,False,{path},64,48")
+    assert out("csv").splitlines()[1].startswith(f"1,,,false,{path},64,48")
     assert '"score": null' in out("json")
 
 

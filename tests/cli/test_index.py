@@ -81,11 +81,11 @@ def test_the_printed_report(place):
     assert first.text.startswith("Indexed 5 files in ")
     assert first.text.splitlines()[0].endswith("images/s: 4 added, 1 skipped.")
     assert first.text.endswith("reasons: imgsearch skipped\n")
-    assert "Reads English best" in first.err, "the first run reports the limits of the model"
+    assert "'imgsearch models' has its limits" in first.err, "the first run names the model"
     assert "5/5" not in first.err, "progress is for terminals"
     second = place.call("index", place.photos)
     assert second.text.splitlines()[0].endswith(" s: 4 unchanged, 1 skipped.")
-    assert "Reads English best" not in second.err
+    assert "Model builtin" not in second.err
     assert "Memory:" not in second.err
     assert "MiB peak" in place.call("index", place.photos, "-v").err
 

@@ -306,8 +306,9 @@ def test_an_unchanged_gme_library_needs_no_torch(place, cache):
 
 def test_a_new_library_reports_its_model_and_why(place, cache):
     outcome = place.call("index", place.photos)
-    assert "so it is builtin: the weights of gme-qwen2-vl-2b are not on this machine" in outcome.err
-    assert "No model was named" not in place.call("index", place.photos).err
+    why = "Model builtin (the weights of gme-qwen2-vl-2b are not on this machine): "
+    assert outcome.err.startswith(why) and outcome.err.count("\n") == 1
+    assert "Model builtin" not in place.call("index", place.photos).err
 
 
 def test_the_list_shows_which_models_are_installed(cache):
