@@ -231,13 +231,14 @@ class Ranking:
         """This ranking, and behind it the places that a deeper one of the same request has more.
 
         While the library stays the same, that is the deeper one. If it has changed, the places
-        that somebody has seen stay as they are, and no picture comes twice.
+        that a page has shown stay as they are, and no picture comes twice.
         """
         import numpy as np  # a search that a daemon answers does without
 
         if np.array_equal(deeper.ids[: len(self)], self.ids):
             return replace(deeper, revision=self.revision)
-        known = [*self.ids.tolist(), *chain.from_iterable((self.folded or {}).values())]
+        hidden = (*(self.folded or {}).values(), *self.parts.values())
+        known = [*self.ids.tolist(), *chain.from_iterable(hidden)]
         new = np.flatnonzero(~np.isin(deeper.ids, known))
         folded = None
         if self.folded is not None:
@@ -249,6 +250,7 @@ class Ranking:
             strengths=np.concatenate([self.strengths, deeper.strengths[new]]),
             named=np.concatenate([self.named, deeper.named[new]]),
             folded=folded,
+            parts={**deeper.parts, **self.parts},
             revision=self.revision,
         )
 

@@ -1,7 +1,7 @@
 """Rankings kept for a while, so that page two belongs to page one while pictures come in.
 
 A ranking is a snapshot of ids and scores, 17 bytes for each picture; the pictures themselves are
-looked up page by page. It is a few hundred places deep, and grows while somebody turns its pages. A
+looked up page by page. It is a few hundred places deep, and grows as its pages are turned. A
 cursor names a ranking and a place in it, and nothing else: it holds no secret, and one that was
 made up leads nowhere.
 """
@@ -22,8 +22,8 @@ from imgsearch.searching.request import Term
 MAX_KEPT_BYTES = 32 << 20
 """Memory of all rankings that are kept: some 1,500 searches."""
 _RANKING_BYTES, _FOLDED_BYTES, _LEADER_BYTES, _TERM_BYTES = 1900, 40, 150, 500
-"""Memory of a ranking without pictures, of a folded id, of a list of them, and of a term without
-its vector. A test compares them with what Python allocates."""
+"""Memory of a ranking without pictures, of a folded id, of a list of them or of the parts of a
+shot, and of a term without its vector. A test compares them with what Python allocates."""
 
 
 class CursorLost(QueryError):
@@ -45,12 +45,13 @@ class _Kept:
     @property
     def bytes(self) -> int:
         """Memory, approximately."""
-        ranking, folded = self.ranking, self.ranking.folded or {}
+        ranking = self.ranking
+        lists = (*(ranking.folded or {}).values(), *ranking.parts.values())
         arrays = (ranking.ids, ranking.scores, ranking.strengths, ranking.named)
         return (
             _RANKING_BYTES
             + sum(array.nbytes for array in arrays)
-            + sum(_LEADER_BYTES + _FOLDED_BYTES * len(ids) for ids in folded.values())
+            + sum(_LEADER_BYTES + _FOLDED_BYTES * len(ids) for ids in lists)
             + sum(map(_term_bytes, ranking.source.terms if ranking.source else ()))
         )
 

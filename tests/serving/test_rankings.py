@@ -72,9 +72,10 @@ def test_the_rankings_that_were_used_last_are_kept():
             rankings.at(made_up, "q")
 
 
-def test_what_is_folded_counts() -> None:
+@pytest.mark.parametrize("field", ["folded", "parts"])
+def test_what_is_folded_counts(field: str) -> None:
     plain = _ranking(3)
-    folded = replace(plain, folded={1: range(1000)})
+    folded = replace(plain, **{field: {1: range(1000)}})
     kept = Rankings(max_bytes=_bytes(folded) - 1)
     cursors = [cursor(kept.keep(plain, ""), plain, 1) or "" for _ in range(9)]
     assert kept.at(cursors[-1], "")[2] == 1
@@ -131,6 +132,15 @@ def test_places_that_were_seen_stay_when_the_library_changes() -> None:
     assert ranking.ids.tolist() == [5, 3, 9, 1, 2, 4]
     assert ranking.folded == {3: [7], 2: [8]}
     assert ranking.revision == 1
+
+
+def test_the_parts_of_a_shot_that_was_seen_come_no_second_time() -> None:
+    seen = replace(ranking_of(np.array([5, 3])), parts={3: [7]})
+    # Meanwhile the best file of the shot is another one, and a second shot has come.
+    deeper = replace(ranking_of(np.array([1, 5, 7, 9])), parts={7: [3], 9: [8]})
+    ranking = seen.continued(deeper)
+    assert ranking.ids.tolist() == [5, 3, 1, 9]
+    assert [ranking.part_ids(each) for each in (3, 9)] == [[7], [8]]
 
 
 def test_small_pictures_are_kept_within_bounds_and_the_least_used_go(tmp_path):
