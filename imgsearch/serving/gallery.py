@@ -197,10 +197,7 @@ class Gallery:
         source = ranking.source
         if source is None or start + limit < len(ranking) or _is_exhausted(ranking):
             return self.reader.submit(
-                lambda library: (
-                    ranking,
-                    library.searcher.page(ranking, start, limit),
-                )
+                lambda library: (ranking, library.searcher.page(ranking, start, limit))
             )
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
@@ -228,7 +225,10 @@ class Gallery:
         trace = Trace()
         ranking = self._deep_enough(library, request, known, start + limit, trace)
         with trace.step("fetch"):
-            hits = library.searcher.page(ranking, start, limit)
+            if known is None:  # its ranking has looked for the files of this page
+                hits = library.searcher.fetch(ranking, start, limit, duplicates=False)
+            else:
+                hits = library.searcher.page(ranking, start, limit)
         for name, seconds in trace.seconds.items():
             self._watch(name, seconds)
         return ranking, hits

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -59,25 +59,22 @@ def with_one(rows: Floats) -> Floats:
 
 
 class Languages:
-    """Reads queries; the arrays and the network are loaded when first needed."""
+    """Reads queries; the arrays and the network are loaded when first needed.
+
+    `read` and `explain` keep their last results: one search asks for both, and for several depths.
+    """
 
     def __init__(self) -> None:
         data = weights.read_words()
         self._archive = np.load(io.BytesIO(data), allow_pickle=False)
-        self._readings: dict[str, Reading] = {}
-
-    def read(self, text: str) -> Reading:
-        """An English query unchanged, or any other as the English words closest to it.
-
-        So is a query of unknown words, for which any reading would be arbitrary.
-        """
-        if text not in self._readings:
-            if len(self._readings) >= _MAX_KEPT_READINGS:
-                self._readings.clear()
-            self._readings[text] = self._read(text)
-        return self._readings[text]
+        self.read = lru_cache(_MAX_KEPT_READINGS)(self._read)
+        self.explain = lru_cache(_MAX_KEPT_READINGS)(self._explain)
 
     def _read(self, text: str) -> Reading:
+        """An English query unchanged, or any other as the English words closest to it.
+
+        A query of unknown words is unchanged, too: any reading would be arbitrary.
+        """
         if not is_foreign(text, self._lexicon):
             return Reading(text, None)
         meaning = self._network.encode([text])
@@ -87,7 +84,7 @@ class Languages:
             return Reading(text, None)
         return Reading(english, normalize(with_one(meaning) @ self._map)[0])
 
-    def explain(self, text: str) -> QueryReading:
+    def _explain(self, text: str) -> QueryReading:
         """How a query is read, and the words in it that are unknown."""
         unknown, understood = self._unknown(text)
         if not understood and self.read(text).sentence is not None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence, Set
-
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
+from typing import TYPE_CHECKING
 
 from imgsearch.encoders.builtin.english import has_function_word, is_foreign, is_known
-from imgsearch.encoders.builtin.sentencepiece import Pieces
+
+if TYPE_CHECKING:
+    from imgsearch.encoders.builtin.sentencepiece import Pieces
 
 MIN_LOG_PROBABILITY = -4.0
 """Of a letter, natural logarithm: a word with less is unknown."""
@@ -82,6 +82,9 @@ def _corrected(word: str, lexicon: Set[str], load_pieces: Callable[[], Pieces]) 
     lower = word.lower()
     if len(word) < _MIN_LETTERS_OF_ONE_EDIT or not word.isascii() or is_known(lower, lexicon):
         return word
+    from rapidfuzz import process  # most queries have no such word
+    from rapidfuzz.distance import OSA
+
     limit = 2 if len(word) >= _MIN_LETTERS_OF_TWO_EDITS else 1
     similar = process.extract(
         lower, lexicon, scorer=OSA.distance, processor=None, score_cutoff=limit, limit=None
