@@ -20,7 +20,7 @@ from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.library import Library
 from imgsearch.ocr import rapid
-from imgsearch.records import ImageFile, Known
+from imgsearch.records import Known
 from imgsearch.sources.decoders import decoders
 from imgsearch.sources.guarded_files import digest_file
 from imgsearch.vectors import EmbeddingSpace
@@ -68,8 +68,8 @@ def _torch(library: Library) -> Iterator[Check]:
     try:
         devices = describe_devices()
     except (ImportError, OSError) as error:
-        mend = "In your clone of imgsearch, run: pip install '.[cpu]'"
-        yield Check("torch", "wrong", f"cannot load PyTorch: {error}", mend)
+        fix = "In your clone of imgsearch, run: pip install '.[cpu]'"
+        yield Check("torch", "wrong", f"cannot load PyTorch: {error}", fix)
         return
     for device in devices:
         yield Check("torch", "ok", device)
@@ -147,8 +147,8 @@ def _disk(library: Library) -> Iterator[Check]:
         parent = os.path.dirname(parent)
     free = shutil.disk_usage(parent).free
     if free < 1 << 30:
-        mend = "Free some space: a million pictures need about 6 GB."
-        yield Check("library disk", "note", f"only {free / 1e6:.0f} MB free for {folder}", mend)
+        fix = "Free some space: a million pictures need about 6 GB."
+        yield Check("library disk", "note", f"only {free / 1e6:.0f} MB free for {folder}", fix)
     else:
         yield Check("library disk", "ok", f"{free / 1e9:.0f} GB free for {folder}")
 
@@ -163,8 +163,8 @@ def _catalog(library: Library) -> Iterator[Check]:
         yield Check("library", "wrong", str(error), error.hint)
         return
     for fault in faults:
-        mend = "Restore a backup, or remove the library folder and index again."
-        yield Check("catalog", "wrong", fault, mend)
+        fix = "Restore a backup, or remove the library folder and index again."
+        yield Check("catalog", "wrong", fault, fix)
     if not faults:
         yield Check("catalog", "ok", f"intact, at revision {library.catalog.head()[0]}")
 
@@ -195,8 +195,8 @@ def _roots(library: Library) -> Iterator[Check]:
         return
     for root in roots:
         if root.path in unused:
-            mend = f"To take it out of the library: imgsearch roots --forget {root.path}"
-            yield Check("folder", "note", f"{root.path} has no pictures in the library", mend)
+            fix = f"To take it out of the library: imgsearch roots --forget {root.path}"
+            yield Check("folder", "note", f"{root.path} has no pictures in the library", fix)
         elif os.path.isdir(root.path):
             yield Check("folder", "ok", f"{root.path}: {root.images} pictures")
         else:
@@ -222,7 +222,7 @@ def _contents(library: Library) -> Iterator[Check]:
         result = digest_file(record.file)
         if not isinstance(result, Known):
             unread += 1
-        elif result.content_hash != record.content_hash and _seems_same(result.file, record.file):
+        elif result.content_hash != record.content_hash and result.file.state == record.file.state:
             differing.append(record.file.absolute)
     if differing:
         shown = ", ".join(differing[:MAX_NAMED_FILES])
@@ -237,13 +237,8 @@ def _contents(library: Library) -> Iterator[Check]:
     else:
         yield Check("contents", "ok", f"read {drawn}: as in the library")
     if unread:
-        mend = "If their disks are mounted, update the library: imgsearch index"
-        yield Check("contents", "note", f"{unread} of these files could not be read", mend)
-
-
-def _seems_same(file: ImageFile, known: ImageFile) -> bool:
-    """False for a file that the next run of the indexer finds to be changed."""
-    return (file.size, file.mtime_ns) == (known.size, known.mtime_ns)
+        fix = "If their disks are mounted, update the library: imgsearch index"
+        yield Check("contents", "note", f"{unread} of these files could not be read", fix)
 
 
 def _index_check(library: Library, space: EmbeddingSpace) -> Check:
@@ -254,12 +249,12 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
         faults = verify(library.catalog, index)
     doubt = index.state.doubt or replayed or index.check()
     if doubt or faults:
-        mend = (
+        fix = (
             "Nothing to do: the next search or indexing run with"
             f" {space.model} rebuilds it from the catalog."
         )
         verdict = "wrong" if faults else "note"
-        return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), mend)
+        return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), fix)
     return Check(
         "index",
         "ok",

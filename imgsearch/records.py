@@ -72,6 +72,11 @@ class ImageFile:
     def absolute(self) -> str:
         return os.path.join(self.root, *self.path.split("/"))
 
+    @property
+    def state(self) -> tuple[int, int]:
+        """Size and mtime: what every file system and every earlier catalog has."""
+        return self.size, self.mtime_ns
+
 
 @dataclass(slots=True)
 class FileRun:

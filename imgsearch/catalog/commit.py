@@ -15,6 +15,7 @@ from sqlalchemy import Row, and_, bindparam, delete, insert, select, text, true,
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.comparison import agree
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -252,8 +253,8 @@ class Commit:
         )
         self.result.skipped += 1
         row = self._image_row(file)
-        examined = (file.size, file.mtime_ns) != (0, 0)
-        changed = row is not None and _has_changed(row, item)
+        examined = file.state != (0, 0)
+        changed = row is not None and _has_changed(row, file)
         # What cannot be read for a moment (a network disk, a file that is being written) keeps its
         # place, as what lies in a folder that cannot be listed does.
         lost = changed and examined and not item.transient
@@ -331,15 +332,12 @@ def _copied(donor: Row[Any]) -> dict[str, Any]:
 
 
 def _seems_same(row: Any, file: ImageFile) -> bool:
-    return bool((row.size, row.mtime_ns) == (file.size, file.mtime_ns))
+    return bool((row.size, row.mtime_ns) == file.state)
 
 
-def _has_changed(row: Any, item: Skipped) -> bool:
+def _has_changed(row: Any, file: ImageFile) -> bool:
     """True if the file cannot be the one that the row was made from."""
-    if not _seems_same(row, item.file):
-        return True
-    ctimes = {row.ctime_ns, item.file.ctime_ns}
-    return 0 not in ctimes and len(ctimes) == 2
+    return not (_seems_same(row, file) and agree(row.ctime_ns, file.ctime_ns))
 
 
 def _state(item: Encoded | Known) -> dict[str, Any]:

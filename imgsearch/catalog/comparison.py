@@ -116,12 +116,13 @@ def _same(row: Row[Any], file: ImageFile) -> bool:
     return (
         row.size == file.size
         and row.mtime_ns == file.mtime_ns
-        and _agree(row.ctime_ns, file.ctime_ns)
-        and _agree(row.inode, file.inode)
+        and agree(row.ctime_ns, file.ctime_ns)
+        and agree(row.inode, file.inode)
     )
 
 
-def _agree(one: int, other: int) -> bool:
+def agree(one: int, other: int) -> bool:
+    """True for equal stamps of a file, and if one of them is unknown (0)."""
     return one == other or not one or not other
 
 

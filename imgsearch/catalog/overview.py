@@ -99,7 +99,7 @@ class Overview:
 
     def partial(self) -> list[Skipped]:
         """The present images that were indexed in part, by path; `reason` is the note."""
-        with sqlite_errors():
+        with stored_values():
             return partial(self._connection)
 
     def unreadable_texts(self) -> list[Skipped]:
@@ -186,23 +186,24 @@ def skipped(db: sqlite3.Connection) -> list[Skipped]:
         "SELECT roots.path, skipped.path, size, mtime_ns, reason, transient"
         " FROM skipped JOIN roots ON roots.id = root_id"
     )
-    records = [
-        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
-        for root, path, size, mtime, reason, again in db.execute(query)
-    ]
-    return sorted(records, key=lambda each: each.file.absolute)
+    return _with_reasons(db, query)
 
 
 def partial(db: sqlite3.Connection) -> list[Skipped]:
     """The present images that were indexed in part, by path; `reason` is the note."""
     query = (
-        "SELECT roots.path, images.path, size, mtime_ns, note"
+        "SELECT roots.path, images.path, size, mtime_ns, note, 0"
         " FROM images JOIN roots ON roots.id = root_id"
         " WHERE note IS NOT NULL AND status = 'present'"
     )
+    return _with_reasons(db, query)
+
+
+def _with_reasons(db: sqlite3.Connection, query: str) -> list[Skipped]:
+    """Files by path; a row has root, path, size, mtime, reason and whether to try again."""
     records = [
-        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), note)
-        for root, path, size, mtime, note in db.execute(query)
+        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
+        for root, path, size, mtime, reason, again in db.execute(query)
     ]
     return sorted(records, key=lambda each: each.file.absolute)
 
@@ -223,15 +224,11 @@ def texts(db: sqlite3.Connection) -> TextCounts:
 def unreadable_texts(db: sqlite3.Connection) -> list[Skipped]:
     """The present images whose text could not be read, by path."""
     query = (
-        "SELECT roots.path, images.path, size, mtime_ns, reason"
+        "SELECT roots.path, images.path, size, mtime_ns, reason, 0"
         " FROM texts JOIN images USING (content_hash) JOIN roots ON roots.id = root_id"
         " WHERE reason != '' AND +status = 'present'"
     )
-    records = [
-        Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason)
-        for root, path, size, mtime, reason in db.execute(query)
-    ]
-    return sorted(records, key=lambda each: each.file.absolute)
+    return _with_reasons(db, query)
 
 
 def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:

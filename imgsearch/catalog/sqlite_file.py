@@ -107,7 +107,7 @@ def is_immutable(path: str) -> bool:
 
 
 def file_stamp(path: str) -> tuple[int, ...]:
-    """Numbers that change when somebody writes to the catalog, or opens it for writing."""
+    """Numbers that change when a process writes to the catalog or opens it for writing."""
     try:
         status = os.stat(path)
     except OSError:

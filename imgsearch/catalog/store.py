@@ -239,7 +239,7 @@ class Catalog:
                 self._local.connection = None
 
     def _follow(self) -> None:
-        """Open the file again if it was read as immutable and somebody has written to it."""
+        """Open the file again if it was read as immutable and has been written to."""
         if self._stamp is not None and self._stamp != file_stamp(self._path):
             self._engine.dispose()
             self._stamp = _immutable_stamp(self._path)

@@ -35,8 +35,10 @@ FolderTimes = dict[str, int]
 
 
 def save(library: str, sources: Iterable[FilesystemSource]) -> None:
-    """Keep the times of the folders that complete scans have listed. A failure is no loss: the next
-    searches say nothing about these folders."""
+    """Keep the times of the folders that complete scans have listed.
+
+    After a failure the next searches say nothing about these folders.
+    """
     kept = _load(library)
     for source in sources:
         before = kept.get(source.root, {})

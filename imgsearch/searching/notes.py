@@ -43,6 +43,15 @@ def gone_note(count: int) -> str:
     return f"{count} pictures that are no longer on disk are left out. To update: imgsearch index"
 
 
+def damaged_note(count: int) -> str:
+    """For pictures whose row in the catalog cannot be read."""
+    pictures = "1 picture is" if count == 1 else f"{count} pictures are"
+    return (
+        f"{pictures} left out, because a value in the catalog is damaged:"
+        " 'imgsearch doctor' names the rows."
+    )
+
+
 def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[str, ...]:
     """How the model reads a query, where that is not as it was typed.
 

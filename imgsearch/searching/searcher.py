@@ -31,6 +31,7 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
+    damaged_note,
     gone_note,
     instruction_note,
     reading_notes,
@@ -147,11 +148,7 @@ class Searcher:
         if not resolved.terms and not trace.total:
             raise no_pictures()
         if damaged := self._catalog.damaged:
-            pictures = "1 picture is" if damaged == 1 else f"{damaged} pictures are"
-            notes.append(
-                f"{pictures} left out, because a value in the catalog is damaged:"
-                " 'imgsearch doctor' names the rows."
-            )
+            notes.append(damaged_note(damaged))
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
@@ -337,7 +334,7 @@ class Searcher:
             return None
         record = self._catalog.locate(os.path.realpath(path))
         state = status.st_size, clamped(status.st_mtime_ns)
-        if record is None or state != (record.file.size, record.file.mtime_ns):
+        if record is None or state != record.file.state:
             return None
         return self._catalog.vector(self.space, record.id)
 

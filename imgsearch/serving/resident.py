@@ -81,7 +81,7 @@ def _wanted(jobs: Sequence[Job[Owned]]) -> list[Job[Owned]]:
 class Lane(Generic[Owned]):
     """A thread that owns an object which must not leave it.
 
-    Whoever cancels the future of a job that has not begun saves the work.
+    Cancelling the future of a job that has not begun saves the work.
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ def _open_unchanged(file: ImageFile) -> Iterator[tuple[int, ImageFile]]:
             seen = _current(file, fd)
             yield fd, seen
             now = _current(file, fd)
-            if (now.size, now.mtime_ns) != (seen.size, seen.mtime_ns):
+            if now.state != seen.state:
                 raise Unusable("the file changed while it was being read", transient=True)
         finally:
             os.close(fd)

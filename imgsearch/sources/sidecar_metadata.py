@@ -14,6 +14,7 @@ from typing import Any
 
 from imgsearch.records import ImageFile
 from imgsearch.sources.caption_text import first_line, unique_lines
+from imgsearch.sources.dates import YEARS
 from imgsearch.sources.formats import extension
 from imgsearch.sources.guarded_files import Unusable, read_below
 from imgsearch.sources.positions import valid_position
@@ -24,7 +25,6 @@ from imgsearch.sources.xmp import read_xmp
 MAX_SIDECAR_BYTES = 4 << 20
 """Larger files beside an image are ignored."""
 
-_YEARS = range(1826, 2201)
 _TAKEOUT_KEYS = frozenset(("photoTakenTime", "creationTime", "geoData", "googlePhotosOrigin"))
 
 
@@ -95,7 +95,7 @@ def _moment(value: Any) -> Moment | None:
         start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
-    if not seconds or start.year not in _YEARS:
+    if not seconds or start.year not in YEARS:
         return None
     return Moment(start.replace(tzinfo=None), "second", 0)
 

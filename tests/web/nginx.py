@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import CHECKOUT
 from tests.page.serving import free_port
-from tests.web.served import TIMEOUT_SECONDS, Reply
+from tests.web.served import TIMEOUT_SECONDS, Reply, exchange
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,7 @@ class Front:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone
         )
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            answer = connection.getresponse()
-            lowered = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, lowered, answer.read())
-        finally:
-            connection.close()
+        return exchange(connection, method, path, body, headers)
 
 
 def recipe() -> str:

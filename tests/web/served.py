@@ -36,6 +36,23 @@ class Reply:
         return json.loads(self.body)
 
 
+def exchange(
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    body: bytes | None,
+    headers: Mapping[str, str] | None,
+) -> Reply:
+    """Send one request on a connection, which is closed afterwards."""
+    try:
+        connection.request(method, target, body, dict(headers or {}))
+        answer = connection.getresponse()
+        lowered = {name.lower(): value for name, value in answer.getheaders()}
+        return Reply(answer.status, lowered, answer.read())
+    finally:
+        connection.close()
+
+
 @dataclass
 class Served:
     """A running server and its client."""
@@ -66,13 +83,7 @@ class Served:
         ]
         target = f"{path}?{urlencode(values)}" if values else path
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
-        try:
-            connection.request(method, target, body, dict(headers or {}))
-            answer = connection.getresponse()
-            lowered = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, lowered, answer.read())
-        finally:
-            connection.close()
+        return exchange(connection, method, target, body, headers)
 
     def get(self, path: str, **query: Any) -> Any:
         """Send a request that must succeed, and return its JSON."""
