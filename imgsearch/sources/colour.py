@@ -2,7 +2,7 @@
 
 Profiles are applied by LittleCMS. PNG (cICP, gAMA and cHRM; PNG, third edition, 4.3) and HEIF and
 AVIF (nclx) can state primaries and a transfer function instead: ITU-T H.273 lists them by number.
-The HDR ones, PQ and HLG, are mapped to the range of sRGB: ADR 0023.
+The HDR ones, PQ and HLG, are mapped to the range of sRGB: ADR 25.
 """
 
 from __future__ import annotations

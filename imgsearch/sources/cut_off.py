@@ -61,7 +61,7 @@ def load_part(data: bytes) -> tuple[Image.Image, tuple[int, int]] | None:
 def fill_missing(image: Image.Image, rows: tuple[int, int], source: Image.Image) -> None:
     """Make the missing rows grey in an RGB image, scaled from `source`.
 
-    The vector is nearer to that of the whole picture than without these rows: ADR 0023.
+    The vector is nearer to that of the whole picture than without these rows: ADR 25.
     """
     if source.format in ("JPEG", "MPO"):  # libjpeg has done so, up to the last block
         return
