@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +47,28 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
+@contextmanager
+def launched(playwright: Playwright, *more: str) -> Iterator[Browser]:
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if executable is None:
         without_browser("chromium is not installed: apt-get install chromium")
-    browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+    browser = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *more])
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launched(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture
+def trusting_browser(playwright: Playwright) -> Iterator[Browser]:
+    """A browser that accepts every certificate. Playwright's `ignore_https_errors` starts each
+    request again after the error, and chromium gives up after a number of starts."""
+    with launched(playwright, "--ignore-certificate-errors") as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.calls import Place
-from tests.page.conftest import OpenGallery, Serve
+from tests.page.conftest import Serve
+from tests.page.gallery import Gallery
 from tests.web.nginx import behind_nginx
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
 
 
 def test_the_page_works_below_a_path(
-    serve: Serve, gallery: OpenGallery, light: Place, tmp_path: Path
+    serve: Serve, trusting_browser: Browser, light: Place, tmp_path: Path
 ):
     """Links, pictures, the event stream, the cookie and the address of a view; every request stays
     below the path, which `Gallery.close` checks."""
@@ -27,8 +32,9 @@ def test_the_page_works_below_a_path(
     folder.mkdir()
     with behind_nginx(folder, int(address.rpartition(":")[2])) as front:
         below = f"https://127.0.0.1:{front.port}/photos"
-        here = gallery(below, ignore_https_errors=True)
+        here = Gallery(trusting_browser, below)
         here.expected.append("401")
+        here.go("/")
         here.page.get_by_label("Token").fill(token[1])
         here.press("Enter")
         here.shows("4 pictures")

@@ -27,8 +27,13 @@ CHECKS = (
     "response_schema_conformance",
     "unsupported_method",
 )
-MORE = {"coverage": ("negative_data_rejection",), "fuzzing": ()}
-"""Schemathesis cannot always tell whether randomly generated data is valid."""
+MORE = {
+    "coverage": ("--checks", ",".join((*CHECKS, "negative_data_rejection"))),
+    "fuzzing": ("--checks", ",".join(CHECKS), "--exclude-operation-id", "search_with_pictures"),
+}
+"""Schemathesis cannot always tell whether randomly generated data is valid, and schemathesis 4.32
+stops with an error of its own (`Unsupported type: 'Binary'`) when it breaks one value of a valid
+form with files."""
 
 
 REFUSALS = """
