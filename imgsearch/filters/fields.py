@@ -228,12 +228,13 @@ def _taken(field: str, op: str, text: str) -> Filter:
 
 
 def _text(field: str, op: str, text: str) -> Filter:
-    if not text or len(text) > MAX_TEXT_LENGTH:
+    plain = folded(text)  # empty for an accent without a letter
+    if not plain or len(text) > MAX_TEXT_LENGTH:
         raise QueryError(
             f"the text for {field} is empty or longer than {MAX_TEXT_LENGTH} characters",
             f'Write a part of it: {field} ~ "beach"',
         )
-    return Compare(field, op, folded(text))
+    return Compare(field, op, plain)
 
 
 def place(text: str) -> Filter:

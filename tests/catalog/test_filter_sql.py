@@ -107,7 +107,7 @@ leaves = st.one_of(
         st.one_of(
             letters, names, labels,
             st.sampled_from(["canon", "*", "a*", "*.?", "[a-b]*", "[!a]*", "[]"]),
-        ).map(folded),
+        ).map(folded).filter(bool),
     ),
     st.builds(Compare, st.just("format"), st.just("="), st.sampled_from(["JPEG", "HEIF", "RAW"])),
     st.builds(Compare, st.just("orientation"), st.just("="), st.sampled_from(ORIENTATIONS)),

@@ -120,6 +120,7 @@ def test_a_path_is_relative_to_the_working_folder_and_knows_home(tmp_path, monke
         ("a ! b", 3, "unexpected character"),
         ("", 1, "ends too early"),
         ("日本語 = 1", 1, "there is no field"),
+        ("name = '\u0301'", 8, "the text for name is empty|Write a part"),  # folded to nothing
     ],
 )
 def test_errors_point_at_the_place(text, column, words):
