@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "index",
+    "watch",
     "search",
     "similar",
     "similarity",

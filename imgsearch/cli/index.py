@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from imgsearch.cli.group import Context, common, context, index_option, model_op
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
+    from imgsearch.indexing.plan import IndexRequest
     from imgsearch.library import Library
     from imgsearch.records import IngestReport, Progress, TextReport
 
@@ -115,30 +116,41 @@ def command(
     imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
-    from imgsearch.indexing.ingest import KEPT
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
     request = IndexRequest(paths, exclude, hidden, prune, ocr, verify, no_exclude=no_exclude)
     if verify and dry_run:
         raise click.UsageError("--dry-run cannot be used with --verify, which reads every file.")
-    lib = ctx.library(**flags)
-    try:
-        report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
-        for root, patterns in report.exclude.items():
-            ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
-        for remark in report.remarks:
-            ctx.say(remark)
-        for note in report.notes:
-            click.echo(f"imgsearch: {plain(note)}", err=True)
-        if any(note.endswith(KEPT) for note in report.notes) and not prune:
-            ctx.say(GONE_FOR_GOOD)
-        _print_report(ctx, lib, report, as_json, dry_run)
-        if ctx.verbose:
-            ctx.say(_memory(lib))
-    finally:
-        lib.close()
+    with closing(ctx.library(**flags)) as lib:
+        run = lib.preview if dry_run else lib.index
+        report, status = run_with_progress(ctx, run, request)
+        report_run(ctx, lib, request, report, as_json, dry_run)
     return status or _exit_status(report)
+
+
+def report_run(
+    ctx: Context,
+    lib: Library,
+    request: IndexRequest,
+    report: IngestReport,
+    as_json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Print what a run has done: notes on stderr, the report on stdout."""
+    from imgsearch.indexing.ingest import KEPT
+
+    for root, patterns in report.exclude.items():
+        ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
+    for remark in report.remarks:
+        ctx.say(remark)
+    for note in report.notes:
+        click.echo(f"imgsearch: {plain(note)}", err=True)
+    if any(note.endswith(KEPT) for note in report.notes) and not request.prune:
+        ctx.say(GONE_FOR_GOOD)
+    _print_report(ctx, lib, report, as_json, dry_run)
+    if ctx.verbose:
+        ctx.say(_memory(lib))
 
 
 def run_with_progress(

@@ -19,6 +19,7 @@ from imgsearch.cli.group import Context, common, context, model_options
     show_default=True,
     help="Port to listen on; 0 selects a free one.",
 )
+@click.option("--watch", is_flag=True, help="Index what changes in the folders of the library.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @click.option(
     "--new-token",
@@ -59,6 +60,7 @@ from imgsearch.cli.group import Context, common, context, model_options
 def command(
     host: str,
     port: int,
+    watch: bool,
     open_page: bool,
     new_token: bool,
     require_token: bool,
@@ -78,6 +80,9 @@ def command(
     token that --new-token creates, and so they do behind a proxy named with --trust-proxy.
     Connections are not encrypted: on an untrusted network, use a tunnel or a proxy with TLS. Stop
     with Ctrl-C.
+
+    With --watch, pictures that are added, changed or deleted are indexed at once, as by 'imgsearch
+    watch'.
 
     \b
     imgsearch serve --open
@@ -107,7 +112,7 @@ def command(
         ctx.say("It is not shown again. It gives access to all pictures of this library.")
     place = Place(host, port, allow_host, require_token or new_token, proxies, origins)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
-        serve(settings, place, lambda url: _announce(ctx, url, open_page), rate, ctx.say)
+        serve(settings, place, lambda url: _announce(ctx, url, open_page), rate, ctx.say, watch)
 
 
 def _announce(ctx: Context, url: str, open_page: bool) -> None:

@@ -40,8 +40,12 @@ def application(
     say: Callable[[str], None] = lambda note: None,
     proxies: Proxies | None = None,
     origins: Sequence[str] = (),
+    watch: bool = False,
 ) -> Guard:
-    """The ASGI application for a library; it opens the library when it starts."""
+    """The ASGI application for a library; it opens the library when it starts.
+
+    With `watch`, it indexes what changes in the folders of the library.
+    """
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)
     indexer = index_routes.Indexer(gallery)
@@ -61,9 +65,12 @@ def application(
         warming = gallery.resident.warm()
         # A library that cannot be searched yet is reported by the first search.
         warming.add_done_callback(lambda done: done.cancelled() or done.exception())
+        follower = index_routes.Follower(settings, indexer, say) if watch else None
         try:
             yield
         finally:
+            if follower is not None:
+                await asyncio.to_thread(follower.close, CLOSE_SECONDS)
             await asyncio.gather(
                 indexer.close(CLOSE_SECONDS),
                 daemon_socket.close(CLOSE_SECONDS),

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from imgsearch.errors import LibraryBusy, QueryError
+from imgsearch.catalog.overview import Overview
+from imgsearch.errors import CatalogError, LibraryBusy, QueryError
 from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
+from imgsearch.indexing.watch import Watch
+from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import Event, IndexProcess
+from imgsearch.settings import Settings
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
 
@@ -54,9 +61,7 @@ class Indexer:
         """
         if self.running:
             raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
-        self._runs += 1
-        run = self._runs
-        before, self.state = self.state, {"state": "starting", "run": run}
+        before, self.state = self.state, self._starting()
         try:
             request = IndexRequest(
                 await self._paths(parameters.path),
@@ -64,16 +69,43 @@ class Indexer:
                 add=False,
                 no_exclude=parameters.no_exclude,
             )
-            loop = asyncio.get_running_loop()
-
-            def on_event(event: Event) -> None:
-                loop.call_soon_threadsafe(self._note, event | {"run": run})
-
-            self._process = IndexProcess(self._gallery.settings, request, on_event)
+            self._launch(request)
         except BaseException:
             self.state = before
             raise
+
+    async def follow(self, folders: Sequence[str]) -> bool:
+        """Index these folders of the library when no other run is going; False if that failed."""
+        await self._until_idle()
+        if self._leaving:
+            return True
+        self.state = self._starting()
+        self._launch(IndexRequest(folders, add=False))
+        await self._until_idle()
+        return bool(self.state["state"] != "failed")
+
+    def _starting(self) -> Event:
+        self._runs += 1
+        return {"state": "starting", "run": self._runs}
+
+    def _launch(self, request: IndexRequest) -> None:
+        """Start the process of a run, whose events update the state."""
+        loop, run = asyncio.get_running_loop(), self._runs
+
+        def on_event(event: Event) -> None:
+            loop.call_soon_threadsafe(self._note, event | {"run": run})
+
+        self._process = IndexProcess(self._gallery.settings, request, on_event)
         self._note({"state": "running", "stage": "scan", "done": 0, "total": None, "run": run})
+
+    async def _until_idle(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._leaving or not self.running)
+
+    @property
+    def error(self) -> str:
+        """Why the last run failed; "" if it did not."""
+        return str(self.state.get("error", ""))
 
     def stop(self) -> bool:
         """Stop the run after the batch in hand; False if there is none."""
@@ -132,6 +164,52 @@ class Indexer:
                     await self._changed.wait_for(lambda: self._leaving or self._number != seen)  # noqa: B023
             except TimeoutError:
                 yield b": still here\n\n"
+
+
+class Follower:
+    """A thread that has the indexer index what changes in the folders of a library.
+
+    Parameters
+    ----------
+    say : callable
+        Gets notes for the user, one sentence each.
+    """
+
+    def __init__(self, settings: Settings, indexer: Indexer, say: Callable[[str], None]) -> None:
+        self._settings, self._indexer, self._say = settings, indexer, say
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(asyncio.get_running_loop(),),
+            name="imgsearch-watch",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """End the thread; the indexer must be closed first."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        watch = Watch(self._roots, apart=self._settings.library, note=self._say)
+        for folders in watch.batches(self._stop):
+            try:
+                future = asyncio.run_coroutine_threadsafe(self._indexer.follow(folders), loop)
+                indexed = future.result()
+            except (RuntimeError, CancelledError):  # the loop has ended
+                return
+            if not indexed:
+                self._say(f"Indexing failed and will be tried again: {self._indexer.error}")
+                watch.again(folders)
+
+    def _roots(self) -> list[RootRecord]:
+        """The folders of the library; none before it exists."""
+        try:
+            with closing(Overview(self._settings.library)) as overview:
+                return overview.roots(counted=False)
+        except CatalogError:
+            return []
 
 
 class EventStream(StreamingResponse):

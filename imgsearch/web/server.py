@@ -87,6 +87,7 @@ def serve(
     on_start: Callable[[str], None],
     per_second: float = PER_SECOND,
     say: Callable[[str], None] = lambda note: None,
+    watch: bool = False,
 ) -> None:
     """Serve until interrupted.
 
@@ -94,6 +95,8 @@ def serve(
     ----------
     on_start : callable
         Called with the URL of the page when the server accepts requests.
+    watch : bool
+        Index what changes in the folders of the library.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def serve(
     door = door_for(settings, place)
     listener = _listener(place)
     names = hosts_for(place.host, place.names)
-    app = application(settings, names, door, per_second, say, place.proxies, place.origins)
+    app = application(settings, names, door, per_second, say, place.proxies, place.origins, watch)
     config = uvicorn.Config(
         app,
         http=partial(ClientProtocol, Connections(place.proxies)),  # type: ignore[arg-type]

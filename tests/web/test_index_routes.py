@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from imgsearch.web.server import STOP_SECONDS
-from tests.cli.calls import Place
+from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.served import API, TIMEOUT_SECONDS, Reply, Served, serving
 
@@ -71,8 +71,10 @@ def _ends(reply: Reply) -> Callable[[dict[str, Any]], bool]:
 
 
 def _indexers(served: Served) -> list[psutil.Process]:
+    """The newest first: one that has reported its end may take a moment to exit."""
     children = psutil.Process(served.process.pid).children()
-    return [each for each in children if "imgsearch.serving.indexer_process" in each.cmdline()]
+    found = [each for each in children if "imgsearch.serving.indexer_process" in each.cmdline()]
+    return sorted(found, key=lambda each: each.create_time(), reverse=True)
 
 
 def test_a_new_library_does_not_index_folders_named_by_a_page(served: Served, place: Place) -> None:
@@ -86,8 +88,6 @@ def test_a_new_library_does_not_index_folders_named_by_a_page(served: Served, pl
 
 
 def test_pictures_indexed_elsewhere_are_found_at_once(served: Served, place: Place) -> None:
-    from tests.cli.calls import process
-
     result = process("--library", place.library, "index", place.photos, "-q")
     assert result.status == 0, result.err
     assert served.get("/search", q="a crab")["hits"][0]["name"] == "crab.jpg"
@@ -103,6 +103,21 @@ def test_a_link_does_not_give_a_page_new_folders(served: Served, place: Place) -
         (place.photos / name).unlink()
         assert reply.status == 400 and "not in a folder of this library" in reply.json["error"]
     assert served.get("/status")["folders"] == before
+
+
+def test_a_server_that_watches_indexes_what_changes(tmp_path: Path) -> None:
+    photos, library = tmp_path / "photos", tmp_path / "library"
+    photos.mkdir()
+    shutil.copy(PHOTOS / "crab.jpg", photos)
+    assert process("--library", library, "index", photos, "-q").status == 0
+    with serving(library, "--watch") as server:
+        events = Events(server)
+        events.until(lambda event: event["state"] == "done")  # the first run, over all folders
+        shutil.copy(PHOTOS / "bison.jpg", photos)
+        events.until(lambda event: event["state"] == "done" and event["run"] > 1)
+        assert server.get("/search", q="a bison")["hits"][0]["name"] == "bison.jpg"
+        events.until(_ends(server.post("/index", {})))  # a run on request, between those
+        events.close()
 
 
 def test_events_of_a_run_and_stable_pages_during_it(served: Served, place: Place) -> None:
