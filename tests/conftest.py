@@ -74,7 +74,7 @@ def find_shared() -> Path | None:
     return None
 
 
-full_only = pytest.mark.skipif(not FULL, reason="a large set: make test FULL=1")
+full_only = pytest.mark.skipif(not FULL, reason="only in the full form: make test FULL=1")
 SHARED = find_shared()
 needs_shared = pytest.mark.skipif(SHARED is None, reason="needs the further test data in ../shared")
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests import tiny_models
 from tests.cli.calls import NO_TORCH, Place, call, process
+from tests.conftest import full_only
 
 QUICK = ("--seconds", 0, "--repeats", 1, "--batch-sizes", "1,2", "--image-size", 64)
 ROW = {
@@ -49,6 +50,7 @@ def check_rows(report: dict) -> None:
         assert 100e6 < plain["memory_bytes"] <= plain["peak_bytes"] * 1.05
 
 
+@full_only
 def test_the_built_in_model():
     report = measure("--model", "builtin", "--precision", "bf16,fp32", "--precision", "fp32")
     assert [row["precision"] for row in report["rows"][:2]] == ["bf16", "fp32"], (
@@ -100,6 +102,7 @@ def test_the_table():
     assert "fp32 text x1: " in outcome.err
 
 
+@full_only
 def test_a_plot(tmp_path):
     pytest.importorskip("matplotlib", reason="the extra [bench] is not installed")
     for number, kind in enumerate(["text", "text,image"]):
@@ -116,6 +119,7 @@ def test_a_plot(tmp_path):
         assert (width, height) == (750 * (number + 1), 540)
 
 
+@full_only
 def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     outcome = call("bench", "--model", "builtin", *QUICK, "--plot", tmp_path / "x.png")
@@ -180,6 +184,7 @@ def test_help_loads_no_torch():
 # Indexing
 
 
+@full_only
 def test_bench_index(place: Place):
     (place.photos / "broken.jpg").write_bytes(b"no picture")
     before = sorted(place.photos.rglob("*"))
@@ -200,6 +205,7 @@ def test_bench_index(place: Place):
     assert "of the slower half" in text
 
 
+@full_only
 def test_bench_index_counts_decoder_processes(place: Place, decoder_processes):
     outcome = place.call("bench", "index", place.photos, "--workers", 1, "--json", "-q")
     assert outcome.status == 0, outcome.err
@@ -236,6 +242,7 @@ def test_bench_search(indexed: Place):
     assert re.search(r"^recall@10 +1\.0000 ", text, re.M)
 
 
+@full_only
 def test_bench_search_of_synthetic_vectors(tmp_path):
     place = Place(tmp_path, tmp_path / "none")
     sizes = ("--synthetic", "500,16", "--synthetic", "2000,16")
@@ -264,6 +271,7 @@ def index_file(folder, count):
     return path
 
 
+@full_only
 def test_bench_search_reuses_an_index(tmp_path):
     place = Place(tmp_path, tmp_path / "none")
     command = ("bench", "search", "--synthetic", "300,16", "--repeats", 2, "--folder", tmp_path)

@@ -25,7 +25,7 @@ from imgsearch.searching.history import FILE
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 pytestmark = pytest.mark.skipif(not address.have_sockets(), reason="no Unix-domain sockets")
 
@@ -206,6 +206,7 @@ def test_verbose_tells_who_answers(served):
     assert "answers" not in served.call("search", "a bird").err
 
 
+@full_only
 def test_verbose_tells_what_was_understood(served):
     query = ("--library", served.library, "-v", "search", "ein roter Hund am Strand")
     here, there = process(*query, "--no-daemon").err, process(*query).err
@@ -230,6 +231,7 @@ def test_another_version_is_not_asked(served, monkeypatch):
     assert "The daemon is not used, it has another version." in outcome.err
 
 
+@full_only
 def test_pictures_that_come_while_it_runs_are_found(indexed):
     with serving(indexed):
         assert len(indexed.call("similar", indexed.photos / "a.jpg", *HITS).json) == 4
@@ -328,6 +330,7 @@ def test_it_ends_when_nobody_asks(light):
         assert place.running.wait(SECONDS) == 0
 
 
+@full_only
 def test_it_ends_when_its_library_is_removed(light):
     with serving(light) as place:
         shutil.rmtree(light.library)
@@ -337,6 +340,7 @@ def test_it_ends_when_its_library_is_removed(light):
 # Accidents
 
 
+@full_only
 def test_after_a_kill_searches_go_on_and_a_new_one_starts(own):
     with serving(own) as place:
         place.running.kill()
@@ -496,6 +500,7 @@ def test_no_more_than_so_many_at_once(served):
         time.sleep(0.2)
 
 
+@full_only
 def test_many_ask_at_once(served):
     expected = served.call("search", "a koala", "--no-daemon", *HITS).out
     command = ("--library", served.library, "search", "a koala", *HITS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Place
-from tests.conftest import PHOTOS, ROOT
+from tests.conftest import PHOTOS, ROOT, full_only
 
 QUERIES = [
     json.loads(line)
@@ -98,6 +98,7 @@ def _root_of_imgsearch() -> str:
     return str(Path(imgsearch.__file__).resolve().parents[1])
 
 
+@full_only
 def test_the_script_shows_commands_and_ranked_hits(output):
     parts = re.split(r"^\$ ", output, flags=re.MULTILINE)[1:]
     commands = [part.splitlines()[0] for part in parts]

@@ -13,6 +13,7 @@ import pytest
 
 from imgsearch.cli.terminal import plain
 from tests.cli.calls import Place, call, picture
+from tests.conftest import full_only
 from tests.hostile_files import odd_names
 
 NAMES = [
@@ -63,6 +64,7 @@ def similar(odd: Place, form: str) -> str:
     return outcome.text
 
 
+@full_only
 def test_copies_are_ordered_by_path(odd, expected):
     hits = json.loads(similar(odd, "json"))
     assert [hit["path"] for hit in hits] == expected

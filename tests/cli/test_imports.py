@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch import __version__
 from tests.cli.calls import Outcome, Place, picture, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 REPORT_MODULES = """
 def at_end():
@@ -71,6 +71,7 @@ def test_an_indexed_picture_needs_no_model(demo: Place):
     assert not modules & (MODELS | {"torch"})
 
 
+@full_only
 def test_indexing_with_the_built_in_model_imports_no_library_of_models(place: Place):
     outcome, modules = imported("--library", place.library, "index", place.photos, "-q")
     assert outcome.status == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests import tiny_models
 from tests.cli.calls import Outcome, Place, call, process
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.tiny_hub import COMMIT, OLDER, Repository, serve
 
 NAME = "someone/tiny-clip"
@@ -91,6 +91,7 @@ def test_a_broken_connection_is_resumed(repository, cache):
     assert (snapshot(cache) / WEIGHTS).read_bytes() == repository.files[WEIGHTS]
 
 
+@full_only
 def test_a_second_run_fetches_only_missing_files(repository, cache, place):
     repository.lost = {WEIGHTS}
     with serve(repository) as address:
@@ -119,6 +120,7 @@ def test_forged_content_is_reported_and_not_used(repository, cache, place):
     assert place.index(place.photos, "--model", NAME)["added"] == 4
 
 
+@full_only
 def test_a_revision_is_resolved_and_stays_until_the_next_download(repository, cache):
     with serve(repository) as address:
         assert f"revision {OLDER}" in download(address, NAME, "--revision", "v1").text
@@ -129,6 +131,7 @@ def test_a_revision_is_resolved_and_stays_until_the_next_download(repository, ca
     assert pinned.read_text() == OLDER
 
 
+@full_only
 def test_pickled_weights_are_refused_before_anything_is_fetched(repository, cache):
     (repository.folder / WEIGHTS).unlink()
     with serve(repository) as address:
@@ -138,6 +141,7 @@ def test_pickled_weights_are_refused_before_anything_is_fetched(repository, cach
     assert not repository.fetched()
 
 
+@full_only
 def test_code_that_the_model_needs_is_refused(repository, cache, place):
     kinds = [{"idx": 0, "name": "0", "path": "", "type": "custom_st.Transformer"}]
     (repository.folder / "modules.json").write_text(json.dumps(kinds))
@@ -147,6 +151,7 @@ def test_code_that_the_model_needs_is_refused(repository, cache, place):
     assert "needs code of its own (custom_st.Transformer)" in stderr_line(refused)
 
 
+@full_only
 def test_an_id_unknown_to_the_hub(repository, cache):
     with serve(repository) as address:
         unknown = download(address, "someone/else")
@@ -163,6 +168,7 @@ def test_without_a_network_the_missing_files_are_named(cache):
     assert str(cache / "models--google--siglip2-base-patch16-256") in refused.err
 
 
+@full_only
 def test_a_silent_hub_times_out(cache):
     timeout = "import imgsearch.encoders.download as d; d.TIMEOUT_SECONDS = 1"
     with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -193,6 +199,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Non
     monkeypatch.setenv("IMGSEARCH_CONFIG", str(file))
 
 
+@full_only
 def test_a_preset_can_be_taken_from_a_folder(clip, cache, place, tmp_path, monkeypatch):
     configure(tmp_path, monkeypatch, f'[models]\nclip-vit-b-32 = "{clip}"\n')
     assert place.index(place.photos, "--model", "clip-vit-b-32")["model"] == "clip-vit-b-32"
@@ -203,6 +210,7 @@ def test_a_preset_can_be_taken_from_a_folder(clip, cache, place, tmp_path, monke
     assert call("models", "download", "clip-vit-b-32").status == 1
 
 
+@full_only
 def test_a_preset_can_be_taken_from_a_mirror(repository, cache, place, tmp_path, monkeypatch):
     configure(tmp_path, monkeypatch, f'[models]\nsiglip2-base = "{NAME}"\n')
     with serve(repository) as address:
@@ -223,6 +231,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [clip, tiny_models.make_multilingual_text(folder / "texts")]
 
 
+@full_only
 def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, place):
     repositories = [Repository(PICTURES, parts[0]), Repository(TEXTS, parts[1])]
     with serve(*repositories) as address:
@@ -245,6 +254,7 @@ def test_a_model_of_two_parts_is_fetched_by_one_name_and_used(parts, cache, plac
     assert place.call("status", "--json").json["spaces"][-1]["revision"] == f"{COMMIT}+{OLDER}"
 
 
+@full_only
 def test_a_pickled_image_part_is_refused_before_the_text_part(parts, cache, tmp_path):
     folder = shutil.copytree(parts[0], tmp_path / "pickled")
     inner = folder / "0_CLIPModel"
@@ -257,6 +267,7 @@ def test_a_pickled_image_part_is_refused_before_the_text_part(parts, cache, tmp_
     assert not any(repository.fetched() for repository in repositories)
 
 
+@full_only
 def test_each_of_two_parts_can_be_taken_from_elsewhere(parts, cache, place, tmp_path, monkeypatch):
     configure(tmp_path, monkeypatch, f'[models]\n{TWO} = "{parts[0]}"\n')
     repositories = [Repository(PICTURES, parts[0]), Repository(TEXTS, parts[1])]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.cli.calls import Place, blocking, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 OCR = ("rapidocr", "onnxruntime", "cv2")
 
@@ -53,6 +53,7 @@ def test_the_receipt_is_found_by_a_word_printed_on_it(receipt):
 
 
 @pytest.mark.usefixtures("engine")
+@full_only
 def test_the_library_remembers_and_reads_only_what_is_new(receipt):
     assert receipt.index()["texts"] is None, "off by default"
     assert "Texts" not in receipt.call("status").text
@@ -75,6 +76,7 @@ def test_the_library_remembers_and_reads_only_what_is_new(receipt):
 
 
 @pytest.mark.usefixtures("engine")
+@full_only
 def test_the_report_of_texts(receipt):
     outcome = receipt.call("index", receipt.photos, "--ocr")
     assert outcome.status == 0

@@ -19,7 +19,7 @@ from imgsearch.searching.encoding import with_pixels
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import FULL, PHOTOS
+from tests.conftest import FULL, PHOTOS, full_only
 from tests.crash.album import digest
 from tests.crash.process import Exit, drive
 
@@ -28,6 +28,7 @@ SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 
 pytestmark = [
     pytest.mark.slow,
+    full_only,
     pytest.mark.timeout(300 + 60 * KILLS),
     pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
 ]

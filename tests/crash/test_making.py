@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 
 from imgsearch.catalog import open_catalog, schema
 from imgsearch.catalog.rows import to_blob
-from tests.conftest import FULL
+from tests.conftest import FULL, full_only
 from tests.crash.driver import count_steps
 from tests.fakes import SPACE, held, vector_of
 
@@ -99,6 +99,7 @@ def test_a_kill_at_any_step_of_creating_a_library(tmp_path: Path) -> None:
     print(f"killed at {len(steps)} of {total} steps")
 
 
+@full_only
 def test_a_kill_at_any_step_of_an_upgrade(tmp_path: Path) -> None:
     old_library(str(tmp_path / "old"))
 

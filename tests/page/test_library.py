@@ -15,12 +15,12 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
 from tests.cli.calls import Place, picture
-from tests.conftest import FULL, PHOTOS
+from tests.conftest import FULL, PHOTOS, full_only
 from tests.fakes import SPACE, unit_rows
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.serving import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 MANY = 100_000 if FULL else 10_000
 MAX_NODES = 2500

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.calls import Place
+from tests.conftest import full_only
 from tests.page.conftest import Serve
 from tests.page.gallery import Gallery
 from tests.web.nginx import behind_nginx
@@ -16,7 +17,7 @@ from tests.web.nginx import behind_nginx
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 
 def test_the_page_works_below_a_path(

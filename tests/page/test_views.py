@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from tests.cli.calls import Place, picture
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, index
 from tests.page.gallery import Gallery
 from tests.page.serving import free_port, serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 DATE_TIME_ORIGINAL = 0x9003
 VIDEO = b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(100)

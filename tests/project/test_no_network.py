@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.crash.process import CLI
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 PICTURES = ["tabby_cat_face.jpg", "polar_bear.jpg", "sunset_hills.jpg", "coffee_cup.jpg"]
 GUARD = '''

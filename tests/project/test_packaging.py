@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT, ROOT
+from tests.conftest import CHECKOUT, ROOT, full_only
 
 INPUTS = ["pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt"]
 FOLDERS = ["imgsearch", "migrations", "tests", "data"]
@@ -168,6 +168,7 @@ def test_the_command_of_the_wheel_says_its_version(clean, tmp_path):
     assert imgsearch.__version__ in run(clean / "imgsearch", "--version", cwd=tmp_path)
 
 
+@full_only
 def test_the_wheel_indexes_and_finds(clean, tmp_path):
     """A new library, including migrations; the demo searches find the expected pictures."""
     command = [clean / "imgsearch", "--library", tmp_path / "library"]

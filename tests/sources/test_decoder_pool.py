@@ -19,6 +19,7 @@ from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
+from tests.conftest import full_only
 from tests.hostile_files import saved, scene
 
 pytestmark = pytest.mark.slow
@@ -166,6 +167,7 @@ def test_a_crash_affects_only_the_file_that_caused_it(decoder, folder, name, wor
     assert list(reasons(results)) == [name] and words in reasons(results)[name]
 
 
+@full_only
 def test_many_crashes_in_a_row(decoder, folder):
     crashing = files(folder, *(f"segfault{n}.jpg" for n in range(5)))
     results = list(decoder().decode([*crashing, *good(folder, 5)]))

@@ -24,10 +24,10 @@ from imgsearch.web.hosts import hosts_for
 from imgsearch.web.problems import handle_problems
 from imgsearch.web.tokens import FILE, Door
 from tests.cli.calls import Place, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import API, TIMEOUT_SECONDS, Served, in_a_loop, serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 NAMES = (
     "crab.jpg",

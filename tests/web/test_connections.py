@@ -17,9 +17,10 @@ from imgsearch.web import connections, guard, index_routes
 from imgsearch.web.connections import Connections, Use
 from imgsearch.web.proxies import Proxies, parsed_networks
 from tests.cli.calls import Place, start
+from tests.conftest import full_only
 from tests.web.served import API, Served, in_a_loop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 SEARCH = f"POST {API}/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 EVENTS = f"GET {API}/index/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

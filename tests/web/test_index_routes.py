@@ -15,10 +15,10 @@ import pytest
 
 from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import API, TIMEOUT_SECONDS, Reply, Served, serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 FIRST = ("crab.jpg", "owl.jpg", "moose.jpg", "koala.jpg")
 

@@ -20,6 +20,7 @@ from imgsearch.web.proxies import (
     route_path,
 )
 from tests.cli.calls import Place, process
+from tests.conftest import full_only
 from tests.web.nginx import behind_nginx
 from tests.web.served import API, Served, serving
 
@@ -168,6 +169,7 @@ def _token(served: Served) -> str:
 
 
 @pytest.mark.slow
+@full_only
 def test_a_server_behind_a_proxy_needs_a_token(light: Place) -> None:
     refused = process("--library", light.library, "serve", "--trust-proxy", "127.0.0.1")
     assert refused.status == 1

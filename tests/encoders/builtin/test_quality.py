@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT, full_only
 from tests.quality import measure
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 
 def test_the_pictures_of_the_demo(demo, tmp_path):

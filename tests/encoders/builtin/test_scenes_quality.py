@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.quality import measure
 
 SCENES = ROOT / "tests" / "data" / "scenes"
 
 
 @pytest.mark.slow
+@full_only
 def test_people_scenes_and_light_are_found(tmp_path):
     """Without the blocks "people" and "sights" R@5 is .62, .86, .38; MRR .389, .618, .179."""
     found = measure(SCENES, tmp_path / "library")
