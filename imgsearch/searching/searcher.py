@@ -36,7 +36,6 @@ from imgsearch.searching.notes import (
     instruction_note,
     reading_notes,
     script_note,
-    wording_notes,
 )
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import (
@@ -47,6 +46,7 @@ from imgsearch.searching.request import (
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
+from imgsearch.searching.wording import wording_notes
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
