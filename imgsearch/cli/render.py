@@ -14,6 +14,9 @@ from typing import Any
 from imgsearch.cli.terminal import columns, cut, plain
 from imgsearch.searching.hits import Hit, hit_to_plain
 
+Paint = Callable[[Hit, str, str, str], str]
+"""Makes a line of a table of its hit, its start, its path and its end, none of them coloured."""
+
 FIELDS = (
     "rank",
     "score",
@@ -72,9 +75,16 @@ def record(hit: Hit) -> dict[str, Any]:
     return values
 
 
-def _table(hits: Sequence[Hit]) -> str:
+def _table(hits: Sequence[Hit], paint: Paint | None = None) -> str:
     width = terminal_width()
-    return "".join(table_line(hit, width) + "\n" for hit in hits)
+    return "".join(table_line(hit, width, paint) + "\n" for hit in hits)
+
+
+def render_painted(hits: Sequence[Hit], paint: Paint) -> None:
+    """Print a table on stdout whose lines `paint` makes of their start, path and end."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(_table(hits, paint)))
+    sys.stdout.buffer.flush()
 
 
 def terminal_width() -> int | None:
@@ -82,7 +92,7 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def table_line(hit: Hit, width: int | None = None) -> str:
+def table_line(hit: Hit, width: int | None = None, paint: Paint | None = None) -> str:
     """A hit for people: its path is cut in the middle where it would not fit into `width`."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
@@ -95,7 +105,7 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
         path = cut(path, max(_MIN_PATH_COLUMNS, width - columns(start + end)))
-    return start + path + end
+    return paint(hit, start, path, end) if paint else start + path + end
 
 
 def _extension(path: str) -> str:
