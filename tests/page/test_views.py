@@ -247,6 +247,9 @@ def test_a_deleted_picture_and_a_restarted_server(browser, gallery: OpenGallery,
         note.wait_for()
         assert not here.viewer.locator("img.full").is_visible()
         here.press("Escape")
+        here.go("/?name=owl")
+        left_out = "1 picture that is no longer on disk is left out"
+        here.page.get_by_text(left_out).first.wait_for()
     here.page.fill("#q", "a koala")
     here.page.get_by_role("heading", name="No response").wait_for()
     with serving(place.library, tmp_path / "server.log", port=port):
