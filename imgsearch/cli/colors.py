@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 CHOICES = ("auto", "always", "never")
 PLAIN_TERMINALS = ("", "dumb", "linux")
 """Values of $TERM of terminals without colours or links. The Linux console has no links."""
-LIKELY = 0.5
-"""Strength from which a hit is green."""
+_COLORS = {"strong": "green", "possible": "yellow"}
+"""Of hits by meaning, by `Hit.fit`."""
 
 
 def is_colored(choice: str) -> bool:
@@ -44,11 +44,7 @@ def painted(hit: Hit, start: str, path: str, end: str) -> str:
 
 
 def _color(hit: Hit) -> str | None:
-    if hit.named:
-        return "cyan"
-    if hit.strength is None:
-        return None
-    return "green" if hit.strength >= LIKELY else "yellow"
+    return "cyan" if hit.named else _COLORS.get(hit.fit)
 
 
 def _link(path: str, text: str) -> str:

@@ -35,15 +35,15 @@ class Output:
         """Print the hits and do with them what the options say; the exit status."""
         hits, title = result.hits, result.text
         if not self._previewed(ctx, session, hits):
-            self._print(hits, form)
+            self._print(hits, form, ctx.verbose)
         steps = (self._page, self._copied, self._linked, self._opened)
         return max(step(ctx, session, hits, title) for step in steps)
 
-    def _print(self, hits: Sequence[Hit], form: str) -> None:
-        from imgsearch.cli.render import render, render_painted
+    def _print(self, hits: Sequence[Hit], form: str, verbose: bool) -> None:
+        from imgsearch.cli.render import render, render_table
 
-        if form == "table" and is_colored(self.color):
-            render_painted(hits, painted)
+        if form == "table":
+            render_table(hits, painted if is_colored(self.color) else None, reasons=verbose)
         else:
             render(hits, form)
 
