@@ -5,7 +5,7 @@
 #   JOBS=2              how many test processes
 #   FULL=1              `make test` as in CI: more repetitions, against the wheel, with coverage
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs install clean
+.PHONY: help demo test lint docs examples man install clean
 
 PYTHON ?=
 EXTRAS ?= cpu
@@ -52,6 +52,13 @@ docs: $(READY) ## write what is generated: CLI, SETTINGS, PYTHON, the drawing in
 	$(BIN)/python -m imgsearch.cli.reference docs
 	$(BIN)/python -m tools.architecture docs/ARCHITECTURE.md
 	$(BIN)/python -m tools.python_reference docs/PYTHON.md
+
+examples: $(READY) ## run the examples of README and docs again, and write their outputs
+	$(BIN)/imgsearch --library build/demo-library index -q data/photos
+	$(BIN)/python -m tools.documented_output build/demo-library README.md docs/TOUR.md docs/SEARCH.md
+
+man: $(READY) ## write manual pages into .venv/share/man
+	$(BIN)/python -m imgsearch.cli.manual
 
 install: $(READY) ## only make .venv and install imgsearch in it
 

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mcp import Client, StdioServerParameters
 from PIL import Image
 
+from tests.catalog.test_health import damage
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS
 from tests.web.served import in_a_loop
@@ -168,6 +170,26 @@ def test_copies_are_folded_and_reasons_are_given(tmp_path: Path) -> None:
         assert similar["hits"][0]["duplicates"] == 2
 
     _with_server(tmp_path / "library", talk)
+
+
+@pytest.mark.slow
+def test_pictures_left_out_get_a_note(tmp_path: Path) -> None:
+    photos, library = tmp_path / "photos", tmp_path / "library"
+    photos.mkdir()
+    for name in ("koala.jpg", "crab.jpg", "owl.jpg"):
+        shutil.copy(PHOTOS / name, photos)
+    outcome = process("--library", library, "index", photos, "-q")
+    assert outcome.status == 0, outcome.err
+    (photos / "crab.jpg").unlink()
+    damage(library, "UPDATE images SET width = 'wide' WHERE path = 'owl.jpg'")
+
+    async def talk(client: Client, ask: Ask) -> None:
+        listed = _payload(await ask("search_images"))
+        assert [Path(hit["path"]).name for hit in listed["hits"]] == ["koala.jpg"]
+        assert listed["note"].startswith("1 picture that is no longer on disk is left out.")
+        assert "1 picture is left out, because a value in the catalog is damaged" in listed["note"]
+
+    _with_server(library, talk)
 
 
 def test_what_is_wrong_with_arguments_is_said_in_sentences(demo: Place) -> None:

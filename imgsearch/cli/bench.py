@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.completion import DEVICES, files, models, values
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 
 if TYPE_CHECKING:
@@ -98,9 +99,15 @@ def _json_option(function: F) -> F:
 @click.option(
     "--model",
     metavar="NAME",
+    shell_complete=models,
     help="Name or folder of a model. Default: the model that search uses.",
 )
-@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    shell_complete=values(*DEVICES),
+    help="auto, cpu, cuda, cuda:N or mps.",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the model.")
 @click.option(
     "--precision",
@@ -161,6 +168,7 @@ def _json_option(function: F) -> F:
 @click.option(
     "--plot",
     metavar="FILE.png",
+    shell_complete=files,
     callback=_picture,
     help="Plot the latencies; needs the extra [bench].",
 )
@@ -269,6 +277,7 @@ def index(
 @click.option(
     "--plot",
     metavar="FILE.svg",
+    shell_complete=files,
     callback=_drawing,
     help="Plot the cost by the size of several --synthetic; needs the extra [bench].",
 )

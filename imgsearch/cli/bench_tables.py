@@ -70,7 +70,7 @@ def index_table(report: IndexReport) -> str:
     )
     skipped = f", {count_of(report.skipped, 'file')} skipped" if report.skipped else ""
     lines = [
-        f"{report.model}, {count_of(report.images, 'picture')}{skipped}, in {report.folder}",
+        f"{report.model}, {count_of(report.images, 'picture')}{skipped}, in {plain(report.folder)}",
         *_where(report.machine, report.date),
         "",
         *(f"{name:<24}{rate:>8.1f} pictures/s" for name, rate in rates),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 from contextlib import suppress
@@ -11,7 +12,7 @@ from contextlib import suppress
 import click
 
 from imgsearch.cli.group import cli
-from imgsearch.cli.terminal import complain
+from imgsearch.cli.terminal import complain, plain
 from imgsearch.errors import ImgSearchError, TooManyFiles, is_too_many_files
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
@@ -40,7 +41,7 @@ def _run(arguments: list[str] | None) -> int:
         complain(str(error), error.hint)
         return FAILURE
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
@@ -68,3 +69,10 @@ def _detach_stdout() -> None:
     """Keep Python from flushing stdout again, and failing, at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show(error: click.ClickException) -> None:
+    """Print an error of usage on stderr; it may quote a name that the shell has expanded."""
+    shown = io.StringIO()
+    error.show(shown)
+    click.echo(plain(shown.getvalue(), keep="\n"), err=True, nl=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli.group import Context, common, context, model_options
+from imgsearch.cli.terminal import plain
 from imgsearch.errors import ImgSearchError, QueryError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _status(settings: Settings, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"running": status is not None, **(status or {})}))
     elif status is None:
-        click.echo(f"No daemon is running for the library in {settings.library}.")
+        click.echo(f"No daemon is running for the library in {plain(settings.library)}.")
     else:
         click.echo(_summary(status))
     return int(status is None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context, model_options
 from imgsearch.cli.terminal import count_of, plain
 from imgsearch.errors import QueryError
@@ -19,14 +20,22 @@ HEADINGS = ("R@1", "R@5", "R@10", "MRR", "R-prec", "nDCG@10")
 
 
 @click.command("eval", short_help="Measure the retrieval quality.")
-@click.argument("files", nargs=-1, required=True, metavar="QUERIES...")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="QUERIES...", shell_complete=completion.files
+)
 @click.option(
     "--compare",
     "other",
     metavar="MODEL|RUN",
+    shell_complete=completion.models,
     help="Compare with another model of the library, or with a saved run.",
 )
-@click.option("--save", metavar="FILE", help="Write the run to a JSON file, for --compare.")
+@click.option(
+    "--save",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Write the run to a JSON file, for --compare.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["semantic", "hybrid", "text"]),

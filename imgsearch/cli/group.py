@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch import __version__
+from imgsearch.cli.completion import DEVICES, folders, indexes, models, values
 from imgsearch.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def common(function: F) -> F:
         click.option(
             "--library",
             metavar="DIR",
+            shell_complete=folders,
             help="Folder of the library. Default: $IMGSEARCH_LIBRARY, else your data folder.",
         ),
     ):
@@ -182,9 +184,17 @@ def model_options(function: F) -> F:
             type=click.Choice(["auto", "fp32", "bf16", "fp16", "autocast"]),
             help="Compute precision of the model. auto: bf16 where the device supports it.",
         ),
-        click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
         click.option(
-            "--model", metavar="NAME", help="Name or folder of a model; see 'imgsearch models'."
+            "--device",
+            metavar="NAME",
+            shell_complete=values(*DEVICES),
+            help="auto, cpu, cuda, cuda:N or mps.",
+        ),
+        click.option(
+            "--model",
+            metavar="NAME",
+            shell_complete=models,
+            help="Name or folder of a model; see 'imgsearch models'.",
         ),
     ):
         function = option(function)
@@ -196,6 +206,7 @@ def index_option(function: F) -> F:
     return click.option(
         "--index",
         metavar="KIND",
+        shell_complete=indexes,
         help="auto, flat (exact), ivf or torch (exact, on a GPU where there is one). auto is exact"
         " up to 300 000 pictures, and ivf from there.",
     )(function)
@@ -215,13 +226,13 @@ def context(library: str | None, quiet: bool, verbose: bool) -> Context:
 
 def _set_up_logging(ctx: Context) -> None:
     """Other packages warn only with -v: their warnings are not about the user's pictures."""
-    import logging
     import warnings
+
+    from imgsearch.cli.logs import set_up_logging
 
     if not ctx.verbose:
         warnings.simplefilter("ignore")
-    logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("imgsearch").setLevel(logging.INFO if ctx.verbose else logging.ERROR)
+    set_up_logging(ctx.verbose)
 
 
 @click.group(

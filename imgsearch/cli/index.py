@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli.completion import folders
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.terminal import count_of, plain
 
@@ -29,7 +30,7 @@ GONE_FOR_GOOD = (
 
 
 @click.command("index", short_help="Index pictures, or update the index.")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=folders)
 @model_options
 @index_option
 @click.option(

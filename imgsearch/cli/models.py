@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
 
@@ -67,7 +68,7 @@ def command(
 
 
 @command.command("download", short_help="Download and verify a model; resumes.")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.models)
 @click.option("--revision", metavar="REV", help="Branch, tag or commit. Default: the main branch.")
 @common
 def download(

@@ -7,12 +7,18 @@ from typing import Any
 
 import click
 
+from imgsearch.cli.completion import models
 from imgsearch.cli.group import common, context, index_option
 from imgsearch.cli.terminal import plain
 
 
 @click.command("optimize", short_help="Rebuild the search index.")
-@click.option("--model", metavar="NAME", help="Model of the index. Default: the library's model.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=models,
+    help="Model of the index. Default: the library's model.",
+)
 @index_option
 @common
 def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> None:

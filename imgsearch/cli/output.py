@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli.colors import CHOICES, is_colored, painted
+from imgsearch.cli.completion import files, folders
 from imgsearch.cli.group import Context, Session
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class Output:
     """What the user wants done with the hits; the names are those of the options."""
 
     unique: bool = False
+    color: str = "auto"
     preview: bool = False
     html: str | None = None
     copy_to: str | None = None
@@ -30,14 +33,19 @@ class Output:
 
     def deliver(self, ctx: Context, session: Session, result: SearchResult, form: str) -> int:
         """Print the hits and do with them what the options say; the exit status."""
-        from imgsearch.cli.render import render
-
         hits, title = result.hits, result.text
-
         if not self._previewed(ctx, session, hits):
-            render(hits, form)
+            self._print(hits, form, ctx.verbose)
         steps = (self._page, self._copied, self._linked, self._opened)
         return max(step(ctx, session, hits, title) for step in steps)
+
+    def _print(self, hits: Sequence[Hit], form: str, verbose: bool) -> None:
+        from imgsearch.cli.render import render, render_table
+
+        if form == "table":
+            render_table(hits, painted if is_colored(self.color) else None, reasons=verbose)
+        else:
+            render(hits, form)
 
     def _previewed(self, ctx: Context, session: Session, hits: Sequence[Hit]) -> bool:
         if not self.preview:
@@ -80,11 +88,30 @@ def output_options(function: F) -> F:
     function = _gathered(function)
     for option in (
         click.option("--open", "open_them", is_flag=True, help="Open the pictures on the desktop."),
-        click.option("--link-to", metavar="DIR", help="Link the pictures into a folder."),
-        click.option("--copy-to", metavar="DIR", help="Copy the pictures into a folder."),
-        click.option("--html", metavar="FILE", help="Write a page with small pictures."),
+        click.option(
+            "--link-to",
+            metavar="DIR",
+            shell_complete=folders,
+            help="Link the pictures into a folder.",
+        ),
+        click.option(
+            "--copy-to",
+            metavar="DIR",
+            shell_complete=folders,
+            help="Copy the pictures into a folder.",
+        ),
+        click.option(
+            "--html", metavar="FILE", shell_complete=files, help="Write a page with small pictures."
+        ),
         click.option(
             "--preview", is_flag=True, help="Show small pictures, in terminals that can do so."
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(CHOICES),
+            default="auto",
+            show_default=True,
+            help="Colours in tables, and links to the pictures. NO_COLOR turns auto off.",
         ),
         click.option(
             "--unique", is_flag=True, help="Show near-identical pictures as one, with their number."

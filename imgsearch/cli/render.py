@@ -14,6 +14,9 @@ from typing import Any
 from imgsearch.cli.terminal import columns, cut, plain
 from imgsearch.searching.hits import Hit, hit_to_plain
 
+Paint = Callable[[Hit, str, str, str], str]
+"""Makes a line of a table of its hit, its start, its path and its end, none of them coloured."""
+
 FIELDS = (
     "rank",
     "score",
@@ -72,9 +75,24 @@ def record(hit: Hit) -> dict[str, Any]:
     return values
 
 
-def _table(hits: Sequence[Hit]) -> str:
+def render_table(hits: Sequence[Hit], paint: Paint | None, reasons: bool) -> None:
+    """Print a table on stdout.
+
+    Parameters
+    ----------
+    paint : Paint or None
+        Makes the lines; None for lines without colours and links.
+    reasons : bool
+        Add why each picture was found.
+    """
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(_table(hits, paint, reasons)))
+    sys.stdout.buffer.flush()
+
+
+def _table(hits: Sequence[Hit], paint: Paint | None = None, reasons: bool = False) -> str:
     width = terminal_width()
-    return "".join(table_line(hit, width) + "\n" for hit in hits)
+    return "".join(table_line(hit, width, paint, reasons) + "\n" for hit in hits)
 
 
 def terminal_width() -> int | None:
@@ -82,7 +100,9 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def table_line(hit: Hit, width: int | None = None) -> str:
+def table_line(
+    hit: Hit, width: int | None = None, paint: Paint | None = None, reasons: bool = False
+) -> str:
     """A hit for people: its path is cut in the middle where it would not fit into `width`."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
@@ -92,10 +112,11 @@ def table_line(hit: Hit, width: int | None = None) -> str:
     end += f"  {metadata.taken_day}" if metadata.taken_day else ""
     end += "".join(f"  +{plain(_extension(each.file.path))}" for each in hit.parts)
     end += f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+    end += f"  [{hit.why}]" if reasons and hit.why else ""
     path = plain(nearest_name(hit.image.file.absolute))
     if width is not None:
         path = cut(path, max(_MIN_PATH_COLUMNS, width - columns(start + end)))
-    return start + path + end
+    return paint(hit, start, path, end) if paint else start + path + end
 
 
 def _extension(path: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context
 from imgsearch.cli.terminal import count_of, plain
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command("roots", short_help="List the folders of the library, or remove one.")
-@click.option("--forget", metavar="PATH", help="Remove this folder from the library.")
+@click.option(
+    "--forget",
+    metavar="PATH",
+    shell_complete=completion.roots,
+    help="Remove this folder from the library.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @common
 def command(

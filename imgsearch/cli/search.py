@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from imgsearch.cli import freshness
+from imgsearch.cli.completion import files
 from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.help_sections import SectionedCommand
 from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search_options import (
     SearchOptions,
@@ -28,8 +30,10 @@ NOTHING_FOUND = 3
 """Exit status of a search with --exit-code that found nothing."""
 
 
-@click.command("search", short_help="Find pictures by words, by an example, or by both.")
-@click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.command(
+    "search", cls=SectionedCommand, short_help="Find pictures by words, by an example, or by both."
+)
+@click.argument("words", nargs=-1, metavar="[WORD]...", shell_complete=files)
 @click.option(
     "--fused",
     is_flag=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.terminal import plain
 from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, filter_from
@@ -123,7 +124,13 @@ _RESULTS = (
     click.option(
         "--not", "minus", multiple=True, metavar="TERM", help="Exclude a text or picture."
     ),
-    click.option("--like", multiple=True, metavar="IMAGE", help="Add an example picture."),
+    click.option(
+        "--like",
+        multiple=True,
+        metavar="IMAGE",
+        shell_complete=completion.files,
+        help="Add an example picture.",
+    ),
     click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
     click.option(
         "--exact",
@@ -202,6 +209,7 @@ _FILTERS = (
             f"filter_{option.name}",
             multiple=True,
             metavar=option.metavar,
+            shell_complete=completion.FILTERS.get(option.name),
             help=option.help,
         )
         for option in FILTERS

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from imgsearch.cli.completion import files
 from imgsearch.cli.group import common, context, index_option, model_options
+from imgsearch.cli.help_sections import SectionedCommand
 from imgsearch.cli.output import Output, output_options
 from imgsearch.cli.search import answer
 from imgsearch.cli.search_options import (
@@ -18,8 +20,10 @@ from imgsearch.cli.search_options import (
 from imgsearch.searching.trace import Trace
 
 
-@click.command("similar", short_help="Find pictures that look like a given one.")
-@click.argument("image", metavar="IMAGE")
+@click.command(
+    "similar", cls=SectionedCommand, short_help="Find pictures that look like a given one."
+)
+@click.argument("image", metavar="IMAGE", shell_complete=files)
 @result_options
 @output_options
 @cut_off_options

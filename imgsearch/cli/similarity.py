@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from imgsearch.cli.completion import files
 from imgsearch.cli.group import common, context, model_options
 from imgsearch.errors import QueryError
 
 
 @click.command("similarity", short_help="Print how alike two texts or pictures are.")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=files)
+@click.argument("second", metavar="B", shell_complete=files)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL.")
 @model_options

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MEANING = "meaning"
 """In `Hit.matched`: the model found the picture, and not its words."""
+STRONG_STRENGTH, POSSIBLE_STRENGTH = 0.5, 0.1
+"""Strengths from which a match is strong, and possible; others are the closest guesses."""
 STRENGTH_DIGITS = 3
 SCORE_DIGITS = 6
 """Scores that agree to this many digits count as equal, and are ordered by path."""
@@ -75,6 +77,21 @@ class Hit:
         if self.named:
             return next((each for each in self.matched if each != MEANING), "name")
         return "" if self.strength is None else f"{100 * self.strength:.0f}%"
+
+    @property
+    def fit(self) -> str:
+        """Its strength in a word: "strong", "possible" or "guess"; "" if unknown."""
+        if self.strength is None:
+            return ""
+        if self.strength >= STRONG_STRENGTH:
+            return "strong"
+        return "possible" if self.strength >= POSSIBLE_STRENGTH else "guess"
+
+    @property
+    def why(self) -> str:
+        """Why it was found, in words: "name, meaning (strong)"; "" in a list by date."""
+        likeness = f"{MEANING} ({self.fit})" if self.fit else MEANING
+        return ", ".join(likeness if each == MEANING else each for each in self.matched)
 
 
 @dataclass(frozen=True, slots=True)

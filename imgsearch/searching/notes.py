@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from imgsearch.model_card import ModelCard
 from imgsearch.records import QueryReading
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import Term
 from imgsearch.searching.terms import foreign_script
 
 
@@ -73,61 +72,3 @@ def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[
         if reading.suggestion and (refused or reading.text != text or reading.unknown):
             notes.append(f"Did you mean: {reading.suggestion}?")
     return tuple(notes)
-
-
-_EXCLUSION = re.compile(
-    r"\b(without|no|not|except|excluding) (?:any |a |an |the )?(\w[\w ]*)", re.I
-)
-_MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
-)  # fmt: skip
-_SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
-_DATE = re.compile(
-    rf"\b(?:(?P<month>{'|'.join(_MONTHS)})|(?P<season>{'|'.join(_SEASONS)}))?"
-    r"(?: of| in)? ?(?P<year>(?:19|20)[0-9]{2})\b",
-    re.I,
-)
-
-
-def wording_notes(request: SearchRequest) -> list[str]:
-    """Hints for words that a search does not follow: exclusions and dates.
-
-    A model reads "without people" as people, and a year is nothing that it sees.
-    """
-    texts = [term.text for term in request.terms if term.text and term.weight > 0]
-    notes = []
-    for text in texts:
-        if match := _EXCLUSION.search(text):
-            notes.append(
-                f"'{match[1].lower()}' excludes nothing. To exclude {match[2].strip()}: --not"
-                f" {_quoted(match[2].strip())}"
-            )
-        if request.where is None and (match := _DATE.search(text)):
-            after, before = _period(match)
-            notes.append(
-                f"'{match[0].strip()}' is looked for in names and texts. Taken then: --after"
-                f" {after} --before {before}"
-            )
-    return notes
-
-
-def _period(match: re.Match[str]) -> tuple[str, str]:
-    """Values of --after and --before for a date in words."""
-    year = int(match["year"])
-    if match["month"]:
-        first, count = _MONTHS.index(match["month"].lower()) + 1, 1
-    elif match["season"]:
-        first, count = _SEASONS[match["season"].lower()], 3
-    else:
-        return str(year), str(year + 1)
-    months = year * 12 + first - 1
-    return _month(months), _month(months + count)
-
-
-def _month(months: int) -> str:
-    return f"{months // 12}-{months % 12 + 1:02}"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text

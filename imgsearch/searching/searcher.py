@@ -36,7 +36,6 @@ from imgsearch.searching.notes import (
     instruction_note,
     reading_notes,
     script_note,
-    wording_notes,
 )
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import (
@@ -47,6 +46,7 @@ from imgsearch.searching.request import (
 from imgsearch.searching.strength import Scale, footing, query_scale
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
+from imgsearch.searching.wording import wording_notes
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
@@ -142,13 +142,9 @@ class Searcher:
             ranking = self._present(deep, presence, request.limit, trace)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
-        notes += presence.notes
-        if presence.ids:
-            notes.append(gone_note(len(presence.ids)))
         if not resolved.terms and not trace.total:
             raise no_pictures()
-        if damaged := self._catalog.damaged:
-            notes.append(damaged_note(damaged))
+        notes += self._left_out(presence)
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
@@ -164,13 +160,16 @@ class Searcher:
         Parameters
         ----------
         shown : int
-            Places that will be shown at once: pictures that are gone from disk are left out there.
+            Places that will be shown at once: pictures that are gone from disk are left out there,
+            with a note.
         """
         trace = trace or Trace()
         with self._ready(request, trace):
             resolved = self._resolve(request)[0]
             if shown:
-                ranking = self._present(resolved, self._presence(), shown, trace)
+                presence = self._presence()
+                ranking = self._present(resolved, presence, shown, trace)
+                ranking = replace(ranking, notes=(*ranking.notes, *self._left_out(presence)))
             else:
                 ranking = self._folded(request, self._rank(resolved, trace), trace)
             return replace(
@@ -525,6 +524,15 @@ class Searcher:
             extra *= 4
 
     # Notes
+
+    def _left_out(self, presence: Presence) -> list[str]:
+        """Notes on pictures that could not be looked up, are gone, or have a damaged row."""
+        notes = list(presence.notes)
+        if presence.ids:
+            notes.append(gone_note(len(presence.ids)))
+        if damaged := self._catalog.damaged:
+            notes.append(damaged_note(damaged))
+        return notes
 
     def _remember(self, request: SearchRequest, trace: Trace, hits: Sequence[Hit]) -> list[str]:
         """Keep a search for the next one to refer to; a note if an older one stays."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.errors import ImgSearchError, LibraryMissing, TooManyFiles
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
@@ -31,7 +31,7 @@ from imgsearch.settings import Settings
 from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
-from imgsearch.sources.guarded_files import Unusable, open_below
+from imgsearch.sources.guarded_files import TOO_MANY_FILES, Unusable, open_below
 from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
 
@@ -311,7 +311,7 @@ def _renderer(settings: Settings) -> Renderer:
 
 
 def open_original(image: Located) -> tuple[str, int]:
-    """Path and descriptor of the file of a picture; raises `NoSuchPicture` with the reason."""
+    """Path and descriptor of the file of a picture; raises `NoSuchPicture` or `TooManyFiles`."""
     return _opened(image.record.file.absolute, image)
 
 
@@ -340,8 +340,10 @@ def video_name(image: Located) -> str | None:
     return next((os.path.basename(path) for path in paths if os.path.isfile(path)), None)
 
 
-def cannot_show(reason: str) -> NoSuchPicture:
+def cannot_show(reason: str) -> ImgSearchError:
     """The error for a picture whose file cannot be shown."""
+    if reason == TOO_MANY_FILES:  # which says nothing about the picture
+        return TooManyFiles()
     return NoSuchPicture(
         f"the file of this picture cannot be shown: {reason}",
         "'imgsearch index' brings the library up to what lies in its folders.",

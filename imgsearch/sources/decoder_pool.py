@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 
@@ -283,25 +283,8 @@ class _Worker:
         return self._requests, self._results
 
     def _start(self) -> tuple[Connection, Connection]:
-        # One-way pipes, because a duplex one is a socket pair.
-        their_requests, self._requests = _SPAWN.Pipe(duplex=False)
-        self._results, their_results = _SPAWN.Pipe(duplex=False)
-        _widen(self._results)
-        process = _SPAWN.Process(
-            target=serve,
-            args=(their_requests, their_results, os.getpid(), self._options),
-            name="imgsearch decoder",
-            daemon=True,
-        )
         try:
-            process.start()
-            self._process = process  # from here on, another thread may call `kill`
-            their_requests.close()
-            their_results.close()
-            if not self._results.poll(_START_SECONDS):
-                raise EOFError
-            self._results.recv()
-            self._meter = psutil.Process(process.pid)
+            return self._started()
         except (EOFError, OSError, RuntimeError, psutil.Error) as error:
             self.kill()
             self.stop()
@@ -311,6 +294,27 @@ class _Worker:
                 "the processes that decode pictures cannot be started",
                 "Is there enough memory? 'imgsearch doctor' shows what is installed.",
             ) from error
+
+    def _started(self) -> tuple[Connection, Connection]:
+        # One-way pipes, because a duplex one is a socket pair.
+        with ExitStack() as theirs:
+            their_requests, self._requests = _SPAWN.Pipe(duplex=False)
+            theirs.enter_context(their_requests)
+            self._results, their_results = _SPAWN.Pipe(duplex=False)
+            theirs.enter_context(their_results)
+            _widen(self._results)
+            process = _SPAWN.Process(
+                target=serve,
+                args=(their_requests, their_results, os.getpid(), self._options),
+                name="imgsearch decoder",
+                daemon=True,
+            )
+            process.start()
+            self._process = process  # from here on, another thread may call `kill`
+        if not self._results.poll(_START_SECONDS):
+            raise EOFError
+        self._results.recv()
+        self._meter = psutil.Process(process.pid)
         return self._requests, self._results
 
     def _crashed(self, file: ImageFile) -> Skipped:

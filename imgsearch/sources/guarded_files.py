@@ -25,6 +25,7 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 
+TOO_MANY_FILES = "could not be read: too many open files"
 _REASONS = {
     errno.ENOENT: "is not there any more",
     errno.ENOTDIR: "is not there any more",
@@ -33,8 +34,8 @@ _REASONS = {
     errno.EIO: "the disk reports a read error",
     errno.ESTALE: "the network disk has lost it",
     errno.EBUSY: "another program has it locked",
-    errno.EMFILE: "could not be read: too many open files",
-    errno.ENFILE: "could not be read: too many open files",
+    errno.EMFILE: TOO_MANY_FILES,
+    errno.ENFILE: TOO_MANY_FILES,
     errno.ENAMETOOLONG: "the path is too long for the operating system",
     errno.ELOOP: "a link that leads back to itself",
 }

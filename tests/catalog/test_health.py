@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _damage(folder: Path, statement: str) -> None:
+def damage(folder: Path, statement: str) -> None:
     """Change a value as a bad disk would: no trigger sees it."""
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as db:
         triggers = db.execute(
@@ -61,7 +61,7 @@ def _damage(folder: Path, statement: str) -> None:
     ],
 )
 def test_a_damaged_value_of_a_picture_costs_no_other(folder: Path, value: str) -> None:
-    _damage(folder, f"UPDATE images SET {value} WHERE path = '2.jpg'")
+    damage(folder, f"UPDATE images SET {value} WHERE path = '2.jpg'")
     with closing(open_catalog(str(folder))) as catalog:
         (fault,) = catalog.check()
         column = value.split(maxsplit=1)[0]
@@ -77,7 +77,7 @@ def test_a_damaged_value_of_a_picture_costs_no_other(folder: Path, value: str) -
 
 @pytest.mark.parametrize("vector", ["x'0011'", "'text'", "zeroblob(1000)", "x'" + "007e" * 8 + "'"])
 def test_a_damaged_vector_costs_no_other(folder: Path, vector: str) -> None:
-    _damage(folder, f"UPDATE embeddings SET vector = {vector} WHERE image_id = 3")
+    damage(folder, f"UPDATE embeddings SET vector = {vector} WHERE image_id = 3")
     with closing(open_catalog(str(folder))) as catalog:
         (fault,) = catalog.check()
         assert "1 vectors of toy" in fault and "ids 3" in fault
@@ -95,7 +95,7 @@ def test_a_damaged_vector_costs_no_other(folder: Path, vector: str) -> None:
     ],
 )
 def test_other_tables(folder: Path, statement: str, row: str) -> None:
-    _damage(folder, statement)
+    damage(folder, statement)
 
     def use(catalog: Catalog) -> None:
         catalog.roots()
@@ -121,7 +121,7 @@ def test_many_damaged_rows_are_counted(folder: Path) -> None:
         pictures = MemoryFolder()
         pictures.files = {f"{n}.jpg": (f"content {n}", 1) for n in range(60)}
         ingest(catalog, pictures)
-        _damage(folder, "UPDATE images SET added_at = '2O26-1x-28'")
+        damage(folder, "UPDATE images SET added_at = '2O26-1x-28'")
         faults = catalog.check()
         assert len(faults) == 21 and faults[-1] == "40 more values of images are damaged"
         assert len(catalog.vector_ids(SPACE)) == 60

@@ -29,7 +29,7 @@ def test_help_shows_examples(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_explained(command):
-    options = call(command, "--help").text.split("Options:")[1]
+    options = re.split("^(?:Options|Terms):", call(command, "--help").text, flags=re.M)[1]
     for entry in re.split(r"^  (?=-)", options, flags=re.M)[1:]:
         assert re.search(r"\S {2,}\S|\n {4,}\S", entry), entry
 

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from imgsearch.cli.group import COMMANDS
+from imgsearch.cli.help_sections import SECTIONS
 from imgsearch.cli.reference import PAGES, commands, reference
 from imgsearch.settings import TABLE, Settings, variable_name
 from tests.conftest import ROOT
@@ -89,3 +90,20 @@ def _without_library(words: list[str]) -> list[str]:
         at = words.index("--library")
         return words[:at] + words[at + 2 :]
     return words
+
+
+@pytest.mark.parametrize("name", ["search", "similar"])
+def test_every_option_of_a_search_is_below_its_heading(name):
+    (entry,) = [each for each in ALL_COMMANDS if each[0] == f"imgsearch {name}"]
+    _, command, context = entry
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    listed = {*(each for names in SECTIONS.values() for each in names)}
+    unlisted = {each.name for each in options if not each.name.startswith("filter_")} - listed
+    assert unlisted == set(), "in no section of imgsearch.cli.help_sections"
+    text = command.get_help(context)
+    assert re.findall(r"^([A-Z]\w+):", text, re.M)[1:] == list(SECTIONS)
+    filters = text.partition("\nFilters:\n")[2].partition("\n\n")[0]
+    assert "--after DATE" in filters
+    assert "--like" not in filters
+    for option in options:
+        assert len(re.findall(rf"^  .*{option.opts[-1]}\b", text, re.M)) >= 1, option.opts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -88,6 +89,22 @@ def test_csv():
     )
     assert FORMATS["csv"]([]) == ",".join(FIELDS) + "\r\n"
     assert {row["named"] for row in rows} <= {"true", "false"}
+
+
+@pytest.mark.parametrize(
+    "strength, matched, why",
+    [
+        (0.5, ("meaning",), "meaning (strong)"),
+        (0.49, ("name", "meaning"), "name, meaning (possible)"),
+        (0.09, ("meaning",), "meaning (guess)"),
+        (0.09, ("name", "text"), "name, text"),
+        (None, ("meaning",), "meaning"),
+        (None, (), ""),
+    ],
+)
+def test_reasons_end_the_lines_on_request(strength, matched, why):
+    found = replace(HITS[0], strength=strength, matched=matched)
+    assert table_line(found, reasons=True) == table_line(found) + (f"  [{why}]" if why else "")
 
 
 @pytest.mark.parametrize(

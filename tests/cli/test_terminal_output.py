@@ -45,7 +45,9 @@ def on_terminal(*arguments: str) -> bytes:
 @pytest.mark.parametrize("form", ["table", "paths", "tsv", "csv"])
 def test_control_characters_never_reach_a_terminal(place, form):
     library = str(place.library)
-    output = on_terminal("--library", library, "search", "--name", "a*", "--format", form)
+    output = on_terminal(
+        "--library", library, "search", "--name", "a*", "--format", form, "--color", "never"
+    )
     assert b"\\x1b]0;owned\\x07" in output
     assert b"\x1b]" not in output and b"\x1b[31m" not in output and b"\x07" not in output
 

@@ -254,6 +254,31 @@ def test_a_copy_is_kept_before_an_upgrade(tmp_path):
     copy.close()
 
 
+def version_of(path: str) -> str:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    ((version,),) = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    connection.close()
+    return version
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs the names of open files")
+def test_the_copy_is_on_the_disk_before_the_upgrade_begins(tmp_path, monkeypatch):
+    """Its content and its name are synced while the library still has the old schema."""
+    path = make_0001(tmp_path)
+    copy, synced, sync = f"{path}.before-{schema.HEAD}", [], os.fsync
+
+    def fsync(number: int) -> None:
+        sync(number)
+        synced.append((os.readlink(f"/proc/self/fd/{number}"), version_of(path)))
+        assert version_of(copy) == "0001", "the copy is complete"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        open_catalog(str(tmp_path)).close()
+    assert synced == [(os.path.realpath(copy), "0001"), (os.path.realpath(tmp_path), "0001")]
+    assert version_of(path) == schema.HEAD
+
+
 def test_an_interrupted_upgrade_changes_nothing(tmp_path, monkeypatch):
     path = make_0001(tmp_path)
     with monkeypatch.context() as patch:

@@ -155,7 +155,9 @@ def test_active_filters_can_be_removed_if_nothing_matches(demo, gallery: OpenGal
     here.page.get_by_role("button", name="Show the closest anyway").click()
     here.first_is("polar_bear.jpg")
     here.shows("44 pictures")
-    assert here.page.get_by_role("heading", name="Weak matches").count() == 1
+    assert here.page.get_by_role("heading", name="Closest guesses").count() == 1
+    assert here.tiles.first.locator(".reason").inner_text() in ("strong", "possible")
+    assert here.tiles.last.locator(".reason").inner_text() == "guess"
 
 
 def test_back_and_forward_go_through_searches(demo: str, gallery: OpenGallery):

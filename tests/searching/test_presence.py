@@ -54,6 +54,7 @@ def test_the_next_ones_take_the_places_of_those_gone(photos, searcher):  # noqa:
     assert "3 pictures that are no longer on disk are left out" in " ".join(result.notes)
     ranking = searcher.rank(query(100), shown=5)
     assert paths(searcher.page(ranking, 0, 5)) == left[:5]
+    assert "3 pictures that are no longer on disk are left out" in " ".join(ranking.notes)
     assert len(searcher.rank(query(100))) == 20
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+from imgsearch.errors import TooManyFiles
 from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
@@ -286,3 +289,30 @@ def test_ctrl_c_ends_the_program_once_and_quietly(program):
     assert process.returncode == -signal.SIGINT
     assert errors.count(b"Traceback") == errors.count(b"KeyboardInterrupt") == 1
     assert not psutil.wait_procs(children, timeout=5)[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("count", [0, 1, 3, 5, 6])
+def test_too_many_open_files_are_named_and_leave_nothing_open(folder, count):
+    """A process needs two pipes and what starts it; no file may be taken for a bad one."""
+    import resource
+
+    def taken() -> set[int]:
+        return {int(name) for name in os.listdir("/proc/self/fd")}
+
+    with closing(ProcessDecoder(SETTINGS, 1)) as first:  # starts what all processes share
+        list(first.decode(good(folder, 1)))
+    before = taken()
+    free = [number for number in range(max(before) + 20) if number not in before]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(ProcessDecoder(SETTINGS, 1)) as decoder:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[count], hard))
+        try:
+            with suppress(TooManyFiles):
+                pytest.fail(f"decoded {list(decoder.decode(good(folder, 2)))}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        results = list(decoder.decode(good(folder, 2)))
+        assert [type(each) for each in results] == [Decoded, Decoded]
+    gc.collect()
+    assert taken() == before

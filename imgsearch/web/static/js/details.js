@@ -2,7 +2,6 @@
 
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
-import { sign } from "./tile.js";
 import { bytes, cameraName, longDate, number, plural, reason, zone } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
@@ -90,7 +89,7 @@ export class Details {
     const explanation = hit.named
       ? `${wordsIn(hit.matched)}${hit.matched?.includes("meaning") ? " It looks like them, too." : ""}`
       : `Strength ${hit.strength.toFixed(2)} out of 1: an estimate of how likely this picture is to match.${score}`;
-    return h("div", { class: "match" }, h("p", { class: "match-word" }, sign(match), match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation));
+    return h("div", { class: "match" }, h("p", { class: "match-word" }, match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation));
   }
 
   #lines(hit, all) {

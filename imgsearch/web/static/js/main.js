@@ -93,10 +93,10 @@ const actions = {
   show: (id) => store.set({ view: String(id) }),
 };
 
-/** Headings: periods if pictures are sorted by date, the start of weak matches if all are shown. */
+/** Headings: periods if pictures are sorted by date, the start of the closest guesses if all are shown. */
 function sections() {
   if (search?.answer?.first.by_date) return new Sections("date");
-  return new Sections(store.state.all ? "weak" : "");
+  return new Sections(store.state.all ? "fit" : "");
 }
 
 let openedHere = false;
@@ -115,7 +115,7 @@ const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle()
 byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
 
 const copies = h("button", { type: "button", class: "toggle", "aria-label": "Fold copies", title: "Show near-identical pictures as one", onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, "Fold copies"));
-const weaker = h("button", { type: "button", class: "toggle", title: "Also show weak matches", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Weak matches"));
+const weaker = h("button", { type: "button", class: "toggle", title: "Also show the closest guesses", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Closest guesses"));
 byId("view-tools").append(weaker, copies, sizeControl((size) => grid.setSize(size)));
 
 /** Repeat everything that may have failed before the user signed in. */

@@ -1,13 +1,11 @@
-/** Headings among the results: periods of time, and the start of weak matches. */
+/** Headings among the results: periods of time, and the start of the closest guesses. */
 
-import { monthName, monthOf, parseDate } from "./words.js";
+import { monthName, monthOf, parseDate, POSSIBLE } from "./words.js";
 
 /** Fewer pictures share the next heading, or sparse years would be all headings. */
 const MIN_PICTURES_PER_HEADING = 8;
-/** The server's default cut-off for words (docs/STRENGTH.md); weaker matches are shown on request. */
-export const WEAK_STRENGTH = 0.2;
 
-const isWeak = (hit) => typeof hit.strength === "number" && hit.strength < WEAK_STRENGTH && !hit.named;
+const isGuess = (hit) => typeof hit.strength === "number" && hit.strength < POSSIBLE && !hit.named;
 
 /** A period in words: a month, or a range of months. */
 function period(newest, oldest) {
@@ -19,12 +17,12 @@ function period(newest, oldest) {
 }
 
 export class Sections {
-  /** @param {"date"|"weak"|""} by  criterion for headings */
+  /** @param {"date"|"fit"|""} by  criterion for headings */
   constructor(by) {
     this.by = by;
     this.count = 0;
     this.newest = null;
-    this.weak = false;
+    this.guesses = false;
     this.started = false;
   }
 
@@ -34,9 +32,9 @@ export class Sections {
    */
   next(hit) {
     if (this.by === "date") return this.#date(hit);
-    if (this.by !== "weak" || this.weak || !isWeak(hit)) return {};
-    this.weak = true;
-    return { begin: "Weak matches" };
+    if (this.by !== "fit" || this.guesses || !isGuess(hit)) return {};
+    this.guesses = true;
+    return { begin: "Closest guesses" };
   }
 
   #date(hit) {

@@ -176,12 +176,5 @@ export class Tile {
   }
 }
 
-/** Why a picture was found: "name" or "text", or its strength as one to four bars. */
-export function sign(match) {
-  if (match.label) return h("span", { class: "reason", title: match.word }, match.label);
-  return h(
-    "span",
-    { class: "bars", title: match.word, data: { bars: match.bars } },
-    [1, 2, 3, 4].map((step) => h("i", { class: step <= match.bars ? "on" : "off" })),
-  );
-}
+/** Why a picture was found, in a word. */
+export const sign = (match) => h("span", { class: "reason", title: match.word }, match.label);

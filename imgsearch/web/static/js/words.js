@@ -44,22 +44,27 @@ export function bytes(size) {
   return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
+/** Strengths from which a match is strong, and possible (docs/STRENGTH.md); others are guesses. */
+export const STRONG = 0.5;
+export const POSSIBLE = 0.1;
+
 /**
- * Why a picture was found: a `label` if its words match, otherwise its strength as 1 to 4 `bars`.
- * Words rank above any likeness, so bars beside them would contradict the order. Strength estimates
- * how likely the picture is to match, to a step rather than a percent (docs/STRENGTH.md); the
- * details show the number.
+ * Why a picture was found: "name" or "text" if its words match, otherwise its strength in a word.
+ * Words rank above any likeness, so a strength beside them would contradict the order. Strength
+ * estimates how likely the picture is to match, too roughly for a percentage; the details show the
+ * number.
+ *
+ * @returns {{label: string, word: string}|null}  for a tile, and for a sentence
  */
 export function reason(hit) {
   if (hit.named) {
     const label = hit.matched?.includes("name") ? "name" : "text";
-    return { word: `${label} match`, label };
+    return { label, word: `${label} match` };
   }
   if (hit.strength === null || hit.strength === undefined) return null;
-  if (hit.strength >= 0.7) return { word: "strong match", bars: 4 };
-  if (hit.strength >= 0.45) return { word: "good match", bars: 3 };
-  if (hit.strength >= 0.2) return { word: "fair match", bars: 2 };
-  return { word: "weak match", bars: 1 };
+  if (hit.strength >= STRONG) return { label: "strong", word: "strong match" };
+  if (hit.strength >= POSSIBLE) return { label: "possible", word: "possible match" };
+  return { label: "guess", word: "closest guess" };
 }
 
 /** Text alternative of a picture, for screen readers and pictures that cannot be drawn. */
