@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli.completion import folders
 from imgsearch.cli.group import Context, common, context, index_option, model_options
 from imgsearch.cli.index import report_run, run_with_progress
 from imgsearch.cli.terminal import complain
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch", short_help="Keep the index up to date while pictures change.")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=folders)
 @model_options
 @index_option
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
