@@ -26,6 +26,12 @@ from imgsearch.cli.group import Context, common, context, model_options
     is_flag=True,
     help="Create a new access token, replacing any older one, and show it once.",
 )
+@click.option(
+    "--token-file",
+    default="",
+    metavar="FILE",
+    help="Require the token in this file, such as a secret of a container.",
+)
 @click.option("--require-token", is_flag=True, help="Require the token on this machine, too.")
 @click.option(
     "--allow-host", multiple=True, metavar="NAME", help="Additional host name of the server."
@@ -63,6 +69,7 @@ def command(
     watch: bool,
     open_page: bool,
     new_token: bool,
+    token_file: str,
     require_token: bool,
     allow_host: tuple[str, ...],
     trust_proxy: tuple[str, ...],
@@ -105,12 +112,14 @@ def command(
         raise MissingExtra("imgsearch serve", "web") from error
     proxies = Proxies(parsed_networks(settings.trust_proxy), checked_root_path(root_path))
     origins = tuple(map(checked_origin, allow_origin))
+    if new_token and token_file:
+        raise click.UsageError("--new-token and --token-file cannot be used together.")
     if new_token:
         click.echo(f"Token: {make_token(settings.library)}")
         if note := close_to_others(settings.library):
             ctx.say(note)
         ctx.say("It is not shown again. It gives access to all pictures of this library.")
-    place = Place(host, port, allow_host, require_token or new_token, proxies, origins)
+    place = Place(host, port, allow_host, require_token or new_token, proxies, origins, token_file)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
         serve(settings, place, lambda url: _announce(ctx, url, open_page), rate, ctx.say, watch)
 

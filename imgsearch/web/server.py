@@ -18,7 +18,7 @@ from imgsearch.web.connections import ClientProtocol, Connections
 from imgsearch.web.guard import DRAIN_SECONDS
 from imgsearch.web.hosts import hosts_for, is_loopback
 from imgsearch.web.proxies import Proxies
-from imgsearch.web.tokens import Door, stored_hash
+from imgsearch.web.tokens import Door, hash_in, stored_hash
 
 ACCEPT_BATCH = 256
 """Connections that may wait to be accepted, and are accepted together. Each takes a descriptor
@@ -40,6 +40,8 @@ class Place:
         Additional host names.
     require_token : bool
         Require the token on the loopback interface, too.
+    token_file : str
+        A file with the token, which is then required; "" for the token of the library.
     proxies : Proxies
         Trusted proxies; other machines reach the server through them, so a token is required.
     origins : tuple of str
@@ -52,6 +54,7 @@ class Place:
     require_token: bool = False
     proxies: Proxies = field(default_factory=Proxies)
     origins: tuple[str, ...] = ()
+    token_file: str = ""
 
     @property
     def reachable(self) -> bool:
@@ -65,8 +68,10 @@ def door_for(settings: Settings, place: Place) -> Door:
     Raises
     ------
     ImgSearchError
-        A token is required but none exists.
+        A token is required but none exists, or the file with it cannot be used.
     """
+    if place.token_file:
+        return Door(hash_in(place.token_file))
     required = place.require_token or place.reachable
     token_hash = stored_hash(settings.library) if required else ""
     if required and not token_hash:

@@ -19,6 +19,9 @@ from imgsearch.writing import private_folder, replace_file
 FILE = "server-token.json"
 COOKIE = "imgsearch_session"
 MAX_SESSIONS = 1000
+MIN_TOKEN_LENGTH = 20
+MAX_TOKEN_LENGTH = 200
+"""The page sends no longer ones."""
 SESSION_SECONDS = 30 * 86_400
 
 
@@ -35,6 +38,32 @@ def new_token(library: str) -> str:
             "Check the permissions of the library folder.",
         ) from error
     return token
+
+
+def hash_in(path: str) -> str:
+    """The hash of the token in a file, such as a secret of a container.
+
+    Raises
+    ------
+    ImgSearchError
+        The file cannot be read, or its token is too short to keep anybody out.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read(MAX_TOKEN_LENGTH + 2).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ImgSearchError(
+            f"cannot read the token in {path}: {reason}",
+            f"Create one: openssl rand -base64 32 > {path}",
+        ) from error
+    if not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH or not token.isprintable():
+        raise ImgSearchError(
+            f"the token in {path} must be one line of {MIN_TOKEN_LENGTH} to {MAX_TOKEN_LENGTH}"
+            " characters",
+            f"Create one: openssl rand -base64 32 > {path}",
+        )
+    return _hash(token)
 
 
 def stored_hash(library: str) -> str:
