@@ -28,6 +28,7 @@ from imgsearch.cli.group import Context, common, context, model_options
 )
 @click.option(
     "--token-file",
+    type=click.Path(),
     default="",
     metavar="FILE",
     help="Require the token in this file, such as a secret of a container.",

@@ -95,13 +95,13 @@ def _follow(
 ) -> None:
     """Index what changes. What fails is reported once, and tried again later."""
     reported = ""
-    for folders in watch.batches(stop):
+    for changed in watch.batches(stop):
         try:
-            if index(folders):
+            if index(changed):
                 stop.set()
             reported = ""
         except (ImgSearchError, OSError) as error:
-            watch.again(folders)
+            watch.again(changed)
             if str(error) != reported:
                 reported = str(error)
                 complain(reported, getattr(error, "hint", ""))
