@@ -95,6 +95,9 @@ def command(
     --exclude takes patterns as in a .gitignore file. They add up from run to run until
     --no-exclude, and each run lists those that hold.
 
+    Before the first run on a terminal, it offers the model that suits this machine ('imgsearch
+    models recommend').
+
     Only new and changed files are read. Deleted files are removed from the library, unless their
     disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
     ever written. Stop with Ctrl-C at any time; run the command again to continue.
@@ -123,6 +126,11 @@ def command(
     if verify and dry_run:
         raise click.UsageError("--dry-run cannot be used with --verify, which reads every file.")
     lib = ctx.library(**flags)
+    if not (as_json or dry_run) and _is_first(ctx, lib):
+        from imgsearch.cli.model_offer import chosen_model
+
+        if model := chosen_model(ctx, lib, request):
+            lib = ctx.library(**(flags | {"model": model}))
     try:
         report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
         for root, patterns in report.exclude.items():
@@ -139,6 +147,15 @@ def command(
     finally:
         lib.close()
     return status or _exit_status(report)
+
+
+def _is_first(ctx: Context, lib: Library) -> bool:
+    """True before a first run by a person at a terminal who has chosen no model yet."""
+    if ctx.quiet or not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
+        return False
+    settings = lib.settings
+    chosen = settings.model or settings.document_instruction or settings.dimension
+    return not chosen and not lib.roots()
 
 
 def run_with_progress(

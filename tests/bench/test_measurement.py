@@ -146,6 +146,15 @@ def test_the_peak_of_a_processor_is_seen():
             ),
         ),
         (
+            "siglip2-base-32",
+            SiglipModel,
+            lambda: random_models.siglip_config(
+                random_models._BASE,
+                {**random_models._BASE, "image_size": 256, "patch_size": 32},
+                768,
+            ),
+        ),
+        (
             "siglip2-so400m",
             SiglipModel,
             lambda: random_models.siglip_config(
