@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import model_trial
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain, size_of
 
@@ -149,6 +150,9 @@ def recommend(
     click.echo(f"{found.model} {plain(found.reason)}.")
     if not here:
         ctx.say(f"To download it: imgsearch models download {found.model}")
+
+
+command.add_command(model_trial.command)
 
 
 def _print(ctx: Context, item: Download) -> None:
