@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from imgsearch import plugins
 from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
@@ -132,7 +134,7 @@ class Spaces:
             ) from error
 
     def choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> str:
-        """Make a space the default once it covers as many pictures as the present one.
+        """Make a space the default once it has all pictures that the present one has.
 
         Returns
         -------
@@ -150,12 +152,15 @@ class Spaces:
         if before.space.model == space.model and not same_weights(before.space, space):
             writer.set_default_space(space)  # another revision of it: the old one is not here
             return ""
-        if records[space].vectors >= before.vectors:
+        catalog = self._catalog
+        old_ids, new_ids = (catalog.vector_ids(each) for each in (before.space, space))
+        uncovered = len(np.setdiff1d(old_ids, new_ids, assume_unique=True))
+        if not uncovered:
             writer.set_default_space(space)
             return f"Searches now use {new}; {old} stays in the library."
         return (
             f"Searches go on with {old} until {new} covers all pictures "
-            f"({records[space].vectors} of {before.vectors} so far)."
+            f"({before.vectors - uncovered} of {before.vectors} so far)."
         )
 
 

@@ -118,7 +118,6 @@ def command(
     imgsearch index --ocr
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
-    from imgsearch.indexing.ingest import KEPT
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
@@ -133,17 +132,7 @@ def command(
             lib = ctx.library(**(flags | {"model": model}))
     try:
         report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
-        for root, patterns in report.exclude.items():
-            ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
-        for remark in report.remarks:
-            ctx.say(remark)
-        for note in report.notes:
-            click.echo(f"imgsearch: {plain(note)}", err=True)
-        if any(note.endswith(KEPT) for note in report.notes) and not prune:
-            ctx.say(GONE_FOR_GOOD)
-        _print_report(ctx, lib, report, as_json, dry_run)
-        if ctx.verbose:
-            ctx.say(_memory(lib))
+        print_outcome(ctx, lib, report, as_json, dry_run, prune)
     finally:
         lib.close()
     return status or _exit_status(report)
@@ -165,6 +154,30 @@ def run_with_progress(
     with _Bar(ctx) as bar, _stopping(ctx) as stop:
         report = run(request, bar.show, lambda: bool(stop))
     return report, 128 + stop[0] if stop else 0
+
+
+def print_outcome(
+    ctx: Context,
+    lib: Library,
+    report: IngestReport,
+    as_json: bool = False,
+    dry_run: bool = False,
+    prune: bool = False,
+) -> None:
+    """Print the report of a run on stdout, and what it noticed on stderr."""
+    from imgsearch.indexing.ingest import KEPT
+
+    for root, patterns in report.exclude.items():
+        ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
+    for remark in report.remarks:
+        ctx.say(remark)
+    for note in report.notes:
+        click.echo(f"imgsearch: {plain(note)}", err=True)
+    if any(note.endswith(KEPT) for note in report.notes) and not prune:
+        ctx.say(GONE_FOR_GOOD)
+    _print_report(ctx, lib, report, as_json, dry_run)
+    if ctx.verbose:
+        ctx.say(_memory(lib))
 
 
 def _exit_status(report: IngestReport) -> int:

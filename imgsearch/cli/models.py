@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli import model_trial
+from imgsearch.cli import model_switch, model_trial
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain, size_of
 
@@ -153,6 +153,7 @@ def recommend(
 
 
 command.add_command(model_trial.command)
+command.add_command(model_switch.command)
 
 
 def _print(ctx: Context, item: Download) -> None:

@@ -269,9 +269,9 @@ class Indexer:
             return
         index, flushed = files.bring_up(space)
         writer.purge(files.held_by_all(flushed), keep)
-        self._choose_default(writer, space)
         if not report.interrupted:
-            self._calibrate(writer, index)
+            self._calibrate(writer, index)  # before searches change over, for their strengths
+        self._choose_default(writer, space)
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         note = self._spaces.choose_default(writer, space)
