@@ -180,7 +180,11 @@ def siglip(options):
     return random_models._siglip(options, "siglip2-base", SMALL, 32, 8)
 
 
-@pytest.mark.parametrize(("make", "dimension"), [(clip, 48), (siglip, 64)])
+def siglip_32(options):
+    return random_models._siglip(options, "siglip2-base-32", SMALL, 64, 32)
+
+
+@pytest.mark.parametrize(("make", "dimension"), [(clip, 48), (siglip, 64), (siglip_32, 64)])
 def test_an_encoder_of_random_weights(make, dimension):
     whole = make(EncoderOptions(device="cpu", precision="fp32"))
     half = make(EncoderOptions(device="cpu", precision="bf16"))

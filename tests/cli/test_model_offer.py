@@ -6,9 +6,11 @@ import io
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from imgsearch.cli import boundary
 from imgsearch.encoders import presets
 from tests import tiny_models
 from tests.cli.calls import Place, call
+from tests.conftest import ROOT
 from tests.tiny_hub import Repository, serve
 
 TIMEOUT_SECONDS = 120
@@ -84,10 +87,12 @@ def _read_all(terminal: int, output: list[bytes]) -> None:
             output.append(chunk)
 
 
-def process_on_terminal(answer: bytes, *arguments: object) -> tuple[int, bytes]:
+def process_on_terminal(
+    answer: bytes, *arguments: object, command: Sequence[str] = (sys.executable, "-m", "imgsearch")
+) -> tuple[int, bytes]:
     """The same for a process of its own, which reads its environment and uses the network."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "imgsearch", *map(str, arguments)]
+    command = [*command, *map(str, arguments)]
     child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, answer)
@@ -204,6 +209,18 @@ def test_a_folder_that_cannot_be_indexed_is_reported_first(place, tmp_path):
     assert status == 1 and b"[y/N]" not in output
     status, output = on_terminal(b"\n", "--library", place.library, "index", place.photos)
     assert status == 0 and QUESTION in output, "the offer is still open"
+
+
+def test_the_demo_asks_nothing(tmp_path):
+    program = tmp_path / "imgsearch"
+    program.write_text("#!/bin/sh\nif [ -t 0 ]; then echo could-ask; else echo silent; fi\n")
+    program.chmod(0o755)
+    (tmp_path / "data").mkdir()
+    shutil.copy(ROOT / "data" / "demo.sh", tmp_path / "data")
+    status, output = process_on_terminal(
+        b"", command=["env", f"IMGSEARCH={program}", "sh", str(tmp_path / "data" / "demo.sh")]
+    )
+    assert status == 0 and b"silent" in output and b"could-ask" not in output
 
 
 def test_json_is_one_object():
