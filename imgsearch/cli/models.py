@@ -141,6 +141,7 @@ def recommend(
     with ctx.library(device=device) as lib:
         found = lib.recommended_model(languages, pictures)
         here = lib.models.is_here(found.model)
+        in_use = bool(lib.roots()) and lib.model == found.model
     if form == "json":
         names = {"pictures": found.images, "here": here}
         entry = asdict(found)
@@ -148,8 +149,11 @@ def recommend(
         click.echo(json.dumps(entry | names))
         return
     click.echo(f"{found.model} {plain(found.reason)}.")
-    if not here:
-        ctx.say(f"To download it: imgsearch models download {found.model}")
+    if in_use:
+        ctx.say("This library uses it.")
+    else:
+        step = "try" if here else "download"
+        ctx.say(f"To {step} it: imgsearch models {step} {found.model}")
 
 
 command.add_command(model_trial.command)

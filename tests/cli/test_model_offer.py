@@ -124,6 +124,18 @@ def test_the_size_is_that_of_the_library(place):
     assert large["model"] in ("builtin", "siglip2-base-32")
 
 
+def test_the_next_step_is_named(recommended, place, tmp_path, monkeypatch):
+    absent = place.call("models", "recommend")
+    assert f"imgsearch models download {recommended}\n" in absent.err
+    folder = tiny_models.make_siglip(tmp_path / "siglip")
+    monkeypatch.setenv("IMGSEARCH_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text(f'[models]\n{recommended} = "{folder}"\n')
+    assert f"imgsearch models try {recommended}\n" in place.call("models", "recommend").err
+    place.index(place.photos, "--model", recommended)
+    assert place.call("models", "recommend").err == "This library uses it.\n"
+    assert place.call("models", "recommend", "-q").err == ""
+
+
 @pytest.mark.parametrize("codes", ["german", "en,,de", "", "en;de"])
 def test_codes_that_are_none_are_refused(codes):
     refused = call("models", "recommend", "--languages", codes)
