@@ -274,6 +274,16 @@ class Library:
             )
         return self.indexer.forget(root.path)
 
+    def forget_model(self, model: str) -> int:
+        """Delete the vectors of a model that is not in use; returns their number.
+
+        Raises
+        ------
+        QueryError
+            The library searches with this model, or has no vectors of it.
+        """
+        return self.indexer.forget_model(model)
+
     def optimize(self) -> str:
         """Rewrite the index of the model in use, trained for its size; describes what it is now."""
         return self.indexer.optimize()

@@ -133,6 +133,27 @@ class Spaces:
                 f"Index again: imgsearch index --model {space.model}",
             ) from error
 
+    def forgettable(self, model: str) -> list[EmbeddingSpace]:
+        """The spaces of a model, whose vectors the library can do without.
+
+        Raises
+        ------
+        QueryError
+            Searches use one of them, or the library has no vectors of the model.
+        """
+        if self._default is not None and self._default.model == model:
+            raise QueryError(
+                f"this library searches with {model}",
+                "Switch to another model first: imgsearch models switch NAME",
+            )
+        records = [] if self._catalog is None else self._catalog.spaces()
+        spaces = [each.space for each in records if each.space.model == model and each.vectors]
+        if not spaces:
+            raise QueryError(
+                f"this library has no vectors of {model}", "'imgsearch status' lists its models."
+            )
+        return spaces
+
     def choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> str:
         """Make a space the default once it has all pictures that the present one has.
 

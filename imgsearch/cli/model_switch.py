@@ -27,7 +27,7 @@ def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags:
     Searches go on with the present model until the last picture is encoded; then they change over
     in one step. Stop with Ctrl-C at any time, and run the command again to continue; pictures that
     are encoded stay so. The vectors of the present model stay in the library, so that switching
-    back only encodes what has come since.
+    back only encodes what has come since; 'imgsearch models forget' deletes them.
 
     \b
     imgsearch models switch siglip2-base
@@ -49,6 +49,9 @@ def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags:
             ctx.say("'imgsearch index' without --model brings searches up to date meanwhile.")
         elif before == now:
             ctx.say(f"Searches use {plain(now.model)}, as before.")
+        elif before is not None and before.model != now.model:
+            old = plain(before.model)
+            ctx.say(f"To delete the vectors of {old}: imgsearch models forget {old}")
         if done:
             _warn_of_setting(ctx, lib.model)
     return status or int(not done)

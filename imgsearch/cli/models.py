@@ -156,6 +156,25 @@ def recommend(
         ctx.say(f"To {step} it: imgsearch models {step} {found.model}")
 
 
+@command.command("forget", short_help="Delete the vectors of a model that is no longer in use.")
+@click.argument("name")
+@common
+def forget(name: str, library: str | None, quiet: bool, verbose: bool) -> None:
+    """Delete the vectors of the model NAME from the library, after a switch to another one.
+
+    The index of the model shrinks at once. The catalog keeps its size, and fills the free space
+    with what is indexed next. The downloaded model stays on this machine.
+
+    \b
+    imgsearch models forget builtin
+    imgsearch models forget siglip2-base --library ~/other-library
+    """
+    ctx = context(library, quiet, verbose)
+    with ctx.library() as lib:
+        count = lib.forget_model(name)
+    ctx.say(f"Deleted {count_of(count, 'vector')} of {plain(name)}.")
+
+
 command.add_command(model_trial.command)
 command.add_command(model_switch.command)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
 from imgsearch.filesystems import network_warning
 from imgsearch.indexing import freshness, ocr_run
@@ -154,6 +155,26 @@ class Indexer:
         """Take a folder out of the library; returns the number of its pictures."""
         with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
             return writer.forget_root(root)
+
+    def forget_model(self, model: str) -> int:
+        """Delete the vectors of a model that is not in use, and empty its index files.
+
+        Returns
+        -------
+        int
+            Number of the deleted vectors.
+
+        Raises
+        ------
+        QueryError
+            The library searches with this model, or has no vectors of it.
+        """
+        with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
+            spaces = self._spaces.forgettable(canonical(model))
+            count = sum(writer.drop_space(space) for space in spaces)
+            for space in spaces:
+                self._index_files.bring_up(space)
+        return count
 
     def optimize(self) -> str:
         """Rewrite the index of the space in use, trained for its size; describes what it is now."""

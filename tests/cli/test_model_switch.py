@@ -43,6 +43,7 @@ def test_searches_change_over_and_back(place: Place, cheap, siglip):
     done = place.call("models", "switch", siglip)
     assert done.status == 0, done.err
     assert f"Searches now use {siglip}; cheap stays in the library." in done.err
+    assert done.err.endswith("To delete the vectors of cheap: imgsearch models forget cheap\n")
     assert done.text.startswith("Indexed 4 files in ")
     assert default_of(place) == str(siglip)
     assert images_of(place) == {"cheap": 4, str(siglip): 4}
@@ -90,6 +91,35 @@ def test_what_cannot_be_switched(place: Place, indexed: Place, tmp_path):
     nothing = call("--library", tmp_path / "nowhere", "models", "switch", "builtin")
     assert nothing.status == 1 and not (tmp_path / "nowhere").exists()
     assert default_of(indexed) == "builtin"
+
+
+def test_the_vectors_of_the_former_model_can_be_deleted(place: Place, cheap, siglip):
+    for seed in range(20):
+        picture(place.photos / f"{seed}.jpg", seed + 50)
+    place.index(place.photos, "--model", cheap)
+    refused = place.call("models", "forget", cheap)
+    assert refused.status == 1 and "this library searches with cheap" in refused.err
+    assert place.call("models", "switch", siglip).status == 0
+    before = index_bytes(place)
+    done = place.call("models", "forget", cheap)
+    assert done.status == 0 and "Deleted 24 vectors of cheap." in done.err
+    assert index_bytes(place) < before
+    assert images_of(place) == {cheap: 0, str(siglip): 24}
+    found = place.call("search", "a dog", "--all", "-n", 100, "--format", "json")
+    assert len(found.json) == 24, "those of the model in use stay"
+    none = place.call("search", "a dog", "--model", cheap)
+    assert none.status == 1 and "nothing in this library is indexed with cheap" in none.err
+    checks = place.call("doctor", "--json").json
+    assert {each["verdict"] for each in checks if each["name"] in ("index", "catalog")} == {"ok"}
+    assert place.call("models", "forget", cheap).status == 1, "there is nothing left"
+    place.index()
+    assert place.call("models", "switch", cheap).status == 0
+    assert images_of(place) == {cheap: 24, str(siglip): 24}
+    assert len(place.call("search", "a dog", "--all", "-n", 100, "--format", "json").json) == 24
+
+
+def index_bytes(place: Place) -> int:
+    return sum(path.stat().st_size for path in (place.library / "index").iterdir())
 
 
 @pytest.mark.slow
