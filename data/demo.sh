@@ -9,7 +9,7 @@ library=build/demo-library
 
 show() {
   printf '\n$ %s --library %s %s\n' "$imgsearch" "$library" "$*"
-  "$imgsearch" --library "$library" "$@"
+  "$imgsearch" --library "$library" "$@" </dev/null # no question: the demo is of the built-in model
 }
 
 rm -rf "$library"

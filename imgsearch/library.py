@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
+from imgsearch.encoders.recommendation import (
+    Recommendation,
+    present_hardware,
+    recommend,
+    system_languages,
+)
 from imgsearch.encoders.registry import Registry
 from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
 from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.plan import IndexRequest, known_root, plan, without_empty
+from imgsearch.indexing.plan import IndexRequest, count_files, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import (
@@ -40,6 +46,8 @@ if TYPE_CHECKING:
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
+MAX_COUNTING_SECONDS = 3.0
+"""Time for counting the files of new folders before a model is recommended for them."""
 
 
 def open_library(
@@ -147,6 +155,36 @@ class Library:
         """The model in use, loaded once, in the space that the library has."""
         return self.spaces.encoder()
 
+    def recommended_model(
+        self,
+        languages: Sequence[str] | None = None,
+        images: int | None = None,
+        request: IndexRequest | None = None,
+    ) -> Recommendation:
+        """The model that suits this machine; nothing is loaded or changed.
+
+        Parameters
+        ----------
+        languages : sequence of str, optional
+            Tags of the languages of queries; by default English and that of the system.
+        images : int, optional
+            Number of pictures; by default those of the library.
+        request : IndexRequest, optional
+            Where the library is still empty: count the files in these folders, for some seconds.
+
+        Raises
+        ------
+        SourceError
+            A folder of `request` cannot be indexed.
+        """
+        if images is None and request is not None:
+            planned = without_empty(plan(request, (), self.settings.library), (), ())[0]
+            images = count_files(planned, MAX_COUNTING_SECONDS)
+        elif images is None:
+            images = self.catalog.count() if self.roots() else 0
+        hardware = present_hardware(self.settings.device)
+        return recommend(hardware, languages or system_languages(), images)
+
     # Indexing
 
     def index(
@@ -235,6 +273,16 @@ class Library:
                 f"{path} is not a folder of this library", "'imgsearch roots' lists its folders."
             )
         return self.indexer.forget(root.path)
+
+    def forget_model(self, model: str) -> int:
+        """Delete the vectors of a model that is not in use; returns their number.
+
+        Raises
+        ------
+        QueryError
+            The library searches with this model, or has no vectors of it.
+        """
+        return self.indexer.forget_model(model)
 
     def optimize(self) -> str:
         """Rewrite the index of the model in use, trained for its size; describes what it is now."""

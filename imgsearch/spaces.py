@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from imgsearch import plugins
 from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
@@ -131,8 +133,29 @@ class Spaces:
                 f"Index again: imgsearch index --model {space.model}",
             ) from error
 
+    def forgettable(self, model: str) -> list[EmbeddingSpace]:
+        """The spaces of a model, whose vectors the library can do without.
+
+        Raises
+        ------
+        QueryError
+            Searches use one of them, or the library has no vectors of the model.
+        """
+        if self._default is not None and self._default.model == model:
+            raise QueryError(
+                f"this library searches with {model}",
+                "Switch to another model first: imgsearch models switch NAME",
+            )
+        records = [] if self._catalog is None else self._catalog.spaces()
+        spaces = [each.space for each in records if each.space.model == model and each.vectors]
+        if not spaces:
+            raise QueryError(
+                f"this library has no vectors of {model}", "'imgsearch status' lists its models."
+            )
+        return spaces
+
     def choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> str:
-        """Make a space the default once it covers as many pictures as the present one.
+        """Make a space the default once it has all pictures that the present one has.
 
         Returns
         -------
@@ -150,12 +173,15 @@ class Spaces:
         if before.space.model == space.model and not same_weights(before.space, space):
             writer.set_default_space(space)  # another revision of it: the old one is not here
             return ""
-        if records[space].vectors >= before.vectors:
+        catalog = self._catalog
+        old_ids, new_ids = (catalog.vector_ids(each) for each in (before.space, space))
+        uncovered = len(np.setdiff1d(old_ids, new_ids, assume_unique=True))
+        if not uncovered:
             writer.set_default_space(space)
             return f"Searches now use {new}; {old} stays in the library."
         return (
             f"Searches go on with {old} until {new} covers all pictures "
-            f"({records[space].vectors} of {before.vectors} so far)."
+            f"({before.vectors - uncovered} of {before.vectors} so far)."
         )
 
 

@@ -209,5 +209,6 @@ ARCHITECTURES: dict[str, Callable[[EncoderOptions], Encoder]] = {
         _clip, name="clip-vit-b-32", text=_CLIP_TEXT, vision=_CLIP_VISION, dimension=512
     ),
     "siglip2-base": partial(_siglip, name="siglip2-base", shape=_BASE, edge=256, patch=16),
+    "siglip2-base-32": partial(_siglip, name="siglip2-base-32", shape=_BASE, edge=256, patch=32),
     "siglip2-so400m": partial(_siglip, name="siglip2-so400m", shape=_SO400M, edge=384, patch=14),
 }

@@ -111,12 +111,15 @@ class Ledger:
             )
         self.connection.execute(_DELETE_TOMBSTONES, {"image": image_id})
 
-    def bury(self, image_ids: Sequence[int]) -> None:
-        """Write tombstones for all vectors of these images; the vectors themselves stay."""
+    def bury(self, image_ids: Sequence[int], space_id: int | None = None) -> None:
+        """Write tombstones for the vectors of these images in one space, or in all; the vectors
+        themselves stay."""
         for chunk in rows.chunks(image_ids):
             query = select(embeddings.c.space_id, embeddings.c.image_id).where(
                 embeddings.c.image_id.in_(chunk)
             )
+            if space_id is not None:
+                query = query.where(embeddings.c.space_id == space_id)
             tombstone_rows = [
                 {"space_id": space_id, "image_id": image_id, "revision": self._next()}
                 for space_id, image_id in self.connection.execute(query).all()
@@ -128,6 +131,14 @@ class Ledger:
         """Delete the vectors of an image that has changed, in every space."""
         self.bury([image_id])
         self.connection.execute(delete(embeddings).where(embeddings.c.image_id == image_id))
+
+    def drop_space(self, space_id: int) -> int:
+        """Delete all vectors of a space; returns their number."""
+        query = select(embeddings.c.image_id).where(embeddings.c.space_id == space_id)
+        ids = self.connection.execute(query).scalars().all()
+        self.bury(ids, space_id)
+        self.connection.execute(delete(embeddings).where(embeddings.c.space_id == space_id))
+        return len(ids)
 
     def has_vector(self, space_id: int, image_id: int) -> bool:
         """True if the image has a vector in the space."""

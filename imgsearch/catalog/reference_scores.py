@@ -54,3 +54,9 @@ def put_texts(connection: Connection, space_id: int, digest: str, vectors: Embed
         .values(space_id=space_id, **values)
         .on_conflict_do_update(index_elements=["space_id"], set_=values)
     )
+
+
+def forget(connection: Connection, space_id: int) -> None:
+    """Delete the references of a space, and the vectors of its reference texts."""
+    put_scores(connection, space_id, [])
+    connection.execute(delete(reference_texts).where(reference_texts.c.space_id == space_id))

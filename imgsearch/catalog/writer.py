@@ -123,6 +123,19 @@ class CatalogWriter:
         with writing(self._engine) as connection:
             connection.execute(update(library).values(default_space_id=space_id))
 
+    def drop_space(self, space: EmbeddingSpace) -> int:
+        """Delete all vectors of a space and its references; returns the number of vectors.
+
+        The space stays known, because past runs name it.
+        """
+        with changing(self._engine) as ledger:
+            connection = ledger.connection
+            space_id = connection.execute(
+                select(spaces.c.id).where(spaces.c.key == space.key)
+            ).scalar_one()
+            reference_scores.forget(connection, space_id)
+            return ledger.drop_space(space_id)
+
     def put_references(self, references: Sequence[Reference]) -> None:
         """Replace the scores of unrelated queries in the space of this run."""
         with writing(self._engine) as connection:

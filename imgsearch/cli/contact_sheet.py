@@ -23,7 +23,7 @@ SIDE = 320
 
 # Jinja escapes every value, so names and queries are only text. Should that ever fail, the policy
 # in the head still blocks scripts and requests.
-TEMPLATE = """\
+HEAD = """\
 <!doctype html>
 <html lang="en">
 <head>
@@ -48,11 +48,15 @@ a.picture { display: flex; height: 15rem; align-items: center; justify-content: 
   text-align: center; margin-bottom: .4rem }
 img { max-width: 100%; max-height: 100%; object-fit: contain }
 p { margin: 0 }
+table { border-collapse: collapse; margin-bottom: 1.5rem }
+td, th { border: 1px solid var(--edge); padding: .3rem .6rem; text-align: left }
+.sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; align-items: start }
 .faint { color: var(--faint); font-size: .85rem }
 </style>
 </head>
 <body>
-<h1>{{ title }}</h1>
+"""
+ENTRIES = """\
 <ol>
 {% for entry in entries %}
 <li>
@@ -67,7 +71,10 @@ p { margin: 0 }
 </li>
 {% endfor %}
 </ol>
-</body>
+"""
+TEMPLATE = f"""\
+{HEAD}<h1>{{{{ title }}}}</h1>
+{ENTRIES}</body>
 </html>
 """
 
@@ -76,12 +83,12 @@ def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, ti
     """Write the page; returns 1 if any picture could not be read, which is listed without one."""
     from imgsearch.records import Skipped
 
-    _require_writable(target)
+    require_writable(target)
     thumbnails = lib.thumbnails(hits, SIDE)
     missing = [each for each in thumbnails.values() if isinstance(each, Skipped)]
     for each in missing:
         complain(f"{each.file.absolute}: {each.reason}")
-    entries = [_entry(hit, thumbnails[hit.image.id]) for hit in hits]
+    entries = [entry(hit, thumbnails[hit.image.id]) for hit in hits]
     heading = plain(title) or "Pictures"
     replace_file(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
@@ -89,14 +96,19 @@ def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, ti
 
 
 def page(title: str, entries: Sequence[dict[str, Any]]) -> bytes:
-    """Render the page as UTF-8."""
+    """The page as UTF-8."""
+    return rendered(TEMPLATE, title=title, entries=entries)
+
+
+def rendered(template: str, **values: Any) -> bytes:
+    """A template with its values, which Jinja escapes, as UTF-8."""
     from jinja2 import Environment
 
-    text = Environment(autoescape=True).from_string(TEMPLATE).render(title=title, entries=entries)
+    text = Environment(autoescape=True).from_string(template).render(**values)
     return text.encode("utf-8", "backslashreplace")
 
 
-def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
+def entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
     from imgsearch.records import Thumbnail
 
     path = hit.image.file.absolute
@@ -107,7 +119,7 @@ def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
     facts += [f"{metadata.width} x {metadata.height}"]
     facts += [metadata.taken_day] if metadata.taken_day else []
     facts += [count_of(len(hit.duplicates), "near-duplicate")] if hit.duplicates else []
-    entry = {
+    values = {
         "rank": hit.rank,
         "link": Path(path).as_uri(),
         "name": _shown(name),
@@ -116,8 +128,8 @@ def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
     }
     if isinstance(thumbnail, Thumbnail):
         data = b64encode(thumbnail.data).decode()
-        return entry | {"data": data, "width": thumbnail.width, "height": thumbnail.height}
-    return entry | {"reason": thumbnail.reason}
+        return values | {"data": data, "width": thumbnail.width, "height": thumbnail.height}
+    return values | {"reason": thumbnail.reason}
 
 
 def _shown(name: str) -> str:
@@ -125,7 +137,7 @@ def _shown(name: str) -> str:
     return os.fsencode(plain(name)).decode("utf-8", "backslashreplace")
 
 
-def _require_writable(target: str) -> None:
+def require_writable(target: str) -> None:
     """Refuse to replace any file except a page of an earlier search."""
     from imgsearch.sources.formats import is_picture_name
 

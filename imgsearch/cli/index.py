@@ -18,7 +18,6 @@ from imgsearch.cli.group import Context, common, context, index_option, model_op
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
-    from imgsearch.indexing.plan import IndexRequest
     from imgsearch.library import Library
     from imgsearch.records import IngestReport, Progress, TextReport
 
@@ -97,6 +96,9 @@ def command(
     --exclude takes patterns as in a .gitignore file. They add up from run to run until
     --no-exclude, and each run lists those that hold.
 
+    Before the first run on a terminal, it offers the model that suits this machine ('imgsearch
+    models recommend').
+
     Only new and changed files are read. Deleted files are removed from the library, unless their
     disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
     ever written. Stop with Ctrl-C at any time; run the command again to continue.
@@ -123,35 +125,25 @@ def command(
     request = IndexRequest(paths, exclude, hidden, prune, ocr, verify, no_exclude=no_exclude)
     if verify and dry_run:
         raise click.UsageError("--dry-run cannot be used with --verify, which reads every file.")
-    with closing(ctx.library(**flags)) as lib:
-        run = lib.preview if dry_run else lib.index
-        report, status = run_with_progress(ctx, run, request)
-        report_run(ctx, lib, request, report, as_json, dry_run)
+    lib = ctx.library(**flags)
+    if not (as_json or dry_run) and _is_first(ctx, lib):
+        from imgsearch.cli.model_offer import chosen_model
+
+        if model := chosen_model(ctx, lib, request):
+            lib = ctx.library(**(flags | {"model": model}))
+    with closing(lib):
+        report, status = run_with_progress(ctx, lib.preview if dry_run else lib.index, request)
+        print_outcome(ctx, lib, report, as_json, dry_run, prune)
     return status or _exit_status(report)
 
 
-def report_run(
-    ctx: Context,
-    lib: Library,
-    request: IndexRequest,
-    report: IngestReport,
-    as_json: bool = False,
-    dry_run: bool = False,
-) -> None:
-    """Print what a run has done: notes on stderr, the report on stdout."""
-    from imgsearch.indexing.ingest import KEPT
-
-    for root, patterns in report.exclude.items():
-        ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
-    for remark in report.remarks:
-        ctx.say(remark)
-    for note in report.notes:
-        click.echo(f"imgsearch: {plain(note)}", err=True)
-    if any(note.endswith(KEPT) for note in report.notes) and not request.prune:
-        ctx.say(GONE_FOR_GOOD)
-    _print_report(ctx, lib, report, as_json, dry_run)
-    if ctx.verbose:
-        ctx.say(_memory(lib))
+def _is_first(ctx: Context, lib: Library) -> bool:
+    """True before a first run by a person at a terminal who has chosen no model yet."""
+    if ctx.quiet or not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
+        return False
+    settings = lib.settings
+    chosen = settings.model or settings.document_instruction or settings.dimension
+    return not chosen and not lib.roots()
 
 
 def run_with_progress(
@@ -161,6 +153,30 @@ def run_with_progress(
     with _Bar(ctx) as bar, _stopping(ctx) as stop:
         report = run(request, bar.show, lambda: bool(stop))
     return report, 128 + stop[0] if stop else 0
+
+
+def print_outcome(
+    ctx: Context,
+    lib: Library,
+    report: IngestReport,
+    as_json: bool = False,
+    dry_run: bool = False,
+    prune: bool = False,
+) -> None:
+    """Print the report of a run on stdout, and what it noticed on stderr."""
+    from imgsearch.indexing.ingest import KEPT
+
+    for root, patterns in report.exclude.items():
+        ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
+    for remark in report.remarks:
+        ctx.say(remark)
+    for note in report.notes:
+        click.echo(f"imgsearch: {plain(note)}", err=True)
+    if any(note.endswith(KEPT) for note in report.notes) and not prune:
+        ctx.say(GONE_FOR_GOOD)
+    _print_report(ctx, lib, report, as_json, dry_run)
+    if ctx.verbose:
+        ctx.say(_memory(lib))
 
 
 def _exit_status(report: IngestReport) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli import completion
+from imgsearch.cli import completion, model_switch, model_trial
 from imgsearch.cli.group import common, context
-from imgsearch.cli.terminal import count_of, plain
+from imgsearch.cli.terminal import count_of, plain, size_of
 
 if TYPE_CHECKING:
     from imgsearch.cli.group import Context
@@ -52,6 +53,7 @@ def command(
 
     \b
     imgsearch models
+    imgsearch models recommend
     imgsearch models download siglip2-base
     """
     options = context(library, quiet, verbose)
@@ -67,6 +69,17 @@ def command(
             click.echo(click.wrap_text(plain(line), 96, "  ", "  "))
 
 
+def _language_codes(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
+    from imgsearch.encoders.recommendation import primary_language
+
+    codes = None if value is None else [primary_language(each) for each in value.split(",")]
+    if codes is not None and not all(codes):
+        raise click.BadParameter(f"{value!r} is not a list of codes such as en,de,pt-BR.")
+    return codes
+
+
 @command.command("download", short_help="Download and verify a model; resumes.")
 @click.argument("name", shell_complete=completion.models)
 @click.option("--revision", metavar="REV", help="Branch, tag or commit. Default: the main branch.")
@@ -76,10 +89,10 @@ def download(
 ) -> None:
     """Download the model NAME, or OWNER/NAME of the Hugging Face hub, and verify it.
 
-    This is the only command that uses the network on its own, even if HF_HUB_OFFLINE is set;
-    HF_ENDPOINT selects a mirror. It downloads safetensors weights and the configuration, but no
-    code, and skips files that are already on this machine. Each file is compared with the hub's
-    checksum. The downloaded revision stays in use until you download again.
+    It uses the network even if HF_HUB_OFFLINE is set; HF_ENDPOINT selects a mirror. It downloads
+    safetensors weights and the configuration, but no code, and skips files that are already on this
+    machine. Each file is compared with the hub's checksum. The downloaded revision stays in use
+    until you download again.
 
     \b
     imgsearch models download gme-qwen2-vl-2b
@@ -90,6 +103,82 @@ def download(
         _print(ctx, item)
 
 
+@command.command("recommend", short_help="Name the model that suits this machine, and why.")
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--languages",
+    metavar="CODE,...",
+    callback=_language_codes,
+    help="Languages that you search in, such as en,de. Default: English and your system's.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(0),
+    help="Size of the library. Default: the pictures that it has now.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@common
+def recommend(
+    device: str | None,
+    languages: list[str] | None,
+    pictures: int | None,
+    form: str,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Name the model that suits this machine, your languages and the size of your library.
+
+    One line, with the reason. Nothing is downloaded or changed.
+
+    \b
+    imgsearch models recommend
+    imgsearch models recommend --languages en,de --pictures 50000 --format json
+    """
+    ctx = context(library, quiet, verbose)
+    with ctx.library(device=device) as lib:
+        found = lib.recommended_model(languages, pictures)
+        here = lib.models.is_here(found.model)
+        in_use = bool(lib.roots()) and lib.model == found.model
+    if form == "json":
+        names = {"pictures": found.images, "here": here}
+        entry = asdict(found)
+        del entry["images"]
+        click.echo(json.dumps(entry | names))
+        return
+    click.echo(f"{found.model} {plain(found.reason)}.")
+    if in_use:
+        ctx.say("This library uses it.")
+    else:
+        step = "try" if here else "download"
+        ctx.say(f"To {step} it: imgsearch models {step} {found.model}")
+
+
+@command.command("forget", short_help="Delete the vectors of a model that is no longer in use.")
+@click.argument("name")
+@common
+def forget(name: str, library: str | None, quiet: bool, verbose: bool) -> None:
+    """Delete the vectors of the model NAME from the library, after a switch to another one.
+
+    The index of the model shrinks at once. The catalog keeps its size, and fills the free space
+    with what is indexed next. The downloaded model stays on this machine.
+
+    \b
+    imgsearch models forget builtin
+    imgsearch models forget siglip2-base --library ~/other-library
+    """
+    ctx = context(library, quiet, verbose)
+    with ctx.library() as lib:
+        count = lib.forget_model(name)
+    ctx.say(f"Deleted {count_of(count, 'vector')} of {plain(name)}.")
+
+
+command.add_command(model_trial.command)
+command.add_command(model_switch.command)
+
+
 def _print(ctx: Context, item: Download) -> None:
     if item.unchecked:
         names = ", ".join(item.unchecked)
@@ -97,7 +186,7 @@ def _print(ctx: Context, item: Download) -> None:
     if not ctx.quiet:
         click.echo(
             f"Downloaded {plain(item.name)}: revision {item.commit} of {item.hub},"
-            f" {count_of(item.files, 'file')}, {_bytes(item.size)}, checked."
+            f" {count_of(item.files, 'file')}, {size_of(item.size)}, checked."
         )
         click.echo(plain(item.path))
 
@@ -131,7 +220,7 @@ def _size(card: ModelCard) -> str:
     if card.dimension:
         parts.append(f"vectors of {card.dimension} numbers")
     if card.parameters:
-        parts.append(f"weights {_bytes(card.bf16_bytes)} in bf16 (2 bytes each)")
+        parts.append(f"weights {size_of(card.bf16_bytes)} in bf16 (2 bytes each)")
     return ", ".join(parts)
 
 
@@ -154,7 +243,3 @@ def _presence(card: ModelCard, obstacle: str) -> str:
 
 def _count(number: int) -> str:
     return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.0f} million"
-
-
-def _bytes(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

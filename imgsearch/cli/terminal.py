@@ -67,6 +67,11 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def size_of(number: int) -> str:
+    """ "1.5 GB", "32.5 MB", of a number of bytes."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
 def complain(message: str, hint: str = "") -> None:
     """Print an error and a hint on stderr."""
     click.echo(f"imgsearch: {plain(message, keep=_LINES)}", err=True)

@@ -15,7 +15,7 @@ import click
 
 from imgsearch.cli.completion import folders
 from imgsearch.cli.group import Context, common, context, index_option, model_options
-from imgsearch.cli.index import report_run, run_with_progress
+from imgsearch.cli.index import print_outcome, run_with_progress
 from imgsearch.cli.terminal import complain
 from imgsearch.errors import ImgSearchError, SourceError
 
@@ -114,11 +114,10 @@ def _index(ctx: Context, folders: Sequence[str], flags: dict[str, Any], as_json:
     """
     from imgsearch.indexing.plan import IndexRequest
 
-    request = IndexRequest(folders)
     with closing(ctx.library(**flags)) as lib:
-        report, status = run_with_progress(ctx, lib.index, request)
+        report, status = run_with_progress(ctx, lib.index, IndexRequest(folders))
         if ctx.verbose or _has_changes(report):
-            report_run(ctx, lib, request, report, as_json)
+            print_outcome(ctx, lib, report, as_json)
             sys.stdout.flush()  # a log or a pipe is read while this command goes on
     return bool(status)
 

@@ -60,6 +60,13 @@ class Download:
     unchecked: tuple[str, ...] = ()
 
 
+def is_offline() -> bool:
+    """True if the user has told huggingface_hub to stay away from the network."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def download(name: str, hub: str, revision: str | None, progress: bool) -> Download:
     """Fetch the missing files of a model, verify all of them, and pin the revision.
 

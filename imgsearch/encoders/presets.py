@@ -101,6 +101,17 @@ SENTENCE = (
         speed=FAST,
     ),
     ModelCard(
+        name="siglip2-base-32",
+        summary="SigLIP 2, base, in patches of 32 pixels: a quarter of siglip2-base's patches.",
+        languages="Many: trained on texts in 109 languages",
+        limits="Squeezes a picture into a square; misses smaller things than siglip2-base.",
+        licence="Apache-2.0",
+        hub="google/siglip2-base-patch32-256",
+        parameters=376_856_066,
+        dimension=768,
+        speed=FAST,
+    ),
+    ModelCard(
         name="siglip2-so400m",
         summary="SigLIP 2, shape-optimised: as siglip2-base, with finer distinctions, 384 x 384.",
         languages="Many: trained on texts in 109 languages",

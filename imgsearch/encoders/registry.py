@@ -66,6 +66,14 @@ class Registry:
             return str(error)
         return ""
 
+    def is_here(self, model: str) -> bool:
+        """True if the model is on this machine."""
+        try:
+            self.revision(model)
+        except EncoderError:
+            return False
+        return True
+
     def revision(self, model: str) -> str:
         """The revision of a model's space, without loading it.
 
@@ -173,7 +181,7 @@ def default_model(device: str, source: str = "") -> DefaultModel:
         gme_revision(LARGE, source)
     except EncoderError:
         return DefaultModel(SMALL, f"the weights of {LARGE} are not on this machine")
-    name, memory = _gpu(device)
+    name, memory = gpu(device)
     if memory < MIN_GPU_BYTES:
         actual = f"{name} has {memory / 1e9:.1f} GB" if memory else "no CUDA GPU is used"
         needed = f"{LARGE} needs a CUDA GPU with {MIN_GPU_BYTES / 1e9:.0f} GB"
@@ -181,7 +189,7 @@ def default_model(device: str, source: str = "") -> DefaultModel:
     return DefaultModel(LARGE, f"its weights are here, and {name} has {memory / 1e9:.0f} GB")
 
 
-def _gpu(device: str) -> tuple[str, int]:
+def gpu(device: str) -> tuple[str, int]:
     """Name and memory in bytes of the CUDA device that would be used; ("", 0) without one."""
     if device != "auto" and not device.startswith("cuda"):
         return "", 0

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
 from imgsearch.filesystems import network_warning
 from imgsearch.indexing import freshness, ocr_run
@@ -155,6 +156,26 @@ class Indexer:
         with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
             return writer.forget_root(root)
 
+    def forget_model(self, model: str) -> int:
+        """Delete the vectors of a model that is not in use, and empty its index files.
+
+        Returns
+        -------
+        int
+            Number of the deleted vectors.
+
+        Raises
+        ------
+        QueryError
+            The library searches with this model, or has no vectors of it.
+        """
+        with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
+            spaces = self._spaces.forgettable(canonical(model))
+            count = sum(writer.drop_space(space) for space in spaces)
+            for space in spaces:
+                self._index_files.bring_up(space)
+        return count
+
     def optimize(self) -> str:
         """Rewrite the index of the space in use, trained for its size; describes what it is now."""
         with self._catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS):
@@ -269,9 +290,9 @@ class Indexer:
             return
         index, flushed = files.bring_up(space)
         writer.purge(files.held_by_all(flushed), keep)
-        self._choose_default(writer, space)
         if not report.interrupted:
-            self._calibrate(writer, index)
+            self._calibrate(writer, index)  # before searches change over, for their strengths
+        self._choose_default(writer, space)
 
     def _choose_default(self, writer: CatalogWriter, space: EmbeddingSpace) -> None:
         note = self._spaces.choose_default(writer, space)

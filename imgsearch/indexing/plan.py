@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,19 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
         _require_apart(library, root)
         planned[root.path, scope] = root, scope
     return _with_excludes(_outermost(list(planned.values())), request)
+
+
+def count_files(planned: Sequence[Planned], max_seconds: float) -> int:
+    """Number of the pictures and faulty files in folders, as far as it is found in some seconds."""
+    end = time.monotonic() + max_seconds
+    count = 0
+    for root, scope in planned:
+        source = FilesystemSource(root.path, scope, exclude=root.exclude, hidden=root.hidden)
+        for _ in source.scan():
+            count += 1
+            if time.monotonic() > end:
+                return count
+    return count
 
 
 def without_empty(

@@ -146,6 +146,15 @@ def test_the_peak_of_a_processor_is_seen():
             ),
         ),
         (
+            "siglip2-base-32",
+            SiglipModel,
+            lambda: random_models.siglip_config(
+                random_models._BASE,
+                {**random_models._BASE, "image_size": 256, "patch_size": 32},
+                768,
+            ),
+        ),
+        (
             "siglip2-so400m",
             SiglipModel,
             lambda: random_models.siglip_config(
@@ -171,7 +180,11 @@ def siglip(options):
     return random_models._siglip(options, "siglip2-base", SMALL, 32, 8)
 
 
-@pytest.mark.parametrize(("make", "dimension"), [(clip, 48), (siglip, 64)])
+def siglip_32(options):
+    return random_models._siglip(options, "siglip2-base-32", SMALL, 64, 32)
+
+
+@pytest.mark.parametrize(("make", "dimension"), [(clip, 48), (siglip, 64), (siglip_32, 64)])
 def test_an_encoder_of_random_weights(make, dimension):
     whole = make(EncoderOptions(device="cpu", precision="fp32"))
     half = make(EncoderOptions(device="cpu", precision="bf16"))

@@ -74,6 +74,10 @@ def test_the_counts_of_parameters_are_those_of_the_architectures():
             SiglipModel,
             SiglipConfig(text_config=base, vision_config={"image_size": 256, "patch_size": 16}),
         ),
+        "siglip2-base-32": (
+            SiglipModel,
+            SiglipConfig(text_config=base, vision_config={"image_size": 256, "patch_size": 32}),
+        ),
         "siglip2-so400m": (
             SiglipModel,
             SiglipConfig(

@@ -1,0 +1,69 @@
+"""imgsearch models switch"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from imgsearch.cli.group import Context, common, context
+from imgsearch.cli.index import print_outcome, run_with_progress
+from imgsearch.cli.terminal import plain
+
+
+@click.command("switch", short_help="Encode all pictures with a model, then search with it.")
+@click.argument("name")
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(0, 4096),
+    help="Pictures per model call. Default: 0, as many as fit in the free memory.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@common
+def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags: Any) -> int:
+    """Encode all pictures of the library with the model NAME, and then search with it.
+
+    Searches go on with the present model until the last picture is encoded; then they change over
+    in one step. Stop with Ctrl-C at any time, and run the command again to continue; pictures that
+    are encoded stay so. The vectors of the present model stay in the library, so that switching
+    back only encodes what has come since; 'imgsearch models forget' deletes them.
+
+    \b
+    imgsearch models switch siglip2-base
+    imgsearch models switch builtin
+    """
+    from imgsearch.indexing.plan import IndexRequest
+
+    ctx = context(library, quiet, verbose)
+    with ctx.library(**flags, model=name) as lib:
+        before = lib.catalog.default_space()
+        report, status = run_with_progress(ctx, lib.index, IndexRequest())
+        print_outcome(ctx, lib, report)
+        now = lib.catalog.default_space()
+        assert now is not None
+        done = now.model == lib.model
+        if report.interrupted:
+            ctx.say(f"To continue: imgsearch models switch {plain(name)}")
+        elif not done:
+            ctx.say("'imgsearch index' without --model brings searches up to date meanwhile.")
+        elif before == now:
+            ctx.say(f"Searches use {plain(now.model)}, as before.")
+        elif before is not None and before.model != now.model:
+            old = plain(before.model)
+            ctx.say(f"To delete the vectors of {old}: imgsearch models forget {old}")
+        if done:
+            _warn_of_setting(ctx, lib.model)
+    return status or int(not done)
+
+
+def _warn_of_setting(ctx: Context, model: str) -> None:
+    """Say so if a setting names another model, which goes before the library's own."""
+    from imgsearch.encoders.registry import canonical
+
+    setting = ctx.settings().model
+    if setting and canonical(setting) != model:
+        ctx.say(
+            f"Your settings still name {plain(setting)} for all libraries: remove `model` from the"
+            " configuration file, or IMGSEARCH_MODEL from the environment."
+        )
