@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context
 from imgsearch.cli.index import print_outcome, run_with_progress
 from imgsearch.cli.terminal import plain
 
 
 @click.command("switch", short_help="Encode all pictures with a model, then search with it.")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.models)
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
     "--batch-size",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli import contact_sheet
+from imgsearch.cli import completion, contact_sheet
 from imgsearch.cli.group import Context, common, context
 from imgsearch.cli.terminal import count_of, plain, size_of
 
@@ -43,9 +43,15 @@ HEADINGS = ("model", "per picture", "whole library", "vectors on disk")
 
 
 @click.command("try", short_help="Try a model on some of your pictures, beside the one in use.")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.models)
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
-@click.option("--html", "target", metavar="FILE", help="Write the pictures side by side to a page.")
+@click.option(
+    "--html",
+    "target",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write the pictures side by side to a page.",
+)
 @click.option(
     "--pictures",
     type=click.IntRange(2, 5000),
