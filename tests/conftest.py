@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.library import Library
     from tests.cli.calls import Place
+    from tests.postgres_server import PostgresServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -188,6 +189,16 @@ def light(light_library: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     shutil.copytree(light_library.library, tmp_path / "light")
     return replace(light_library, library=tmp_path / "light")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL with pgvector for the tests of this process."""
+    from tests.postgres_server import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 Opener = Callable[[Path], "Callable[[], Library]"]

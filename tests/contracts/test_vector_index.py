@@ -1,7 +1,8 @@
-"""The contract of VectorIndex, for each kind in memory, on disk, and half and half."""
+"""The contract of VectorIndex, for each kind in memory, on disk or a server, and half and half."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import normalize
+from tests.conftest import FULL
 from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
 
 
@@ -44,18 +46,35 @@ EXACT = [MemoryIndex, FaissIndex] + [
     kind(how, what) for how in (Written, HalfWritten) for what in (FlatIndex, TorchIndex)
 ]
 PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
+ON_POSTGRES = ["HalfWrittenPgIndex", *(["PgIndex", "WrittenPgIndex"] if FULL else [])]
+PARTIAL_ON_POSTGRES = ["HalfWrittenSmallHnsw", *(["WrittenSmallHnsw"] if FULL else [])]
+
+
+def on_server(names):
+    """Kinds on a server, by name: the package of its client may be missing."""
+    return [pytest.param(name, marks=pytest.mark.slow, id=name) for name in names]
 
 
 def make_index(request, tmp_path):
-    return request.param(str(tmp_path / "index"), "library", SPACE)
+    if not isinstance(request.param, str):
+        return request.param(str(tmp_path / "index"), "library", SPACE)
+    server = request.getfixturevalue("postgres")
+    from imgsearch.indexes.pgvector_index import PgIndex
+
+    small = type("SmallHnsw", (PgIndex,), {"trained_from": 4})
+    kinds = [PgIndex] + [
+        kind(how, each) for how in (Written, HalfWritten) for each in (PgIndex, small)
+    ]
+    (made,) = [each for each in kinds if each.__name__ == request.param]
+    return made(server.url(), uuid.uuid4().hex, SPACE)
 
 
-@pytest.fixture(params=EXACT + PARTIAL, ids=lambda each: each.__name__)
+@pytest.fixture(params=EXACT + PARTIAL + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES))
 def index(request, tmp_path):
     return make_index(request, tmp_path)
 
 
-@pytest.fixture(params=EXACT, ids=lambda each: each.__name__)
+@pytest.fixture(params=EXACT + on_server(ON_POSTGRES))
 def exact_index(request, tmp_path):
     return make_index(request, tmp_path)
 
@@ -141,6 +160,8 @@ def test_search_among_allowed_ids_is_exact(index):
 @pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
 def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
+    if not gathered and not isinstance(index, FaissIndex):
+        pytest.skip("only files have two ways")
     monkeypatch.setattr("imgsearch.indexes.faiss_index.MAX_GATHERED_BYTES", gathered)
     random = np.random.default_rng(5)
     rows, queries = unit_rows(1000), unit_rows(3, seed=1)
