@@ -43,8 +43,9 @@ TYPES = {HALF: ("halfvec", 4000), SINGLE: ("vector", 2000)}
 """The type of a column for each dtype, and the maximum dimension that HNSW takes."""
 MAX_INLINE_BYTES = 8000
 """Larger rows do not fit on a page, and are stored beside the table."""
-MIN_CANDIDATES, MAX_CANDIDATES = 100, 1000
-"""Limits of hnsw.ef_search; the engine takes no more."""
+MIN_CANDIDATES, MAX_CANDIDATES = 400, 1000
+"""Limits of hnsw.ef_search. With fewer, a query among clustered vectors now and then finds none of
+the best (benchmarks/index_server.py); the engine takes no more."""
 _INT8_ARRAY_OID, _INT8_OID = 1016, 20
 _COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 _PRIVILEGES = (

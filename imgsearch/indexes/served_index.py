@@ -394,29 +394,22 @@ class ServedIndex:
         else:
             stored = self._stored(allowed)
             rows, count = Selection(stored, stored[:0]), len(stored)
+            if count == self._live:  # all pass, and a scan without a list of ids is faster
+                rows = Selection(None, self._changed)
         if k <= 0 or not count or not self._main.name:
             return Matches(*_nothing(len(queries)))
-        trained = self._uses_training(rows)
+        trained = self._uses_training(0 if allowed is None else count)
         results = [self._best(each, k, rows, trained) for each in queries]
         if not results:
             return Matches(*_nothing(0))
         ids, scores = (np.stack(part) for part in zip(*results, strict=True))
-        return Matches(ids, scores, self._in_words(rows, count, trained))
+        return Matches(ids, scores, _in_words(allowed is not None, count, trained))
 
-    def _uses_training(self, rows: Selection) -> bool:
+    def _uses_training(self, selected: int) -> bool:
+        """True for a search without a filter, or with one that selects very many vectors."""
         if not self._main.trained or not self.trained_from or self._always_exact:
             return False
-        return rows.only is None or len(rows.only) > self.exact_filter_up_to
-
-    def _in_words(self, rows: Selection, count: int, trained: bool) -> str:
-        if not trained:
-            return f"exact scan of {count} vectors on the server"
-        if rows.only is None:
-            return f"HNSW over {count} vectors on the server, compared exactly"
-        return (
-            f"approximate: HNSW on the server, {count} vectors of it selected;"
-            " --exact compares each of them"
-        )
+        return not selected or selected > self.exact_filter_up_to
 
     def _best(
         self, query: Embeddings, k: int, rows: Selection, trained: bool
@@ -443,6 +436,18 @@ class ServedIndex:
         if len(found[0]) < wide or best[1][-1] >= found[1][-1] + slack:
             return best
         return _compared(query, k, nearest("precise"))
+
+
+def _in_words(filtered: bool, count: int, trained: bool) -> str:
+    """The method of a search."""
+    if not trained:
+        return f"exact scan of {count} vectors on the server"
+    if not filtered:
+        return f"HNSW over {count} vectors on the server, compared exactly"
+    return (
+        f"approximate: HNSW on the server, {count} vectors of it selected;"
+        " --exact compares each of them"
+    )
 
 
 def _coded(dtype: str, rows: Iterable[tuple[Ids, Embeddings]]) -> Iterator[tuple[Ids, Codes]]:
