@@ -76,6 +76,10 @@ def find_shared() -> Path | None:
 
 
 full_only = pytest.mark.skipif(not FULL, reason="a large set: make test FULL=1")
+needs_server = pytest.mark.skipif(
+    not (FULL or os.environ.get("IMGSEARCH_TEST_SERVERS")),
+    reason="starts a server: make test FULL=1, or IMGSEARCH_TEST_SERVERS=1",
+)
 SHARED = find_shared()
 needs_shared = pytest.mark.skipif(SHARED is None, reason="needs the further test data in ../shared")
 

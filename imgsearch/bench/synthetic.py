@@ -175,6 +175,8 @@ def scanned_bytes(index: VectorIndex) -> int:
 
 
 def file_bytes(folder: str) -> int:
-    """Bytes of the index files in a folder."""
+    """Bytes of the index files in a folder; 0 for an index on a server, which makes none."""
+    if not os.path.isdir(folder):
+        return 0
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_size for entry in entries if entry.name.endswith(".faiss"))

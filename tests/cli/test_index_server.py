@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.calls import Place, blocking, call, picture, process
+from tests.conftest import needs_server
 from tests.crash.process import PLUGIN, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_server]
 MODEL = ("--model", "cheap")
 
 
@@ -120,3 +121,9 @@ def test_a_missing_extra_is_named(place):
 def test_an_unknown_scheme_is_refused_without_the_url():
     outcome = call("index", ".", *MODEL, "--index", "mysql://me@h/db")
     assert outcome.status == 1 and "there is no index called mysql\n" in outcome.err
+
+
+def test_the_benchmark_of_searches_runs_on_a_server(place, url):
+    outcome = place.call("bench", "search", "--synthetic", "500,32", "--index", url, "--json")
+    assert outcome.status == 0, outcome.err
+    assert "PostgreSQL" in outcome.text

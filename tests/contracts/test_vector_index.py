@@ -10,9 +10,10 @@ import pytest
 
 from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
 from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexes.served_index import ServedIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import normalize
-from tests.conftest import FULL
+from tests.conftest import needs_server
 from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
 
 
@@ -46,13 +47,13 @@ EXACT = [MemoryIndex, FaissIndex] + [
     kind(how, what) for how in (Written, HalfWritten) for what in (FlatIndex, TorchIndex)
 ]
 PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
-ON_POSTGRES = ["HalfWrittenPgIndex", *(["PgIndex", "WrittenPgIndex"] if FULL else [])]
-PARTIAL_ON_POSTGRES = ["HalfWrittenSmallHnsw", *(["WrittenSmallHnsw"] if FULL else [])]
+ON_POSTGRES = ["PgIndex", "WrittenPgIndex", "HalfWrittenPgIndex"]
+PARTIAL_ON_POSTGRES = ["WrittenSmallHnsw", "HalfWrittenSmallHnsw"]
 
 
 def on_server(names):
     """Kinds on a server, by name: the package of its client may be missing."""
-    return [pytest.param(name, marks=pytest.mark.slow, id=name) for name in names]
+    return [pytest.param(name, marks=[pytest.mark.slow, needs_server], id=name) for name in names]
 
 
 def make_index(request, tmp_path):
@@ -160,7 +161,7 @@ def test_search_among_allowed_ids_is_exact(index):
 @pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
 def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
-    if not gathered and not isinstance(index, FaissIndex):
+    if not gathered and isinstance(index, ServedIndex):
         pytest.skip("only files have two ways")
     monkeypatch.setattr("imgsearch.indexes.faiss_index.MAX_GATHERED_BYTES", gathered)
     random = np.random.default_rng(5)

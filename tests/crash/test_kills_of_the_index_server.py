@@ -1,6 +1,6 @@
 """A kill of the client, or of the server, at any moment leaves an index that equals the catalog.
 
-IMGSEARCH_KILLS is the number of kills of each. The full form has 20, the quick one 3.
+IMGSEARCH_KILLS is the number of kills of each, 20 by default.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import IndexServerError
 from imgsearch.indexing.index_files import sync, verify
-from tests.conftest import FULL, ROOT
+from tests.conftest import ROOT, needs_server
 from tests.fakes import SPACE, MemoryFolder, ingest, unit_rows
 
-KILLS = int(os.environ.get("IMGSEARCH_KILLS") or (20 if FULL else 3))
+KILLS = int(os.environ.get("IMGSEARCH_KILLS") or 20)
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 WRITER = """
 import sys
@@ -47,7 +47,11 @@ while True:
 """
 """A process that flushes what is new, and then builds and flushes until it is killed."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="SIGKILL")]
+pytestmark = [
+    pytest.mark.slow,
+    needs_server,
+    pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
+]
 
 
 class Writer:
@@ -74,7 +78,7 @@ class Writer:
 
     def end(self) -> str:
         """Wait for its end; its last line on stderr."""
-        _, text = None, self.process.stderr.read() if self.process.stderr else ""
+        text = self.process.stderr.read() if self.process.stderr else ""
         self.process.wait(60)
         self._thread.join(10)
         return text.strip().rpartition("\n")[2]

@@ -16,9 +16,10 @@ import pytest
 
 from imgsearch.errors import IndexServerError
 from imgsearch.vectors import EmbeddingSpace, normalize
+from tests.conftest import needs_server
 from tests.fakes import SPACE, batch, unit_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_server]
 GENERATIONS = "SELECT name, live, revision, vectors FROM imgsearch_index.generations"
 
 
