@@ -354,11 +354,12 @@ class PgStore:
             _create_schema(connection)
             self._sweep(connection)
             name = self._create(connection, dtype)
-            count, slack = 0, 0.0
-            for ids, codes in rows:
-                _copy(connection, name, ids, codes)
-                count, slack = count + len(ids), max(slack, norm_slack(codes))
-            connection.execute(sql.SQL("ANALYZE {}").format(_table(name)))
+            try:
+                count, slack = _copy_all(connection, name, rows)
+            except Exception:  # the disk may be full: a kill leaves rows, an error does not
+                with suppress(psycopg.Error):
+                    self._sweep(connection)
+                raise
             with connection.transaction():
                 connection.execute(_RETIRE, (self._library, self._space.key))
                 connection.execute(_COMMIT, (revision, token, count, slack, name))
@@ -371,7 +372,8 @@ class PgStore:
         inline = np.dtype(dtype).itemsize * dimension <= MAX_INLINE_BYTES
         storage = sql.SQL("PLAIN" if inline else "EXTERNAL")
         with connection.transaction():
-            owner = (name, self._library, self._space.key, str(self._space), dtype)
+            model = str(self._space).encode("ascii", "backslashreplace").decode()
+            owner = (name, self._library, self._space.key, model, dtype)
             connection.execute(_REGISTER, owner)
             kind = sql.SQL(TYPES[dtype][0])
             connection.execute(columns.format(t=_table(name), kind=kind, d=sql.Literal(dimension)))
@@ -396,18 +398,17 @@ class PgStore:
         revision: Revision,
         token: str,
     ) -> Generation:
-        name, slack = generation.name, generation.slack
+        name = generation.name
         with self._server.translated():
             connection = self._server.connection
+            self._sweep(connection)
             with connection.transaction():
                 self._require(connection, generation)
                 delete = sql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(_table(name))
-                added = -connection.execute(delete, (gone,)).rowcount
-                for ids, codes in rows:
-                    _copy(connection, name, ids, codes)
-                    added, slack = added + len(ids), max(slack, norm_slack(codes))
-                connection.execute(_MOVE, (revision, token, added, slack, name))
-            self._sweep(connection)
+                removed = connection.execute(delete, (gone,)).rowcount
+                count, of_rows = _copy_all(connection, name, rows)
+                slack = max(generation.slack, of_rows)
+                connection.execute(_MOVE, (revision, token, count - removed, slack, name))
         return replace(generation, revision=revision, token=token, slack=slack)
 
     def _require(self, connection: Connection, generation: Generation) -> None:
@@ -527,6 +528,18 @@ def _create_schema(connection: Connection) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('imgsearch_index'))")
         connection.execute(_SCHEMA)
+
+
+def _copy_all(
+    connection: Connection, name: str, rows: Iterable[tuple[Ids, Codes]]
+) -> tuple[int, float]:
+    """Append rows; returns their number and `Generation.slack`."""
+    count, slack = 0, 0.0
+    for ids, codes in rows:
+        _copy(connection, name, ids, codes)
+        count, slack = count + len(ids), max(slack, norm_slack(codes))
+    connection.execute(sql.SQL("ANALYZE {}").format(_table(name)))
+    return count, slack
 
 
 def _copy(connection: Connection, name: str, ids: Ids, codes: Codes) -> None:

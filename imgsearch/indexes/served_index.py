@@ -63,8 +63,13 @@ class Generation:
     trained: int = 0
 
 
-class GenerationGone(Exception):
+class GenerationGone(IndexServerError):
     """The rows of a generation were dropped, because a newer one is live."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the index on the server was replaced by another process", "Run the command again."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ class Store(Protocol):
         revision: Revision,
         token: str,
     ) -> Generation:
-        """Write a new generation and make it the live one; drops generations of killed writers."""
+        """Write a new generation and make it the live one; drops those that are not live."""
 
     def replace(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +56,16 @@ def on_server(names):
 
 
 def make_index(request, tmp_path):
+    index, where = made(request, tmp_path)
+    index.where = where  # for what asks the class
+    return index
+
+
+def made(request, tmp_path):
+    """An index in a place of its own, and the place."""
     if not isinstance(request.param, str):
-        return request.param(str(tmp_path / "index"), "library", SPACE)
+        folder = str(tmp_path / "index")
+        return request.param(folder, "library", SPACE), folder
     server = request.getfixturevalue("postgres")
     from imgsearch.indexes.pgvector_index import PgIndex
 
@@ -66,8 +73,9 @@ def make_index(request, tmp_path):
     kinds = [PgIndex] + [
         kind(how, each) for how in (Written, HalfWritten) for each in (PgIndex, small)
     ]
-    (made,) = [each for each in kinds if each.__name__ == request.param]
-    return made(server.url(), uuid.uuid4().hex, SPACE)
+    (chosen,) = [each for each in kinds if each.__name__ == request.param]
+    server.sql("DROP SCHEMA IF EXISTS imgsearch_index CASCADE")
+    return chosen(server.url(), "library", SPACE), server.url()
 
 
 @pytest.fixture(params=EXACT + PARTIAL + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES))
@@ -190,6 +198,20 @@ def test_describes_how_it_searched(index):
     assert all(f"{count} vectors" in method for count in parts)
     among = index.search(unit_rows(1), 2, np.array([1, 3, 9])).method
     assert ("1 vectors" if len(parts) > 1 else "2 vectors") in among
+
+
+def test_what_is_stored_is_known_without_loading_it(index):
+    assert type(index).stored(index.where, "library", SPACE).revision == 0
+    index.apply(batch([1, 2], unit_rows(2), revision=7, token="seven"))
+    index.flush()
+    stored = type(index).stored(index.where, "library", SPACE)
+    expected = (0, "") if isinstance(index, MemoryIndex) else (7, "seven")
+    assert (stored.revision, stored.token, stored.unflushed) == (*expected, 0)
+    assert stored.due == index.state.due
+    index.clear()
+    stored = type(index).stored(index.where, "library", SPACE)
+    assert (stored.revision, stored.token) == expected, "clear forgets, it does not remove"
+    assert type(index).stored(index.where, "another", SPACE).revision == 0
 
 
 def test_clear_removes_everything(index):

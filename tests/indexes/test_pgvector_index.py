@@ -217,9 +217,21 @@ def test_generations_of_killed_builds_are_dropped_by_the_next_write(postgres, ma
     index.apply(batch([5], catalog_rows(1), since=1, revision=2))
     index.flush()
     rows = postgres.sql(GENERATIONS, database="own")
-    assert [row[1:] for row in rows] == [(True, 2, 2)]
+    assert sorted(row[1:] for row in rows) == [(True, 2, 2)]
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'imgsearch_index'"
     assert postgres.sql(tables, database="own") == [(2,)]
+
+
+def test_a_build_that_fails_leaves_nothing(postgres, make):
+    def broken():
+        yield batch([1, 1], catalog_rows(2))
+
+    with pytest.raises(IndexServerError, match="duplicate key"):
+        make().build(2, "token", broken)
+    assert postgres.sql(GENERATIONS, database="own") == []
+    folder = replace(SPACE, model="/models/caf\udce9")  # a path that is not UTF-8
+    make(folder).build(1, "token", lambda: [batch([1], catalog_rows(1))])
+    assert make(folder).ids().tolist() == [1]
 
 
 def test_two_copies_of_a_library_do_not_mix(make):
