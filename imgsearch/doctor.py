@@ -17,7 +17,7 @@ from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
 from imgsearch.filesystems import network_warning
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
-from imgsearch.indexing.index_files import sync, verify
+from imgsearch.indexing.index_files import engine, sync, verify
 from imgsearch.library import Library
 from imgsearch.ocr import rapid
 from imgsearch.records import Known
@@ -51,6 +51,7 @@ def examine(library: Library, deep: bool = False) -> list[Check]:
         _models,
         _disk,
         _catalog,
+        _index_server,
         _indexes,
         _roots,
         *((_contents,) if deep else ()),
@@ -169,6 +170,17 @@ def _catalog(library: Library) -> Iterator[Check]:
         yield Check("catalog", "ok", f"intact, at revision {library.catalog.head()[0]}")
 
 
+def _index_server(library: Library) -> Iterator[Check]:
+    """Reach the server that the setting `index` names."""
+    kind = library.settings.index
+    if not plugins.is_url(kind):
+        return
+    try:
+        yield Check("index server", "ok", engine(kind))
+    except ImgSearchError as error:
+        yield Check("index server", "wrong", str(error), error.hint)
+
+
 def _indexes(library: Library) -> Iterator[Check]:
     try:
         spaces = library.catalog.known_spaces()
@@ -179,6 +191,8 @@ def _indexes(library: Library) -> Iterator[Check]:
             yield _index_check(library, space)
         except ImgSearchError as error:
             yield Check("index", "wrong", str(error), error.hint)
+    if plugins.is_url(library.settings.index):
+        return
     for name in sealed_files.strangers(library.index_files.folder, library.catalog.uuid):
         yield Check(
             "index",
@@ -244,6 +258,7 @@ def _contents(library: Library) -> Iterator[Check]:
 def _index_check(library: Library, space: EmbeddingSpace) -> Check:
     """Compare the index on disk, after replaying its tail, with the catalog, vector by vector."""
     index = library.index_files.open(space)
+    stored = index.state.revision
     with library.catalog.snapshot():  # an indexer may be running
         replayed = sync(library.catalog, index)
         faults = verify(library.catalog, index)
@@ -255,8 +270,7 @@ def _index_check(library: Library, space: EmbeddingSpace) -> Check:
         )
         verdict = "wrong" if faults else "note"
         return Check("index", verdict, "; ".join([*([doubt] if doubt else []), *faults]), fix)
-    return Check(
-        "index",
-        "ok",
-        f"{space.model}: {len(index)} vectors, equal to the catalog, {index.state.kind}",
-    )
+    finding = f"{space.model}: {len(index)} vectors, equal to the catalog, {index.state.kind}"
+    if plugins.is_url(library.settings.index):
+        finding += f", stored up to revision {stored} of {library.catalog.head()[0]}"
+    return Check("index", "ok", finding)

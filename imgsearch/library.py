@@ -18,7 +18,6 @@ from imgsearch.encoders.recommendation import (
 from imgsearch.encoders.registry import Registry
 from imgsearch.errors import LibraryMissing, SourceError
 from imgsearch.filters.tree import Filter
-from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.plan import IndexRequest, count_files, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
@@ -400,9 +399,8 @@ class Library:
     def status(self) -> dict[str, Any]:
         """What is in the library, as plain values for JSON."""
         summary = self.catalog.summary()
-        folder, uuid = self.index_files.folder, self.catalog.uuid
         for values, space in zip(summary["spaces"], self.catalog.known_spaces(), strict=True):
-            values["index"] = stored_kind(folder, uuid, space.key)
+            values["index"] = self.index_files.described(space)
         return summary
 
     def memory(self) -> MemoryUse:

@@ -8,7 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from imgsearch.errors import EncoderError, ImgSearchError, require_free_descriptor
-from imgsearch.ports import EncoderModule
+from imgsearch.ports import EncoderModule, VectorIndex
+from imgsearch.vectors import EmbeddingSpace
 
 ENCODERS = "imgsearch.encoders"
 INDEXES = "imgsearch.indexes"
@@ -43,9 +44,24 @@ def encoder_module(model: str) -> EncoderModule:
     return cast(EncoderModule, _load(ENCODERS, name))
 
 
-def index_class(name: str) -> Any:
-    """The class of an index, to be called with folder, library uuid and space."""
-    return _load(INDEXES, name)
+def is_url(kind: str) -> bool:
+    """True if a kind of index is the URL of a server that holds it."""
+    return "://" in kind
+
+
+def index_class(kind: str) -> type[VectorIndex]:
+    """The class of an index: the entry point with the name of its kind, or its URL's scheme."""
+    return cast("type[VectorIndex]", _load(INDEXES, kind.split("://", 1)[0]))
+
+
+def index_place(kind: str, folder: str) -> str:
+    """Where an index of a kind is stored: its URL, or else the folder of the library's indexes."""
+    return kind if is_url(kind) else folder
+
+
+def open_index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> VectorIndex:
+    """The index of a library and a space, as it is stored; empty if nothing is."""
+    return index_class(kind)(index_place(kind, folder), library, space)
 
 
 def _load(group: str, name: str) -> Any:
@@ -82,6 +98,8 @@ def load_failures(group: str) -> list[tuple[str, str]]:
 def _import(entry: EntryPoint) -> Any:
     try:
         return entry.load()
+    except ImgSearchError:  # `MissingExtra`, with its own hint
+        raise
     except Exception as error:  # importing a plug-in may raise anything
         raise ImgSearchError(
             f"{entry.name} cannot be loaded: {error}",

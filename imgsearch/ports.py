@@ -163,15 +163,15 @@ class TextReader(Protocol):
 class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched.
 
-    It is made from a folder, the uuid of the library and the space, and opens what is stored there.
+    It is made from the place where it is stored, the uuid of the library and the space, and opens
+    what is stored there. The place is a folder, or the URL of a server.
     """
 
+    def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None: ...
+
     @classmethod
-    def settled(
-        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
-    ) -> bool:
-        """True if the stored index has this revision and token of the catalog, and no training is
-        due; loads no index."""
+    def stored(cls, where: str, library: str, space: EmbeddingSpace) -> IndexState:
+        """The state that is stored, at revision 0 if none is; loads no index."""
 
     @property
     def space(self) -> EmbeddingSpace: ...
@@ -224,5 +224,6 @@ class VectorIndex(Protocol):
         """The k best by inner product, with exact scores.
 
         Among `allowed` they are exactly the best. Among all (None) they are, too, unless the kind
-        of index looks at a part of the vectors. There are min(k, number of allowed vectors).
+        of index looks at a part of the vectors. A server may look at a part of `allowed`, if there
+        are more than a million; `method` says so. There are min(k, number of allowed vectors).
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,8 @@ from imgsearch.errors import ImgSearchError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 REFRESH = ("ask", "always", "never")
+EXACT = "exact"
+"""The value of the flag `index` that asks for the exact form of what is configured."""
 TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
@@ -24,6 +27,7 @@ def _setting(
     unit: str = "",
     values: str = "",
     limits: tuple[float, float] | None = None,
+    secret: bool = False,
 ) -> Any:
     """A field of `Settings` with its documentation, from which docs/SETTINGS.md is generated.
 
@@ -37,9 +41,11 @@ def _setting(
         The allowed values of a text or table, in Markdown.
     limits : (lowest, highest)
         The allowed range of a number, both ends included.
+    secret : bool
+        The value may contain a password, and is left out of the text of `Settings`.
     """
     metadata = {"doc": doc, "unit": unit, "values": values, "limits": limits}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,10 @@ class Settings:
         "auto",
         "How vectors are searched: `flat`, `torch` and `memory` are exact, `ivf` is approximate,"
         " and `auto` chooses between `flat` and `ivf` by the size of the library.",
-        values="`auto`, `flat`, `ivf`, `torch`, `memory`, or the name of a plug-in",
+        values="`auto`, `flat`, `ivf`, `torch`, `memory`, the name of a plug-in, or the URL of a"
+        " PostgreSQL server with pgvector (`postgresql://user@host/database`, docs/SCALE.md);"
+        " `#exact` at the end of a URL makes all searches exact",
+        secret=True,
     )
     thumbnail_bytes: int = _setting(
         1 << 30,
@@ -192,12 +201,25 @@ def load_settings(
         variable = variable_name(each.name)
         if raw := env.get(variable):
             values[each.name] = _convert(each.name, raw, variable)
+    configured = str(values.get("index", ""))
     values.update({name: value for name, value in flags.items() if value is not None})
+    if values.get("index") == EXACT:
+        values["index"] = _exact(configured)
     settings = Settings(**values)
     _check(settings)
     library = settings.library or _data_folder()
     values["library"] = os.path.abspath(os.path.expanduser(library))
     return Settings(**values)
+
+
+def _exact(kind: str) -> str:
+    """The exact form of a kind of index: a server stays the same, files are those of `flat`."""
+    return kind.removesuffix(f"#{EXACT}") + f"#{EXACT}" if "://" in kind else "flat"
+
+
+def has_password(kind: str) -> bool:
+    """True if a kind of index is a URL with a password."""
+    return re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", kind) is not None
 
 
 def variable_name(setting: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.library import Library
     from tests.cli.calls import Place
+    from tests.postgres_server import PostgresServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -75,6 +76,10 @@ def find_shared() -> Path | None:
 
 
 full_only = pytest.mark.skipif(not FULL, reason="only in the full form: make test FULL=1")
+needs_server = pytest.mark.skipif(
+    not (FULL or os.environ.get("IMGSEARCH_TEST_SERVERS")),
+    reason="starts a server: make test FULL=1, or IMGSEARCH_TEST_SERVERS=1",
+)
 SHARED = find_shared()
 needs_shared = pytest.mark.skipif(SHARED is None, reason="needs the further test data in ../shared")
 
@@ -188,6 +193,16 @@ def light(light_library: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     shutil.copytree(light_library.library, tmp_path / "light")
     return replace(light_library, library=tmp_path / "light")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL with pgvector for the tests of this process."""
+    from tests.postgres_server import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 Opener = Callable[[Path], "Callable[[], Library]"]

@@ -18,6 +18,18 @@ def test_ours_are_registered():
     assert plugins.index_class("memory") is MemoryIndex
 
 
+def test_a_server_is_found_by_the_scheme_of_its_url():
+    pytest.importorskip("psycopg")
+    from imgsearch.indexes.pgvector_index import PgIndex
+
+    assert plugins.index_class("postgresql://me@host/db") is PgIndex
+    assert plugins.index_class("postgres://me@host/db") is PgIndex
+    assert plugins.index_place("postgresql://host/db", "/folder") == "postgresql://host/db"
+    assert plugins.index_place("flat", "/folder") == "/folder"
+    with pytest.raises(ImgSearchError, match=r"called nosql$"):
+        plugins.index_class("nosql://me:word@host/db")
+
+
 def test_folders_and_hub_ids_use_the_generic_encoder():
     generic = plugins.encoder_module("sentence-transformers")
     for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):

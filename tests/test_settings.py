@@ -7,7 +7,7 @@ import os
 import pytest
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.settings import Settings, load_settings
+from imgsearch.settings import Settings, has_password, load_settings
 
 
 @pytest.fixture
@@ -106,3 +106,37 @@ def test_devices(device):
 def test_there_is_one_decoder_per_core_by_default():
     assert Settings(workers=3).decoders == 3
     assert 1 <= Settings().decoders <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("configured", "exact"),
+    [
+        ("", "flat"),
+        ("ivf", "flat"),
+        ("postgresql://h/db", "postgresql://h/db#exact"),
+        ("postgresql://h/db#exact", "postgresql://h/db#exact"),
+    ],
+)
+def test_exact_keeps_a_configured_server(configured, exact):
+    assert load_settings({"index": "exact"}, {"IMGSEARCH_INDEX": configured}).index == exact
+
+
+def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
+    settings = load_settings({}, config('index = "postgresql://me:word@h/db"\n'))
+    assert settings.index == "postgresql://me:word@h/db"
+    assert "word" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("auto", False),
+        ("postgresql://me@h:5432/db", False),
+        ("postgresql://h/a:b@c", False),
+        ("postgresql://me:word@h/db", True),
+        ("postgresql://me:w@rd@h/db", True),
+        ("postgresql://h/db?sslmode=require&password=word", True),
+    ],
+)
+def test_passwords_in_urls_are_noticed(kind, expected):
+    assert has_password(kind) is expected

@@ -77,7 +77,7 @@ def open_or_build(
 ) -> tuple[VectorIndex, float | None]:
     """The index of `count` vectors in `folder`, and the seconds to build it; None if it existed."""
     space = space_of(dimension)
-    index: VectorIndex = plugins.index_class(kind)(folder, LIBRARY, space)
+    index = plugins.open_index(kind, folder, LIBRARY, space)
     if index.state.revision == count:
         return index, None
     vectors = partial(clustered, count, dimension)
@@ -108,11 +108,11 @@ def opening(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Open
 
 
 def _open(kind: str, folder: str, space: EmbeddingSpace, library: str) -> Opening:
-    make, process = plugins.index_class(kind), psutil.Process()
+    process = psutil.Process()
     import_faiss()
     query = _unit(np.random.default_rng(0), 1, space.dimension)
     before, started = process.memory_info().rss, time.perf_counter()
-    index = make(folder, library, space)
+    index = plugins.open_index(kind, folder, library, space)
     opened = time.perf_counter()
     index.search(query, 20)
     done, after = time.perf_counter(), process.memory_info().rss
@@ -175,6 +175,8 @@ def scanned_bytes(index: VectorIndex) -> int:
 
 
 def file_bytes(folder: str) -> int:
-    """Bytes of the index files in a folder."""
+    """Bytes of the index files in a folder; 0 for an index on a server, which makes none."""
+    if not os.path.isdir(folder):
+        return 0
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_size for entry in entries if entry.name.endswith(".faiss"))

@@ -107,14 +107,14 @@ class Overview:
         with stored_values():
             return unreadable_texts(self._connection)
 
-    def index_names(self) -> list[tuple[str, str]]:
-        """The uuid of the library and the key of the space, for each space in `summary`'s order.
+    def indexed(self) -> list[tuple[str, EmbeddingSpace]]:
+        """The uuid of the library and the space, for each space in `summary`'s order.
 
-        Index files are named by this pair.
+        An index belongs to such a pair.
         """
         with stored_values():
             (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
-            return [(uuid, space.key) for _, space in _known_spaces(self._connection)]
+            return [(uuid, space) for _, space in _known_spaces(self._connection)]
 
 
 def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:

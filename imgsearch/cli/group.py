@@ -207,9 +207,24 @@ def index_option(function: F) -> F:
         "--index",
         metavar="KIND",
         shell_complete=indexes,
+        callback=_without_password,
         help="auto, flat (exact), ivf or torch (exact, on a GPU where there is one). auto is exact"
-        " up to 300 000 pictures, and ivf from there.",
+        " up to 300 000 pictures, and ivf from there. Or a server: postgresql://user@host/database.",
     )(function)
+
+
+def _without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
+    """Refuse a password on the command line, where other users can read it."""
+    from imgsearch.settings import has_password
+
+    if kind and has_password(kind):
+        raise click.BadParameter(
+            "other users could read a password on the command line; put it into ~/.pgpass,"
+            " PGPASSWORD, IMGSEARCH_INDEX or config.toml.",
+            ctx,
+            option,
+        )
+    return kind
 
 
 def context(library: str | None, quiet: bool, verbose: bool) -> Context:

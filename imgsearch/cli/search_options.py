@@ -135,8 +135,9 @@ _RESULTS = (
     click.option(
         "--exact",
         "index",
-        flag_value="flat",
-        help="Compare with every picture; the same as --index flat.",
+        flag_value="exact",
+        help="Compare with every picture; the same as --index flat, or exactly on the server that"
+        " is configured.",
     ),
     click.option(
         "--no-daemon", is_flag=True, help="Do not use a running daemon; see 'imgsearch daemon'."

@@ -12,6 +12,7 @@ import click
 from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of, plain
 from imgsearch.indexes.sealed_files import stored_kind
+from imgsearch.vectors import EmbeddingSpace
 
 
 @click.command("status", short_help="Show what the library contains.")
@@ -24,12 +25,23 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
     imgsearch status
     imgsearch --library /data/imgsearch status --json
     """
-    with closing(context(library, quiet, verbose).overview()) as overview:
+    ctx = context(library, quiet, verbose)
+    kind = ctx.settings().index
+    with closing(ctx.overview()) as overview:
         summary = overview.summary()
         folder = os.path.join(summary["library"], "index")
-        for space, (uuid, key) in zip(summary["spaces"], overview.index_names(), strict=True):
-            space["index"] = stored_kind(folder, uuid, key)
+        for space, owner in zip(summary["spaces"], overview.indexed(), strict=True):
+            space["index"] = _index(kind, folder, *owner)
     click.echo(json.dumps(summary, indent=2) if as_json else _text(summary))
+
+
+def _index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> str:
+    """The kind of the stored index, in words; a file is read without NumPy."""
+    if "://" not in kind:
+        return stored_kind(folder, library, space.key)
+    from imgsearch.indexing.index_files import described
+
+    return described(kind, folder, library, space)
 
 
 def _text(summary: dict[str, Any]) -> str:

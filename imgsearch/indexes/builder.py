@@ -134,7 +134,7 @@ class _Scratch:
                 file.write(np.ascontiguousarray(codes).tobytes())
                 ids.append(part)
                 lists.append(places)
-                slack = max(slack, _slack(codes))
+                slack = max(slack, norm_slack(codes))
         self.ids, self.lists = np.concatenate(ids), np.concatenate(lists)
         self.centroids: Embeddings | None = None
         self.header = replace(header, count=len(self.ids), slack=slack)
@@ -222,7 +222,7 @@ class _Scratch:
             yield np.array(codes[order[start:stop]]), np.arange(start, stop, dtype=np.int64)
 
 
-def _slack(codes: NDArray[Any]) -> float:
+def norm_slack(codes: NDArray[Any]) -> float:
     """Maximum difference of a row's norm from 1; rows of zeros score 0 in any case."""
     norms = np.linalg.norm(codes.astype(np.float32), axis=1)
     return float(np.abs(norms[norms > 0] - 1).max(initial=0.0))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imgsearch.errors import CatalogError
 from imgsearch.indexes import builder, sealed_files
-from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, merged, open_stored
+from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, joined, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.records import ChangeBatch, IndexState, Revision
@@ -35,7 +35,7 @@ class FaissIndex:
 
     Parameters
     ----------
-    folder : str
+    where : str
         Folder of the index files; need not exist.
     library : str
         The catalog's uuid.
@@ -49,27 +49,27 @@ class FaissIndex:
     trained_from = 300_000
     """Measured: docs/PERFORMANCE.md, "Searching a million"."""
 
-    def __init__(self, folder: str, library: str, space: EmbeddingSpace) -> None:
+    def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         import_faiss()
-        self._folder = folder
+        self._folder = where
         self._library = library
         self.space = space
         self.clear()
         self.reload()
 
     @classmethod
-    def settled(
-        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
-    ) -> bool:
-        name = sealed_files.IndexName(library, space.key, revision)
+    def stored(cls, where: str, library: str, space: EmbeddingSpace) -> IndexState:
+        name = sealed_files.newest(where, library, space.key)
+        if name is None:
+            return IndexState(0, "", 0, False, "", "")
         try:
-            with open(os.path.join(folder, str(name)), "rb") as file:
+            with open(os.path.join(where, str(name)), "rb") as file:
                 header = sealed_files.unseal(file, whole=False).header
-        except (OSError, ValueError):
-            return False
-        if header["token"] != token:
-            return False
-        return not builder.overdue(header["count"], header["trained"], cls.trained_from)
+        except (OSError, ValueError) as error:
+            return IndexState(name.revision, "", 0, False, _first_line(error), "")
+        due = builder.overdue(header["count"], header["trained"], cls.trained_from)
+        kind = sealed_files.described(header)
+        return IndexState(name.revision, header["token"], 0, due, "", kind)
 
     def clear(self) -> None:
         self.doubt = ""
@@ -272,10 +272,7 @@ class FaissIndex:
         main = self._in_main(queries, k, allowed)
         if not len(self._tail):
             return main
-        tail = self._tail.search(queries, k, allowed)
-        scores, ids = merged([(main.scores, main.ids), (tail.scores, tail.ids)], k)
-        methods = [part.method for part in (main, tail) if part.scores.shape[1]]
-        return Matches(ids, scores, "; ".join(methods or [tail.method]))
+        return joined(main, self._tail.search(queries, k, allowed), k)
 
     def _in_main(self, queries: Embeddings, k: int, allowed: Ids | None) -> Matches:
         main = self._main

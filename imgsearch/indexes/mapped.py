@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import BLAS_THRESHOLD, alone, each, import_faiss, threads
-from imgsearch.vectors import Embeddings, Ids, normalize
+from imgsearch.vectors import Embeddings, Ids, Matches, normalize
 
 HALF, SINGLE = "<f2", "<f4"
 CHUNK_ROWS = 4096
@@ -333,6 +333,13 @@ def merged(parts: Any, k: int) -> tuple[Embeddings, Rows]:
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
     order = np.argsort(-scores, axis=1, kind="stable")
     return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+
+def joined(main: Matches, tail: Matches, k: int) -> Matches:
+    """The best k of the main part of an index and of its tail."""
+    scores, ids = merged([(main.scores, main.ids), (tail.scores, tail.ids)], k)
+    methods = [part.method for part in (main, tail) if part.scores.shape[1]]
+    return Matches(ids, scores, "; ".join(methods or [tail.method]))
 
 
 def decoded(codes: NDArray[Any]) -> Embeddings:

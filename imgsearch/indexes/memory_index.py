@@ -19,12 +19,10 @@ class MemoryIndex:
     due = False
 
     @classmethod
-    def settled(
-        cls, folder: str, library: str, space: EmbeddingSpace, revision: Revision, token: str
-    ) -> bool:
-        return False
+    def stored(cls, where: str, library: str, space: EmbeddingSpace) -> IndexState:
+        return cls(where, library, space).state
 
-    def __init__(self, folder: str, library: str, space: EmbeddingSpace) -> None:
+    def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         self.space = space
         self.doubt = ""
         self.clear()

@@ -1,7 +1,8 @@
-"""The life of an index file: opened, synced with the catalog, rebuilt, flushed, trained.
+"""The life of a stored index: opened, synced with the catalog, rebuilt, flushed, trained.
 
-An index is a projection of the catalog's vectors of one space. It knows the revision it has
-reached; what happened since is replayed, and on any doubt it is rebuilt from the catalog.
+It is stored in files of the library, or on a server. An index is a projection of the catalog's
+vectors of one space. It knows the revision it has reached; what happened since is replayed, and on
+any doubt it is rebuilt from the catalog.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch import plugins
-from imgsearch.errors import CatalogError, LibraryBusy
-from imgsearch.indexes.sealed_files import newest
+from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
+from imgsearch.indexes.sealed_files import stored_kind
 from imgsearch.ports import VectorIndex
-from imgsearch.records import Revision
+from imgsearch.records import IndexState, Revision
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ cannot while another process indexes: then they are replayed all the same."""
 
 
 class IndexFiles:
-    """The index files of a library.
+    """The stored indexes of a library: files in its folder, or on a server.
 
     Parameters
     ----------
     kind : str
-        Name in the entry points `imgsearch.indexes`.
+        Name in the entry points `imgsearch.indexes`, or the URL of a server.
     note : callable
         Gets notes for the user.
     """
@@ -51,9 +52,8 @@ class IndexFiles:
         return os.path.join(self._catalog.folder, "index")
 
     def open(self, space: EmbeddingSpace) -> VectorIndex:
-        """The index of a space as it lies on disk; empty if there is none."""
-        index: VectorIndex = plugins.index_class(self._kind)(self.folder, self._catalog.uuid, space)
-        return index
+        """The index of a space as it is stored; empty if there is none."""
+        return plugins.open_index(self._kind, self.folder, self._catalog.uuid, space)
 
     def for_search(self, space: EmbeddingSpace) -> VectorIndex:
         """The index, caught up, for a search.
@@ -108,23 +108,26 @@ class IndexFiles:
         return index, flushed
 
     def is_settled(self, space: EmbeddingSpace) -> bool:
-        """True if the file of a space is up to date and nothing of it is due; loads no index."""
-        kind = plugins.index_class(self._kind)
-        settled: bool = kind.settled(self.folder, self._catalog.uuid, space, *self._catalog.head())
-        return settled
+        """True if the stored index is up to date and no training is due; loads no index."""
+        state = self.stored(space)
+        return (state.revision, state.token) == self._catalog.head() and not state.due
 
-    def held(self, space: EmbeddingSpace) -> Revision:
-        """The revision that the file of a space holds; 0 if there is no file."""
-        name = newest(self.folder, self._catalog.uuid, space.key)
-        return name.revision if name else 0
+    def stored(self, space: EmbeddingSpace) -> IndexState:
+        """The state of the stored index of a space, at revision 0 if there is none."""
+        where = plugins.index_place(self._kind, self.folder)
+        return plugins.index_class(self._kind).stored(where, self._catalog.uuid, space)
+
+    def described(self, space: EmbeddingSpace) -> str:
+        """The kind of the stored index of a space, in words; "" if there is none."""
+        return described(self._kind, self.folder, self._catalog.uuid, space)
 
     def held_by_all(self, flushed: Revision) -> Revision:
-        """The latest revision, `flushed` at most, that the files of all spaces hold.
+        """The latest revision, `flushed` at most, that the stored indexes of all spaces hold.
 
-        Files so old that they are rebuilt from the catalog anyway do not count.
+        Those so old that they are rebuilt from the catalog anyway do not count.
         """
         head = self._catalog.head()[0]
-        held = [self.held(space) for space in self._catalog.known_spaces()]
+        held = [self.stored(space).revision for space in self._catalog.known_spaces()]
         recent = (each for each in held if each and head - each <= MAX_REPLAYED_CHANGES)
         return min([flushed, *recent])
 
@@ -133,7 +136,7 @@ class IndexFiles:
 
         Searches would replay for long otherwise: during the run they cannot write a file.
         """
-        written = self.held(space)
+        written = self.stored(space).revision
 
         def follow() -> None:
             nonlocal written
@@ -150,9 +153,28 @@ class IndexFiles:
             self._note(f"The index was rebuilt from the catalog: {doubt}.")
 
 
+def described(kind: str, folder: str, library: str, space: EmbeddingSpace) -> str:
+    """The kind of a stored index, in words; "" if there is none.
+
+    A file is described whatever the kind, because all kinds share one format.
+    """
+    if not plugins.is_url(kind):
+        return stored_kind(folder, library, space.key)
+    try:
+        state = plugins.index_class(kind).stored(kind, library, space)
+    except ImgSearchError as error:
+        return str(error)
+    return state.kind if state.revision else ""
+
+
 def require_kind(kind: str) -> None:
     """Fail now, and not after hours of encoding, where no index of that kind can be made."""
-    plugins.index_class(kind)("", "", EmbeddingSpace("", "", "", 1))
+    engine(kind)
+
+
+def engine(kind: str) -> str:
+    """What searches an index of that kind, in words; raises `ImgSearchError` if nothing can."""
+    return plugins.open_index(kind, "", "", EmbeddingSpace("", "", "", 1)).state.kind
 
 
 def sync(catalog: Catalog, index: VectorIndex) -> str:

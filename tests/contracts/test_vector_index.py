@@ -1,4 +1,4 @@
-"""The contract of VectorIndex, for each kind in memory, on disk, and half and half."""
+"""The contract of VectorIndex, for each kind in memory, on disk or a server, and half and half."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
 from imgsearch.indexes.memory_index import MemoryIndex
+from imgsearch.indexes.served_index import ServedIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import normalize
+from tests.conftest import needs_server
 from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
 
 
@@ -44,18 +46,44 @@ EXACT = [MemoryIndex, FaissIndex] + [
     kind(how, what) for how in (Written, HalfWritten) for what in (FlatIndex, TorchIndex)
 ]
 PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
+ON_POSTGRES = ["PgIndex", "WrittenPgIndex", "HalfWrittenPgIndex"]
+PARTIAL_ON_POSTGRES = ["WrittenSmallHnsw", "HalfWrittenSmallHnsw"]
+
+
+def on_server(names):
+    """Kinds on a server, by name: the package of its client may be missing."""
+    return [pytest.param(name, marks=[pytest.mark.slow, needs_server], id=name) for name in names]
 
 
 def make_index(request, tmp_path):
-    return request.param(str(tmp_path / "index"), "library", SPACE)
+    index, where = made(request, tmp_path)
+    index.where = where  # for what asks the class
+    return index
 
 
-@pytest.fixture(params=EXACT + PARTIAL, ids=lambda each: each.__name__)
+def made(request, tmp_path):
+    """An index in a place of its own, and the place."""
+    if not isinstance(request.param, str):
+        folder = str(tmp_path / "index")
+        return request.param(folder, "library", SPACE), folder
+    server = request.getfixturevalue("postgres")
+    from imgsearch.indexes.pgvector_index import PgIndex
+
+    small = type("SmallHnsw", (PgIndex,), {"trained_from": 4})
+    kinds = [PgIndex] + [
+        kind(how, each) for how in (Written, HalfWritten) for each in (PgIndex, small)
+    ]
+    (chosen,) = [each for each in kinds if each.__name__ == request.param]
+    server.sql("DROP SCHEMA IF EXISTS imgsearch_index CASCADE")
+    return chosen(server.url(), "library", SPACE), server.url()
+
+
+@pytest.fixture(params=EXACT + PARTIAL + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES))
 def index(request, tmp_path):
     return make_index(request, tmp_path)
 
 
-@pytest.fixture(params=EXACT, ids=lambda each: each.__name__)
+@pytest.fixture(params=EXACT + on_server(ON_POSTGRES))
 def exact_index(request, tmp_path):
     return make_index(request, tmp_path)
 
@@ -141,6 +169,8 @@ def test_search_among_allowed_ids_is_exact(index):
 @pytest.mark.parametrize("step", [7, 2**30], ids=["dense ids", "sparse ids"])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001, 0.0])
 def test_is_exact_at_any_selectivity(index, share, step, gathered, monkeypatch):
+    if not gathered and isinstance(index, ServedIndex):
+        pytest.skip("only files have two ways")
     monkeypatch.setattr("imgsearch.indexes.faiss_index.MAX_GATHERED_BYTES", gathered)
     random = np.random.default_rng(5)
     rows, queries = unit_rows(1000), unit_rows(3, seed=1)
@@ -168,6 +198,20 @@ def test_describes_how_it_searched(index):
     assert all(f"{count} vectors" in method for count in parts)
     among = index.search(unit_rows(1), 2, np.array([1, 3, 9])).method
     assert ("1 vectors" if len(parts) > 1 else "2 vectors") in among
+
+
+def test_what_is_stored_is_known_without_loading_it(index):
+    assert type(index).stored(index.where, "library", SPACE).revision == 0
+    index.apply(batch([1, 2], unit_rows(2), revision=7, token="seven"))
+    index.flush()
+    stored = type(index).stored(index.where, "library", SPACE)
+    expected = (0, "") if isinstance(index, MemoryIndex) else (7, "seven")
+    assert (stored.revision, stored.token, stored.unflushed) == (*expected, 0)
+    assert stored.due == index.state.due
+    index.clear()
+    stored = type(index).stored(index.where, "library", SPACE)
+    assert (stored.revision, stored.token) == expected, "clear forgets, it does not remove"
+    assert type(index).stored(index.where, "another", SPACE).revision == 0
 
 
 def test_clear_removes_everything(index):

@@ -1,0 +1,160 @@
+"""A kill of the client, or of the server, at any moment leaves an index that equals the catalog.
+
+IMGSEARCH_KILLS is the number of kills of each, 20 by default.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from imgsearch.catalog import open_catalog
+from imgsearch.errors import IndexServerError
+from imgsearch.indexing.index_files import sync, verify
+from tests.conftest import ROOT, needs_server
+from tests.fakes import SPACE, MemoryFolder, ingest, unit_rows
+
+KILLS = int(os.environ.get("IMGSEARCH_KILLS") or 20)
+SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
+WRITER = """
+import sys
+from imgsearch.catalog import open_catalog
+from imgsearch.indexes.pgvector_index import PgIndex
+from imgsearch.indexing.index_files import rebuild, sync
+from tests.fakes import SPACE
+catalog = open_catalog(sys.argv[1])
+class Kind(PgIndex):
+    trained_from = 500
+index = Kind(sys.argv[2], catalog.uuid, SPACE)
+sync(catalog, index)
+print("begin", flush=True)
+index.flush(train=True)
+print("flushed", flush=True)
+while True:
+    rebuild(catalog, index, train=True)
+    print("built", flush=True)
+    index.clear()
+    sync(catalog, index)
+    index.flush(train=True)
+    print("flushed", flush=True)
+"""
+"""A process that flushes what is new, and then builds and flushes until it is killed."""
+
+pytestmark = [
+    pytest.mark.slow,
+    needs_server,
+    pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
+]
+
+
+class Writer:
+    """A process that writes the index, and what it has reported."""
+
+    def __init__(self, library: str, url: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", WRITER, library, url]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        self.steps: list[str] = []
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        assert self._begun.wait(120), self.process.stderr and self.process.stderr.read()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.steps.append(line.strip())
+            self._begun.set()
+        self._begun.set()
+
+    def end(self) -> str:
+        """Wait for its end; its last line on stderr."""
+        text = self.process.stderr.read() if self.process.stderr else ""
+        self.process.wait(60)
+        self._thread.join(10)
+        return text.strip().rpartition("\n")[2]
+
+
+class Story:
+    """A catalog that changes, and an index on the server that is written and killed."""
+
+    def __init__(self, folder, url: str) -> None:
+        self.random = random.Random(SEED)
+        self.folder, self.url = str(folder / "library"), url
+        self.catalog = open_catalog(self.folder, create=True)
+        self.files = MemoryFolder()
+        self.before: list[str] = []
+
+    def change(self) -> None:
+        """New, changed and removed pictures."""
+        files = self.files.files
+        for _ in range(400):
+            name = f"{self.random.randrange(3000)}.jpg"
+            files[name] = (f"content {self.random.random()}", self.random.randrange(10**6))
+        for name in self.random.sample(sorted(files), 100):
+            del files[name]
+        ingest(self.catalog, self.files, batch_size=500)
+
+    def round(self, kill) -> None:
+        self.change()
+        writer = Writer(self.folder, self.url)
+        # within the first flush, or anywhere in a later build or flush
+        time.sleep(self.random.choice([0.0, 0.02, 0.1, 0.5, 1.0]) * self.random.random())
+        kill(writer)
+        self.before += writer.steps
+        self.check()
+
+    def check(self) -> None:
+        """The index that a new process opens and catches up equals the catalog, bit by bit."""
+        from imgsearch.indexes.pgvector_index import PgIndex
+
+        index = PgIndex(self.url, self.catalog.uuid, SPACE)
+        assert index.check() == ""
+        assert sync(self.catalog, index) == ""
+        assert verify(self.catalog, index) == []
+        queries = unit_rows(3, seed=self.random.randrange(10**6))
+        ids = index.ids()
+        scores = queries @ index.vectors(ids).T
+        best = -np.sort(-scores, axis=1)[:, :10]
+        assert np.allclose(index.search(queries, 10).scores, best, atol=1e-6)
+
+
+@pytest.fixture
+def story(tmp_path, postgres):
+    print(f"IMGSEARCH_KILL_SEED={SEED}")
+    story = Story(tmp_path, postgres.database("kills"))
+    yield story
+    story.catalog.close()
+
+
+@pytest.mark.timeout(60 + 30 * KILLS)
+def test_kills_of_the_client(story):
+    def kill(writer: Writer) -> None:
+        writer.process.kill()
+        writer.end()
+
+    for _ in range(KILLS):
+        story.round(kill)
+    assert story.before.count("begin") == KILLS, "the process was killed while it wrote"
+
+
+@pytest.mark.timeout(60 + 30 * KILLS)
+def test_kills_of_the_server(story, postgres):
+    def kill(writer: Writer) -> None:
+        postgres.kill()
+        last = writer.end()
+        assert last.startswith(f"imgsearch.errors.{IndexServerError.__name__}: postgresql://"), last
+        postgres.start()
+
+    for _ in range(KILLS):
+        story.round(kill)
+    assert story.before.count("begin") == KILLS
