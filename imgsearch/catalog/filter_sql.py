@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import re
@@ -73,6 +74,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_PLACE = (images.c.root_id, images.c.path)
+ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
+    "date": (images.c.taken_at.asc().nulls_last(), images.c.mtime_ns, *_PLACE),
+    "-date": (images.c.taken_at.desc(), images.c.mtime_ns.desc(), *_PLACE),  # SQLite: NULL is least
+    "name": (images.c.name_key, *_PLACE),
+    "-name": (images.c.name_key.desc(), *_PLACE),
+    "size": (images.c.size, *_PLACE),
+    "-size": (images.c.size.desc(), *_PLACE),
+}
 _BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
 """A character class, in which a leading "]" is one of the characters; or a "[" that opens none."""
@@ -95,15 +105,22 @@ def count(connection: Connection, where: Filter | None) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def newest(connection: Connection, where: Filter | None, limit: int) -> list[int]:
-    """Ids of present images that pass a filter, newest first.
+def newest(
+    connection: Connection, where: Filter | None, limit: int, sort: str = "-date"
+) -> list[int]:
+    """Ids of present images that pass a filter, newest first, or in another of `ORDERS`.
 
     Images without a date come last, ordered by the time of their files.
     """
-    date, time = images.c.taken_at.desc(), images.c.mtime_ns.desc()  # SQLite: NULL is least
-    query = select(images.c.id).where(present(connection, where))
-    ordered = query.order_by(date, time, images.c.root_id, images.c.path)
-    return list(connection.execute(ordered.limit(min(limit, MAX_LIMIT))).scalars())
+    query = select(images.c.id).where(present(connection, where)).order_by(*ORDERS[sort])
+    return list(connection.execute(query.limit(min(limit, MAX_LIMIT))).scalars())
+
+
+def ordered(connection: Connection, ids: Sequence[int], sort: str) -> list[int]:
+    """The ids that the catalog has, in one of `ORDERS`."""
+    given = func.json_each(json.dumps(list(ids))).table_valued("value")
+    query = select(images.c.id).where(images.c.id.in_(select(given.c.value)))
+    return list(connection.execute(query.order_by(*ORDERS[sort])).scalars())
 
 
 def present(connection: Connection, where: Filter | None) -> Condition:

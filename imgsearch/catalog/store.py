@@ -502,10 +502,15 @@ class Catalog:
             records = self.get(ids)
         return [records[i] for i in ids]
 
-    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
-        """The ids of the images that `newest` returns."""
+    def newest_ids(self, where: Filter | None, limit: int, sort: str = "-date") -> list[int]:
+        """The ids of the images that `newest` returns; `sort` is one of `filter_sql.ORDERS`."""
         with self._read() as connection:
-            return filter_sql.newest(connection, where, limit)
+            return filter_sql.newest(connection, where, limit, sort)
+
+    def ordered(self, ids: Sequence[int], sort: str) -> list[int]:
+        """The ids that the catalog has, in one of `filter_sql.ORDERS`."""
+        with self._read() as connection:
+            return filter_sql.ordered(connection, ids, sort)
 
     def facets(self, where: Filter | None) -> Facets:
         """Counts of the present images that pass a filter, by month, folder, camera and format."""

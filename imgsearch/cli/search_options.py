@@ -18,7 +18,9 @@ from imgsearch.searching.request import (
     MIN_STRENGTH,
     MIN_STRENGTH_OF_ANSWERS,
     MODES,
+    SORTS,
     SearchRequest,
+    Sort,
     Term,
     read_strength,
 )
@@ -84,6 +86,7 @@ class SearchOptions:
     refresh: bool | None
     apart: bool
     exit_code: bool
+    sort: Sort | None
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -106,6 +109,7 @@ class SearchOptions:
             instruction=self.instruction,
             unique=unique,
             apart=self.apart,
+            sort=self.sort or "",
             remember=True,
         )
 
@@ -118,6 +122,12 @@ _RESULTS = (
         default=20,
         show_default=True,
         help="Maximum number of hits.",
+    ),
+    click.option(
+        "--sort",
+        type=click.Choice(SORTS),
+        help="Order of all hits above the cut-off: by date the oldest first, by -date the newest."
+        " Default: the best first, or the newest without words.",
     ),
     click.option("--and", "plus", multiple=True, metavar="TERM", help="Add a text or picture."),
     click.option(
