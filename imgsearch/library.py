@@ -37,6 +37,7 @@ from imgsearch.spaces import Spaces
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
+    from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
@@ -346,6 +347,44 @@ class Library:
         from imgsearch.indexing.indexer import decoder_pool
 
         return decoder_pool(self.settings, size)
+
+    # What is in it
+
+    def clusters(self, refit: bool = False, seed: int = 0, examples: int = 3) -> ClusterReport:
+        """The pictures in groups by what they show, on two levels, with names.
+
+        The first call makes them; later ones let new pictures join. No picture is read, and the
+        model is loaded only to name clusters for the first time.
+
+        Parameters
+        ----------
+        refit : bool
+            Group all pictures again. Clusters that continue old ones keep their ids and names.
+        seed : int
+            Of the sample of a library of more than 5000 pictures.
+        examples : int
+            Example pictures of each cluster.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures.
+        LibraryBusy
+            Another process is indexing into this library, and there are no clusters yet.
+        """
+        clusters = self._clusters()
+        clusters.bring_up(refit, seed)
+        return clusters.report(examples)
+
+    def drop_clusters(self) -> None:
+        """Delete the clusters; new ones get other ids."""
+        self._clusters().drop()
+
+    def _clusters(self) -> Clusters:
+        from imgsearch.curation.clusters import Clusters
+
+        searcher = self.searcher
+        return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
 
     # The library itself
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "status",
     "skipped",
     "roots",
+    "clusters",
     "models",
     "eval",
     "serve",

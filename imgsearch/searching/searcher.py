@@ -13,6 +13,7 @@ import numpy as np
 
 from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
+from imgsearch.filters.tree import names_cluster
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.references import BEST
 from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
@@ -31,6 +32,7 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
+    clusters_note,
     damaged_note,
     gone_note,
     instruction_note,
@@ -145,6 +147,8 @@ class Searcher:
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
         notes += presence.notes
+        if names_cluster(request.where) and (waiting := self._catalog.unclustered()):
+            notes.append(clusters_note(waiting))
         if presence.ids:
             notes.append(gone_note(len(presence.ids)))
         if not resolved.terms and not trace.total:
