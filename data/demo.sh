@@ -28,7 +28,7 @@ cat <<END
 
 The columns are rank, strength (how likely the picture is to match) and score (a cosine, comparable
 only within one search). Weak hits are hidden; --all shows them. Clusters have an id, the number of
-pictures, a name and an example; those that are set in are parts of the one above.
+pictures, a name and an example; indented ones are parts of the one above.
 
 Try next, for example:
   $imgsearch --library $library search old building

@@ -33,11 +33,12 @@ from imgsearch.searching.terms import text_term
 from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.spaces import Spaces
+from imgsearch.spaces import Spaces, no_pictures
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
+    from imgsearch.curation.sample import Kind
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
@@ -379,6 +380,41 @@ class Library:
     def drop_clusters(self) -> None:
         """Delete the clusters; new ones get other ids."""
         self._clusters().drop()
+
+    def sample(
+        self,
+        count: int,
+        kind: Kind = "random",
+        where: Filter | None = None,
+        seed: int = 0,
+    ) -> list[ImageRecord]:
+        """A few pictures out of those that pass a filter; fewer if there are no more.
+
+        Parameters
+        ----------
+        kind : {"random", "diverse", "typical", "outliers"}
+            See `imgsearch.curation.sample`. All but the first compare vectors, and choose among
+            the pictures that have one.
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        seed : int
+            Another one draws other pictures.
+        """
+        from imgsearch.curation.sample import sample
+
+        catalog = self.catalog
+        index = None if kind == "random" else self.searcher.index
+        with catalog.snapshot():
+            ids = catalog.all_ids() if where is None else catalog.select(where)
+            if not catalog.count():
+                raise no_pictures()
+            if index is None:
+                chosen = sample(ids, None, count, kind, seed)
+            else:
+                self.searcher.refresh()
+                chosen = sample(index.among(ids), index.vectors, count, kind, seed)
+            records = catalog.get(chosen)
+        return [records[each] for each in chosen if each in records]
 
     def _clusters(self) -> Clusters:
         from imgsearch.curation.clusters import Clusters

@@ -171,10 +171,9 @@ def _put(connection: Connection, space_id: int, tree: ClusterTree, parent: int |
         "medoid_id": cluster.medoid,
         "mean": rows.to_blob(cluster.mean),
     }
-    if cluster.id:
-        connection.execute(update(table).where(table.c.id == cluster.id).values(**values))
-        key = cluster.id
-    else:
+    change = update(table).where(table.c.id == cluster.id).values(**values)
+    key = cluster.id
+    if not key or not connection.execute(change).rowcount:  # another process may have deleted it
         query = insert(table).values(space_id=space_id, **values).returning(table.c.id)
         key = connection.execute(query).scalar_one()
     _put_members(connection, space_id, key, tree.ids)

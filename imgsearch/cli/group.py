@@ -29,6 +29,7 @@ COMMANDS = (
     "skipped",
     "roots",
     "clusters",
+    "sample",
     "models",
     "eval",
     "serve",

@@ -127,7 +127,7 @@ def _cut(vectors: Embeddings, count: int) -> tuple[Labels, Labels]:
     from scipy.cluster.hierarchy import fcluster, linkage
 
     n = len(vectors)
-    tree = linkage(_distances(vectors), "ward")
+    tree = linkage(distances(vectors), "ward")
     fine_count = min(max(1, round(FINE_FACTOR * count**0.5)), MAX_FINE, n)
     broad_count = min(round(2 * fine_count**0.5), fine_count)
     least = (2 - 2 * ALIKE) ** 0.5
@@ -141,7 +141,7 @@ def _cut(vectors: Embeddings, count: int) -> tuple[Labels, Labels]:
     return fine.astype(np.intp), broad_of
 
 
-def _distances(vectors: Embeddings) -> NDArray[np.float64]:
+def distances(vectors: Embeddings) -> NDArray[np.float64]:
     """Euclidean distances of all pairs, as SciPy's linkage takes them."""
     from scipy.spatial.distance import squareform
 

@@ -188,3 +188,21 @@ def test_one_picture_is_a_sentence_and_two_are_enough(catalog):
     assert report.clusters == [] and report.outlier_count == 2
     add(catalog, {"c.jpg": vector_of("c", DIMENSION)})
     assert kept.report().outlier_count == 3, "and new ones join nothing"
+
+
+def test_clusters_that_another_process_has_deleted_meanwhile_are_new_ones(kept, monkeypatch):
+    first = kept.report()
+    named = kept.clusters._named
+
+    def delayed(trees):
+        kept.clusters.drop()
+        return named(trees)
+
+    monkeypatch.setattr(kept.clusters, "_named", delayed)
+    again = kept.report(refit=True)
+    assert [each.cluster.count for each in again.clusters] == [
+        each.cluster.count for each in first.clusters
+    ]
+    old = {each.cluster.id for each in first.clusters}
+    assert not old & {each.cluster.id for each in again.clusters}
+    assert kept.catalog.check() == []
