@@ -89,6 +89,11 @@ def command(
             _print(ctx, report)
         if report.waiting:
             ctx.say(f"{count_of(report.waiting, 'picture')} not in clusters yet.")
+        if report.unindexed:
+            ctx.say(
+                f"{count_of(report.unindexed, 'picture')} not indexed with {report.model}, and in"
+                f" no cluster. To index: imgsearch index --model {report.model}"
+            )
         return 0 if html is None else _write_page(ctx, lib, report, html)
 
 
@@ -125,6 +130,7 @@ def to_plain(report: ClusterReport) -> dict[str, Any]:
         "model": report.model,
         "pictures": report.pictures,
         "waiting": report.waiting,
+        "unindexed": report.unindexed,
         "outliers": report.outlier_count,
         "outlier_examples": _paths(report.outliers),
         "clusters": [

@@ -63,6 +63,8 @@ class ClusterReport:
         Pictures in clusters, and outliers.
     waiting : int
         Pictures that are not in clusters yet.
+    unindexed : int
+        Pictures of the library without a vector of the model.
     """
 
     model: str
@@ -71,6 +73,7 @@ class ClusterReport:
     outlier_count: int
     pictures: int
     waiting: int
+    unindexed: int
 
 
 class Clusters:
@@ -145,6 +148,7 @@ class Clusters:
                 len(outliers),
                 len(outliers) + sum(map(len, members.values())),
                 self._catalog.unclustered(),
+                self._catalog.count() - len(self._catalog.vector_ids(self._space)),
             )
 
     def _summary(

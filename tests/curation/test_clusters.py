@@ -12,7 +12,7 @@ from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
 from tests.curation.groups import DIMENSION, SPACE, WordEncoder, add, group
-from tests.fakes import unit_rows, vector_of
+from tests.fakes import DECODER, OTHER, encoded, unit_rows, vector_of
 
 NAMES = ("dogs", "cats", "boats", "hills", "cakes", "cars")
 
@@ -206,3 +206,15 @@ def test_clusters_that_another_process_has_deleted_meanwhile_are_new_ones(kept, 
     old = {each.cluster.id for each in first.clusters}
     assert not old & {each.cluster.id for each in again.clusters}
     assert kept.catalog.check() == []
+
+
+def test_pictures_that_the_model_has_not_seen_are_counted(kept):
+    report = kept.report()
+    assert report.unindexed == 0
+    item = encoded("unseen.jpg", "content")
+    with kept.catalog.writer() as writer:
+        writer.begin_run(OTHER, DECODER, "fp32")
+        writer.commit([item])
+    after = kept.report()
+    assert (after.unindexed, after.pictures, after.waiting) == (1, report.pictures, 0)
+    assert "unseen.jpg" not in kept.passing("has cluster")
