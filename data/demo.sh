@@ -22,15 +22,18 @@ show search a polar bear in the snow -n 3
 show search a mountain landscape -n 3
 show search a cat -n 3
 show similar data/photos/tabby_cat_face.jpg -n 3
+show clusters
 
 cat <<END
 
 The columns are rank, strength (how likely the picture is to match) and score (a cosine, comparable
-only within one search). Weak hits are hidden; --all shows them.
+only within one search). Weak hits are hidden; --all shows them. Clusters have an id, the number of
+pictures, a name and an example; indented ones are parts of the one above.
 
 Try next, for example:
   $imgsearch --library $library search old building
   $imgsearch --library $library similar data/photos/dairy_cow.jpg
+  $imgsearch --library $library search --cluster mountain
   $imgsearch --library $library eval data/queries.jsonl
 
 With your own pictures (which are only read; the library is in your user data folder):

@@ -38,10 +38,12 @@ from imgsearch.searching.terms import text_term
 from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.spaces import Spaces
+from imgsearch.spaces import Spaces, no_pictures
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
+    from imgsearch.curation.clusters import ClusterReport, Clusters
+    from imgsearch.curation.sample import Kind
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
@@ -393,6 +395,79 @@ class Library:
         from imgsearch.indexing.indexer import decoder_pool
 
         return decoder_pool(self.settings, size)
+
+    # What is in it
+
+    def clusters(self, refit: bool = False, seed: int = 0, examples: int = 3) -> ClusterReport:
+        """The pictures in groups by what they show, on two levels, with names.
+
+        The first call makes them; later ones let new pictures join. No picture is read, and the
+        model is loaded only to name clusters for the first time.
+
+        Parameters
+        ----------
+        refit : bool
+            Group all pictures again. Clusters that continue old ones keep their ids and names.
+        seed : int
+            Of the sample of a library of more than 5000 pictures.
+        examples : int
+            Example pictures of each cluster.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures.
+        LibraryBusy
+            Another process is indexing into this library, and there are no clusters yet.
+        """
+        clusters = self._clusters()
+        clusters.bring_up(refit, seed)
+        return clusters.report(examples)
+
+    def drop_clusters(self) -> None:
+        """Delete the clusters; new ones get other ids."""
+        self._clusters().drop()
+
+    def sample(
+        self,
+        count: int,
+        kind: Kind = "random",
+        where: Filter | None = None,
+        seed: int = 0,
+    ) -> list[ImageRecord]:
+        """A few pictures out of those that pass a filter; fewer if there are no more.
+
+        Parameters
+        ----------
+        kind : {"random", "diverse", "typical", "outliers"}
+            See `imgsearch.curation.sample`. All but the first compare vectors, and choose among
+            the pictures that have one.
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        seed : int
+            Another one draws other pictures.
+        """
+        from imgsearch.curation.sample import sample
+
+        catalog = self.catalog
+        index = None if kind == "random" else self.searcher.index
+        with catalog.snapshot():
+            ids = catalog.all_ids() if where is None else catalog.select(where)
+            if not catalog.count():
+                raise no_pictures()
+            if index is None:
+                chosen = sample(ids, None, count, kind, seed)
+            else:
+                self.searcher.refresh()
+                chosen = sample(index.among(ids), index.vectors, count, kind, seed)
+            records = catalog.get(chosen)
+        return [records[each] for each in chosen if each in records]
+
+    def _clusters(self) -> Clusters:
+        from imgsearch.curation.clusters import Clusters
+
+        searcher = self.searcher
+        return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
 
     # The library itself
 

@@ -33,7 +33,7 @@ from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
 from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
-from imgsearch.searching.request import SearchRequest, Term, read_strength
+from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.terms import build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
 from imgsearch.serving.validation import sentence
@@ -71,6 +71,13 @@ Side = Annotated[int, Field(ge=64, le=MAX_SIDE_PIXELS, description="Longer side 
 Weak = Annotated[bool, Field(description="Include poor matches.")]
 Strength = Annotated[
     str | float | None, Field(description="Leave out weaker matches: 30%, 30 or 0.3.")
+]
+Order = Annotated[
+    Sort,
+    Field(
+        description="Order of all pictures found: date has the oldest first, -date the newest."
+        " The default is the best first, or the newest without words."
+    ),
 ]
 Where = Annotated[
     str,
@@ -158,6 +165,7 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         limit: Count = 10,
         weak: Weak = False,
         min_strength: Strength = None,
+        sort: Order = "",
     ) -> dict[str, Any]:
         """Find pictures by words; without words, list those that pass the filters, newest first.
 
@@ -169,9 +177,8 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         values = {} if filters is None else filters.model_dump()
         values["where"] = [where] if where.strip() else []
         terms = build_terms(query, minus=without)
-        return await _search(
-            gallery, terms, filter_from(values), limit, _cut_off(weak, min_strength)
-        )
+        where_filter, cut_off = filter_from(values), _cut_off(weak, min_strength)
+        return await _search(gallery, terms, where_filter, limit, cut_off, sort)
 
     @tools.tool(annotations=_reads("Find similar pictures"))
     @_with_sentences
@@ -287,8 +294,11 @@ async def _search(
     where: Filter | None,
     limit: int,
     min_strength: float | None,
+    sort: Sort = "",
 ) -> dict[str, Any]:
-    request = SearchRequest(terms, limit, where=where, min_strength=min_strength, unique=True)
+    request = SearchRequest(
+        terms, limit, where=where, min_strength=min_strength, unique=True, sort=sort
+    )
     ranking, hits = await asyncio.wrap_future(gallery.rank(request))
     return {
         "total": ranking.total,

@@ -448,6 +448,80 @@ class SpaceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A group of pictures by content.
+
+    Attributes
+    ----------
+    id : int
+        0 for one that is not stored yet.
+    parent : int or None
+        Id of the broad cluster that it is a part of.
+    name : str
+    medoid : int
+        Id of the picture that is most like the others.
+    mean : ndarray of shape (dimension,), float32
+        Mean vector, of norm 1 at most: its inner product with a picture is the mean of those with
+        the pictures of the cluster.
+    count : int
+        Present pictures in it and in those below it.
+    """
+
+    id: int
+    parent: int | None
+    name: str
+    medoid: int
+    mean: Embeddings
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """What the clusters of a space were made of.
+
+    Attributes
+    ----------
+    revision : int
+        Of the catalog: pictures of later ones are not in clusters yet.
+    pictures : int
+        Number of pictures that the clusters were made of.
+    threshold : float
+        Least mean inner product of a picture with the others of its cluster.
+    """
+
+    revision: Revision
+    pictures: int
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTree:
+    """A cluster with its pictures: `ids`, or those of its `parts`."""
+
+    cluster: Cluster
+    ids: Ids
+    parts: tuple[ClusterTree, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What the metadata says about the pictures of a cluster.
+
+    Attributes
+    ----------
+    years : tuple of int
+        The first and the last, without the earliest and the latest twentieth; empty if no date is
+        known.
+    place, camera : str
+        Of at least half of the pictures; "" if there is none.
+    """
+
+    years: tuple[int, ...] = ()
+    place: str = ""
+    camera: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of the indexer; `outcome` is "running", "done", "interrupted" or "failed"."""
 

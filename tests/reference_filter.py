@@ -29,6 +29,8 @@ def passes(where: Filter, image: ImageRecord) -> bool:
             return camera(image) is not None
         case Has("place"):
             return any(value(field, image) for field in ("city", "state", "country"))
+        case Has("cluster"):
+            return False  # there are no clusters here
         case Has("rating"):
             return image.metadata.rating is not None
         case Has(field):

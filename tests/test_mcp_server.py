@@ -58,6 +58,9 @@ def test_the_tools_find_and_show_pictures(demo: Place) -> None:
         results = _payload(await ask("search_images", query="a polar bear"))
         first = results["hits"][0]
         assert first["path"] == str(PHOTOS / "polar_bear.jpg")
+        by_name = _payload(await ask("search_images", query="an animal", sort="name"))
+        names = [Path(hit["path"]).name for hit in by_name["hits"]]
+        assert len(names) == 10 and names == sorted(names)
         filtered = _payload(await ask("search_images", where="format = heic"))
         assert [Path(hit["path"]).name for hit in filtered["hits"]] == ["horses.heic"]
         similar = _payload(await ask("similar_images", id=first["id"], weak=True, limit=3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import re
@@ -22,11 +23,11 @@ from sqlalchemy import (
 )
 
 from imgsearch.catalog.comparison import below
-from imgsearch.catalog.tables import images, labels, roots
+from imgsearch.catalog.tables import cluster_members, clusters, images, labels, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import LABELS
 from imgsearch.filters.geography import box_around
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
+from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, leaves
 from imgsearch.vectors import Ids
 
 Condition = ColumnElement[bool]
@@ -59,6 +60,9 @@ _HAS = {
     "gps": and_(images.c.latitude.is_not(None), images.c.longitude.is_not(None)),
     "place": _labelled("city", "state", "country"),
     "rating": images.c.rating.is_not(None),
+    "cluster": images.c.id.in_(
+        select(cluster_members.c.image_id).where(cluster_members.c.cluster_id.is_not(None))
+    ),
     **{name: _labelled(name) for name in ("title", "description", "keywords", "people")},
 }
 _ORIENTATION = {
@@ -72,6 +76,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+}
+_PLACE = (images.c.root_id, images.c.path)
+ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
+    "date": (images.c.taken_at.asc().nulls_last(), images.c.mtime_ns, *_PLACE),
+    "-date": (images.c.taken_at.desc(), images.c.mtime_ns.desc(), *_PLACE),  # SQLite: NULL is least
+    "name": (images.c.name_key, *_PLACE),
+    "-name": (images.c.name_key.desc(), *_PLACE),
+    "size": (images.c.size, *_PLACE),
+    "-size": (images.c.size.desc(), *_PLACE),
 }
 _BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
@@ -95,15 +108,22 @@ def count(connection: Connection, where: Filter | None) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def newest(connection: Connection, where: Filter | None, limit: int) -> list[int]:
-    """Ids of present images that pass a filter, newest first.
+def newest(
+    connection: Connection, where: Filter | None, limit: int, sort: str = "-date"
+) -> list[int]:
+    """Ids of present images that pass a filter, newest first, or in another of `ORDERS`.
 
     Images without a date come last, ordered by the time of their files.
     """
-    date, time = images.c.taken_at.desc(), images.c.mtime_ns.desc()  # SQLite: NULL is least
-    query = select(images.c.id).where(present(connection, where))
-    ordered = query.order_by(date, time, images.c.root_id, images.c.path)
-    return list(connection.execute(ordered.limit(min(limit, MAX_LIMIT))).scalars())
+    query = select(images.c.id).where(present(connection, where)).order_by(*ORDERS[sort])
+    return list(connection.execute(query.limit(min(limit, MAX_LIMIT))).scalars())
+
+
+def ordered(connection: Connection, ids: Sequence[int], sort: str) -> list[int]:
+    """The ids that the catalog has, in one of `ORDERS`."""
+    given = func.json_each(json.dumps(list(ids))).table_valued("value")
+    query = select(images.c.id).where(images.c.id.in_(select(given.c.value)))
+    return list(connection.execute(query.order_by(*ORDERS[sort])).scalars())
 
 
 def present(connection: Connection, where: Filter | None) -> Condition:
@@ -111,6 +131,7 @@ def present(connection: Connection, where: Filter | None) -> Condition:
     there = images.c.status == "present"
     if where is None:
         return there
+    _require_clusters(connection, where)
     known: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
     return and_(there, condition(where, known))
 
@@ -135,8 +156,8 @@ def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
 
 def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
     match where:
-        case Compare("orientation", _, value):
-            return _ORIENTATION[str(value)]
+        case Compare("orientation" | "cluster" as field, op, value):
+            return _clustered(op, value) if field == "cluster" else _ORIENTATION[str(value)]
         case Compare(field, op, value) if field in LABELS:
             ids = select(labels.c.image_id).where(labels.c.field == field)
             return images.c.id.in_(ids.where(_compared(labels.c.key, op, value)))
@@ -149,6 +170,33 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
             return _near(where)
         case Below(path):
             return _below(path, known)
+
+
+def _cluster(op: str, value: Any) -> Condition:
+    """The clusters with an id or a name."""
+    if isinstance(value, int):
+        return clusters.c.id == value
+    return _compared(clusters.c.name_key, op, value)
+
+
+def _clustered(op: str, value: Any) -> Condition:
+    """The images in the clusters with an id or a name, and in those below them."""
+    chosen = select(clusters.c.id).where(_cluster(op, value))
+    inside = select(clusters.c.id).where(clusters.c.parent_id.in_(chosen))
+    direct = cluster_members.c.cluster_id.in_(chosen), cluster_members.c.cluster_id.in_(inside)
+    return images.c.id.in_(select(cluster_members.c.image_id).where(or_(*direct)))
+
+
+def _require_clusters(connection: Connection, where: Filter) -> None:
+    """Raise `QueryError` for a cluster that does not exist."""
+    for leaf in leaves(where):
+        match leaf:
+            case Compare("cluster", "=", value):
+                query = select(clusters.c.id).where(_cluster("=", value)).limit(1)
+                if connection.execute(query).first() is None:
+                    raise QueryError(
+                        f"there is no cluster {value}", "'imgsearch clusters' makes and lists them."
+                    )
 
 
 def _compared(column: ColumnElement[Any], op: str, value: Any) -> Condition:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Row, and_, insert, select
 from sqlalchemy.exc import OperationalError
 
 from imgsearch.catalog import (
+    clusters,
     comparison,
     facets,
     filter_sql,
@@ -57,6 +58,9 @@ from imgsearch.errors import CatalogError
 from imgsearch.filters.tree import Filter
 from imgsearch.records import (
     ChangeBatch,
+    Cluster,
+    ClusterFacts,
+    Clustering,
     Comparison,
     Facets,
     ImageFile,
@@ -502,10 +506,15 @@ class Catalog:
             records = self.get(ids)
         return [records[i] for i in ids]
 
-    def newest_ids(self, where: Filter | None, limit: int) -> list[int]:
-        """The ids of the images that `newest` returns."""
+    def newest_ids(self, where: Filter | None, limit: int, sort: str = "-date") -> list[int]:
+        """The ids of the images that `newest` returns; `sort` is one of `filter_sql.ORDERS`."""
         with self._read() as connection:
-            return filter_sql.newest(connection, where, limit)
+            return filter_sql.newest(connection, where, limit, sort)
+
+    def ordered(self, ids: Sequence[int], sort: str) -> list[int]:
+        """The ids that the catalog has, in one of `filter_sql.ORDERS`."""
+        with self._read() as connection:
+            return filter_sql.ordered(connection, ids, sort)
 
     def facets(self, where: Filter | None) -> Facets:
         """Counts of the present images that pass a filter, by month, folder, camera and format."""
@@ -556,6 +565,37 @@ class Catalog:
         """The vectors of the reference texts with this hash, shape (t, dimension), or None."""
         with self._read() as connection:
             return reference_scores.texts(connection, space, digest)
+
+    def clustering(self, space: EmbeddingSpace) -> Clustering | None:
+        """What the clusters of a space were made of; None if there are none."""
+        with self._read() as connection:
+            return clusters.clustering(connection, _space_id(connection, space))
+
+    def clusters(self, space: EmbeddingSpace) -> list[Cluster]:
+        """The clusters of a space, largest first."""
+        with self._read() as connection:
+            return clusters.clusters(connection, _space_id(connection, space), space.dimension)
+
+    def cluster_members(self, space: EmbeddingSpace) -> dict[int, Ids]:
+        """Present images of each cluster that has images of its own; 0 for outliers."""
+        with self._read() as connection:
+            return clusters.members(connection, _space_id(connection, space))
+
+    def cluster_facts(self, ids: Ids) -> ClusterFacts:
+        """What the metadata of images says about them together."""
+        with self._read() as connection:
+            return clusters.facts(connection, ids)
+
+    def cluster_words(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
+        """The vectors of the words with this hash, shape (words, dimension), or None."""
+        with self._read() as connection:
+            space_id = _space_id(connection, space)
+            return clusters.words(connection, space_id, digest, space.dimension)
+
+    def unclustered(self) -> int:
+        """The number of present images that are newer than the clusters of their space."""
+        with self._read() as connection:
+            return clusters.unclustered(connection)
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.

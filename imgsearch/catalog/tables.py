@@ -270,3 +270,48 @@ texts = Table(
 )
 """The text in the images with these bytes, "" if there is none; `reason` says why it could not be
 read. Triggers delete a row together with the last image that has its bytes."""
+
+clusterings = Table(
+    "clusterings",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("pictures", Integer, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("words_digest", Text, nullable=False),
+    Column("words", LargeBinary, nullable=False),
+)
+"""What the clusters of a space were made of. `revision`: images of later ones have not joined yet;
+`pictures`: how many there were; `threshold`: the least mean inner product of an image with its
+cluster; `words`: the vectors of the words for names, concatenated in the format of
+`embeddings.vector`, whose texts have the hash `words_digest`."""
+
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("spaces.id"), nullable=False),
+    Column("parent_id", ForeignKey("clusters.id")),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("medoid_id", Integer, nullable=False),
+    Column("mean", LargeBinary, nullable=False),
+    Index("ix_clusters_name_key", "name_key"),
+    Index("ix_clusters_parent_id", "parent_id"),
+    # AUTOINCREMENT: an id that was in a script must not become another cluster.
+    sqlite_autoincrement=True,
+)
+"""`mean` is the mean vector of the images, `dimension` little-endian float16 numbers, norm up to 1.
+`name_key` is the name, folded. A cluster with others below it has no images of its own."""
+
+cluster_members = Table(
+    "cluster_members",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("cluster_id", ForeignKey("clusters.id")),
+    Index("ix_cluster_members_cluster_id", "cluster_id"),
+    Index("ix_cluster_members_image_id", "image_id"),
+    sqlite_with_rowid=False,
+)
+"""The innermost cluster of each image; NULL for an outlier."""

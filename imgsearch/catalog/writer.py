@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import comparison, ocr_texts, reference_scores, rows
+from imgsearch.catalog import clusters, comparison, ocr_texts, reference_scores, rows
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -33,6 +33,8 @@ from imgsearch.catalog.tables import (
     tombstones,
 )
 from imgsearch.records import (
+    Clustering,
+    ClusterTree,
     CommitResult,
     Encoded,
     Known,
@@ -145,6 +147,34 @@ class CatalogWriter:
         """Replace the vectors of the reference texts: shape (t, dimension), float32, unit norm."""
         with writing(self._engine) as connection:
             reference_scores.put_texts(connection, self._space, digest, vectors)
+
+    # Clusters
+
+    def put_clusters(
+        self,
+        space: EmbeddingSpace,
+        made_of: Clustering,
+        trees: Sequence[ClusterTree],
+        outliers: Ids,
+        digest: str,
+        vectors: Embeddings,
+    ) -> None:
+        """Replace the clusters of a space, with the vectors of the words that named them; see
+        `clusters.replace`."""
+        with writing(self._engine) as connection:
+            clusters.replace(connection, space, made_of, trees, outliers, digest, vectors)
+
+    def join_clusters(
+        self, space: EmbeddingSpace, revision: Revision, joined: Mapping[int, Ids]
+    ) -> None:
+        """Put images of changes up to a revision into clusters by id; 0 is that of outliers."""
+        with writing(self._engine) as connection:
+            clusters.join(connection, space, revision, joined)
+
+    def drop_clusters(self, space: EmbeddingSpace) -> None:
+        """Delete the clusters of a space."""
+        with writing(self._engine) as connection:
+            clusters.drop(connection, space)
 
     # Roots
 

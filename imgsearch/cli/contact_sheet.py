@@ -39,7 +39,8 @@ HEAD = """\
   :root { --page: #161616; --text: #ddd; --faint: #999; --edge: #333 }
 }
 body { margin: 1.5rem; background: var(--page); color: var(--text); font: 15px/1.4 sans-serif }
-h1 { font-size: 1.3rem; font-weight: normal; overflow-wrap: anywhere }
+h1, h2 { font-size: 1.3rem; font-weight: normal; overflow-wrap: anywhere }
+h2 { font-size: 1.1rem; margin: 1.6rem 0 .8rem }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem;
   margin: 0; padding: 0; list-style: none }
 li { border: 1px solid var(--edge); border-radius: 4px; padding: .6rem; overflow-wrap: anywhere }
@@ -74,30 +75,48 @@ ENTRIES = """\
 """
 TEMPLATE = f"""\
 {HEAD}<h1>{{{{ title }}}}</h1>
-{ENTRIES}</body>
+{{% for heading, entries in sections %}}
+{{% if heading %}}<h2>{{{{ heading }}}}</h2>{{% endif %}}
+{ENTRIES}{{% endfor %}}
+</body>
 </html>
 """
 
 
 def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, title: str) -> int:
     """Write the page; returns 1 if any picture could not be read, which is listed without one."""
+    return write_sections(ctx, lib, [("", hits)], target, title)
+
+
+def write_sections(
+    ctx: Context,
+    lib: Library,
+    sections: Sequence[tuple[str, Sequence[Hit]]],
+    target: str,
+    title: str,
+) -> int:
+    """Write a page with a heading above each list of hits, as `write_sheet` does."""
     from imgsearch.records import Skipped
 
     require_writable(target)
+    hits = [hit for _, each in sections for hit in each]
     thumbnails = lib.thumbnails(hits, SIDE)
     missing = [each for each in thumbnails.values() if isinstance(each, Skipped)]
     for each in missing:
         complain(f"{each.file.absolute}: {each.reason}")
-    entries = [entry(hit, thumbnails[hit.image.id]) for hit in hits]
-    heading = plain(title) or "Pictures"
-    replace_file(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
+    entries = [
+        (plain(heading), [entry(hit, thumbnails[hit.image.id]) for hit in each])
+        for heading, each in sections
+    ]
+    whole = plain(title) or "Pictures"
+    replace_file(target, page(f"{whole} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
     return int(bool(missing))
 
 
-def page(title: str, entries: Sequence[dict[str, Any]]) -> bytes:
-    """The page as UTF-8."""
-    return rendered(TEMPLATE, title=title, entries=entries)
+def page(title: str, sections: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
+    """The page of sections, each a heading ("" for none) and its entries, as UTF-8."""
+    return rendered(TEMPLATE, title=title, sections=sections)
 
 
 def rendered(template: str, **values: Any) -> bytes:

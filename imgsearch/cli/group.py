@@ -30,6 +30,8 @@ COMMANDS = (
     "status",
     "skipped",
     "roots",
+    "clusters",
+    "sample",
     "models",
     "eval",
     "serve",

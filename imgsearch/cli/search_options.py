@@ -19,7 +19,9 @@ from imgsearch.searching.request import (
     MIN_STRENGTH,
     MIN_STRENGTH_OF_ANSWERS,
     MODES,
+    SORTS,
     SearchRequest,
+    Sort,
     Term,
     read_strength,
 )
@@ -85,6 +87,7 @@ class SearchOptions:
     refresh: bool | None
     apart: bool
     exit_code: bool
+    sort: Sort | None
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -107,10 +110,19 @@ class SearchOptions:
             instruction=self.instruction,
             unique=unique,
             apart=self.apart,
+            sort=self.sort or "",
             remember=True,
         )
 
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
+    default="table",
+    show_default=True,
+    help="paths0 ends each path with NUL, for xargs -0.",
+)
 _RESULTS = (
     click.option(
         "-n",
@@ -119,6 +131,12 @@ _RESULTS = (
         default=20,
         show_default=True,
         help="Maximum number of hits.",
+    ),
+    click.option(
+        "--sort",
+        type=click.Choice(SORTS),
+        help="Order of all hits above the cut-off: by date the oldest first, by -date the newest."
+        " Default: the best first, or the newest without words.",
     ),
     click.option("--and", "plus", multiple=True, metavar="TERM", help="Add a text or picture."),
     click.option(
@@ -147,14 +165,7 @@ _RESULTS = (
         metavar="TEXT",
         help="Instruction to the model about the words, if it takes instructions.",
     ),
-    click.option(
-        "--format",
-        "form",
-        type=OutputFormat(["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"]),
-        default="table",
-        show_default=True,
-        help="paths0 ends each path with NUL, for xargs -0.",
-    ),
+    format_option,
 )
 _FEEDBACK = (
     click.option(
@@ -203,18 +214,19 @@ _CUT_OFF = (
         help="Look for words by meaning (semantic), in names, captions and texts (text), or both.",
     ),
 )
+_FILTER_OPTIONS = tuple(
+    click.option(
+        option.flag,
+        f"filter_{option.name}",
+        multiple=True,
+        metavar=option.metavar,
+        shell_complete=completion.FILTERS.get(option.name),
+        help=option.help,
+    )
+    for option in FILTERS
+)
 _FILTERS = (
-    *(
-        click.option(
-            option.flag,
-            f"filter_{option.name}",
-            multiple=True,
-            metavar=option.metavar,
-            shell_complete=completion.FILTERS.get(option.name),
-            help=option.help,
-        )
-        for option in FILTERS
-    ),
+    *_FILTER_OPTIONS,
     click.option(
         "--refresh/--no-refresh",
         default=None,
@@ -252,10 +264,24 @@ def gathered(function: F) -> F:
         options = SearchOptions(
             **{each.name: values.pop(each.name) for each in fields(SearchOptions)}
         )
-        filters = {option.name: values.pop(f"filter_{option.name}") for option in FILTERS}
-        return function(options=options, filters=filters, **values)
+        return function(options=options, filters=_filters(values), **values)
 
     return gather  # type: ignore[return-value]
+
+
+def filter_options(function: F) -> F:
+    """The filters as options; the function gets their values by name, as `filters`."""
+
+    @functools.wraps(function)
+    def gather(**values: Any) -> Any:
+        return function(filters=_filters(values), **values)
+
+    return _with(_FILTER_OPTIONS, gather)  # type: ignore[return-value]
+
+
+def _filters(values: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The values of the filters by name, taken out of those of all options."""
+    return {option.name: values.pop(f"filter_{option.name}") for option in FILTERS}
 
 
 def _with(options: Sequence[Callable[[F], F]], function: F) -> F:

@@ -46,6 +46,7 @@ FIELDS = {
     "latitude": "number",
     "longitude": "number",
     "rating": "number",
+    "cluster": "cluster",
 }
 """The fields of a filter and their kinds. `keywords` and `people` have any number of values, and
 pass a comparison if one of them does."""
@@ -64,6 +65,7 @@ OPERATORS = {
     "orientation": ("=", "!="),
     "number": ("=", "!=", "<", "<=", ">", ">="),
     "bytes": ("=", "!=", "<", "<=", ">", ">="),
+    "cluster": ("=", "!=", "~", "!~"),
 }
 
 FORMATS = (
@@ -78,7 +80,7 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
 ORIENTATIONS = ("landscape", "portrait", "square")
 WHAT = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
         "description": "description", "keywords": "keywords", "people": "people", "place": "place",
-        "rating": "rating",
+        "rating": "rating", "cluster": "cluster",
         "taken": "date", "position": "gps", "keyword": "keywords", "tags": "keywords",
         "person": "people"}  # fmt: skip
 """What a picture may have, and other words for it. A place is a city, state or country in words."""
@@ -91,6 +93,7 @@ _DATE = re.compile(
     r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?)?)?"
 )
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})")
+_CLUSTER_ID = re.compile(r"[0-9]{1,18}")
 _BYTES = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)([kmg]?)b?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,9})[xX×]([0-9]{1,9})")
 
@@ -237,6 +240,13 @@ def _text(field: str, op: str, text: str) -> Filter:
     return Compare(field, op, plain)
 
 
+def _cluster(field: str, op: str, text: str) -> Filter:
+    """By id or by name."""
+    if op == "=" and _CLUSTER_ID.fullmatch(text):
+        return Compare(field, op, int(text))
+    return _text(field, op, text)
+
+
 def place(text: str) -> Filter:
     """City, state or country contain this text."""
     return any_of(comparison(field, "~", text) for field in ("city", "state", "country"))
@@ -307,4 +317,5 @@ _PARSERS: dict[str, Callable[[str, str, str], Filter]] = {
     "orientation": _orientation,
     "number": _plain_number,
     "bytes": _bytes,
+    "cluster": _cluster,
 }

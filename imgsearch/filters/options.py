@@ -98,7 +98,8 @@ FILTERS = (
     ),
     FilterOption(
         "has", "WHAT",
-        "Has a date, gps, camera, title, description, keywords, people, place or rating.",
+        "Has a date, gps, camera, title, description, keywords, people, place, rating or"
+        " cluster.",
         "gps", fields.has,
     ),
     FilterOption(
@@ -116,6 +117,10 @@ FILTERS = (
     FilterOption(
         "place", "TEXT", "Its city, state or country contains this text, as written into it.",
         "paris", fields.place,
+    ),
+    FilterOption(
+        "cluster", "ID|NAME", "In this cluster; 'imgsearch clusters' lists them.", "12",
+        _field("cluster", "="), any_of=True,
     ),
     FilterOption(
         "where", "EXPR", "An expression, such as 'taken < 2020 and not has gps'; see above.",

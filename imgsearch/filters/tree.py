@@ -12,7 +12,7 @@ false, and its `Not` is true.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -141,6 +141,27 @@ def any_of(parts: Iterable[Filter]) -> Filter:
 def negated(part: Filter) -> Filter:
     """The negation of `part`."""
     return part.part if isinstance(part, Not) else Not(part)
+
+
+def leaves(whole: Filter) -> Iterator[Compare | Has | Near | Below]:
+    """The conditions of a filter that are not made of others."""
+    match whole:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from leaves(part)
+        case Not(part):
+            yield from leaves(part)
+        case _:
+            yield whole
+
+
+def names_cluster(whole: Filter | None) -> bool:
+    """True for a filter that depends on the clusters of the library."""
+    found = () if whole is None else leaves(whole)
+    return any(
+        (isinstance(each, Compare) and each.field == "cluster") or each == Has("cluster")
+        for each in found
+    )
 
 
 def bounded(whole: Filter) -> Filter:

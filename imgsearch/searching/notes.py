@@ -42,6 +42,12 @@ def gone_note(count: int) -> str:
     return f"{count} pictures that are no longer on disk are left out. To update: imgsearch index"
 
 
+def clusters_note(count: int) -> str:
+    """For a filter by cluster, where pictures have come since."""
+    pictures = "1 picture is" if count == 1 else f"{count} pictures are"
+    return f"{pictures} not in clusters yet. To let new ones join: imgsearch clusters"
+
+
 def damaged_note(count: int) -> str:
     """For pictures whose row in the catalog cannot be read."""
     pictures = "1 picture is" if count == 1 else f"{count} pictures are"

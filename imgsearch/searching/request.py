@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from imgsearch.errors import QueryError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from imgsearch.vectors import Embeddings, Pixels
 
 MODES = ("hybrid", "semantic", "text")
+Sort = Literal["", "score", "date", "-date", "name", "-name", "size", "-size"]
+SORTS: tuple[str, ...] = get_args(Sort)[1:]
+"""Orders of the hits; with a minus the latest, the last or the largest first."""
 MIN_STRENGTH = 0.2
 MIN_STRENGTH_OF_IMAGES = 0.05
 """Default cut-offs of a query with words and of one by pictures alone. They lose about one in
@@ -137,6 +140,9 @@ class SearchRequest:
         Fold near-identical pictures into one hit.
     apart : bool
         List the files of one shot, such as RAW and JPEG, as pictures of their own.
+    sort : str
+        One of `SORTS`: the order of all hits above the cut-off. "" for the best first, or the
+        newest first without terms.
     remember : bool
         Keep the search, for `result` terms and feedback of the next one.
     """
@@ -153,7 +159,14 @@ class SearchRequest:
     instruction: str | None = None
     unique: bool = False
     apart: bool = False
+    sort: Sort = ""
     remember: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sort and self.sort not in SORTS:
+            raise QueryError(
+                f"{self.sort[:40]!r} is not an order of hits", f"Sort by {', '.join(SORTS)}."
+            )
 
     @property
     def needs_model(self) -> bool:
@@ -163,6 +176,11 @@ class SearchRequest:
         if self.mode == "text":
             return any(term.modality != "text" for term in self.terms)
         return bool(self.terms)
+
+    @property
+    def is_reordered(self) -> bool:
+        """True for an order other than that of the scores."""
+        return self.sort not in ("", "score")
 
     @property
     def words(self) -> str:

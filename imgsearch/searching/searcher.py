@@ -13,6 +13,7 @@ import numpy as np
 
 from imgsearch.errors import ImgSearchError, QueryError
 from imgsearch.filters.options import why_none
+from imgsearch.filters.tree import names_cluster
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.references import BEST
 from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
@@ -31,6 +32,7 @@ from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
+    clusters_note,
     damaged_note,
     gone_note,
     instruction_note,
@@ -63,6 +65,8 @@ TIED_PLACES = 32
 """Places beyond those wanted that are looked for at once: copies have equal scores."""
 MAX_WORD_MATCHES = 10_000
 """Pictures that have the words of a query and are looked at: the best of those that pass."""
+MAX_SORTED_PLACES = 10_000
+"""Best places that are brought into another order than that of their scores."""
 MAX_GONE_IMAGES = 20_000
 """Pictures that are gone from disk and left out of one search; those behind may be shown."""
 
@@ -145,6 +149,11 @@ class Searcher:
         if not resolved.terms and not trace.total:
             raise no_pictures()
         notes += self._left_out(presence)
+        if names_cluster(request.where) and (waiting := self._catalog.unclustered()):
+            notes.append(clusters_note(waiting))
+        if request.is_reordered and resolved.terms and not ranking.complete:
+            count = max(deep.limit, MAX_SORTED_PLACES)
+            notes.append(f"Sorted are the best {count} pictures; there are more.")
         if request.remember:
             notes += self._remember(resolved, trace, hits)
         if trace.passed != 0 and request.mode != "text":
@@ -344,6 +353,8 @@ class Searcher:
         gate = self._gate(request)
         if gate is not None:
             request = replace(request, min_strength=MIN_STRENGTH_OF_ANSWERS)
+        if request.is_reordered and request.terms:
+            request = replace(request, limit=max(request.limit, MAX_SORTED_PLACES))
         if not request.terms:
             matches = self._by_date(request, trace)
         elif request.mode == "text":
@@ -358,14 +369,23 @@ class Searcher:
         return replace(ranking, revision=self._catalog.head()[0])
 
     def _folded(self, request: SearchRequest, ranking: Ranking, trace: Trace) -> Ranking:
-        """The ranking with the files of a shot and near-identical pictures folded, as requested."""
-        if request.apart and not request.unique:
-            return ranking
+        """The ranking with the files of a shot and near-identical pictures folded, and in another
+        order, as requested."""
         with trace.step("fold"):
             if not request.apart:
                 ids = ranking.page_ids(0, MAX_FOLDED_PLACES)
                 ranking = fold_parts(ranking, self._catalog.shots(ids))
-            return self._without_copies(ranking) if request.unique else ranking
+            if request.unique:
+                ranking = self._without_copies(ranking)
+        if ranking.by_date or not request.is_reordered:
+            return ranking
+        with trace.step("sort"):
+            return self._sorted(ranking, request.sort)
+
+    def _sorted(self, ranking: Ranking, sort: str) -> Ranking:
+        places = {key: place for place, key in enumerate(ranking.ids.tolist())}
+        order = [places[key] for key in self._catalog.ordered(list(places), sort)]
+        return ranking.at(np.array(order, np.intp), ranking.folded)
 
     def _without_copies(self, ranking: Ranking) -> Ranking:
         ids = ranking.ids[:MAX_FOLDED_PLACES]
@@ -379,14 +399,23 @@ class Searcher:
         return fold(ranking, vectors, hashes, least)
 
     def _by_date(self, request: SearchRequest, trace: Trace) -> Candidates:
-        """The pictures that pass the filter, newest first; those of models not in use, too."""
+        """The pictures that pass the filter, newest first or as requested; those of models not in
+        use, too."""
+        if request.sort == "score":
+            raise QueryError(
+                "a list without words or pictures has no scores to sort by",
+                "Say what to look for, or sort by date, name or size.",
+            )
         with trace.step("filter"):
             trace.total = self._catalog.count()
             if request.where is not None:
                 trace.passed = self._catalog.count(request.where)
         with trace.step("search"):
-            ids = self._catalog.newest_ids(request.where, request.limit + 1)
+            sort = request.sort or "-date"
+            ids = self._catalog.newest_ids(request.where, request.limit + 1, sort)
         trace.method = "the newest by date, from the catalog"
+        if sort != "-date":
+            trace.method = f"sorted by {sort}, from the catalog"
         passed = trace.total if trace.passed is None else trace.passed
         return Candidates({}, {}, by_date=ids, matching=passed)
 

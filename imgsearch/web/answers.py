@@ -72,7 +72,9 @@ class SearchAnswer(BaseModel):
     total: int | None = Field(description="null if more pictures match than are ranked.")
     next: str | None = Field(description="The cursor of the page that follows.")
     no_match: bool = Field(description="Nothing matches well enough.")
-    by_date: bool = Field(description="The request had no terms: a list by date.")
+    by_date: bool = Field(
+        description="The request had no terms: a list, by date unless `sort` is given."
+    )
     revision: int = Field(description="Of the library when the search was made.")
     seconds: float
     note: str

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
-from imgsearch.searching.request import SearchRequest, Term, read_strength
+from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.terms import build_terms
 
 MAX_UPLOADS = 8
@@ -103,6 +103,12 @@ class SearchParameters(FilterParameters):
     everything: bool = Field(False, alias="all", description="Include weak hits.")
     unique: bool = Field(False, description="Fold near-identical pictures into one.")
     apart: bool = Field(False, description="List the RAW and the JPEG of one shot as two pictures.")
+    sort: Sort = Field(
+        "",
+        description="Order of all hits above the cut-off: date has the oldest first, -date the"
+        " newest. The default is the best first, or the newest without a query.",
+        examples=["-date"],
+    )
     limit: int = Field(60, ge=1, le=500, description="Maximum number of hits per page.")
     cursor: str | None = Field(
         None,
@@ -131,6 +137,7 @@ class SearchParameters(FilterParameters):
             max_false_matches=self.max_false_matches,
             unique=self.unique,
             apart=self.apart,
+            sort=self.sort,
         )
 
 

@@ -105,7 +105,8 @@ def test_the_script_shows_commands_and_ranked_hits(output):
     assert sum(" search " in command for command in commands) >= 4
     assert sum(" similar " in command for command in commands) >= 1
     assert "44 added" in parts[0] or f"{len(list(PHOTOS.iterdir()))} added" in parts[0]
-    for command, part in zip(commands[1:], parts[1:], strict=True):
+    assert commands[-1].endswith(" clusters")
+    for command, part in zip(commands[1:-1], parts[1:-1], strict=True):
         hits = re.findall(
             r"^ +(\d+) +(?:\d+%|name) +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M
         )
@@ -124,3 +125,13 @@ def test_the_script_suggests_further_commands(output):
     end = output[output.index("Try next") :]
     assert "imgsearch --library build/demo-library search " in end
     assert "index ~/Pictures" in end
+
+
+def test_the_script_lists_the_clusters(output):
+    listed = output[output.index(" clusters\n") : output.index("\nThe columns are")]
+    rows = re.findall(r"^ +(\d+) +(\d+)  (.{24}) .*?data/photos/(\S+)$", listed, re.M)
+    broad = [int(count) for _, count, name, _ in rows if not name.startswith("  ")]
+    outliers = int(re.search(r"- +(\d+)  outliers", listed)[1])
+    assert sum(broad) + outliers == len(list(PHOTOS.iterdir())) and len(broad) >= 4
+    names = {name.strip(): example for _, _, name, example in rows}
+    assert names["mountain"] in {"mountain_trail.jpg", "green_valley.jpg"}

@@ -434,3 +434,13 @@ def test_a_note_says_how_a_query_was_read(demo):
     assert told.status == 0 and "Read as: " in told.err
     quiet = process("--library", demo.library, "search", "ein Hund am Fenster", "-q")
     assert quiet.err == ""
+
+
+def test_sort_orders_the_hits_above_the_cut_off(demo):
+    best = names(demo.call("search", "an", "animal", "-n", 100, "--format", "json"))
+    by_name = names(demo.call("search", "an", "animal", "--sort", "name", "--format", "json"))
+    assert by_name == sorted(best)[:20]
+    listed = demo.call("search", "--type", "jpeg", "--sort", "-size", "-n", 5, "--format", "json")
+    sizes = [hit["size"] for hit in listed.json]
+    everything = sorted((each.stat().st_size for each in PHOTOS.glob("*.jpg")), reverse=True)
+    assert sizes == everything[:5]

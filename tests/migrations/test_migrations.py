@@ -14,6 +14,7 @@ from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
 from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
+from imgsearch.curation.clusters import Clusters
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
 from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
@@ -21,6 +22,7 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import TextFound
 from imgsearch.vectors import EmbeddingSpace
+from tests.curation.groups import WordEncoder
 from tests.fakes import SPACE, MemoryFolder, held, ingest, vector_of
 
 ROWS_0001 = """
@@ -375,3 +377,14 @@ def test_durable_settings(tmp_path):
         assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == (
             "wal", 2, 1,
         )  # fmt: skip
+
+
+def test_an_old_library_has_no_clusters_until_they_are_made(tmp_path):
+    make_0001(tmp_path)
+    catalog = open_catalog(str(tmp_path))
+    assert catalog.clustering(SPACE) is None and catalog.clusters(SPACE) == []
+    assert catalog.unclustered() == 0 and catalog.select(parse("has cluster")).tolist() == []
+    clusters = Clusters(catalog, MemoryIndex("", catalog.uuid, SPACE), WordEncoder, print)
+    clusters.bring_up()
+    assert clusters.report(3).pictures == 2, "6 is gone"
+    assert catalog.check() == []

@@ -330,3 +330,80 @@ def test_pictures_that_are_judged_by_id_do_not_refine_the_last_search(folder, ca
     assert searcher.rank(SearchRequest(**judged)).ids.tolist() == alone
     refined = searcher.search(SearchRequest(good=[Term(result=1)]))
     assert refined.notes[0] == "Refining the last search."
+
+
+# Orders other than that of the scores
+
+
+@pytest.fixture
+def sorted_folder(folder, catalog) -> MemoryFolder:
+    """Pictures whose names, sizes and dates are all in different orders."""
+    folder.files = {
+        "B.jpg": ("xx", 3),
+        "a.jpg": ("xxxx", 2),
+        "c.jpg": ("x", 1),
+        "d.jpg": ("far", 9),
+    }
+    ingest(catalog, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("name", ["a.jpg", "B.jpg", "c.jpg", "d.jpg"]),
+        ("-name", ["d.jpg", "c.jpg", "B.jpg", "a.jpg"]),
+        ("size", ["c.jpg", "B.jpg", "d.jpg", "a.jpg"]),
+        ("-size", ["a.jpg", "d.jpg", "B.jpg", "c.jpg"]),
+        ("date", ["c.jpg", "a.jpg", "B.jpg", "d.jpg"]),
+        ("-date", ["d.jpg", "B.jpg", "a.jpg", "c.jpg"]),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 3, 20])
+def test_an_order_is_that_of_all_hits_and_the_limit_comes_last(
+    sorted_folder, searcher, sort, expected, limit
+):
+    hits = searcher.search(query("far", limit=limit, sort=sort)).hits
+    assert paths(hits) == expected[:limit]
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    listed = searcher.search(SearchRequest(limit=limit, sort=sort))
+    assert paths(listed) == expected[:limit], "a list without terms, too"
+
+
+def test_an_order_changes_no_hit(sorted_folder, searcher):
+    best = {hit.path: hit.score for hit in searcher.search(query("x", min_score=-0.2))}
+    by_name = searcher.search(query("x", min_score=-0.2, sort="name"))
+    assert {hit.path: hit.score for hit in by_name} == best and 0 < len(best) < 4
+    assert paths(searcher.search(query("x", sort="score"))) == paths(searcher.search(query("x")))
+
+
+def test_dated_pictures_come_before_undated_ones_in_both_directions(folder, catalog, searcher):
+    folder.files = {"old.jpg": ("o", 1), "new.jpg": ("n", 2), "undated.jpg": ("u", 3)}
+    ingest(catalog, folder)
+    with catalog._engine.connect() as connection, connection.begin():
+        for name, year in (("old", 1999), ("new", 2020)):
+            connection.exec_driver_sql(
+                f"UPDATE images SET taken_at = '{year}-01-01 00:00:00.000000'"
+                f" WHERE path = '{name}.jpg'"
+            )
+    for sort, expected in (
+        ("date", ["old", "new", "undated"]),
+        ("-date", ["new", "old", "undated"]),
+    ):
+        found = paths(searcher.search(query("o", sort=sort)))
+        assert found == [f"{name}.jpg" for name in expected]
+
+
+def test_sorting_stops_at_the_best_and_says_so(sorted_folder, searcher, monkeypatch):
+    monkeypatch.setattr(searcher_module, "MAX_SORTED_PLACES", 3)
+    found = searcher.search(query("far", limit=1, sort="name"))
+    best = paths(searcher.search(query("far", limit=3)))
+    assert paths(found) == sorted(best, key=str.casefold)[:1]
+    assert any("Sorted are the best 3 pictures" in note for note in found.notes)
+
+
+def test_orders_that_are_none(sorted_folder, searcher):
+    with pytest.raises(QueryError, match="no scores to sort by"):
+        searcher.search(SearchRequest(sort="score"))
+    with pytest.raises(QueryError, match="'colour' is not an order"):
+        query("x", sort="colour")

@@ -113,6 +113,18 @@ def test_pages_add_up_to_the_whole_list(server: Served) -> None:
         assert pages == whole["hits"]
 
 
+def test_pages_of_another_order_add_up_to_the_whole_list(server: Served) -> None:
+    for query in ({}, {"q": "an animal", "all": "true"}):
+        names, cursor = [], {}
+        while True:
+            answer = server.get("/search", sort="name", limit=17, **query, **cursor)
+            names += _names(answer)
+            if answer["next"] is None:
+                break
+            cursor = {"cursor": answer["next"]}
+        assert names == sorted(names) and len(names) == COUNT
+
+
 def test_a_cursor_belongs_to_its_search(server: Served) -> None:
     cursor = server.get("/search", limit=3)["next"]
     assert server.ask(f"{API}/search", limit=3, cursor=cursor, q="a dog").status == 400

@@ -1,0 +1,76 @@
+"""Words that a cluster of pictures may be named with: subjects that a camera can see.
+
+Any model that reads English works with them. Changing the list changes names of new clusters only.
+"""
+
+from __future__ import annotations
+
+_SUBJECTS = """
+animal, mammal, bird of prey, livestock, vehicle, food, drink, meal, plant, building, interior,
+landscape, seascape, cityscape, furniture, tool, kitchenware, clothes, musical instrument, sport,
+machine, electronics, stationery, person, people, man, woman, child, baby, boy, girl, family,
+couple, crowd, face, portrait, selfie, hand, eye, smile, hair, beard, tattoo, friends,
+grandparents, bride, wedding, birthday, party, graduation, christmas, halloween, fireworks,
+festival, parade, concert, band, singer, guitar, piano, violin, drum, dancer, ballet, theatre,
+museum, painting, drawing, sculpture, statue, mural, graffiti, photographer, camera, cook, chef,
+doctor, nurse, soldier, police, firefighter, farmer, fisherman, worker, teacher, student,
+classroom, school, office, meeting, laptop, computer, keyboard, screen, screenshot, phone,
+television, radio, headphones, book, newspaper, letter, document, receipt, map, diagram, chart,
+text, handwriting, sign, logo, poster, calendar, menu, ticket, passport, money, coin, football,
+basketball, baseball, tennis, golf, hockey, cricket, rugby, volleyball, boxing, wrestling,
+running, race, marathon, gymnastics, yoga, swimming, diving, surfing, sailing, rowing, kayak,
+fishing, skiing, snowboard, sledge, ice skating, skateboard, climbing, hiking, camping, tent,
+campfire, picnic, barbecue, playground, swing, toy, doll, teddy bear, puzzle, chess, balloon,
+kite, bubble, gift, candle, dog, puppy, cat, kitten, horse, pony, donkey, cow, bull, sheep, lamb,
+goat, pig, chicken, rooster, duck, goose, turkey, rabbit, hamster, mouse, rat, squirrel, hedgehog,
+badger, fox, wolf, bear, polar bear, panda, lion, tiger, leopard, jaguar, cheetah, lynx, elephant,
+rhinoceros, hippopotamus, giraffe, zebra, antelope, deer, moose, bison, buffalo, camel, llama,
+kangaroo, koala, monkey, gorilla, chimpanzee, lemur, sloth, bat, otter, beaver, seal, walrus,
+whale, dolphin, shark, fish, goldfish, tropical fish, jellyfish, octopus, crab, lobster, shrimp,
+shell, starfish, coral, snail, slug, worm, frog, toad, lizard, gecko, snake, turtle, tortoise,
+crocodile, dinosaur, bird, eagle, hawk, owl, falcon, vulture, parrot, macaw, pigeon, sparrow,
+robin, crow, magpie, kingfisher, woodpecker, hummingbird, swallow, seagull, pelican, heron, stork,
+flamingo, swan, penguin, peacock, ostrich, nest, egg, feather, butterfly, moth, dragonfly, bee,
+wasp, ant, beetle, ladybird, grasshopper, fly, spider, spider web, caterpillar, aquarium, zoo,
+pet, wildlife, farm animal, insect, reptile, flower, rose, tulip, daisy, sunflower, dandelion,
+dahlia, lily, orchid, lavender, poppy, blossom, bouquet, houseplant, cactus, succulent, fern,
+moss, mushroom, grass, leaf, tree, oak, pine, palm, birch, bamboo, forest, wood, jungle, garden,
+greenhouse, park, lawn, meadow, field, wheat, corn, rice, vineyard, orchard, hay, farm, barn,
+stable, fence, gate, tractor, windmill, mill, well, haystack, fruit, apple, orange, lemon, banana,
+grape, strawberry, raspberry, blueberry, cherry, peach, pear, plum, fig, melon, watermelon,
+pineapple, mango, kiwi, pomegranate, coconut, avocado, tomato, potato, carrot, onion, garlic,
+pepper, cucumber, lettuce, cabbage, broccoli, pumpkin, bean, nut, vegetable, salad, soup, bread,
+sandwich, burger, hot dog, pizza, pasta, noodles, sushi, curry, steak, meat, sausage, bacon,
+cheese, butter, breakfast, lunch, dinner, restaurant, kitchen, cake, cookie, chocolate, ice cream,
+pancake, waffle, doughnut, pie, dessert, candy, honey, coffee, tea, milk, juice, water glass,
+beer, wine, cocktail, bottle, cup, mug, bowl, plate, spoon, fork, knife, pan, pot, kettle, oven,
+refrigerator, table, chair, sofa, bed, pillow, blanket, curtain, carpet, lamp, mirror, clock,
+watch, vase, basket, box, shelf, cupboard, desk, door, window, stairs, bathroom, bathtub, toilet,
+sink, bedroom, living room, fireplace, balcony, garage, workshop, hammer, saw, drill, screwdriver,
+wrench, nail, rope, chain, padlock, key, brush, paint, needle, thread, scissors, knitting, fabric,
+button, shirt, dress, skirt, suit, tie, jacket, coat, jeans, sweater, hat, cap, helmet, glasses,
+sunglasses, mask, scarf, glove, shoe, boot, sandal, sock, handbag, backpack, suitcase, umbrella,
+jewellery, ring, necklace, earring, crown, costume, uniform, kimono, cosmetics, perfume, soap,
+towel, toothbrush, medicine, syringe, microscope, telescope, satellite dish, antenna, robot,
+rocket, astronaut, space, planet, moon, sun, star, galaxy, eclipse, sky, cloud, storm, lightning,
+rain, rainbow, fog, snow, ice, frost, icicle, sunrise, sunset, night, dusk, shadow, reflection,
+silhouette, smoke, fire, wave, water, drop, sea, ocean, beach, sand, dune, desert, island, coast,
+cliff, rock, stone, cave, mountain, hill, valley, canyon, volcano, glacier, lake, pond, river,
+stream, waterfall, swamp, bridge, dam, harbour, pier, lighthouse, boat, motorboat, sailing boat,
+ship, ferry, cruise ship, canoe, submarine, anchor, car, sports car, old car, taxi, bus, tram,
+train, locomotive, railway, station, underground, bicycle, motorcycle, scooter, truck, van,
+ambulance, fire engine, excavator, crane, construction site, tank, aeroplane, airport, helicopter,
+hot air balloon, parachute, cockpit, wheel, engine, road, motorway, street, alley, crossing,
+traffic light, traffic, car park, parking meter, petrol station, tunnel, path, city, skyline,
+skyscraper, town, village, square, market, shop, supermarket, mall, cafe, bar, hotel, house,
+cottage, hut, castle, palace, tower, church, cathedral, mosque, temple, pagoda, synagogue,
+monastery, cemetery, grave, ruin, pyramid, amphitheatre, monument, fountain, arch, column, wall,
+roof, dome, bell, balustrade, courtyard, hospital, factory, warehouse, power station, wind
+turbine, solar panel, mine, quarry, oil rig, library, stadium, swimming pool, amusement park,
+ferris wheel, roller coaster, circus, casino, gym, aquarium tank, flag, map of the world, globe,
+trophy, medal, weapon, sword, gun, cannon, armour, book cover, stamp, fossil, crystal, gold,
+metal, glass, brick, wooden planks, marble, pattern, stripes, texture, abstract art, black and
+white photograph
+"""
+
+WORDS = tuple(word.strip() for word in _SUBJECTS.replace("\n", " ").split(","))
