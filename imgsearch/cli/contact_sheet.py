@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ h1 { font-size: 1.3rem; font-weight: normal; overflow-wrap: anywhere }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem;
   margin: 0; padding: 0; list-style: none }
 li { border: 1px solid var(--edge); border-radius: 4px; padding: .6rem; overflow-wrap: anywhere }
+li.first { grid-column-start: 1 }
 a { color: inherit }
 a.picture { display: flex; height: 15rem; align-items: center; justify-content: center;
   text-align: center; margin-bottom: .4rem }
@@ -55,7 +56,7 @@ p { margin: 0 }
 <h1>{{ title }}</h1>
 <ol>
 {% for entry in entries %}
-<li>
+<li{% if entry.first %} class="first"{% endif %}>
 <a class="picture" href="{{ entry.link }}">
 {%- if entry.data %}<img src="data:image/jpeg;base64,{{ entry.data }}"
  width="{{ entry.width }}" height="{{ entry.height }}" alt="{{ entry.name }}">
@@ -72,8 +73,21 @@ p { margin: 0 }
 """
 
 
-def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, title: str) -> int:
-    """Write the page; returns 1 if any picture could not be read, which is listed without one."""
+def write_sheet(
+    ctx: Context,
+    lib: Library,
+    hits: Sequence[Hit],
+    target: str,
+    title: str,
+    marks: Mapping[int, str] | None = None,
+) -> int:
+    """Write the page; returns 1 if any picture could not be read, which is listed without one.
+
+    Parameters
+    ----------
+    marks : mapping of id to str, optional
+        What to say about pictures. Pictures of one rank then share a row.
+    """
     from imgsearch.records import Skipped
 
     _require_writable(target)
@@ -82,6 +96,8 @@ def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, ti
     for each in missing:
         complain(f"{each.file.absolute}: {each.reason}")
     entries = [_entry(hit, thumbnails[hit.image.id]) for hit in hits]
+    if marks is not None:
+        _mark(entries, [marks[hit.image.id] for hit in hits])
     heading = plain(title) or "Pictures"
     replace_file(target, page(f"{heading} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
@@ -118,6 +134,13 @@ def _entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
         data = b64encode(thumbnail.data).decode()
         return entry | {"data": data, "width": thumbnail.width, "height": thumbnail.height}
     return entry | {"reason": thumbnail.reason}
+
+
+def _mark(entries: Sequence[dict[str, Any]], marks: Sequence[str]) -> None:
+    rank = 0
+    for entry, mark in zip(entries, marks, strict=True):
+        entry["first"], rank = entry["rank"] != rank, entry["rank"]
+        entry["facts"] = f"{mark}: {entry['facts']}"
 
 
 def _shown(name: str) -> str:

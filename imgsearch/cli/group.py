@@ -25,6 +25,7 @@ COMMANDS = (
     "search",
     "similar",
     "similarity",
+    "dupes",
     "status",
     "skipped",
     "roots",

@@ -195,17 +195,17 @@ _CUT_OFF = (
         help="Look for words by meaning (semantic), in names, captions and texts (text), or both.",
     ),
 )
-_FILTERS = (
-    *(
-        click.option(
-            option.flag,
-            f"filter_{option.name}",
-            multiple=True,
-            metavar=option.metavar,
-            help=option.help,
-        )
-        for option in FILTERS
-    ),
+_FILTERS = tuple(
+    click.option(
+        option.flag,
+        f"filter_{option.name}",
+        multiple=True,
+        metavar=option.metavar,
+        help=option.help,
+    )
+    for option in FILTERS
+)
+_LIST = (
     click.option(
         "--refresh/--no-refresh",
         default=None,
@@ -232,7 +232,7 @@ def result_options(function: F) -> F:
 
 def cut_off_options(function: F) -> F:
     """Options for the ranking, for cut-offs and for filters."""
-    return _with(_CUT_OFF + _FILTERS, function)
+    return _with(_CUT_OFF + _FILTERS + _LIST, function)
 
 
 def gathered(function: F) -> F:
@@ -243,10 +243,24 @@ def gathered(function: F) -> F:
         options = SearchOptions(
             **{each.name: values.pop(each.name) for each in fields(SearchOptions)}
         )
-        filters = {option.name: values.pop(f"filter_{option.name}") for option in FILTERS}
-        return function(options=options, filters=filters, **values)
+        return function(options=options, filters=_filters(values), **values)
 
     return gather  # type: ignore[return-value]
+
+
+def filter_options(function: F) -> F:
+    """The filters alone; the command gets their values by name as `filters`."""
+
+    @functools.wraps(function)
+    def gather(**values: Any) -> Any:
+        return function(filters=_filters(values), **values)
+
+    return _with(_FILTERS, gather)  # type: ignore[return-value]
+
+
+def _filters(values: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The values of the filters, taken out of those of all options."""
+    return {option.name: values.pop(f"filter_{option.name}") for option in FILTERS}
 
 
 def _with(options: Sequence[Callable[[F], F]], function: F) -> F:

@@ -1,0 +1,1 @@
+"""What is in a library, from stored vectors and metadata: groups of duplicates."""
