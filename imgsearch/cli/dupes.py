@@ -79,7 +79,7 @@ def command(
     imgsearch dupes
     imgsearch dupes --level exact --in ~/Pictures --prefer '*/Originals/*'
     imgsearch dupes --level shots --html shots.html
-    imgsearch dupes --format sh > move.sh     # read it, then: sh move.sh
+    imgsearch dupes --format sh | less        # into a file, read it, then run it with sh
     imgsearch dupes --format paths0 | xargs -0 ls -l
     """
     ctx = context(library, quiet, verbose)
