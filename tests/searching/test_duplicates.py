@@ -66,6 +66,11 @@ def test_two_exposures_do_not_fold_but_the_same_bytes_do():
     assert leaders_of(rows, ["a", "a", None, None, "a"], LEAST, times).tolist() == [0, 0, 0, 3, 0]
 
 
+def test_thousands_of_equal_pictures_fold_into_the_first():
+    rows = np.repeat(rows_of([30]), 20_000, axis=0)
+    assert not leaders_of(rows, [None] * len(rows), LEAST).any()
+
+
 def test_an_empty_ranking():
     assert folded([]) == []
 
