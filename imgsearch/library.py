@@ -43,6 +43,7 @@ from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
+    from imgsearch.curation.duplicate_groups import DuplicateGroup
     from imgsearch.curation.sample import Kind
     from imgsearch.indexing.indexer import Indexer
 
@@ -338,6 +339,32 @@ class Library:
         """
         term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
         return self.search(SearchRequest([term], **options))
+
+    def duplicates(
+        self, where: Filter | None = None, level: str = "copies", prefer: Sequence[str] = ()
+    ) -> Iterator[DuplicateGroup]:
+        """Groups of duplicates, each with the picture to keep; nothing is read again or deleted.
+
+        Parameters
+        ----------
+        where : Filter or None
+            Only pictures that pass it are compared.
+        level : {"exact", "copies", "shots"}
+            Same bytes; also saved again, resized or cropped; also near-identical shots.
+        prefer : sequence of str
+            Glob patterns of the paths to keep, the most important first.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
+        QueryError
+            The library has no pictures, or the level is unknown.
+        """
+        from imgsearch.curation.duplicates import DuplicateFinder, DuplicateRequest
+
+        finder = DuplicateFinder(self.catalog, self.searcher, self._note)
+        return finder.find(DuplicateRequest(where, level, prefer))
 
     def images(self, where: Filter | None = None) -> Iterator[ImageRecord]:
         """Every picture of the library that passes a filter, newest first, in bounded memory.

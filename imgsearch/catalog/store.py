@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from imgsearch.catalog import (
@@ -487,6 +487,33 @@ class Catalog:
                 .order_by(embeddings.c.image_id)
             )
             return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def equal_bytes(self) -> tuple[Ids, Ids]:
+        """The present images whose bytes others have, too, and a number for the bytes of each.
+
+        Returns
+        -------
+        ids, numbers : ndarrays of shape (n,), int64
+            Sorted by id.
+        """
+        present = images.c.status == "present"
+        shared = (
+            select(images.c.content_hash)
+            .where(present)
+            .group_by(images.c.content_hash)
+            .having(func.count() > 1)
+        )
+        query = select(images.c.id, images.c.content_hash).where(
+            present, images.c.content_hash.in_(shared)
+        )
+        with self._read() as connection:
+            numbers: dict[str, int] = {}
+            pairs = [
+                (row.id, numbers.setdefault(row.content_hash, len(numbers)))
+                for row in connection.execute(query.order_by(images.c.id))
+            ]
+        ids, marks = np.array(pairs, np.int64).reshape(-1, 2).T
+        return ids, marks
 
     def select(self, where: Filter) -> Ids:
         """Ids of the present images that pass a filter, sorted, shape (n,), int64.

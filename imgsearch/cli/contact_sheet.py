@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ h2 { font-size: 1.1rem; margin: 1.6rem 0 .8rem }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem;
   margin: 0; padding: 0; list-style: none }
 li { border: 1px solid var(--edge); border-radius: 4px; padding: .6rem; overflow-wrap: anywhere }
+li.first { grid-column-start: 1 }
 a { color: inherit }
 a.picture { display: flex; height: 15rem; align-items: center; justify-content: center;
   text-align: center; margin-bottom: .4rem }
@@ -60,7 +61,7 @@ td, th { border: 1px solid var(--edge); padding: .3rem .6rem; text-align: left }
 ENTRIES = """\
 <ol>
 {% for entry in entries %}
-<li>
+<li{% if entry.first %} class="first"{% endif %}>
 <a class="picture" href="{{ entry.link }}">
 {%- if entry.data %}<img src="data:image/jpeg;base64,{{ entry.data }}"
  width="{{ entry.width }}" height="{{ entry.height }}" alt="{{ entry.name }}">
@@ -83,9 +84,22 @@ TEMPLATE = f"""\
 """
 
 
-def write_sheet(ctx: Context, lib: Library, hits: Sequence[Hit], target: str, title: str) -> int:
-    """Write the page; returns 1 if any picture could not be read, which is listed without one."""
-    return write_sections(ctx, lib, [("", hits)], target, title)
+def write_sheet(
+    ctx: Context,
+    lib: Library,
+    hits: Sequence[Hit],
+    target: str,
+    title: str,
+    marks: Mapping[int, str] | None = None,
+) -> int:
+    """Write the page; returns 1 if any picture could not be read, which is listed without one.
+
+    Parameters
+    ----------
+    marks : mapping of id to str, optional
+        What to say about pictures. Pictures of one rank then share a row.
+    """
+    return write_sections(ctx, lib, [("", hits)], target, title, marks)
 
 
 def write_sections(
@@ -94,6 +108,7 @@ def write_sections(
     sections: Sequence[tuple[str, Sequence[Hit]]],
     target: str,
     title: str,
+    marks: Mapping[int, str] | None = None,
 ) -> int:
     """Write a page with a heading above each list of hits, as `write_sheet` does."""
     from imgsearch.records import Skipped
@@ -108,6 +123,9 @@ def write_sections(
         (plain(heading), [entry(hit, thumbnails[hit.image.id]) for hit in each])
         for heading, each in sections
     ]
+    if marks is not None:
+        for (_, listed), (_, found) in zip(entries, sections, strict=True):
+            _mark(listed, [marks[hit.image.id] for hit in found])
     whole = plain(title) or "Pictures"
     replace_file(target, page(f"{whole} ({count_of(len(hits), 'picture')})", entries))
     ctx.say(f"Wrote {target}: {count_of(len(hits), 'picture')}.")
@@ -149,6 +167,13 @@ def entry(hit: Hit, thumbnail: Thumbnail | Skipped) -> dict[str, Any]:
         data = b64encode(thumbnail.data).decode()
         return values | {"data": data, "width": thumbnail.width, "height": thumbnail.height}
     return values | {"reason": thumbnail.reason}
+
+
+def _mark(entries: Sequence[dict[str, Any]], marks: Sequence[str]) -> None:
+    rank = 0
+    for entry, mark in zip(entries, marks, strict=True):
+        entry["first"], rank = entry["rank"] != rank, entry["rank"]
+        entry["facts"] = f"{mark}: {entry['facts']}"
 
 
 def _shown(name: str) -> str:

@@ -27,6 +27,7 @@ COMMANDS = (
     "search",
     "similar",
     "similarity",
+    "dupes",
     "status",
     "skipped",
     "roots",

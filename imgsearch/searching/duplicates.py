@@ -3,11 +3,11 @@
 `fold` takes copies, other sizes and exports of the same picture. `fold_parts` takes the RAW and the
 JPEG of one shot, whatever they look like; `catalog.shots` says which belong together.
 
-`fold` is the one algorithm, for the command line, the page, MCP and Python. It goes through a
-ranking from the best place down. A picture that no better place has taken stays, and takes every
-later picture that is near-identical to it: whose vector has at least a model's inner product with
-its own, or whose file has the same bytes. It looks `MAX_FOLDED_PLACES` deep; places behind stay as
-they are.
+`leaders_of` is the one algorithm: `fold` uses it for the command line, the page, MCP and Python,
+and `curation.duplicate_groups` for the whole library. It goes through an order from the best place
+down. A picture that no better place has taken stays, and takes every later picture that is
+near-identical to it: whose vector has at least a model's inner product with its own, or whose file
+has the same bytes. A ranking is folded `MAX_FOLDED_PLACES` deep; places behind stay as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgsearch.ports import VectorIndex
 from imgsearch.searching.hits import Ranking
@@ -57,29 +58,64 @@ def fold(ranking: Ranking, vectors: Embeddings, hashes: Mapping[int, str], least
     Ranking
         Its `folded` maps the ids that stay to those folded into them, best first.
     """
-    ids, count = ranking.ids, len(vectors)
+    ids = ranking.ids
     leaders = np.arange(len(ids))
-    free = np.ones(count, np.bool_)
-    by_hash: dict[str, int] = {}
-    for start in range(0, count, _BLOCK_PLACES):
-        untaken = start + np.flatnonzero(free[start : start + _BLOCK_PLACES])
-        products = vectors[untaken] @ vectors[start:].T
-        alike = dict(zip(untaken.tolist(), products >= least, strict=True))
-        for place in range(start, min(start + _BLOCK_PLACES, count)):
-            key = hashes.get(int(ids[place]))
-            if free[place] and key in by_hash:
-                leaders[place] = by_hash[key]
-            elif free[place]:
-                near = free[place + 1 :] & alike[place][place - start + 1 :]
-                taken = np.flatnonzero(near) + place + 1
-                leaders[taken], free[taken] = place, False
-            if key is not None:
-                by_hash.setdefault(key, int(leaders[place]))
+    first = ids[: len(vectors)].tolist()
+    leaders[: len(first)] = leaders_of(vectors, [hashes.get(each) for each in first], least)
     stay = np.flatnonzero(leaders == np.arange(len(ids)))
     folded: dict[int, list[int]] = {}
     for place in np.flatnonzero(leaders != np.arange(len(ids))).tolist():
         folded.setdefault(int(ids[leaders[place]]), []).append(int(ids[place]))
     return ranking.at(stay, folded)
+
+
+def leaders_of(
+    vectors: Embeddings,
+    hashes: Sequence[str | None],
+    least: float,
+    exposures: NDArray[np.int64] | None = None,
+) -> NDArray[np.intp]:
+    """For each place of an order, the place of the picture that it is folded into, or its own.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dimension), float32, unit norm
+        Best first; zero for a picture that the model has not seen.
+    hashes : sequence of str or None
+        Content hashes, None where it is not needed.
+    least : float
+        The inner product from which two pictures are near-identical.
+    exposures : ndarray of shape (n,), int64, optional
+        Times of the exposures, 0 where unknown. Pictures with two different times do not fold,
+        unless their bytes are the same. None to fold whatever the times.
+    """
+    count = len(vectors)
+    leaders = np.arange(count)
+    free = np.ones(count, np.bool_)
+    by_hash: dict[str, int] = {}
+    for start in range(0, count, _BLOCK_PLACES):
+        untaken = start + np.flatnonzero(free[start : start + _BLOCK_PLACES])
+        near = vectors[untaken] @ vectors[start:].T >= least
+        if exposures is not None:
+            near &= ~_differ(exposures[untaken, None], exposures[None, start:])
+        alike = dict(zip(untaken.tolist(), near, strict=True))
+        for place in range(start, min(start + _BLOCK_PLACES, count)):
+            key = hashes[place]
+            if free[place] and key in by_hash:
+                leaders[place] = by_hash[key]
+            elif free[place]:
+                behind = free[place + 1 :] & alike[place][place - start + 1 :]
+                taken = np.flatnonzero(behind) + place + 1
+                leaders[taken], free[taken] = place, False
+            if key is not None:
+                by_hash.setdefault(key, int(leaders[place]))
+    return leaders
+
+
+def _differ(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """True for two exposures at different times; False where one is unknown."""
+    differ: NDArray[np.bool_] = (one != other) & (one != 0) & (other != 0)
+    return differ
 
 
 def fold_parts(ranking: Ranking, shots: Mapping[int, Sequence[int]]) -> Ranking:

@@ -71,6 +71,12 @@ def test_an_indexed_picture_needs_no_model(demo: Place):
     assert not modules & (MODELS | {"torch"})
 
 
+def test_duplicates_need_neither_a_model_nor_pictures_and_the_demo_photos_have_none(demo: Place):
+    outcome, modules = imported("--library", demo.library, "dupes", "--level", "shots")
+    assert (outcome.status, outcome.out) == (0, b"")
+    assert not modules & (MODELS | {"torch", "PIL"})
+
+
 @full_only
 def test_indexing_with_the_built_in_model_imports_no_library_of_models(place: Place):
     outcome, modules = imported("--library", place.library, "index", place.photos, "-q")

@@ -15,6 +15,7 @@ from imgsearch.searching.duplicates import (
     NEAR_IDENTICAL_IF_UNMEASURED,
     fold,
     fold_parts,
+    leaders_of,
     near_identical,
     vectors_of,
 )
@@ -55,6 +56,19 @@ def test_a_picture_goes_to_the_best_place_of_several_that_it_is_near():
 def test_the_same_bytes_fold_whatever_the_vectors_say():
     assert folded([0, 90, 180], ["a", "b", "a"]) == [(0, [2]), (1, [])]
     assert folded([0, 20, 180], ["a", "b", "b"]) == [(0, [1, 2])], "into the one that has the other"
+
+
+def test_two_exposures_do_not_fold_but_the_same_bytes_do():
+    times = np.array([5, 6, 0, 6, 5])
+    rows = rows_of([0, 1, 2, 3, 90])
+    assert leaders_of(rows, [None] * 5, LEAST, times).tolist() == [0, 1, 0, 1, 4]
+    assert leaders_of(rows, [None] * 5, LEAST).tolist() == [0, 0, 0, 0, 4]
+    assert leaders_of(rows, ["a", "a", None, None, "a"], LEAST, times).tolist() == [0, 0, 0, 3, 0]
+
+
+def test_thousands_of_equal_pictures_fold_into_the_first():
+    rows = np.repeat(rows_of([30]), 20_000, axis=0)
+    assert not leaders_of(rows, [None] * len(rows), LEAST).any()
 
 
 def test_an_empty_ranking():

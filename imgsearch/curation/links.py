@@ -1,0 +1,153 @@
+"""The stored links of near-identical pictures: a projection of the catalog, kept up as it grows.
+
+The file `duplicates/<library uuid>.<space key>.npz` in the library folder holds the pictures that
+hang together with others (`near_pairs`), and the revision and token of the catalog that it has
+reached. Only what has changed since is compared. On any doubt it is made from scratch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xxhash
+
+from imgsearch.curation.near_pairs import TILE_ROWS, Blocks, Halves, Parts, join_near
+from imgsearch.ports import VectorIndex
+from imgsearch.records import Revision
+from imgsearch.searching.duplicates import vectors_of
+from imgsearch.vectors import Ids
+from imgsearch.writing import private_folder, replace_file
+
+if TYPE_CHECKING:
+    from imgsearch.catalog import Catalog
+
+FOLDER = "duplicates"
+_DIGEST_BYTES = 16
+
+
+class Links(NamedTuple):
+    """Pictures that hang together with others, and the state of the catalog they belong to.
+
+    Attributes
+    ----------
+    ids, parts : ndarrays of shape (n,), int64
+        Sorted ids, and for each an id that is the same within its part.
+    least : float
+        The inner product from which two pictures are linked.
+    """
+
+    revision: Revision
+    token: str
+    least: float
+    ids: Ids
+    parts: Ids
+
+
+def links(catalog: Catalog, index: VectorIndex, least: float, note: Callable[[str], None]) -> Links:
+    """The links of the index's space, brought up to the catalog and stored.
+
+    They are not stored where the library cannot be written to.
+    """
+    path = os.path.join(catalog.folder, FOLDER, f"{catalog.uuid}.{index.space.key}.npz")
+    with catalog.snapshot():
+        stored, doubt = _read(path)
+        if stored is not None and stored.least != least:
+            stored, doubt = None, "it was made with another threshold"
+        if stored is not None and not catalog.replayable(stored.revision, stored.token):
+            stored, doubt = None, "it belongs to another state of the library"
+        if doubt:
+            note(f"The duplicates are looked for in the whole library again: {doubt}.")
+        if stored is not None and (stored.revision, stored.token) == catalog.head():
+            return stored
+        updated = _updated(catalog, index, least, stored)
+    with suppress(OSError):
+        private_folder(os.path.dirname(path))
+        replace_file(path, _packed(updated), private=True, durable=False)
+    return updated
+
+
+def _updated(catalog: Catalog, index: VectorIndex, least: float, stored: Links | None) -> Links:
+    revision, token = catalog.head()
+    since = stored.revision if stored else 0
+    present = catalog.vector_ids(index.space)
+    new, rows = _changed(catalog, index, since, present)
+    old = np.setdiff1d(present, new, assume_unique=True) if since else np.empty(0, np.int64)
+    parts = Parts(present, _labels(present, stored))
+    join_near(parts, new, rows, lambda: _blocks(index, old), least)
+    return Links(revision, token, least, *parts.linked())
+
+
+def _changed(
+    catalog: Catalog, index: VectorIndex, since: Revision, present: Ids
+) -> tuple[Ids, Halves]:
+    """The present pictures with vectors newer than a revision, sorted, and their vectors."""
+    found = [np.empty(0, np.int64)]
+    rows = [np.empty((0, index.space.dimension), np.float16)]
+    for batch in catalog.changes(index.space, since):
+        here = np.isin(batch.ids, present)
+        found.append(batch.ids[here])
+        rows.append(batch.vectors[here].astype(np.float16))
+    ids = np.concatenate(found)
+    order = np.argsort(ids)
+    if np.array_equal(order, np.arange(len(ids))):  # a first run, where a copy would be large
+        return ids, np.concatenate(rows)
+    return ids[order], np.concatenate(rows)[order]
+
+
+def _labels(present: Ids, stored: Links | None) -> Ids | None:
+    """A label for each present picture, as stored; the others are on their own."""
+    if stored is None or not len(present):
+        return None
+    kept = np.isin(stored.ids, present, assume_unique=True)
+    places = np.searchsorted(present, stored.ids[kept])
+    _, first, inverse = np.unique(stored.parts[kept], return_index=True, return_inverse=True)
+    labels = np.arange(len(present))
+    labels[places] = places[first][inverse]
+    return labels
+
+
+def _blocks(index: VectorIndex, ids: Ids) -> Blocks:
+    for start in range(0, len(ids), TILE_ROWS):
+        block = ids[start : start + TILE_ROWS]
+        yield block, vectors_of(index, block)
+
+
+def _packed(links: Links) -> bytes:
+    file = io.BytesIO()
+    np.savez(
+        file,
+        revision=np.int64(links.revision),
+        token=np.array(links.token),
+        least=np.float64(links.least),
+        ids=links.ids,
+        parts=links.parts,
+    )
+    data = file.getvalue()
+    return data + xxhash.xxh3_128_digest(data)
+
+
+def _read(path: str) -> tuple[Links | None, str]:
+    """The stored links, or None and the reason in words; no reason if there are none yet."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"the stored result cannot be read ({error.strerror})"
+    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    if xxhash.xxh3_128_digest(body) != digest:
+        return None, "the stored result is damaged"
+    with np.load(io.BytesIO(body), allow_pickle=False) as values:
+        return Links(
+            int(values["revision"]),
+            str(values["token"]),
+            float(values["least"]),
+            values["ids"],
+            values["parts"],
+        ), ""
