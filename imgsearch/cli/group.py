@@ -34,6 +34,8 @@ COMMANDS = (
     "mcp",
     "doctor",
     "optimize",
+    "backup",
+    "restore",
     "bench",
     "daemon",
 )
