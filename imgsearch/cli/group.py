@@ -39,6 +39,8 @@ COMMANDS = (
     "mcp",
     "doctor",
     "optimize",
+    "backup",
+    "restore",
     "bench",
     "daemon",
 )

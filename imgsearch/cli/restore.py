@@ -1,0 +1,31 @@
+"""imgsearch restore"""
+
+from __future__ import annotations
+
+import click
+
+from imgsearch.cli.group import common, context
+from imgsearch.cli.terminal import plain
+
+
+@click.command("restore", short_help="Make a library from a backup.")
+@click.argument("file", type=click.Path())
+@click.option("--replace", is_flag=True, help="Replace the library in the folder.")
+@common
+def command(library: str | None, quiet: bool, verbose: bool, file: str, replace: bool) -> None:
+    """Make a library from a file written by 'imgsearch backup'.
+
+    The folder of the library must be new or empty. With --replace it may hold a library that no
+    other process has open. The first search rebuilds the search index.
+
+    \b
+    imgsearch restore --library ~/pictures.library /mnt/disk/pictures.imgsearch
+    imgsearch restore --replace /mnt/disk/pictures.imgsearch
+    """
+    from imgsearch.exchange.backup import restore
+
+    ctx = context(library, quiet, verbose)
+    folder = ctx.settings().library
+    result = restore(file, folder, replace)
+    if not quiet:
+        click.echo(plain(f"{result.images} pictures, {result.vectors} vectors, in {folder}"))

@@ -1,0 +1,1 @@
+"""A library as files: backups, and restoring them."""
