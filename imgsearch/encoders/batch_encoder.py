@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from imgsearch.encoders.batches import halved, plan_batches, split_batches
 from imgsearch.encoders.memory import MAX_CPU_BATCH, release_unused, unless_out_of_memory
+from imgsearch.encoders.preparation import within_aspect
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 if TYPE_CHECKING:
     import torch
-
-MAX_ASPECT = 32
-"""Maximum ratio of the longer to the shorter side. A longer picture is cropped to its middle:
-a model that scales the shorter side to 224 pixels would turn a line of 20000 into gigabytes."""
 
 WINDOW_BATCHES = 8
 """Batches to sort by size at a time, if pictures enter the network in different sizes."""
@@ -107,7 +105,7 @@ class BatchedEncoder(ABC):
         costs = [1.0] * len(images) if self._alike else areas
 
         def encode(batch: list[int]) -> torch.Tensor:
-            return self.image_rows([_crop(images[place]) for place in batch])
+            return self.image_rows([self._prepared(images[place]) for place in batch])
 
         return self._stream(encode, plan_batches(costs, self.batch_size))
 
@@ -128,6 +126,15 @@ class BatchedEncoder(ABC):
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
         batches = split_batches([order], self.batch_size)
         return self._gather(len(texts), self._stream(encode, batches))
+
+    def _prepared(self, pixels: Pixels) -> Pixels:
+        """The picture as the decoder processes deliver it, which have prepared most of them."""
+        steps, (rows, columns) = self._input_size.preparation, pixels.shape[:2]
+        if steps is None:
+            return _middle(pixels)
+        if steps.final_size(columns, rows) == (columns, rows):
+            return pixels
+        return np.asarray(steps.apply(Image.fromarray(pixels)))
 
     def _gather(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
         rows = np.empty((count, self._space.dimension), np.float32)
@@ -165,9 +172,9 @@ class BatchedEncoder(ABC):
         return normalize(rows[:, : self._space.dimension])
 
 
-def _crop(pixels: Pixels) -> Pixels:
-    """The picture, cropped to its middle if its aspect exceeds `MAX_ASPECT`."""
+def _middle(pixels: Pixels) -> Pixels:
+    """The part of the picture that counts; see `preparation.within_aspect`."""
     rows, columns = pixels.shape[:2]
-    side = MAX_ASPECT * min(rows, columns)
-    top, left = max(0, rows - side) // 2, max(0, columns - side) // 2
-    return pixels[top : top + side, left : left + side]
+    width, height = within_aspect(columns, rows)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return pixels[top : top + height, left : left + width]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from imgsearch.encoders import presets
@@ -23,6 +25,7 @@ from imgsearch.encoders.memory import (
     image_bytes,
 )
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
+from imgsearch.encoders.preparation import FixedSize, fixed_size
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
@@ -61,6 +64,7 @@ class SentenceEncoder(BatchedEncoder):
     ) -> None:
         super().__init__(space, card, input_size, batch_size, alike)
         self._model = model
+        model.eval()
         self._autocast = autocast
 
     @property
@@ -69,9 +73,22 @@ class SentenceEncoder(BatchedEncoder):
         return self._model
 
     def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
+        if isinstance(self._input_size.preparation, FixedSize):
+            return self._rows_of_prepared(images, PixelScale.of(image_processor(self._model)))
         pictures = [Image.fromarray(image) for image in images]
         prompt = self._space.instruction or None
         return self._tensor(self._model.encode_document, pictures, prompt=prompt)
+
+    def _rows_of_prepared(self, images: Sequence[Pixels], scale: PixelScale) -> torch.Tensor:
+        """Rows of pictures in their final size; all but the pixels is computed on the device."""
+        import torch
+
+        model = self._model
+        with torch.inference_mode(), autocasting(model.device, self._autocast):
+            pixels = torch.from_numpy(np.stack(images)).to(model.device)
+            features = {"pixel_values": scale(pixels), "modality": "image"}
+            rows: torch.Tensor = model(features)["sentence_embedding"]
+        return rows
 
     def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
         return self._tensor(self._model.encode_query, list(texts), prompt=instruction)
@@ -86,6 +103,39 @@ class SentenceEncoder(BatchedEncoder):
                 **options,
             )
         return tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PixelScale:
+    """The values of pixels in a network: (pixel * factor - mean) / deviation for each channel."""
+
+    factor: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def of(cls, processor: Any) -> PixelScale:
+        """That of an image processor of transformers."""
+        factor = processor.rescale_factor if processor.do_rescale else 1.0
+        if not processor.do_normalize:
+            return cls(factor, (0.0,), (1.0,))
+        return cls(factor, _channels(processor.image_mean), _channels(processor.image_std))
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (n, height, width, 3), uint8, as (n, 3, height, width), float32, contiguous."""
+        import torch
+
+        mean, deviation = (
+            torch.tensor(each, device=pixels.device).view(-1, 1, 1)
+            for each in (self.mean, self.deviation)
+        )
+        values = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        return values.mul_(self.factor).sub_(mean).div_(deviation)
+
+
+def _channels(values: Any) -> tuple[float, ...]:
+    """A value for each channel, or one for all, as image processors have both."""
+    return tuple(values) if isinstance(values, (list, tuple)) else (float(values),)
 
 
 def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
@@ -143,17 +193,38 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
     name of the processor, and pictures have up to 2048 pixels a side, so that a few dozen of them
     fit in memory.
     """
-    processor = getattr(model.processor, "image_processor", model.processor)
+    processor = image_processor(model)
+    steps = fixed_size(processor) if _reads_pixels(model) else None
     name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
     edges = dict(getattr(processor, "size", None) or {})
     edges = {edge: pixels for edge, pixels in edges.items() if pixels}
     if edges.keys() == {"shortest_edge"}:
         crop = "crop" if getattr(processor, "do_center_crop", False) else "whole"
-        return InputSize(short=edges["shortest_edge"]), f"{name} {edges['shortest_edge']} {crop}"
+        text = f"{name} {edges['shortest_edge']} {crop}"
+        return InputSize(short=edges["shortest_edge"], preparation=steps), text
     if edges.keys() == {"height", "width"}:
         text = f"{name} {edges['width']}x{edges['height']}"
-        return InputSize(short=max(edges.values())), text
+        return InputSize(short=max(edges.values()), preparation=steps), text
     return InputSize(long=2048), name
+
+
+def image_processor(model: SentenceTransformer) -> Any:
+    """The processor of transformers for pictures."""
+    return getattr(model.processor, "image_processor", model.processor)
+
+
+def _reads_pixels(model: SentenceTransformer) -> bool:
+    """True if the network takes pixels alone, and its processor runs with its own settings.
+
+    A model that reads conversations needs the words around a picture.
+    """
+    from sentence_transformers.base.modules import Transformer
+
+    reader = model[0]
+    if not isinstance(reader, Transformer) or "message" in reader.modality_config:
+        return False
+    changed = {"image", "common"} & reader.processing_kwargs.keys()
+    return "image" in reader.modality_config and not changed
 
 
 def _require(card: ModelCard | None) -> None:

@@ -17,7 +17,7 @@ from imgsearch.encoders.batches import ahead, halved, plan_batches
 from imgsearch.encoders.devices import autocasting
 from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
-from imgsearch.encoders.gme.resize import SQUARE, count_tokens
+from imgsearch.encoders.gme.resize import SQUARE, SquareSteps, count_tokens
 from imgsearch.encoders.memory import (
     is_out_of_memory,
     max_batch,
@@ -83,14 +83,9 @@ class GmeEncoder:
 
     @property
     def input_size(self) -> InputSize:
-        """A shorter side with which any picture is larger than the model's largest input.
-
-        The model sees at most `tokens.maximum` squares of 28 x 28 pixels for any aspect. A picture
-        whose shorter side is the root of that area has at least that area, so the model's own
-        resize always makes it smaller. A factor of 1.4, in whole squares, keeps the rounding of the
-        first resize close to that of the full picture.
-        """
-        return InputSize(short=SQUARE * round(1.4 * math.sqrt(self.module.tokens.maximum)))
+        """The area of the largest input, and the resizes to the size for each picture."""
+        tokens = self.module.tokens
+        return InputSize(area=SQUARE**2 * tokens.maximum, preparation=SquareSteps(tokens))
 
     @property
     def window(self) -> int:
@@ -239,6 +234,6 @@ def _bytes_per_token(module: GmeModule) -> float:
 
 def _describe(module: GmeModule) -> str:
     return (
-        f"two bicubic resizes to {module.tokens.minimum}-{module.tokens.maximum} visual tokens,"
+        f"bicubic to {module.tokens.minimum}-{module.tokens.maximum} visual tokens from full size,"
         " last token, 1-d positions"
     )

@@ -230,12 +230,13 @@ class TestResize:
         assert max(w, h) <= 200 * min(w, h)
 
     @given(st.integers(1, 9000), st.integers(1, 9000))
-    def test_a_decoder_may_scale_to_input_size(self, width, height):
-        """What is left is never smaller than what the model sees of the full picture."""
-        encoder_size = GmeEncoder.input_size.fget
-        stand = type("Encoder", (), {"module": type("Module", (), {"tokens": VisualTokens()})})
-        scale = encoder_size(stand).scale(width, height)
-        assert scale == 1 or scale**2 * width * height >= 1280 * 784
+    def test_a_decoder_scales_to_the_first_size_or_the_final_one(self, width, height):
+        steps = sizes.SquareSteps(VisualTokens())
+        final = steps.final_size(width, height)
+        halves = width >= 2 * final[0] and height >= 2 * final[1]
+        first = sizes.first_size(width, height)
+        assert steps.decoded_size(width, height) == (final if halves else first)
+        assert final == sizes.final_size(width, height, VisualTokens())
 
     def test_tokens_are_a_range(self):
         with pytest.raises(ValueError, match="minimum <= maximum"):
