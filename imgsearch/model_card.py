@@ -86,6 +86,9 @@ class ModelCard:
         True if it was trained to follow instructions.
     query_instruction, document_instruction : str
         Default instructions for queries and for pictures.
+    visual_tokens : int
+        Maximum number of visual tokens of a picture unless `EncoderOptions` has another; 0 for a
+        model whose pictures have one size.
     speed : str
         The hardware it needs to be usable, in words; "" if unknown.
     needs : tuple of str
@@ -107,6 +110,7 @@ class ModelCard:
     instructions: bool = False
     query_instruction: str = ""
     document_instruction: str = ""
+    visual_tokens: int = 0
     speed: str = ""
     needs: tuple[str, ...] = ()
 
@@ -143,6 +147,8 @@ class EncoderOptions:
         The instruction for pictures; "" is the model's own document instruction.
     dimension : int
         Length of the vectors; 0 is the length that the model gives.
+    visual_tokens : int
+        Maximum number of visual tokens of a picture; 0 is the model's own.
     """
 
     device: str = "auto"
@@ -153,3 +159,4 @@ class EncoderOptions:
     text_source: str = ""
     instruction: str = ""
     dimension: int = 0
+    visual_tokens: int = 0

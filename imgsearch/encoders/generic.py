@@ -12,7 +12,11 @@ from PIL import Image
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.batch_encoder import BatchedEncoder
-from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.capabilities import (
+    choose_dimension,
+    refuse_document_instruction,
+    refuse_visual_tokens,
+)
 from imgsearch.encoders.devices import (
     autocasting,
     choose_device,
@@ -152,8 +156,8 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     EncoderError
         The model is not on this machine, needs code of its own, has no safetensors, cannot be
         loaded, or does not take both texts and pictures; or an option cannot be met: no such
-        device, a dimension that the model was not trained for, or an instruction for pictures that
-        it does not take.
+        device, a dimension that the model was not trained for, or an instruction for pictures or a
+        number of visual tokens that it does not take.
     """
     options = options or EncoderOptions()
     limit_threads(options.threads)
@@ -171,6 +175,7 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     _pad_texts_as_trained(model)
     size, preprocessing = describe_input(model)
     card = _card(folder, model)
+    refuse_visual_tokens(card, options.visual_tokens)
     dimension = choose_dimension(card, options.dimension, dimension_of(model))
     instruction = _document_instruction(model, card, options.instruction)
     space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, instruction)

@@ -146,6 +146,7 @@ def test_a_useless_instruction_is_noted(indexed):
     [
         ("--document-instruction", OTHER, "builtin takes no instruction for pictures"),
         ("--dimension", 64, "not known to be trained for vectors that are cut to 64"),
+        ("--visual-tokens", 256, "builtin has no number of visual tokens"),
     ],
 )
 def test_unsupported_options_are_refused(indexed, option, value, words):
@@ -154,6 +155,26 @@ def test_unsupported_options_are_refused(indexed, option, value, words):
     assert words in stderr_line(refused)
     assert len(spaces(indexed)) == 1
     assert indexed.call("search", "--all", "a dog").status == 0
+
+
+def test_visual_tokens_make_a_space_that_is_remembered(place, tmp_path):
+    assert place.index(place.photos, "--model", GME, "--visual-tokens", 64)["added"] == 4
+    assert place.index()["unchanged"] == 4
+    refused = place.call("index", "--visual-tokens", 10)
+    assert refused.status == 1
+    assert "Choose from 64 to 1600" in stderr_line(refused)
+    outcome = place.call("index", "--visual-tokens", 256)
+    assert f"Searches now use {GME} (256 visual tokens)" in outcome.err, outcome.err
+    entries = place.call("status", "--json").json["spaces"]
+    assert [(s["visual_tokens"], s["images"], s["default"]) for s in entries] == [
+        (64, 4, False),
+        (256, 4, True),
+    ]
+    assert "64 numbers, 256 visual tokens" in place.call("status").text
+    copy = shutil.copy(place.photos / "b.jpg", tmp_path / "copy.jpg")
+    near = scores(place.call("similar", copy, "--format", "json"))
+    assert near[str(place.photos / "b.jpg")] > 0.999, "the query has as many tokens"
+    assert place.index("--visual-tokens", 64)["unchanged"] == 4
 
 
 def test_shorter_vectors_are_remembered(place, nested):

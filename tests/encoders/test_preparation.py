@@ -43,7 +43,7 @@ OTHERS = {
         size={"height": 64, "width": 64}, do_center_crop=True, crop_size=SQUARE
     ),
 }
-GME = [VisualTokens(), VisualTokens(51, 256), VisualTokens(102, 512)]
+GME = [VisualTokens.up_to(maximum) for maximum in (0, 256, 512, 1600)]
 
 
 def noise(width: int, height: int) -> np.ndarray:

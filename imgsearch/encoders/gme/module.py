@@ -125,7 +125,7 @@ class GmeModule(InputModule):
             raise QueryError(
                 f"the instruction is so long that a picture of {max(counts)} visual tokens does"
                 f" not fit into {self.max_seq_length} tokens",
-                "Use a shorter instruction.",
+                "Use a shorter instruction, or fewer visual tokens.",
             )
         return features
 

@@ -39,6 +39,12 @@ class VisualTokens:
     minimum: int = 256
     maximum: int = 1280
 
+    @classmethod
+    def up_to(cls, maximum: int) -> VisualTokens:
+        """The range with that maximum; 0 is the published one. The minimum is a fifth of it, as
+        published, and at most 256."""
+        return cls(min(256, maximum // 5), maximum) if maximum else cls()
+
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.maximum:
             raise ValueError(f"visual tokens must be 1 <= minimum <= maximum, not {self}")

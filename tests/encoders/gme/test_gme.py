@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -241,6 +242,23 @@ class TestResize:
     def test_tokens_are_a_range(self):
         with pytest.raises(ValueError, match="minimum <= maximum"):
             VisualTokens(100, 50)
+
+    @pytest.mark.parametrize(("tokens", "least"), [(64, 12), (256, 51), (1280, 256), (1600, 256)])
+    def test_the_maximum_is_an_option(self, encoder, tokens, least):
+        options = replace(CPU, visual_tokens=tokens)
+        few = load(MODEL, options)
+        assert f"{least}-{tokens} visual tokens" in few.space.preprocessing
+        assert few.space.visual_tokens == tokens
+        assert (few.space == encoder.space) == (tokens == 1280)
+        width, height = few.input_size.preparation.final_size(4000, 3000)
+        assert 0.8 * tokens <= width * height / 784 <= tokens
+        assert few.encode_images([picture(640, 480)]).shape == (1, 64)
+
+    @pytest.mark.parametrize("tokens", [1, 63, 1601])
+    def test_a_maximum_that_does_not_fit_is_refused(self, tokens):
+        with pytest.raises(EncoderError, match=f"at most {tokens} visual tokens") as caught:
+            load(MODEL, replace(CPU, visual_tokens=tokens))
+        assert "from 64 to 1600" in caught.value.hint
 
     def test_fewer_tokens_are_another_space(self, encoder):
         small = load(MODEL, CPU, VisualTokens(4, 64))
