@@ -66,7 +66,7 @@ class SentenceEncoder(BatchedEncoder):
         autocast: torch.dtype | None = None,
         alike: bool = True,
     ) -> None:
-        super().__init__(space, card, input_size, batch_size, alike)
+        super().__init__(space, card, input_size, batch_size, alike, model.device)
         self._model = model
         model.eval()
         self._autocast = autocast
@@ -76,26 +76,37 @@ class SentenceEncoder(BatchedEncoder):
         """The model that computes the vectors."""
         return self._model
 
-    def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
-        if isinstance(self._input_size.preparation, FixedSize):
-            return self._rows_of_prepared(images, PixelScale.of(image_processor(self._model)))
-        pictures = [Image.fromarray(image) for image in images]
-        prompt = self._space.instruction or None
-        return self._tensor(self._model.encode_document, pictures, prompt=prompt)
-
-    def _rows_of_prepared(self, images: Sequence[Pixels], scale: PixelScale) -> torch.Tensor:
-        """Rows of pictures in their final size; all but the pixels is computed on the device."""
+    def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
+        """Pixels in their final size, or pictures for the image processor of the model."""
         import torch
 
-        model = self._model
-        with torch.inference_mode(), autocasting(model.device, self._autocast):
-            pixels = torch.from_numpy(np.stack(images)).to(model.device)
-            features = {"pixel_values": scale(pixels), "modality": "image"}
-            rows: torch.Tensor = model(features)["sentence_embedding"]
-        return rows
+        if isinstance(self._input_size.preparation, FixedSize):
+            return {"pixels": torch.from_numpy(np.stack(images))}
+        return {"pictures": [Image.fromarray(image) for image in images]}
 
-    def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
-        return self._tensor(self._model.encode_query, list(texts), prompt=instruction)
+    def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
+        """The texts, which sentence-transformers reads."""
+        return {"texts": list(texts), "prompt": instruction}
+
+    def rows(self, features: dict[str, Any]) -> torch.Tensor:
+        """Rows of pixels, or of what sentence-transformers reads itself."""
+        if "pixels" in features:
+            return self._rows_of_pixels(features["pixels"])
+        if "texts" in features:
+            prompt = features["prompt"]
+            return self._tensor(self._model.encode_query, features["texts"], prompt=prompt)
+        prompt = self._space.instruction or None
+        return self._tensor(self._model.encode_document, features["pictures"], prompt=prompt)
+
+    def _rows_of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Rows of pictures (n, height, width, 3), uint8, on the device in their final size."""
+        import torch
+
+        scale = PixelScale.of(image_processor(self._model))
+        with torch.inference_mode(), autocasting(self._model.device, self._autocast):
+            features = {"pixel_values": scale(pixels), "modality": "image"}
+            rows: torch.Tensor = self._model(features)["sentence_embedding"]
+        return rows
 
     def _tensor(self, encode: Any, inputs: list[Any], **options: Any) -> torch.Tensor:
         with autocasting(self._model.device, self._autocast):
