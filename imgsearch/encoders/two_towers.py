@@ -44,6 +44,11 @@ class TwoTowerEncoder:
         self._texts = texts
 
     @property
+    def pictures(self) -> SentenceEncoder:
+        """The encoder of pictures."""
+        return self._pictures
+
+    @property
     def space(self) -> EmbeddingSpace:
         return self._pictures.space
 
