@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imgsearch import plugins
+from imgsearch.encoders.gme import FORMER_STEPS
 from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
 from imgsearch.model_card import ModelCard
@@ -57,7 +58,11 @@ class Spaces:
         model = self.model
         revision = self._models.revision(model)
         spaces = self._options.fitting(self._known(), model)
-        spaces = [space for space in spaces if space.revision == revision]
+        spaces = [
+            space
+            for space in spaces
+            if space.revision == revision and space.steps not in FORMER_STEPS
+        ]
         return choose(spaces, self._default) if spaces else None
 
     def searchable(self) -> EmbeddingSpace:
