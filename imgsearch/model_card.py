@@ -5,20 +5,47 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Preparation(Protocol):
+    """The exact steps from a decoded image to the input of a model, as data.
+
+    Hashable, and sent to decoder processes, which apply it: so it is defined in a module that
+    imports nothing heavier than Pillow. Images are `PIL.Image.Image`, sRGB, 8 bits per channel;
+    mean and deviation are applied on the device.
+    """
+
+    def decoded_size(self, width: int, height: int) -> tuple[int, int] | None:
+        """Width and height to which a decoder scales an image; None to follow `InputSize`."""
+
+    def final_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the model's input. An image of that size is left as it is."""
+
+    def apply(self, image: Any) -> Any:
+        """The model's input. Applying it again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """The size at which a model needs decoded images.
+    """The size at which a model needs decoded images, and the steps from there to its input.
 
     A decoder may scale an image down as long as its shorter side keeps `short` pixels, its longer
     side `long` pixels, or all of it `area` pixels, whichever is set; it never scales up. If all
-    are None, the model needs the full size.
+    are None, the model needs the full size. With a `preparation`, the decoder delivers the model's
+    input itself.
     """
 
     short: int | None = None
     long: int | None = None
     area: int | None = None
+    preparation: Preparation | None = None
+
+    def decoded_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height to which a decoder scales an image of this size."""
+        exact = self.preparation and self.preparation.decoded_size(width, height)
+        factor = self.scale(width, height)
+        return exact or (max(1, round(width * factor)), max(1, round(height * factor)))
 
     def scale(self, width: int, height: int) -> float:
         """The factor, at most 1, by which an image of this size may be scaled."""
@@ -59,6 +86,9 @@ class ModelCard:
         True if it was trained to follow instructions.
     query_instruction, document_instruction : str
         Default instructions for queries and for pictures.
+    visual_tokens : int
+        Maximum number of visual tokens of a picture unless `EncoderOptions` has another; 0 for a
+        model whose pictures have one size.
     speed : str
         The hardware it needs to be usable, in words; "" if unknown.
     needs : tuple of str
@@ -80,6 +110,7 @@ class ModelCard:
     instructions: bool = False
     query_instruction: str = ""
     document_instruction: str = ""
+    visual_tokens: int = 0
     speed: str = ""
     needs: tuple[str, ...] = ()
 
@@ -116,6 +147,8 @@ class EncoderOptions:
         The instruction for pictures; "" is the model's own document instruction.
     dimension : int
         Length of the vectors; 0 is the length that the model gives.
+    visual_tokens : int
+        Maximum number of visual tokens of a picture; 0 is the model's own.
     """
 
     device: str = "auto"
@@ -126,3 +159,4 @@ class EncoderOptions:
     text_source: str = ""
     instruction: str = ""
     dimension: int = 0
+    visual_tokens: int = 0

@@ -126,6 +126,14 @@ class Settings:
         unit="numbers per vector",
         limits=(0, 65_536),
     )
+    visual_tokens: int = _setting(
+        0,
+        "Maximum number of visual tokens of a picture, for models whose input depends on its size"
+        " (gme). More show more detail and take proportionally more time. It is part of the"
+        " embedding space. 0 means the library's number or the model's own.",
+        unit="tokens",
+        limits=(0, 1600),
+    )
     index: str = _setting(
         "auto",
         "How vectors are searched: `flat`, `torch` and `memory` are exact, `ivf` is approximate,"

@@ -1,8 +1,8 @@
 """Which model, and which of a library's embedding spaces: the one place that answers this.
 
 A library may hold vectors of several models, and of several spaces of one model (another revision,
-document instruction or dimension). `Spaces` picks from the settings, the catalog and the models on
-this machine; the functions below it are the rules, on plain values.
+document instruction, dimension or number of visual tokens). `Spaces` picks from the settings, the
+catalog and the models on this machine; the functions below it are the rules, on plain values.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch import plugins
+from imgsearch.encoders.gme import FORMER_STEPS
 from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
 from imgsearch.model_card import ModelCard
@@ -35,7 +36,9 @@ class Spaces:
 
     def __init__(self, settings: Settings, models: Registry, catalog: Catalog | None) -> None:
         self._settings, self._models, self._catalog = settings, models, catalog
-        self._options = SpaceOptions(settings.document_instruction, settings.dimension)
+        self._options = SpaceOptions(
+            settings.document_instruction, settings.dimension, settings.visual_tokens
+        )
 
     @property
     def model(self) -> str:
@@ -57,7 +60,11 @@ class Spaces:
         model = self.model
         revision = self._models.revision(model)
         spaces = self._options.fitting(self._known(), model)
-        spaces = [space for space in spaces if space.revision == revision]
+        spaces = [
+            space
+            for space in spaces
+            if space.revision == revision and space.steps not in FORMER_STEPS
+        ]
         return choose(spaces, self._default) if spaces else None
 
     def searchable(self) -> EmbeddingSpace:
@@ -123,7 +130,7 @@ class Spaces:
 
     def _load(self, space: EmbeddingSpace) -> Encoder:
         try:
-            options = SpaceOptions(space.instruction, space.dimension)
+            options = SpaceOptions(space.instruction, space.dimension, space.visual_tokens)
             return self._models.encoder(space.model, options)
         except EncoderError as error:
             if self._models.revision(space.model) == space.revision:
@@ -223,8 +230,8 @@ def require_searchable(filled: Sequence[EmbeddingSpace], model: str, options: Sp
         )
     raise SpaceMismatch(
         f"nothing in this library is indexed with {options}, only with:\n  " + "\n  ".join(others),
-        "Remove document_instruction and dimension from the settings, or bring the pictures into"
-        " that space: imgsearch index",
+        "Remove document_instruction, dimension and visual_tokens from the settings, or bring the"
+        " pictures into that space: imgsearch index",
     )
 
 
@@ -244,12 +251,8 @@ def require_trained(space: EmbeddingSpace) -> EmbeddingSpace:
 
 
 def same_weights(one: EmbeddingSpace, other: EmbeddingSpace) -> bool:
-    """True if one loaded model can make vectors of either space."""
-    return (one.model, one.revision, one.preprocessing) == (
-        other.model,
-        other.revision,
-        other.preprocessing,
-    )
+    """True if the weights that are here can make vectors of either space."""
+    return (one.model, one.revision, one.steps) == (other.model, other.revision, other.steps)
 
 
 def distinguished(space: EmbeddingSpace, other: EmbeddingSpace) -> str:
@@ -257,6 +260,8 @@ def distinguished(space: EmbeddingSpace, other: EmbeddingSpace) -> str:
     if space.model != other.model:
         return space.model
     parts = [f"{space.dimension} numbers"] if space.dimension != other.dimension else []
+    if space.visual_tokens != other.visual_tokens:
+        parts.append(f"{space.visual_tokens} visual tokens")
     if space.instruction != other.instruction:
         parts.append(f"instruction {space.instruction!r}")
     return f"{space.model} ({', '.join(parts)})" if parts else space.model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ RANDOM = "random"
 library accepts them."""
 
 
+_VISUAL_TOKENS = re.compile(r"\b\d+-(\d+) visual tokens\b")
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """The space of a vector; vectors may be compared only if their spaces are equal.
@@ -39,7 +43,8 @@ class EmbeddingSpace:
     revision : str
         The weights: a hub commit, a digest of a local folder, or our own version.
     preprocessing : str
-        How an image becomes model input: size and fit.
+        How an image becomes model input: size and fit. "MINIMUM-MAXIMUM visual tokens" in it is
+        the range of a model whose input depends on the image.
     dimension : int
         Length of a vector; the model may return longer ones, which are truncated.
     instruction : str
@@ -59,6 +64,17 @@ class EmbeddingSpace:
         parts = [self.model, self.revision, self.preprocessing, str(self.dimension)]
         text = "\n".join(parts + [self.instruction] * bool(self.instruction))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    @property
+    def visual_tokens(self) -> int:
+        """Maximum number of visual tokens of an image; 0 for a model without such a number."""
+        found = _VISUAL_TOKENS.search(self.preprocessing)
+        return int(found[1]) if found else 0
+
+    @property
+    def steps(self) -> str:
+        """The preprocessing without the range of visual tokens, which one loaded model can vary."""
+        return _VISUAL_TOKENS.sub("visual tokens", self.preprocessing)
 
     def require(self, other: EmbeddingSpace) -> None:
         """Raise `SpaceMismatch` unless `other` is this space."""
@@ -86,16 +102,20 @@ class SpaceOptions:
         Instruction to the model about pictures; "" for the library's, then the model's own.
     dimension : int
         Length of its vectors; 0 for the library's, then the model's own.
+    visual_tokens : int
+        Maximum number of visual tokens of an image; 0 for the library's, then the model's own.
     """
 
     instruction: str = ""
     dimension: int = 0
+    visual_tokens: int = 0
 
     def fits(self, space: EmbeddingSpace) -> bool:
         """True if the space has the options that are set."""
-        return self.instruction in ("", space.instruction) and self.dimension in (
-            0,
-            space.dimension,
+        return (
+            self.instruction in ("", space.instruction)
+            and self.dimension in (0, space.dimension)
+            and self.visual_tokens in (0, space.visual_tokens)
         )
 
     def fitting(self, spaces: Sequence[EmbeddingSpace], model: str) -> list[EmbeddingSpace]:
@@ -112,11 +132,16 @@ class SpaceOptions:
             choice. 0 takes over any.
         """
         chosen = space.dimension if not full or space.dimension < full else 0
-        return SpaceOptions(self.instruction or space.instruction, self.dimension or chosen)
+        return SpaceOptions(
+            self.instruction or space.instruction,
+            self.dimension or chosen,
+            self.visual_tokens or space.visual_tokens,
+        )
 
     def __str__(self) -> str:
         parts = [f"the document instruction {self.instruction!r}"] if self.instruction else []
         parts += [f"vectors of {self.dimension} numbers"] if self.dimension else []
+        parts += [f"{self.visual_tokens} visual tokens"] if self.visual_tokens else []
         return " and ".join(parts)
 
 

@@ -9,7 +9,7 @@ import pytest
 from imgsearch.encoders.capabilities import choose_dimension, describe_dimensions
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
 from imgsearch.model_card import ModelCard
-from imgsearch.spaces import choose, distinguished, require_searchable
+from imgsearch.spaces import choose, distinguished, require_searchable, same_weights
 from imgsearch.vectors import EmbeddingSpace, SpaceOptions
 
 LONG = EmbeddingSpace("model", "1", "whole", 64, "Look.")
@@ -51,6 +51,20 @@ def test_what_was_not_asked_for_is_taken_over():
         "nobody chose the full length"
     )
     assert SpaceOptions().completed(SHORT, full=64) == SpaceOptions("Look.", 16)
+
+
+def test_visual_tokens_are_an_option_of_one_model():
+    few, many = (
+        dataclasses.replace(LONG, preprocessing=f"bicubic to {each} visual tokens from full size")
+        for each in ("51-256", "256-1280")
+    )
+    assert (few.visual_tokens, many.visual_tokens, LONG.visual_tokens) == (256, 1280, 0)
+    assert SpaceOptions(visual_tokens=256).fitting([few, many, LONG], "model") == [few]
+    assert SpaceOptions().completed(few).visual_tokens == 256
+    assert same_weights(few, many) and not same_weights(few, LONG)
+    assert choose([few, many], few) == few
+    assert distinguished(few, many) == "model (256 visual tokens)"
+    assert str(SpaceOptions(visual_tokens=256)) == "256 visual tokens"
 
 
 def test_the_default_is_meant_unless_its_weights_have_been_replaced():

@@ -82,6 +82,7 @@ def _random(settings: Settings, name: str, batch: int) -> Callable[[str], Encode
             precision=precision,
             threads=settings.threads or None,
             batch_size=batch,
+            visual_tokens=settings.visual_tokens,
         )
         return random_encoder(name, options)
 

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from imgsearch.bench.measurement import TEXT
 from imgsearch.encoders.devices import choose_device, limit_threads
 from imgsearch.encoders.gme.encoder import GmeEncoder
-from imgsearch.encoders.gme.folder import COLOURS, choose_weights_dtype
+from imgsearch.encoders.gme.folder import COLOURS, choose_tokens, choose_weights_dtype
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
 from imgsearch.encoders.gme.resize import VisualTokens
@@ -106,6 +106,7 @@ def random_weights(
     device = choose_device(options.device)
     dtype, autocast = choose_weights_dtype(options.precision, device)
     model = random_model(architecture, device, dtype)
+    tokens = tokens or choose_tokens(options.visual_tokens)
     module = GmeModule(model, stand_in_tokenizer(), COLOURS, tokens=tokens)
     card = ModelCard(
         f"{architecture}-random",

@@ -174,6 +174,7 @@ def _random_encoder(
         encoder.input_size,
         encoder.batch_size,
         autocast,
+        bool(encoder.input_size.short),
     )
 
 

@@ -288,6 +288,7 @@ def summary(db: sqlite3.Connection, folder: str) -> dict[str, Any]:
                 "revision": record.space.revision,
                 "dimension": record.space.dimension,
                 "instruction": record.space.instruction,
+                "visual_tokens": record.space.visual_tokens,
                 "images": record.vectors,
                 "default": record.default,
             }

@@ -260,6 +260,90 @@ def index(
     click.echo(json.dumps(report.plain()) if as_json else index_table(report))
 
 
+@command.command("feed", short_help="Measure how fast pictures reach a model.")
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
+@model_options
+@click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@click.option(
+    "--visual-tokens",
+    type=click.IntRange(1),
+    help="Maximum number of visual tokens of a picture, for gme.",
+)
+@click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Use random weights in the model's architecture, without a download; indexes nothing.",
+)
+@click.option(
+    "--megapixels",
+    type=click.FloatRange(0.1, 250),
+    default=12.0,
+    show_default=True,
+    help="Size of the test pictures, without FOLDER.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["JPEG", "PNG", "HEIF"], case_sensitive=False),
+    default="JPEG",
+    show_default=True,
+    help="Format of the test pictures, without FOLDER.",
+)
+@click.option(
+    "--pictures",
+    "images",
+    type=click.IntRange(1, 100_000),
+    default=64,
+    show_default=True,
+    help="Pictures in each round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    help="Timed rounds; medians are shown.",
+)
+@_json_option
+@common
+def feed(
+    folder: str | None,
+    random_weights: bool,
+    megapixels: float,
+    form: str,
+    images: int,
+    rounds: int,
+    as_json: bool,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+    **flags: Any,
+) -> None:
+    """Measure how fast pictures reach a model: all of indexing but its network and the catalog.
+
+    Files of FOLDER, or test pictures, are decoded by the decoder processes, assembled to batches
+    of the model's input and copied to its device, where they are dropped. The floor is what as
+    many processes decode and prepare if they keep the result, without hash, metadata and colours,
+    in rounds that alternate with the others.
+
+    \b
+    imgsearch bench feed --model builtin
+    imgsearch bench feed --model gme-tiny --random-weights --visual-tokens 256 --workers 2
+    imgsearch bench feed ~/Pictures/2024 --model siglip2-base
+    """
+    from imgsearch.bench.feed_bench import FeedWork, measure_feed
+    from imgsearch.cli.bench_tables import feed_table
+
+    work = FeedWork(folder or "", megapixels, form.upper(), images, rounds)
+    lib = context(library, quiet, verbose).library(**flags)
+    try:
+        report = measure_feed(lib, work, random_weights)
+    finally:
+        lib.close()
+    click.echo(json.dumps(report.plain()) if as_json else feed_table(report))
+
+
 @command.command("search", short_help="Measure the latency and recall of searches.")
 @click.option(
     "--synthetic",

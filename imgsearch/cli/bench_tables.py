@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
+    from imgsearch.bench.feed_bench import FeedReport
     from imgsearch.bench.index_bench import IndexReport
     from imgsearch.bench.measurement import Row
     from imgsearch.bench.model_bench import ModelReport
@@ -84,6 +85,24 @@ def index_table(report: IndexReport) -> str:
     )
     if report.device_peak_bytes is not None:
         lines.append(f"{'':<24}{_gib(report.device_peak_bytes):>8} GiB on the GPU")
+    return "\n".join(plain(line) for line in lines)
+
+
+def feed_table(report: FeedReport) -> str:
+    """The table of a feed: rates, their ratio, and the costs of a picture."""
+    skipped = f", {count_of(report.skipped, 'file')} skipped" if report.skipped else ""
+    lines = [
+        f"{report.model}, {count_of(report.images, 'picture')} in each round{skipped}:"
+        f" {report.pictures}",
+        *_where(report.machine, report.date),
+        "",
+        f"{'to the model':<24}{report.per_s:>8.1f} pictures/s",
+        f"{'floor':<24}{report.floor_per_s:>8.1f} pictures/s, decoded and prepared by"
+        f" {count_of(report.workers, 'decoder')}",
+        f"{'share of the floor':<24}{report.share:>8.2f}",
+        f"{'this process':<24}{report.main_ms:>8.2f} ms of processor for each picture",
+        f"{'between processes':<24}{report.pixel_bytes / 1e6:>8.2f} MB for each picture",
+    ]
     return "\n".join(plain(line) for line in lines)
 
 

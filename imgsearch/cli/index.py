@@ -49,6 +49,11 @@ GONE_FOR_GOOD = (
     help="Length of the vectors, if the model was trained for shorter ones.",
 )
 @click.option(
+    "--visual-tokens",
+    type=click.IntRange(1),
+    help="Maximum number of visual tokens of a picture, for gme: more is slower and sees more.",
+)
+@click.option(
     "--exclude",
     multiple=True,
     metavar="GLOB",
@@ -103,8 +108,9 @@ def command(
     disk is unmounted. Without PATH, all folders of the library are updated. Nothing below PATH is
     ever written. Stop with Ctrl-C at any time; run the command again to continue.
 
-    A different --model, --document-instruction or --dimension encodes all pictures again and
-    keeps the existing vectors. The library remembers these options, so they need not be repeated.
+    A different --model, --document-instruction, --dimension or --visual-tokens encodes all
+    pictures again and keeps the existing vectors. The library remembers these options, so they
+    need not be repeated.
     'imgsearch models' lists the models that support them.
 
     With --verify, files that seem unchanged are read, too, and those with other content are

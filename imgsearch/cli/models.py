@@ -29,6 +29,7 @@ FIELDS = (
     "dimension",
     "query_instruction",
     "document_instruction",
+    "visual_tokens",
     "bf16_bytes",
     "speed",
     "needs",
@@ -204,6 +205,7 @@ def _lines(card: ModelCard, obstacle: str) -> list[str]:
         ("Licence: ", card.licence),
         ("Size: ", _size(card)),
         ("Shorter vectors: ", _dimensions(card)),
+        ("Visual tokens of a picture: ", _visual_tokens(card)),
         ("Speed: ", card.speed),
         ("Instruction for queries: ", card.query_instruction),
         ("Instruction for pictures: ", card.document_instruction),
@@ -231,6 +233,13 @@ def _dimensions(card: ModelCard) -> str:
     if not card.dimensions:
         return ""
     return f"{describe_dimensions(card.dimensions)} numbers"
+
+
+def _visual_tokens(card: ModelCard) -> str:
+    """ "up to 1280, or ...", or "" if the model has no such number."""
+    if not card.visual_tokens:
+        return ""
+    return f"up to {card.visual_tokens}, or index --visual-tokens N; the work grows with them"
 
 
 def _presence(card: ModelCard, obstacle: str) -> str:

@@ -69,10 +69,13 @@ def _text(summary: dict[str, Any]) -> str:
 
 def _variant(space: dict[str, Any], spaces: list[dict[str, Any]]) -> str:
     """What distinguishes a space from others of the same model; "" if there are no others."""
-    if sum(other["model"] == space["model"] for other in spaces) == 1:
+    same = [other for other in spaces if other["model"] == space["model"]]
+    if len(same) == 1:
         return ""
     instruction = f", instruction {space['instruction']!r}" if space["instruction"] else ""
-    return f", vectors of {space['dimension']} numbers{plain(instruction)}"
+    differ = len({other["visual_tokens"] for other in same}) > 1
+    tokens = f", {space['visual_tokens']} visual tokens" if differ else ""
+    return f", vectors of {space['dimension']} numbers{tokens}{plain(instruction)}"
 
 
 def _texts(texts: dict[str, Any], images: int) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from imgsearch.encoders.batches import halved, plan_batches, split_batches
-from imgsearch.encoders.memory import MAX_CPU_BATCH, release_unused, unless_out_of_memory
+from imgsearch.encoders.memory import MAX_CPU_BATCH, release_unused
+from imgsearch.encoders.preparation import within_aspect
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
@@ -17,16 +21,17 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 if TYPE_CHECKING:
     import torch
 
-MAX_ASPECT = 32
-"""Maximum ratio of the longer to the shorter side. A longer picture is cropped to its middle:
-a model that scales the shorter side to 224 pixels would turn a line of 20000 into gigabytes."""
+    from imgsearch.encoders.engine import Engine
 
 WINDOW_BATCHES = 8
-"""Batches to sort by size at a time, if pictures enter the network in different sizes."""
+"""Batches to plan at a time."""
 
 
 class BatchedEncoder(ABC):
     """The port `BatchEncoder` over a network that maps a batch to a tensor of rows.
+
+    A batch is assembled on the host by `image_features` or `text_features`, in a thread while the
+    batch before it is computed, and then computed by `rows`.
 
     Parameters
     ----------
@@ -37,7 +42,13 @@ class BatchedEncoder(ABC):
         Inputs per pass through the network. Halved for good when memory runs out.
     alike : bool
         True if the model resizes all pictures to one size, so that any can share a batch.
+    device : torch.device, optional
+        Where the features of a batch go; None is the CPU.
+    room : float
+        Maximum cost of a batch with its padding, in the unit of `image_cost`.
     """
+
+    not_finite_hint = "Try --precision fp32."
 
     def __init__(
         self,
@@ -46,20 +57,46 @@ class BatchedEncoder(ABC):
         input_size: InputSize,
         batch_size: int = MAX_CPU_BATCH,
         alike: bool = True,
+        device: torch.device | None = None,
+        room: float = math.inf,
     ) -> None:
         self._space = space
         self._card = card
         self._input_size = input_size
         self.batch_size = batch_size
+        self.room = room
         self._alike = alike
+        self._device = device
 
     @abstractmethod
-    def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """A row for each picture, computed in one pass through the network."""
+    def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
+        """What the network reads of prepared pictures; tensors in it are copied to the device."""
 
     @abstractmethod
-    def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
-        """A row for each text, computed in one pass through the network."""
+    def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
+        """What the network reads of texts; tensors in it are copied to the device."""
+
+    @abstractmethod
+    def rows(self, features: dict[str, Any]) -> torch.Tensor:
+        """A row for each input, computed in one pass through the network."""
+
+    def image_cost(self, width: int, height: int) -> float:
+        """Cost of a picture, by which similar ones share a batch: 1, or its area."""
+        return 1.0 if self._alike else float(width * height)
+
+    def text_batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Places of texts that share a batch, the longest first: a text is padded to the longest of
+        its batch."""
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        return split_batches([order], self.batch_size)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        import torch
+
+        from imgsearch.encoders.engine import Engine
+
+        return Engine(self._device or torch.device("cpu"))
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -77,9 +114,12 @@ class BatchedEncoder(ABC):
     def window(self) -> int:
         """Pictures to pass to `encode_in_batches` at a time.
 
-        One batch if all are resized to one size; else enough to sort them by size.
+        Enough to sort them by size and, on a GPU, to keep it busy while results are stored; one
+        batch on a processor if all pictures are resized to one size.
         """
-        return self.batch_size * (1 if self._alike else WINDOW_BATCHES)
+        device = self._device.type if self._device else "cpu"
+        one = self._alike and device == "cpu"
+        return self.batch_size * (1 if one else WINDOW_BATCHES)
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """One row per picture, in order.
@@ -103,13 +143,12 @@ class BatchedEncoder(ABC):
 
     def encode_in_batches(self, images: Sequence[Pixels]) -> Iterator[tuple[list[int], Embeddings]]:
         """Yield indices of the pictures, each once, with their rows as soon as computed."""
-        areas = [float(image.shape[0] * image.shape[1]) for image in images]
-        costs = [1.0] * len(images) if self._alike else areas
+        costs = [self.image_cost(image.shape[1], image.shape[0]) for image in images]
 
-        def encode(batch: list[int]) -> torch.Tensor:
-            return self.image_rows([_crop(images[place]) for place in batch])
+        def assemble(batch: list[int]) -> dict[str, Any]:
+            return self.image_features([self._prepared(images[place]) for place in batch])
 
-        return self._stream(encode, plan_batches(costs, self.batch_size))
+        return self._stream(assemble, plan_batches(costs, self.batch_size, self.room))
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
         """One row per text, in order; shape, dtype and errors as `encode_images`.
@@ -121,13 +160,19 @@ class BatchedEncoder(ABC):
             model's own for queries, if it has one.
         """
 
-        def encode(batch: list[int]) -> torch.Tensor:
-            return self.text_rows([texts[place] for place in batch], instruction)
+        def assemble(batch: list[int]) -> dict[str, Any]:
+            return self.text_features([texts[place] for place in batch], instruction)
 
-        # Longest first: a text is padded to the longest of its batch.
-        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-        batches = split_batches([order], self.batch_size)
-        return self._gather(len(texts), self._stream(encode, batches))
+        return self._gather(len(texts), self._stream(assemble, self.text_batches(texts)))
+
+    def _prepared(self, pixels: Pixels) -> Pixels:
+        """The picture as the decoder processes deliver it, which have prepared most of them."""
+        steps, (rows, columns) = self._input_size.preparation, pixels.shape[:2]
+        if steps is None:
+            return _middle(pixels)
+        if steps.final_size(columns, rows) == (columns, rows):
+            return pixels
+        return np.asarray(steps.apply(Image.fromarray(pixels)))
 
     def _gather(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
         rows = np.empty((count, self._space.dimension), np.float32)
@@ -136,18 +181,19 @@ class BatchedEncoder(ABC):
         return rows
 
     def _stream(
-        self, encode: Callable[[list[int]], torch.Tensor], batches: list[list[int]]
+        self, assemble: Callable[[list[int]], dict[str, Any]], batches: list[list[int]]
     ) -> Iterator[tuple[list[int], Embeddings]]:
         while batches:
-            tensor = unless_out_of_memory(encode, batches[0])
-            if tensor is None:
-                batches = self._smaller(batches)
-                continue
-            batch, *batches = batches
-            yield batch, self._checked(tensor.float().cpu().numpy())
+            done = 0
+            for batch, rows in self._engine.run(batches, assemble, self.rows):
+                done += 1
+                yield batch, self._checked(rows)
+            batches = self._smaller(batches[done:])
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
         """The remaining batches, halved because the first one did not fit in memory."""
+        if not batches:
+            return []
         refusal = EncoderError(
             f"there is too little memory for {self._space.model}",
             "Close other programs, choose a smaller model, or use --device cpu.",
@@ -160,14 +206,14 @@ class BatchedEncoder(ABC):
         if not np.isfinite(rows).all():
             raise EncoderError(
                 f"the model {self._space.model} computed values that are not numbers",
-                "Try --precision fp32.",
+                self.not_finite_hint,
             )
         return normalize(rows[:, : self._space.dimension])
 
 
-def _crop(pixels: Pixels) -> Pixels:
-    """The picture, cropped to its middle if its aspect exceeds `MAX_ASPECT`."""
+def _middle(pixels: Pixels) -> Pixels:
+    """The part of the picture that counts; see `preparation.within_aspect`."""
     rows, columns = pixels.shape[:2]
-    side = MAX_ASPECT * min(rows, columns)
-    top, left = max(0, rows - side) // 2, max(0, columns - side) // 2
-    return pixels[top : top + side, left : left + side]
+    width, height = within_aspect(columns, rows)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return pixels[top : top + height, left : left + width]

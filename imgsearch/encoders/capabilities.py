@@ -1,4 +1,4 @@
-"""Options that a model may refuse: the dimension of its vectors, and its instruction."""
+"""Options that a model may refuse: the dimension of its vectors, its instruction, its tokens."""
 
 from __future__ import annotations
 
@@ -55,5 +55,15 @@ def refuse_document_instruction(card: ModelCard, instruction: str) -> None:
         raise EncoderError(
             f"{card.name} takes no instruction for pictures",
             "Leave out the document instruction, or choose a model that takes one, such as"
+            " gme-qwen2-vl-2b.",
+        )
+
+
+def refuse_visual_tokens(card: ModelCard, tokens: int) -> None:
+    """Raise `EncoderError` if visual tokens are set for a model whose pictures have one size."""
+    if tokens:
+        raise EncoderError(
+            f"{card.name} has no number of visual tokens to choose",
+            "Leave out the visual tokens, or choose a model that has them, such as"
             " gme-qwen2-vl-2b.",
         )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.batch_encoder import BatchedEncoder
-from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.capabilities import (
+    choose_dimension,
+    refuse_document_instruction,
+    refuse_visual_tokens,
+)
 from imgsearch.encoders.devices import (
     autocasting,
     choose_device,
@@ -23,6 +29,7 @@ from imgsearch.encoders.memory import (
     image_bytes,
 )
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
+from imgsearch.encoders.preparation import FixedSize, fixed_size
 from imgsearch.encoders.quiet import no_progress_bars
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
@@ -59,8 +66,9 @@ class SentenceEncoder(BatchedEncoder):
         autocast: torch.dtype | None = None,
         alike: bool = True,
     ) -> None:
-        super().__init__(space, card, input_size, batch_size, alike)
+        super().__init__(space, card, input_size, batch_size, alike, model.device)
         self._model = model
+        model.eval()
         self._autocast = autocast
 
     @property
@@ -68,13 +76,37 @@ class SentenceEncoder(BatchedEncoder):
         """The model that computes the vectors."""
         return self._model
 
-    def image_rows(self, images: Sequence[Pixels]) -> torch.Tensor:
-        pictures = [Image.fromarray(image) for image in images]
-        prompt = self._space.instruction or None
-        return self._tensor(self._model.encode_document, pictures, prompt=prompt)
+    def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
+        """Pixels in their final size, or pictures for the image processor of the model."""
+        import torch
 
-    def text_rows(self, texts: Sequence[str], instruction: str | None) -> torch.Tensor:
-        return self._tensor(self._model.encode_query, list(texts), prompt=instruction)
+        if isinstance(self._input_size.preparation, FixedSize):
+            return {"pixels": torch.from_numpy(np.stack(images))}
+        return {"pictures": [Image.fromarray(image) for image in images]}
+
+    def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
+        """The texts, which sentence-transformers reads."""
+        return {"texts": list(texts), "prompt": instruction}
+
+    def rows(self, features: dict[str, Any]) -> torch.Tensor:
+        """Rows of pixels, or of what sentence-transformers reads itself."""
+        if "pixels" in features:
+            return self._rows_of_pixels(features["pixels"])
+        if "texts" in features:
+            prompt = features["prompt"]
+            return self._tensor(self._model.encode_query, features["texts"], prompt=prompt)
+        prompt = self._space.instruction or None
+        return self._tensor(self._model.encode_document, features["pictures"], prompt=prompt)
+
+    def _rows_of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Rows of pictures (n, height, width, 3), uint8, on the device in their final size."""
+        import torch
+
+        scale = PixelScale.of(image_processor(self._model))
+        with torch.inference_mode(), autocasting(self._model.device, self._autocast):
+            features = {"pixel_values": scale(pixels), "modality": "image"}
+            rows: torch.Tensor = self._model(features)["sentence_embedding"]
+        return rows
 
     def _tensor(self, encode: Any, inputs: list[Any], **options: Any) -> torch.Tensor:
         with autocasting(self._model.device, self._autocast):
@@ -86,6 +118,39 @@ class SentenceEncoder(BatchedEncoder):
                 **options,
             )
         return tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PixelScale:
+    """The values of pixels in a network: (pixel * factor - mean) / deviation for each channel."""
+
+    factor: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def of(cls, processor: Any) -> PixelScale:
+        """That of an image processor of transformers."""
+        factor = processor.rescale_factor if processor.do_rescale else 1.0
+        if not processor.do_normalize:
+            return cls(factor, (0.0,), (1.0,))
+        return cls(factor, _channels(processor.image_mean), _channels(processor.image_std))
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (n, height, width, 3), uint8, as (n, 3, height, width), float32, contiguous."""
+        import torch
+
+        mean, deviation = (
+            torch.tensor(each, device=pixels.device).view(-1, 1, 1)
+            for each in (self.mean, self.deviation)
+        )
+        values = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        return values.mul_(self.factor).sub_(mean).div_(deviation)
+
+
+def _channels(values: Any) -> tuple[float, ...]:
+    """A value for each channel, or one for all, as image processors have both."""
+    return tuple(values) if isinstance(values, (list, tuple)) else (float(values),)
 
 
 def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
@@ -102,8 +167,8 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     EncoderError
         The model is not on this machine, needs code of its own, has no safetensors, cannot be
         loaded, or does not take both texts and pictures; or an option cannot be met: no such
-        device, a dimension that the model was not trained for, or an instruction for pictures that
-        it does not take.
+        device, a dimension that the model was not trained for, or an instruction for pictures or a
+        number of visual tokens that it does not take.
     """
     options = options or EncoderOptions()
     limit_threads(options.threads)
@@ -121,6 +186,7 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     _pad_texts_as_trained(model)
     size, preprocessing = describe_input(model)
     card = _card(folder, model)
+    refuse_visual_tokens(card, options.visual_tokens)
     dimension = choose_dimension(card, options.dimension, dimension_of(model))
     instruction = _document_instruction(model, card, options.instruction)
     space = EmbeddingSpace(folder.name, folder.revision, preprocessing, dimension, instruction)
@@ -143,17 +209,38 @@ def describe_input(model: SentenceTransformer) -> tuple[InputSize, str]:
     name of the processor, and pictures have up to 2048 pixels a side, so that a few dozen of them
     fit in memory.
     """
-    processor = getattr(model.processor, "image_processor", model.processor)
+    processor = image_processor(model)
+    steps = fixed_size(processor) if _reads_pixels(model) else None
     name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
     edges = dict(getattr(processor, "size", None) or {})
     edges = {edge: pixels for edge, pixels in edges.items() if pixels}
     if edges.keys() == {"shortest_edge"}:
         crop = "crop" if getattr(processor, "do_center_crop", False) else "whole"
-        return InputSize(short=edges["shortest_edge"]), f"{name} {edges['shortest_edge']} {crop}"
+        text = f"{name} {edges['shortest_edge']} {crop}"
+        return InputSize(short=edges["shortest_edge"], preparation=steps), text
     if edges.keys() == {"height", "width"}:
         text = f"{name} {edges['width']}x{edges['height']}"
-        return InputSize(short=max(edges.values())), text
+        return InputSize(short=max(edges.values()), preparation=steps), text
     return InputSize(long=2048), name
+
+
+def image_processor(model: SentenceTransformer) -> Any:
+    """The processor of transformers for pictures."""
+    return getattr(model.processor, "image_processor", model.processor)
+
+
+def _reads_pixels(model: SentenceTransformer) -> bool:
+    """True if the network takes pixels alone, and its processor runs with its own settings.
+
+    A model that reads conversations needs the words around a picture.
+    """
+    from sentence_transformers.base.modules import Transformer
+
+    reader = model[0]
+    if not isinstance(reader, Transformer) or "message" in reader.modality_config:
+        return False
+    changed = {"image", "common"} & reader.processing_kwargs.keys()
+    return "image" in reader.modality_config and not changed
 
 
 def _require(card: ModelCard | None) -> None:

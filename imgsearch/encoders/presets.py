@@ -44,6 +44,7 @@ GME = (
         instructions=True,
         query_instruction=GME_QUERY,
         document_instruction=GME_DOCUMENT,
+        visual_tokens=1280,
         speed=GPU,
     ),
     ModelCard(
@@ -58,6 +59,7 @@ GME = (
         instructions=True,
         query_instruction=GME_QUERY,
         document_instruction=GME_DOCUMENT,
+        visual_tokens=1280,
         speed=GPU,
     ),
 )

@@ -162,6 +162,7 @@ class Registry:
                 text_source=self._source_of(name + presets.TEXT),
                 instruction=space.instruction,
                 dimension=space.dimension,
+                visual_tokens=space.visual_tokens,
             )
             self._encoders[name, space] = plugins.encoder_module(name).load(name, options)
         return self._encoders[name, space]

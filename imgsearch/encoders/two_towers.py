@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imgsearch.encoders import presets
-from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.capabilities import (
+    choose_dimension,
+    refuse_document_instruction,
+    refuse_visual_tokens,
+)
 from imgsearch.encoders.devices import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.generic import (
     SentenceEncoder,
@@ -38,6 +42,11 @@ class TwoTowerEncoder:
         pictures.space.require(texts.space)
         self._pictures = pictures
         self._texts = texts
+
+    @property
+    def pictures(self) -> SentenceEncoder:
+        """The encoder of pictures."""
+        return self._pictures
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -93,6 +102,7 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     device = choose_device(options.device)
     weights, autocast = choose_weights_dtype(options.precision, device)
     refuse_document_instruction(card, options.instruction)
+    refuse_visual_tokens(card, options.visual_tokens)
     parts = find_model(name, options.source), find_model(card.text_hub, options.text_source)
     models = [open_model(part, device, weights) for part in parts]
     for model, part, kind in zip(models, parts, ("image", "text"), strict=True):
@@ -105,7 +115,8 @@ def load(name: str, options: EncoderOptions) -> TwoTowerEncoder:
     space = EmbeddingSpace(name, _revision(parts), preprocessing, dimension)
     batch = options.batch_size or batch_for(models[0], size, weights, device)
     pictures, texts = (
-        SentenceEncoder(model, space, card, size, batch, autocast) for model in models
+        SentenceEncoder(model, space, card, size, batch, autocast, bool(size.short))
+        for model in models
     )
     return TwoTowerEncoder(pictures, texts)
 

@@ -30,7 +30,7 @@ from imgsearch.sources.metadata import (
     read_metadata,
 )
 from imgsearch.sources.openers import open_image
-from imgsearch.sources.pixels import as_pixels, to_rgb, upright
+from imgsearch.sources.pixels import model_input, to_rgb, upright
 from imgsearch.sources.sidecar_metadata import read_sidecars
 from imgsearch.sources.skip_reasons import explain, is_cut_off
 from imgsearch.sources.statement import Statement
@@ -99,7 +99,8 @@ def decode_bytes(
     Returns
     -------
     pixels : ndarray of shape (height, width, 3), uint8
-        sRGB, upright, scaled down as far as `settings.input_size` allows.
+        sRGB, upright, scaled down as far as `settings.input_size` allows, or the model's input if
+        that has a preparation.
     metadata : ImageMetadata
 
     Raises
@@ -159,7 +160,7 @@ def _decode_image(
     frame = first_with_content(image, read, settings.max_pixels)
     width, height = frame.width, frame.height
     metadata = read_metadata(exif, width, height, image.format or "", stated, statements)
-    return frame.pixels, metadata
+    return model_input(frame.image, settings.input_size), metadata
 
 
 def _read_frame(
@@ -174,12 +175,12 @@ def _read_frame(
     if image.format == "TIFF":  # Pillow has rotated it while loading
         orientation = orientation_of(_exif(image))
     space = stated_space(image, data)
-    rgb = to_rgb(image, _scaled(full, settings.input_size), box, space)
+    rgb = to_rgb(image, settings.input_size.decoded_size(*full), box, space)
     if rows:
         cut_off.fill_missing(rgb, rows, image)
     rgb = upright(rgb, orientation)
     width, height = full if orientation < 5 else full[::-1]
-    return Frame(as_pixels(rgb), width, height)
+    return Frame(rgb, width, height)
 
 
 def _load(
@@ -198,16 +199,11 @@ def _load(
         The part of the loaded frame that is the image, if the frame is smaller than `full`.
     """
     full = image.size
-    draft = image.draft(image.mode, _scaled(full, input_size))
+    draft = image.draft(image.mode, input_size.decoded_size(*full))
     image.load()
     if draft is None:
         return image.size, None  # some formats know their size only after loading
     return full, draft[1]
-
-
-def _scaled(size: tuple[int, int], input_size: InputSize) -> tuple[int, int]:
-    factor = input_size.scale(*size)
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def _exif(image: Image.Image) -> Image.Exif:
@@ -233,10 +229,14 @@ def _decode_raw(
     image, orientation, size, exif = raw.develop(data, settings.input_size, settings.max_pixels)
     stated = orientation_of(exif)
     space = ColourSpace(image.info.get("icc_profile"))
-    rgb = upright(to_rgb(image, _scaled(image.size, settings.input_size), space=space), orientation)
-    width, height = size if (size[0] > size[1]) == (rgb.width > rgb.height) else size[::-1]
-    statements = [*raw_statements(exif, data, name), *beside]
-    return as_pixels(rgb), read_metadata(exif, width, height, "RAW", stated, statements)
+    target = settings.input_size.decoded_size(*image.size)
+    rgb = upright(to_rgb(image, target, space=space), orientation)
+    shown = image.size if orientation < 5 else image.size[::-1]
+    width, height = size if (size[0] > size[1]) == (shown[0] > shown[1]) else size[::-1]
+    metadata = read_metadata(
+        exif, width, height, "RAW", stated, [*raw_statements(exif, data, name), *beside]
+    )
+    return model_input(rgb, settings.input_size), metadata
 
 
 _PILLOW_LOCK = threading.RLock()

@@ -21,7 +21,7 @@ import psutil
 from imgsearch.errors import SourceError, TooManyFiles, is_too_many_files
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
-from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, serve
+from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, receive_result, serve
 from imgsearch.sources.decoders import DecodeSettings
 
 BYTES_AHEAD = 512 << 20
@@ -253,7 +253,7 @@ class _Worker:
                 requests.send(file)
                 if not results.poll(self._timeout):
                     return self._hung(file, self._cpu_seconds() - spent)
-                result: Decoded | Skipped = results.recv()
+                result: Decoded | Skipped = receive_result(results)
                 return result
             except (EOFError, OSError):
                 verdict = self._crashed(file)

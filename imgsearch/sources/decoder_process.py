@@ -8,13 +8,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
 
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decoders import DecodeSettings
 
 _WATCH_SECONDS = 1.0
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 
@@ -39,7 +43,48 @@ def serve(requests: Connection, results: Connection, parent: int, options: Worke
         results.send(None)  # ready
         _silence_stderr()
         while True:
-            results.send(options.decode_one(requests.recv(), options.settings))
+            send_result(results, options.decode_one(requests.recv(), options.settings))
+
+
+def send_result(pipe: Connection, result: Any) -> None:
+    """Send a result; the pixels of a picture follow as they are, because pickling copies them."""
+    if not _travels_apart(result):
+        pipe.send((result, None))
+        return
+    pixels = result.pixels
+    pipe.send((replace(result, pixels=_NO_PIXELS), pixels.shape))
+    rest = memoryview(pixels.data).cast("B")
+    while rest:
+        rest = rest[os.write(pipe.fileno(), rest) :]
+
+
+def receive_result(pipe: Connection) -> Any:
+    """The next result; its pixels are read from the pipe into their array without another copy.
+
+    Raises
+    ------
+    EOFError
+        The process ended before it had sent all of it.
+    """
+    result, shape = pipe.recv()
+    if shape is None:
+        return result
+    pixels = np.empty(shape, np.uint8)
+    rest = memoryview(pixels.data).cast("B")
+    while rest:
+        count = os.readv(pipe.fileno(), [rest])
+        if not count:
+            raise EOFError
+        rest = rest[count:]
+    return replace(result, pixels=pixels)
+
+
+def _travels_apart(result: Any) -> bool:
+    """True for a picture with pixels, on systems whose pipes are files."""
+    if not isinstance(result, Decoded) or not hasattr(os, "readv"):
+        return False
+    pixels = result.pixels
+    return pixels.dtype == np.uint8 and pixels.flags.c_contiguous and pixels.size > 0
 
 
 def _watch(parent: int) -> None:

@@ -22,7 +22,8 @@ class DecodeSettings:
     Attributes
     ----------
     input_size : InputSize
-        The size that the model needs; larger images are scaled down.
+        The size that the model needs, to which larger images are scaled down, and the exact steps
+        from there to its input.
     max_pixels : int
         Images whose header states more pixels are skipped.
     max_bytes : int

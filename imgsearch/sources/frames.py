@@ -7,11 +7,10 @@ one shows something.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from PIL import Image
-
-from imgsearch.vectors import Pixels
 
 MAX_FRAMES = 64
 """Maximum number of frames to look at."""
@@ -21,17 +20,17 @@ _MAX_EMPTY_LEVELS = 32  # between the darkest and the brightest value of a chann
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame; `width` and `height` are those of the full frame, upright."""
+    """A decoded frame: an RGB image, and `width` and `height` of the full frame, upright."""
 
-    pixels: Pixels
+    image: Image.Image
     width: int
     height: int
 
     @property
     def is_empty(self) -> bool:
         """True if all of it is of one colour."""
-        span = self.pixels.max((0, 1)).astype(int) - self.pixels.min((0, 1))
-        return bool((span <= _MAX_EMPTY_LEVELS).all())
+        extrema = cast("tuple[tuple[int, int], ...]", self.image.getextrema())
+        return all(high - low <= _MAX_EMPTY_LEVELS for low, high in extrema)
 
 
 def first_with_content(image: Image.Image, read: Callable[[], Frame], max_pixels: int) -> Frame:
@@ -43,6 +42,8 @@ def first_with_content(image: Image.Image, read: Callable[[], Frame], max_pixels
     first = read()
     try:
         if _has_more(image) and first.is_empty:
+            # An image that needed no conversion is `image` itself, which goes on to other frames.
+            first = replace(first, image=first.image.copy())
             return _next_with_content(image, read, max_pixels) or first
     except Exception:  # decoders raise nearly anything, and there is a picture already
         return first

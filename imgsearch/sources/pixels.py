@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from imgsearch.model_card import InputSize
 from imgsearch.sources.colour import SRGB, ColourSpace, to_srgb
 from imgsearch.sources.depth import eight_bits
 from imgsearch.vectors import Pixels
@@ -61,6 +62,12 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     """The image turned upright, given its EXIF orientation."""
     operation = _OPERATIONS.get(orientation)
     return image if operation is None else image.transpose(operation)
+
+
+def model_input(image: Image.Image, input_size: InputSize) -> Pixels:
+    """The pixels of an upright RGB image after the model's own preparation, if it has one."""
+    steps = input_size.preparation
+    return as_pixels(image if steps is None else steps.apply(image))
 
 
 def as_pixels(image: Image.Image) -> Pixels:

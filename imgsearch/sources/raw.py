@@ -102,8 +102,8 @@ def _preview(raw: RawPy) -> Image.Image | None:
 
 def _large_enough(size: tuple[int, ...], full: tuple[int, int], input_size: InputSize) -> bool:
     """True if `size` is at least `full` scaled down for the model (within rounding)."""
-    scale = input_size.scale(*full)
-    return min(size) >= 0.98 * scale * min(full) and max(size) >= 0.98 * scale * max(full)
+    target = input_size.decoded_size(*full)
+    return min(size) >= 0.98 * min(target) and max(size) >= 0.98 * max(target)
 
 
 def _remaining_orientation(preview: Image.Image, size: tuple[int, int], orientation: int) -> int:

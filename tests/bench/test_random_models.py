@@ -33,7 +33,7 @@ class Trained:
 
 def load(name, options):
     found = random_encoder("gme-tiny", options)
-    found.space = EmbeddingSpace(name, *[getattr(found.space, part) for part in (
+    found._space = EmbeddingSpace(name, *[getattr(found.space, part) for part in (
         "revision", "preprocessing", "dimension")])
     return found if trained is False else Trained(found)
 

@@ -176,9 +176,43 @@ def test_qwen3_names_its_missing_requirement():
 def test_help_loads_no_torch():
     outcome = process("bench", "--help", prelude=NO_TORCH)
     assert (outcome.status, outcome.err) == (0, "loaded []\n")
-    for command in ("index", "search"):
+    for command in ("feed", "index", "search"):
         text = call("bench", command, "--help").text
         assert len(re.findall(rf"^  imgsearch bench {command}", text, re.M)) >= 2
+
+
+# The way to the model
+
+
+@pytest.mark.parametrize(
+    ("model", "pixel_bytes"),
+    [
+        (["gme-tiny", "--random-weights", "--visual-tokens", "64"], 9 * 6 * 28 * 28 * 3),
+        (["clip"], 32 * 32 * 3),
+    ],
+)
+def test_bench_feed(place: Place, tmp_path, model, pixel_bytes):
+    """The bytes that travel are those of the model's input, and no library is made."""
+    if model == ["clip"]:
+        model = [tiny_models.make_clip(tmp_path / "clip")]
+    options = ("--megapixels", 0.5, "--pictures", 5, "--rounds", 1, "--workers", 1)
+    arguments = ("bench", "feed", "--model", *model, *options, "--device", "cpu")
+    outcome = place.call(*arguments, "--json")
+    assert outcome.status == 0, outcome.err
+    report = outcome.json
+    assert (report["images"], report["skipped"], report["workers"]) == (5, 0, 1)
+    assert report["pixel_bytes"] == pixel_bytes
+    assert report["share"] == pytest.approx(report["per_s"] / report["floor_per_s"])
+    assert min(report["per_s"], report["main_ms"]) > 0
+    assert not place.library.exists()
+
+
+def test_bench_feed_of_a_folder(place: Place):
+    (place.photos / "broken.jpg").write_bytes(b"no picture")
+    arguments = ("bench", "feed", place.photos, "--model", "builtin", "--pictures", 10, "-q")
+    text = place.call(*arguments, "--rounds", 1, "--workers", 1).text
+    assert "builtin, 10 pictures in each round, 2 files skipped: " in text
+    assert "share of the floor" in text
 
 
 # Indexing

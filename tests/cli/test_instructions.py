@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from imgsearch.vectors import EmbeddingSpace
 from tests import tiny_models
 from tests.cli.calls import Outcome, Place, call
 from tests.conftest import ROOT
@@ -146,6 +150,7 @@ def test_a_useless_instruction_is_noted(indexed):
     [
         ("--document-instruction", OTHER, "builtin takes no instruction for pictures"),
         ("--dimension", 64, "not known to be trained for vectors that are cut to 64"),
+        ("--visual-tokens", 256, "builtin has no number of visual tokens"),
     ],
 )
 def test_unsupported_options_are_refused(indexed, option, value, words):
@@ -154,6 +159,41 @@ def test_unsupported_options_are_refused(indexed, option, value, words):
     assert words in stderr_line(refused)
     assert len(spaces(indexed)) == 1
     assert indexed.call("search", "--all", "a dog").status == 0
+
+
+def test_visual_tokens_make_a_space_that_is_remembered(place, tmp_path):
+    assert place.index(place.photos, "--model", GME, "--visual-tokens", 64)["added"] == 4
+    assert place.index()["unchanged"] == 4
+    refused = place.call("index", "--visual-tokens", 10)
+    assert refused.status == 1
+    assert "Choose from 64 to 1600" in stderr_line(refused)
+    outcome = place.call("index", "--visual-tokens", 256)
+    assert f"Searches now use {GME} (256 visual tokens)" in outcome.err, outcome.err
+    entries = place.call("status", "--json").json["spaces"]
+    assert [(s["visual_tokens"], s["images"], s["default"]) for s in entries] == [
+        (64, 4, False),
+        (256, 4, True),
+    ]
+    assert "64 numbers, 256 visual tokens" in place.call("status").text
+    copy = shutil.copy(place.photos / "b.jpg", tmp_path / "copy.jpg")
+    near = scores(place.call("similar", copy, "--format", "json"))
+    assert near[str(place.photos / "b.jpg")] > 0.999, "the query has as many tokens"
+    assert place.index("--visual-tokens", 64)["unchanged"] == 4
+
+
+def test_a_library_from_before_pictures_were_prepared_in_the_decoder_says_so(place):
+    """Their vectors are a little different, so they are not mixed."""
+    place.index(place.photos, "--model", GME)
+    before = "two bicubic resizes to 256-1280 visual tokens, last token, 1-d positions"
+    with closing(sqlite3.connect(place.library / "catalog.sqlite")) as catalog, catalog:
+        row = catalog.execute("SELECT model, revision, dimension, instruction FROM spaces")
+        model, revision, dimension, instruction = row.fetchone()
+        old = EmbeddingSpace(os.fsdecode(model), revision, before, dimension, instruction)
+        catalog.execute("UPDATE spaces SET preprocessing = ?, key = ?", (before, old.key))
+    assert "has changed since" in stderr_line(place.call("search", "--all", "a dog"))
+    place.index()
+    assert spaces(place) == [(DEFAULT, 64, 4, False), (DEFAULT, 64, 4, True)]
+    assert place.call("search", "--all", "a dog").status == 0
 
 
 def test_shorter_vectors_are_remembered(place, nested):

@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from imgsearch.encoders import generic
 from imgsearch.encoders.devices import choose_device, choose_dtype
 from imgsearch.encoders.gme import load as load_gme
+from imgsearch.encoders.preparation import FixedSize
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import normalize
@@ -55,13 +56,13 @@ def test_a_folder_is_named_by_its_absolute_path(clip, monkeypatch):
     assert encoder.space.model == str(clip)
     assert encoder.space.dimension == tiny_models.DIMENSION
     assert encoder.space.preprocessing == "CLIPImageProcessor 32 crop"
-    assert encoder.input_size == InputSize(short=32)
+    assert encoder.input_size == InputSize(short=32, preparation=FixedSize(32, 32, crops=True))
 
 
 def test_a_squashing_model_wants_its_larger_edge(tmp_path):
     encoder = generic.load(str(tiny_models.make_siglip(tmp_path / "siglip")), CPU)
     assert encoder.space.preprocessing == "SiglipImageProcessor 32x32"
-    assert encoder.input_size == InputSize(short=32)
+    assert encoder.input_size == InputSize(short=32, preparation=FixedSize(32, 32, crops=False))
 
 
 def test_the_revision_of_a_folder_is_that_of_its_contents(clip):

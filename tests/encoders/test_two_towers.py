@@ -9,6 +9,7 @@ from transformers import DistilBertConfig, DistilBertModel
 
 from imgsearch import plugins
 from imgsearch.encoders import generic, presets, published
+from imgsearch.encoders.preparation import FixedSize
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize
 from tests import tiny_models
@@ -38,7 +39,9 @@ def test_each_part_does_its_side(folders):
     assert texts.shape == (2, tiny_models.DIMENSION)
     assert np.allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-6)
     assert not np.allclose(texts, alone.encode_texts(["ein Hund", "a dog"]), atol=0.1)
-    assert encoder.input_size == InputSize(short=tiny_models.SIZE)
+    size = tiny_models.SIZE
+    steps = FixedSize(size, size, crops=True)
+    assert encoder.input_size == InputSize(short=size, preparation=steps)
     assert encoder.card == presets.preset(NAME)
 
 

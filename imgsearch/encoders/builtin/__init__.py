@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 
 from imgsearch.encoders import presets
 from imgsearch.encoders.builtin.english import SCRIPTS
-from imgsearch.encoders.capabilities import choose_dimension, refuse_document_instruction
+from imgsearch.encoders.capabilities import (
+    choose_dimension,
+    refuse_document_instruction,
+    refuse_visual_tokens,
+)
 from imgsearch.encoders.devices import (
     choose_device,
     choose_weights_dtype,
@@ -95,6 +99,7 @@ def load(name: str = NAME, options: EncoderOptions | None = None) -> Encoder:
     options = options or EncoderOptions()
     choose_dimension(CARD, options.dimension, SPACE.dimension)
     refuse_document_instruction(CARD, options.instruction)
+    refuse_visual_tokens(CARD, options.visual_tokens)
     _require_packages()
     limit_threads(options.threads)
     device = choose_device(options.device)

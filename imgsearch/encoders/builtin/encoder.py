@@ -80,17 +80,25 @@ class ConceptEncoder(BatchedEncoder):
     """
 
     def __init__(self, towers: Towers, batch_size: int) -> None:
-        super().__init__(SPACE, CARD, INPUT_SIZE, batch_size)
+        super().__init__(SPACE, CARD, INPUT_SIZE, batch_size, device=towers.anchor.device)
         self._towers = towers
 
-    def image_rows(self, images: Sequence[Pixels]) -> Tensor:
+    def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
+        """Pixels and shapes of pictures, and the inputs of the blocks."""
         from PIL import Image
 
-        return self._rows(self._towers.image, [Image.fromarray(image) for image in images])
+        return self._towers.image.prepare([Image.fromarray(image) for image in images])
 
-    def text_rows(self, texts: Sequence[str], instruction: str | None) -> Tensor:
-        """Rows of texts; an instruction has no effect on this model."""
-        return self._rows(self._towers.text, texts)
+    def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
+        """Tokens of texts; an instruction has no effect on this model."""
+        return self._towers.text.prepare(texts)
+
+    def rows(self, features: dict[str, Any]) -> Tensor:
+        """Rows of pictures or texts, by the tower that reads them."""
+        tower = self._towers.text if "input_ids" in features else self._towers.image
+        with torch.inference_mode():
+            rows: Tensor = tower(**features)
+        return rows
 
     def explain(self, text: str) -> QueryReading:
         """How a query is read."""
@@ -101,10 +109,3 @@ class ConceptEncoder(BatchedEncoder):
         from imgsearch.encoders.builtin.answer_prior import answer_prior
 
         return answer_prior(texts)
-
-    def _rows(self, tower: TextTower | ImageTower, inputs: Sequence[Any]) -> Tensor:
-        with torch.inference_mode():
-            prepared = tower.prepare(inputs)
-            device = self._towers.anchor.device
-            rows: Tensor = tower(**{name: part.to(device) for name, part in prepared.items()})
-        return rows

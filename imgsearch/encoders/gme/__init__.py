@@ -13,13 +13,17 @@ from imgsearch.model_card import EncoderOptions
 if TYPE_CHECKING:
     from imgsearch.encoders.gme.encoder import GmeEncoder
 
-__all__ = ["ARCHITECTURE", "CARDS", "SCHEME", "load", "revision"]
+__all__ = ["ARCHITECTURE", "CARDS", "FORMER_STEPS", "SCHEME", "load", "revision"]
 
 ARCHITECTURE = "qwen2_vl"
 """The model_type in config.json of the folders that this package can load."""
 
 SCHEME = "gme://"
 """Optional prefix of a model's name; config.json alone decides how it is loaded."""
+
+FORMER_STEPS = ("two bicubic resizes to visual tokens, last token, 1-d positions",)
+"""`EmbeddingSpace.steps` of earlier versions. The next run encodes pictures of such a space again
+(docs/adr/0035-prepared-in-the-decoder.md)."""
 
 CARDS = presets.GME
 

@@ -21,6 +21,11 @@ from imgsearch.model_card import EncoderOptions, ModelCard
 
 __all__ = ["COLOURS", "check_folder", "choose_weights_dtype", "find_folder", "load"]
 
+MIN_TOKENS = 64
+MAX_VISUAL_TOKENS = 1600
+"""Range of the maximum number of visual tokens; a prompt of `MAX_TOKENS` holds instruction and
+picture."""
+
 COLOURS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Mean and deviation of the channels: those of CLIP, which Qwen2-VL adopted."""
 
@@ -40,9 +45,11 @@ def load(
     Raises
     ------
     EncoderError
-        Files are missing or belong to another model, or the device is missing.
+        Files are missing or belong to another model, the device is missing, or the visual tokens
+        are too few or too many.
     """
     options = options or EncoderOptions()
+    tokens = tokens or choose_tokens(options.visual_tokens)
     card = _card(name)
     limit_threads(options.threads)
     folder, revision = find_folder(name, options.source)
@@ -60,6 +67,17 @@ def load(
         device=device,
         instruction=options.instruction,
     )
+
+
+def choose_tokens(maximum: int) -> VisualTokens:
+    """The range of visual tokens up to a maximum; 0 is the published one."""
+    if maximum and not MIN_TOKENS <= maximum <= MAX_VISUAL_TOKENS:
+        raise EncoderError(
+            f"a picture cannot have at most {maximum} visual tokens",
+            f"Choose from {MIN_TOKENS} to {MAX_VISUAL_TOKENS}: --visual-tokens, or visual_tokens in"
+            " the settings.",
+        )
+    return VisualTokens.up_to(maximum)
 
 
 def _open(
@@ -106,4 +124,5 @@ def _card(name: str) -> ModelCard:
         instructions=True,
         query_instruction=CARDS[0].query_instruction,
         document_instruction=CARDS[0].document_instruction,
+        visual_tokens=CARDS[0].visual_tokens,
     )

@@ -125,7 +125,7 @@ class GmeModule(InputModule):
             raise QueryError(
                 f"the instruction is so long that a picture of {max(counts)} visual tokens does"
                 f" not fit into {self.max_seq_length} tokens",
-                "Use a shorter instruction.",
+                "Use a shorter instruction, or fewer visual tokens.",
             )
         return features
 
@@ -204,12 +204,11 @@ def _count_tokens(picture: Pixels) -> int:
 
 
 def _pack(pictures: Sequence[Pixels]) -> Features:
-    flat = [torch.from_numpy(picture).reshape(-1) for picture in pictures]
-    pixels = torch.cat(flat) if flat else torch.empty(0, dtype=torch.uint8)
+    pixels = np.concatenate([picture.ravel() for picture in pictures] or [np.empty(0, np.uint8)])
     sizes = [picture.shape[:2] for picture in pictures]
     places = [torch.from_numpy(patch_places(size)) for size in sizes]
     return {
-        "pixels": pixels,
+        "pixels": torch.from_numpy(pixels),
         "places": torch.cat(places) if places else torch.empty((0, 2), dtype=torch.int32),
         "sizes": sizes,
     }

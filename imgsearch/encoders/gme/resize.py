@@ -5,6 +5,8 @@ size, as the model's published code does before it calls the processor; then int
 range of visual tokens, by the rule of the Qwen2-VL processor (Wang et al., 2024, arXiv:2409.12191,
 section 2.1). The first resize changes the aspect by a few pixels, so omitting it would change the
 vectors of some sizes.
+
+Decoder processes resize, so this imports nothing heavier than NumPy and Pillow.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ SQUARE = 28
 """Side in pixels of one visual token: 2 x 2 patches of 14 x 14."""
 
 FIRST_TOKENS = (4, 16384)
+MIN_SHRINKING = 2
 MAX_ASPECT = 200
 FILTER = Image.Resampling.BICUBIC
 
@@ -35,6 +38,12 @@ class VisualTokens:
 
     minimum: int = 256
     maximum: int = 1280
+
+    @classmethod
+    def up_to(cls, maximum: int) -> VisualTokens:
+        """The range with that maximum; 0 is the published one. The minimum is a fifth of it, as
+        published, and at most 256."""
+        return cls(min(256, maximum // 5), maximum) if maximum else cls()
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.maximum:
@@ -74,14 +83,41 @@ def count_tokens(width: int, height: int, tokens: VisualTokens) -> int:
     return w * h // SQUARE**2
 
 
+@dataclass(frozen=True, slots=True)
+class SquareSteps:
+    """Both resizes, as a `Preparation`."""
+
+    tokens: VisualTokens
+
+    def decoded_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size after the first resize, or the final one if the picture is much larger.
+
+        The first resize imitates a rounding at full size. If both sides shrink to a half or less,
+        it blurs by a fraction of one pixel of the input, at the cost of resizing the whole picture;
+        and a JPEG of that size is decoded smaller.
+        """
+        final = self.final_size(width, height)
+        shrinks = MIN_SHRINKING * final[0] <= width and MIN_SHRINKING * final[1] <= height
+        return final if shrinks else first_size(width, height)
+
+    def final_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the model's input, both multiples of 28."""
+        return final_size(width, height, self.tokens)
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        """The model's input. Applying it again changes nothing up to an aspect of 100."""
+        for size in (first_size(*image.size), self.final_size(*image.size)):
+            if image.size != size:
+                image = image.resize(size, FILTER)
+        return image
+
+
 def resize(pixels: Pixels, tokens: VisualTokens) -> Pixels:
     """The model's input: ndarray of shape (height, width, 3), uint8, both a multiple of 28."""
     height, width = pixels.shape[:2]
-    image = Image.fromarray(pixels)
-    for size in (first_size(width, height), final_size(width, height, tokens)):
-        if image.size != size:
-            image = image.resize(size, FILTER)
-    return np.array(image)  # a writable copy, as torch.from_numpy requires
+    if final_size(width, height, tokens) == (width, height):
+        return pixels
+    return np.asarray(SquareSteps(tokens).apply(Image.fromarray(pixels)))
 
 
 def _round_down(side: float) -> int:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -230,16 +231,34 @@ class TestResize:
         assert max(w, h) <= 200 * min(w, h)
 
     @given(st.integers(1, 9000), st.integers(1, 9000))
-    def test_a_decoder_may_scale_to_input_size(self, width, height):
-        """What is left is never smaller than what the model sees of the full picture."""
-        encoder_size = GmeEncoder.input_size.fget
-        stand = type("Encoder", (), {"module": type("Module", (), {"tokens": VisualTokens()})})
-        scale = encoder_size(stand).scale(width, height)
-        assert scale == 1 or scale**2 * width * height >= 1280 * 784
+    def test_a_decoder_scales_to_the_first_size_or_the_final_one(self, width, height):
+        steps = sizes.SquareSteps(VisualTokens())
+        final = steps.final_size(width, height)
+        halves = width >= 2 * final[0] and height >= 2 * final[1]
+        first = sizes.first_size(width, height)
+        assert steps.decoded_size(width, height) == (final if halves else first)
+        assert final == sizes.final_size(width, height, VisualTokens())
 
     def test_tokens_are_a_range(self):
         with pytest.raises(ValueError, match="minimum <= maximum"):
             VisualTokens(100, 50)
+
+    @pytest.mark.parametrize(("tokens", "least"), [(64, 12), (256, 51), (1280, 256), (1600, 256)])
+    def test_the_maximum_is_an_option(self, encoder, tokens, least):
+        options = replace(CPU, visual_tokens=tokens)
+        few = load(MODEL, options)
+        assert f"{least}-{tokens} visual tokens" in few.space.preprocessing
+        assert few.space.visual_tokens == tokens
+        assert (few.space == encoder.space) == (tokens == 1280)
+        width, height = few.input_size.preparation.final_size(4000, 3000)
+        assert 0.8 * tokens <= width * height / 784 <= tokens
+        assert few.encode_images([picture(640, 480)]).shape == (1, 64)
+
+    @pytest.mark.parametrize("tokens", [1, 63, 1601])
+    def test_a_maximum_that_does_not_fit_is_refused(self, tokens):
+        with pytest.raises(EncoderError, match=f"at most {tokens} visual tokens") as caught:
+            load(MODEL, replace(CPU, visual_tokens=tokens))
+        assert "from 64 to 1600" in caught.value.hint
 
     def test_fewer_tokens_are_another_space(self, encoder):
         small = load(MODEL, CPU, VisualTokens(4, 64))
@@ -366,7 +385,7 @@ class TestBatches:
         images = [picture(56, 56)] * 12
         batches = [list(places) for places, _ in tight.encode_in_batches(images)]
         assert sorted(place for places in batches for place in places) == list(range(12))
-        cost = tight._cost({"image": images[0]})
+        cost = tight.image_cost(56, 56)
         assert 1 < max(map(len, batches)) <= tight.room / cost
 
     def test_a_batch_is_handed_out_before_the_last_is_computed(self, golden, pictures):
@@ -381,7 +400,7 @@ class TestBatches:
         encoder.module.embed = counting.__get__(encoder.module)
         batches = encoder.encode_in_batches(pictures)
         (place,), row = next(batches)
-        assert len(computed) == 2 < len(pictures)
+        assert len(computed) == 1 < len(pictures)
         assert_same(row, golden["images"][place : place + 1])
         rest = {place: row for (place,), row in batches}
         assert len(rest) == len(pictures) - 1
@@ -435,7 +454,7 @@ class TestBatches:
     def test_numbers_that_are_not_finite(self):
         encoder = load(MODEL, CPU)
         encoder.module.embed = lambda features: torch.full((1, 64), torch.nan)
-        with pytest.raises(EncoderError, match="not finite"):
+        with pytest.raises(EncoderError, match="not numbers"):
             encoder.encode_texts(["a"])
 
 

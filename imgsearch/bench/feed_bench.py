@@ -1,0 +1,223 @@
+"""Measures how fast pictures reach a model: all of indexing but the network and the catalog."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+
+from imgsearch.bench.meter import describe_machine
+from imgsearch.bench.random_models import random_encoder
+from imgsearch.encoders.batch_encoder import BatchedEncoder
+from imgsearch.encoders.devices import choose_device
+from imgsearch.encoders.two_towers import TwoTowerEncoder
+from imgsearch.errors import EncoderError, SourceError
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.indexer import decoder_pool
+from imgsearch.library import Library
+from imgsearch.model_card import EncoderOptions, InputSize
+from imgsearch.ports import Decoder, Encoder
+from imgsearch.records import Encoded, ImageFile
+from imgsearch.settings import Settings
+from imgsearch.sources.bare_decode import FORMATS, decode_bare, write_test_picture
+from imgsearch.sources.decoder_pool import ProcessDecoder
+from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.folder_source import FilesystemSource
+from imgsearch.vectors import Pixels
+
+TEST_FILES = 4
+"""Different test pictures; they are read again and again, from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWork:
+    """What to measure.
+
+    Attributes
+    ----------
+    folder : str
+        Pictures to read; "" for test pictures in a temporary folder.
+    megapixels, form
+        Size and format ("JPEG", "PNG" or "HEIF") of test pictures.
+    images : int
+        Pictures in each round.
+    rounds : int
+        Rounds of each kind, which alternate.
+    """
+
+    folder: str = ""
+    megapixels: float = 12.0
+    form: str = "JPEG"
+    images: int = 64
+    rounds: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """Medians over the rounds.
+
+    Attributes
+    ----------
+    per_s : float
+        Pictures that reach the device of the model per second, in batches of the model's input.
+    floor_per_s : float
+        Pictures per second that the same number of processes decode and prepare, if they keep the
+        result.
+    share : float
+        `per_s` over `floor_per_s`.
+    main_ms : float
+        CPU milliseconds of this process for each picture, over all of its threads.
+    pixel_bytes : float
+        Bytes of pixels for each picture that cross from process to process.
+    """
+
+    model: str
+    pictures: str
+    date: str
+    machine: dict[str, Any]
+    workers: int
+    images: int
+    skipped: int
+    per_s: float
+    floor_per_s: float
+    share: float
+    main_ms: float
+    pixel_bytes: float
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Feed:
+    """What reached the network."""
+
+    images: int = 0
+    pixel_bytes: int = 0
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+
+def measure_feed(library: Library, work: FeedWork, random_weights: bool = False) -> FeedReport:
+    """Measure how fast pictures reach the model of the settings.
+
+    Raises
+    ------
+    EncoderError
+        The model is not on this machine, or is a plug-in that makes its own batches.
+    SourceError
+        No file of the folder can be decoded.
+    """
+    settings = library.settings
+    encoder = _random(settings, library.model) if random_weights else library.encoder()
+    feed = _Feed()
+    _remove_network(encoder, feed)
+    with tempfile.TemporaryDirectory(prefix="imgsearch-bench-") as place:
+        files = _files(work, place)
+        floor = _measure(settings, encoder, list(islice(cycle(files), work.images)), work, feed)
+    if not feed.images:
+        raise SourceError("no file can be decoded", "Name a folder of photos.")
+    per_s = work.images / statistics.median(feed.seconds)
+    floor_per_s = work.images / statistics.median(floor)
+    rounds = len(feed.seconds) + 1  # with the one that is not timed
+    return FeedReport(
+        encoder.space.model,
+        work.folder or f"{work.form} test pictures of {work.megapixels:g} megapixels",
+        date.today().isoformat(),
+        describe_machine(choose_device(settings.device)),
+        settings.decoders,
+        images=work.images,
+        skipped=work.images - feed.images // rounds,
+        per_s=per_s,
+        floor_per_s=floor_per_s,
+        share=per_s / floor_per_s,
+        main_ms=1e3 * statistics.median(feed.cpu_seconds) / work.images,
+        pixel_bytes=feed.pixel_bytes / feed.images,
+    )
+
+
+def _random(settings: Settings, name: str) -> Encoder:
+    options = EncoderOptions(
+        device=settings.device,
+        batch_size=settings.batch_size,
+        visual_tokens=settings.visual_tokens,
+    )
+    return random_encoder(name, options)
+
+
+def _remove_network(encoder: Encoder, feed: _Feed) -> None:
+    """Let batches be assembled and copied to the device as ever, and end there."""
+    batched = encoder.pictures if isinstance(encoder, TwoTowerEncoder) else encoder
+    if not isinstance(batched, BatchedEncoder):
+        raise EncoderError(
+            f"{encoder.space.model} is a plug-in that makes its own batches",
+            "Measure it with 'imgsearch bench index FOLDER'.",
+        )
+    assemble, dimension = batched.image_features, batched.space.dimension
+
+    def counted(images: Sequence[Pixels]) -> dict[str, Any]:
+        feed.images += len(images)
+        feed.pixel_bytes += sum(image.nbytes for image in images)
+        return {**assemble(images), "count": len(images)}
+
+    vars(batched)["image_features"] = counted
+    vars(batched)["rows"] = lambda features: torch.ones(features["count"], dimension)
+
+
+def _files(work: FeedWork, place: str) -> list[ImageFile]:
+    if not work.folder:
+        width = round((work.megapixels * 1e6 * 4 / 3) ** 0.5)
+        for number in range(TEST_FILES):
+            path = os.path.join(place, f"{number}.{FORMATS[work.form]}")
+            write_test_picture(path, width, width * 3 // 4, work.form, number)
+    files = [f for f in FilesystemSource(work.folder or place).scan() if isinstance(f, ImageFile)]
+    if not files:
+        raise SourceError(f"there are no pictures in {work.folder}", "Name a folder of photos.")
+    return files
+
+
+def _measure(
+    settings: Settings, encoder: Encoder, files: list[ImageFile], work: FeedWork, feed: _Feed
+) -> list[float]:
+    """Seconds of the rounds of the floor; those of the feed go into `feed`.
+
+    The first round of each is not timed: it starts the processes.
+    """
+    bare = _bare_decoder(settings, encoder.input_size)
+    pool = LocalPool(lambda: encoder, partial(decoder_pool, settings), settings.batch_size or 32)
+    floor: list[float] = []
+    try:
+        for number in range(work.rounds + 1):
+            cpu = time.process_time()
+            seconds = _seconds(lambda: [e for e in pool.encode_files(files) if type(e) is Encoded])
+            cpu = time.process_time() - cpu
+            bare_seconds = _seconds(lambda: list(bare.decode(files)))
+            if number:
+                feed.seconds.append(seconds)
+                feed.cpu_seconds.append(cpu)
+                floor.append(bare_seconds)
+    finally:
+        pool.close()
+        bare.close()
+    return floor
+
+
+def _bare_decoder(settings: Settings, size: InputSize) -> Decoder:
+    options = DecodeSettings(max_pixels=settings.max_pixels, input_size=size)
+    return ProcessDecoder(options, workers=settings.decoders, decode_one=decode_bare)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,108 @@
+"""Runs batches through a network while the next one is assembled and copied to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imgsearch.encoders.batches import ahead
+from imgsearch.encoders.memory import unless_out_of_memory
+from imgsearch.vectors import Embeddings
+
+Batch = list[int]
+Features = dict[str, Any]
+Network = Callable[[Features], Tensor]
+Assemble = Callable[[Batch], Features]
+
+
+class Engine:
+    """A device, and a thread that prepares the next batch for it.
+
+    On a CUDA device a batch is copied from pinned memory on a stream of its own, and each batch is
+    launched before the result of the one before is awaited. So the device waits neither for the
+    thread, nor for whoever takes the results, as long as both are faster than it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="imgsearch-batch")
+        self._is_cuda = device.type == "cuda"
+        self._copies: Any = torch.cuda.Stream(device) if self._is_cuda else None  # type: ignore[no-untyped-call]
+
+    def run(
+        self, batches: list[Batch], assemble: Assemble, network: Network
+    ) -> Iterator[tuple[Batch, Embeddings]]:
+        """Yield batches with their rows, in order; stops at one for which memory is too small.
+
+        Parameters
+        ----------
+        assemble : callable
+            Features of a batch on the host; called in the thread. Tensors among them are copied to
+            the device.
+        network : callable
+            Starts the computation of a tensor of rows, and does not wait for it.
+        """
+        work = partial(unless_out_of_memory, lambda batch: self._place(assemble(batch)))
+        previous: tuple[Batch, Callable[[], Embeddings]] | None = None
+        for batch, placed in ahead(self._thread, work, batches):
+            start = partial(self._start, network)
+            wait = unless_out_of_memory(start, placed) if placed else None
+            if previous:
+                yield previous[0], previous[1]()
+                previous = None
+            if wait is None:
+                return
+            if self._is_cuda:
+                previous = batch, wait
+            else:
+                yield batch, wait()
+        if previous:
+            yield previous[0], previous[1]()
+
+    def _place(self, features: Features) -> tuple[Features, torch.cuda.Event | None]:
+        """The features on the device, and the event that ends their copies."""
+        if not self._is_cuda:
+            return self._moved(features, lambda value: value.to(self._device)), None
+        with torch.cuda.stream(self._copies):
+            placed = self._moved(
+                features, lambda value: value.pin_memory().to(self._device, non_blocking=True)
+            )
+            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            copied.record()
+        return placed, copied
+
+    @staticmethod
+    def _moved(features: Features, move: Callable[[Tensor], Tensor]) -> Features:
+        return {
+            name: move(value) if isinstance(value, Tensor) else value
+            for name, value in features.items()
+        }
+
+    def _start(
+        self, network: Network, placed: tuple[Features, torch.cuda.Event | None]
+    ) -> Callable[[], Embeddings]:
+        """Start one batch; return a function that awaits its rows."""
+        features, copied = placed
+        if copied is None:
+            rows = network(features)
+            return lambda: rows.float().cpu().numpy()
+        stream = torch.cuda.current_stream(self._device)
+        stream.wait_event(copied)
+        for value in features.values():
+            if isinstance(value, Tensor):
+                value.record_stream(stream)  # its memory belongs to the stream of the copies
+        rows = network(features).float()
+        # Requested now, so that the copy does not queue behind the next batch.
+        copy, arrived = rows.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record(stream)
+
+        def wait() -> Embeddings:
+            arrived.synchronize()
+            return copy.numpy()
+
+        return wait
