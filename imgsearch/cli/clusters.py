@@ -39,7 +39,12 @@ MAX_NAME_COLUMNS = 24
     show_default=True,
     help="json has the paths of the examples, and what the metadata says.",
 )
-@click.option("--html", metavar="FILE", help="Write a page with small pictures of each cluster.")
+@click.option(
+    "--html",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write a page with small pictures of each cluster.",
+)
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, help="Of the sample of a large library."
 )

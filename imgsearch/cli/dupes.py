@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context, index_option
 from imgsearch.cli.render import nearest_name
 from imgsearch.cli.search_options import filter_options
@@ -45,13 +46,29 @@ TRASH = os.path.join("~", ".imgsearch-trash")
     help="paths0: all but the best, each with a NUL; sh: a script that moves these to --trash.",
 )
 @click.option(
-    "--trash", metavar="DIR", default=TRASH, show_default=True, help="Folder for --format sh."
+    "--trash",
+    type=click.Path(),
+    metavar="DIR",
+    default=TRASH,
+    show_default=True,
+    help="Folder for --format sh.",
 )
-@click.option("--html", metavar="FILE", help="Write a page with the groups side by side.")
-@click.option("--copy-to", metavar="DIR", help="Copy all but the best into a folder.")
-@click.option("--link-to", metavar="DIR", help="Link all but the best into a folder.")
+@click.option(
+    "--html", type=click.Path(), metavar="FILE", help="Write a page with the groups side by side."
+)
+@click.option(
+    "--copy-to", type=click.Path(), metavar="DIR", help="Copy all but the best into a folder."
+)
+@click.option(
+    "--link-to", type=click.Path(), metavar="DIR", help="Link all but the best into a folder."
+)
 @filter_options
-@click.option("--model", metavar="NAME", help="Name or folder of a model; see 'imgsearch models'.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=completion.models,
+    help="Name or folder of a model; see 'imgsearch models'.",
+)
 @index_option
 @common
 def command(

@@ -14,6 +14,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     FILTERS: (),
     "Hits": (
         "limit", "min_strength", "max_false_matches", "everything", "min_score", "unique", "apart",
+        "sort",
     ),
     "Output": (
         "form", "color", "preview", "html", "copy_to", "link_to", "open_them", "exit_code",

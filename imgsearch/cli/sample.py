@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsearch.cli import completion
 from imgsearch.cli.group import common, context, index_option
 from imgsearch.cli.output import Output
 from imgsearch.cli.search_options import filter_options, format_option
@@ -24,11 +25,20 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0, 2**31), default=0, help="Another one draws other pictures."
 )
 @format_option
-@click.option("--html", metavar="FILE", help="Write a page with small pictures.")
-@click.option("--copy-to", metavar="DIR", help="Copy the pictures into a folder.")
-@click.option("--link-to", metavar="DIR", help="Link the pictures into a folder.")
+@click.option("--html", type=click.Path(), metavar="FILE", help="Write a page with small pictures.")
+@click.option(
+    "--copy-to", type=click.Path(), metavar="DIR", help="Copy the pictures into a folder."
+)
+@click.option(
+    "--link-to", type=click.Path(), metavar="DIR", help="Link the pictures into a folder."
+)
 @filter_options
-@click.option("--model", metavar="NAME", help="Whose vectors to compare; the library's by default.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=completion.models,
+    help="Whose vectors to compare; the library's by default.",
+)
 @index_option
 @common
 def command(

@@ -44,7 +44,7 @@ def completed(monkeypatch, *words: str) -> list[tuple[str, str]]:
         (["search", "--where", "wi"], ["width"]),
         (["search", "--where", "width > 40 and not hei"], ["width > 40 and not height"]),
         (["search", "--where", "(wid"], ["(width"]),
-        (["search", "--model", "sig"], ["siglip2-base", "siglip2-so400m"]),
+        (["search", "--model", "sig"], ["siglip2-base", "siglip2-base-32", "siglip2-so400m"]),
         (["models", "download", "gme"], ["gme-qwen2-vl-2b", "gme-qwen2-vl-7b"]),
         (["eval", "q.jsonl", "--compare", "bui"], ["builtin"]),
         (["index", "--index", "i"], ["ivf"]),

@@ -62,9 +62,9 @@ def test_a_page_has_the_sections_of_the_help():
 
 
 def test_pages_refer_to_each_other():
-    assert page_of("imgsearch models").splitlines()[-1] == (
-        f"\\fBimgsearch\\fR(1), \\fB{escaped('imgsearch-models-download')}\\fR(1)"
-    )
+    names = ("", "-models-download", "-models-forget", "-models-recommend", "-models-switch")
+    pages = [f"\\fB{escaped(f'imgsearch{name}')}\\fR(1)" for name in (*names, "-models-try")]
+    assert page_of("imgsearch models").splitlines()[-1] == ", ".join(pages)
 
 
 def test_a_folder_gets_a_page_for_each_command(tmp_path):

@@ -101,7 +101,8 @@ def test_long_paths_are_cut_to_the_width_of_the_terminal(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     picture(place.photos / ("x" * 100) / "a.jpg", 1)
     place.index()
-    _, output = on_terminal(place, {}, "similar", place.photos / ("x" * 100) / "a.jpg")
+    command = ("similar", place.photos / ("x" * 100) / "a.jpg", "--color", "never")
+    _, output = on_terminal(place, {}, *command)
     [line] = output.decode().splitlines()
     assert len(line) == 80
     assert re.fullmatch(r"  1   1\.000  \S+…x*/a\.jpg  \(64x48\)", line)
