@@ -22,7 +22,7 @@ from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import full_only
+from tests.conftest import ROOT, full_only
 from tests.hostile_files import saved, scene
 
 pytestmark = pytest.mark.slow
@@ -294,6 +294,13 @@ def test_ctrl_c_ends_the_program_once_and_quietly(program):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 6])
 def test_too_many_open_files_are_named_and_leave_nothing_open(folder, count):
+    """In a process of its own: other threads of this one may open files, too."""
+    program = "import sys; from tests.sources.test_decoder_pool import decode_with_few_descriptors"
+    program += "; decode_with_few_descriptors(sys.argv[1], int(sys.argv[2]))"
+    subprocess.run([sys.executable, "-c", program, folder, str(count)], check=True, cwd=ROOT)
+
+
+def decode_with_few_descriptors(folder: str, count: int) -> None:
     """A process needs two pipes and what starts it; no file may be taken for a bad one."""
     import resource
 

@@ -35,7 +35,7 @@ def free_descriptors(pid: int, count: int) -> Iterator[None]:
 
 def test_it_is_named_and_passes(demo: Place) -> None:
     with serving(demo.library, "--rate", 100_000) as server:
-        hit = server.get("/search", name="crab")["hits"][0]
+        hit = server.get("/search", q="a crab")["hits"][0]  # loads the model
         paths = (f"{API}/original/{hit['id']}", hit["thumb"], f"{API}/search?q=a+crab")
         statuses = set()
         # The connection takes one. With no other, it may not even be accepted until there is room.
