@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.catalog.test_health import damage
 from tests.cli.calls import Place, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import in_a_loop
 
 Ask = Callable[..., Awaitable[Any]]
@@ -153,6 +153,7 @@ def test_a_line_that_is_not_a_message_is_answered(light: Place) -> None:
     assert b"Traceback" not in stderr
 
 
+@full_only
 def test_copies_are_folded_and_reasons_are_given(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -176,6 +177,7 @@ def test_copies_are_folded_and_reasons_are_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@full_only
 def test_pictures_left_out_get_a_note(tmp_path: Path) -> None:
     photos, library = tmp_path / "photos", tmp_path / "library"
     photos.mkdir()

@@ -121,6 +121,7 @@ def test_the_script_shows_commands_and_ranked_hits(output):
             assert hits[1][2] == "kitten_with_wool.jpg", "another cat"
 
 
+@full_only
 def test_the_script_suggests_further_commands(output):
     end = output[output.index("Try next") :]
     assert "imgsearch --library build/demo-library search " in end

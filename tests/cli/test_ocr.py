@@ -94,6 +94,7 @@ def at_end():
 
 
 @pytest.mark.usefixtures("engine")
+@full_only
 def test_a_search_loads_no_engine(receipt):
     library = ("--library", receipt.library)
     receipt.index(receipt.photos, "--ocr")
@@ -152,6 +153,7 @@ RapidReader.read = read
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@full_only
 def test_a_killed_run_loses_only_its_current_batch(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -14,7 +14,7 @@ import pytest
 
 from imgsearch import __version__
 from tests.cli.calls import NO_TORCH, Place, blocking, picture, process, start
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 
 def test_commands_that_need_no_model_load_none(demo: Place):
@@ -115,6 +115,7 @@ def committed(place: Place) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@full_only
 def test_an_interrupted_run_keeps_its_work(tmp_path, number):
     """The signal goes to the whole group, like Ctrl-C in a terminal."""
     place = Place(tmp_path / "photos", tmp_path / "library")

@@ -86,6 +86,7 @@ def fatal_steps(total: int) -> range:
     return range(random.randint(1, STRIDE), total + 1, STRIDE)
 
 
+@full_only
 def test_a_kill_at_any_step_of_creating_a_library(tmp_path: Path) -> None:
     make = lambda n: lambda: open_catalog(str(tmp_path / str(n)), create=True)  # noqa: E731
     make("first")()  # the next ones take fewer steps, because modules are loaded

@@ -25,7 +25,7 @@ from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import normalize
 from tests import tiny_models
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 CPU = EncoderOptions(device="cpu")
 GME = str(ROOT / "tests" / "golden" / "gme" / "model")
@@ -265,6 +265,7 @@ except EncoderError:
 """
 
 
+@full_only
 def test_no_socket_is_ever_opened_and_nothing_is_printed(made, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     environment |= {"HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch.catalog import open_catalog
+from tests.conftest import full_only
 from tests.crash.album import Album, inspect, open_index
 from tests.crash.process import imgsearch
 
@@ -122,6 +123,7 @@ def test_a_new_library_on_a_disk_that_fills(disk: Path, album: Album, free: int)
 
 
 @pytest.mark.parametrize("free", [0, MIN_BYTES_TO_READ, 131_072])
+@full_only
 def test_an_old_library_on_a_disk_that_fills(disk: Path, album: Album, free: int) -> None:
     """Committed pictures stay searchable, even while the disk is full."""
     library = disk / "library"
@@ -141,6 +143,7 @@ def test_an_old_library_on_a_disk_that_fills(disk: Path, album: Album, free: int
     assert_completed(library, album)
 
 
+@full_only
 def test_a_disk_with_room_for_the_catalog_but_not_for_the_index(disk: Path, album: Album) -> None:
     library = disk / "library"
     space = Disk(disk)

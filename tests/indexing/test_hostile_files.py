@@ -14,9 +14,10 @@ import pytest
 
 from imgsearch.sources.formats import is_picture_name
 from tests.cli.calls import NO_TORCH, Place, process
+from tests.conftest import full_only
 from tests.hostile_files import EITHER, IGNORE, INDEX, SKIP, make
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from imgsearch.library import Library
 from imgsearch.searching.hits import Hit
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
+from tests.conftest import full_only
 from tests.crash.album import ENCODER, Album
 from tests.crash.process import PLUGIN, imgsearch, start
 
@@ -146,6 +147,7 @@ class Reader(threading.Thread):
         self.counts.add(len(ids))
 
 
+@full_only
 def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Path) -> None:
     """Two readers, while another process adds, changes, moves, deletes and purges pictures."""
     library = tmp_path / "library"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Place, blocking, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import serving
 
 
@@ -44,6 +44,7 @@ def test_ctrl_c_stops_the_server(tmp_path: Path) -> None:
     assert not (tmp_path / "library").exists(), "serving does not create a library"
 
 
+@full_only
 def test_command_line_searches_use_the_server(demo: Place, tmp_path: Path) -> None:
     """Like a daemon, it has the model loaded; but `daemon --stop` must not end it."""
     own = tmp_path / "library"
@@ -63,6 +64,7 @@ def test_command_line_searches_use_the_server(demo: Place, tmp_path: Path) -> No
     assert json.loads(process(*library, "daemon", "--status", "--json").out) == {"running": False}
 
 
+@full_only
 def test_a_library_created_later_is_served_and_its_notes_are_reported(tmp_path: Path) -> None:
     library = ("--library", tmp_path / "library")
     (tmp_path / "photos").mkdir()

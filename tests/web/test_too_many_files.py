@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli.calls import Place
+from tests.conftest import full_only
 from tests.web.served import API, serving
 
 pytestmark = [
@@ -33,6 +34,7 @@ def free_descriptors(pid: int, count: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@full_only
 def test_it_is_named_and_passes(demo: Place) -> None:
     with serving(demo.library, "--rate", 100_000) as server:
         hit = server.get("/search", q="a crab")["hits"][0]  # loads the model
