@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.errors import CatalogError
+from imgsearch.errors import CatalogError, TooManyFiles, is_too_many_files
 from imgsearch.indexes import builder, sealed_files
 from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, joined, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
@@ -110,6 +110,8 @@ class FaissIndex:
                 self.doubt = "the index file was written by an earlier version of imgsearch"
                 return
             except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+                if isinstance(error, OSError) and is_too_many_files(error):
+                    raise TooManyFiles from error
                 self.clear()
                 self.doubt = f"the index file {name} is damaged ({_first_line(error)})"
                 return

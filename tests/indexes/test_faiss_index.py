@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -15,6 +17,7 @@ from imgsearch.indexes import builder, sealed_files, threads
 from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex, IvfIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import EmbeddingSpace, normalize
+from tests.conftest import ROOT
 from tests.fakes import SPACE, SmallIvf, batch, unit_rows
 
 WIDE = EmbeddingSpace("wide", "1", "none", 48)
@@ -159,6 +162,31 @@ def test_a_bit_in_a_large_file_is_found_by_reading_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sealed_files, "MAX_VERIFIED_BYTES", 0)
     index = FlatIndex(str(tmp_path), "lib", WIDE)
     assert index.doubt == "" and "damaged" in index.check()
+
+
+NO_DESCRIPTORS = """
+import os, resource, sys
+from imgsearch.errors import TooManyFiles
+from imgsearch.indexes.faiss_index import FlatIndex
+from tests.indexes.test_faiss_index import WIDE
+assert len(FlatIndex(sys.argv[1], "lib", WIDE)) == 300  # imports all that is needed
+highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+for limit in range(3, highest + 4):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        print(FlatIndex(sys.argv[1], "lib", WIDE).doubt or "opened")
+    except (TooManyFiles, OSError):
+        print("named")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are numbered from the lowest")
+def test_too_many_open_files_are_no_damage(tmp_path):
+    made(FlatIndex, tmp_path, 300)
+    command = [sys.executable, "-c", NO_DESCRIPTORS, tmp_path]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert set(result.stdout.split("\n")) == {"named", "opened", ""}, result.stderr
 
 
 @pytest.mark.parametrize("damage", ["cut", "grow", "header"])
