@@ -96,7 +96,8 @@ class PostgresServer:
             "port": self.port,
             "unix_socket_directories": "",
             "fsync": "off",  # only a power cut needs it
-            "max_connections": 40,
+            "max_connections": 200,
+            "autovacuum": "off",  # it would lock tables that a test drops
             "shared_buffers": "64MB",
         }
         settings = [part for item in options.items() for part in ("-c", f"{item[0]}={item[1]}")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,7 @@ def made(request, tmp_path):
         kind(how, each) for how in (Written, HalfWritten) for each in (PgIndex, small)
     ]
     (chosen,) = [each for each in kinds if each.__name__ == request.param]
+    gc.collect()  # closes the connections of earlier indexes, which may hold locks
     server.sql("DROP SCHEMA IF EXISTS imgsearch_index CASCADE")
     return chosen(server.url(), "library", SPACE), server.url()
 
