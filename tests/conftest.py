@@ -124,9 +124,9 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def one_model() -> Iterator[None]:
-    """Load the built-in model once for all libraries and calls in this process."""
+    """Load the built-in model once for all libraries and calls of a file of tests."""
     from imgsearch.encoders import builtin
 
     with pytest.MonkeyPatch.context() as patch:
