@@ -124,9 +124,9 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def one_model() -> Iterator[None]:
-    """Load the built-in model once for all libraries and calls of a file of tests."""
+    """Load the built-in model once for all libraries and calls in this process."""
     from imgsearch.encoders import builtin
 
     with pytest.MonkeyPatch.context() as patch:

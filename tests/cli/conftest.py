@@ -11,7 +11,7 @@ from imgsearch.sources.decoder_pool import InlineDecoder
 from tests.cli.calls import Place, picture
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_model(one_model: None) -> None:
     """All calls in this process share a model."""
 

@@ -10,7 +10,7 @@ from tests.cli.calls import Place
 from tests.web.served import Served, serving
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_model(one_model: None) -> None:
     """All libraries in this process share a model."""
 
