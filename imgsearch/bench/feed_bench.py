@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import statistics
 import tempfile
@@ -119,9 +120,9 @@ def measure_feed(library: Library, work: FeedWork, random_weights: bool = False)
         No file of the folder can be decoded.
     """
     settings = library.settings
-    encoder = _random(settings, library.model) if random_weights else library.encoder()
     feed = _Feed()
-    _remove_network(encoder, feed)
+    whole = _random(settings, library.model) if random_weights else library.encoder()
+    encoder = _without_network(whole, feed)
     with tempfile.TemporaryDirectory(prefix="imgsearch-bench-") as place:
         files = _files(work, place)
         floor = _measure(settings, encoder, list(islice(cycle(files), work.images)), work, feed)
@@ -155,23 +156,28 @@ def _random(settings: Settings, name: str) -> Encoder:
     return random_encoder(name, options)
 
 
-def _remove_network(encoder: Encoder, feed: _Feed) -> None:
-    """Let batches be assembled and copied to the device as ever, and end there."""
-    batched = encoder.pictures if isinstance(encoder, TwoTowerEncoder) else encoder
-    if not isinstance(batched, BatchedEncoder):
+def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
+    """A copy whose batches are assembled and copied to the device as ever, and end there.
+
+    The encoder itself stays whole: others may use it, too.
+    """
+    pictures = encoder.pictures if isinstance(encoder, TwoTowerEncoder) else encoder
+    if not isinstance(pictures, BatchedEncoder):
         raise EncoderError(
             f"{encoder.space.model} is a plug-in that makes its own batches",
             "Measure it with 'imgsearch bench index FOLDER'.",
         )
-    assemble, dimension = batched.image_features, batched.space.dimension
+    assemble, dimension = pictures.image_features, pictures.space.dimension
 
     def counted(images: Sequence[Pixels]) -> dict[str, Any]:
         feed.images += len(images)
         feed.pixel_bytes += sum(image.nbytes for image in images)
         return {**assemble(images), "count": len(images)}
 
-    vars(batched)["image_features"] = counted
-    vars(batched)["rows"] = lambda features: torch.ones(features["count"], dimension)
+    bare = copy.copy(pictures)
+    vars(bare)["image_features"] = counted
+    vars(bare)["rows"] = lambda features: torch.ones(features["count"], dimension)
+    return bare
 
 
 def _files(work: FeedWork, place: str) -> list[ImageFile]:

@@ -213,6 +213,8 @@ def test_bench_feed_of_a_folder(place: Place):
     text = place.call(*arguments, "--rounds", 1, "--workers", 1).text
     assert "builtin, 10 pictures in each round, 2 files skipped: " in text
     assert "share of the floor" in text
+    shared = place.call("similarity", "a cat", "a dog", "--model", "builtin", "--json")
+    assert shared.status == 0, "the model that other calls in this process use is whole"
 
 
 # Indexing
