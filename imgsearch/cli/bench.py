@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgsearch.cli.completion import DEVICES, files, models, values
-from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.group import (
+    Context,
+    common,
+    context,
+    index_option,
+    model_options,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from imgsearch.bench.measurement import Row
@@ -236,7 +243,7 @@ def _print_row(options: Context, row: Row) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @model_options
 @click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@workers_option
 @_json_option
 @common
 def index(
@@ -264,7 +271,7 @@ def index(
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @model_options
 @click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@workers_option
 @click.option(
     "--visual-tokens",
     type=click.IntRange(1),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.output import page_option
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ MAX_NAME_COLUMNS = 24
     show_default=True,
     help="json has the paths of the examples, and what the metadata says.",
 )
-@click.option(
-    "--html",
-    type=click.Path(),
-    metavar="FILE",
-    help="Write a page with small pictures of each cluster.",
-)
+@page_option("small pictures of each cluster")
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, help="Of the sample of a large library."
 )

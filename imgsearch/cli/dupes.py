@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli import completion
-from imgsearch.cli.group import Context, common, context, index_option
+from imgsearch.cli.group import Context, common, context, index_option, model_option
+from imgsearch.cli.output import collect_options, page_option
 from imgsearch.cli.render import nearest_name
 from imgsearch.cli.search_options import filter_options
 from imgsearch.cli.terminal import count_of, plain
@@ -53,22 +53,10 @@ TRASH = os.path.join("~", ".imgsearch-trash")
     show_default=True,
     help="Folder for --format sh.",
 )
-@click.option(
-    "--html", type=click.Path(), metavar="FILE", help="Write a page with the groups side by side."
-)
-@click.option(
-    "--copy-to", type=click.Path(), metavar="DIR", help="Copy all but the best into a folder."
-)
-@click.option(
-    "--link-to", type=click.Path(), metavar="DIR", help="Link all but the best into a folder."
-)
+@page_option("the groups side by side")
+@collect_options("all but the best")
 @filter_options
-@click.option(
-    "--model",
-    metavar="NAME",
-    shell_complete=completion.models,
-    help="Name or folder of a model; see 'imgsearch models'.",
-)
+@model_option
 @index_option
 @common
 def command(

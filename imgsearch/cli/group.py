@@ -180,6 +180,23 @@ def common(function: F) -> F:
     return function
 
 
+def model_option(function: F) -> F:
+    """Which model, for commands that compare stored vectors and load none."""
+    return click.option(
+        "--model",
+        metavar="NAME",
+        shell_complete=models,
+        help="Name or folder of a model; see 'imgsearch models'.",
+    )(function)
+
+
+def workers_option(function: F) -> F:
+    """How many processes decode pictures."""
+    return click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")(
+        function
+    )
+
+
 def model_options(function: F) -> F:
     """Options that choose and run a model."""
     for option in (
@@ -195,12 +212,7 @@ def model_options(function: F) -> F:
             shell_complete=values(*DEVICES),
             help="auto, cpu, cuda, cuda:N or mps.",
         ),
-        click.option(
-            "--model",
-            metavar="NAME",
-            shell_complete=models,
-            help="Name or folder of a model; see 'imgsearch models'.",
-        ),
+        model_option,
     ):
         function = option(function)
     return function

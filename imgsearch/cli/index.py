@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli.completion import folders
-from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.group import (
+    Context,
+    common,
+    context,
+    index_option,
+    model_options,
+    workers_option,
+)
 from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
@@ -37,7 +44,7 @@ GONE_FOR_GOOD = (
     type=click.IntRange(0, 4096),
     help="Pictures per model call. Default: 0, as many as fit in the free memory.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@workers_option
 @click.option(
     "--document-instruction",
     metavar="TEXT",

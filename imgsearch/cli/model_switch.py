@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgsearch.cli import completion
-from imgsearch.cli.group import Context, common, context
+from imgsearch.cli.group import Context, common, context, workers_option
 from imgsearch.cli.index import print_outcome, run_with_progress
 from imgsearch.cli.terminal import plain
 
@@ -20,7 +20,7 @@ from imgsearch.cli.terminal import plain
     type=click.IntRange(0, 4096),
     help="Pictures per model call. Default: 0, as many as fit in the free memory.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@workers_option
 @common
 def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags: Any) -> int:
     """Encode all pictures of the library with the model NAME, and then search with it.

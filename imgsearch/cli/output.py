@@ -83,26 +83,34 @@ class Output:
         return open_pictures(ctx, hits)
 
 
+def page_option(contents: str = "small pictures") -> Callable[[F], F]:
+    """The option `--html`."""
+    return click.option(
+        "--html", metavar="FILE", shell_complete=files, help=f"Write a page with {contents}."
+    )
+
+
+def collect_options(pictures: str = "the pictures") -> Callable[[F], F]:
+    """The options `--copy-to` and `--link-to`."""
+
+    def decorate(function: F) -> F:
+        for flag, verb in (("--link-to", "Link"), ("--copy-to", "Copy")):
+            what = f"{verb} {pictures} into a folder."
+            function = click.option(flag, metavar="DIR", shell_complete=folders, help=what)(
+                function
+            )
+        return function
+
+    return decorate
+
+
 def output_options(function: F) -> F:
     """Options that say what else is to be done with hits; the command gets one `output`."""
     function = _gathered(function)
     for option in (
         click.option("--open", "open_them", is_flag=True, help="Open the pictures on the desktop."),
-        click.option(
-            "--link-to",
-            metavar="DIR",
-            shell_complete=folders,
-            help="Link the pictures into a folder.",
-        ),
-        click.option(
-            "--copy-to",
-            metavar="DIR",
-            shell_complete=folders,
-            help="Copy the pictures into a folder.",
-        ),
-        click.option(
-            "--html", metavar="FILE", shell_complete=files, help="Write a page with small pictures."
-        ),
+        collect_options(),
+        page_option(),
         click.option(
             "--preview", is_flag=True, help="Show small pictures, in terminals that can do so."
         ),

@@ -9,7 +9,7 @@ import click
 
 from imgsearch.cli import completion
 from imgsearch.cli.group import common, context, index_option
-from imgsearch.cli.output import Output
+from imgsearch.cli.output import Output, collect_options, page_option
 from imgsearch.cli.search_options import filter_options, format_option
 
 if TYPE_CHECKING:
@@ -25,13 +25,8 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0, 2**31), default=0, help="Another one draws other pictures."
 )
 @format_option
-@click.option("--html", type=click.Path(), metavar="FILE", help="Write a page with small pictures.")
-@click.option(
-    "--copy-to", type=click.Path(), metavar="DIR", help="Copy the pictures into a folder."
-)
-@click.option(
-    "--link-to", type=click.Path(), metavar="DIR", help="Link the pictures into a folder."
-)
+@page_option()
+@collect_options()
 @filter_options
 @click.option(
     "--model",

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli.completion import folders
-from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.group import (
+    Context,
+    common,
+    context,
+    index_option,
+    model_options,
+    workers_option,
+)
 from imgsearch.cli.index import print_outcome, run_with_progress
 from imgsearch.cli.terminal import complain
 from imgsearch.errors import ImgSearchError, SourceError
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=folders)
 @model_options
 @index_option
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")
+@workers_option
 @click.option(
     "--settle",
     type=click.FloatRange(0.1, 3600),
