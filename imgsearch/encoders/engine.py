@@ -25,7 +25,7 @@ class Engine:
 
     On a CUDA device a batch is copied from pinned memory on a stream of its own, and each batch is
     launched before the result of the one before is awaited. So the device waits neither for the
-    thread, nor for whoever takes the results, as long as both are faster than it.
+    thread nor for the consumer of the results, as long as both are faster than it.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -30,7 +30,7 @@ MIN_FINE_GPU_BYTES = 4_000_000_000
 MIN_RAM_BYTES = 4_000_000_000
 """`MULTILINGUAL` and `FAST` take 1.5 GB in float32, beside decoder processes and the system."""
 MAX_IMAGES_PER_CORE = 5_000
-"""A larger library gets `FAST` where there is no GPU: it computes on a quarter of the patches."""
+"""Without a GPU, a larger library gets `FAST`, which computes a quarter of the patches."""
 
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*")
 _LOCALE = re.compile(r"([a-z]{2,3})(?:[_.@-]|$)")

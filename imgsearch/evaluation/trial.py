@@ -33,7 +33,7 @@ BYTES_PER_NUMBER = 4
 """Of a vector: two bytes in the catalog, and two in the index."""
 MIN_QUERIES = 4
 GENERAL_QUERIES = ("people", "an animal", "a street with cars", "food on a table")
-"""What is searched for where there is no other query."""
+"""Queries that fill up those of the user."""
 
 T = TypeVar("T")
 
