@@ -18,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 from imgsearch.catalog.overview import Overview
 from imgsearch.errors import CatalogError, LibraryBusy, QueryError
 from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
-from imgsearch.indexing.watch import Watch
 from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import Event, IndexProcess
@@ -192,6 +191,8 @@ class Follower:
         self._thread.join(timeout_s)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        from imgsearch.indexing.watch import Watch
+
         watch = Watch(self._roots, apart=self._settings.library, note=self._say)
         for folders in watch.batches(self._stop):
             try:
