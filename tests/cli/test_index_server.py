@@ -99,7 +99,7 @@ def test_a_password_on_the_command_line_is_refused(place, url):
 
 def test_a_password_from_the_configuration_is_used(place, postgres, tmp_path, monkeypatch):
     postgres.database("secret")
-    postgres.sql("DROP ROLE IF EXISTS guest", "CREATE ROLE guest SUPERUSER LOGIN PASSWORD 's3cret'")
+    postgres.guest("s3cret", "SUPERUSER")
     url = postgres.url("guest", "secret", "s3cret")
     (tmp_path / "config.toml").write_text(f'index = "{url}"\n')
     monkeypatch.setenv("IMGSEARCH_CONFIG", str(tmp_path / "config.toml"))

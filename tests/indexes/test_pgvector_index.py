@@ -301,7 +301,7 @@ def test_a_server_that_hangs(postgres):
 
 
 def test_a_wrong_password(postgres):
-    postgres.sql("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN PASSWORD 's3cret word'")
+    postgres.guest("s3cret word")
     error = refusal(postgres.url("guest", password="an0ther"))
     assert "password authentication failed" in str(error) and "~/.pgpass" in error.hint
     assert "an0ther" not in f"{error} {error.hint}"
