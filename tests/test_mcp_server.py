@@ -124,6 +124,7 @@ LINES = (
 )  # fmt: skip
 
 
+@full_only
 def test_a_line_that_is_not_a_message_is_answered(light: Place) -> None:
     """With its id where it has one, so that its client does not wait; and the next is served."""
     hello = {"protocolVersion": "2025-03-26", "capabilities": {},
@@ -197,6 +198,7 @@ def test_pictures_left_out_get_a_note(tmp_path: Path) -> None:
     _with_server(library, talk)
 
 
+@full_only
 def test_what_is_wrong_with_arguments_is_said_in_sentences(demo: Place) -> None:
     cases = (
         ("search_images", {"colour": "red"}, "there is no parameter colour"),

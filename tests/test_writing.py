@@ -15,7 +15,7 @@ from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.web.tokens import new_token
 from imgsearch.writing import close_to_others, discard, private_folder, replace_file, write_part
 from tests.cli.calls import Outcome, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.crash.process import environment
 
 
@@ -112,6 +112,7 @@ def index(library: Path, photos: Path, umask: int) -> Outcome:
     return report
 
 
+@full_only
 @pytest.mark.parametrize("existing", [None, 0o755])
 def test_a_library_is_its_owners_alone_whatever_the_umask(tmp_path, existing):
     photos, library = tmp_path / "photos", tmp_path / "library"

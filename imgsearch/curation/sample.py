@@ -17,6 +17,9 @@ MAX_COMPARED_IMAGES = 50_000
 NEIGHBOURS = 10
 """Nearest pictures whose likeness says how usual a picture is."""
 _BLOCK_IMAGES = 256
+_DECIMALS = 5
+"""Decimals of an inner product that are compared. The last bits of one depend on where its operands
+lie in memory, and the order of equal pictures must not."""
 
 
 def sample(
@@ -64,12 +67,17 @@ def _drawn(rng: np.random.Generator, ids: Ids, count: int) -> list[int]:
     return drawn
 
 
+def _most_usual(vectors: Embeddings) -> int:
+    """The row that is most like the mean."""
+    return int((vectors @ vectors.mean(axis=0)).round(_DECIMALS).argmax())
+
+
 def _diverse(vectors: Embeddings, count: int) -> list[int]:
-    chosen = [int((vectors @ vectors.mean(axis=0)).argmax())]
+    chosen = [_most_usual(vectors)]
     likeness = vectors @ vectors[chosen[0]]
     while len(chosen) < count:
         likeness[chosen[-1]] = np.inf
-        chosen.append(int(likeness.argmin()))
+        chosen.append(int(likeness.round(_DECIMALS).argmin()))
         np.maximum(likeness, vectors @ vectors[chosen[-1]], out=likeness)
     return chosen
 
@@ -82,8 +90,7 @@ def _typical(vectors: Embeddings, count: int) -> list[int]:
     labels = cut_tree(linkage(distances(vectors), "ward"), n_clusters=count)[:, 0]
     groups = [np.flatnonzero(labels == label) for label in range(count)]
     medoids = [
-        int(group[(vectors[group] @ vectors[group].mean(axis=0)).argmax()])
-        for group in sorted(groups, key=len, reverse=True)
+        int(group[_most_usual(vectors[group])]) for group in sorted(groups, key=len, reverse=True)
     ]
     return medoids
 
@@ -95,5 +102,5 @@ def _outliers(vectors: Embeddings, count: int) -> list[int]:
         scores = vectors[start : start + _BLOCK_IMAGES] @ vectors.T
         best = np.partition(scores, len(vectors) - near, axis=1)[:, -near:]
         usual[start : start + _BLOCK_IMAGES] = best.sum(axis=1) - best.max(axis=1)
-    chosen: list[int] = np.argsort(usual, kind="stable")[:count].tolist()
+    chosen: list[int] = np.argsort(usual.round(_DECIMALS), kind="stable")[:count].tolist()
     return chosen

@@ -18,6 +18,7 @@ from imgsearch.errors import EncoderError
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.model_card import EncoderOptions, InputSize
 from imgsearch.vectors import RANDOM
+from tests.conftest import full_only
 from tests.fakes import SPACE, batch, unit_rows
 
 CPU = torch.device("cpu")
@@ -108,6 +109,7 @@ def test_samples_are_the_same_each_time_and_all_differ():
     assert np.array_equal(pictures[2], sample_pictures(3, 20)[2])
 
 
+@full_only
 def test_the_peak_of_a_processor_is_seen():
     def work():
         block = np.ones(100_000_000, np.uint8)
@@ -184,6 +186,7 @@ def siglip_32(options):
     return random_models._siglip(options, "siglip2-base-32", SMALL, 64, 32)
 
 
+@full_only
 @pytest.mark.parametrize(("make", "dimension"), [(clip, 48), (siglip, 64), (siglip_32, 64)])
 def test_an_encoder_of_random_weights(make, dimension):
     whole = make(EncoderOptions(device="cpu", precision="fp32"))

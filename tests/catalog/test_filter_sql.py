@@ -30,7 +30,7 @@ from imgsearch.filters.tree import (
     Or,
 )
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Known, RootRecord
-from tests.conftest import examples
+from tests.conftest import examples, full_only
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, held, ingest
 from tests.reference_filter import passes
 
@@ -174,6 +174,7 @@ def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
     return records
 
 
+@full_only
 @settings(max_examples=examples(400), deadline=None)
 @given(pictures=library(), where=filters)
 def test_sql_agrees_with_the_reference(catalog, pictures, where):

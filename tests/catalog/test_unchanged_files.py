@@ -15,6 +15,7 @@ from imgsearch.catalog import Catalog, unchanged_files
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import Encoded, FileRun, ImageFile, Known, RootRecord, Skipped
 from imgsearch.sources.folder_source import FilesystemSource
+from tests.conftest import full_only
 from tests.fakes import DECODER, OTHER, SPACE, MemoryFolder, MemoryPool, encoded, held, ingest
 
 NAMES = (
@@ -102,6 +103,7 @@ def test_files_out_of_order_may_be_missed_but_never_wrongly_accepted(catalog, pa
     assert not len(known.ids)
 
 
+@full_only
 def test_a_scope_starts_at_its_first_path(catalog, page) -> None:
     library(catalog, *NAMES)
     known = unchanged(catalog, "/photos", "a")

@@ -63,6 +63,7 @@ def test_the_built_in_model():
     assert "resident memory of the whole process" in report["memory"]
 
 
+@full_only
 @pytest.mark.parametrize("make", [tiny_models.make_clip, tiny_models.make_siglip])
 @pytest.mark.parametrize("order", [(), ("--interleave",)])
 def test_a_model_folder(make, order, tmp_path):
@@ -73,6 +74,7 @@ def test_a_model_folder(make, order, tmp_path):
     check_rows(report)
 
 
+@full_only
 def test_random_weights():
     report = measure("--model", "gme-tiny", "--random-weights", "--precision", "fp32,bf16")
     assert report["random_weights"] is True
@@ -86,6 +88,7 @@ def test_without_float32_nothing_is_compared():
     }
 
 
+@full_only
 def test_the_table():
     outcome = call("bench", "--model", "builtin", "--precision", "fp32,bf16", *QUICK, "-v")
     assert outcome.status == 0

@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.catalog import open_catalog
 from tests.cli.calls import Place, call, picture
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 pytestmark = pytest.mark.slow
 COUNT = len(list(PHOTOS.iterdir()))
@@ -95,6 +95,7 @@ def test_a_table_for_people(clustered, listed):
     assert 1 < len(broad) < len(table) and set(broad) <= set(table)
 
 
+@full_only
 @pytest.mark.usefixtures("decoder_processes")
 def test_a_page_with_pictures_of_each_cluster(clustered, listed, tmp_path):
     target = tmp_path / "clusters.html"
@@ -142,6 +143,7 @@ def test_a_catalog_that_cannot_be_written_to_lists_what_it_has(copied, tmp_path)
     assert "could not join" in outcome.err
 
 
+@full_only
 def test_libraries_that_have_nothing_to_group(tmp_path):
     library = ("--library", tmp_path / "library")
     missing = call(*library, "clusters")

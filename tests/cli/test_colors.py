@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from tests.cli.calls import Place, call, picture
+from tests.conftest import full_only
 
 NAME = os.fsdecode(b"a \x1b]0;owned\x07\x9b31m\xff.jpg")
 LINK = re.compile(rb"\x1b\]8;;file://[^/]*(/[^\x1b]+)\x1b\\([^\x1b]+)\x1b\]8;;\x1b\\")
@@ -44,6 +45,7 @@ def on_terminal(place: Place, *arguments: str, **environment: str) -> bytes:
     return output
 
 
+@full_only
 def test_a_table_on_a_terminal_has_links_and_no_other_escapes(place):
     output = on_terminal(place, "search", "--name", "a *")
     ((address, text),) = LINK.findall(output)
@@ -54,6 +56,7 @@ def test_a_table_on_a_terminal_has_links_and_no_other_escapes(place):
     assert b"\x1b[2m" in output
 
 
+@full_only
 @pytest.mark.parametrize(
     ("options", "environment"),
     [((), {"NO_COLOR": "1"}), ((), {"TERM": "dumb"}), (("--color", "never"), {})],
@@ -64,6 +67,7 @@ def test_a_terminal_without_colors(place, options, environment):
     assert b"\x1b" not in output
 
 
+@full_only
 def test_windows_terminal_needs_no_term(place):
     name = ("search", "--name", "a *")
     assert LINK.search(on_terminal(place, *name, TERM="", WT_SESSION="1"))

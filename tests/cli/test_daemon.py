@@ -253,6 +253,7 @@ def test_the_socket_is_the_owners_alone(served):
     assert stat.S_ISSOCK(path.stat().st_mode)
 
 
+@full_only
 def test_a_folder_that_is_open_to_others_is_not_used(own):
     folder = own.library / address.FOLDER
     folder.mkdir(mode=0o755)
@@ -269,6 +270,7 @@ def test_a_folder_that_is_open_to_others_is_not_used(own):
     listening.close()
 
 
+@full_only
 def test_a_long_path_is_replaced(demo, tmp_path):
     place = copied(demo, tmp_path / ("x" * 60) / ("y" * 60) / "library")
     path = address.socket_path(str(place.library))
@@ -280,6 +282,7 @@ def test_a_long_path_is_replaced(demo, tmp_path):
     os.unlink(path + ".lock")
 
 
+@full_only
 def test_a_second_daemon_is_refused(served):
     outcome = process("--library", served.library, "daemon")
     assert outcome.status == 1
@@ -290,6 +293,7 @@ def test_a_second_daemon_is_refused(served):
 # Beginning and end
 
 
+@full_only
 def test_no_library_no_daemon(tmp_path):
     for options in ([], ["--stop"]):
         outcome = process("--library", tmp_path / "none", "daemon", *options)
@@ -300,6 +304,7 @@ def test_no_library_no_daemon(tmp_path):
     assert (told.status, told.json) == (1, {"running": False})
 
 
+@full_only
 def test_status_and_stop(light):
     with serving(light) as place:
         light.call("search", "a bird")
@@ -317,6 +322,7 @@ def test_status_and_stop(light):
         assert light.call("daemon", "--status").status == 1
 
 
+@full_only
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_end_it_and_leave_no_socket(light, number, status):
     with serving(light) as place:
@@ -325,6 +331,7 @@ def test_signals_end_it_and_leave_no_socket(light, number, status):
         assert not os.path.exists(address.socket_path(str(light.library)))
 
 
+@full_only
 def test_it_ends_when_nobody_asks(light):
     with serving(light, "--idle-minutes", "0.02") as place:
         assert place.running.wait(SECONDS) == 0
@@ -352,6 +359,7 @@ def test_after_a_kill_searches_go_on_and_a_new_one_starts(own):
         assert "answers" in own.call("-v", "search", "a koala").err
 
 
+@full_only
 def test_a_daemon_that_is_killed_while_it_is_asked(own):
     expected = own.call("search", "a koala", *HITS)
     with serving(own) as place:

@@ -61,6 +61,7 @@ def test_demo_queries_find_their_pictures_first(ranks):
     assert set(demo.values()) == {1}
 
 
+@full_only
 def test_each_photo_finds_itself(demo: Place):
     for photo in sorted(PHOTOS.iterdir()):
         [hit] = demo.call("similar", photo, "-n", 1, "--format", "json").json
@@ -128,6 +129,7 @@ def test_the_script_suggests_further_commands(output):
     assert "index ~/Pictures" in end
 
 
+@full_only
 def test_the_script_lists_the_clusters(output):
     listed = output[output.index(" clusters\n") : output.index("\nThe columns are")]
     rows = re.findall(r"^ +(\d+) +(\d+)  (.{24}) .*?data/photos/(\S+)$", listed, re.M)

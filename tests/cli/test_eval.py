@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.evaluation.measures import MEASURES
 from tests.cli.calls import Place, picture
-from tests.conftest import PHOTOS, ROOT
+from tests.conftest import PHOTOS, ROOT, full_only
 
 DEMO = ROOT / "data" / "queries.jsonl"
 
@@ -80,6 +80,7 @@ def test_a_picture_is_excluded_from_its_own_results(demo: Place, tmp_path):
     assert (away["recall_at_1"], away["mrr"]) == (0, 0.5), "the library's copy comes first"
 
 
+@full_only
 def test_names(indexed: Place, tmp_path):
     """Absolute, relative to the file or to a folder of the library, or the end of a path."""
     picture(indexed.photos / "sub" / "a.jpg", 50)
@@ -128,6 +129,7 @@ def test_pictures_that_are_not_in_the_library(demo: Place, tmp_path):
     assert "none of the pictures that the queries name is in the library" in other.err
 
 
+@full_only
 def test_saved_runs_are_compared_without_a_library(demo: Place, tmp_path):
     run = tmp_path / "run.json"
     assert demo.call("eval", DEMO, "--save", run, "-q").status == 0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imgsearch.searching.history import FILE
 from tests.cli.calls import NO_TORCH, Place, picture, process
-from tests.conftest import PHOTOS, examples
+from tests.conftest import PHOTOS, examples, full_only
 
 CAT, KOALA = PHOTOS / "tabby_cat_face.jpg", PHOTOS / "koala.jpg"
 HITS = ("--all", "--mode", "semantic", "--format", "json")
@@ -59,6 +59,7 @@ def test_a_result_is_a_picture_of_the_next_query(own):
     )
 
 
+@full_only
 def test_an_indexed_result_needs_no_model(own):
     own.call("search", "a dog", "-q", "-n", 3)
     outcome = process("--library", own.library, "similar", "#1", "-q", prelude=NO_TORCH)
@@ -178,6 +179,7 @@ def test_a_result_cannot_be_good_and_bad(own):
 some = st.text(st.characters(), max_size=8) | st.text("#0123456789, -", max_size=8)
 
 
+@full_only
 @settings(
     max_examples=examples(40),
     deadline=None,
@@ -217,6 +219,7 @@ def test_a_picture_from_stdin(demo, monkeypatch, query):
     assert (hit["path"], hit["score"]) == (str(CAT), pytest.approx(1, abs=1e-3))
 
 
+@full_only
 def test_a_picture_through_a_pipe(demo):
     with open(CAT, "rb") as file:
         outcome = process("--library", demo.library, "similar", "-", *HITS, "-n", 1, stdin=file)

@@ -15,7 +15,7 @@ from PIL.ExifTags import GPS, IFD, Base
 
 from imgsearch.catalog import open_catalog
 from tests.cli.calls import NO_TORCH, Place, picture, process
-from tests.conftest import PHOTOS, examples
+from tests.conftest import PHOTOS, examples, full_only
 
 COUNT = len(list(PHOTOS.iterdir()))
 
@@ -126,6 +126,7 @@ def test_a_list_has_no_scores(album):
     assert '"score": null' in out("json")
 
 
+@full_only
 def test_a_list_needs_no_model(album):
     outcome = process(
         "--library", album.library, "search", "--after", "2023", "--where", "has gps",
@@ -136,6 +137,7 @@ def test_a_list_needs_no_model(album):
     assert outcome.err.splitlines()[-1] == "loaded []"
 
 
+@full_only
 def test_a_filter_that_no_picture_passes_needs_no_model(album):
     call = ["--library", album.library, "search", "a dog", "--after", "2030", "--format", "json"]
     outcome = process(*call, prelude=NO_TORCH)

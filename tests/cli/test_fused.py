@@ -14,7 +14,7 @@ from imgsearch.searching.history import FILE
 from imgsearch.searching.request import Term
 from imgsearch.sources.decoders import DecodeSettings
 from tests.cli.calls import Outcome, Place
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
 WORDS = ("the", "same", "in", "red")
@@ -35,6 +35,7 @@ def found(library: Place, *arguments: object) -> dict[str, float]:
     return scores(library.call("search", *arguments, "--all", "--format", "json"))
 
 
+@full_only
 def test_the_model_reads_both_in_one(library):
     picture = library.photos / "a.jpg"
     fused = found(library, *WORDS, "--like", picture, "--fused")
@@ -64,6 +65,7 @@ def test_it_is_what_the_encoder_says(library):
     lib.close()
 
 
+@full_only
 def test_other_terms_filters_names_and_the_next_search_go_along(library):
     shutil.copy(library.photos / "b.jpg", library.photos / "red wall.png")
     library.index()
@@ -102,6 +104,7 @@ def test_a_model_that_cannot_says_so_with_the_mend(indexed):
     assert "Leave out --fused" in told.err and "--model gme-qwen2-vl-2b" in told.err
 
 
+@full_only
 def test_a_fused_query_means_nothing_to_another_model(library):
     like = ("--like", library.photos / "a.jpg", "--fused")
     assert library.call("search", "red", *like).status == 0
@@ -119,6 +122,7 @@ def similarity(place: Place, *arguments: object) -> float:
     return float(outcome.text)
 
 
+@full_only
 def test_similarity_takes_what_search_takes(indexed, monkeypatch):
     import io
     import sys
@@ -148,6 +152,7 @@ def test_similarity_takes_what_search_takes(indexed, monkeypatch):
         assert told.status == 1 and sentence in told.err
 
 
+@full_only
 def test_only_a_result_needs_a_library(place):
     assert similarity(place, place.photos / "a.jpg", place.photos / "a.jpg") == pytest.approx(1)
     told = place.call("similarity", "#1", "a dog")

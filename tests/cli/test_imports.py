@@ -56,6 +56,7 @@ def test_words_load_only_the_text_network(demo: Place):
     assert not modules & ({"transformers", "sentence_transformers", "scipy", "sklearn"} | COMPILERS)
 
 
+@full_only
 def test_a_picture_loads_only_the_image_network(demo: Place, tmp_path):
     file = picture(tmp_path / "new.jpg", 7)
     outcome, modules = imported("--library", demo.library, "similar", file, "--all")
@@ -65,12 +66,14 @@ def test_a_picture_loads_only_the_image_network(demo: Place, tmp_path):
     assert not modules & (MODELS | COMPILERS)
 
 
+@full_only
 def test_an_indexed_picture_needs_no_model(demo: Place):
     outcome, modules = imported("--library", demo.library, "similar", PHOTOS / "koala.jpg")
     assert outcome.status == 0
     assert not modules & (MODELS | {"torch"})
 
 
+@full_only
 def test_duplicates_need_neither_a_model_nor_pictures_and_the_demo_photos_have_none(demo: Place):
     outcome, modules = imported("--library", demo.library, "dupes", "--level", "shots")
     assert (outcome.status, outcome.out) == (0, b"")

@@ -13,6 +13,7 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.records import RootRecord
 from tests.cli.calls import NO_TORCH, Place, picture, process
+from tests.conftest import full_only
 
 COUNTS = ("added", "updated", "moved", "unchanged", "removed", "skipped")
 
@@ -150,6 +151,7 @@ def test_dry_run_names_what_a_run_would_do(indexed):
     assert counts(indexed.index()) == expected
 
 
+@full_only
 def test_dry_run_loads_no_model(place):
     outcome = process("--library", place.library, "index", place.photos, "--dry-run",
                       prelude=NO_TORCH)  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from imgsearch.vectors import EmbeddingSpace
 from tests import tiny_models
 from tests.cli.calls import Outcome, Place, call
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
 DEFAULT = "You are a helpful assistant."
@@ -54,6 +54,7 @@ def stderr_line(outcome: Outcome) -> str:
     return " ".join(outcome.err.split())
 
 
+@full_only
 def test_a_document_instruction_makes_a_space_that_is_remembered(place, tmp_path):
     assert place.index(place.photos, "--model", GME)["added"] == 4
     outcome = place.call("index", "--document-instruction", OTHER)
@@ -84,6 +85,7 @@ def test_the_old_instruction_restores_its_space(place):
     assert spaces(place) == [(DEFAULT, 64, 4, True), (OTHER, 64, 4, False)]
 
 
+@full_only
 def test_a_new_revision_keeps_the_instruction(place, tmp_path, monkeypatch):
     newer = shutil.copytree(GME, tmp_path / "newer")
     config = newer / "config.json"
@@ -99,6 +101,7 @@ def test_a_new_revision_keeps_the_instruction(place, tmp_path, monkeypatch):
     assert place.call("search", "--all", "a dog").status == 0
 
 
+@full_only
 def test_an_incomplete_space_is_not_searched_yet(place):
     place.index(place.photos, "--model", GME)
     part = place.call("index", place.photos / "sub", "--document-instruction", OTHER)
@@ -119,6 +122,7 @@ def test_a_setting_without_vectors_is_reported_with_a_hint(place, monkeypatch):
     assert spaces(place)[-1] == (OTHER, 64, 4, True)
 
 
+@full_only
 def test_query_instructions_by_option_or_setting(place, monkeypatch):
     place.index(place.photos, "--model", GME)
     search = ("search", "--all", "a dog", "--format", "json")
@@ -161,6 +165,7 @@ def test_unsupported_options_are_refused(indexed, option, value, words):
     assert indexed.call("search", "--all", "a dog").status == 0
 
 
+@full_only
 def test_visual_tokens_make_a_space_that_is_remembered(place, tmp_path):
     assert place.index(place.photos, "--model", GME, "--visual-tokens", 64)["added"] == 4
     assert place.index()["unchanged"] == 4
@@ -181,6 +186,7 @@ def test_visual_tokens_make_a_space_that_is_remembered(place, tmp_path):
     assert place.index("--visual-tokens", 64)["unchanged"] == 4
 
 
+@full_only
 def test_a_library_from_before_pictures_were_prepared_in_the_decoder_says_so(place):
     """Their vectors are a little different, so they are not mixed."""
     place.index(place.photos, "--model", GME)
@@ -196,6 +202,7 @@ def test_a_library_from_before_pictures_were_prepared_in_the_decoder_says_so(pla
     assert place.call("search", "--all", "a dog").status == 0
 
 
+@full_only
 def test_shorter_vectors_are_remembered(place, nested):
     assert place.index(place.photos, "--model", nested, "--dimension", 16)["added"] == 4
     assert spaces(place) == [("", 16, 4, True)]

@@ -21,7 +21,7 @@ from imgsearch.cli import boundary
 from imgsearch.encoders import presets
 from tests import tiny_models
 from tests.cli.calls import Place, call
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.tiny_hub import Repository, serve
 
 TIMEOUT_SECONDS = 120
@@ -143,6 +143,7 @@ def test_codes_that_are_none_are_refused(codes):
     assert "codes such as en,de,pt-BR" in refused.err
 
 
+@full_only
 @pytest.mark.slow
 def test_a_yes_downloads_the_model_and_the_library_uses_it(
     recommended, repository, place, monkeypatch
@@ -168,6 +169,7 @@ def test_a_no_leaves_the_builtin_model_and_nothing_is_asked_again(repository, pl
         assert status == 0 and QUESTION not in output
 
 
+@full_only
 @pytest.mark.slow
 def test_a_failed_download_leaves_the_builtin_model_and_says_so(recommended, place):
     status, output = process_on_terminal(b"y\n", "--library", place.library, "index", place.photos)
@@ -195,6 +197,7 @@ def test_these_are_not_asked(options, environment, place, monkeypatch):
     assert status == 0 and b"[y/N]" not in output
 
 
+@full_only
 def test_offline_only_a_model_that_is_here_is_offered(place, recommended, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     index = ("--library", place.library, "index", place.photos)

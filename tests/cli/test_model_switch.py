@@ -9,6 +9,7 @@ import pytest
 
 from tests import tiny_models
 from tests.cli.calls import Place, call, picture
+from tests.conftest import full_only
 from tests.crash.process import PLUGIN, drive
 
 MANY = 24
@@ -56,6 +57,7 @@ def test_searches_change_over_and_back(place: Place, cheap, siglip):
     assert images_of(place) == {"cheap": 5, str(siglip): 4}
 
 
+@full_only
 def test_pictures_that_cannot_be_reached_keep_the_old_model_in_use(place: Place, cheap, siglip):
     place.index(place.photos, "--model", cheap)
     more = place.photos.with_name("more")
@@ -93,6 +95,7 @@ def test_what_cannot_be_switched(place: Place, indexed: Place, tmp_path):
     assert default_of(indexed) == "builtin"
 
 
+@full_only
 def test_the_vectors_of_the_former_model_can_be_deleted(place: Place, cheap, siglip):
     for seed in range(20):
         picture(place.photos / f"{seed}.jpg", seed + 50)

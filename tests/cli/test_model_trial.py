@@ -12,6 +12,7 @@ import pytest
 from imgsearch.cli.model_trial import _duration
 from tests import tiny_models
 from tests.cli.calls import Place, picture
+from tests.conftest import full_only
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+@full_only
 def test_both_models_are_shown_and_nothing_changes(indexed: Place, siglip, tmp_path):
     name = "<b>quoted & 100%.jpg"
     picture(indexed.photos / name, 9)

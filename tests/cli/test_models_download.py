@@ -79,6 +79,7 @@ def test_a_model_is_fetched_checked_and_used_offline(repository, cache, place: P
     assert place.call("status", "--json").text.count(COMMIT) >= 1
 
 
+@full_only
 def test_a_broken_connection_is_resumed(repository, cache):
     repository.cut = {WEIGHTS}
     # The default chunk of 10 MB is larger than this model.
@@ -106,6 +107,7 @@ def test_a_second_run_fetches_only_missing_files(repository, cache, place):
     assert repository.fetched() == {WEIGHTS}
 
 
+@full_only
 def test_forged_content_is_reported_and_not_used(repository, cache, place):
     repository.forged = {WEIGHTS, "config.json"}
     with serve(repository) as address:
@@ -159,6 +161,7 @@ def test_an_id_unknown_to_the_hub(repository, cache):
     assert "the hub has no model someone/else" in unknown.err
 
 
+@full_only
 def test_without_a_network_the_missing_files_are_named(cache):
     begin = time.monotonic()
     refused = download("http://127.0.0.1:9", "siglip2-base")
@@ -308,6 +311,7 @@ def test_a_gme_folder_is_recognised_by_its_content(place, cache):
     assert place.index(place.photos, "--model", f"gme://{GME}")["unchanged"] == 4
 
 
+@full_only
 def test_an_unchanged_gme_library_needs_no_torch(place, cache):
     place.index(place.photos, "--model", GME)
     prelude = "def at_end():\n    print('torch' in sys.modules, file=sys.stderr)\n"

@@ -110,6 +110,7 @@ def test_a_search_loads_no_engine(receipt):
     assert done.status == 0 and done.err.endswith("loaded []\n"), "nothing was new"
 
 
+@full_only
 def test_without_the_extra_its_installation_is_suggested(receipt):
     missing = ("--library", receipt.library, "index", receipt.photos, "--workers", 1, "--ocr")
     for module in OCR[:2]:
@@ -120,6 +121,7 @@ def test_without_the_extra_its_installation_is_suggested(receipt):
     assert "  0 in 0 folders" in receipt.call("status").text, "the error comes before any work"
 
 
+@full_only
 def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
     from imgsearch.catalog import open_catalog
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.cli.calls import Place, dangle, picture
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
 TAGS = set("html head meta title style body h1 ol li a img p span".split())  # noqa: SIM905
@@ -106,6 +106,7 @@ def test_nothing_else_is_overwritten(demo: Place, tmp_path, name):
     assert not (tmp_path / "sheet.heic").exists()
 
 
+@full_only
 def test_names_on_a_page_are_text(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     data = picture(place.photos / "a.jpg", 1, (40, 80)).read_bytes()
@@ -285,6 +286,7 @@ def test_open_without_a_desktop(demo: Place, desktop, monkeypatch):
 # --unique
 
 
+@full_only
 def test_copies_are_folded(demo: Place, tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     place.photos.mkdir()

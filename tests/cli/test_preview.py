@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.cli.calls import Place, blocking, dangle, picture, process, start
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
 ATTRIBUTES_QUERY, KITTY_QUERY = b"\x1b[c", b"a=q"
@@ -42,6 +42,7 @@ def on_terminal(place: Place, answers: dict[bytes, bytes], *arguments: object) -
     return child.wait(timeout=60), output
 
 
+@full_only
 @pytest.mark.parametrize(
     ("answers", "image_pattern"),
     [
@@ -59,6 +60,7 @@ def test_pictures_are_below_their_lines(demo, answers, image_pattern):
     assert re.search(image_pattern, output[second:], re.S)
 
 
+@full_only
 def test_a_terminal_without_pictures_gets_the_plain_table(demo):
     answers = {ATTRIBUTES_QUERY: PLAIN, KITTY_QUERY: b"\x1b[?62c"}
     status, output = on_terminal(demo, answers, "similar", CAT, "-n", 2, "--preview")
@@ -75,6 +77,7 @@ def test_a_pipe_gets_the_plain_table(demo):
     assert "No previews" in outcome.err
 
 
+@full_only
 def test_without_the_package_its_installation_is_suggested(demo):
     place = ["--library", demo.library, "similar", CAT, "-n", 1, "--preview"]
     outcome = process(*place, prelude=blocking("textual_image"))
@@ -88,6 +91,7 @@ def test_other_formats_have_no_previews(demo):
     assert "--preview shows a table" in outcome.err
 
 
+@full_only
 def test_a_missing_picture_is_reported(indexed: Place):
     dangle(indexed.photos / "b.jpg")
     answers = {ATTRIBUTES_QUERY: SIXEL}
@@ -97,6 +101,7 @@ def test_a_missing_picture_is_reported(indexed: Place):
     assert b"(is not there any more)" in output
 
 
+@full_only
 def test_long_paths_are_cut_to_the_width_of_the_terminal(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     picture(place.photos / ("x" * 100) / "a.jpg", 1)

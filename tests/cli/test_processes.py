@@ -52,6 +52,7 @@ def test_a_reader_that_closes_the_pipe(tmp_path):
     assert (running.returncode, err) == (0, b"")
 
 
+@full_only
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_under_stdout(demo: Place):
     with open("/dev/full", "wb") as full:
@@ -62,6 +63,7 @@ def test_a_full_disk_under_stdout(demo: Place):
     assert "Traceback" not in outcome.err
 
 
+@full_only
 def test_names_that_are_not_utf8_keep_their_bytes_in_any_locale(tmp_path):
     place = Place(tmp_path / "photos", tmp_path / "library")
     name = os.fsdecode(b"caf\xe9 \xe5\x86\x99.jpg")
@@ -76,6 +78,7 @@ def test_names_that_are_not_utf8_keep_their_bytes_in_any_locale(tmp_path):
         assert os.fsencode(place.photos / name) == outcome.out.split(b"\0")[0]
 
 
+@full_only
 def test_without_faiss_an_error_names_the_command(demo: Place, tmp_path):
     picture(tmp_path / "photos" / "a.jpg", 1)
     for arguments in (
@@ -90,6 +93,7 @@ def test_without_faiss_an_error_names_the_command(demo: Place, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@full_only
 def test_doctor_without_faiss(demo: Place):
     outcome = process("--library", demo.library, "doctor", prelude=blocking("faiss"))
     assert outcome.status == 1
@@ -98,6 +102,7 @@ def test_doctor_without_faiss(demo: Place):
     assert "ok    catalog" in outcome.text
 
 
+@full_only
 def test_doctor_without_torch(demo: Place):
     outcome = process("--library", demo.library, "doctor", "--json", prelude=blocking("torch"))
     assert outcome.status == 1

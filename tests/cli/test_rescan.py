@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.conftest import full_only
+
 RUN = """
 import sys
 from imgsearch.cli import main
@@ -16,6 +18,7 @@ print(*sorted({"torch", "transformers", "faiss", "PIL.Image"} & set(sys.modules)
 """
 
 
+@full_only
 def test_an_unchanged_library_loads_no_model_no_index_and_no_decoder(indexed) -> None:
     command = [sys.executable, "-c", RUN, "-q", "index", "--library", str(indexed.library)]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.cli.calls import NO_TORCH, Place, call, process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 COUNT = len(list(PHOTOS.iterdir()))
 
@@ -44,6 +44,7 @@ def test_formats_and_folders(demo, tmp_path):
     assert links == {os.path.realpath(path) for path in listed}
 
 
+@full_only
 def test_no_model_is_loaded(demo):
     outcome = process("--library", demo.library, "sample", 3, "--diverse", prelude=NO_TORCH)
     assert outcome.status == 0 and outcome.err.splitlines()[-1] == "loaded []"

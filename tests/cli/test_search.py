@@ -16,7 +16,7 @@ from PIL import Image
 from imgsearch.catalog import open_catalog
 from imgsearch.cli.render import FIELDS
 from tests.cli.calls import Place, call, picture, process
-from tests.conftest import PHOTOS, examples
+from tests.conftest import PHOTOS, examples, full_only
 
 CAT = PHOTOS / "tabby_cat_face.jpg"
 
@@ -131,6 +131,7 @@ def test_words_of_a_name_find_a_picture(demo):
     assert not any(hit["named"] for hit in semantic)
 
 
+@full_only
 def test_a_hit_found_by_words_says_so_and_shows_no_percentage(tmp_path):
     """Words go before likeness: the percentages that are shown fall from line to line."""
     place = Place(tmp_path / "photos", tmp_path / "library")
@@ -206,6 +207,7 @@ def test_weights(scores):
     assert next(iter(extreme)) == CAT.name
 
 
+@full_only
 def test_a_caret_that_is_no_weight(scores):
     assert scores("--and", "x^y z")
 
@@ -254,6 +256,7 @@ def test_a_picture_deleted_from_the_disk_is_not_listed(indexed):
     assert "b.jpg" not in indexed.listed()
 
 
+@full_only
 def test_similarity(demo):
     def score(a: object, b: object) -> float:
         outcome = demo.call("similarity", a, b)
@@ -429,6 +432,7 @@ def test_text_mode_looks_up_the_name_of_a_file(demo):
     assert refused.status == 1 and "words only" in refused.err
 
 
+@full_only
 def test_a_note_says_how_a_query_was_read(demo):
     told = process("--library", demo.library, "search", "ein Hund am Fenster")
     assert told.status == 0 and "Read as: " in told.err

@@ -14,6 +14,7 @@ from imgsearch.searching.request import SearchRequest
 from imgsearch.serving.gallery import Gallery
 from imgsearch.settings import Settings
 from tests.cli.calls import Outcome, Place, picture
+from tests.conftest import full_only
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "tsv", "paths", "paths0"])
@@ -106,6 +107,7 @@ def test_refresh_brings_the_library_up_first(
     assert empty.status == 1 and "there is no library" in empty.err
 
 
+@full_only
 def test_a_refresh_that_cannot_be_does_not_stop_the_search(indexed: Place) -> None:
     picture(indexed.photos / "new.jpg", 50)
     with open_catalog(str(indexed.library)).writer():

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.cli.calls import Place, picture
+from tests.conftest import full_only
 
 NAME = "a\x1b]0;owned\x07\x1b[31m.jpg"
 
@@ -42,6 +43,7 @@ def on_terminal(*arguments: str) -> bytes:
     return output
 
 
+@full_only
 @pytest.mark.parametrize("form", ["table", "paths", "tsv", "csv"])
 def test_control_characters_never_reach_a_terminal(place, form):
     library = str(place.library)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.crash.process import environment, imgsearch
 
 LIMITED = """
@@ -44,6 +44,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     return library
 
 
+@full_only
 @pytest.mark.parametrize(
     "command, free", [("status", 0), ("status", 1), ("search", 1), ("search", 3), ("index", 2)]
 )

@@ -13,6 +13,7 @@ from imgsearch.encoders import builtin, generic, published
 from imgsearch.model_card import EncoderOptions
 from imgsearch.ports import BatchEncoder, Encoder
 from tests import tiny_models
+from tests.conftest import full_only
 
 TEXTS = ["a red car", "a photo of a dog on a beach", "", "sunset " * 200]
 SHAPES = [(64, 48), (40, 90), (300, 300), (1, 1), (1, 20000), (20000, 1)]
@@ -67,6 +68,7 @@ def test_no_input_yields_no_rows(encoder):
         assert_embeddings(rows, 0, encoder.space.dimension)
 
 
+@full_only
 def test_rows_are_in_the_order_of_the_inputs(encoder, pictures):
     forward = encoder.encode_images(pictures)
     assert np.allclose(encoder.encode_images(pictures[::-1])[::-1], forward, atol=1e-4)
@@ -74,6 +76,7 @@ def test_rows_are_in_the_order_of_the_inputs(encoder, pictures):
     assert np.allclose(encoder.encode_texts(TEXTS[::-1])[::-1], forward, atol=1e-4)
 
 
+@full_only
 def test_a_row_does_not_depend_on_its_batch(encoder, pictures):
     alone = np.concatenate([encoder.encode_images([picture]) for picture in pictures])
     assert ((alone * encoder.encode_images(pictures)).sum(1) > 0.999).all()
@@ -100,6 +103,7 @@ def test_pictures_may_be_read_only_and_not_contiguous(encoder, pictures):
     assert np.array_equal(encoder.encode_images([strided]), expected)
 
 
+@full_only
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "autocast"])
 def test_half_precision_yields_nearly_the_same_unit_rows(load, encoder, pictures, precision):
     half = load(device="cpu", precision=precision)
@@ -112,6 +116,7 @@ def test_half_precision_yields_nearly_the_same_unit_rows(load, encoder, pictures
     assert half.space == encoder.space
 
 
+@full_only
 def test_its_own_batches_contain_each_picture_once(encoder, pictures):
     assert isinstance(encoder, BatchEncoder)
     assert encoder.window >= encoder.batch_size == 4

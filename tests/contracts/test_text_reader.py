@@ -10,7 +10,7 @@ from imgsearch.ocr.null import NullReader
 from imgsearch.ports import TextReader
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import FULL, PHOTOS
+from tests.conftest import FULL, PHOTOS, full_only
 
 LONG = 3000 if FULL else 600
 SHAPES = [(1, 1), (1, LONG), (LONG, 3), (31, 33), (300, 400)]
@@ -25,6 +25,7 @@ def reader(request) -> TextReader:
     return rapid.RapidReader(threads=1)
 
 
+@full_only
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_blank_picture_of_any_shape_has_no_text(reader, shape):
     pixels = np.full((*shape, 3), 200, np.uint8)
@@ -39,6 +40,7 @@ def test_it_describes_itself(reader):
     assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is limited"
 
 
+@full_only
 @pytest.mark.parametrize("name", ["tabby_cat_face.jpg", "great_wall.jpg", "moose.jpg"])
 def test_fur_stones_and_leaves_are_not_letters(reader, name):
     settings = DecodeSettings(input_size=reader.input_size)

@@ -9,9 +9,11 @@ import psutil
 from imgsearch.records import ImageFile
 from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
+from tests.conftest import full_only
 from tests.crash.album import Album
 
 
+@full_only
 def test_a_decoder_closed_halfway_leaves_no_processes(tmp_path: Path) -> None:
     """As after a failed commit: the other results are not requested, and no process restarts."""
     album = Album(tmp_path, 3)

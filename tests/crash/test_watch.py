@@ -12,6 +12,7 @@ import pytest
 
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import ImgSearchError
+from tests.conftest import full_only
 from tests.crash.album import Album, Pictures, inspect, open_index
 from tests.crash.process import start
 
@@ -48,6 +49,7 @@ def found_in(library: str, album: Album) -> Pictures | None:
         catalog.close()
 
 
+@full_only
 def test_a_watch_ends_in_the_catalog_of_an_index(tmp_path: Path) -> None:
     album, library = Album(tmp_path, 5), str(tmp_path / "library")
     for _ in range(3):

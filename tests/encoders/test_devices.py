@@ -24,6 +24,7 @@ from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 from tests import tiny_models
+from tests.conftest import full_only
 
 CPU = torch.device("cpu")
 
@@ -275,6 +276,7 @@ class TestBatches:
         assert memory.image_bytes(None, 224, 4) > 0
 
 
+@full_only
 def test_memory_used_is_that_of_this_process():
     used = memory.memory_used()
     resident = psutil.Process().memory_info().rss

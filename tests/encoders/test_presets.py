@@ -18,7 +18,7 @@ from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.library import Library
 from imgsearch.model_card import EncoderOptions
 from imgsearch.settings import Settings, load_settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
 CARDS = [builtin.CARD, *presets.GME, *presets.SENTENCE]
@@ -191,6 +191,7 @@ class TestDefaultModel:
 
         return pretend
 
+    @full_only
     def test_without_weights_it_is_the_builtin_model_and_torch_is_not_asked(self, gpu):
         gpu(80 << 30)
         assert default_model("auto").name == "builtin"

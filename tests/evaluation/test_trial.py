@@ -11,6 +11,7 @@ from imgsearch.errors import EncoderError, QueryError
 from imgsearch.evaluation.trial import GENERAL_QUERIES, fair, past_queries, sample, try_model
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from tests import tiny_models
+from tests.conftest import full_only
 
 
 def image(number: int, folder: str, year: int | None) -> ImageRecord:
@@ -60,6 +61,7 @@ def test_past_queries_are_those_of_the_last_search(copy_demo, opener, one_model)
         assert past_queries(library) == ["a polar bear", *GENERAL_QUERIES[:3]]
 
 
+@full_only
 def test_the_right_pictures_are_found_and_the_figures_fit(library, one_model, tmp_path: Path):
     folder = str(tiny_models.make_siglip(tmp_path / "siglip"))
     trial = try_model(library, folder, ["a polar bear", "a pineapple"], 200, 3)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsearch.filters.folding import folded
+from tests.conftest import full_only
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_canonically_equal_texts_fold_alike_and_only_once(text):
     assert folded(folded(text)) == folded(text)
 
 
+@full_only
 def test_folding_makes_no_wildcards():
     variants = [
         char

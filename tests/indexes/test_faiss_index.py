@@ -17,7 +17,7 @@ from imgsearch.indexes import builder, sealed_files, threads
 from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex, IvfIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import EmbeddingSpace, normalize
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.fakes import SPACE, SmallIvf, batch, unit_rows
 
 WIDE = EmbeddingSpace("wide", "1", "none", 48)
@@ -181,6 +181,7 @@ for limit in range(3, highest + 4):
 """
 
 
+@full_only
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are numbered from the lowest")
 def test_too_many_open_files_are_no_damage(tmp_path):
     made(FlatIndex, tmp_path, 300)

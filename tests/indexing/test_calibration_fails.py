@@ -11,7 +11,7 @@ from imgsearch.library import Library
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
 from tests.cli.calls import picture
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.plugin_encoder import installed
 
 PLUGIN = """
@@ -38,6 +38,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield
 
 
+@full_only
 def test_pictures_are_kept_and_the_run_succeeds(plugin, tmp_path):
     for number in range(20):
         picture(tmp_path / "photos" / f"{number}.jpg", number)

@@ -111,6 +111,7 @@ def assert_completed(library: Path, album: Album) -> None:
     assert len(json.loads(search(library).stdout)) == len(album.pictures())
 
 
+@full_only
 @pytest.mark.parametrize("free", [0, 65_536, 229_376])
 def test_a_new_library_on_a_disk_that_fills(disk: Path, album: Album, free: int) -> None:
     library = disk / "library"

@@ -18,6 +18,7 @@ from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_pool import InlineDecoder, ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.vectors import normalize
+from tests.conftest import full_only
 from tests.fakes import SPACE
 
 COUNT = 12
@@ -147,6 +148,7 @@ def leave_a_mark(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped
         return result
 
 
+@full_only
 def test_decoders_stop_when_enough_pixels_wait(files, tmp_path):
     for number in range(8):
         Image.new("RGB", (100, 100)).save(tmp_path / f"{number}.png")

@@ -16,6 +16,7 @@ from imgsearch.library import Library
 from imgsearch.records import Progress
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
+from tests.conftest import full_only
 from tests.crash.album import ENCODER, SPACE, Album
 from tests.crash.process import PLUGIN
 
@@ -52,6 +53,7 @@ def run(library: Library, album: Album) -> list[int]:
     return behind
 
 
+@full_only
 def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
     behind = run(library, album)
     assert len(behind) > 2 * LIMIT and 0 in behind
@@ -61,6 +63,7 @@ def test_no_search_has_much_to_replay(library: Library, album: Album) -> None:
     assert {hit.image.file.absolute for hit in library.search(query)} == set(album.pictures())
 
 
+@full_only
 def test_an_unwritable_index_file_does_not_end_a_run_early(library: Library, album: Album) -> None:
     library.create()
     Path(library.index_files.folder).write_text("in the way")

@@ -16,6 +16,7 @@ from imgsearch.model_card import InputSize
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped, TextFound, TextReport
 from imgsearch.vectors import Pixels
 from tests.catalog.test_full_text import matching_paths, sound
+from tests.conftest import full_only
 from tests.fakes import MemoryFolder, ingest
 
 ROOT = "/photos"
@@ -218,6 +219,7 @@ def test_a_stopped_run_keeps_its_texts(catalog, folder):
     assert progress[0].done == 0 and progress[-1].done == progress[-1].total
 
 
+@full_only
 @pytest.mark.parametrize(("text", "stored"), [
     ("a\x00b\x07c\n\n  d \udcff\u2028e", "a b c\nd  \u2028e"),
     ("e\u0301te\u0301", "\u00e9t\u00e9"),

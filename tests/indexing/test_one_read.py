@@ -22,6 +22,7 @@ from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Embeddings, Pixels, normalize
+from tests.conftest import full_only
 from tests.fakes import DECODER, SPACE
 from tests.hostile_files import saved
 
@@ -76,6 +77,7 @@ class Sums:
         return normalize(np.stack([np.resize(i.reshape(-1), 8) for i in images]) + np.float32(1))
 
 
+@full_only
 @pytest.mark.skipif(sys.platform != "linux", reason="counts bytes with /proc/self/io")
 def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: Catalog) -> None:
     photos = tmp_path / "photos"

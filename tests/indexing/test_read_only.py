@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.crash.album import Album, fingerprint
 from tests.crash.process import imgsearch
 
@@ -61,6 +61,7 @@ def test_nothing_below_a_root_is_written(tree: Path, tmp_path: Path) -> None:
             assert json.loads(done.stdout)["added"] > 20
 
 
+@full_only
 def test_a_library_within_a_root_is_refused(tree: Path) -> None:
     before = fingerprint(str(tree))
     for library in (tree / "library", tree, tree / "a" / "b"):
@@ -72,6 +73,7 @@ def test_a_library_within_a_root_is_refused(tree: Path) -> None:
     assert fingerprint(str(tree)) == before
 
 
+@full_only
 def test_a_root_that_grows_around_the_library_is_refused(tmp_path: Path) -> None:
     """Also through a link, and for a known root."""
     root, library = tmp_path / "one", tmp_path / "elsewhere"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch.catalog import Catalog
+from tests.conftest import full_only
 from tests.crash.plugin.cheap_encoder import CheapEncoder
 from tests.fakes import rehearsed
 from tests.indexing.real_files import CountingSource, Photos, picture
@@ -33,6 +34,7 @@ def test_a_new_picture_is_read_with_its_sidecars(photos: Photos) -> None:
     assert photos.index().unchanged == 3 and not photos.described
 
 
+@full_only
 def test_changes_of_a_sidecar(photos: Photos) -> None:
     root, revision, vectors = photos.roots[0], photos.catalog.head(), photos.vectors()
     sidecar = root / "b.jpg.supplemental-metadata.json"

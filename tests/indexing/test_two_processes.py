@@ -184,6 +184,7 @@ def test_a_searcher_always_sees_one_consistent_state(album: Album, tmp_path: Pat
           f"{max(reader.slowest for reader in readers):.2f} s")  # fmt: skip
 
 
+@full_only
 def test_readers_are_not_blocked_by_an_open_transaction(album: Album, tmp_path: Path) -> None:
     library = tmp_path / "library"
     assert imgsearch(*index(library, album)).returncode == 0
@@ -205,6 +206,7 @@ def test_readers_are_not_blocked_by_an_open_transaction(album: Album, tmp_path: 
         connection.close()
 
 
+@full_only
 def test_a_writer_is_not_blocked_by_an_open_snapshot(album: Album, tmp_path: Path) -> None:
     """The reader continues to see the state of its snapshot."""
     library = tmp_path / "library"
@@ -221,6 +223,7 @@ def test_a_writer_is_not_blocked_by_an_open_snapshot(album: Album, tmp_path: Pat
         assert {hit.image.file.absolute for hit in find(lib, 1000)} == set(album.pictures())
 
 
+@full_only
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_killed_writer_leaves_no_lock_behind(album: Album, tmp_path: Path) -> None:
     library = tmp_path / "library"

@@ -16,6 +16,7 @@ import pytest
 from imgsearch.indexing import watch as module
 from imgsearch.indexing.watch import Watch
 from imgsearch.records import RootRecord
+from tests.conftest import full_only
 
 SETTLE_SECONDS = 0.2
 Start = Callable[..., "Watched"]
@@ -85,6 +86,7 @@ def photos(roots: Sequence[RootRecord]) -> Path:
     return Path(roots[0].path)
 
 
+@full_only
 def test_a_new_and_a_changed_file(roots: list[RootRecord], start: Start) -> None:
     watched = start()
     file = photos(roots) / "2024" / "rome" / "a.jpg"
@@ -118,6 +120,7 @@ def test_a_file_is_offered_when_it_is_written(roots: list[RootRecord], start: St
     watched.expect(file.parent)
 
 
+@full_only
 def test_a_folder_without_a_pause_is_offered_at_last(
     roots: list[RootRecord], start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +130,7 @@ def test_a_folder_without_a_pause_is_offered_at_last(
     watched.expect(photos(roots) / "2024")
 
 
+@full_only
 def test_folders_that_come_move_and_go(roots: list[RootRecord], start: Start) -> None:
     watched, top = start(), photos(roots)
     (top / "2025").mkdir()
@@ -141,6 +145,7 @@ def test_folders_that_come_move_and_go(roots: list[RootRecord], start: Start) ->
     watched.expect(top)  # the nearest folder that exists
 
 
+@full_only
 def test_what_a_scan_leaves_out_is_not_offered(roots: list[RootRecord], start: Start) -> None:
     top = photos(roots)
     roots[0] = replace(roots[0], exclude=("drafts/",))
@@ -158,6 +163,7 @@ def test_what_a_scan_leaves_out_is_not_offered(roots: list[RootRecord], start: S
     watched.expect(top / ".hidden")
 
 
+@full_only
 def test_a_disk_that_goes_and_comes_back(roots: list[RootRecord], start: Start) -> None:
     watched = start()
     away = photos(roots).with_name("away")
@@ -170,6 +176,7 @@ def test_a_disk_that_goes_and_comes_back(roots: list[RootRecord], start: Start) 
     watched.expect(photos(roots) / "2024")
 
 
+@full_only
 def test_a_folder_joins_and_leaves(roots: list[RootRecord], start: Start, tmp_path: Path) -> None:
     watched = start()
     other = tmp_path / "other"
@@ -184,6 +191,7 @@ def test_a_folder_joins_and_leaves(roots: list[RootRecord], start: Start, tmp_pa
     watched.expect_nothing()
 
 
+@full_only
 def test_many_changed_folders_are_one_scan(
     roots: list[RootRecord], start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +205,7 @@ def test_many_changed_folders_are_one_scan(
     watched.expect(photos(roots))
 
 
+@full_only
 def test_folders_without_events_are_polled(
     roots: list[RootRecord], start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

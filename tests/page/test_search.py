@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery
 
 pytestmark = pytest.mark.slow
@@ -20,6 +20,7 @@ def test_typing_shows_the_right_picture_first(demo: str, gallery: OpenGallery):
     here.shows("44 pictures, newest first")
 
 
+@full_only
 def test_a_late_answer_is_dropped(demo: str, gallery: OpenGallery):
     """The answer to "koala" is delayed until the answer to "owl" is shown."""
     here = gallery(demo)
@@ -44,6 +45,7 @@ def test_a_dropped_picture_finds_itself_and_survives_a_reload(demo: str, gallery
     here.first_is("tabby_cat_face.jpg")
 
 
+@full_only
 def test_a_pasted_picture_with_words(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.hand_over("paste", PHOTOS / "kingfisher.webp")
@@ -55,12 +57,14 @@ def test_a_pasted_picture_with_words(demo: str, gallery: OpenGallery):
     here.first_is("owl.jpg")
 
 
+@full_only
 def test_a_picture_that_browsers_cannot_draw_is_sent_as_it_is(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.hand_over("drop", PHOTOS / "horses.heic")
     here.first_is("horses.heic")
 
 
+@full_only
 def test_a_word_after_a_minus_sign_is_excluded(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.type("a bird")
@@ -97,6 +101,7 @@ def test_marked_pictures_refine_the_search(demo: str, gallery: OpenGallery):
     assert here.tile(last).get_attribute("data-mark") == "good"
 
 
+@full_only
 def test_more_like_this(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.tile("jaguars.jpg").hover()
@@ -108,6 +113,7 @@ def test_more_like_this(demo: str, gallery: OpenGallery):
     here.shows("44 pictures, newest first")
 
 
+@full_only
 def test_filter_by_dates_that_are_typed(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.page.get_by_label("From").fill("2010-01-01")
@@ -118,6 +124,7 @@ def test_filter_by_dates_that_are_typed(demo: str, gallery: OpenGallery):
     assert here.page.get_by_role("button", name="Remove: 2010").is_visible()
 
 
+@full_only
 def test_filter_by_a_bar_of_the_histogram(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     chart = here.page.locator(".chart")
@@ -132,6 +139,7 @@ def test_filter_by_a_bar_of_the_histogram(demo: str, gallery: OpenGallery):
     here.shows("44 pictures")
 
 
+@full_only
 @pytest.mark.parametrize(
     "label, expected",
     [("PNG", ["baseball.png"]), ("Tall", None), ("NIKON D40", ["baseball.png"])],
@@ -147,6 +155,7 @@ def test_filter_by_type_shape_and_camera(demo, gallery: OpenGallery, label, expe
     assert sorted(here.names) == expected
 
 
+@full_only
 def test_active_filters_can_be_removed_if_nothing_matches(demo, gallery: OpenGallery):
     here = gallery(demo, "/?q=a+polar+bear&after=2017&mode=semantic&min_strength=0.99")
     here.page.get_by_role("heading", name="No good match").wait_for()
@@ -160,6 +169,7 @@ def test_active_filters_can_be_removed_if_nothing_matches(demo, gallery: OpenGal
     assert here.tiles.last.locator(".reason").inner_text() == "guess"
 
 
+@full_only
 def test_back_and_forward_go_through_searches(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.type("koala")
@@ -177,6 +187,7 @@ def test_back_and_forward_go_through_searches(demo: str, gallery: OpenGallery):
     here.first_is("koala.jpg")
 
 
+@full_only
 def test_a_stopped_server_is_reported(demo: str, gallery: OpenGallery):
     here = gallery(demo)
     here.expected.append("net::ERR_FAILED")

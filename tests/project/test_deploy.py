@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.cli.calls import Place, call
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 from tests.web.served import serving
 
 DEPLOY = ROOT / "deploy"
@@ -69,6 +69,7 @@ def test_the_ignored_files_are_not_needed_to_install() -> None:
     assert 'readme = "README.md"' in project
 
 
+@full_only
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_the_start_command_serves_and_the_health_check_passes(

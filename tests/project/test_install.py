@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 SCRIPT = ROOT / ".ci" / "install.py"
 
@@ -87,6 +87,7 @@ def test_a_command_that_hangs_fails_or_is_missing_is_false(install):
     assert not install.succeeds("imgsearch-no-such-command")
 
 
+@full_only
 def test_the_wheel_on_disk_must_fit(install, tmp_path, monkeypatch):
     """With the real pip and a folder of empty wheels."""
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")

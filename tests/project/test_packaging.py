@@ -132,6 +132,7 @@ def test_the_metadata_says_what_it_is(wheel):
     assert {"Provides-Extra: cpu", "Provides-Extra: gpu"} <= set(metadata)
 
 
+@full_only
 def test_a_wheel_of_the_checkout_is_the_wheel_of_the_sdist(dist, wheel_files, tmp_path):
     build(dist.parent / "source", tmp_path, "--wheel")
     (path,) = tmp_path.glob("*.whl")

@@ -20,6 +20,7 @@ from imgsearch.searching.duplicates import (
     vectors_of,
 )
 from imgsearch.vectors import normalize
+from tests.conftest import full_only
 from tests.fakes import SPACE, batch, ranking_of, unit_rows
 
 LEAST = 0.9
@@ -114,6 +115,7 @@ def test_pictures_without_a_vector_are_zero():
     assert np.array_equal(found, [rows[1], 0 * rows[0], rows[0]])
 
 
+@full_only
 def test_places_far_down_fold_like_those_near_the_top():
     """As the rule says, one by one; there are more than one product of matrices takes."""
     count, numbers = 700, np.random.default_rng(3)

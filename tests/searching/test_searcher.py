@@ -20,6 +20,7 @@ from imgsearch.searching.terms import foreign_script
 from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings
 from imgsearch.spaces import Spaces
+from tests.conftest import full_only
 from tests.fakes import OTHER, MemoryFolder, ingest, vector_of
 
 
@@ -228,6 +229,7 @@ def places(ranking) -> list[tuple[int, float | None, float | None, bool]]:
     return list(zip(ranking.ids.tolist(), none, strengths, ranking.named.tolist(), strict=True))
 
 
+@full_only
 @pytest.mark.parametrize("limit", [1, 3, 10, 40, 100])
 @pytest.mark.parametrize("least", [-2.0, 0.0, 0.5, 1.5])
 def test_a_ranking_is_a_search_without_its_pictures(folder, catalog, searcher, limit, least):
@@ -252,6 +254,7 @@ def test_a_ranking_by_words_is_a_search_without_its_pictures(folder, catalog, se
         assert searcher.rank(wanted).ids.tolist() == [h.image.id for h in hits]
 
 
+@full_only
 @pytest.mark.parametrize("unique", [False, True])
 @pytest.mark.parametrize("words", ["", "beach"])
 def test_a_ranking_begins_like_a_deeper_one(

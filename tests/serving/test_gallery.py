@@ -21,6 +21,7 @@ from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import cursor
 from imgsearch.settings import Settings
 from tests.cli.calls import Place
+from tests.conftest import full_only
 from tests.fakes import MemoryFolder, ingest, vector_of
 
 
@@ -85,6 +86,7 @@ def _pages(gallery: Gallery, request: SearchRequest, between: Callable[[], objec
     return hits
 
 
+@full_only
 @pytest.mark.parametrize("unique", [False, True], ids=["", "folded"])
 @pytest.mark.parametrize(
     "terms, options",
@@ -123,6 +125,7 @@ def test_pages_are_ranked_as_deep_as_they_go_and_join_to_the_deep_list(
         gallery.close()
 
 
+@full_only
 @pytest.mark.parametrize("unique", [False, True], ids=["", "folded"])
 def test_no_picture_comes_twice_while_others_come_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique: bool

@@ -16,6 +16,7 @@ from imgsearch.searching.hits import Ranking
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.rankings import CursorLost, Rankings, cursor
 from imgsearch.serving.thumbnail_cache import ThumbnailCache, snapped
+from tests.conftest import full_only
 from tests.fakes import ranking_of
 
 
@@ -84,6 +85,7 @@ def test_what_is_folded_counts(field: str) -> None:
         kept.at(cursors[-1], "")
 
 
+@full_only
 def test_memory_reaches_a_plateau_and_is_what_is_said() -> None:
     """However many searches there are, and as `/metrics` has it."""
     numbers = np.random.default_rng(0)

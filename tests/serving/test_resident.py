@@ -17,7 +17,7 @@ from imgsearch.searching.hits import SearchResult
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.serving.resident import MAX_TEXTS_PER_CALL, Closed, Lane, Overloaded, Resident
 from tests.cli.calls import Place, process
-from tests.conftest import PHOTOS, Opener
+from tests.conftest import PHOTOS, Opener, full_only
 
 WORDS = ("a polar bear", "old coins", "a crab", "a windmill", "an owl", "a steam engine")
 
@@ -63,6 +63,7 @@ def test_waiting_texts_are_encoded_together_and_find_what_they_find_alone(
     assert resident.close()
 
 
+@full_only
 def test_a_call_of_the_model_takes_a_few_texts_of_those_that_wait(
     demo: Place, opener: Opener
 ) -> None:
@@ -182,6 +183,7 @@ def test_questions_that_were_given_up_take_no_room(demo: Place, opener: Opener) 
     resident.close()
 
 
+@full_only
 def test_a_library_that_is_made_and_grows_meanwhile_is_searched(
     tmp_path: Path, opener: Opener
 ) -> None:

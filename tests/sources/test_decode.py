@@ -16,6 +16,7 @@ from imgsearch.sources import heif, raw
 from imgsearch.sources.decode import decode_bytes, decode_file, decode_path
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature, decoders
 from imgsearch.sources.guarded_files import Unusable
+from tests.conftest import full_only
 from tests.hostile_files import (
     INDEX,
     contents,
@@ -223,6 +224,7 @@ def test_decoding_is_deterministic_and_restores_the_limit_of_pillow():
     assert before == Image.MAX_IMAGE_PIXELS
 
 
+@full_only
 def test_pictures_above_the_default_limit_of_pillow_give_no_warning(recwarn):
     data = saved(Image.new("1", (13500, 13500)), "PNG")  # 182 megapixels
     assert pixels(data, DecodeSettings(InputSize(short=32))).shape == (32, 32, 3)

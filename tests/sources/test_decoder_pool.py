@@ -131,6 +131,7 @@ class TestContract:
         any_decoder.close()
         any_decoder.close()
 
+    @full_only
     def test_files_are_read_only_a_little_ahead(self, any_decoder, folder):
         started = []
 
@@ -145,6 +146,7 @@ class TestContract:
         results.close()
         assert len(started) <= 8
 
+    @full_only
     def test_an_error_of_the_source_is_raised(self, any_decoder, folder):
         def source():
             yield from good(folder, 3)
@@ -155,6 +157,7 @@ class TestContract:
         assert len(list(any_decoder.decode(good(folder, 3)))) == 3
 
 
+@full_only
 @pytest.mark.parametrize(
     "name, words",
     [
@@ -177,6 +180,7 @@ def test_many_crashes_in_a_row(decoder, folder):
     assert set(reasons(results)) == {file.path for file in crashing}
 
 
+@full_only
 def test_a_file_that_crashes_only_once_is_decoded(decoder, folder):
     (folder / "once.jpg").write_bytes((folder / "good0.jpg").read_bytes())
     (result,) = decoder(1).decode(files(folder, "once.jpg"))
@@ -194,6 +198,7 @@ def test_a_file_that_hangs_is_skipped(decoder, folder, name, word, transient):
     assert [r.transient for r in results if isinstance(r, Skipped)] == [transient]
 
 
+@full_only
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits address space")
 def test_memory_is_limited(decoder, folder):
     batch = [*files(folder, "memory.jpg"), *good(folder, 3)]
@@ -217,6 +222,7 @@ def test_no_worker_is_started_before_the_first_file(decoder):
     assert len(psutil.Process().children()) == before
 
 
+@full_only
 def test_an_abandoned_run_leaves_nothing_behind(decoder, folder):
     pool = decoder()
     results = pool.decode([*files(folder, "sleep.jpg"), *good(folder)])
@@ -274,6 +280,7 @@ def program(folder):
         process.communicate()
 
 
+@full_only
 @pytest.mark.parametrize("stuck", ["sleep", "spin"])
 def test_killing_the_program_leaves_no_orphans(program, stuck):
     process, children = program(stuck)
@@ -291,6 +298,7 @@ def test_ctrl_c_ends_the_program_once_and_quietly(program):
     assert not psutil.wait_procs(children, timeout=5)[1]
 
 
+@full_only
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 6])
 def test_too_many_open_files_are_named_and_leave_nothing_open(folder, count):

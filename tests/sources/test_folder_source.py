@@ -14,6 +14,7 @@ import xxhash
 from imgsearch.errors import SourceError
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources.folder_source import FilesystemSource
+from tests.conftest import full_only
 from tests.hostile_files import IGNORE, make
 
 
@@ -113,6 +114,7 @@ def nested(tmp_path):
     subprocess.run(["rm", "-r", *tmp_path.iterdir()], check=True)
 
 
+@full_only
 def test_a_tree_of_1500_nested_folders(tmp_path, nested):
     nested("d", 1500)
     assert scan(tmp_path)[0] == ["d/" * 1500 + "a.jpg"]
@@ -217,6 +219,7 @@ def test_a_folder_that_vanishes_during_the_scan_is_unvisited(tmp_path):
     assert Unvisited("sub", "is not there any more") in items
 
 
+@full_only
 def test_odd_files(tmp_path):
     expected = make(tmp_path / "odd")
     files, skipped, unvisited = scan(tmp_path / "odd")

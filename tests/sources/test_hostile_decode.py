@@ -17,7 +17,7 @@ from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
-from tests.conftest import SHARED, needs_shared
+from tests.conftest import SHARED, full_only, needs_shared
 from tests.hostile_files import IGNORE, INDEX, SKIP, make
 
 SETTINGS = DecodeSettings(InputSize(short=224))
@@ -70,6 +70,7 @@ def manifest() -> dict[str, str]:
         return {row["file"]: row["expected"] for row in csv.DictReader(file)}
 
 
+@full_only
 @needs_shared
 def test_every_file_of_the_manifest_has_the_expected_verdict():
     expected = manifest()

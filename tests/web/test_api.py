@@ -14,7 +14,7 @@ from imgsearch.filters.options import filter_from
 from imgsearch.library import Library
 from imgsearch.searching.request import SearchRequest, Term
 from tests.cli.calls import Place
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import API, Served
 
 COUNT = len(list(PHOTOS.iterdir()))
@@ -64,6 +64,7 @@ def test_a_post_search_equals_a_get_search(server: Served) -> None:
         assert each["hits"] == plain["hits"]
 
 
+@full_only
 def test_searches_with_example_pictures(server: Served) -> None:
     owl = (PHOTOS / "owl.jpg").read_bytes()
     answer = server.send_pictures(owl).json

@@ -27,6 +27,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, command: str, package: str, ex
     assert "Traceback" not in result.err
 
 
+@full_only
 def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -86,6 +87,7 @@ def test_a_library_created_later_is_served_and_its_notes_are_reported(tmp_path: 
     assert process(*library, "daemon", "--status").status == 1
 
 
+@full_only
 def test_a_server_takes_over_when_the_first_one_stops(light: Place) -> None:
     own = light.library
     with serving(own) as first, serving(own) as second:
@@ -98,6 +100,7 @@ def test_a_server_takes_over_when_the_first_one_stops(light: Place) -> None:
             status = json.loads(process("--library", own, "daemon", "--status", "--json").out)
 
 
+@full_only
 def test_the_uploads_of_a_killed_server_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from tests.catalog.test_health import damage
 from tests.cli.calls import Place
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import serving
 
 
+@full_only
 @pytest.mark.slow
 def test_gone_and_damaged_pictures_get_a_note(tmp_path: Path) -> None:
     place = Place(tmp_path / "photos", tmp_path / "library")

