@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
     from imgsearch.curation.sample import Kind
+    from imgsearch.exchange.export import Export
+    from imgsearch.exchange.vector_import import Import
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
@@ -495,6 +497,72 @@ class Library:
 
         searcher = self.searcher
         return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
+
+    # In and out
+
+    def export(
+        self,
+        target: str,
+        where: Filter | None = None,
+        form: str = "",
+        dtype: str = "",
+        shard_rows: int = 100_000,
+        replace: bool = False,
+    ) -> Export:
+        """Write pictures and their vectors of the model in use into files for other programs.
+
+        Parameters
+        ----------
+        target : str
+            Folder or, for one parquet file, file.
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        form : {"clip-retrieval", "parquet"} or ""
+            "" for parquet if the target's name ends with ".parquet", else clip-retrieval.
+        dtype : {"float16", "float32"} or ""
+            Of the vectors; "" for float16 in shards and float32 in one parquet file.
+        shard_rows : int
+            Pictures of a shard.
+        replace : bool
+            Replace an existing file, or an export of something else.
+
+        Raises
+        ------
+        ExchangeError
+            The target holds something else, or cannot be written.
+        QueryError
+            There is nothing to export.
+        MissingExtra
+            pyarrow is not installed.
+        """
+        from imgsearch.exchange.export import ExportRequest, export
+
+        request = ExportRequest(where, form, dtype, shard_rows, replace)
+        return export(self.catalog, self.spaces.searchable(), target, request)
+
+    def import_vectors(self, path: str) -> Import:
+        """Take over the vectors of an export for pictures with the same bytes.
+
+        Pictures of the library that have a vector in that space already keep it. Those that are not
+        in the library are reported.
+
+        Parameters
+        ----------
+        path : str
+            What `export` has written, here or on another machine.
+
+        Raises
+        ------
+        ExchangeError
+            The files are not an export, or damaged.
+        SpaceMismatch
+            The model on this machine makes vectors of another space.
+        LibraryBusy
+            Another process is writing to this library.
+        """
+        from imgsearch.exchange.vector_import import import_vectors
+
+        return import_vectors(self.catalog, self.spaces, path)
 
     # The library itself
 

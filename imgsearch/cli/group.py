@@ -39,6 +39,8 @@ COMMANDS = (
     "mcp",
     "doctor",
     "optimize",
+    "export",
+    "import",
     "backup",
     "restore",
     "bench",
