@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog import Catalog, open_catalog
@@ -39,6 +40,7 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
+from imgsearch.vectors import Embeddings, Ids
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
@@ -327,7 +329,7 @@ class Library:
         """
         if isinstance(request, str):
             request = SearchRequest([text_term(request)], **options)
-        return self.searcher.search(request, trace)
+        return replace(self.searcher.search(request, trace), thumbnails=self.thumbnails)
 
     def similar(self, image: str | int, **options: Any) -> SearchResult:
         """The pictures that look most like one, which need not be in the library.
@@ -499,6 +501,67 @@ class Library:
         return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
 
     # In and out
+
+    def to_arrow(self, where: Filter | None = None, vectors: bool = True) -> Any:
+        """The pictures as a table of pyarrow, in the order of their ids.
+
+        Its columns are those of an export (docs/EXCHANGE.md).
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        vectors : bool
+            Add the column `vector`: lists of a fixed size, float32, unit norm, in the space in use;
+            null where a picture has none.
+
+        Raises
+        ------
+        MissingExtra
+            pyarrow is not installed.
+        """
+        from imgsearch.exchange.columns import table
+
+        space = self.spaces.searchable() if vectors else None
+        with self.catalog.snapshot():
+            return table(self.catalog, self._ids(where), space)
+
+    def to_pandas(self, where: Filter | None = None, vectors: bool = True) -> Any:
+        """The pictures as a data frame of pandas; see `to_arrow`.
+
+        Raises
+        ------
+        MissingExtra
+            pandas or pyarrow is not installed.
+        """
+        from imgsearch.exchange.columns import data_frame
+
+        return data_frame(self.to_arrow(where, vectors))
+
+    def vectors(self, where: Filter | None = None) -> tuple[Ids, Embeddings]:
+        """The vectors of pictures in the space in use, as a read-only memory map.
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+
+        Returns
+        -------
+        ids : ndarray of shape (n,), int64, sorted
+            Those of the pictures that have a vector.
+        vectors : memmap of shape (n, dimension), float32, unit norm
+            Row by row. It is mapped from a temporary file in the library folder, which takes
+            4 * n * dimension bytes until the array is deleted.
+        """
+        from imgsearch.exchange.vector_map import vector_map
+
+        space = self.spaces.searchable()
+        with self.catalog.snapshot():
+            return vector_map(self.catalog, space, self._ids(where))
+
+    def _ids(self, where: Filter | None) -> Ids:
+        return self.catalog.all_ids() if where is None else self.catalog.select(where)
 
     def export(
         self,

@@ -180,3 +180,12 @@ def _joined(catalog: Catalog, space: EmbeddingSpace, ids: Ids, part: Any) -> Any
     vectors = np.zeros((len(ids), space.dimension), np.float32)
     vectors[known] = normalize(stored)[np.searchsorted(found, ids[known])]
     return with_vectors(part, vectors, space, known)
+
+
+def data_frame(table: Any) -> Any:
+    """A table as a data frame of pandas."""
+    try:
+        import pandas  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("a data frame", "pandas") from error
+    return table.to_pandas()
