@@ -29,6 +29,7 @@ from imgsearch.records import (
     OnProgress,
     RootRecord,
     Skipped,
+    TakenOver,
     Thumbnail,
 )
 from imgsearch.searching.encoding import similarity, with_pixels
@@ -501,6 +502,28 @@ class Library:
         return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
 
     # In and out
+
+    def merge(self, folder: str) -> TakenOver:
+        """Take the pictures, vectors and texts of the library in a folder into this one.
+
+        Folders that both have are joined, and what is here stays. This library is made if there is
+        none yet.
+
+        Raises
+        ------
+        LibraryMissing
+            The folder has no library.
+        SpaceMismatch
+            The other library has no vectors in the space that this one searches.
+        ExchangeError
+            It is the same library, or a folder here excludes pictures that the other library has.
+        LibraryBusy
+            Another process is writing to this library.
+        """
+        from imgsearch.exchange.merge import merge, require_library
+
+        require_library(folder)  # before a library is made for nothing
+        return merge(self.create(), folder)
 
     def to_arrow(self, where: Filter | None = None, vectors: bool = True) -> Any:
         """The pictures as a table of pyarrow, in the order of their ids.

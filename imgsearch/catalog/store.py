@@ -28,6 +28,7 @@ from imgsearch.catalog import (
     reference_scores,
     rows,
     schema,
+    takeover,
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
@@ -64,6 +65,7 @@ from imgsearch.records import (
     Clustering,
     Comparison,
     Facets,
+    ForeignImages,
     ImageFile,
     ImageRecord,
     Reference,
@@ -603,6 +605,11 @@ class Catalog:
             for chunk in rows.chunks(ids.tolist()):
                 found += connection.execute(query.where(embeddings.c.image_id.in_(chunk)))
         return _sound_rows(found, space.dimension)
+
+    def foreign_images(self, root: str, after: int, limit: int) -> ForeignImages:
+        """Present images of a root, with ids above `after`, for another library to take over."""
+        with self._read() as connection:
+            return takeover.foreign_images(connection, root, after, limit)
 
     def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
         """The scores of unrelated queries, by modality; empty if not measured yet."""

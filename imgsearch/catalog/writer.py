@@ -46,11 +46,13 @@ from imgsearch.records import (
     ClusterTree,
     CommitResult,
     Encoded,
+    ForeignImages,
     Known,
     Reference,
     Revision,
     RootRecord,
     Skipped,
+    TakenOver,
     TextFound,
     Unvisited,
 )
@@ -127,6 +129,24 @@ class CatalogWriter:
         blobs = {key: rows.to_blob(each) for key, each in zip(hashes, vectors, strict=True)}
         with changing(self._engine) as ledger:
             return takeover.add_vectors(ledger, _put_space(ledger.connection, space), blobs)
+
+    def take_over(
+        self, root: str, below: str, foreign: ForeignImages, spaces: Sequence[EmbeddingSpace]
+    ) -> TakenOver:
+        """Add pictures of another library below a root, with their vectors and texts.
+
+        Parameters
+        ----------
+        below : str
+            Where the other root lies below this one: "" or a path that ends with "/".
+        spaces : sequence of EmbeddingSpace
+            Those of the other library. The first becomes the default if there is none.
+        """
+        with changing(self._engine) as ledger:
+            connection = ledger.connection
+            space_ids = {space.key: _put_space(connection, space) for space in spaces}
+            root_id = rows.root_id(connection, root)
+            return takeover.take_over(ledger, root_id, below, foreign, space_ids)
 
     def set_default_space(self, space: EmbeddingSpace) -> None:
         """Make `space` the one that is searched if no model is named."""

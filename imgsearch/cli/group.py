@@ -41,6 +41,7 @@ COMMANDS = (
     "optimize",
     "export",
     "import",
+    "merge",
     "backup",
     "restore",
     "bench",
