@@ -17,9 +17,17 @@ from imgsearch.records import ForeignImages, TakenOver, TextFound
 _COLUMNS = [column for column in images.columns if column.name not in ("root_id", "name_key")]
 
 
-def add_vectors(
-    ledger: Ledger, space_id: int, vectors: Mapping[str, bytes]
-) -> tuple[set[str], int]:
+def present(connection: Connection, hashes: Sequence[str]) -> set[str]:
+    """Those of the content hashes that present images have."""
+    query = select(images.c.content_hash).where(images.c.status == "present")
+    return {
+        each
+        for chunk in rows.chunks(hashes)
+        for each in connection.execute(query.where(images.c.content_hash.in_(chunk))).scalars()
+    }
+
+
+def add_vectors(ledger: Ledger, space_id: int, vectors: Mapping[str, bytes]) -> int:
     """Give the present images with these bytes that have no vector in the space their vector.
 
     Parameters
@@ -28,23 +36,20 @@ def add_vectors(
 
     Returns
     -------
-    known, added
-        The content hashes of present images, and the number of images that got a vector.
+    int
+        The number of images that got one.
     """
     embedded = select(embeddings.c.id).where(
         embeddings.c.image_id == images.c.id, embeddings.c.space_id == space_id
     )
-    query = select(images.c.id, images.c.content_hash, embedded.exists().label("embedded"))
-    known: set[str] = set()
+    lacking = images.c.status == "present", ~embedded.exists()
+    query = select(images.c.id, images.c.content_hash).where(*lacking)
     added = 0
     for chunk in rows.chunks(list(vectors)):
-        same = images.c.content_hash.in_(chunk), images.c.status == "present"
-        for row in ledger.connection.execute(query.where(*same)).all():
-            known.add(row.content_hash)
-            if not row.embedded:
-                ledger.put_vector(space_id, row.id, vectors[row.content_hash])
-                added += 1
-    return known, added
+        for row in ledger.connection.execute(query.where(images.c.content_hash.in_(chunk))).all():
+            ledger.put_vector(space_id, row.id, vectors[row.content_hash])
+            added += 1
+    return added
 
 
 # Pictures of another library

@@ -128,7 +128,12 @@ class CatalogWriter:
         """
         blobs = {key: rows.to_blob(each) for key, each in zip(hashes, vectors, strict=True)}
         with changing(self._engine) as ledger:
-            return takeover.add_vectors(ledger, _put_space(ledger.connection, space), blobs)
+            known = takeover.present(ledger.connection, list(blobs))
+            if not known:
+                return known, 0
+            space_id = _put_space(ledger.connection, space)
+            wanted = {key: blobs[key] for key in known}
+            return known, takeover.add_vectors(ledger, space_id, wanted)
 
     def take_over(
         self, root: str, below: str, foreign: ForeignImages, spaces: Sequence[EmbeddingSpace]

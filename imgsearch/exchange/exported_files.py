@@ -33,6 +33,7 @@ MAX_TEXT_CHARACTERS = 1 << 16
 PATHS = ("path", "image_path")
 """Names of the column of paths, ours and that of clip-retrieval."""
 MAX_SPACE_BYTES = 1 << 16
+READ_BYTES = 1 << 20
 MAX_NORM_ERROR = 0.01
 """Difference of a norm from 1: float16 needs 0.0005."""
 Texts = list[str | None]
@@ -175,7 +176,13 @@ def _parquet(path: str) -> Any:
     texts = [each for each in names if types.is_string(schema.field(each).type)]
     if len(texts) < len(names):
         raise ValueError(f"its columns {', '.join(names)} are not all texts")
-    return ParquetFile(path, read_dictionary=texts, page_checksum_verification=True)
+    return ParquetFile(
+        path,
+        read_dictionary=texts,
+        pre_buffer=False,  # page by page, not a whole row group
+        buffer_size=READ_BYTES,
+        page_checksum_verification=True,
+    )
 
 
 def _space(metadata: dict[bytes, bytes]) -> EmbeddingSpace:

@@ -81,8 +81,12 @@ def import_vectors(
         for batch in files.batches():
             _add(writer, space, batch, report)
             on_batch(report.rows, files.rows)
-        if report.known and (note := spaces.choose_default(writer, space)):
-            report.notes.append(note)
+    default = catalog.default_space()
+    if report.known and default != space:
+        report.notes.append(
+            f"Searches go on with {default.model if default else 'no model'}. To use these vectors,"
+            f" and make those that are missing: imgsearch index --model {space.model}"
+        )
     return report
 
 

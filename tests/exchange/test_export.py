@@ -263,3 +263,37 @@ def test_memory_is_bounded_by_batches_and_not_by_shards(tmp_path: Path, monkeypa
     groups = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
     assert groups == [2, 2, 1]
     assert np.load(tmp_path / "out/img_emb/img_emb_0.npy").shape == (5, DIMENSION)
+
+
+# Readers of other programs, where they are installed
+
+
+def test_the_reader_of_clip_retrieval_reads_the_shards(seven: Catalog, tmp_path: Path) -> None:
+    reader = pytest.importorskip("embedding_reader")
+    export(seven, SPACE, str(tmp_path / "out"), SHARDS)
+    known = reader.EmbeddingReader(
+        embeddings_folder=str(tmp_path / "out/img_emb"),
+        metadata_folder=str(tmp_path / "out/metadata"),
+        file_format="parquet_npy",
+        meta_columns=["image_path"],
+    )
+    found = {}
+    for vectors, frame in known(batch_size=2, start=0, end=known.count, show_progress=False):
+        found |= dict(zip(frame["image_path"], vectors.astype("<f2"), strict=True))
+    assert {path: vector.tobytes() for path, vector in found.items()} == {
+        path: vector for path, _, vector in stored(seven.folder)
+    }
+
+
+def test_embedding_atlas_reads_the_file(seven: Catalog, tmp_path: Path) -> None:
+    utils = pytest.importorskip("embedding_atlas.utils")
+    projection = pytest.importorskip("embedding_atlas.projection")
+    narwhals = pytest.importorskip("narwhals")
+    export(seven, SPACE, str(tmp_path / "all.parquet"), ExportRequest())
+    frame = utils.load_pandas_data(str(tmp_path / "all.parquet"))
+    series = narwhals.from_native(frame["vector"], series_only=True)
+    vectors = projection._to_canonical_vector(series)
+    found = [vector.astype("<f2").tobytes() for vector in vectors]
+    assert dict(zip(frame["path"], found, strict=True)) == {
+        path: vector for path, _, vector in stored(seven.folder)
+    }

@@ -94,6 +94,10 @@ def test_pictures_are_known_by_their_bytes(tmp_path: Path) -> None:
     assert (report.rows, report.added, report.known, report.unknown) == (2, 1, 1, 1)
     assert report.unknown_paths == ["/photos/y.jpg"]
     there = {digest: vector for _, digest, vector in stored(tmp_path / "there")}
+    assert report.notes == [
+        "Searches go on with other. To use these vectors, and make those that are missing:"
+        " imgsearch index --model toy"
+    ]
     path, digest, vector = stored(tmp_path / "here")[0]
     assert path == "/home/me/a/b.jpg" and vector == there[digest]
 
@@ -112,6 +116,15 @@ def test_a_later_index_encodes_only_the_rest(tmp_path: Path) -> None:
         pool = MemoryPool(folder)
         ingest(catalog, folder, pool=pool)
     assert pool.encoded == ["new.jpg"]
+
+
+def test_an_import_without_a_match_changes_nothing(tmp_path: Path) -> None:
+    out = exported(tmp_path, picture("a.jpg", "a"))
+    with library(tmp_path / "here", picture("b.jpg", "b")) as catalog:
+        head = catalog.head()
+        report = take(catalog, out)
+        assert (report.added, report.unknown, report.notes) == (0, 1, [])
+        assert catalog.head() == head
 
 
 def test_vectors_that_are_here_stay(tmp_path: Path) -> None:
