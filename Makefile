@@ -68,7 +68,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 $(READY)-test: $(INPUTS)
-	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),mcp,ocr,postgres,preview,raw,test,web
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),export,mcp,ocr,postgres,preview,raw,test,web
 	@touch $@ $(READY)
 
 clean: ## remove .venv, the demo library, builds and caches

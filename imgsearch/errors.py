@@ -11,6 +11,7 @@
     |- EncoderError                a model cannot be loaded or fails
     |- QueryError                  a query that cannot be answered
     |- SourceError                 a folder that cannot be indexed
+    |- ExchangeError               an export that cannot be written, files that cannot be imported
     |- TooManyFiles                the system lets this process, or all of them, open no more files
 
 A bad image is not an error but a value: `records.Skipped`.
@@ -80,6 +81,10 @@ class QueryError(ImgSearchError):
 
 class SourceError(ImgSearchError):
     """A folder that cannot be indexed."""
+
+
+class ExchangeError(ImgSearchError):
+    """An export that cannot be written, or a file that cannot be imported."""
 
 
 class TooManyFiles(ImgSearchError):

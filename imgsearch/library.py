@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.catalog import Catalog, open_catalog
@@ -28,6 +29,7 @@ from imgsearch.records import (
     OnProgress,
     RootRecord,
     Skipped,
+    TakenOver,
     Thumbnail,
 )
 from imgsearch.searching.encoding import similarity, with_pixels
@@ -39,12 +41,15 @@ from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
+from imgsearch.vectors import Embeddings, Ids
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
     from imgsearch.curation.sample import Kind
+    from imgsearch.exchange.export import Export
+    from imgsearch.exchange.vector_import import Import
     from imgsearch.indexing.indexer import Indexer
 
 IMAGES_PER_READ = 1000
@@ -325,7 +330,7 @@ class Library:
         """
         if isinstance(request, str):
             request = SearchRequest([text_term(request)], **options)
-        return self.searcher.search(request, trace)
+        return replace(self.searcher.search(request, trace), thumbnails=self.thumbnails)
 
     def similar(self, image: str | int, **options: Any) -> SearchResult:
         """The pictures that look most like one, which need not be in the library.
@@ -495,6 +500,155 @@ class Library:
 
         searcher = self.searcher
         return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
+
+    # In and out
+
+    def merge(self, folder: str) -> TakenOver:
+        """Take the pictures, vectors and texts of the library in a folder into this one.
+
+        Folders that both have are joined, and what is here stays. This library is made if there is
+        none yet.
+
+        Raises
+        ------
+        LibraryMissing
+            The folder has no library.
+        SpaceMismatch
+            The other library has no vectors in the space that this one searches.
+        ExchangeError
+            It is the same library, or a folder here excludes pictures that the other library has.
+        LibraryBusy
+            Another process is writing to this library.
+        """
+        from imgsearch.exchange.merge import merge, require_library
+
+        require_library(folder)  # before a library is made for nothing
+        return merge(self.create(), folder)
+
+    def to_arrow(self, where: Filter | None = None, vectors: bool = True) -> Any:
+        """The pictures as a table of pyarrow, in the order of their ids.
+
+        Its columns are those of an export (docs/EXCHANGE.md).
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        vectors : bool
+            Add the column `vector`: lists of a fixed size, float32, unit norm, in the space in use;
+            null where a picture has none.
+
+        Raises
+        ------
+        MissingExtra
+            pyarrow is not installed.
+        """
+        from imgsearch.exchange.columns import table
+
+        space = self.spaces.searchable() if vectors else None
+        with self.catalog.snapshot():
+            return table(self.catalog, self._ids(where), space)
+
+    def to_pandas(self, where: Filter | None = None, vectors: bool = True) -> Any:
+        """The pictures as a data frame of pandas; see `to_arrow`.
+
+        Raises
+        ------
+        MissingExtra
+            pandas or pyarrow is not installed.
+        """
+        from imgsearch.exchange.columns import data_frame
+
+        return data_frame(self.to_arrow(where, vectors))
+
+    def vectors(self, where: Filter | None = None) -> tuple[Ids, Embeddings]:
+        """The vectors of pictures in the space in use, as a read-only memory map.
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+
+        Returns
+        -------
+        ids : ndarray of shape (n,), int64, sorted
+            Those of the pictures that have a vector.
+        vectors : memmap of shape (n, dimension), float32, unit norm
+            Row by row. It is mapped from a temporary file in the library folder, which takes
+            4 * n * dimension bytes until the array is deleted.
+        """
+        from imgsearch.exchange.vector_map import vector_map
+
+        space = self.spaces.searchable()
+        with self.catalog.snapshot():
+            return vector_map(self.catalog, space, self._ids(where))
+
+    def _ids(self, where: Filter | None) -> Ids:
+        return self.catalog.all_ids() if where is None else self.catalog.select(where)
+
+    def export(
+        self,
+        target: str,
+        where: Filter | None = None,
+        form: str = "",
+        dtype: str = "",
+        shard_rows: int = 100_000,
+        replace: bool = False,
+    ) -> Export:
+        """Write pictures and their vectors of the model in use into files for other programs.
+
+        Parameters
+        ----------
+        target : str
+            Folder or, for one parquet file, file.
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        form : {"clip-retrieval", "parquet"} or ""
+            "" for parquet if the target's name ends with ".parquet", else clip-retrieval.
+        dtype : {"float16", "float32"} or ""
+            Of the vectors; "" for float16 in shards and float32 in one parquet file.
+        shard_rows : int
+            Pictures of a shard.
+        replace : bool
+            Replace an existing file, or an export of something else.
+
+        Raises
+        ------
+        ExchangeError
+            The target holds something else, or cannot be written.
+        QueryError
+            There is nothing to export.
+        MissingExtra
+            pyarrow is not installed.
+        """
+        from imgsearch.exchange.export import ExportRequest, export
+
+        request = ExportRequest(where, form, dtype, shard_rows, replace)
+        return export(self.catalog, self.spaces.searchable(), target, request)
+
+    def import_vectors(self, path: str) -> Import:
+        """Take over the vectors of an export for pictures with the same bytes.
+
+        Pictures of the library that have a vector in that space already keep it. Those that are not
+        in the library are reported.
+
+        Parameters
+        ----------
+        path : str
+            What `export` has written, here or on another machine.
+
+        Raises
+        ------
+        ExchangeError
+            The files are not an export, or damaged.
+        SpaceMismatch
+            The model on this machine makes vectors of another space.
+        LibraryBusy
+            Another process is writing to this library.
+        """
+        from imgsearch.exchange.vector_import import import_vectors
+
+        return import_vectors(self.catalog, self.spaces, path)
 
     # The library itself
 

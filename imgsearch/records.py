@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
@@ -620,6 +621,47 @@ class TextFound:
     engine: str
     text: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignImages:
+    """Some pictures of another library, as its catalog holds them.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Columns of `images`, the other library's `id` included.
+    vectors : dict of id to list of (space key, bytes)
+        Stored vectors: little-endian float16.
+    texts : list of TextFound
+        Texts of these pictures.
+    """
+
+    rows: list[dict[str, Any]]
+    vectors: dict[int, list[tuple[str, bytes]]]
+    texts: list[TextFound]
+
+
+@dataclass(slots=True)
+class TakenOver:
+    """What came over from another library.
+
+    Attributes
+    ----------
+    added : int
+        Pictures that were not here.
+    known : int
+        Pictures that were here, with the same bytes at the same path.
+    differing : int
+        Pictures left alone: at their path, this library knows other bytes, or that none are there.
+    vectors : int
+        Vectors added, also to pictures that were here.
+    """
+
+    added: int = 0
+    known: int = 0
+    differing: int = 0
+    vectors: int = 0
 
 
 @dataclass(slots=True)

@@ -14,9 +14,12 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
+
+PART = (".imgsearch-", ".part")
+"""Beginning and end of the names of files that are not complete."""
 
 
 def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool = True) -> str:
@@ -34,7 +37,7 @@ def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool =
     OSError
         The file cannot be written; nothing is left behind.
     """
-    number, name = tempfile.mkstemp(prefix=".imgsearch-", suffix=".part", dir=folder)
+    number, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=folder)
     try:
         with os.fdopen(number, "wb") as file:
             fill(file)
@@ -48,13 +51,22 @@ def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool =
 
 
 def replace_file(target: str, data: bytes, *, private: bool = False, durable: bool = True) -> None:
-    """Create or replace a file. A link stays a link.
+    """Create or replace a file; see `new_file`."""
+    with new_file(target, private=private, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(target: str, *, private: bool = False, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of `target` at the end. A link stays a link.
 
     Parameters
     ----------
     private : bool
         It belongs to a library: only the owner may read it, or the group that shares the
         folder. Otherwise the umask decides.
+    durable : bool
+        Wait until the data is on the disk; False if losing it in a power failure is acceptable.
 
     Raises
     ------
@@ -62,8 +74,13 @@ def replace_file(target: str, data: bytes, *, private: bool = False, durable: bo
         The file cannot be written; nothing is left behind.
     """
     real = os.path.realpath(target)
-    name = write_part(os.path.dirname(real), lambda file: file.write(data), durable)
+    number, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=os.path.dirname(real))
     try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(name, private_mode(real) if private else 0o666 & ~_umask())
         os.replace(name, real)
     except BaseException:

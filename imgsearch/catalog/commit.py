@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, select, text, true, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, text, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
@@ -304,9 +304,7 @@ class Commit:
     def _new_id(self) -> int:
         """The id that AUTOINCREMENT would assign: higher than any ever used."""
         if not self._next_id:
-            last = self._connection.execute(_LAST_ID).scalar()
-            highest = self._connection.execute(_HIGHEST_ID).scalar()
-            self._next_id = max(last or 0, highest or 0)
+            self._next_id = highest_id(self._connection)
         self._next_id += 1
         return self._next_id
 
@@ -319,6 +317,13 @@ class Commit:
         skip_id = self._skips.get((self._root_id(file.root), file.path))
         if skip_id is not None:
             self._connection.execute(_DELETE_SKIPPED, {"skip_id": skip_id})
+
+
+def highest_id(connection: Connection) -> int:
+    """The highest id that an image ever had; 0 if there was none."""
+    last = connection.execute(_LAST_ID).scalar()
+    highest = connection.execute(_HIGHEST_ID).scalar()
+    return max(last or 0, highest or 0)
 
 
 def _read_now(metadata: ImageMetadata, file: ImageFile) -> dict[str, Any]:

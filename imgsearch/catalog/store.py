@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 from sqlalchemy.exc import OperationalError
 
@@ -27,6 +28,7 @@ from imgsearch.catalog import (
     reference_scores,
     rows,
     schema,
+    takeover,
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
@@ -63,6 +65,7 @@ from imgsearch.records import (
     Clustering,
     Comparison,
     Facets,
+    ForeignImages,
     ImageFile,
     ImageRecord,
     Reference,
@@ -581,6 +584,33 @@ class Catalog:
             ).scalar()
         return None if blob is None else rows.from_blobs([blob], space.dimension)[0]
 
+    def stored_vectors(self, space: EmbeddingSpace, ids: Ids) -> tuple[Ids, NDArray[np.float16]]:
+        """Vectors as the catalog holds them.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n,), int64, sorted
+
+        Returns
+        -------
+        ids : ndarray of shape (m,), int64, sorted
+            Those that have a vector, but for damaged ones.
+        vectors : ndarray of shape (m, dimension), float16
+            Of norm 1, but for rounding: within 0.0005.
+        """
+        query = select(embeddings.c.image_id, embeddings.c.vector).order_by(embeddings.c.image_id)
+        found: list[Any] = []
+        with self._read() as connection:
+            query = query.where(embeddings.c.space_id == _space_id(connection, space))
+            for chunk in rows.chunks(ids.tolist()):
+                found += connection.execute(query.where(embeddings.c.image_id.in_(chunk)))
+        return _sound_rows(found, space.dimension)
+
+    def foreign_images(self, root: str, after: int, limit: int) -> ForeignImages:
+        """Present images of a root, with ids above `after`, for another library to take over."""
+        with self._read() as connection:
+            return takeover.foreign_images(connection, root, after, limit)
+
     def references(self, space: EmbeddingSpace) -> dict[str, Reference]:
         """The scores of unrelated queries, by modality; empty if not measured yet."""
         references: dict[str, Reference] = self._once(
@@ -708,17 +738,22 @@ def _records(connection: Connection, ids: Sequence[int]) -> dict[int, ImageRecor
 
 
 def _sound_vectors(upserts: Sequence[Any], dimension: int) -> tuple[Ids, Embeddings]:
+    ids, stored = _sound_rows(upserts, dimension)
+    return ids, normalize(stored)
+
+
+def _sound_rows(found: Sequence[Any], dimension: int) -> tuple[Ids, NDArray[np.float16]]:
     """Ids and vectors, without those of a wrong length and those with values that are not finite.
 
     A damaged vector can be found by nobody; `imgsearch doctor` names it.
     """
     size = rows.STORAGE.itemsize * dimension
-    whole = [row for row in upserts if isinstance(row.vector, bytes) and len(row.vector) == size]
+    whole = [row for row in found if isinstance(row.vector, bytes) and len(row.vector) == size]
     ids = np.array([row.image_id for row in whole], np.int64)
     blobs = [row.vector for row in whole]
     stored = np.frombuffer(b"".join(blobs), rows.STORAGE).reshape(len(blobs), dimension)
     finite = np.isfinite(stored).all(axis=1)
-    return ids[finite], normalize(stored[finite])
+    return ids[finite], stored[finite]
 
 
 def _with_root() -> Any:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     Connection,
     Engine,
@@ -18,7 +20,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import clusters, comparison, ocr_texts, reference_scores, rows
+from imgsearch.catalog import (
+    clusters,
+    comparison,
+    ocr_texts,
+    reference_scores,
+    rows,
+    takeover,
+)
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -37,11 +46,13 @@ from imgsearch.records import (
     ClusterTree,
     CommitResult,
     Encoded,
+    ForeignImages,
     Known,
     Reference,
     Revision,
     RootRecord,
     Skipped,
+    TakenOver,
     TextFound,
     Unvisited,
 )
@@ -76,27 +87,7 @@ class CatalogWriter:
         """
         self._since = datetime.now()
         with writing(self._engine) as connection:
-            connection.execute(
-                upsert(spaces)
-                .values(
-                    key=space.key,
-                    model=space.model,
-                    revision=space.revision,
-                    preprocessing=space.preprocessing,
-                    dimension=space.dimension,
-                    instruction=space.instruction,
-                    created_at=datetime.now(),
-                )
-                .on_conflict_do_nothing()
-            )
-            self._space = connection.execute(
-                select(spaces.c.id).where(spaces.c.key == space.key)
-            ).scalar_one()
-            connection.execute(
-                update(library)
-                .where(library.c.default_space_id.is_(None))
-                .values(default_space_id=self._space)
-            )
+            self._space = _put_space(connection, space)
             self._run = connection.execute(
                 insert(runs)
                 .values(
@@ -118,6 +109,49 @@ class CatalogWriter:
                 .where(runs.c.id == self._run)
                 .values(finished_at=datetime.now(), outcome=outcome, counts=counts)
             )
+
+    def add_vectors(
+        self, space: EmbeddingSpace, hashes: Sequence[str], vectors: NDArray[np.float16]
+    ) -> tuple[set[str], int]:
+        """Give present images that have no vector in a space one by their content hash.
+
+        Parameters
+        ----------
+        hashes : sequence of str
+        vectors : ndarray of shape (n, dimension), float16
+            Of unit norm, but for rounding.
+
+        Returns
+        -------
+        known, added
+            The hashes of present images, and the number of images that got a vector.
+        """
+        blobs = {key: rows.to_blob(each) for key, each in zip(hashes, vectors, strict=True)}
+        with changing(self._engine) as ledger:
+            known = takeover.present(ledger.connection, list(blobs))
+            if not known:
+                return known, 0
+            space_id = _put_space(ledger.connection, space)
+            wanted = {key: blobs[key] for key in known}
+            return known, takeover.add_vectors(ledger, space_id, wanted)
+
+    def take_over(
+        self, root: str, below: str, foreign: ForeignImages, spaces: Sequence[EmbeddingSpace]
+    ) -> TakenOver:
+        """Add pictures of another library below a root, with their vectors and texts.
+
+        Parameters
+        ----------
+        below : str
+            Where the other root lies below this one: "" or a path that ends with "/".
+        spaces : sequence of EmbeddingSpace
+            Those of the other library. The first becomes the default if there is none.
+        """
+        with changing(self._engine) as ledger:
+            connection = ledger.connection
+            space_ids = {space.key: _put_space(connection, space) for space in spaces}
+            root_id = rows.root_id(connection, root)
+            return takeover.take_over(ledger, root_id, below, foreign, space_ids)
 
     def set_default_space(self, space: EmbeddingSpace) -> None:
         """Make `space` the one that is searched if no model is named."""
@@ -304,3 +338,27 @@ class CatalogWriter:
             connection.execute(
                 update(library).values(purge_floor=func.max(library.c.purge_floor, flushed))
             )
+
+
+def _put_space(connection: Connection, space: EmbeddingSpace) -> int:
+    """The id of a space, added if it is new; the library's first becomes its default."""
+    connection.execute(
+        upsert(spaces)
+        .values(
+            key=space.key,
+            model=space.model,
+            revision=space.revision,
+            preprocessing=space.preprocessing,
+            dimension=space.dimension,
+            instruction=space.instruction,
+            created_at=datetime.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    space_id = connection.execute(select(spaces.c.id).where(spaces.c.key == space.key)).scalar_one()
+    connection.execute(
+        update(library)
+        .where(library.c.default_space_id.is_(None))
+        .values(default_space_id=space_id)
+    )
+    return int(space_id)

@@ -1,1 +1,1 @@
-"""A library as files: backups, and restoring them."""
+"""What comes and goes: backups, exports, imports, and merging two libraries."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imgsearch.searching.notebook import Thumbnails
     from imgsearch.searching.request import SearchRequest
     from imgsearch.vectors import EmbeddingSpace, Ids
 
@@ -292,6 +293,8 @@ class SearchResult:
         The words of the query.
     trace : Trace
         What the search did, and how long each step took.
+    thumbnails : callable or None
+        Returns small copies of hits; a notebook shows them.
     """
 
     hits: list[Hit]
@@ -299,10 +302,18 @@ class SearchResult:
     why_empty: str = ""
     text: str = ""
     trace: Trace = field(default_factory=Trace)
+    thumbnails: Thumbnails | None = field(default=None, repr=False, compare=False)
 
     def to_plain(self) -> list[dict[str, Any]]:
         """The hits as values that JSON and data frames can hold; see `hit_to_plain`."""
         return [hit_to_plain(hit) for hit in self.hits]
+
+    def _repr_html_(self) -> str:
+        """The first hits with small pictures, as a notebook shows them."""
+        from imgsearch.searching import notebook
+
+        notes = [*self.notes, *([self.why_empty] if self.why_empty else [])]
+        return notebook.page(self.hits, notes, self.thumbnails)
 
     def __len__(self) -> int:
         return len(self.hits)
