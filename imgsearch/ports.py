@@ -160,6 +160,14 @@ class TextReader(Protocol):
         """
 
 
+@runtime_checkable
+class DeviceIndex(Protocol):
+    """A `VectorIndex` that may search on another device."""
+
+    def prepare(self, note: Callable[[str], None]) -> None:
+        """Get ready for many searches. `note` gets notes for the user, now and later."""
+
+
 class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched.
 

@@ -137,10 +137,11 @@ class Settings:
     index: str = _setting(
         "auto",
         "How vectors are searched: `flat`, `torch` and `memory` are exact, `ivf` is approximate,"
-        " and `auto` chooses between `flat` and `ivf` by the size of the library.",
-        values="`auto`, `flat`, `ivf`, `torch`, `memory`, the name of a plug-in, or the URL of a"
-        " PostgreSQL server with pgvector (`postgresql://user@host/database`, docs/SCALE.md);"
-        " `#exact` at the end of a URL makes all searches exact",
+        " and `auto` chooses between `flat` and `ivf` by the size of the library. `faiss-gpu` is"
+        " `auto` on GPUs, which needs FAISS's build for them.",
+        values="`auto`, `flat`, `ivf`, `faiss-gpu`, `torch`, `memory`, the name of a plug-in, or"
+        " the URL of a PostgreSQL server with pgvector (`postgresql://user@host/database`,"
+        " docs/SCALE.md); `#exact` at the end of a URL makes all searches exact",
         secret=True,
     )
     thumbnail_bytes: int = _setting(

@@ -10,7 +10,10 @@ import numpy as np
 
 from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
-from imgsearch.indexes.faiss_index import IvfIndex
+from imgsearch.indexes.faiss_index import GpuIndex, IvfIndex
+from imgsearch.indexes.gpu_copy import MAX_SELECTION, GpuCopy
+from imgsearch.indexes.mapped import Stored
+from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.ingest import Ingestor, Unread
 from imgsearch.ports import ImageSource, Unchanged, nothing_known
 from imgsearch.records import (
@@ -37,6 +40,60 @@ DECODER = "decoder 1"
 
 class SmallIvf(IvfIndex):
     """An inverted file from four pictures on."""
+
+    trained_from = 4
+
+
+class LimitedIndex:
+    """Shards of FAISS on the processor, with the limits that FAISS has on CUDA.
+
+    Queries are rounded to float16, and a selector of ids is ignored.
+    """
+
+    def __init__(self, shards: Sequence[Any], successive: bool) -> None:
+        self.calls: list[int] = []
+        self._shards = import_faiss().IndexShards(shards[0].d, False, successive)
+        for shard in shards:
+            self._shards.add_shard(shard)
+
+    def search(self, queries: Embeddings, k: int, params: Any = None) -> tuple[Embeddings, Ids]:
+        self.calls.append(k)
+        if max(k, getattr(params, "nprobe", 1)) > MAX_SELECTION:
+            raise RuntimeError("Error: 'k <= 2048' failed")
+        rounded = queries.astype(np.float16).astype(np.float32)
+        found: tuple[Embeddings, Ids] = self._shards.search(rounded, k, params=params)
+        return found
+
+
+def copied_to_two(main: Stored) -> GpuCopy:
+    """A copy in the form that two GPUs would have, on the processor."""
+    faiss = import_faiss()
+    shards = []
+    for number, rows in enumerate(np.array_split(np.arange(main.count), 2)):
+        if main.header.trained:
+            raw = main.raw
+            quantizer = faiss.downcast_index(raw.quantizer)
+            half = (faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False)
+            shard = faiss.IndexIVFScalarQuantizer(quantizer, raw.d, raw.nlist, *half)
+            shard.is_trained = True
+            raw.copy_subset_to(shard, faiss.InvertedLists.SUBSET_TYPE_ID_MOD, 2, number)
+        else:
+            shard = faiss.IndexScalarQuantizer(
+                main.dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+            )
+            shard.add(main.as_stored(rows))
+        shards.append(shard)
+    return GpuCopy(main, LimitedIndex(shards, not main.header.trained), "two processors")
+
+
+class CopiedIndex(GpuIndex):
+    """The kind `faiss-gpu` with stand-ins for two GPUs."""
+
+    gpu_copy = staticmethod(copied_to_two)
+
+
+class SmallCopiedIvf(CopiedIndex):
+    """The same from four pictures on with lists."""
 
     trained_from = 4
 

@@ -228,8 +228,9 @@ def index_option(function: F) -> F:
         metavar="KIND",
         shell_complete=indexes,
         callback=_without_password,
-        help="auto, flat (exact), ivf or torch (exact, on a GPU where there is one). auto is exact"
-        " up to 300 000 pictures, and ivf from there. Or a server: postgresql://user@host/database.",
+        help="auto, flat (exact), ivf, faiss-gpu (as auto, on GPUs) or torch (exact, on a GPU where"
+        " there is one). auto is exact up to 300 000 pictures, and ivf from there. Or a server:"
+        " postgresql://user@host/database.",
     )(function)
 
 

@@ -38,7 +38,7 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
 def _index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> str:
     """The kind of the stored index, in words; a file is read without NumPy."""
     if "://" not in kind:
-        return stored_kind(folder, library, space.key)
+        return stored_kind(folder, library, space.key, kind)
     from imgsearch.indexing.index_files import described
 
     return described(kind, folder, library, space)

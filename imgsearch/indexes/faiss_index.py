@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.errors import CatalogError, TooManyFiles, is_too_many_files
-from imgsearch.indexes import builder, sealed_files
+from imgsearch.indexes import builder, gpus, sealed_files
+from imgsearch.indexes.gpu_copy import GpuCopy, copied, reason
 from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, joined, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
@@ -29,9 +30,14 @@ MAX_GATHERED_BYTES = 8 << 20
 Up to this size the copy stays in the processor's cache. Measured by `benchmarks/filters.py`.
 """
 
+T = TypeVar("T")
+
 
 class FaissIndex:
     """The kind `auto`: exact if small, an inverted file from `trained_from` vectors on.
+
+    A process that searches often has a copy of the main part on GPUs, if there are any that FAISS
+    can use and if it fits.
 
     Parameters
     ----------
@@ -48,12 +54,18 @@ class FaissIndex:
 
     trained_from = 300_000
     """Measured: docs/PERFORMANCE.md, "Searching a million"."""
+    gpu_after: int | None = gpus.AUTO_QUERIES
+    """Number of queries after which the main part is copied to GPUs; None for never."""
+    gpu_copy = staticmethod(copied)
 
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         import_faiss()
         self._folder = where
         self._library = library
         self.space = space
+        self._note: Callable[[str], None] = _no_note
+        self._noted = ""
+        self._queries = 0
         self.clear()
         self.reload()
 
@@ -83,6 +95,8 @@ class FaissIndex:
         self._tail = MemoryIndex(self._folder, self._library, self.space)
         self._kept: NDArray[np.bool_] | None = None
         self._forget_caches()
+        self._copy: GpuCopy | None = None
+        self._refusal = ""
         self.revision: Revision = main.header.revision if main else 0
         self.token = main.header.token if main else ""
 
@@ -203,7 +217,43 @@ class FaissIndex:
         return builder.overdue(len(self), trained, self.trained_from)
 
     def described(self) -> str:
-        return sealed_files.described(self._sealed.header) if self._sealed else "exact, in memory"
+        if self._sealed is None:
+            return "exact, in memory"
+        place = f"; searched on {self._copy.place}" if self._copy else ""
+        refusal = f"; searched on the processor: {self._refusal}" if self._refusal else ""
+        return sealed_files.described(self._sealed.header) + place + refusal
+
+    def prepare(self, note: Callable[[str], None]) -> None:
+        """Copy the main part to GPUs if each search uses them; `note` gets the reason if not."""
+        self._note = note
+        self._on_gpus(lambda copy: copy)
+
+    @property
+    def _gpus_are_due(self) -> bool:
+        if self.gpu_after is None or self._refusal or self._queries < self.gpu_after:
+            return False
+        return self.gpu_after == 0 or gpus.count() > 0
+
+    def _on_gpus(self, work: Callable[[GpuCopy], T]) -> T | None:
+        """The result of `work` with the copy on GPUs; None if the processor has to do it."""
+        if self._main is None or not self._gpus_are_due:
+            return None
+        try:
+            if self._copy is None:
+                self._copy = self.gpu_copy(self._main)
+            return work(self._copy)
+        except gpus.NoGpu as error:
+            self._refuse(str(error))
+        except RuntimeError as error:  # FAISS's errors, for instance that memory has run out
+            self._refuse(reason(error))
+        return None
+
+    def _refuse(self, refusal: str) -> None:
+        """Search this file on the processor from now on, and say so once."""
+        self._copy, self._refusal = None, refusal
+        if refusal != self._noted:
+            self._noted = refusal
+            self._note(f"The index is searched on the processor, not on a GPU: {refusal}.")
 
     def flush(self, train: bool = False, retrain: bool = False) -> None:
         if self.revision == self._flushed and not (train and (self.due or retrain)):
@@ -271,6 +321,7 @@ class FaissIndex:
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         queries = np.ascontiguousarray(queries, np.float32)
+        self._queries += len(queries)
         main = self._in_main(queries, k, allowed)
         if not len(self._tail):
             return main
@@ -288,8 +339,9 @@ class FaissIndex:
             scores, rows = main.product(queries, k, main.rows(positions), main.vectors)
             method = f"the {count} vectors that pass, gathered from {main.count} and compared"
         elif main.header.trained and self.trained_from and positions is None:
-            scores, rows, probes = main.near(queries, k, self._bitmap(None))
+            scores, rows, probes, place = self._near(main, queries, k, self._bitmap(None))
             method = f"{probes} of {main.header.lists} lists of {count} vectors, compared exactly"
+            method += place
         else:
             scores, rows, method = self._exact(main, queries, k, self._bitmap(positions))
             method += (
@@ -303,7 +355,22 @@ class FaissIndex:
         self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
     ) -> tuple[Embeddings, Ids, str]:
         """The exact best k, and the method in words."""
-        return *main.best(queries, k, bitmap), "FAISS scan"
+        found = self._on_gpus(
+            lambda copy: (
+                *main.best(queries, k, bitmap, copy.scan, copy.slack),
+                f"FAISS scan on {copy.place}",
+            )
+        )
+        return found or (*main.best(queries, k, bitmap), "FAISS scan")
+
+    def _near(
+        self, main: Stored, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
+    ) -> tuple[Embeddings, Ids, int, str]:
+        """The best k of the nearest lists, the number of lists, and the place in words."""
+        found = self._on_gpus(
+            lambda copy: (*main.near(queries, k, bitmap, copy.scan), f", on {copy.place}")
+        )
+        return found or (*main.near(queries, k, bitmap), "")
 
     def _bitmap(self, positions: Ids | None) -> NDArray[np.uint8] | None:
         """A bitmap of the rows that may be found; None if all may."""
@@ -328,12 +395,24 @@ class FlatIndex(FaissIndex):
     """Exact at any size."""
 
     trained_from = 0
+    gpu_after = None
 
 
 class IvfIndex(FaissIndex):
     """An inverted file at any size, except for a few pictures."""
 
     trained_from = builder.MIN_TRAINING_VECTORS
+    gpu_after = None
+
+
+class GpuIndex(FaissIndex):
+    """As `auto`, on GPUs from the first search on."""
+
+    gpu_after = 0
+
+
+def _no_note(text: str) -> None:
+    """Nobody waits for notes."""
 
 
 def _first_line(error: BaseException) -> str:

@@ -32,6 +32,8 @@ _NO_SCORE = np.float32(-np.inf)
 Rows = Ids
 Scan = Callable[[Embeddings, int, Any], tuple[Embeddings, Rows]]
 """Maps queries, k and a bitmap of rows (None: all) to approximate best scores and rows."""
+ListScan = Callable[[Embeddings, int, Any, int], tuple[Embeddings, Rows]]
+"""Like `Scan`, in the lists nearest to each query; the last argument is their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,22 +216,30 @@ class Stored:
             wide = min(self.count, 4 * wide)
 
     def near(
-        self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None
+        self,
+        queries: Embeddings,
+        k: int,
+        bitmap: NDArray[np.uint8] | None,
+        scan: ListScan | None = None,
     ) -> tuple[Embeddings, Rows, int]:
         """Approximately the best k rows, from the lists nearest to each query, with exact scores.
 
         If those lists have fewer than k rows, more lists are searched. Also returns the number of
         lists searched.
         """
-        probes = max(1, self.header.probes)
+        scan, probes = scan or self.scan_near, max(1, self.header.probes)
         while True:
-            _, rows = self.scan(
-                queries, k + EXTRA_CANDIDATES, bitmap, self._nearest_lists(queries, probes)
-            )
+            _, rows = scan(queries, k + EXTRA_CANDIDATES, bitmap, probes)
             if probes >= self.header.lists or (rows[:, k - 1] >= 0).all():
                 scores, rows = self.compared(queries, rows)
                 return scores[:, :k], rows[:, :k], probes
             probes = min(self.header.lists, 4 * probes)
+
+    def scan_near(
+        self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None, probes: int
+    ) -> tuple[Embeddings, Rows]:
+        """Scan the lists nearest to each query; `probes` is their number."""
+        return self.scan(queries, k, bitmap, self._nearest_lists(queries, probes))
 
     def _nearest_lists(self, queries: Embeddings, probes: int) -> Ids:
         def work(part: Embeddings) -> Ids:
@@ -250,9 +260,9 @@ class Stored:
         rows = np.arange(self.count)
         if bitmap is not None:
             rows = rows[np.unpackbits(bitmap, count=self.count, bitorder="little").astype(bool)]
-        return self.product(queries, k, rows, self._plain)
+        return self.product(queries, k, rows, self.as_stored)
 
-    def _plain(self, rows: Rows) -> Embeddings:
+    def as_stored(self, rows: Rows) -> Embeddings:
         """Vectors as a scan uses them: as stored, without normalising them again."""
         codes = self.codes(rows)
         if self.header.dtype == SINGLE:

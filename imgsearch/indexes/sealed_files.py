@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import xxhash
 
+from imgsearch.indexes import gpus
 from imgsearch.records import Revision
 from imgsearch.writing import private_folder, private_mode, sync_folder
 
@@ -69,13 +70,20 @@ def described(header: dict[str, Any]) -> str:
     )
 
 
-def stored_kind(folder: str, library: str, space: str) -> str:
-    """The kind of the index on disk, in words; "" if none can be read."""
+def stored_kind(folder: str, library: str, space: str, setting: str) -> str:
+    """The kind of the index on disk, in words; "" if none can be read.
+
+    Parameters
+    ----------
+    setting : str
+        The kind of index that is set, which decides whether a GPU searches it.
+    """
     name = newest(folder, library, space)
     with contextlib.suppress(OSError, ValueError, KeyError):
         if name is not None:
             with open(os.path.join(folder, str(name)), "rb") as file:
-                return described(unseal(file, whole=False).header)
+                header = unseal(file, whole=False).header
+            return described(header) + gpus.place(setting, header)
     return ""
 
 

@@ -22,7 +22,7 @@ def import_faiss() -> ModuleType:
     """The configured faiss module; raises `ImgSearchError` with the command that installs it."""
     try:
         import faiss
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: faiss-gpu without CUDA's libraries
         raise ImgSearchError(
             f"FAISS cannot be loaded: {error}",
             "In your clone of imgsearch, run: pip install '.[cpu]' "

@@ -30,6 +30,7 @@ class TorchIndex(FaissIndex):
     """
 
     trained_from = 0
+    gpu_after = None
     device = ""
     """The torch device; "" is the first GPU, or the processor without one."""
 
@@ -40,6 +41,14 @@ class TorchIndex(FaissIndex):
             self._copied, self._scan = main, DeviceScan.of(main, self.device)
         best = main.best(queries, k, bitmap, self._scan, BF16_SLACK)
         return *best, f"torch scan in bfloat16 on {self._scan.device}"
+
+
+def free_device_bytes() -> dict[int, int]:
+    """Free memory of each CUDA device by its number, as other programs leave it."""
+    import torch
+
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {number: torch.cuda.mem_get_info(number)[0] for number in devices}
 
 
 class DeviceScan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from imgsearch.records import Decoded, Encoded, ImageFile, Known, Skipped
 from imgsearch.vectors import Embeddings, Pixels
 
 WINDOW_BYTES = 512 << 20
+FILES_AHEAD = 64
+"""Files to look at before the model is loaded: more decoder processes than these are not needed."""
 
 
 class LocalPool:
@@ -29,6 +31,9 @@ class LocalPool:
         Pictures per call of a model that is not a `BatchEncoder`.
     window_bytes : int
         Limit on decoded pixels in memory; one picture may exceed it.
+    start : callable
+        Gets the number of files that wait, as far as it has looked, before `load` is called: for
+        what can start meanwhile.
     """
 
     def __init__(
@@ -37,7 +42,9 @@ class LocalPool:
         decoder: Callable[[InputSize, int], Decoder],
         batch_size: int,
         window_bytes: int = WINDOW_BYTES,
+        start: Callable[[int], None] = lambda count: None,
     ) -> None:
+        self._start = start
         self._load = load
         self._decoder = decoder
         self._batch_size = batch_size
@@ -55,14 +62,15 @@ class LocalPool:
             The model itself fails, not on a particular picture.
         """
         waiting = iter(files)
-        first = next(waiting, None)
-        if first is None:
+        first = list(islice(waiting, FILES_AHEAD))
+        if not first:
             return
+        self._start(len(first))
         encoder = self._load()
         window_size = encoder.window if isinstance(encoder, BatchEncoder) else self._batch_size
         if self._open is None:
             self._open = self._decoder(encoder.input_size, window_size)
-        results = self._open.decode(chain([first], waiting))
+        results = self._open.decode(chain(first, waiting))
         while window := _take(results, window_size, self._window_bytes):
             yield from (item for item in window if isinstance(item, Skipped))
             yield from self._encode(encoder, [i for i in window if isinstance(i, Decoded)])

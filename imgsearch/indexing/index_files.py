@@ -18,7 +18,7 @@ import numpy as np
 from imgsearch import plugins
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
 from imgsearch.indexes.sealed_files import stored_kind
-from imgsearch.ports import VectorIndex
+from imgsearch.ports import DeviceIndex, VectorIndex
 from imgsearch.records import IndexState, Revision
 from imgsearch.vectors import EmbeddingSpace
 
@@ -73,6 +73,8 @@ class IndexFiles:
             with suppress(LibraryBusy, CatalogError, OSError), catalog.writer():
                 sync(catalog, index)  # or an older file could replace a newer one
                 index.flush()
+        if isinstance(index, DeviceIndex):
+            index.prepare(self._note)
         return index
 
     def bring_up(
@@ -159,7 +161,7 @@ def described(kind: str, folder: str, library: str, space: EmbeddingSpace) -> st
     A file is described whatever the kind, because all kinds share one format.
     """
     if not plugins.is_url(kind):
-        return stored_kind(folder, library, space.key)
+        return stored_kind(folder, library, space.key, kind)
     try:
         state = plugins.index_class(kind).stored(kind, library, space)
     except ImgSearchError as error:

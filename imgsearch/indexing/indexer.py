@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from imgsearch.vectors import EmbeddingSpace
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
     from imgsearch.encoders.registry import Registry
+    from imgsearch.sources.worker_process import SpareProcesses
 
 MAX_COMMIT_IMAGES = 32
 """Pictures per commit, and per call of a model that does not say how many it wants."""
@@ -89,17 +90,20 @@ class Indexer:
         warning = network_warning(catalog.folder)
         if warning:
             self._note(f"Beware: {warning[0]}. {warning[1]}")
-        with catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
+        with (
+            catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer,
+            closing(_Decoders(self._settings)) as decoders,
+        ):
             reader = self._reader(writer, request.ocr)
-            space = require_trained(self._spaces.indexed() or self._new_space())
+            space = require_trained(self._spaces.indexed() or self._new_space(decoders))
             for root, _ in planned:
                 writer.put_root(root)
             try:
-                report = self._ingest(writer, space, planned, request, on_progress, stop)
+                report = self._ingest(writer, space, planned, request, decoders, on_progress, stop)
             except SpaceMismatch:
                 self._note(f"{space.model} has changed: all pictures are encoded again.")
                 space = require_trained(self._spaces.new_encoder().space)
-                report = self._ingest(writer, space, planned, request, on_progress, stop)
+                report = self._ingest(writer, space, planned, request, decoders, on_progress, stop)
             self._finish(writer, space, report)
             if reader.engine and not report.interrupted:
                 places = [(root.path, scope) for root, scope in planned]
@@ -182,9 +186,10 @@ class Indexer:
             index, _ = self._index_files.bring_up(self._spaces.searchable(), retrain=True)
         return f"{len(index)} vectors: {index.state.kind}"
 
-    def _new_space(self) -> EmbeddingSpace:
+    def _new_space(self, decoders: _Decoders) -> EmbeddingSpace:
         """The space of a model that is new to this library; says what the model can do."""
         require_kind(self._settings.index)
+        decoders.start(self._settings.decoders)  # all pictures are new
         card = self._spaces.new_encoder().card
         why = f" ({self._models.automatic.reason})" if self._models.automatic_in_use else ""
         more = "'imgsearch models' has its limits, and other models."
@@ -199,14 +204,16 @@ class Indexer:
         space: EmbeddingSpace,
         planned: Sequence[Planned],
         request: IndexRequest,
+        decoders: _Decoders,
         on_progress: OnProgress,
         stop: Callable[[], bool],
     ) -> IngestReport:
         batch_size = self._settings.batch_size
         pool = LocalPool(
             lambda: self._encoder(space),
-            lambda size, images: decoder_pool(self._settings, size, images),
+            decoders.pool,
             batch_size or MAX_COMMIT_IMAGES,
+            start=decoders.start,
         )
         ingestor = Ingestor(
             catalog=self._catalog,
@@ -341,7 +348,36 @@ class Indexer:
             decoder.close()
 
 
-def decoder_pool(settings: Settings, size: InputSize, images: int = MAX_COMMIT_IMAGES) -> Decoder:
+class _Decoders:
+    """Decoder processes of a run, which start while the model is loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._spares: SpareProcesses | None = None
+
+    def start(self, files: int) -> None:
+        """Start a process for each of this many files, within the number of the settings."""
+        from imgsearch.sources.worker_process import SpareProcesses  # an unchanged library has none
+
+        self._spares = self._spares or SpareProcesses()
+        self._spares.start(min(files, self._settings.decoders))
+
+    def pool(self, size: InputSize, images: int) -> Decoder:
+        """Decoder processes for a model's input size."""
+        return decoder_pool(self._settings, size, images, self._spares)
+
+    def close(self) -> None:
+        """Stop the processes that no pool has used."""
+        if self._spares is not None:
+            self._spares.close()
+
+
+def decoder_pool(
+    settings: Settings,
+    size: InputSize,
+    images: int = MAX_COMMIT_IMAGES,
+    spares: SpareProcesses | None = None,
+) -> Decoder:
     """Decoder processes as the settings have them; close them after use.
 
     Parameters
@@ -357,6 +393,7 @@ def decoder_pool(settings: Settings, size: InputSize, images: int = MAX_COMMIT_I
         workers=settings.decoders,
         timeout_s=settings.decode_seconds,
         in_flight=min(2 * images, MAX_IMAGES_IN_FLIGHT),
+        spares=spares,
     )
 
 

@@ -7,13 +7,9 @@ docs/adr/0005-decode-in-processes.md.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
-from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 
 import psutil
@@ -21,19 +17,18 @@ import psutil
 from imgsearch.errors import SourceError, TooManyFiles, is_too_many_files
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decode import decode_file
-from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, receive_result, serve
+from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, receive_result
 from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.worker_process import (
+    SpareProcesses,
+    WorkerProcess,
+    leave_interrupts_to_main_thread,
+)
 
 BYTES_AHEAD = 512 << 20
 """Limit on decoded pixels waiting for the model; bounds a run's memory if images are large."""
 _FILES_PER_WORKER = 4  # in flight: enough that no worker waits for the consumer
-_PIPE_BYTES = 1 << 20
-_START_SECONDS = 120.0  # importing NumPy from a cold disk may take long
-_GRACE_SECONDS = 5.0
 _BUSY_SHARE = 0.25  # share of the time limit spent computing above which the decoder hung
-
-# Not fork: the parent has threads and may use a GPU. Not forkserver: it listens on a socket.
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 class InlineDecoder:
@@ -72,6 +67,8 @@ class ProcessDecoder:
     bytes_ahead : int
         Limit on pixels waiting for the consumer, in bytes; each worker may exceed it by the
         image it is decoding.
+    spares : SpareProcesses or None
+        Processes to use before others are started. They stay the property of the caller.
 
     Notes
     -----
@@ -88,11 +85,12 @@ class ProcessDecoder:
         decode_one: DecodeOne = decode_file,
         in_flight: int = 0,
         bytes_ahead: int = BYTES_AHEAD,
+        spares: SpareProcesses | None = None,
     ) -> None:
         self._bytes_ahead = bytes_ahead
         self._in_flight = in_flight or _FILES_PER_WORKER * max(1, workers)
         options = WorkerOptions(settings, decode_one, memory_limit)
-        self._workers = [_Worker(timeout_s, options) for _ in range(max(1, workers))]
+        self._workers = [_Worker(timeout_s, options, spares) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
         self._run: _Run | None = None
 
@@ -180,7 +178,7 @@ class _Run:
             return
 
     def _feed(self, worker: _Worker) -> None:
-        _leave_interrupts_to_main_thread()
+        leave_interrupts_to_main_thread()
         while (file := self._inbox.get()) is not None:
             self._budget.wait()
             try:
@@ -230,13 +228,14 @@ def _pixel_bytes(result: Decoded | Skipped) -> int:
 class _Worker:
     """One worker process, replaced when it dies."""
 
-    def __init__(self, timeout_s: float, options: WorkerOptions) -> None:
+    def __init__(
+        self, timeout_s: float, options: WorkerOptions, spares: SpareProcesses | None = None
+    ) -> None:
         self._timeout = timeout_s
         self._options = options
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._meter: psutil.Process | None = None
-        self._requests: Connection | None = None
-        self._results: Connection | None = None
+        self._spares = spares
+        self._process: WorkerProcess | None = None
+        self._configured = False
 
     def decode(self, file: ImageFile, stopped: Callable[[], bool]) -> Decoded | Skipped:
         """The result for a file, even if the decoder kills its process."""
@@ -246,14 +245,14 @@ class _Worker:
             if stopped():
                 break
             try:
-                requests, results = self._connected()
+                process = self._connected()
                 if stopped():
                     break
-                spent = self._cpu_seconds()
-                requests.send(file)
-                if not results.poll(self._timeout):
-                    return self._hung(file, self._cpu_seconds() - spent)
-                result: Decoded | Skipped = receive_result(results)
+                spent = process.cpu_seconds()
+                process.requests.send(file)
+                if not process.results.poll(self._timeout):
+                    return self._hung(file, process.cpu_seconds() - spent)
+                result: Decoded | Skipped = receive_result(process.results)
                 return result
             except (EOFError, OSError):
                 verdict = self._crashed(file)
@@ -266,25 +265,19 @@ class _Worker:
             process.kill()
 
     def stop(self) -> None:
-        """Terminate the process, or kill it, and close its pipes."""
-        for pipe in (self._requests, self._results):
-            if pipe is not None:
-                pipe.close()
+        """Stop the process."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.join(_GRACE_SECONDS)
-            self.kill()
-            self._process.join(_GRACE_SECONDS)  # a process waiting for a dead disk remains
-        self._process = self._meter = self._requests = self._results = None
+            self._process.stop()
+        self._process, self._configured = None, False
 
-    def _connected(self) -> tuple[Connection, Connection]:
-        if self._requests is None or self._results is None:
-            return self._start()
-        return self._requests, self._results
-
-    def _start(self) -> tuple[Connection, Connection]:
+    def _connected(self) -> WorkerProcess:
+        process = self._process
+        if process is not None and self._configured:
+            return process
         try:
-            return self._started()
+            process = (self._spares and self._spares.take()) or WorkerProcess()
+            self._process = process  # from here on, another thread may call `kill`
+            process.configure(self._options)
         except (EOFError, OSError, RuntimeError, psutil.Error) as error:
             self.kill()
             self.stop()
@@ -294,34 +287,11 @@ class _Worker:
                 "the processes that decode pictures cannot be started",
                 "Is there enough memory? 'imgsearch doctor' shows what is installed.",
             ) from error
-
-    def _started(self) -> tuple[Connection, Connection]:
-        # One-way pipes, because a duplex one is a socket pair.
-        with ExitStack() as theirs:
-            their_requests, self._requests = _SPAWN.Pipe(duplex=False)
-            theirs.enter_context(their_requests)
-            self._results, their_results = _SPAWN.Pipe(duplex=False)
-            theirs.enter_context(their_results)
-            _widen(self._results)
-            process = _SPAWN.Process(
-                target=serve,
-                args=(their_requests, their_results, os.getpid(), self._options),
-                name="imgsearch decoder",
-                daemon=True,
-            )
-            process.start()
-            self._process = process  # from here on, another thread may call `kill`
-        if not self._results.poll(_START_SECONDS):
-            raise EOFError
-        self._results.recv()
-        self._meter = psutil.Process(process.pid)
-        return self._requests, self._results
+        self._configured = True
+        return process
 
     def _crashed(self, file: ImageFile) -> Skipped:
-        process = self._process
-        if process is not None:
-            process.join(_GRACE_SECONDS)
-        code = process.exitcode if process is not None else None
+        code = self._process.exit_code() if self._process is not None else None
         self.stop()
         if code == -getattr(signal, "SIGKILL", 9):
             reason = "the decoder was killed on this file: perhaps it needs too much memory"
@@ -335,25 +305,3 @@ class _Worker:
         reason = f"took longer than {self._timeout:g} seconds to be "
         reason += "decoded" if busy else "read"
         return Skipped(file, reason, transient=not busy)
-
-    def _cpu_seconds(self) -> float:
-        """CPU seconds that the process has used so far."""
-        try:
-            times = self._meter.cpu_times() if self._meter else None
-        except psutil.Error:
-            times = None
-        return float(times.user + times.system) if times else 0.0
-
-
-def _widen(pipe: Connection) -> None:
-    """Enlarge a pipe's buffer, so that its two ends need not take turns every 64 KiB."""
-    with suppress(ImportError, AttributeError, OSError):  # Linux only, and limited per user
-        import fcntl
-
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _leave_interrupts_to_main_thread() -> None:
-    """Block SIGINT in this thread; processes started from it inherit the mask."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

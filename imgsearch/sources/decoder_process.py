@@ -32,15 +32,19 @@ class WorkerOptions:
     memory_limit: int | None
 
 
-def serve(requests: Connection, results: Connection, parent: int, options: WorkerOptions) -> None:
-    """Return a result for each file until the parent closes the pipe or dies."""
+def serve(requests: Connection, results: Connection, parent: int) -> None:
+    """Return a result for each file until the parent closes the pipe or dies.
+
+    The first request is the `WorkerOptions`, because a process may start before they are known.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     _one_thread_each()
-    _limit(options.memory_limit)
     with contextlib.suppress(EOFError, BrokenPipeError):
         results.send(None)  # ready
+        options = requests.recv()
+        _limit(options.memory_limit)
         _silence_stderr()
         while True:
             send_result(results, options.decode_one(requests.recv(), options.settings))

@@ -8,13 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex
+from imgsearch.indexes import gpus
+from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex, GpuIndex
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.served_index import ServedIndex
 from imgsearch.indexes.torch_index import TorchIndex
 from imgsearch.vectors import normalize
 from tests.conftest import needs_server
-from tests.fakes import DIMENSION, SPACE, SmallIvf, batch, unit_rows
+from tests.fakes import DIMENSION, SPACE, CopiedIndex, SmallCopiedIvf, SmallIvf, batch, unit_rows
+
+
+class SmallGpuIvf(GpuIndex):
+    """The kind `faiss-gpu` with lists from four pictures on."""
+
+    trained_from = 4
 
 
 class Written:
@@ -43,10 +50,14 @@ def kind(how, what):
     return type(f"{how.__name__}{what.__name__}", (how, what), {})
 
 
+HOW = (Written, HalfWritten)
+ON_GPU = [kind(how, GpuIndex) for how in HOW]
+PARTIAL_ON_GPU = [kind(how, SmallGpuIvf) for how in HOW]
 EXACT = [MemoryIndex, FaissIndex] + [
-    kind(how, what) for how in (Written, HalfWritten) for what in (FlatIndex, TorchIndex)
+    kind(how, what) for how in HOW for what in (FlatIndex, TorchIndex)
 ]
-PARTIAL = [kind(how, SmallIvf) for how in (Written, HalfWritten)]
+EXACT.append(kind(HalfWritten, CopiedIndex))
+PARTIAL = [kind(how, SmallIvf) for how in HOW] + [kind(HalfWritten, SmallCopiedIvf)]
 ON_POSTGRES = ["PgIndex", "WrittenPgIndex", "HalfWrittenPgIndex"]
 PARTIAL_ON_POSTGRES = ["WrittenSmallHnsw", "HalfWrittenSmallHnsw"]
 
@@ -80,12 +91,22 @@ def made(request, tmp_path):
     return chosen(server.url(), "library", SPACE), server.url()
 
 
-@pytest.fixture(params=EXACT + PARTIAL + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES))
+def on_gpu(kinds):
+    missing = pytest.mark.skipif(not gpus.count(), reason="FAISS finds no GPU")
+    return [pytest.param(each, marks=missing, id=each.__name__) for each in kinds]
+
+
+@pytest.fixture(
+    params=EXACT
+    + PARTIAL
+    + on_gpu(ON_GPU + PARTIAL_ON_GPU)
+    + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES)
+)
 def index(request, tmp_path):
     return make_index(request, tmp_path)
 
 
-@pytest.fixture(params=EXACT + on_server(ON_POSTGRES))
+@pytest.fixture(params=EXACT + on_gpu(ON_GPU) + on_server(ON_POSTGRES))
 def exact_index(request, tmp_path):
     return make_index(request, tmp_path)
 
@@ -238,3 +259,13 @@ def test_random_histories_agree_with_a_dictionary(index):
         assert index.ids().tolist() == sorted(model)
     ids = np.array(sorted(model))
     assert np.array_equal(index.vectors(ids), np.stack([model[i] for i in ids.tolist()]))
+
+
+@pytest.mark.parametrize("what", on_gpu(ON_GPU + PARTIAL_ON_GPU))
+def test_a_gpu_does_the_work_where_faiss_finds_one(what, tmp_path, monkeypatch):
+    monkeypatch.setattr("imgsearch.indexes.faiss_index.MAX_GATHERED_BYTES", 0)
+    index = what(str(tmp_path), "library", SPACE)
+    index.apply(batch(list(range(300)), unit_rows(300)))
+    for allowed in (None, np.arange(0, 300, 2)):
+        assert "on GPU" in index.search(unit_rows(30, seed=1), 10, allowed).method
+    assert "searched on GPU" in index.state.kind

@@ -124,4 +124,4 @@ def test_a_folder_in_the_place_of_the_file_is_moved_aside(tmp_path):
         sealed_files.write(str(tmp_path), name, save)
         assert sealed_files.newest(str(tmp_path), "library", "space") == name
         assert (tmp_path / f"{name}.moved-{number}" / "content").read_text() == str(number)
-    assert sealed_files.stored_kind(str(tmp_path), "library", "space") == "exact"
+    assert sealed_files.stored_kind(str(tmp_path), "library", "space", "auto") == "exact"

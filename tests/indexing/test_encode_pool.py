@@ -178,3 +178,19 @@ def test_a_decoder_that_waits_for_room_can_be_closed(files):
     started = time.monotonic()
     decoder.close()
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(("count", "ahead"), [(0, []), (1, [1]), (100, [64])])
+def test_what_can_start_meanwhile_does_so_before_the_model_is_loaded(files, count, ahead):
+    events = []
+
+    def load():
+        events.append("load")
+        return Plain()
+
+    pool = LocalPool(
+        load, lambda size, at_once: InlineDecoder(DecodeSettings(size)), 4, start=events.append
+    )
+    results = list(pool.encode_files((files * 9)[:count]))
+    assert len(results) == count
+    assert events == [*ahead, *["load"] * bool(count)]

@@ -1,0 +1,18 @@
+"""The first function of a decoder process; it runs before NumPy is imported."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Connection
+
+
+def start(requests: Connection, results: Connection, parent: int) -> None:
+    """Import what decoding needs, then decode until the parent closes the pipe or dies.
+
+    NumPy's OpenBLAS starts a thread for each core when it is imported. A decoder multiplies no
+    matrices, and there is a decoder for each core: the threads would only delay its start.
+    """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    from imgsearch.sources import decode, decoder_process  # noqa: F401 - `decode` is for later
+
+    decoder_process.serve(requests, results, parent)
