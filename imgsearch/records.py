@@ -94,7 +94,7 @@ class Location(NamedTuple):
 
     @property
     def absolute(self) -> str:
-        return os.path.join(self.root, *self.path.split("/"))
+        return os.path.join(self.root, self.path.replace("/", os.sep))
 
 
 @dataclass(slots=True)

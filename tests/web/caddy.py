@@ -33,7 +33,7 @@ def behind_caddy(folder: Path, port: int) -> Iterator[Front]:
     )
     try:
         await_front(front, process)
-        yield Front(front)
+        yield Front(front, "127.0.0.3")
     finally:
         process.terminate()
         process.wait(20)

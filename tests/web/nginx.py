@@ -24,9 +24,10 @@ from tests.web.served import TIMEOUT_SECONDS, Reply, exchange
 
 @dataclass(frozen=True)
 class Front:
-    """A running proxy."""
+    """A running proxy, and the address of its client, which is not the proxy's."""
 
     port: int
+    client: str
 
     def ask(
         self,
@@ -38,8 +39,9 @@ class Front:
         """Send a request over TLS."""
         anyone = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone
-        )
+            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone,
+            source_address=(self.client, 0),
+        )  # fmt: skip
         return exchange(connection, method, path, body, headers)
 
 
@@ -73,7 +75,7 @@ def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
     )
     try:
         await_front(front, process)
-        yield Front(front)
+        yield Front(front, "127.0.0.2")
     finally:
         process.terminate()
         process.wait(20)
