@@ -32,10 +32,7 @@ from imgsearch.records import (
     TakenOver,
     Thumbnail,
 )
-from imgsearch.searching.encoding import similarity, with_pixels
-from imgsearch.searching.hits import Hit, Ranking, SearchResult
 from imgsearch.searching.request import SearchRequest, Term
-from imgsearch.searching.searcher import Searcher
 from imgsearch.searching.terms import text_term
 from imgsearch.searching.trace import Trace
 from imgsearch.settings import Settings, load_settings
@@ -51,6 +48,8 @@ if TYPE_CHECKING:
     from imgsearch.exchange.export import Export
     from imgsearch.exchange.vector_import import Import
     from imgsearch.indexing.indexer import Indexer
+    from imgsearch.searching.hits import Hit, Ranking, SearchResult
+    from imgsearch.searching.searcher import Searcher
 
 IMAGES_PER_READ = 1000
 MAX_COUNTING_SECONDS = 3.0
@@ -149,6 +148,8 @@ class Library:
     @property
     def searcher(self) -> Searcher:
         """Searches the space in use."""
+        from imgsearch.searching.searcher import Searcher  # a run of the indexer does not need it
+
         if self._searcher is None:
             self._searcher = Searcher(self.settings, self.catalog, self.spaces, self.index_files)
         return self._searcher
@@ -400,6 +401,8 @@ class Library:
 
         Pictures are read from their files. Only a result of the last search needs a library.
         """
+        from imgsearch.searching.encoding import similarity, with_pixels
+
         encoder = self.encoder()
         decode = DecodeSettings(encoder.input_size, max_pixels=self.settings.max_pixels)
         one, other = (with_pixels(self._with_path(term), decode) for term in (first, second))

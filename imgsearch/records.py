@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
@@ -70,13 +70,31 @@ class ImageFile:
     sidecar_stamp: int = 0
 
     @property
+    def location(self) -> Location:
+        return Location(self.root, self.path)
+
+    @property
     def absolute(self) -> str:
-        return os.path.join(self.root, *self.path.split("/"))
+        return self.location.absolute
 
     @property
     def state(self) -> tuple[int, int]:
         """Size and mtime: what every file system and every earlier catalog has."""
         return self.size, self.mtime_ns
+
+
+class Location(NamedTuple):
+    """Where a picture file lies: all that looking for it takes.
+
+    `root` and `path` are those of `ImageFile`.
+    """
+
+    root: str
+    path: str
+
+    @property
+    def absolute(self) -> str:
+        return os.path.join(self.root, self.path.replace("/", os.sep))
 
 
 @dataclass(slots=True)

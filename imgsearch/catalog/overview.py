@@ -28,10 +28,18 @@ from imgsearch.catalog.sqlite_file import (
     stored_values,
     to_stored,
 )
-from imgsearch.records import ImageFile, RootRecord, RunRecord, Skipped, SpaceRecord, TextCounts
+from imgsearch.records import (
+    ImageFile,
+    Location,
+    RootRecord,
+    RunRecord,
+    Skipped,
+    SpaceRecord,
+    TextCounts,
+)
 from imgsearch.vectors import EmbeddingSpace
 
-_PATHS_PER_QUERY = 500
+_VALUES_PER_QUERY = 500
 _SPACES = "SELECT id, model, revision, preprocessing, dimension, instruction FROM spaces"
 
 
@@ -167,8 +175,8 @@ def known_files(
 ) -> dict[str, tuple[int, int]]:
     """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
     known: dict[str, tuple[int, int]] = {}
-    for start in range(0, len(paths), _PATHS_PER_QUERY):
-        part = [to_stored(path) for path in paths[start : start + _PATHS_PER_QUERY]]
+    for start in range(0, len(paths), _VALUES_PER_QUERY):
+        part = [to_stored(path) for path in paths[start : start + _VALUES_PER_QUERY]]
         marks = ", ".join("?" * len(part))
         for table, condition in (("skipped", ""), ("images", " AND +status = 'present'")):
             query = (
@@ -178,6 +186,25 @@ def known_files(
             for path, *state in db.execute(query + condition, (to_stored(root), *part)):
                 known[from_stored(path)] = (state[0], state[1])
     return known
+
+
+def locations(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
+    """Where the files of the present images among `ids` lie; not of one whose path is damaged."""
+    folders = {key: from_stored(path) for key, path in db.execute("SELECT id, path FROM roots")}
+    found: dict[int, Location] = {}
+    for start in range(0, len(ids), _VALUES_PER_QUERY):
+        chunk = [int(each) for each in ids[start : start + _VALUES_PER_QUERY]]
+        # The status is checked here: in the query, it makes SQLite scan an index on it. The path is
+        # a blob, because a text that is not UTF-8 would end the query.
+        query = (
+            "SELECT id, root_id, status, CAST(path AS BLOB) FROM images"  # noqa: S608
+            f" WHERE id IN ({', '.join('?' * len(chunk))})"
+        )
+        for image_id, root, status, path in db.execute(query, chunk):
+            if status == "present":
+                with suppress(ValueError):
+                    found[image_id] = Location(folders[root], from_stored(path.decode()))
+    return found
 
 
 def skipped(db: sqlite3.Connection) -> list[Skipped]:

@@ -29,12 +29,17 @@ _NEIGHBOURS = """
 WITH stems AS (
   SELECT DISTINCT root_id, rtrim(path, replace(path, '.', '')) AS stem
   FROM images WHERE id IN ({ids})
+),
+files AS (
+  SELECT stems.root_id, stem, id, format, taken_at,
+    count(*) OVER (PARTITION BY stems.root_id, stem) AS count
+  FROM stems CROSS JOIN images
+    ON images.root_id = stems.root_id
+    AND path > stem AND path < substr(stem, 1, length(stem) - 1) || '/'
+  WHERE stem <> '' AND +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
+    AND instr(substr(path, length(stem) + 1), '.') = 0
 )
-SELECT stems.root_id, stem, id, format, taken_at FROM stems CROSS JOIN images
-  ON images.root_id = stems.root_id
-  AND path > stem AND path < substr(stem, 1, length(stem) - 1) || '/'
-WHERE stem <> '' AND +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
-  AND instr(substr(path, length(stem) + 1), '.') = 0
+SELECT root_id, stem, id, format, taken_at FROM files WHERE count > 1
 """
 _ANY_SOURCE = """
 SELECT EXISTS (SELECT 1 FROM images WHERE status = 'present' AND format IN ('RAW', 'HEIF'))

@@ -68,6 +68,7 @@ from imgsearch.records import (
     ForeignImages,
     ImageFile,
     ImageRecord,
+    Location,
     Reference,
     Revision,
     RootRecord,
@@ -402,14 +403,15 @@ class Catalog:
 
     def paths(self, ids: Sequence[int]) -> dict[int, str]:
         """Absolute paths of the present images among `ids`, by id."""
-        query = select(images.c.id, images.c.status, images.c.path, roots.c.path.label("root"))
-        paths: dict[int, str] = {}
+        return {image_id: each.absolute for image_id, each in self.locations(ids).items()}
+
+    def locations(self, ids: Sequence[int]) -> dict[int, Location]:
+        """Where the files of the present images among `ids` lie, by id.
+
+        Reads nothing else of them, so it takes a small part of the time of `get`.
+        """
         with self._read() as connection:
-            for chunk in rows.chunks([int(i) for i in ids]):
-                for row in connection.execute(query.join(roots).where(images.c.id.in_(chunk))):
-                    if row.status == "present":  # not in the query: see `get`
-                        paths[row.id] = os.path.join(row.root, *row.path.split("/"))
-        return paths
+            return overview.locations(driver(connection), ids)
 
     def with_words(
         self, query: str, limit: int, allowed: Ids | None = None

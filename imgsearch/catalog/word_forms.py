@@ -263,17 +263,23 @@ _MONTH_DAY = "(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
 _SIGN = r"[-_./: ,]"
 _A_YEAR = re.compile("(?:19|20)[0-9][0-9]")
 _DATES = (
-    (re.compile(rf"(?<![0-9]){_YEAR}{_MONTH}{_DAY}(?![0-9])"), "ymd"),
-    (re.compile(rf"(?<![0-9]){_YEAR}([-_./: ]){_MONTH}(?:\2{_DAY})?(?![0-9])"), "y-md"),
-    (re.compile(rf"(?<![0-9])(?:{_DAY}[-_./ ])?{_MONTH}[-_./ ]{_YEAR}(?![0-9])"), "dmy"),
-    (re.compile(rf"(?<![0-9]){_MONTH}[-_./ ](1[3-9]|2[0-9]|3[01])[-_./ ]{_YEAR}(?![0-9])"), "mdy"),
-    (re.compile(rf"(?:(?<![0-9]){_MONTH_DAY}{_SIGN}*)?(?<![a-z]){_NAME}{_SIGN}*{_YEAR}(?![0-9])"),
+    (rf"(?<![0-9]){_YEAR}{_MONTH}{_DAY}(?![0-9])", "ymd"),
+    (rf"(?<![0-9]){_YEAR}([-_./: ]){_MONTH}(?:\2{_DAY})?(?![0-9])", "y-md"),
+    (rf"(?<![0-9])(?:{_DAY}[-_./ ])?{_MONTH}[-_./ ]{_YEAR}(?![0-9])", "dmy"),
+    (rf"(?<![0-9]){_MONTH}[-_./ ](1[3-9]|2[0-9]|3[01])[-_./ ]{_YEAR}(?![0-9])", "mdy"),
+    (rf"(?:(?<![0-9]){_MONTH_DAY}{_SIGN}*)?(?<![a-z]){_NAME}{_SIGN}*{_YEAR}(?![0-9])",
      "dmy"),
-    (re.compile(rf"(?<![a-z]){_NAME}{_SIGN}*{_MONTH_DAY}{_SIGN}+{_YEAR}(?![0-9])"), "mdy"),
-    (re.compile(rf"(?<![0-9]){_YEAR}{_SIGN}*{_NAME}(?![a-z])(?:{_SIGN}*{_MONTH_DAY}(?![0-9]))?"),
+    (rf"(?<![a-z]){_NAME}{_SIGN}*{_MONTH_DAY}{_SIGN}+{_YEAR}(?![0-9])", "mdy"),
+    (rf"(?<![0-9]){_YEAR}{_SIGN}*{_NAME}(?![a-z])(?:{_SIGN}*{_MONTH_DAY}(?![0-9]))?",
      "ymd"),
 )  # fmt: skip
 """How dates are written in names, and which parts the groups are."""
+
+
+@cache
+def _date_patterns() -> list[tuple[re.Pattern[str], str]]:
+    """`_DATES`, compiled: a run without news needs none."""
+    return [(re.compile(pattern), order) for pattern, order in _DATES]
 
 
 def dates(text: str) -> list[tuple[str, int, str]]:
@@ -282,7 +288,7 @@ def dates(text: str) -> list[tuple[str, int, str]]:
     if not _A_YEAR.search(plain):
         return []
     found = []
-    for pattern, order in _DATES:
+    for pattern, order in _date_patterns():
         for match in pattern.finditer(plain):
             parts = dict(zip(order, match.groups(""), strict=True))
             month = _MONTH_NUMBERS.get(parts["m"]) or int(parts["m"])

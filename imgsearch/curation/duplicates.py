@@ -116,5 +116,6 @@ class DuplicateFinder:
         records = [*self._catalog.get(ids.tolist()).values()]
         gone: set[int] = set()
         for start in range(0, len(records), IMAGES_PER_LOOK):
-            gone |= presence.look(records[start : start + IMAGES_PER_LOOK])
+            some = records[start : start + IMAGES_PER_LOOK]
+            gone |= presence.look({each.id: each.file.location for each in some})
         return [each for each in records if each.id not in gone]

@@ -69,7 +69,7 @@ class Candidates:
         ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
             strengths[key] = self._strength(key)
-            if self._passes(key, request):
+            if self._passes(key, strengths[key], request):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
@@ -106,13 +106,14 @@ class Candidates:
             return math.nan
         return self.scale.strength(self.scores[key])
 
-    def _passes(self, key: int, request: SearchRequest) -> bool:
+    def _passes(self, key: int, strength: float, request: SearchRequest) -> bool:
+        """False below a cut-off. NaN, an unknown strength, is below none: better too many hits."""
         score = self.scores.get(key)
         if score is None:
             return True
-        if key in self.named:
-            return request.min_score is None or score >= request.min_score
-        return not is_weak(request, self.scale, score)
+        if request.min_score is not None and score < request.min_score:
+            return False
+        return key in self.named or not strength < request.strength_cut_off
 
 
 def is_weak(request: SearchRequest, scale: Scale | None, score: float) -> bool:

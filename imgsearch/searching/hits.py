@@ -221,10 +221,9 @@ class Ranking:
             return () if self.by_date else (MEANING,)
         return (*word_places, MEANING) if self.strengths[place] >= self.cut_off else word_places
 
-    def shown_ids(self, start: int, limit: int) -> list[int]:
-        """Ids of the places from `start` on, and those folded into them."""
-        ids = self.page_ids(start, limit)
-        return [*ids, *(copy for each in ids for copy in self.folded_ids(each))]
+    def copy_ids(self, start: int, limit: int) -> list[int]:
+        """Ids that were folded into the places from `start` on."""
+        return [copy for each in self.page_ids(start, limit) for copy in self.folded_ids(each)]
 
     def without(self, ids: Collection[int]) -> Ranking:
         """The ranking without some ids; nothing is folded yet."""

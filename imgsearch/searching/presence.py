@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imgsearch.records import ImageRecord, RootRecord
+from imgsearch.records import Location, RootRecord
 from imgsearch.sources import mounts
 
 ANSWER_TIMEOUT_SECONDS = 1.0
@@ -40,11 +40,11 @@ class Presence:
     ids: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
-    def look(self, images: Iterable[ImageRecord]) -> set[int]:
-        """The ids of those pictures that are gone; they are added to `ids`."""
-        by_root: dict[str, list[ImageRecord]] = {}
-        for image in images:
-            by_root.setdefault(image.file.root, []).append(image)
+    def look(self, files: Mapping[int, Location]) -> set[int]:
+        """The ids of those files that are gone; they are added to `ids`."""
+        by_root: dict[str, dict[int, Location]] = {}
+        for image_id, file in files.items():
+            by_root.setdefault(file.root, {})[image_id] = file
         looks = [
             _Look(root, by_root[root.path], self.ismount)
             for root in self.roots
@@ -67,9 +67,9 @@ class _Look:
     """Shared, so that searches of a server do not each leave a thread behind."""
 
     def __init__(
-        self, root: RootRecord, images: Sequence[ImageRecord], ismount: Callable[[str], bool]
+        self, root: RootRecord, files: Mapping[int, Location], ismount: Callable[[str], bool]
     ) -> None:
-        self._root, self._images, self._ismount = root, images, ismount
+        self._root, self._files, self._ismount = root, files, ismount
         self._found: tuple[set[int], list[str]] | None = None
         self._thread = self._blocked.get(root.path)
         if self._thread is None or not self._thread.is_alive():
@@ -103,12 +103,12 @@ class _Look:
         points = mounts.unmounted(root.path, root.mounts[1:], self._ismount)
         unmounted = [each.path for each in points]
         gone, notes = set(), []
-        for image in self._images:
-            point = next((p for p in unmounted if mounts.below(image.file.path, p)), None)
+        for image_id, file in self._files.items():
+            point = next((p for p in unmounted if mounts.below(file.path, p)), None)
             if point is not None:
                 notes.append(f"{root.path}/{point} looks unmounted. {_KEPT}")
-            elif _is_gone(image.file.absolute):
-                gone.add(image.id)
+            elif _is_gone(file.absolute):
+                gone.add(image_id)
         if gone and absence(root, self._ismount):  # the disk was pulled out meanwhile
             gone = set()
         self._found = gone, notes

@@ -195,7 +195,9 @@ class Searcher:
         duplicates : bool
             Look up the pictures that were folded into them, too.
         """
-        ids = (ranking.shown_ids if duplicates else ranking.page_ids)(start, limit)
+        ids = ranking.page_ids(start, limit)
+        if duplicates:
+            ids += ranking.copy_ids(start, limit)
         parts = [part for each in ids for part in ranking.part_ids(each)]
         named = ranking.named_ids(start, limit)
         places = self._catalog.word_places(ranking.words, named) if named else {}
@@ -204,7 +206,7 @@ class Searcher:
     def page(self, ranking: Ranking, start: int, limit: int) -> list[Hit]:
         """The hits of some places of a ranking that are still on disk; others leave gaps."""
         hits = self.fetch(ranking, start, limit, duplicates=False)
-        gone = self._presence().look(hit.image for hit in hits)
+        gone = self._presence().look({hit.image.id: hit.image.file.location for hit in hits})
         return [hit for hit in hits if hit.image.id not in gone]
 
     def parts(self, image_id: int) -> list[ImageRecord]:
@@ -233,8 +235,10 @@ class Searcher:
         while True:
             folded = self._folded(request, ranking, trace)
             with trace.step("look"):
-                records = self._catalog.get(folded.shown_ids(0, places))
-                gone = presence.look(records.values())
+                records = self._catalog.get(folded.page_ids(0, places))
+                files = {each.id: each.file.location for each in records.values()}
+                copies = self._catalog.locations(folded.copy_ids(0, places))
+                gone = presence.look(files | copies)
             if gone and len(presence.ids) <= MAX_GONE_IMAGES:
                 places = min(2 * places, MAX_GONE_IMAGES)
                 ranking = ranking.without(presence.ids)

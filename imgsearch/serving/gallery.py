@@ -31,7 +31,8 @@ from imgsearch.settings import Settings
 from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
-from imgsearch.sources.guarded_files import TOO_MANY_FILES, Unusable, open_below
+from imgsearch.sources.guarded_files import TOO_MANY_FILES, Unusable, open_below, read_below
+from imgsearch.sources.motion_photo import FORMATS_WITH_VIDEO, embedded_video
 from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
 
@@ -49,6 +50,8 @@ MAX_NOTES = 50
 RENDER_TIMEOUT_SECONDS = 20.0
 """A picture that takes longer to render for a browser is not shown."""
 MAX_UPLOAD_BYTES = 64 << 20
+MAX_MOTION_PHOTO_BYTES = 256 << 20
+"""Larger files are not looked into for a video."""
 MAX_UPLOAD_PIXELS = 100_000_000
 UPLOAD_TIMEOUT_SECONDS = 20.0
 
@@ -63,6 +66,25 @@ class Located:
 
     record: ImageRecord
     roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open file for a client.
+
+    Attributes
+    ----------
+    path : str
+        Its path, or the name of the part.
+    descriptor : int
+        The receiver closes it.
+    part : range or None
+        The bytes to send; None for all.
+    """
+
+    path: str
+    descriptor: int
+    part: range | None = None
 
 
 class RenderLane(Lane[Renderer]):
@@ -310,34 +332,59 @@ def _renderer(settings: Settings) -> Renderer:
     return Renderer(decode, settings.decoders, RENDER_TIMEOUT_SECONDS)
 
 
-def open_original(image: Located) -> tuple[str, int]:
-    """Path and descriptor of the file of a picture; raises `NoSuchPicture` or `TooManyFiles`."""
+def open_original(image: Located) -> Opened:
+    """The file of a picture, open; raises `NoSuchPicture` or `TooManyFiles`."""
     return _opened(image.record.file.absolute, image)
 
 
-def open_video(image: Located) -> tuple[str, int]:
-    """Path and descriptor of the video of a Live Photo; raises `NoSuchPicture` if it has none."""
-    name = video_name(image)
-    if name is None:
-        raise NoSuchPicture("there is no video beside this picture", "Open the picture.")
-    return _opened(os.path.join(os.path.dirname(image.record.file.absolute), name), image)
+def open_video(image: Located) -> Opened:
+    """The video of a Live Photo or Motion Photo, open; raises `NoSuchPicture` if it has none."""
+    if beside := _video_beside(image):
+        return _opened(beside, image)
+    part = _video_inside(image)
+    if part is None:
+        raise NoSuchPicture("this picture has no video", "Open the picture.")
+    whole = open_original(image)
+    return replace(whole, path=_name_of_part(image), part=part)
 
 
-def _opened(path: str, image: Located) -> tuple[str, int]:
+def _opened(path: str, image: Located) -> Opened:
     try:
-        return path, open_below(path, image.roots)
+        return Opened(path, open_below(path, image.roots))
     except Unusable as error:
         raise cannot_show(error.reason) from error
 
 
 def video_name(image: Located) -> str | None:
-    """Name of the video of a Live Photo, which has the name of its HEIC or JPEG."""
+    """Name of the video of a Live Photo, which lies beside the picture, or of a Motion Photo, which
+    is in its file."""
+    if beside := _video_beside(image):
+        return os.path.basename(beside)
+    return _name_of_part(image) if _video_inside(image) else None
+
+
+def _video_beside(image: Located) -> str | None:
+    """Path of a video that has the name of a HEIC or JPEG."""
     if image.record.metadata.format not in ("HEIF", "JPEG"):
         return None
     stem = os.path.splitext(image.record.file.absolute)[0]
     endings = (each for ending in VIDEO_TYPES for each in (ending.upper(), ending))
-    paths = (f"{stem}.{ending}" for ending in endings)
-    return next((os.path.basename(path) for path in paths if os.path.isfile(path)), None)
+    return next(filter(os.path.isfile, (f"{stem}.{ending}" for ending in endings)), None)
+
+
+def _video_inside(image: Located) -> range | None:
+    """The place in bytes of the video in the file of a picture."""
+    if image.record.metadata.format not in FORMATS_WITH_VIDEO:
+        return None
+    try:
+        path = image.record.file.absolute
+        return embedded_video(read_below(path, image.roots, MAX_MOTION_PHOTO_BYTES))
+    except Unusable:  # the picture cannot be shown, either
+        return None
+
+
+def _name_of_part(image: Located) -> str:
+    return f"{os.path.splitext(os.path.basename(image.record.file.path))[0]}.mp4"
 
 
 def cannot_show(reason: str) -> ImgSearchError:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from imgsearch.errors import ImgSearchError
 from imgsearch.library import Library
 from imgsearch.searching.hits import SearchResult
@@ -242,6 +244,9 @@ class Resident(Lane[Library]):
         watch: Watch = lambda name, value: None,
         renew: Callable[[Library], None] = Library.renew,
     ) -> None:
+        # Threads of OpenBLAS spin while they wait for each other, and take the processor from other
+        # requests. NumPy alone is bound by this: torch and FAISS, which have their own, load later.
+        threadpool_limits(limits=1, user_api="blas")
         self._watch = watch
         self._vectors: OrderedDict[Key, Embeddings] = OrderedDict()
         super().__init__(open_library, Library.close, max_waiting, "imgsearch-resident", renew)

@@ -23,7 +23,7 @@ _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?!\d|\.\d)")
 _COMPACT_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?=\d{6}(?!\d))")
 _DAY_FIRST = re.compile(r"(\d\d?)([./-])(\d\d?)\2(\d{4})(?!\d)")
 _TIME = re.compile(
-    r"[T :]*(\d\d?):(\d\d)(?::(\d\d?)(?:[.,]\d+)?)?\s*([AaPp])?\.?[Mm]?\.?\s*", re.ASCII
+    r"[T :]*(\d\d?):(\d\d?)(?::(\d\d?)(?:[.,]\d+)?)?\s*([AaPp])?\.?[Mm]?\.?\s*", re.ASCII
 )
 _PLAIN_TIME = re.compile(r"[T ]*(\d\d)(\d\d)(\d\d)?(?!\d)(?:[.,]\d+)?\s*()", re.ASCII)
 _OFFSET = re.compile(r"(Z|UTC|GMT|([-+\u2212])(\d\d):?(\d\d)?)", re.ASCII)

@@ -12,7 +12,6 @@ from dataclasses import replace
 import xxhash
 
 from imgsearch.records import ImageFile, Known, Skipped, clamped, signed
-from imgsearch.sources.name_dates import read_name
 
 _CHUNK_BYTES = 1 << 20
 
@@ -84,6 +83,8 @@ def digest_file(file: ImageFile) -> Known | Skipped:
             state = xxhash.xxh3_128()
             for chunk in _chunks(fd, seen.size, _CHUNK_BYTES):
                 state.update(chunk)
+        from imgsearch.sources.name_dates import read_name  # an unchanged library does without
+
         named = read_name(os.path.basename(file.path)).named
         if named is None:
             return Known(seen, state.hexdigest())

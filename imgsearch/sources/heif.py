@@ -50,7 +50,16 @@ def _primary_properties(data: memoryview) -> list[tuple[bytes, memoryview]]:
 
 def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Type and content of consecutive boxes of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
-    at = 0
+    for kind, start, end in box_places(data):
+        yield kind, data[start:end]
+
+
+def box_places(data: memoryview, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Type, start and end of the content of consecutive boxes, of which the first is at `at`.
+
+    The last one may end behind the data. Raises `ValueError` or `IndexError` for a header that is
+    not valid.
+    """
     while at + 8 <= len(data):
         size, header = _number(data, at, 4), 8
         if size == 1:
@@ -59,7 +68,7 @@ def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
             size = len(data) - at
         if size < header:
             raise ValueError("a box shorter than its header")
-        yield bytes(data[at + 4 : at + 8]), data[at + header : at + size]
+        yield bytes(data[at + 4 : at + 8]), at + header, at + size
         at += size
 
 

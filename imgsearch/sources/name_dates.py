@@ -1,12 +1,14 @@
 """Dates that cameras, phones and messengers write into the names of files.
 
 `IMG_20190504_120102`, `PXL_20210101_120102123`, `IMG-20190504-WA0001`, `2019-05-04 12.01.02`,
-`Screenshot_2019-05-04-12-01-02`, `WhatsApp Image 2019-05-04 at 12.01.02`, `20190504120102`.
+`Screenshot_2019-05-04-12-01-02`, `WhatsApp Image 2019-05-04 at 12.01.02`, in other languages, too,
+`20190504120102`. A date after today is the number of something else.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 from imgsearch.records import FILE_NAME
 from imgsearch.sources.dates import at_time, known_parts
@@ -20,7 +22,7 @@ _IDS = re.compile(
 )
 _DATE = r"(?<!\d)(\d{4})([-_. ]?)(\d\d)\2(\d\d)"
 _TIME = r"(\d\d|(?<=\s)\d(?=[.:]))([-_.:h ]?)(\d\d)(?:\6|(?<=h\d\d)m)(\d\d)(?:[-_.]?\d{3})?(?!\d)"
-_GAP = r"(?:[-_.T ]|\s?at\s|\s-\s|, ?)?"
+_GAP = r"(?:[-_.T ]|\s?at\s|\s[^\s\d]{1,4}\s(?:las\s)?|, ?)?"  # "um", "à", "kl.", "a las", "-"
 _STAMP = re.compile(rf"{_DATE}(?:{_GAP}{_TIME}\s?([AaPp](?=[Mm]))?|(?!\d))", re.ASCII)
 
 
@@ -33,7 +35,7 @@ def read_name(name: str) -> Statement:
 
 def _moment(match: re.Match[str]) -> Moment | None:
     date = known_parts(int(match[1]), int(match[3]), int(match[4]))
-    if date is None or date.precision != "day":
+    if date is None or date.precision != "day" or date.start > datetime.now() + timedelta(days=1):
         return None
     if match[5] is None:
         return date

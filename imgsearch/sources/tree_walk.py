@@ -263,11 +263,13 @@ class TreeWalk:
         leaves_out: LeavesOut = self._source.leaves_out
         if folder.real_prefix is not None:
             leaves_out = self._leaves_out_behind(folder.real_prefix)
-        for entry in entries:
+        candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
+        for entry in entries:  # a re-scan does this, too, for every file
             name = entry.name
-            tail = extension(name)
+            stem, _, tail = name.rpartition(".")
+            tail = tail.lower() if stem else ""  # as `extension`
             try:
-                if tail in sidecars.EXTENSIONS and not leaves_out(name, prefix, False):
+                if tail in metadata and not leaves_out(name, prefix, False):
                     beside.append(name)
                 if entry.is_symlink():
                     folder.links.add(name)
@@ -275,7 +277,7 @@ class TreeWalk:
                 elif entry.is_dir(follow_symlinks=False):
                     if not leaves_out(name, prefix, True):
                         names.append(f"{name}/")
-                elif tail in CANDIDATES and not leaves_out(name, prefix, False):
+                elif tail in candidates and not leaves_out(name, prefix, False):
                     names.append(name)
             except FileNotFoundError:
                 continue

@@ -43,7 +43,7 @@ class PictureAnswer(BaseModel):
 
 
 class Part(BaseModel):
-    """Another file of the same shot: its RAW or JPEG, or the video of a Live Photo."""
+    """Another file of the same shot: its RAW or JPEG, or the video of a Live or Motion Photo."""
 
     id: int | None = Field(description="null for a video, which is not in the library.")
     name: str
@@ -246,7 +246,7 @@ def part(record: ImageRecord, prefix: str) -> Part:
 
 
 def video(record: ImageRecord, name: str, prefix: str) -> Part:
-    """The video of a Live Photo."""
+    """The video of a Live Photo or Motion Photo."""
     return Part(
         id=None,
         name=shown(name),

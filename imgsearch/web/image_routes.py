@@ -17,6 +17,7 @@ from imgsearch.records import Skipped
 from imgsearch.serving.gallery import (
     Gallery,
     Located,
+    Opened,
     cannot_show,
     open_original,
     open_video,
@@ -99,19 +100,18 @@ def routes(gallery: Gallery) -> APIRouter:
         image_id: PictureId, request: Request, form: Annotated[As, Query(alias="as")] = As.FILE
     ) -> Response:
         """The file, or a part of it (`Range`); a JPEG of it, for formats that browsers do not show;
-        or the video of a Live Photo."""
+        or the video of a Live Photo or Motion Photo."""
         located = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
             name = located.record.file.path
             data, _ = await rendered(gallery, located, WHOLE_SIDE, "JPEG")
             return Response(data, media_type="image/jpeg", headers=_headers(name, ".jpg"))
         video = form is As.VIDEO
-        opening = open_video if video else open_original
-        path, descriptor = await asyncio.to_thread(opening, located)
-        file = os.fdopen(descriptor, "rb", buffering=0)
-        kind = VIDEO_TYPES[extension(path)] if video else _kind(located)
+        opened = await asyncio.to_thread(open_video if video else open_original, located)
+        file = os.fdopen(opened.descriptor, "rb", buffering=0)
+        kind = VIDEO_TYPES[extension(opened.path)] if video else _kind(located)
         try:
-            answer = _file(path, kind, file, request)
+            answer = _file(opened, kind, file, request)
         except BaseException:
             file.close()
             raise
@@ -144,11 +144,12 @@ def _kind(located: Located) -> str | None:
     return BROWSER_TYPES.get(located.record.metadata.format)
 
 
-def _file(path: str, kind: str | None, file: FileIO, request: Request) -> Response:
+def _file(opened: Opened, kind: str | None, file: FileIO, request: Request) -> Response:
     """The response for an open file; one that does not stream leaves it open."""
     status = os.fstat(file.fileno())
-    conditions, size, tag = request.headers, status.st_size, tag_of(status)
-    headers = _headers(path) | {"etag": tag, "accept-ranges": "bytes"}
+    everything = opened.part or range(status.st_size)
+    conditions, size, tag = request.headers, len(everything), tag_of(status)
+    headers = _headers(opened.path) | {"etag": tag, "accept-ranges": "bytes"}
     if "if-match" in conditions and not is_named(conditions["if-match"], tag, weakly=False):
         return problem(412, "the file is no longer as it was", "Ask for all of it.")
     if is_named(conditions.get("if-none-match", ""), tag, weakly=True):
@@ -168,7 +169,7 @@ def _file(path: str, kind: str | None, file: FileIO, request: Request) -> Respon
     headers["content-length"] = str(length)
     if part is not None:
         headers["content-range"] = f"bytes {start}-{start + length - 1}/{size}"
-    pieces = _pieces(file, start, length)
+    pieces = _pieces(file, everything.start + start, length)
     return StreamingResponse(pieces, 206 if part else 200, headers, kind)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, RootRecord
+from imgsearch.records import Location, RootRecord
 from imgsearch.searching import presence
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.request import SearchRequest, Term
@@ -18,8 +18,8 @@ from tests.fakes import MemoryFolder, ingest, vector_of
 from tests.searching.test_searcher import paths, searcher  # noqa: F401 - a fixture
 
 
-def record(number: int, root: Path, path: str) -> ImageRecord:
-    return ImageRecord(number, ImageFile(str(root), path, 1, 1), "", ImageMetadata(1, 1, "JPEG"))
+def located(root: Path, *paths: str) -> dict[int, Location]:
+    return {number: Location(str(root), path) for number, path in enumerate(paths, start=1)}
 
 
 def put(root: Path, *names: str) -> None:
@@ -99,7 +99,7 @@ def test_pictures_of_a_root_that_is_missing_or_empty_stay(photos, searcher):  # 
 def test_pictures_of_an_unmounted_disk_stay(tmp_path):
     root = tmp_path / "photos"
     put(root, "stale.jpg", "usb/stale.jpg")
-    images = [record(1, root, "a.jpg"), record(2, root, "usb/b.jpg"), record(3, root, "stale.jpg")]
+    files = located(root, "a.jpg", "usb/b.jpg", "stale.jpg")
     for mounts, mounted, gone, note in (
         ((str(root),), [root], {1, 2}, ""),
         ((str(root),), [], set(), "looks unmounted"),
@@ -108,7 +108,7 @@ def test_pictures_of_an_unmounted_disk_stay(tmp_path):
     ):
         points = {os.path.realpath(point) for point in mounted} | {"/"}
         look = Presence([RootRecord(str(root), mounts=mounts)], points.__contains__)
-        assert look.look(images) == gone
+        assert look.look(files) == gone
         assert note in " ".join(look.notes) and bool(note) == bool(look.notes)
 
 
@@ -126,11 +126,11 @@ def test_a_dead_disk_holds_nobody_up(tmp_path, monkeypatch):
         return path == "/"
 
     roots = [RootRecord(str(each), mounts=("/",)) for each in (dead, alive)]
-    images = [record(1, dead, "gone.jpg"), record(2, alive, "gone.jpg")]
+    files = {1: Location(str(dead), "gone.jpg"), 2: Location(str(alive), "gone.jpg")}
     before, started = threading.active_count(), time.monotonic()
     for _ in range(20):
         look = Presence(roots, ismount)
-        assert look.look(images) == {2}
+        assert look.look(files) == {2}
         assert look.notes == [
             f"{dead} does not answer. Its pictures are listed as they were last indexed."
         ]
@@ -138,7 +138,7 @@ def test_a_dead_disk_holds_nobody_up(tmp_path, monkeypatch):
     assert threading.active_count() <= before + 1, "and leaves one thread"
     released.set()
     for _ in range(100):
-        if Presence(roots, ismount).look(images) == {1, 2}:
+        if Presence(roots, ismount).look(files) == {1, 2}:
             return
         time.sleep(0.05)
     raise AssertionError("a disk that is back is examined again")
@@ -148,7 +148,6 @@ def test_a_link_and_a_locked_folder_count_as_present(tmp_path):
     root = tmp_path / "photos"
     root.mkdir()
     (root / "dangling.jpg").symlink_to("/nowhere/a.jpg")
-    images = [record(1, root, "dangling.jpg"), record(2, root, "dangling.jpg/x.jpg")]
-    images += [record(3, root, "a" * 300), record(4, root, "gone/deep/a.jpg")]
-    assert Presence([RootRecord(str(root))]).look(images) <= {2, 4}
+    files = located(root, "dangling.jpg", "dangling.jpg/x.jpg", "a" * 300, "gone/deep/a.jpg")
+    assert Presence([RootRecord(str(root))]).look(files) <= {2, 4}
     shutil.rmtree(root)

@@ -24,9 +24,10 @@ from tests.web.served import TIMEOUT_SECONDS, Reply, exchange
 
 @dataclass(frozen=True)
 class Front:
-    """A running nginx."""
+    """A running proxy, and the address of its client, which is not the proxy's."""
 
     port: int
+    client: str
 
     def ask(
         self,
@@ -38,36 +39,43 @@ class Front:
         """Send a request over TLS."""
         anyone = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone
-        )
+            "127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=anyone,
+            source_address=(self.client, 0),
+        )  # fmt: skip
         return exchange(connection, method, path, body, headers)
 
 
-def recipe() -> str:
-    """The first nginx block of docs/SERVER.md."""
+def recipe(name: str) -> str:
+    """The configuration of docs/SERVER.md for a proxy: the block behind its name."""
     page = (CHECKOUT / "docs" / "SERVER.md").read_text(encoding="utf-8")
-    match = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
+    match = re.search(rf"^{name}.*?:\n\n```\w*\n(.*?)```", page, re.DOTALL | re.MULTILINE)
     assert match is not None
     return match[1]
+
+
+def program(name: str) -> str:
+    """Path of a program of Debian. Where it is missing: fail in CI, skip elsewhere."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if path is None:
+        reason = f"{name} is not installed: apt-get install nginx-light caddy openssl"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 @contextmanager
 def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
     """Run nginx before a server on this port. Without nginx: fail in CI, skip elsewhere."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None or shutil.which("openssl") is None:
-        reason = "nginx is not installed: apt-get install nginx-light openssl"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    nginx = program("nginx")
     front = free_port()
     process = subprocess.Popen(
         [nginx, "-c", str(_configuration(folder, port, front)), "-p", str(folder)],
         stderr=subprocess.PIPE,
     )
     try:
-        _await(front, process)
-        yield Front(front)
+        await_front(front, process)
+        yield Front(front, "127.0.0.2")
     finally:
         process.terminate()
         process.wait(20)
@@ -78,12 +86,12 @@ def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
 def _configuration(folder: Path, port: int, front: int) -> Path:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-subj", "/CN=photos.example", "-keyout", key,
-         "-out", certificate],
+        [program("openssl"), "req", "-x509", "-newkey", "ec",
+         "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=photos.example", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
-    server = recipe()
+    server = recipe("nginx")
     for old, new in (
         ("listen 443 ssl", f"listen 127.0.0.1:{front} ssl"),
         ("127.0.0.1:8765", f"127.0.0.1:{port}"),
@@ -105,7 +113,8 @@ def _configuration(folder: Path, port: int, front: int) -> Path:
     return path
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_front(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when a proxy listens on its port; raises `AssertionError` if it does not start."""
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -116,4 +125,4 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
             return
     assert process.stderr is not None
     process.kill()
-    raise AssertionError(f"nginx did not start: {process.stderr.read().decode()}")
+    raise AssertionError(f"the proxy did not start: {process.stderr.read().decode()}")
