@@ -18,7 +18,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import clusters, comparison, ocr_texts, reference_scores, rows
+from imgsearch.catalog import (
+    clusters,
+    comparison,
+    measures,
+    ocr_texts,
+    reference_scores,
+    rows,
+)
 from imgsearch.catalog.commit import Commit
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
@@ -38,6 +45,7 @@ from imgsearch.records import (
     CommitResult,
     Encoded,
     Known,
+    Measures,
     Reference,
     Revision,
     RootRecord,
@@ -237,6 +245,11 @@ class CatalogWriter:
         """Write texts, replacing those of the same content hashes."""
         with writing(self._engine) as connection:
             ocr_texts.put(connection, readings)
+
+    def put_measures(self, found: Mapping[str, Measures]) -> None:
+        """Write measures by content hash, replacing those of the same hashes."""
+        with writing(self._engine) as connection:
+            measures.put(connection, found)
 
     def want_texts(self, enabled: bool) -> None:
         """Store whether the indexer reads the texts in new images."""
