@@ -6,6 +6,7 @@ all models. docs/CURATION.md describes them for users.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,12 @@ def colourfulness(pixels: NDArray[np.int16]) -> float:
     ----------
     pixels : ndarray of shape (height, width, 3), int16, 0 to 255
     """
-    red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    spread = np.hypot(red_green.std(), yellow_blue.std())
-    return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
+    red, green, blue = (pixels[..., channel].ravel().astype(np.float32) for channel in range(3))
+    differences = red - green, (red + green) / 2 - blue
+    means = [float(each.mean()) for each in differences]
+    squares = [float(each @ each) / each.size for each in differences]
+    variance = sum(square - mean**2 for square, mean in zip(squares, means, strict=True))
+    return math.sqrt(max(0.0, variance)) + 0.3 * math.hypot(*means)
 
 
 def kind(pixels: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMetadata) -> str:
@@ -128,14 +131,16 @@ def kind(pixels: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMe
     A document is bright paper with ink; a screenshot has much of one exact colour, no camera, and
     the format or the shape of one. Everything else counts as a photo, drawings as well.
     """
+    if _evenness(levels.astype(np.int16)[..., None], EVEN_LEVELS + 1) < MIN_SCREEN_EVENNESS:
+        return PHOTO  # most photos, at once: where luma is uneven, colours are
     evenness = _evenness(pixels)
     is_page = evenness >= MIN_PAPER_EVENNESS and _is_page(pixels, levels)
     if metadata.camera_make or metadata.camera_model:
         return DOCUMENT if is_page else PHOTO
-    is_screen = evenness >= MIN_SCREEN_EVENNESS and _one_colour(pixels) >= MIN_ONE_COLOUR
     tall = metadata.height / metadata.width
-    is_sheet = SHEET_ASPECTS[0] <= tall <= SHEET_ASPECTS[1]
-    if is_screen and _may_be_screen(metadata) and not (is_page and is_sheet):
+    is_sheet = is_page and SHEET_ASPECTS[0] <= tall <= SHEET_ASPECTS[1]
+    may_be_screen = evenness >= MIN_SCREEN_EVENNESS and _may_be_screen(metadata)
+    if may_be_screen and not is_sheet and _one_colour(pixels) >= MIN_ONE_COLOUR:
         return SCREENSHOT
     return DOCUMENT if is_page else PHOTO
 
@@ -148,13 +153,16 @@ def _may_be_screen(metadata: ImageMetadata) -> bool:
     return metadata.format in LOSSLESS or shaped
 
 
-def _evenness(pixels: NDArray[np.int16]) -> float:
-    here = pixels[1:, 1:]
-    if not here.size:
+def _evenness(pixels: NDArray[np.int16], most: int = EVEN_LEVELS) -> float:
+    """The share of pixels that differ by at most some levels from those above and to the left."""
+    if min(pixels.shape[:2]) < 2:
         return 0.0
-    above = np.abs(here - pixels[:-1, 1:]).max(axis=2)
-    left = np.abs(here - pixels[1:, :-1]).max(axis=2)
-    return float((np.maximum(above, left) <= EVEN_LEVELS).mean())
+    even = np.ones((pixels.shape[0] - 1, pixels.shape[1] - 1), np.bool_)
+    for channel in range(pixels.shape[2]):
+        plane = np.ascontiguousarray(pixels[..., channel])
+        even &= np.abs(plane[1:, 1:] - plane[:-1, 1:]) <= most
+        even &= np.abs(plane[1:, 1:] - plane[1:, :-1]) <= most
+    return float(even.mean())
 
 
 def _one_colour(pixels: NDArray[np.int16]) -> float:
