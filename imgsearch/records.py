@@ -226,18 +226,52 @@ class ImageMetadata:
         return self.taken[: _DATE_CHARACTERS["day"]] if self.taken else None
 
 
+PHOTO, SCREENSHOT, DOCUMENT = KINDS = ("photo", "screenshot", "document")
+"""What a picture seems to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What the pixels of a picture measure (`sources.measures` has the formulas).
+
+    Attributes
+    ----------
+    sharpness : float
+        0 to 1; 0.5 is the median of photos.
+    brightness : float
+        Mean luma (ITU-R BT.601) of the sRGB values, 0 (black) to 1 (white).
+    shadows, highlights : float
+        Shares of the pixels that are black or white, 0 to 1.
+    contrast : float
+        Standard deviation of luma (RMS contrast; Peli, JOSA A 7, 1990), 0 to 0.5.
+    colourfulness : float
+        Of Hasler and Suesstrunk (2003): from 0 for grey to about 110.
+    kind : {"photo", "screenshot", "document"}
+        A guess.
+    """
+
+    sharpness: float
+    brightness: float
+    shadows: float
+    highlights: float
+    contrast: float
+    colourfulness: float
+    kind: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A picture that was read and decoded: `pixels` may be scaled down, `metadata` is not.
 
     `file` has the size and mtime of the bytes that were read; `content_hash` is their xxh3-128,
-    in hex.
+    in hex. `measures` is None unless the decoder was to take them.
     """
 
     file: ImageFile
     content_hash: str
     metadata: ImageMetadata
     pixels: Pixels
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +282,7 @@ class Encoded:
     content_hash: str
     metadata: ImageMetadata
     vector: Embeddings
+    measures: Measures | None = None
 
 
 FILE_NAME = "file name"
@@ -267,6 +302,8 @@ class Known:
     named_at : datetime or None
         The date in its name, which counts if the bytes state none.
     named_precision : {"day", "second"} or None
+    measures : Measures or None
+        None unless the file was decoded.
     """
 
     file: ImageFile
@@ -274,16 +311,18 @@ class Known:
     metadata: ImageMetadata | None = None
     named_at: datetime | None = None
     named_precision: str | None = None
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A picture of the catalog."""
+    """A picture of the catalog; `measures` is None until it has been measured."""
 
     id: int
     file: ImageFile
     content_hash: str
     metadata: ImageMetadata
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -703,6 +742,21 @@ class TextReport:
     seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class MeasureReport:
+    """The pictures that a run has measured afterwards; those with the same bytes count once.
+
+    Attributes
+    ----------
+    measured : int
+    put_off : int
+        Pictures whose file could not be read or has changed: the next run tries again.
+    """
+
+    measured: int = 0
+    put_off: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class TextCounts:
     """The texts of a library, counted in present pictures.
@@ -743,6 +797,8 @@ class IngestReport:
         What else there is to say about the folders and patterns of the request.
     texts : TextReport or None
         None if no texts were read.
+    measures : MeasureReport or None
+        None unless the run was to measure pictures of earlier versions.
     exclude : dict of str to tuple of str
         The patterns that held, by root; only roots with patterns.
     names : dict of str to list of str
@@ -769,13 +825,14 @@ class IngestReport:
     names: dict[str, list[str]] = field(default_factory=dict)
     waiting: int = 0
     scan_stopped: bool = False
+    measures: MeasureReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Progress of a run; `total` is None while unknown.
 
-    `stage` is "scan", "digest", "describe", "encode", "verify" or "read".
+    `stage` is "scan", "digest", "describe", "encode", "verify", "read" or "measure".
     """
 
     stage: str

@@ -29,8 +29,8 @@ def passes(where: Filter, image: ImageRecord) -> bool:
             return camera(image) is not None
         case Has("place"):
             return any(value(field, image) for field in ("city", "state", "country"))
-        case Has("cluster"):
-            return False  # there are no clusters here
+        case Has("cluster" | "measures"):
+            return False  # there are none here
         case Has("rating"):
             return image.metadata.rating is not None
         case Has(field):
@@ -65,6 +65,8 @@ def value(field: str, image: ImageRecord):
             return tuple(map(folded, getattr(metadata, field)))
         case "size":
             return image.file.size
+        case "pixels":
+            return metadata.width * metadata.height
         case "orientation":
             return ["square", "landscape", "portrait"][
                 (metadata.width > metadata.height) - (metadata.width < metadata.height)

@@ -22,12 +22,24 @@ from sqlalchemy import (
     true,
 )
 
+from imgsearch.catalog import rows
 from imgsearch.catalog.comparison import below
-from imgsearch.catalog.tables import cluster_members, clusters, images, labels, roots
+from imgsearch.catalog.tables import cluster_members, clusters, images, labels, measures, roots
 from imgsearch.errors import QueryError
-from imgsearch.filters.fields import LABELS
+from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
 from imgsearch.filters.geography import box_around
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or, leaves
+from imgsearch.filters.tree import (
+    And,
+    Below,
+    Compare,
+    Filter,
+    Has,
+    Near,
+    Not,
+    Or,
+    leaves,
+    subjects,
+)
 from imgsearch.vectors import Ids
 
 Condition = ColumnElement[bool]
@@ -42,6 +54,11 @@ def _labelled(*fields: str) -> Condition:
     return images.c.id.in_(select(labels.c.image_id).where(labels.c.field.in_(fields)))
 
 
+def _measured(condition: Condition) -> Condition:
+    """The images whose measures pass a condition."""
+    return images.c.content_hash.in_(select(measures.c.content_hash).where(condition))
+
+
 _COLUMNS: dict[str, ColumnElement[Any]] = {
     "taken": images.c.taken_at,
     "name": images.c.name_key,
@@ -49,6 +66,7 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "format": images.c.format,
     "width": images.c.width,
     "height": images.c.height,
+    "pixels": images.c.width * images.c.height,
     "size": images.c.size,
     "latitude": images.c.latitude,
     "longitude": images.c.longitude,
@@ -60,6 +78,7 @@ _HAS = {
     "gps": and_(images.c.latitude.is_not(None), images.c.longitude.is_not(None)),
     "place": _labelled("city", "state", "country"),
     "rating": images.c.rating.is_not(None),
+    "measures": images.c.content_hash.in_(select(measures.c.content_hash)),
     "cluster": images.c.id.in_(
         select(cluster_members.c.image_id).where(cluster_members.c.cluster_id.is_not(None))
     ),
@@ -77,6 +96,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+def _measure_of(name: str) -> ColumnElement[Any]:
+    """A measure of each image, for sorting; NULL for one that is not measured."""
+    same = measures.c.content_hash == images.c.content_hash
+    return select(rows.MEASURED[name]).where(same).scalar_subquery()
+
+
 _PLACE = (images.c.root_id, images.c.path)
 ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "date": (images.c.taken_at.asc().nulls_last(), images.c.mtime_ns, *_PLACE),
@@ -85,6 +112,10 @@ ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "-name": (images.c.name_key.desc(), *_PLACE),
     "size": (images.c.size, *_PLACE),
     "-size": (images.c.size.desc(), *_PLACE),
+    "pixels": (_COLUMNS["pixels"], *_PLACE),
+    "-pixels": (_COLUMNS["pixels"].desc(), *_PLACE),
+    **{name: (_measure_of(name).asc().nulls_last(), *_PLACE) for name in SORTED_MEASURES},
+    **{f"-{name}": (_measure_of(name).desc(), *_PLACE) for name in SORTED_MEASURES},
 }
 _BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
@@ -115,15 +146,22 @@ def newest(
 
     Images without a date come last, ordered by the time of their files.
     """
+    _require_sortable(connection, sort)
     query = select(images.c.id).where(present(connection, where)).order_by(*ORDERS[sort])
     return list(connection.execute(query.limit(min(limit, MAX_LIMIT))).scalars())
 
 
 def ordered(connection: Connection, ids: Sequence[int], sort: str) -> list[int]:
     """The ids that the catalog has, in one of `ORDERS`."""
+    _require_sortable(connection, sort)
     given = func.json_each(json.dumps(list(ids))).table_valued("value")
     query = select(images.c.id).where(images.c.id.in_(select(given.c.value)))
     return list(connection.execute(query.order_by(*ORDERS[sort])).scalars())
+
+
+def _require_sortable(connection: Connection, sort: str) -> None:
+    if sort.removeprefix("-") in SORTED_MEASURES:
+        _require_measures(connection, sort.removeprefix("-"))
 
 
 def present(connection: Connection, where: Filter | None) -> Condition:
@@ -132,6 +170,8 @@ def present(connection: Connection, where: Filter | None) -> Condition:
     if where is None:
         return there
     _require_clusters(connection, where)
+    for field in subjects(where) & set(MEASURED):
+        _require_measures(connection, field)
     known: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
     return and_(there, condition(where, known))
 
@@ -156,20 +196,28 @@ def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
 
 def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
     match where:
-        case Compare("orientation" | "cluster" as field, op, value):
-            return _clustered(op, value) if field == "cluster" else _ORIENTATION[str(value)]
-        case Compare(field, op, value) if field in LABELS:
-            ids = select(labels.c.image_id).where(labels.c.field == field)
-            return images.c.id.in_(ids.where(_compared(labels.c.key, op, value)))
         case Compare(field, op, value):
-            compared = _compared(_COLUMNS[field], op, value)
-            return and_(compared, *_all_before(value)) if (field, op) == _BEFORE else compared
+            return _comparison(field, op, value)
         case Has(what):
             return _HAS[what]
         case Near():
             return _near(where)
         case Below(path):
             return _below(path, known)
+
+
+def _comparison(field: str, op: str, value: Any) -> Condition:
+    if field == "orientation":
+        return _ORIENTATION[str(value)]
+    if field == "cluster":
+        return _clustered(op, value)
+    if field in LABELS:
+        ids = select(labels.c.image_id).where(labels.c.field == field)
+        return images.c.id.in_(ids.where(_compared(labels.c.key, op, value)))
+    if field in MEASURED:
+        return _measured(_compared(rows.MEASURED[field], op, value))
+    compared = _compared(_COLUMNS[field], op, value)
+    return and_(compared, *_all_before(value)) if (field, op) == _BEFORE else compared
 
 
 def _cluster(op: str, value: Any) -> Condition:
@@ -197,6 +245,17 @@ def _require_clusters(connection: Connection, where: Filter) -> None:
                     raise QueryError(
                         f"there is no cluster {value}", "'imgsearch clusters' makes and lists them."
                     )
+
+
+def _require_measures(connection: Connection, field: str) -> None:
+    """Raise `QueryError` if no image of the library has been measured."""
+    there = select(images.c.id).where(images.c.status == "present").limit(1)
+    measured = select(measures.c.content_hash).limit(1)
+    if connection.execute(measured).first() is None and connection.execute(there).first():
+        raise QueryError(
+            f"the pictures of this library have not been measured, so their {field} is unknown",
+            "Measure them once: imgsearch index --measure",
+        )
 
 
 def _compared(column: ColumnElement[Any], op: str, value: Any) -> Condition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -10,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from imgsearch.catalog.tables import Lines, images, roots
+from imgsearch.catalog.tables import Lines, images, measures, roots
 from imgsearch.filters.folding import folded
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
 from imgsearch.vectors import Embeddings, normalize
 
 STORAGE = np.dtype("<f2")
@@ -57,6 +58,9 @@ def _kinds(name: str) -> tuple[type, ...]:
 
 
 _KINDS = {name: _kinds(name) for name in ("size", "mtime_ns", "content_hash", *METADATA_COLUMNS)}
+
+MEASURED = {field.name: measures.c[field.name] for field in fields(Measures)}
+"""The measures of an image, by name."""
 
 T = TypeVar("T")
 
@@ -107,7 +111,19 @@ def image_record(row: Any) -> ImageRecord:
         file=ImageFile(row.root, row.path, row.size, row.mtime_ns),
         content_hash=row.content_hash,
         metadata=ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS}),
+        measures=_measures(row),
     )
+
+
+def _measures(row: Any) -> Measures | None:
+    """The measures in a row that was joined with them; None where there are none."""
+    if getattr(row, "sharpness", None) is None:
+        return None
+    values = {name: getattr(row, name) for name in MEASURED}
+    for name, value in values.items():
+        if not isinstance(value, str if name == "kind" else int | float):
+            raise ValueError(f"{name} of image {row.id}")
+    return Measures(**values)
 
 
 def root_id(connection: Connection, path: str) -> int:

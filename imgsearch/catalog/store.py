@@ -31,6 +31,7 @@ from imgsearch.catalog import (
     takeover,
     unchanged_files,
 )
+from imgsearch.catalog import measures as measures_of_images
 from imgsearch.catalog import shots as shots_of_images
 from imgsearch.catalog.engine import open_engine, reading
 from imgsearch.catalog.lock import writer_lock
@@ -50,6 +51,7 @@ from imgsearch.catalog.tables import (
     embeddings,
     images,
     library,
+    measures,
     roots,
     spaces,
     tombstones,
@@ -458,6 +460,22 @@ class Catalog:
         with self._read() as connection:
             return ocr_texts.unread_count(connection, root, scope, engine)
 
+    def unmeasured(self, root: str, scope: str, after: str, limit: int) -> list[ImageRecord]:
+        """Present images without measures, one per content hash greater than `after`."""
+        with self._read() as connection:
+            return measures_of_images.unmeasured(connection, root, scope, after, limit)
+
+    def unmeasured_count(self, places: Sequence[tuple[str, str]] | None = None) -> int:
+        """The number of present images without measures.
+
+        Below `places`, each a root and a folder below it ("" for all), images with equal bytes
+        count once.
+        """
+        with self._read() as connection:
+            if places is None:
+                return measures_of_images.waiting(connection)
+            return measures_of_images.unmeasured_count(connection, places)
+
     def wants_texts(self) -> bool:
         """True if the indexer reads the texts in new images."""
         with self._read() as connection:
@@ -759,7 +777,10 @@ def _sound_rows(found: Sequence[Any], dimension: int) -> tuple[Ids, NDArray[np.f
 
 
 def _with_root() -> Any:
-    return select(images, roots.c.path.label("root")).join(roots)
+    """Images with the paths of their roots and their measures."""
+    measured = images.c.content_hash == measures.c.content_hash
+    query = select(images, roots.c.path.label("root"), *rows.MEASURED.values())
+    return query.join_from(images, roots).outerjoin(measures, measured)
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int | None:

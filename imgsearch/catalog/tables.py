@@ -271,6 +271,23 @@ texts = Table(
 """The text in the images with these bytes, "" if there is none; `reason` says why it could not be
 read. Triggers delete a row together with the last image that has its bytes."""
 
+measures = Table(
+    "measures",
+    metadata,
+    Column("content_hash", Text, primary_key=True),
+    Column("sharpness", Float, nullable=False),
+    Column("brightness", Float, nullable=False),
+    Column("shadows", Float, nullable=False),
+    Column("highlights", Float, nullable=False),
+    Column("contrast", Float, nullable=False),
+    Column("colourfulness", Float, nullable=False),
+    Column("kind", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What the pixels of the images with these bytes measure: the fields of `records.Measures`. Images
+that an older version has read have no row until they are decoded again. Triggers delete a row
+together with the last image that has its bytes."""
+
 clusterings = Table(
     "clusterings",
     metadata,

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import (
     clusters,
     comparison,
+    measures,
     ocr_texts,
     reference_scores,
     rows,
@@ -48,6 +49,7 @@ from imgsearch.records import (
     Encoded,
     ForeignImages,
     Known,
+    Measures,
     Reference,
     Revision,
     RootRecord,
@@ -271,6 +273,11 @@ class CatalogWriter:
         """Write texts, replacing those of the same content hashes."""
         with writing(self._engine) as connection:
             ocr_texts.put(connection, readings)
+
+    def put_measures(self, found: Mapping[str, Measures]) -> None:
+        """Write measures by content hash, replacing those of the same hashes."""
+        with writing(self._engine) as connection:
+            measures.put(connection, found)
 
     def want_texts(self, enabled: bool) -> None:
         """Store whether the indexer reads the texts in new images."""

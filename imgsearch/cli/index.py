@@ -26,7 +26,7 @@ from imgsearch.cli.terminal import count_of, plain
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
-    from imgsearch.records import IngestReport, Progress, TextReport
+    from imgsearch.records import IngestReport, MeasureReport, Progress, TextReport
 
 COUNTS = ("scanned", "added", "updated", "moved", "unchanged", "removed", "skipped")
 GONE_FOR_GOOD = (
@@ -79,6 +79,11 @@ GONE_FOR_GOOD = (
     help="Also read text in pictures, in this run and later ones.",
 )
 @click.option(
+    "--measure",
+    is_flag=True,
+    help="Also measure pictures that an older version has indexed: sharpness and so on.",
+)
+@click.option(
     "--verify",
     is_flag=True,
     help="Read every file, and compare its content with the library.",
@@ -95,6 +100,7 @@ def command(
     hidden: bool | None,
     prune: bool,
     ocr: bool | None,
+    measure: bool,
     verify: bool,
     dry_run: bool,
     as_json: bool,
@@ -124,6 +130,9 @@ def command(
     indexed again; so is metadata that an older version has read. A verification that was stopped
     continues where it was.
 
+    New pictures are measured as they are read. With --measure, so are those that an older
+    version has indexed, without encoding them again.
+
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
     the pictures are indexed, at about half a second per picture on one core.
 
@@ -135,9 +144,13 @@ def command(
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
-    request = IndexRequest(paths, exclude, hidden, prune, ocr, verify, no_exclude=no_exclude)
+    request = IndexRequest(
+        paths, exclude, hidden, prune, ocr, verify, no_exclude=no_exclude, measure=measure
+    )
     if verify and dry_run:
         raise click.UsageError("--dry-run cannot be used with --verify, which reads every file.")
+    if measure and dry_run:
+        raise click.UsageError("--dry-run cannot be used with --measure, which reads pictures.")
     lib = ctx.library(**flags)
     if not (as_json or dry_run) and _is_first(ctx, lib):
         from imgsearch.cli.model_offer import chosen_model
@@ -248,6 +261,7 @@ class _Bar:
         words = {
             "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
             "encode": "Encoding", "verify": "Verifying", "read": "Reading",
+            "measure": "Measuring",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
@@ -273,6 +287,7 @@ def _print_report(
             "dry_run": dry_run,
             "memory": lib.memory(),
             "texts": asdict(report.texts) if report.texts else None,
+            "measures": asdict(report.measures) if report.measures else None,
             "verified": report.verified,
             "differed": report.differed,
             "exclude": {root: list(each) for root, each in report.exclude.items()},
@@ -288,6 +303,8 @@ def _print_report(
         click.echo(_summary(report, dry_run))
         if report.verified:
             click.echo(_verification_summary(report))
+        if report.measures:
+            click.echo(_measures_summary(report.measures))
         if report.texts:
             click.echo(_texts_summary(report.texts))
         if dry_run and report.interrupted:
@@ -301,6 +318,11 @@ def _print_report(
 def _verification_summary(report: IngestReport) -> str:
     files = count_of(report.verified, "file")
     return f"Verified {files}: {report.differed or 'none'} had changed without a new size or time."
+
+
+def _measures_summary(measures: MeasureReport) -> str:
+    later = f", {measures.put_off} postponed to the next run" if measures.put_off else ""
+    return f"Measured {count_of(measures.measured, 'picture')}{later}."
 
 
 def _texts_summary(texts: TextReport) -> str:

@@ -29,6 +29,8 @@ LEVELS = {"exact": (EXACT,), "copies": (EXACT, COPY), "shots": (EXACT, COPY, SHO
 RAW = "RAW"
 FORMATS = (RAW, "TIFF", "PNG", "HEIF", "JPEG", "AVIF", "WEBP", "GIF")
 """The order of formats to keep: RAW, lossless, lossy. All others come last."""
+SHARPNESS_STEP = 0.05
+"""Differences of sharpness below it come from saving and scaling, and do not count."""
 _EPOCH = datetime(1, 1, 1)
 
 
@@ -70,8 +72,9 @@ class KeepOrder:
     2. More pixels.
     3. The format, as in `FORMATS`.
     4. More metadata: date, camera, position, title, keywords and so on.
-    5. The larger file.
-    6. The shorter path, then the first in order.
+    5. The sharper picture, by more than `SHARPNESS_STEP`, if all of them have been measured.
+    6. The larger file.
+    7. The shorter path, then the first in order.
 
     Parameters
     ----------
@@ -91,15 +94,17 @@ class KeepOrder:
 
     def sorted(self, images: Sequence[ImageRecord]) -> list[ImageRecord]:
         """The pictures, the one to keep first."""
-        return sorted(images, key=self._key)
+        sharp = all(image.measures for image in images)
+        return sorted(images, key=lambda image: self._key(image, sharp))
 
-    def _key(self, image: ImageRecord) -> tuple[object, ...]:
+    def _key(self, image: ImageRecord, sharp: bool) -> tuple[object, ...]:
         metadata, path = image.metadata, image.file.absolute
         return (
             self._preference(path),
             -metadata.width * metadata.height,
             FORMATS.index(metadata.format) if metadata.format in FORMATS else len(FORMATS),
             -richness(metadata),
+            -_sharpness(image) if sharp else 0,
             -image.file.size,
             len(path),
             path,
@@ -108,6 +113,10 @@ class KeepOrder:
     def _preference(self, path: str) -> int:
         matching = (n for n, glob in enumerate(self._prefer) if fnmatchcase(path, glob))
         return next(matching, len(self._prefer))
+
+
+def _sharpness(image: ImageRecord) -> int:
+    return 0 if image.measures is None else round(image.measures.sharpness / SHARPNESS_STEP)
 
 
 def richness(metadata: ImageMetadata) -> int:

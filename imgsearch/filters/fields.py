@@ -42,11 +42,19 @@ FIELDS = {
     "orientation": "orientation",
     "width": "number",
     "height": "number",
+    "pixels": "number",
     "size": "bytes",
     "latitude": "number",
     "longitude": "number",
     "rating": "number",
     "cluster": "cluster",
+    "sharpness": "number",
+    "brightness": "number",
+    "shadows": "number",
+    "highlights": "number",
+    "contrast": "number",
+    "colourfulness": "number",
+    "kind": "kind",
 }
 """The fields of a filter and their kinds. `keywords` and `people` have any number of values, and
 pass a comparison if one of them does."""
@@ -54,9 +62,16 @@ pass a comparison if one of them does."""
 LABELS = ("title", "description", "keywords", "people", "city", "state", "country")
 """The fields that people have written into a picture."""
 
+SORTED_MEASURES = (
+    "sharpness", "brightness", "shadows", "highlights", "contrast", "colourfulness",
+)  # fmt: skip
+MEASURED = (*SORTED_MEASURES, "kind")
+"""The fields that are measured from the pixels of a picture: those of `records.Measures`."""
+
 ALIASES = {"date": "taken", "taken_at": "taken", "type": "format", "lat": "latitude",
            "lon": "longitude", "stars": "rating", "keyword": "keywords", "tag": "keywords",
-           "tags": "keywords", "person": "people"}  # fmt: skip
+           "tags": "keywords", "person": "people", "colorfulness": "colourfulness",
+           "exposure": "brightness"}  # fmt: skip
 
 OPERATORS = {
     "date": ("=", "!=", "<", "<=", ">", ">="),
@@ -66,6 +81,7 @@ OPERATORS = {
     "number": ("=", "!=", "<", "<=", ">", ">="),
     "bytes": ("=", "!=", "<", "<=", ">", ">="),
     "cluster": ("=", "!=", "~", "!~"),
+    "kind": ("=", "!="),
 }
 
 FORMATS = (
@@ -77,10 +93,11 @@ FORMATS = (
 OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2": "JPEG2000",
                "PGM": "PPM", "PBM": "PPM"}  # fmt: skip
 
+KINDS = ("photo", "screenshot", "document")
 ORIENTATIONS = ("landscape", "portrait", "square")
 WHAT = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
         "description": "description", "keywords": "keywords", "people": "people", "place": "place",
-        "rating": "rating", "cluster": "cluster",
+        "rating": "rating", "cluster": "cluster", "measures": "measures",
         "taken": "date", "position": "gps", "keyword": "keywords", "tags": "keywords",
         "person": "people"}  # fmt: skip
 """What a picture may have, and other words for it. A place is a city, state or country in words."""
@@ -273,6 +290,15 @@ def _orientation(field: str, op: str, text: str) -> Filter:
     return Compare(field, op, text.lower())
 
 
+def _kind(field: str, op: str, text: str) -> Filter:
+    if text.lower() not in KINDS:
+        raise QueryError(
+            f"there is no kind {_short(text)}",
+            f"{nearest(text, KINDS)}It is photo, screenshot or document.",
+        )
+    return Compare(field, op, text.lower())
+
+
 def _plain_number(field: str, op: str, text: str) -> Filter:
     return Compare(field, op, _number(text))
 
@@ -318,4 +344,5 @@ _PARSERS: dict[str, Callable[[str, str, str], Filter]] = {
     "number": _plain_number,
     "bytes": _bytes,
     "cluster": _cluster,
+    "kind": _kind,
 }

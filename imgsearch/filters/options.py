@@ -98,8 +98,8 @@ FILTERS = (
     ),
     FilterOption(
         "has", "WHAT",
-        "Has a date, gps, camera, title, description, keywords, people, place, rating or"
-        " cluster.",
+        "Has a date, gps, camera, title, description, keywords, people, place, rating,"
+        " cluster or measures.",
         "gps", fields.has,
     ),
     FilterOption(
@@ -121,6 +121,10 @@ FILTERS = (
     FilterOption(
         "cluster", "ID|NAME", "In this cluster; 'imgsearch clusters' lists them.", "12",
         _field("cluster", "="), any_of=True,
+    ),
+    FilterOption(
+        "kind", "KIND", "photo, screenshot or document: a guess from its pixels.", "screenshot",
+        _field("kind", "="), any_of=True,
     ),
     FilterOption(
         "where", "EXPR", "An expression, such as 'taken < 2020 and not has gps'; see above.",

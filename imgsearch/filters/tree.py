@@ -155,13 +155,14 @@ def leaves(whole: Filter) -> Iterator[Compare | Has | Near | Below]:
             yield whole
 
 
-def names_cluster(whole: Filter | None) -> bool:
-    """True for a filter that depends on the clusters of the library."""
-    found = () if whole is None else leaves(whole)
-    return any(
-        (isinstance(each, Compare) and each.field == "cluster") or each == Has("cluster")
-        for each in found
-    )
+def subjects(whole: Filter | None) -> set[str]:
+    """The fields that a filter compares, and what it asks pictures to have."""
+    found: set[str] = set()
+    for each in () if whole is None else leaves(whole):
+        match each:
+            case Compare(name) | Has(name):
+                found.add(name)
+    return found
 
 
 def bounded(whole: Filter) -> Filter:

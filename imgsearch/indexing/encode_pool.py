@@ -11,6 +11,7 @@ from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder, Decoder, Encoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Known, Skipped
+from imgsearch.sources.decoders import MEASURED_SIZE
 from imgsearch.vectors import Embeddings, Pixels
 
 WINDOW_BYTES = 512 << 20
@@ -82,10 +83,10 @@ class LocalPool:
         a picture (its size, a part that is missing) must not depend on when it was read.
         """
         if self._describing is None:
-            self._describing = self._decoder(InputSize(long=1), self._batch_size)
+            self._describing = self._decoder(MEASURED_SIZE, self._batch_size)
         for item in self._describing.decode(files):
             if isinstance(item, Decoded):
-                yield Known(item.file, item.content_hash, item.metadata)
+                yield Known(item.file, item.content_hash, item.metadata, measures=item.measures)
             else:
                 yield item
 
@@ -156,5 +157,5 @@ def _take(
 
 def _result(each: Decoded, vector: np.ndarray) -> Encoded | Skipped:
     if np.isfinite(vector).all() and vector.any():
-        return Encoded(each.file, each.content_hash, each.metadata, vector)
+        return Encoded(each.file, each.content_hash, each.metadata, vector, each.measures)
     return Skipped(each.file, "the model returned an invalid vector for this picture")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
 from imgsearch.filesystems import network_warning
-from imgsearch.indexing import freshness, ocr_run
+from imgsearch.indexing import freshness, measure_run, ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.ingest import SCAN_BATCH, Ingestor, Unread
+from imgsearch.indexing.measure_run import MeasureIngestor
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.indexing.plan import IndexRequest, Planned, plan, without_empty
 from imgsearch.indexing.references import outdated
@@ -23,9 +24,9 @@ from imgsearch.model_card import InputSize
 from imgsearch.ocr.null import NullReader
 from imgsearch.ocr.rapid import RapidReader
 from imgsearch.ports import Decoder, Encoder, TextReader, VectorIndex
-from imgsearch.records import IngestReport, OnProgress, RootRecord, TextReport
+from imgsearch.records import IngestReport, MeasureReport, OnProgress, RootRecord, TextReport
 from imgsearch.settings import Settings
-from imgsearch.sources.decoders import DecodeSettings, decoder_signature
+from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings, decoder_signature
 from imgsearch.sources.excludes import understood
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.spaces import Spaces, require_trained
@@ -105,8 +106,11 @@ class Indexer:
                 space = require_trained(self._spaces.new_encoder().space)
                 report = self._ingest(writer, space, planned, request, decoders, on_progress, stop)
             self._finish(writer, space, report)
+            places = [(root.path, scope) for root, scope in planned]
+            if request.measure and not report.interrupted:
+                report.measures = self._measure(writer, places, on_progress, stop)
+                report.interrupted = stop()
             if reader.engine and not report.interrupted:
-                places = [(root.path, scope) for root, scope in planned]
                 report.texts = self._read_texts(writer, reader, places, on_progress, stop)
                 report.interrupted = stop()
         report.remarks += remarks
@@ -315,6 +319,23 @@ class Indexer:
         except Exception as error:  # of the model, its device, or the disk
             self._note(f"Strengths were not measured, the next run will try again: {error}")
 
+    # Measures
+
+    def _measure(
+        self,
+        writer: CatalogWriter,
+        places: Sequence[tuple[str, str]],
+        on_progress: OnProgress,
+        stop: Callable[[], bool],
+    ) -> MeasureReport:
+        """Measure the pictures of these folders that an older version has read."""
+        decoder = decoder_pool(self._settings, MEASURED_SIZE, measure_run.BATCH, measured=True)
+        try:
+            run = MeasureIngestor(self._catalog, writer, decoder, on_progress, stop)
+            return run.run(places)
+        finally:
+            decoder.close()
+
     # Texts
 
     def _reader(self, writer: CatalogWriter, ocr: bool | None) -> TextReader:
@@ -363,8 +384,8 @@ class _Decoders:
         self._spares.start(min(files, self._settings.decoders))
 
     def pool(self, size: InputSize, images: int) -> Decoder:
-        """Decoder processes for a model's input size."""
-        return decoder_pool(self._settings, size, images, self._spares)
+        """Decoder processes for a model's input size, which measure what they decode."""
+        return decoder_pool(self._settings, size, images, self._spares, measured=True)
 
     def close(self) -> None:
         """Stop the processes that no pool has used."""
@@ -377,6 +398,7 @@ def decoder_pool(
     size: InputSize,
     images: int = MAX_COMMIT_IMAGES,
     spares: SpareProcesses | None = None,
+    measured: bool = False,
 ) -> Decoder:
     """Decoder processes as the settings have them; close them after use.
 
@@ -385,11 +407,15 @@ def decoder_pool(
     images : int
         Pictures per call of the model. Twice as many are in flight, so that decoding goes on
         while the model works.
+    spares : SpareProcesses or None
+        Processes that have started already.
+    measured : bool
+        Take the measures of each picture as well.
     """
     from imgsearch.sources.decoder_pool import ProcessDecoder  # a run without news needs no Pillow
 
     return ProcessDecoder(
-        DecodeSettings(max_pixels=settings.max_pixels, input_size=size),
+        DecodeSettings(max_pixels=settings.max_pixels, input_size=size, measured=measured),
         workers=settings.decoders,
         timeout_s=settings.decode_seconds,
         in_flight=min(2 * images, MAX_IMAGES_IN_FLIGHT),

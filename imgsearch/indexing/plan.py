@@ -38,6 +38,8 @@ class IndexRequest:
         Also read texts in pictures; None keeps the library's setting.
     verify : bool
         Hash the files that seem unchanged, too, and read old metadata again.
+    measure : bool
+        Measure the pictures that an older version has read without.
     add : bool
         Add new folders to the library. If False, they are refused, also behind links.
     """
@@ -50,6 +52,7 @@ class IndexRequest:
     verify: bool = False
     add: bool = True
     no_exclude: bool = False
+    measure: bool = False
 
     @property
     def changes_roots(self) -> bool:

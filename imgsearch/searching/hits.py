@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
 from imgsearch.searching.trace import Trace
 
 if TYPE_CHECKING:
@@ -385,7 +385,19 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
         "country": metadata.country,
         "rating": metadata.rating,
         "note": metadata.note,
+        **measures_to_plain(image.measures),
     }
+
+
+def measures_to_plain(measures: Measures | None) -> dict[str, Any]:
+    """The measures by name; None for each of a picture that has not been measured."""
+    return {field.name: getattr(measures, field.name, None) for field in fields(Measures)}
+
+
+def measures_from_plain(values: Mapping[str, Any]) -> Measures | None:
+    """The measures that `measures_to_plain` wrote."""
+    found = {field.name: values[field.name] for field in fields(Measures)}
+    return None if found["kind"] is None else Measures(**found)
 
 
 def hit_from_plain(values: Mapping[str, Any]) -> Hit:
@@ -433,6 +445,7 @@ def record_from_plain(values: Mapping[str, Any]) -> ImageRecord:
             rating=values["rating"],
             note=values["note"],
         ),
+        measures_from_plain(values),
     )
 
 

@@ -48,6 +48,12 @@ def clusters_note(count: int) -> str:
     return f"{pictures} not in clusters yet. To let new ones join: imgsearch clusters"
 
 
+def measures_note(count: int) -> str:
+    """For a filter or an order by a measure, where an older version has read pictures."""
+    pictures = "1 picture has" if count == 1 else f"{count} pictures have"
+    return f"{pictures} not been measured. To measure once: imgsearch index --measure"
+
+
 def damaged_note(count: int) -> str:
     """For pictures whose row in the catalog cannot be read."""
     pictures = "1 picture is" if count == 1 else f"{count} pictures are"

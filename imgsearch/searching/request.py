@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from imgsearch.vectors import Embeddings, Pixels
 
 MODES = ("hybrid", "semantic", "text")
-Sort = Literal["", "score", "date", "-date", "name", "-name", "size", "-size"]
+Sort = Literal[
+    "", "score", "date", "-date", "name", "-name", "size", "-size", "pixels", "-pixels",
+    "sharpness", "-sharpness", "brightness", "-brightness", "shadows", "-shadows", "highlights",
+    "-highlights", "contrast", "-contrast", "colourfulness", "-colourfulness",
+]  # fmt: skip
 SORTS: tuple[str, ...] = get_args(Sort)[1:]
 """Orders of the hits; with a minus the latest, the last or the largest first."""
 MIN_STRENGTH = 0.2

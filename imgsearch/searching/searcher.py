@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch.errors import ImgSearchError, QueryError
+from imgsearch.filters.fields import MEASURED
 from imgsearch.filters.options import why_none
-from imgsearch.filters.tree import names_cluster
+from imgsearch.filters.tree import subjects
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.references import BEST
 from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
@@ -36,6 +37,7 @@ from imgsearch.searching.notes import (
     damaged_note,
     gone_note,
     instruction_note,
+    measures_note,
     reading_notes,
     script_note,
 )
@@ -149,8 +151,7 @@ class Searcher:
         if not resolved.terms and not trace.total:
             raise no_pictures()
         notes += self._left_out(presence)
-        if names_cluster(request.where) and (waiting := self._catalog.unclustered()):
-            notes.append(clusters_note(waiting))
+        notes += self._waiting(request)
         if request.is_reordered and resolved.terms and not ranking.complete:
             count = max(deep.limit, MAX_SORTED_PLACES)
             notes.append(f"Sorted are the best {count} pictures; there are more.")
@@ -160,6 +161,16 @@ class Searcher:
             notes += [*ranking.notes, *self._notes(resolved)]
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
+
+    def _waiting(self, request: SearchRequest) -> list[str]:
+        """Sentences about pictures of which it is not known yet whether they pass the filter."""
+        named = subjects(request.where) | {request.sort.removeprefix("-")}
+        notes = []
+        if "cluster" in named and (count := self._catalog.unclustered()):
+            notes.append(clusters_note(count))
+        if named & set(MEASURED) and (count := self._catalog.unmeasured_count()):
+            notes.append(measures_note(count))
+        return notes
 
     def rank(self, request: SearchRequest, trace: Trace | None = None, shown: int = 0) -> Ranking:
         """The ids that `search` would find, in the same order, for rankings of many thousands.

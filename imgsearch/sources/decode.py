@@ -12,17 +12,18 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from PIL import Image
 
 from imgsearch.errors import QueryError
-from imgsearch.model_card import InputSize
-from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
+from imgsearch.records import Decoded, ImageFile, ImageMetadata, Measures, Skipped
 from imgsearch.sources import cut_off, heif, raw
 from imgsearch.sources.colour import ColourSpace, stated_space
-from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings
 from imgsearch.sources.frames import Frame, first_with_content
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
+from imgsearch.sources.measures import measure
 from imgsearch.sources.metadata import (
     image_statements,
     orientation_of,
@@ -41,12 +42,12 @@ def decode_file(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
     """Read and decode a file, with its sidecars; a failure is returned as `Skipped`."""
     try:
         data, file = read_file(file, settings.max_bytes)
-        pixels, metadata = decode_bytes(data, settings, file.path, read_sidecars(file))
+        picture = decode_picture(data, settings, file.path, read_sidecars(file))
     except Unusable as error:
         return Skipped(file, error.reason, error.transient)
     except MemoryError:
         return Skipped(file, "needs too much memory to be read")
-    return Decoded(file, content_hash(data), metadata, pixels)
+    return Decoded(file, content_hash(data), picture.metadata, picture.pixels, picture.measures)
 
 
 def decode_path(path: str, settings: DecodeSettings, name: str = "") -> Decoded:
@@ -84,9 +85,25 @@ def query_image_error(name: str, reason: str) -> QueryError:
     )
 
 
+class Picture(NamedTuple):
+    """A decoded picture; `measures` is None unless the settings ask for them."""
+
+    pixels: Pixels
+    metadata: ImageMetadata
+    measures: Measures | None
+
+
 def decode_bytes(
     data: bytes, settings: DecodeSettings, name: str = "", beside: Sequence[Statement] = ()
 ) -> tuple[Pixels, ImageMetadata]:
+    """The pixels and metadata of an image file; see `decode_picture`."""
+    pixels, metadata, _ = decode_picture(data, settings, name, beside)
+    return pixels, metadata
+
+
+def decode_picture(
+    data: bytes, settings: DecodeSettings, name: str = "", beside: Sequence[Statement] = ()
+) -> Picture:
     """Decode the bytes of an image file.
 
     Parameters
@@ -102,6 +119,7 @@ def decode_bytes(
         sRGB, upright, scaled down as far as `settings.input_size` allows, or the model's input if
         that has a preparation.
     metadata : ImageMetadata
+    measures : Measures or None
 
     Raises
     ------
@@ -125,7 +143,7 @@ def decode_bytes(
 
 def _decode_part(
     data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
-) -> tuple[Pixels, ImageMetadata] | None:
+) -> Picture | None:
     """What can be decoded of a file that is cut off; None if that is too little."""
     try:
         with cut_off.leniency():
@@ -133,10 +151,11 @@ def _decode_part(
             if part is None:
                 return None
             image, rows = part
-            pixels, metadata = _decode_image(image, data, settings, name, beside, rows)
+            picture = _decode_image(image, data, settings, name, beside, rows)
     except Exception:  # the reason for the whole file is the better one
         return None
-    return pixels, replace(metadata, note=cut_off.missing_note(rows, image.height))
+    note = cut_off.missing_note(rows, image.height)
+    return picture._replace(metadata=replace(picture.metadata, note=note))
 
 
 def _decode_image(
@@ -146,7 +165,7 @@ def _decode_image(
     name: str,
     beside: Sequence[Statement],
     rows: tuple[int, int] | None = None,
-) -> tuple[Pixels, ImageMetadata]:
+) -> Picture:
     """Decode an open image, or only some of its rows."""
     if image.format == "PNG":
         image.load()  # else `getexif` loads, and a failure would be taken for broken EXIF
@@ -160,7 +179,15 @@ def _decode_image(
     frame = first_with_content(image, read, settings.max_pixels)
     width, height = frame.width, frame.height
     metadata = read_metadata(exif, width, height, image.format or "", stated, statements)
-    return model_input(frame.image, settings.input_size), metadata
+    return _picture(frame.image, frame.measured or frame.image, metadata, settings)
+
+
+def _picture(
+    image: Image.Image, measured: Image.Image, metadata: ImageMetadata, settings: DecodeSettings
+) -> Picture:
+    """The model's input, and the measures of an image that is large enough for them."""
+    measures = measure(measured, metadata) if settings.measured else None
+    return Picture(model_input(image, settings.input_size), metadata, measures)
 
 
 def _read_frame(
@@ -171,20 +198,34 @@ def _read_frame(
     rows: tuple[int, int] | None,
 ) -> Frame:
     """Decode the current frame, or only some of its rows."""
-    full, box = _load(image, settings.input_size)
+    full, box = _load(image, settings)
     if image.format == "TIFF":  # Pillow has rotated it while loading
         orientation = orientation_of(_exif(image))
     space = stated_space(image, data)
-    rgb = to_rgb(image, settings.input_size.decoded_size(*full), box, space)
-    if rows:
-        cut_off.fill_missing(rgb, rows, image)
-    rgb = upright(rgb, orientation)
+
+    def scaled(size: tuple[int, int]) -> Image.Image:
+        rgb = to_rgb(image, size, box, space)
+        if rows:
+            cut_off.fill_missing(rgb, rows, image)
+        return upright(rgb, orientation)
+
     width, height = full if orientation < 5 else full[::-1]
-    return Frame(rgb, width, height)
+    size, least = settings.input_size.decoded_size(*full), _least_size(full, settings)
+    measured = None if _larger(size, least) == size else scaled(least)
+    return Frame(scaled(size), width, height, measured)
+
+
+def _least_size(full: tuple[int, int], settings: DecodeSettings) -> tuple[int, int]:
+    """The size that the measures need; 0 where none are taken."""
+    return MEASURED_SIZE.decoded_size(*full) if settings.measured else (0, 0)
+
+
+def _larger(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return max(one[0], other[0]), max(one[1], other[1])
 
 
 def _load(
-    image: Image.Image, input_size: InputSize
+    image: Image.Image, settings: DecodeSettings
 ) -> tuple[tuple[int, int], tuple[float, float, float, float] | None]:
     """Load the current frame, reduced while decoding if the format supports that.
 
@@ -199,7 +240,8 @@ def _load(
         The part of the loaded frame that is the image, if the frame is smaller than `full`.
     """
     full = image.size
-    draft = image.draft(image.mode, input_size.decoded_size(*full))
+    size = settings.input_size.decoded_size(*full)
+    draft = image.draft(image.mode, _larger(size, _least_size(full, settings)))
     image.load()
     if draft is None:
         return image.size, None  # some formats know their size only after loading
@@ -225,7 +267,7 @@ def _orientations(image: Image.Image, exif: Image.Exif, data: bytes) -> tuple[in
 
 def _decode_raw(
     data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
-) -> tuple[Pixels, ImageMetadata]:
+) -> Picture:
     image, orientation, size, exif = raw.develop(data, settings.input_size, settings.max_pixels)
     stated = orientation_of(exif)
     space = ColourSpace(image.info.get("icc_profile"))
@@ -236,7 +278,7 @@ def _decode_raw(
     metadata = read_metadata(
         exif, width, height, "RAW", stated, [*raw_statements(exif, data, name), *beside]
     )
-    return model_input(rgb, settings.input_size), metadata
+    return _picture(rgb, rgb, metadata, settings)
 
 
 _PILLOW_LOCK = threading.RLock()

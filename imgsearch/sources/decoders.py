@@ -11,6 +11,9 @@ from importlib.util import find_spec
 
 from imgsearch.model_card import InputSize
 
+MEASURED_SIZE = InputSize(long=224)
+"""The least size at which pictures are decoded to be measured. No published model takes smaller
+ones, so that pictures are decoded as they would be without the measures."""
 _PACKAGES = ("pillow", "pillow-heif", "rawpy")
 _RULES = 2  # grows when files are read that were skipped before
 
@@ -28,11 +31,14 @@ class DecodeSettings:
         Images whose header states more pixels are skipped.
     max_bytes : int
         Larger files are skipped.
+    measured : bool
+        Take the measures of each picture as well.
     """
 
     input_size: InputSize = field(default_factory=InputSize)
     max_pixels: int = 250_000_000
     max_bytes: int = 2 << 30
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

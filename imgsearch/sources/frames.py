@@ -20,11 +20,15 @@ _MAX_EMPTY_LEVELS = 32  # between the darkest and the brightest value of a chann
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame: an RGB image, and `width` and `height` of the full frame, upright."""
+    """A decoded frame: an RGB image, and `width` and `height` of the full frame, upright.
+
+    `measured` is a larger image to take measures of, where `image` is too small.
+    """
 
     image: Image.Image
     width: int
     height: int
+    measured: Image.Image | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -43,7 +47,8 @@ def first_with_content(image: Image.Image, read: Callable[[], Frame], max_pixels
     try:
         if _has_more(image) and first.is_empty:
             # An image that needed no conversion is `image` itself, which goes on to other frames.
-            first = replace(first, image=first.image.copy())
+            larger = first.measured and first.measured.copy()
+            first = replace(first, image=first.image.copy(), measured=larger)
             return _next_with_content(image, read, max_pixels) or first
     except Exception:  # decoders raise nearly anything, and there is a picture already
         return first

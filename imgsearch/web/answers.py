@@ -9,7 +9,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from imgsearch.records import Facets, ImageRecord
-from imgsearch.searching.hits import Hit, camera_name, hit_to_plain, record_to_plain
+from imgsearch.searching.hits import (
+    Hit,
+    camera_name,
+    hit_to_plain,
+    measures_to_plain,
+    record_to_plain,
+)
 
 API = "/api/v1"
 
@@ -107,6 +113,13 @@ class DetailsAnswer(PictureAnswer):
     taken_source: str | None = Field(description="Where the date comes from, such as exif.")
     utc_offset_minutes: int | None = Field(description="Local time minus UTC.")
     note: str | None = Field(description="What is wrong with the file, if it was read in part.")
+    sharpness: float | None = Field(description="0 to 1; null if it has not been measured.")
+    brightness: float | None = Field(description="0 (black) to 1 (white).")
+    shadows: float | None = Field(description="Share of black pixels.")
+    highlights: float | None = Field(description="Share of white pixels.")
+    contrast: float | None = Field(description="RMS contrast, 0 to 0.5.")
+    colourfulness: float | None = Field(description="From 0 for grey to about 110.")
+    kind: str | None = Field(description="A guess: photo, screenshot or document.")
     orientation: int = Field(description="EXIF orientation as found in the file.")
     modified_ns: int
     content_hash: str
@@ -280,6 +293,7 @@ def details(
         taken_source=plain["taken_source"],
         utc_offset_minutes=plain["utc_offset_minutes"],
         note=clean(plain["note"]),
+        **measures_to_plain(record.measures),
         orientation=plain["orientation"],
         modified_ns=plain["mtime_ns"],
         content_hash=plain["content_hash"],

@@ -112,7 +112,7 @@ leaves = st.one_of(
     st.builds(Compare, st.just("format"), st.just("="), st.sampled_from(["JPEG", "HEIF", "RAW"])),
     st.builds(Compare, st.just("orientation"), st.just("="), st.sampled_from(ORIENTATIONS)),
     st.builds(
-        Compare, st.sampled_from(["width", "height", "size"]),
+        Compare, st.sampled_from(["width", "height", "size", "pixels"]),
         st.sampled_from(["=", "<", "<=", ">", ">="]), st.one_of(sides, st.just(100.5)),
     ),
     st.builds(

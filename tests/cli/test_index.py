@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -500,3 +501,28 @@ def test_a_locked_folder_in_a_new_one_is_not_said_to_keep_pictures(place):
     outcome = place.call("index", place.photos)
     assert "gone: a link that leads nowhere." in outcome.err and "removed" not in outcome.err
     assert "Nothing indexed there was removed." in place.call("index", place.photos).err
+
+
+def test_new_pictures_are_measured_and_old_ones_on_request(indexed):
+    found = indexed.call("search", "--where", "sharpness >= 0", "--format", "json")
+    measured = {hit["path"]: (hit["sharpness"], hit["kind"]) for hit in found.json}
+    assert (found.status, found.err, len(measured)) == (0, "", 4)
+    with closing(sqlite3.connect(indexed.library / "catalog.sqlite")) as catalog:
+        catalog.execute("DELETE FROM measures")  # as after the upgrade of an older library
+        catalog.commit()
+    refused = indexed.call("search", "--sort", "-sharpness", "--type", "jpeg")
+    assert refused.status == 1 and "have not been measured" in refused.err
+    assert "imgsearch index --measure" in refused.err
+    part = indexed.call("index", "--measure", indexed.photos / "sub")
+    assert part.status == 0 and "Measured 2 pictures." in part.text
+    some = indexed.call("search", "--kind", "photo", "--format", "json")
+    assert "2 pictures have not been measured" in some.err and len(some.json) == 2
+    report = indexed.call("index", "--measure", "--json").json
+    assert report["measures"] == {"measured": 2, "put_off": 0} and report["unchanged"] == 4
+    again = indexed.call("search", "--where", "has measures", "--sort", "sharpness", "--format",
+                         "json")  # fmt: skip
+    assert {hit["path"]: (hit["sharpness"], hit["kind"]) for hit in again.json} == measured
+    order = [hit["sharpness"] for hit in again.json]
+    assert order == sorted(order) and "not been measured" not in again.err
+    usage = indexed.call("index", "--measure", "--dry-run")
+    assert usage.status == 2 and "--dry-run cannot be used with --measure" in usage.err

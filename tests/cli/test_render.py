@@ -68,6 +68,13 @@ def test_a_record():
         "note": None,
         "matched": [],
         "parts": [],
+        "sharpness": None,
+        "brightness": None,
+        "shadows": None,
+        "highlights": None,
+        "contrast": None,
+        "colourfulness": None,
+        "kind": None,
     }
     assert tuple(record(HITS[1])) == FIELDS
 

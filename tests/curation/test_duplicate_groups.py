@@ -10,7 +10,7 @@ import pytest
 
 from imgsearch.curation.duplicate_groups import KeepOrder, groups_of, richness
 from imgsearch.errors import QueryError
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
 
 LEAST = 0.9
 NOON = datetime(2024, 5, 1, 12)
@@ -109,3 +109,22 @@ def test_only_a_time_that_the_file_states_tells_exposures_apart(known):
 def test_a_raw_and_its_development_are_two_works():
     raws = [image(1, format="RAW"), image(2), image(3, format="RAW", size=5)]
     assert groups(raws, [0, 0, 0]) == [(1, [(3, "copy")])]
+
+
+def sharp(number: int, sharpness: float | None, **values) -> ImageRecord:
+    measures = sharpness and Measures(sharpness, 0.5, 0.0, 0.0, 0.2, 30.0, "photo")
+    return replace(image(number, **values), measures=measures or None)
+
+
+@pytest.mark.parametrize(
+    ("images", "best"),
+    [
+        ([sharp(1, 0.3, size=99), sharp(2, 0.7)], 2),
+        ([sharp(1, 0.9), sharp(2, 0.1, title="a")], 2),
+        ([sharp(1, 0.51), sharp(2, 0.49, size=99)], 2),
+        ([sharp(1, 0.9), sharp(2, None, size=99)], 2),
+    ],
+    ids=["before the size", "after metadata", "not by a little", "only where all are measured"],
+)
+def test_of_pictures_that_are_alike_otherwise_the_sharper_one_is_kept(images, best):
+    assert KeepOrder().sorted(images)[0].id == best

@@ -90,7 +90,9 @@ def test_each_file_is_opened_read_and_decoded_once(tmp_path: Path, catalog: Cata
     root = RootRecord(str(photos))
 
     def decoder(size: InputSize, most: int) -> ProcessDecoder:
-        return ProcessDecoder(DecodeSettings(size), workers=1, decode_one=counting_decode)
+        return ProcessDecoder(
+            DecodeSettings(size, measured=True), workers=1, decode_one=counting_decode
+        )
 
     with catalog.writer() as writer:
         writer.put_root(root)

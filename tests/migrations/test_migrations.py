@@ -15,7 +15,7 @@ from imgsearch.catalog.rows import to_blob
 from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
 from imgsearch.curation.clusters import Clusters
-from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew
+from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew, QueryError
 from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory_index import MemoryIndex
@@ -387,4 +387,14 @@ def test_an_old_library_has_no_clusters_until_they_are_made(tmp_path):
     clusters = Clusters(catalog, MemoryIndex("", catalog.uuid, SPACE), WordEncoder, print)
     clusters.bring_up()
     assert clusters.report(3).pictures == 2, "6 is gone"
+    assert catalog.check() == []
+
+
+def test_the_pictures_of_an_old_library_are_not_measured_until_they_are_read(tmp_path):
+    make_0001(tmp_path)
+    catalog = open_catalog(str(tmp_path))
+    assert all(record.measures is None for record in catalog.get(catalog.all_ids()).values())
+    assert catalog.unmeasured_count() == catalog.count() > 0
+    with pytest.raises(QueryError, match="have not been measured"):
+        catalog.select(parse("sharpness > 0"))
     assert catalog.check() == []

@@ -1,0 +1,196 @@
+"""Measures of a picture: sharpness, exposure, contrast, colours, and what kind it seems to be.
+
+They are taken while a file is decoded, from pixels that are decoded anyway, scaled to one size for
+all models. docs/CURATION.md describes them for users.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgsearch.model_card import InputSize
+from imgsearch.records import DOCUMENT, PHOTO, SCREENSHOT, ImageMetadata, Measures
+
+SIZE = InputSize(long=192)
+"""The size at which pictures are measured, a bit smaller than what any model takes: then the last
+filter is the same for all of them."""
+SHARPNESS_MIDPOINT = 0.175
+"""The median of (variance of Laplacian / variance of luma) of 454 photos, which becomes 0.5."""
+TILES = 4
+"""Tiles per side. A quarter of all is at least as sharp as the picture counts: its subject."""
+MIN_TILE_PIXELS = 4
+FLAT_VARIANCE = 1e-3
+"""Keeps noise in an even tile from counting as sharpness."""
+MAX_SHADOW, MIN_HIGHLIGHT = 5, 250
+"""Levels of luma up to which a pixel is black, and from which it is white."""
+DIGITS = 4
+
+EVEN_LEVELS = 1
+"""Difference to the pixels above and to the left up to which a pixel is even."""
+PAPER_CELL_PIXELS = 6
+MIN_PAPER_LEVEL, MAX_PAPER_CHROMA, MIN_INK_LEVELS = 120, 40, 35
+MIN_PAPER, MIN_INK, MIN_PAPER_EVENNESS = 0.7, 0.3, 0.2
+MAX_PAPER_SPREAD = 17
+"""A page: the shares of cells that are paper, of paper with ink, and of even pixels; and the
+standard deviation of the brightness of its paper in levels, which light from the side causes."""
+MIN_ONE_COLOUR, MIN_SCREEN_EVENNESS = 0.14, 0.18
+"""A screen: the shares of pixels that have one and the same colour, and of even pixels."""
+SHEET_ASPECTS = 1.2, 1.5
+"""Height to width of an upright sheet: Letter 1.29, A4 1.41."""
+SCREEN_ASPECTS = (16 / 10, 16 / 9, 18 / 9, 18.5 / 9, 19 / 9, 19.5 / 9, 20 / 9)
+MAX_ASPECT_ERROR = 0.01
+LOSSLESS = ("PNG", "WEBP", "GIF", "BMP", "QOI")
+"""Formats of screenshots; cameras write others."""
+
+Luma = NDArray[np.floating[Any]]
+
+
+def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
+    """The measures of an upright RGB image, which may be scaled down from that of `metadata`.
+
+    Parameters
+    ----------
+    image : Image
+        8-bit sRGB, at least as large as `decoders.MEASURED_SIZE` has it for this picture.
+    metadata : ImageMetadata
+        Its full size, format and camera.
+    """
+    size = SIZE.decoded_size(metadata.width, metadata.height)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    levels = np.asarray(image.convert("L"))
+    pixels = np.asarray(image, np.int16)
+    luma: Luma = levels.astype(np.float32) / np.float32(255)
+    return Measures(
+        sharpness=_rounded(sharpness(luma)),
+        brightness=_rounded(luma.mean()),
+        shadows=_rounded((levels <= MAX_SHADOW).mean()),
+        highlights=_rounded((levels >= MIN_HIGHLIGHT).mean()),
+        contrast=_rounded(luma.std()),
+        colourfulness=_rounded(colourfulness(pixels)),
+        kind=kind(pixels, levels, metadata),
+    )
+
+
+def sharpness(luma: Luma) -> float:
+    """How sharp the sharpest quarter of a picture is, 0 to 1; 0.5 is the median of photos.
+
+    In each of 4 x 4 tiles: the variance of the Laplacian of the smoothed luma (Pech-Pacheco et al.,
+    "Diatom autofocusing in brightfield microscopy", ICPR 2000), divided by the variance of that
+    luma, so that a dull picture is not taken for a blurred one. The fourth largest quotient q
+    becomes q / (q + `SHARPNESS_MIDPOINT`).
+
+    Parameters
+    ----------
+    luma : ndarray of shape (height, width), float32, 0 to 1
+    """
+    if min(luma.shape) < TILES * MIN_TILE_PIXELS + 4:
+        return 0.0
+    smooth = (luma[:-2] + 2 * luma[1:-1] + luma[2:]) / 4
+    smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
+    centre: Luma = smooth[1:-1, 1:-1]
+    laplacian: Luma = 4 * centre - smooth[:-2, 1:-1] - smooth[2:, 1:-1]
+    laplacian -= smooth[1:-1, :-2] + smooth[1:-1, 2:]
+    quotients = _variances(laplacian) / (_variances(centre) + FLAT_VARIANCE)
+    quotient = float(np.sort(quotients)[-TILES])
+    return quotient / (quotient + SHARPNESS_MIDPOINT)
+
+
+def _variances(values: Luma) -> NDArray[np.float32]:
+    """The variances of the tiles, shape (16,); the last rows and columns are left over."""
+    height, width = (side // TILES for side in values.shape)
+    tiles = values[: height * TILES, : width * TILES].reshape(TILES, height, TILES, width)
+    variances: NDArray[np.float32] = tiles.var(axis=(1, 3)).ravel()
+    return variances
+
+
+def colourfulness(pixels: NDArray[np.int16]) -> float:
+    """The measure M3 of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (SPIE
+    5007, 2003): 0 is grey, 33 moderately, 59 quite, from 109 on extremely colourful.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, 3), int16, 0 to 255
+    """
+    red, green, blue = (pixels[..., channel].ravel().astype(np.float32) for channel in range(3))
+    differences = red - green, (red + green) / 2 - blue
+    means = [float(each.mean()) for each in differences]
+    squares = [float(each @ each) / each.size for each in differences]
+    variance = sum(square - mean**2 for square, mean in zip(squares, means, strict=True))
+    return math.sqrt(max(0.0, variance)) + 0.3 * math.hypot(*means)
+
+
+def kind(pixels: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMetadata) -> str:
+    """A guess: "photo", "screenshot" or "document".
+
+    A document is bright paper with ink; a screenshot has much of one exact colour, no camera, and
+    the format or the shape of one. Everything else counts as a photo, drawings as well.
+    """
+    if _evenness(levels.astype(np.int16)[..., None], EVEN_LEVELS + 1) < MIN_SCREEN_EVENNESS:
+        return PHOTO  # most photos, at once: where luma is uneven, colours are
+    evenness = _evenness(pixels)
+    is_page = evenness >= MIN_PAPER_EVENNESS and _is_page(pixels, levels)
+    if metadata.camera_make or metadata.camera_model:
+        return DOCUMENT if is_page else PHOTO
+    tall = metadata.height / metadata.width
+    is_sheet = is_page and SHEET_ASPECTS[0] <= tall <= SHEET_ASPECTS[1]
+    may_be_screen = evenness >= MIN_SCREEN_EVENNESS and _may_be_screen(metadata)
+    if may_be_screen and not is_sheet and _one_colour(pixels) >= MIN_ONE_COLOUR:
+        return SCREENSHOT
+    return DOCUMENT if is_page else PHOTO
+
+
+def _may_be_screen(metadata: ImageMetadata) -> bool:
+    """True for a format or a shape that photos do not have."""
+    sides = sorted((metadata.width, metadata.height))
+    aspect = sides[1] / sides[0]
+    shaped = any(abs(aspect / each - 1) <= MAX_ASPECT_ERROR for each in SCREEN_ASPECTS)
+    return metadata.format in LOSSLESS or shaped
+
+
+def _evenness(pixels: NDArray[np.int16], most: int = EVEN_LEVELS) -> float:
+    """The share of pixels that differ by at most some levels from those above and to the left."""
+    if min(pixels.shape[:2]) < 2:
+        return 0.0
+    even = np.ones((pixels.shape[0] - 1, pixels.shape[1] - 1), np.bool_)
+    for channel in range(pixels.shape[2]):
+        plane = np.ascontiguousarray(pixels[..., channel])
+        even &= np.abs(plane[1:, 1:] - plane[:-1, 1:]) <= most
+        even &= np.abs(plane[1:, 1:] - plane[1:, :-1]) <= most
+    return float(even.mean())
+
+
+def _one_colour(pixels: NDArray[np.int16]) -> float:
+    """The share of the most frequent colour."""
+    codes = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    return float(np.unique(codes, return_counts=True)[1].max() / codes.size)
+
+
+def _is_page(pixels: NDArray[np.int16], levels: NDArray[np.uint8]) -> bool:
+    chroma = pixels.max(axis=2) - pixels.min(axis=2)
+    shades, chromas = _cells(levels.astype(np.int16)), _cells(chroma)
+    if not shades.size:
+        return False
+    bright = np.sort(shades, axis=1)[:, int(0.9 * shades.shape[1])]
+    paper = (bright >= MIN_PAPER_LEVEL) & (np.median(chromas, axis=1) <= MAX_PAPER_CHROMA)
+    if paper.mean() < MIN_PAPER or bright[paper].std() > MAX_PAPER_SPREAD:
+        return False
+    ink = bright - shades.min(axis=1) >= MIN_INK_LEVELS
+    return bool(ink[paper].mean() >= MIN_INK)
+
+
+def _cells(values: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The values of each cell of `PAPER_CELL_PIXELS` a side, shape (cells, pixels)."""
+    side = PAPER_CELL_PIXELS
+    rows, columns = (length // side for length in values.shape)
+    cells = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return cells.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS)
