@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from imgsearch.curation.duplicate_groups import DuplicateGroup
     from imgsearch.curation.sample import Kind
     from imgsearch.indexing.indexer import Indexer
+    from imgsearch.searching.saved import SavedSearches
 
 IMAGES_PER_READ = 1000
 MAX_COUNTING_SECONDS = 3.0
@@ -339,6 +340,16 @@ class Library:
         """
         term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
         return self.search(SearchRequest([term], **options))
+
+    @property
+    def saved(self) -> SavedSearches:
+        """The saved searches, by name: ``library.search(library.saved["beaches"].request)``.
+
+        Raises `LibraryMissing` if there is no library yet.
+        """
+        from imgsearch.searching.saved import SavedSearches
+
+        return SavedSearches(self.catalog, self.searcher.result)
 
     def duplicates(
         self, where: Filter | None = None, level: str = "copies", prefer: Sequence[str] = ()

@@ -448,6 +448,16 @@ class SpaceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedRecord:
+    """A saved search as the catalog holds it; `request` is JSON."""
+
+    id: int
+    name: str
+    request: str
+    saved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A group of pictures by content.
 

@@ -26,13 +26,15 @@ from imgsearch.catalog import (
     overview,
     reference_scores,
     rows,
+    saved_searches,
     schema,
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
-from imgsearch.catalog.engine import open_engine, reading
+from imgsearch.catalog.engine import open_engine, reading, writing
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.rehearsal import Rehearsal
+from imgsearch.catalog.saved_searches import SavedWriter
 from imgsearch.catalog.schema import driver
 from imgsearch.catalog.sqlite_file import (
     FILE,
@@ -69,6 +71,7 @@ from imgsearch.records import (
     Revision,
     RootRecord,
     RunRecord,
+    SavedRecord,
     Skipped,
     SpaceRecord,
     TextCounts,
@@ -623,6 +626,36 @@ class Catalog:
         """The number of present images that are newer than the clusters of their space."""
         with self._read() as connection:
             return clusters.unclustered(connection)
+
+    # Saved searches
+
+    def saved_searches(self) -> list[SavedRecord]:
+        """The saved searches, by name."""
+        with self._read() as connection:
+            return saved_searches.every(driver(connection))
+
+    def saved_search(self, key: str) -> SavedRecord | None:
+        """The saved search of that folded name."""
+        with self._read() as connection:
+            return saved_searches.named(driver(connection), key)
+
+    def present(self, ids: Sequence[int]) -> set[int]:
+        """Those of the ids that are present images."""
+        with self._read() as connection:
+            return saved_searches.present(driver(connection), ids)
+
+    @contextmanager
+    def saving(self) -> Iterator[SavedWriter]:
+        """A transaction on the saved searches, all or nothing.
+
+        It does not take the writer lock, so that a search can be saved while pictures are indexed:
+        SQLite lets one transaction wait for another, and this one changes nothing that the indexer
+        reads.
+        """
+        with writing(self._engine) as connection:
+            yield SavedWriter(driver(connection))
+
+    # What is in it
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.
