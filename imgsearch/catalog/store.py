@@ -28,6 +28,7 @@ from imgsearch.catalog import (
     rows,
     saved_searches,
     schema,
+    timeline,
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
@@ -67,6 +68,7 @@ from imgsearch.records import (
     Facets,
     ImageFile,
     ImageRecord,
+    Period,
     Reference,
     Revision,
     RootRecord,
@@ -626,6 +628,23 @@ class Catalog:
         """The number of present images that are newer than the clusters of their space."""
         with self._read() as connection:
             return clusters.unclustered(connection)
+
+    # Time
+
+    def months(self) -> list[Period]:
+        """The months with present images, newest first, at most `timeline.MAX_PERIODS`."""
+        with self._read() as connection:
+            return timeline.months(driver(connection))
+
+    def on_this_day(self, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:
+        """Ids of present images taken on a day ("11-29") of the given years, in their order."""
+        with self._read() as connection:
+            return timeline.on_this_day(driver(connection), day, years, each_year, limit)
+
+    def latest_added(self, limit: int) -> list[int]:
+        """Ids of the present images that came into the library last, the last one first."""
+        with self._read() as connection:
+            return timeline.latest_added(driver(connection), limit)
 
     # Saved searches
 
