@@ -449,7 +449,8 @@ class SpaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A year, or a month of it from 1, with its number of pictures and the id of the newest."""
+    """A month, counted from 1, with its number of pictures and the id of the newest; None as the
+    month stands for a whole year, or for pictures without one."""
 
     year: int
     month: int | None

@@ -632,7 +632,8 @@ class Catalog:
     # Time
 
     def months(self) -> list[Period]:
-        """The months with present images, newest first, at most `timeline.MAX_PERIODS`."""
+        """The months with present images, newest first, at most `timeline.MAX_PERIODS`; None is the
+        month of images of which only the year is known."""
         with self._read() as connection:
             return timeline.months(driver(connection))
 

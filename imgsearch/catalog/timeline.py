@@ -17,6 +17,10 @@ _LATEST = (
     " ORDER BY taken_at DESC LIMIT 1"
 )
 _COUNT = "SELECT count(*) FROM images WHERE status = 'present' AND taken_at >= ? AND taken_at < ?"
+_YEAR_ONLY = (
+    "SELECT count(*) FROM images WHERE status = 'present' AND taken_at = ?"
+    " AND taken_precision = 'year'"
+)
 _ON_A_DAY = (
     "SELECT id FROM images WHERE status = 'present' AND taken_at >= ? AND taken_at < ?"
     " AND taken_precision IN ('day', 'second') ORDER BY taken_at DESC LIMIT ?"
@@ -28,8 +32,8 @@ _END = "~"
 
 
 def months(db: sqlite3.Connection) -> list[Period]:
-    """The months with present images, newest first; those of which only the year is known count as
-    January, as they do for a filter by date."""
+    """The months with present images, newest first, with what a filter by that month finds. Images
+    of which only the year is known are behind its January, with None for the month."""
     return list(_months(db))
 
 
@@ -42,7 +46,11 @@ def _months(db: sqlite3.Connection) -> Iterator[Period]:
         image_id, start = row[0], str(row[1])[:7]
         (count,) = db.execute(_COUNT, (start, end)).fetchone()
         year, _, month = start.partition("-")
-        yield Period(int(year), int(month), count, image_id)
+        rough = db.execute(_YEAR_ONLY, (f"{start}-01 00:00:00.000000",)).fetchone()[0]
+        if count > rough:
+            yield Period(int(year), int(month), count - rough, image_id)
+        if rough:
+            yield Period(int(year), None, rough, image_id)
         end = start
 
 

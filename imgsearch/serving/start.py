@@ -92,7 +92,7 @@ def start(library: Library, day: str) -> Start:
             _records(library, recent),
             _records(library, anniversaries),
             years,
-            months,
+            [each for each in months if each.month is not None],
             covers,
             cluster_tiles(library, MAX_START_CLUSTERS),
             list(library.saved),
