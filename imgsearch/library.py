@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from imgsearch.exchange.vector_import import Import
     from imgsearch.indexing.indexer import Indexer
     from imgsearch.searching.hits import Hit, Ranking, SearchResult
+    from imgsearch.searching.saved import SavedSearches
     from imgsearch.searching.searcher import Searcher
 
 IMAGES_PER_READ = 1000
@@ -345,6 +346,16 @@ class Library:
         """
         term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
         return self.search(SearchRequest([term], **options))
+
+    @property
+    def saved(self) -> SavedSearches:
+        """The saved searches, by name: ``library.search(library.saved["beaches"].request)``.
+
+        Raises `LibraryMissing` if there is no library yet.
+        """
+        from imgsearch.searching.saved import SavedSearches
+
+        return SavedSearches(self.catalog, self.searcher.result)
 
     def duplicates(
         self, where: Filter | None = None, level: str = "copies", prefer: Sequence[str] = ()

@@ -34,6 +34,7 @@ from imgsearch.filters.tree import Filter
 from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
+from imgsearch.searching.saved import combined
 from imgsearch.searching.terms import build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
 from imgsearch.serving.validation import sentence
@@ -77,6 +78,13 @@ Order = Annotated[
     Field(
         description="Order of all pictures found: date has the oldest first, -date the newest."
         " The default is the best first, or the newest without words."
+    ),
+]
+Saved = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="Name of a saved search to start from; the other arguments narrow it.",
     ),
 ]
 Where = Annotated[
@@ -166,6 +174,7 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         weak: Weak = False,
         min_strength: Strength = None,
         sort: Order = "",
+        saved: Saved = "",
     ) -> dict[str, Any]:
         """Find pictures by words; without words, list those that pass the filters, newest first.
 
@@ -178,7 +187,7 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         values["where"] = [where] if where.strip() else []
         terms = build_terms(query, minus=without)
         where_filter, cut_off = filter_from(values), _cut_off(weak, min_strength)
-        return await _search(gallery, terms, where_filter, limit, cut_off, sort)
+        return await _search(gallery, terms, where_filter, limit, cut_off, sort, saved)
 
     @tools.tool(annotations=_reads("Find similar pictures"))
     @_with_sentences
@@ -205,6 +214,13 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         if isinstance(rendering, Skipped):
             raise cannot_show(rendering.reason)
         return [Image(data=rendering.data, format="jpeg"), _facts(located.record)]
+
+    @tools.tool(annotations=_reads("List the saved searches"))
+    @_with_sentences
+    async def saved_searches() -> dict[str, Any]:
+        """List the searches that the user has saved; `saved` of search_images runs one by name."""
+        found = await asyncio.wrap_future(gallery.saved_searches())
+        return {"saved": [{"name": each.name, "text": _text(each.text)} for each in found]}
 
     @tools.tool(annotations=_reads("Status of the library"))
     @_with_sentences
@@ -295,10 +311,13 @@ async def _search(
     limit: int,
     min_strength: float | None,
     sort: Sort = "",
+    saved: str = "",
 ) -> dict[str, Any]:
     request = SearchRequest(
         terms, limit, where=where, min_strength=min_strength, unique=True, sort=sort
     )
+    if saved:
+        request = combined(await asyncio.wrap_future(gallery.saved_request(saved)), request)
     ranking, hits = await asyncio.wrap_future(gallery.rank(request))
     return {
         "total": ranking.total,

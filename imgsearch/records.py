@@ -7,7 +7,7 @@ escapes, PEP 383); a relative path has "/" between its parts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -503,6 +503,37 @@ class SpaceRecord:
     space: EmbeddingSpace
     vectors: int
     default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A month, counted from 1, with its number of pictures and the id of the newest; None as the
+    month stands for a whole year, or for pictures without one."""
+
+    year: int
+    month: int | None
+    count: int
+    cover: int
+
+
+def years_of(months: Sequence[Period]) -> list[Period]:
+    """The years of months that are newest first; the cover is that of the newest month."""
+    counts: dict[int, Period] = {}
+    for each in months:
+        known = counts.get(each.year)
+        count, cover = (known.count, known.cover) if known else (0, each.cover)
+        counts[each.year] = Period(each.year, None, count + each.count, cover)
+    return list(counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRecord:
+    """A saved search as the catalog holds it; `request` is JSON."""
+
+    id: int
+    name: str
+    request: str
+    saved_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

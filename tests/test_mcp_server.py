@@ -52,7 +52,9 @@ def _payload(result: Any) -> dict[str, Any]:
 def test_the_tools_find_and_show_pictures(demo: Place) -> None:
     async def talk(client: Client, ask: Ask) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"search_images", "similar_images", "get_image", "library_status"}
+        assert set(tools) == {
+            "search_images", "similar_images", "get_image", "saved_searches", "library_status"
+        }  # fmt: skip
         assert all(tool.annotations.read_only_hint for tool in tools.values())
         assert _payload(await ask("library_status"))["images"] == len(list(PHOTOS.iterdir()))
         results = _payload(await ask("search_images", query="a polar bear"))

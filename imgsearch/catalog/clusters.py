@@ -38,7 +38,7 @@ def clustering(connection: Connection, space_id: int | None) -> Clustering | Non
 
 def clusters(connection: Connection, space_id: int | None, dimension: int) -> list[Cluster]:
     """The clusters of a space, largest first."""
-    counts = {key: len(ids) for key, ids in members(connection, space_id).items()}
+    counts = _counts(connection, space_id)
     query = select(table).where(table.c.space_id == space_id)
     found = connection.execute(query).all()
     for row in found:
@@ -56,6 +56,18 @@ def clusters(connection: Connection, space_id: int | None, dimension: int) -> li
         for row in found
     ]
     return sorted(records, key=lambda cluster: (-cluster.count, cluster.id))
+
+
+def _counts(connection: Connection, space_id: int | None) -> dict[int, int]:
+    """Present images directly in each cluster: all of them, less the few that are not present."""
+    count = func.count().label("pictures")
+    key = cluster_members.c.cluster_id
+    every = select(key, count).where(cluster_members.c.space_id == space_id).group_by(key)
+    counts = {row.cluster_id: row.pictures for row in connection.execute(every)}
+    absent = every.join(images).where(images.c.status.in_(("gone", "unreadable")))
+    for row in connection.execute(absent):
+        counts[row.cluster_id] -= row.pictures
+    return counts
 
 
 def members(connection: Connection, space_id: int | None) -> dict[int, Ids]:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from imgsearch.catalog import schema
+from imgsearch.catalog import saved_searches, schema
 from imgsearch.catalog.sqlite_file import (
     FILE,
     connect,
@@ -33,6 +33,7 @@ from imgsearch.records import (
     Location,
     RootRecord,
     RunRecord,
+    SavedRecord,
     Skipped,
     SpaceRecord,
     TextCounts,
@@ -114,6 +115,21 @@ class Overview:
         """The present images whose text could not be read, by path."""
         with stored_values():
             return unreadable_texts(self._connection)
+
+    def saved_searches(self) -> list[SavedRecord]:
+        """The saved searches, by name."""
+        with stored_values():
+            return saved_searches.every(self._connection)
+
+    def saved_search(self, key: str) -> SavedRecord | None:
+        """The saved search of that folded name."""
+        with stored_values():
+            return saved_searches.named(self._connection, key)
+
+    def present(self, ids: Sequence[int]) -> set[int]:
+        """Those of the ids that are present images."""
+        with stored_values():
+            return saved_searches.present(self._connection, ids)
 
     def indexed(self) -> list[tuple[str, EmbeddingSpace]]:
         """The uuid of the library and the space, for each space in `summary`'s order.

@@ -15,7 +15,7 @@ from imgsearch.writing import make_durable, private_opener
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 

@@ -27,15 +27,18 @@ from imgsearch.catalog import (
     overview,
     reference_scores,
     rows,
+    saved_searches,
     schema,
     takeover,
+    timeline,
     unchanged_files,
 )
 from imgsearch.catalog import measures as measures_of_images
 from imgsearch.catalog import shots as shots_of_images
-from imgsearch.catalog.engine import open_engine, reading
+from imgsearch.catalog.engine import open_engine, reading, writing
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.rehearsal import Rehearsal
+from imgsearch.catalog.saved_searches import SavedWriter
 from imgsearch.catalog.schema import driver
 from imgsearch.catalog.sqlite_file import (
     FILE,
@@ -71,10 +74,12 @@ from imgsearch.records import (
     ImageFile,
     ImageRecord,
     Location,
+    Period,
     Reference,
     Revision,
     RootRecord,
     RunRecord,
+    SavedRecord,
     Skipped,
     SpaceRecord,
     TextCounts,
@@ -673,6 +678,54 @@ class Catalog:
         """The number of present images that are newer than the clusters of their space."""
         with self._read() as connection:
             return clusters.unclustered(connection)
+
+    # Time
+
+    def months(self) -> list[Period]:
+        """The months with present images, newest first, at most `timeline.MAX_PERIODS`; None is the
+        month of images of which only the year is known."""
+        with self._read() as connection:
+            return timeline.months(driver(connection))
+
+    def on_this_day(self, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:
+        """Ids of present images taken on a day ("11-29") of the given years, in their order."""
+        with self._read() as connection:
+            return timeline.on_this_day(driver(connection), day, years, each_year, limit)
+
+    def latest_added(self, limit: int) -> list[int]:
+        """Ids of the present images that came into the library last, the last one first."""
+        with self._read() as connection:
+            return timeline.latest_added(driver(connection), limit)
+
+    # Saved searches
+
+    def saved_searches(self) -> list[SavedRecord]:
+        """The saved searches, by name."""
+        with self._read() as connection:
+            return saved_searches.every(driver(connection))
+
+    def saved_search(self, key: str) -> SavedRecord | None:
+        """The saved search of that folded name."""
+        with self._read() as connection:
+            return saved_searches.named(driver(connection), key)
+
+    def present(self, ids: Sequence[int]) -> set[int]:
+        """Those of the ids that are present images."""
+        with self._read() as connection:
+            return saved_searches.present(driver(connection), ids)
+
+    @contextmanager
+    def saving(self) -> Iterator[SavedWriter]:
+        """A transaction on the saved searches, all or nothing.
+
+        It does not take the writer lock, so that a search can be saved while pictures are indexed:
+        SQLite lets one transaction wait for another, and this one changes nothing that the indexer
+        reads.
+        """
+        with writing(self._engine) as connection:
+            yield SavedWriter(driver(connection))
+
+    # What is in it
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.

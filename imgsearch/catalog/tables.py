@@ -332,3 +332,17 @@ cluster_members = Table(
     sqlite_with_rowid=False,
 )
 """The innermost cluster of each image; NULL for an outlier."""
+
+saved_searches = Table(
+    "saved_searches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("request", Text, nullable=False),
+    Column("saved_at", DateTime, nullable=False),
+    # AUTOINCREMENT: an id that a page shows must not become another search.
+    sqlite_autoincrement=True,
+)
+"""Searches that the user saved. `request` is JSON of `searching.request.request_to_plain`;
+`name_key` is the name, folded."""

@@ -10,11 +10,15 @@ import re
 import shlex
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from imgsearch.errors import ImgSearchError
+
+if TYPE_CHECKING:
+    from imgsearch.catalog.overview import Overview
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -58,6 +62,12 @@ def roots(ctx: click.Context, parameter: click.Parameter, word: str) -> list[Com
     """Folders of the library, but for those that need quotes, which each shell writes in its own
     way."""
     return _beginning([path for path in _roots(ctx) if shlex.quote(path) == path], word)
+
+
+def saved(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of saved searches, but for those that need quotes."""
+    names = _in_library(ctx, lambda overview: [each.name for each in overview.saved_searches()])
+    return _beginning([name for name in names if shlex.quote(name) == name], word)
 
 
 def places(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
@@ -113,12 +123,17 @@ def _beginning(known: Iterable[str], word: str) -> list[CompletionItem]:
 
 
 def _roots(ctx: click.Context) -> list[str]:
+    return _in_library(ctx, lambda overview: [root.path for root in overview.roots()])
+
+
+def _in_library(ctx: click.Context, read: Callable[[Overview], list[str]]) -> list[str]:
+    """What is read from the library of the command; nothing if there is none."""
     from imgsearch.catalog.overview import Overview
     from imgsearch.settings import load_settings
 
     library = ctx.params.get("library") or ctx.find_root().params.get("library")
     try:
         with closing(Overview(load_settings({"library": library}).library)) as overview:
-            return [root.path for root in overview.roots()] if overview.ready else []
+            return read(overview) if overview.ready else []
     except ImgSearchError:
         return []

@@ -27,6 +27,7 @@ COMMANDS = (
     "search",
     "similar",
     "similarity",
+    "saved",
     "dupes",
     "status",
     "skipped",

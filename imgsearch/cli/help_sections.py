@@ -9,7 +9,8 @@ import click
 FILTERS, GENERAL = "Filters", "General"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Terms": (
-        "fused", "plus", "minus", "like", "allow_url", "more", "less", "mode", "instruction",
+        "saved", "fused", "plus", "minus", "like", "allow_url", "more", "less", "mode",
+        "instruction",
     ),
     FILTERS: (),
     "Hits": (

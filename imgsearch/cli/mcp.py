@@ -16,8 +16,8 @@ def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> No
     """Serve the library as tools of the Model Context Protocol, over stdin and stdout.
 
     An MCP client starts this command itself, as configured in its settings. The tools
-    search_images, similar_images, get_image and library_status are read-only and show only
-    pictures below the folders of the library.
+    search_images, similar_images, get_image, saved_searches and library_status are read-only and
+    show only pictures below the folders of the library.
 
     \b
     imgsearch mcp

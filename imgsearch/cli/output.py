@@ -12,6 +12,7 @@ import click
 from imgsearch.cli.colors import CHOICES, is_colored, painted
 from imgsearch.cli.completion import files, folders
 from imgsearch.cli.group import Context, Session
+from imgsearch.cli.search_options import unique_option
 
 if TYPE_CHECKING:
     from imgsearch.searching.hits import Hit, SearchResult
@@ -121,9 +122,7 @@ def output_options(function: F) -> F:
             show_default=True,
             help="Colours in tables, and links to the pictures. NO_COLOR turns auto off.",
         ),
-        click.option(
-            "--unique", is_flag=True, help="Show near-identical pictures as one, with their number."
-        ),
+        unique_option,
     ):
         function = option(function)
     return function

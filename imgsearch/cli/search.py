@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from imgsearch.cli import freshness
 from imgsearch.cli.completion import files
@@ -18,6 +20,7 @@ from imgsearch.cli.search_options import (
     explained,
     gathered,
     result_options,
+    saved_option,
     why_no_hits,
 )
 from imgsearch.cli.terminal import plain
@@ -39,6 +42,7 @@ NOTHING_FOUND = 3
     is_flag=True,
     help="Have the model read the words and the picture of --like as one, if it can.",
 )
+@saved_option
 @result_options
 @output_options
 @cut_off_options
@@ -52,6 +56,7 @@ def command(
     output: Output,
     words: tuple[str, ...],
     fused: bool,
+    saved: str | None,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -83,10 +88,28 @@ def command(
     imgsearch search --in ~/Pictures/2023 --where 'width > 4000 and not has gps'
     imgsearch search sunset --unique --html sunsets.html --copy-to ~/Sunsets
     imgsearch search --more 1,4 --less 2
+    imgsearch search --saved beaches --after 2023
     """
+    ctx = context(library, quiet, verbose)
+    trace = Trace()
+    with trace.step("parse"):
+        request = search_request(options, filters, output.unique, words, fused)
+        if saved is not None:
+            request = with_saved(ctx, saved, request)
+    require_query(request, words)
+    return answer(ctx, request, trace, options, output, flags)
+
+
+def search_request(
+    options: SearchOptions,
+    filters: dict[str, tuple[str, ...]],
+    unique: bool,
+    words: tuple[str, ...],
+    fused: bool,
+) -> SearchRequest:
+    """The request that words and options make, which may search for nothing."""
     from imgsearch.cli.query_terms import TermReader, fused_term, query_terms
 
-    ctx = context(library, quiet, verbose)
     reader = TermReader(options.allow_url)
     if fused:
         terms = [fused_term(reader, words, options.like)]
@@ -94,17 +117,35 @@ def command(
     else:
         only_words = options.mode == "text"
         terms = query_terms(reader, words, options.plus, options.minus, options.like, only_words)
-    trace = Trace()
-    with trace.step("parse"):
-        request = options.request(terms, filters, output.unique)
-    if not terms and not request.good and not request.bad:
+    return options.request(terms, filters, unique)
+
+
+def with_saved(ctx: Context, name: str, request: SearchRequest) -> SearchRequest:
+    """A saved search with the terms and filters of a request; the saved limit unless -n is given.
+
+    Raises
+    ------
+    QueryError
+        There is no such saved search, or an example picture of it is gone.
+    """
+    from imgsearch.searching.saved import combined, saved_search
+
+    with closing(ctx.overview()) as overview:
+        saved = saved_search(overview, name).required()
+    whole = combined(saved, request)
+    source = click.get_current_context().get_parameter_source("limit")
+    return replace(whole, limit=saved.limit) if source == ParameterSource.DEFAULT else whole
+
+
+def require_query(request: SearchRequest, words: tuple[str, ...]) -> None:
+    """Raise `QueryError` for a request that searches for nothing."""
+    if not request.terms and not request.good and not request.bad:
         if words or request.where is None:
             raise QueryError(*EMPTY_QUERY)
         if request.min_score is not None:
             raise QueryError(
                 "a list by date has no scores", "Say what to look for, or leave out --min-score."
             )
-    return answer(ctx, request, trace, options, output, flags)
 
 
 def answer(

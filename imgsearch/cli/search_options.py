@@ -73,9 +73,7 @@ class SearchOptions:
     minus: tuple[str, ...]
     like: tuple[str, ...]
     allow_url: bool
-    no_daemon: bool
     instruction: str | None
-    form: str
     more: tuple[str, ...]
     less: tuple[str, ...]
     mode: str
@@ -83,11 +81,13 @@ class SearchOptions:
     everything: bool
     min_strength: float | None
     max_false_matches: float | None
-    explain: bool
-    refresh: bool | None
     apart: bool
-    exit_code: bool
     sort: Sort | None
+    no_daemon: bool = False
+    form: str = "table"
+    explain: bool = False
+    refresh: bool | None = None
+    exit_code: bool = False
 
     def request(
         self, terms: Sequence[Term], filters: dict[str, tuple[str, ...]], unique: bool
@@ -123,7 +123,16 @@ format_option = click.option(
     show_default=True,
     help="paths0 ends each path with NUL, for xargs -0.",
 )
-_RESULTS = (
+saved_option = click.option(
+    "--saved",
+    metavar="NAME",
+    shell_complete=completion.saved,
+    help="Start from a saved search; further terms and filters narrow it.",
+)
+unique_option = click.option(
+    "--unique", is_flag=True, help="Show near-identical pictures as one, with their number."
+)
+_TERMS = (
     click.option(
         "-n",
         "--limit",
@@ -150,6 +159,14 @@ _RESULTS = (
         help="Add an example picture.",
     ),
     click.option("--allow-url", is_flag=True, help="Fetch a picture that is an http(s) URL."),
+)
+_INSTRUCTION = click.option(
+    "--instruction",
+    metavar="TEXT",
+    help="Instruction to the model about the words, if it takes instructions.",
+)
+_RESULTS = (
+    *_TERMS,
     click.option(
         "--exact",
         "index",
@@ -160,11 +177,7 @@ _RESULTS = (
     click.option(
         "--no-daemon", is_flag=True, help="Do not use a running daemon; see 'imgsearch daemon'."
     ),
-    click.option(
-        "--instruction",
-        metavar="TEXT",
-        help="Instruction to the model about the words, if it takes instructions.",
-    ),
+    _INSTRUCTION,
     format_option,
 )
 _FEEDBACK = (
@@ -225,6 +238,9 @@ _FILTER_OPTIONS = tuple(
     )
     for option in FILTERS
 )
+_APART = click.option(
+    "--apart", is_flag=True, help="List the RAW and the JPEG of one shot as two pictures."
+)
 _FILTERS = (
     *_FILTER_OPTIONS,
     click.option(
@@ -232,11 +248,7 @@ _FILTERS = (
         default=None,
         help="Index new and changed pictures first, or do not look for any. Default: say how many.",
     ),
-    click.option(
-        "--apart",
-        is_flag=True,
-        help="List the RAW and the JPEG of one shot as two pictures.",
-    ),
+    _APART,
     click.option(
         "--exit-code", is_flag=True, help="Exit with 3 if nothing was found, for scripts."
     ),
@@ -256,14 +268,19 @@ def cut_off_options(function: F) -> F:
     return _with(_CUT_OFF + _FILTERS, function)
 
 
+def request_options(function: F) -> F:
+    """All options that become part of a `SearchRequest`, and none for its answer."""
+    options = (*_TERMS, _INSTRUCTION, *_FEEDBACK, *_CUT_OFF, *_FILTER_OPTIONS, _APART)
+    return _with((*options, unique_option), function)
+
+
 def gathered(function: F) -> F:
     """The function, called with a `SearchOptions` and the values of the filters by name."""
 
     @functools.wraps(function)
     def gather(**values: Any) -> Any:
-        options = SearchOptions(
-            **{each.name: values.pop(each.name) for each in fields(SearchOptions)}
-        )
+        names = [each.name for each in fields(SearchOptions) if each.name in values]
+        options = SearchOptions(**{name: values.pop(name) for name in names})
         return function(options=options, filters=_filters(values), **values)
 
     return gather  # type: ignore[return-value]

@@ -19,7 +19,7 @@ from imgsearch import errors
 from imgsearch.daemon import address, wire
 from imgsearch.errors import ImgSearchError
 from imgsearch.searching.hits import SearchResult
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import SearchRequest, Term, request_to_plain
 from imgsearch.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 1.0
@@ -156,7 +156,7 @@ def _answer(daemon: Daemon, settings: Settings, request: SearchRequest, note: No
     if request.instruction is None:
         request = replace(request, instruction=settings.instruction)
     verbose = logging.getLogger("imgsearch").isEnabledFor(logging.INFO)
-    plain = wire.request_to_plain(request)
+    plain = request_to_plain(request)
     answer = daemon.ask("search", request=plain, verbose=verbose)
     result = wire.result_from_plain(answer["result"])
     notes = [str(each) for each in answer["notes"]]

@@ -25,7 +25,7 @@ from imgsearch.daemon.log_capture import captured_log
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
 from imgsearch.library import Library
-from imgsearch.searching.request import SearchRequest
+from imgsearch.searching.request import SearchRequest, request_from_plain
 from imgsearch.serving.resident import Closed, Overloaded, Resident
 from imgsearch.settings import Settings
 
@@ -179,7 +179,7 @@ class Listener:
         if what != "search":
             raise KeyError(what)
         self._used = time.monotonic()
-        request = wire.request_from_plain(message["request"])
+        request = request_from_plain(message["request"])
         verbose = bool(message.get("verbose"))
         # One by one, not batched: in bfloat16 a neighbour could change the last digits of a score.
         future = self._resident.submit(lambda library: self._search(library, request, verbose))

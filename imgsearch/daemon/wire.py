@@ -1,8 +1,7 @@
-"""Requests and results as bytes: a length, then JSON. NumPy is imported for arrays only.
+"""Frames of the daemon, and results in them. A request in one is that of `request_to_plain`.
 
 A frame is four bytes, big-endian, that give its length, and that many bytes of JSON in ASCII.
-Paths keep their surrogate escapes, which JSON has a notation for; pictures are base64, vectors
-base64 of little-endian float32, filters the text of `--where` that reads back as the same filter.
+Paths keep their surrogate escapes, which JSON has a notation for.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ import json
 import socket
 import struct
 import time
-from base64 import b64decode, b64encode
-from dataclasses import fields
 from typing import Any
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.searching.hits import SearchResult, hit_from_plain, hit_to_plain
-from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.trace import Trace
 
 MAX_FRAME_BYTES = 64 << 20
@@ -75,54 +71,6 @@ def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-# Requests
-
-
-def request_to_plain(request: SearchRequest) -> dict[str, Any]:
-    """A request without pixels as values for JSON."""
-    values = {each.name: getattr(request, each.name) for each in fields(SearchRequest)}
-    for name in ("terms", "good", "bad"):
-        values[name] = [_term_to_plain(term) for term in values[name]]
-    values["where"] = None if request.where is None else str(request.where)
-    return values
-
-
-def request_from_plain(plain: Any) -> SearchRequest:
-    """The request that `request_to_plain` wrote."""
-    values = dict(plain)
-    for name in ("terms", "good", "bad"):
-        values[name] = [_term_from_plain(term) for term in values[name]]
-    if values["where"] is not None:
-        from imgsearch.filters.parser import parse_whole
-
-        values["where"] = parse_whole(values["where"])
-    return SearchRequest(**values)
-
-
-def _term_to_plain(term: Term) -> dict[str, Any]:
-    assert term.image is None, "pixels do not travel"
-    values = {each.name: getattr(term, each.name) for each in fields(Term)}
-    if term.vector is not None:
-        values["vector"] = b64encode(term.vector.astype("<f4").tobytes()).decode()
-    if term.data is not None:
-        values["data"] = b64encode(term.data).decode()
-    return values
-
-
-def _term_from_plain(plain: Any) -> Term:
-    values = dict(plain)
-    if not isinstance(values["text"], str | None):
-        raise ValueError("the text of a term is not a text")
-    if values["data"] is not None:
-        values["data"] = b64decode(values["data"], validate=True)
-    if values["vector"] is not None:
-        import numpy as np
-
-        row = np.frombuffer(b64decode(values["vector"], validate=True), "<f4")
-        values["vector"] = row.astype(np.float32)
-    return Term(**values)
 
 
 # Results

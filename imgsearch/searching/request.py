@@ -1,15 +1,17 @@
 """What to search for: plain data that the command line, the page, MCP and Python all build.
 
-A request can travel to another process (`daemon.wire`), but for terms that hold pixels.
+A request can travel to another process (`daemon.wire`) and be saved (`searching.saved`), but for
+terms that hold pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import Field, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from imgsearch.errors import QueryError
 
@@ -223,3 +225,98 @@ class SearchRequest:
             parts.append(repr(term))
         parts.append(repr(replace(self, terms=(), good=(), bad=(), limit=0, remember=False)))
         return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+# Plain values
+
+_TERMS = ("terms", "good", "bad")
+_TEXTS = ("text", "path", "data", "vector", "name", "mode", "where", "instruction", "sort")
+_WHOLE = ("image_id", "result", "limit")
+_FLAGS = ("fused", "unique", "apart", "remember")
+
+
+def request_to_plain(request: SearchRequest) -> dict[str, Any]:
+    """A request without pixels as values for JSON; what has its default is left out.
+
+    Pictures are base64, vectors base64 of little-endian float32, filters the text of `--where` that
+    reads back as the same filter.
+    """
+    values = _stated(request)
+    for name in _TERMS:
+        if name in values:
+            values[name] = [_term_to_plain(term) for term in values[name]]
+    if request.where is not None:
+        values["where"] = str(request.where)
+    return values
+
+
+def request_from_plain(plain: Any) -> SearchRequest:
+    """The request that `request_to_plain` wrote.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError, QueryError
+        Values of another shape.
+    """
+    values = _checked(plain, SearchRequest)
+    for name in _TERMS:
+        values[name] = [_term_from_plain(term) for term in values.get(name, ())]
+    if values.get("where") is not None:
+        from imgsearch.filters.parser import parse_whole
+
+        values["where"] = parse_whole(values["where"])
+    return SearchRequest(**values)
+
+
+def _term_to_plain(term: Term) -> dict[str, Any]:
+    assert term.image is None, "pixels do not travel"
+    values = _stated(term)
+    if term.vector is not None:
+        values["vector"] = b64encode(term.vector.astype("<f4").tobytes()).decode()
+    if term.data is not None:
+        values["data"] = b64encode(term.data).decode()
+    return values
+
+
+def _term_from_plain(plain: Any) -> Term:
+    values = _checked(plain, Term)
+    if "data" in values:
+        values["data"] = b64decode(values["data"], validate=True)
+    if "vector" in values:
+        import numpy as np
+
+        row = np.frombuffer(b64decode(values["vector"], validate=True), "<f4")
+        values["vector"] = row.astype(np.float32)
+    return Term(**values)
+
+
+def _checked(plain: Any, kind: type[Term | SearchRequest]) -> dict[str, Any]:
+    """Plain values by name, each of the type of its field."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"a {kind.__name__} is not an object")
+    values = dict(plain)
+    for name, value in values.items():
+        types: tuple[type, ...] = (int, float)
+        if name in _TEXTS:
+            types = (str,)
+        elif name in _WHOLE:
+            types = (int,)
+        elif name in _FLAGS:
+            types = (bool,)
+        elif name in _TERMS:
+            types = (list,)
+        if value is not None and not isinstance(value, types):
+            raise ValueError(f"the {name} of a {kind.__name__} has another type")
+    return values
+
+
+def _stated(value: Term | SearchRequest) -> dict[str, Any]:
+    """The fields that differ from their defaults."""
+    values = {each: getattr(value, each.name) for each in fields(value)}
+    return {each.name: values[each] for each in values if not _is_default(each, values[each])}
+
+
+def _is_default(field: Field[Any], value: Any) -> bool:
+    if field.name in _TERMS:
+        return not value
+    return type(value) is type(field.default) and bool(value == field.default)

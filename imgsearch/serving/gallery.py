@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from imgsearch.curation.duplicates import DuplicateRequest
 from imgsearch.errors import ImgSearchError, LibraryMissing, TooManyFiles
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
@@ -22,9 +23,12 @@ from imgsearch.model_card import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
 from imgsearch.searching.request import SearchRequest
+from imgsearch.searching.saved import SavedSearch, saved_search
 from imgsearch.searching.trace import Trace
+from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
+from imgsearch.serving.start import Start, Tiles, cluster_tiles, start
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
@@ -176,6 +180,13 @@ class Gallery:
         self.reader: Lane[Library] = Lane(
             quiet, Library.close, name="imgsearch-reader", renew=self._renew
         )
+        # Links of a large library take minutes when they are made for the first time.
+        self._duplicates: Lane[DuplicateLists] = Lane(
+            lambda: DuplicateLists(settings),
+            DuplicateLists.close,
+            name="imgsearch-duplicates",
+            renew=DuplicateLists.renew,
+        )
         self.renders = RenderLane(
             lambda: _renderer(settings), Renderer.close, name="imgsearch-render"
         )
@@ -193,7 +204,7 @@ class Gallery:
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish the jobs in hand and close everything; what hangs is left to the exit."""
         until = time.monotonic() + timeout_s
-        for lane in (self.resident, self.reader, self.renders, self.uploads):
+        for lane in (self.resident, self.reader, self._duplicates, self.renders, self.uploads):
             lane.close(max(0.1, until - time.monotonic()))
 
     # Searching
@@ -311,9 +322,61 @@ class Gallery:
         """How the pictures that pass a filter are spread."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
+    def start(self, day: str) -> Future[Start]:
+        """What a page begins with; `day` is today as "11-29"."""
+        return self.reader.submit(lambda library: start(library, day))
+
+    def clusters(self) -> Future[Tiles]:
+        """The clusters of the model in use; none if none were made."""
+        return self.reader.submit(cluster_tiles)
+
+    def duplicates(
+        self, request: DuplicateRequest, cursor: str | None, limit: int
+    ) -> Future[DuplicatePage]:
+        """A page of groups of duplicates; the future raises `CursorLost` for a cursor of a library
+        that has changed."""
+        return self._duplicates.submit(lambda lists: lists.page(request, cursor, limit))
+
+    # Saved searches
+
+    def saved_request(self, name: str) -> Future[SearchRequest]:
+        """The request of a saved search; the future raises `QueryError` if it cannot be used."""
+        return self.reader.submit(lambda library: saved_search(library.catalog, name).required())
+
+    def saved_searches(self) -> Future[list[SavedSearch]]:
+        """The saved searches by name."""
+        return self.reader.submit(_saved_searches)
+
+    def save(self, name: str, request: SearchRequest, replace: bool) -> Future[SavedSearch]:
+        """Save a search, see `SavedSearches.add`."""
+        return self.reader.submit(lambda library: library.saved.add(name, request, replace))
+
+    def rename_saved(self, saved_id: int, name: str) -> Future[SavedSearch]:
+        """Give a saved search another name."""
+
+        def work(library: Library) -> SavedSearch:
+            return library.saved.rename(library.saved.name_of(saved_id), name)
+
+        return self.reader.submit(work)
+
+    def remove_saved(self, saved_id: int) -> Future[None]:
+        """Delete a saved search."""
+
+        def work(library: Library) -> None:
+            library.saved.remove(library.saved.name_of(saved_id))
+
+        return self.reader.submit(work)
+
     def status(self) -> Future[dict[str, Any]]:
         """What is in the library; zeros if there is none."""
         return self.reader.submit(_status)
+
+
+def _saved_searches(library: Library) -> list[SavedSearch]:
+    try:
+        return list(library.saved)
+    except LibraryMissing:
+        return []
 
 
 def _max_depth(request: SearchRequest) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from imgsearch.records import Facets, ImageRecord
+from imgsearch.records import Facets, ImageRecord, Period
 from imgsearch.searching.hits import (
     Hit,
     camera_name,
@@ -16,8 +16,13 @@ from imgsearch.searching.hits import (
     measures_to_plain,
     record_to_plain,
 )
+from imgsearch.searching.saved import SavedSearch, saved_to_plain
+from imgsearch.serving.duplicate_lists import DuplicatePage
+from imgsearch.serving.start import Start, Tiles
 
 API = "/api/v1"
+MAX_SHOWN_DUPLICATES = 200
+"""Duplicates of one group in an answer."""
 
 
 class Problem(BaseModel):
@@ -164,6 +169,89 @@ class FacetsAnswer(BaseModel):
     located: int
 
 
+class SavedAnswer(BaseModel):
+    """A saved search; `GET /search?saved=NAME` runs it."""
+
+    id: int
+    name: str
+    text: str = Field(description="What it searches for, in one line.")
+    missing: list[str] = Field(description="Its example pictures that are gone.")
+    saved_at: str = Field(description="ISO 8601, local time, without zone.")
+
+
+class SavedListAnswer(BaseModel):
+    """The saved searches by name."""
+
+    saved: list[SavedAnswer]
+
+
+class PeriodAnswer(BaseModel):
+    """A year or month with pictures."""
+
+    year: int
+    month: int | None = Field(description="From 1; null for a whole year.")
+    count: int
+    thumb: str | None = Field(description="Path of the small picture of its newest picture.")
+
+
+class ClusterAnswer(BaseModel):
+    """A group of pictures by what they show; `GET /search?cluster=ID` lists them."""
+
+    id: int
+    parent: int | None = Field(description="The broad cluster that it is a part of.")
+    name: str
+    count: int
+    thumb: str | None = Field(description="Path of the small picture of its most typical picture.")
+
+
+class ClustersAnswer(BaseModel):
+    """The clusters, largest first."""
+
+    made: bool = Field(description="False before 'imgsearch clusters' has made them.")
+    model: str
+    clusters: list[ClusterAnswer]
+    waiting: int = Field(description="Pictures that are in no cluster yet.")
+
+
+class StartAnswer(BaseModel):
+    """What a page begins with when nothing is searched for."""
+
+    recent: list[PictureAnswer] = Field(description="Added last.")
+    on_this_day: list[PictureAnswer] = Field(description="Taken on this day of earlier years.")
+    years: list[PeriodAnswer]
+    months: list[PeriodAnswer]
+    clusters: ClustersAnswer
+    saved: list[SavedAnswer]
+
+
+class CopyAnswer(PictureAnswer):
+    """A picture of a group of duplicates."""
+
+    size_bytes: int
+    kind: str = Field(
+        description="keep; exact (the same bytes), copy (saved again, resized or cropped) or shot"
+        " (another exposure of the scene)."
+    )
+    score: float | None = Field(description="Inner product with the picture to keep.")
+
+
+class DuplicateGroupAnswer(BaseModel):
+    """A picture to keep and what it makes unnecessary, the best first."""
+
+    keep: CopyAnswer
+    duplicates: list[CopyAnswer] = Field(description="The first 200 of them.")
+    count: int = Field(description="Number of duplicates.")
+    size_bytes: int = Field(description="Bytes that the duplicates take.")
+
+
+class DuplicatesAnswer(BaseModel):
+    """A page of groups of duplicates. Nothing is ever deleted or moved."""
+
+    groups: list[DuplicateGroupAnswer]
+    next: str | None
+    notes: list[str]
+
+
 class StatusAnswer(BaseModel):
     """What is in the library, and what the server is doing."""
 
@@ -245,6 +333,84 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
         duplicates=duplicates,
         matched=plain["matched"],
         parts=[part(each, prefix) for each in match.parts],
+    )
+
+
+def saved(search: SavedSearch) -> SavedAnswer:
+    """A saved search."""
+    plain = saved_to_plain(search)
+    return SavedAnswer(
+        id=search.id,
+        name=search.name,
+        text=clean(plain["text"]) or "",
+        missing=[shown(each) for each in search.missing],
+        saved_at=plain["saved_at"],
+    )
+
+
+def start(begin: Start, prefix: str) -> StartAnswer:
+    """What a page begins with."""
+    return StartAnswer(
+        recent=[PictureAnswer(**picture(each, prefix)) for each in begin.recent],
+        on_this_day=[PictureAnswer(**picture(each, prefix)) for each in begin.on_this_day],
+        years=[_period(each, begin.covers, prefix) for each in begin.years],
+        months=[_period(each, begin.covers, prefix) for each in begin.months],
+        clusters=clusters(begin.tiles, prefix),
+        saved=[saved(each) for each in begin.saved],
+    )
+
+
+def clusters(tiles: Tiles, prefix: str) -> ClustersAnswer:
+    """Clusters with their covers."""
+    return ClustersAnswer(
+        made=tiles.made,
+        model=tiles.model,
+        clusters=[
+            ClusterAnswer(
+                id=each.id,
+                parent=each.parent,
+                name=each.name,
+                count=each.count,
+                thumb=_cover(tiles.covers.get(each.medoid), prefix),
+            )
+            for each in tiles.clusters
+        ],
+        waiting=tiles.waiting,
+    )
+
+
+def _period(period: Period, covers: Mapping[int, ImageRecord], prefix: str) -> PeriodAnswer:
+    thumb = _cover(covers.get(period.cover), prefix)
+    return PeriodAnswer(year=period.year, month=period.month, count=period.count, thumb=thumb)
+
+
+def _cover(record: ImageRecord | None, prefix: str) -> str | None:
+    return None if record is None else str(picture(record, prefix)["thumb"])
+
+
+def duplicates(page: DuplicatePage, prefix: str) -> DuplicatesAnswer:
+    """A page of groups of duplicates."""
+    return DuplicatesAnswer(
+        groups=[
+            DuplicateGroupAnswer(
+                keep=_copy(group.best, "keep", None, prefix),
+                duplicates=[
+                    _copy(each.image, each.kind, each.score, prefix)
+                    for each in group.duplicates[:MAX_SHOWN_DUPLICATES]
+                ],
+                count=len(group.duplicates),
+                size_bytes=group.size,
+            )
+            for group in page.groups
+        ],
+        next=page.cursor,
+        notes=page.notes,
+    )
+
+
+def _copy(record: ImageRecord, kind: str, score: float | None, prefix: str) -> CopyAnswer:
+    return CopyAnswer(
+        **picture(record, prefix), size_bytes=record.file.size, kind=kind, score=score
     )
 
 

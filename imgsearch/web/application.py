@@ -14,7 +14,14 @@ from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
-from imgsearch.web import image_routes, index_routes, search_routes, static_files
+from imgsearch.web import (
+    image_routes,
+    index_routes,
+    library_routes,
+    saved_routes,
+    search_routes,
+    static_files,
+)
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
 from imgsearch.web.daemon_socket import DaemonSocket
 from imgsearch.web.guard import Guard
@@ -92,6 +99,8 @@ def application(
     for router in (
         search_routes.routes(gallery),
         image_routes.routes(gallery),
+        library_routes.routes(gallery),
+        saved_routes.routes(gallery),
         index_routes.routes(indexer),
         _about(gallery, indexer, metrics, door),
     ):

@@ -30,6 +30,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("imgsearch.web")
 
 API = "/api/v1/"
+COSTLY = tuple(
+    API + each for each in ("search", "similar/", "facets", "start", "clusters", "dupes")
+)
+"""Beginnings of the paths whose requests count as searches."""
 UPLOADS = frozenset((f"{API}search",))
 MAX_UPLOAD_BYTES = 80 << 20
 """Size of a search with pictures."""
@@ -78,7 +82,7 @@ def kind_of(method: str, path: str) -> str:
     """The kind of limit that applies to a request."""
     if path == f"{API}session":
         return "session"
-    costly = path.startswith((f"{API}search", f"{API}similar/", f"{API}facets"))
+    costly = path.startswith(COSTLY)
     return "search" if costly or method not in SAFE else "any"
 
 

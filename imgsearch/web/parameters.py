@@ -17,6 +17,7 @@ from pydantic import (
 )
 from starlette.requests import Request
 
+from imgsearch.curation.duplicates import DuplicateRequest
 from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
@@ -30,6 +31,9 @@ MAX_TEXT_CHARACTERS = 2000
 MAX_ID = 2**63 - 1
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
+Name = Annotated[
+    str, Field(max_length=200, description="Up to 100 characters.", examples=["beaches"])
+]
 Texts = Annotated[list[Text], Field(max_length=MAX_VALUES)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Ids = Annotated[list[Id], Field(max_length=MAX_VALUES)]
@@ -81,6 +85,11 @@ class SearchParameters(FilterParameters):
     """What to search for, which pictures may be found, and how many to return."""
 
     q: Text = Field("", description="Words to look for.", examples=["a dog on the beach"])
+    saved: Text = Field(
+        "",
+        description="Start from the saved search of this name; the other parameters narrow it.",
+        examples=["beaches"],
+    )
     plus: Texts = _texts("Add a text; may end with ^WEIGHT.", ["red car^0.5"], name="and")
     minus: Texts = _texts("Exclude a text; may end with ^WEIGHT.", ["people"], name="not")
     like: Ids = Field(default_factory=list, description="Add these pictures.")
@@ -139,6 +148,39 @@ class SearchParameters(FilterParameters):
             apart=self.apart,
             sort=self.sort,
         )
+
+
+class SavedParameters(BaseModel):
+    """A search to save; `limit` and `cursor` of it have no effect."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    search: SearchParameters
+    replace: bool = Field(False, description="Replace the saved search of that name.")
+
+
+class RenameParameters(BaseModel):
+    """The new name of a saved search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+
+
+class DuplicateParameters(FilterParameters):
+    """Which duplicates to find."""
+
+    level: Literal["exact", "copies", "shots"] = Field(
+        "copies", description="Same bytes; also resized or cropped; also near-identical shots."
+    )
+    prefer: Texts = _texts("Keep pictures with such paths; * and ? are wildcards.", ["*/Photos/*"])
+    limit: int = Field(20, ge=1, le=100, description="Maximum number of groups per page.")
+    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
+
+    def request(self) -> DuplicateRequest:
+        """The request; raises `QueryError` for a filter that makes no sense."""
+        return DuplicateRequest(self.where_filter(), self.level, tuple(self.prefer))
 
 
 class IndexParameters(BaseModel):

@@ -21,6 +21,7 @@ from imgsearch.errors import (
     TooManyFiles,
     is_too_many_files,
 )
+from imgsearch.searching.saved import NameTaken, NoSuchSearch
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
@@ -45,6 +46,8 @@ class ClientLeft(ImgSearchError):
 
 STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
+    (NoSuchSearch, 404),
+    (NameTaken, 409),
     (QueryError, 400),
     (SourceError, 400),
     (NoSuchPicture, 404),
@@ -61,10 +64,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not valid."},
     401: {"model": Problem, "description": "The token is missing."},
     403: {"model": Problem, "description": "The origin or host name is not allowed."},
-    404: {"model": Problem, "description": "The picture does not exist."},
+    404: {"model": Problem, "description": "The picture or the saved search does not exist."},
     405: {"model": Problem, "description": "The URL does not support this method."},
     408: {"model": Problem, "description": "The request took too long to arrive."},
-    409: {"model": Problem, "description": "There is no library yet, or it is busy."},
+    409: {
+        "model": Problem,
+        "description": "No library yet, or it is busy, or a name is taken.",
+    },
     410: {"model": Problem, "description": "The cursor has expired."},
     413: {"model": Problem, "description": "The request is too large."},
     414: {"model": Problem, "description": "The URL is too long."},

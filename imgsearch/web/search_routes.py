@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 
 from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.saved import combined
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import cursor
 from imgsearch.web import answers
@@ -75,6 +76,7 @@ async def page(
     """A page of hits, the first of a search or a later one."""
     prefix = prefix_of(client)
     started = time.perf_counter()
+    request = await whole(gallery, parameters, request)
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
@@ -97,6 +99,16 @@ async def page(
         seconds=round(time.perf_counter() - started, 4),
         note=ranking.note or " ".join(ranking.notes),
     )
+
+
+async def whole(
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest
+) -> SearchRequest:
+    """The request with the saved search that it starts from, if it names one."""
+    if not parameters.saved:
+        return request
+    saved = await asyncio.wrap_future(gallery.saved_request(parameters.saved))
+    return combined(saved, request)
 
 
 async def while_connected(client: Request, future: Future[T]) -> T:

@@ -22,7 +22,7 @@ import pytest
 from imgsearch.daemon import address, client, wire
 from imgsearch.daemon import listener as daemon
 from imgsearch.searching.history import FILE
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import SearchRequest, Term, request_to_plain
 from imgsearch.settings import load_settings
 from tests.cli.calls import Outcome, Place, picture, process, start
 from tests.conftest import PHOTOS, full_only
@@ -488,7 +488,7 @@ def test_questions_that_make_no_sense_are_refused(served, question):
 
 
 def test_half_of_a_surrogate_pair_is_answered_with_a_sentence(served):
-    request = wire.request_to_plain(SearchRequest([Term(text="dog \ud800")], 3))
+    request = request_to_plain(SearchRequest([Term(text="dog \ud800")], 3))
     with connected(served) as connection:
         wire.send(connection, {"ask": "search", "request": request})
         kind, error, _ = wire.receive(connection, SECONDS)["error"]

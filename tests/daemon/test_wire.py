@@ -20,7 +20,12 @@ from imgsearch.filters.parser import MAX_LENGTH
 from imgsearch.filters.tree import Compare, Has, Not, all_of, any_of
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.searching.hits import Hit, SearchResult
-from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.request import (
+    SearchRequest,
+    Term,
+    request_from_plain,
+    request_to_plain,
+)
 from imgsearch.searching.trace import Trace
 from imgsearch.vectors import normalize
 from tests.conftest import examples
@@ -93,7 +98,7 @@ def test_results_travel(result):
 
 
 def sent(request: SearchRequest) -> SearchRequest:
-    return wire.request_from_plain(travelled(wire.request_to_plain(request)))
+    return request_from_plain(travelled(request_to_plain(request)))
 
 
 @given(

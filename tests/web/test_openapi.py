@@ -78,7 +78,8 @@ def test_generated_requests_are_answered_as_documented(
 OPERATIONS = {
     "search", "search_with_pictures", "search_similar", "get_facets", "get_image", "get_thumb",
     "head_thumb", "get_original", "head_original", "start_indexing", "stop_indexing",
-    "index_events", "get_status", "get_health", "get_metrics", "sign_in",
+    "index_events", "get_status", "get_health", "get_metrics", "sign_in", "list_saved",
+    "save_search", "rename_saved", "remove_saved", "get_start", "get_clusters", "get_duplicates",
 }  # fmt: skip
 """Names in generated clients, which are a contract."""
 

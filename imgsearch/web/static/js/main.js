@@ -13,7 +13,9 @@ import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
 import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
-import { MAX_VALUES, Store, format, hasFilters, hasTerms, query } from "./state.js";
+import { Shelves, saveSearch } from "./shelves.js";
+import { SortMenu, orderOf } from "./sort.js";
+import { EMPTY, LISTS, MAX_VALUES, Store, format, hasFilters, hasTerms, isStart, parameters, query } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
@@ -95,8 +97,9 @@ const actions = {
 
 /** Headings: periods if pictures are sorted by date, the start of the closest guesses if all are shown. */
 function sections() {
-  if (search?.answer?.first.by_date) return new Sections("date");
-  return new Sections(store.state.all ? "fit" : "");
+  const { sort, all } = store.state;
+  if (search?.answer?.first.by_date) return new Sections(["", "-date"].includes(sort) ? "date" : "");
+  return new Sections(all && ["", "score"].includes(sort) ? "fit" : "");
 }
 
 let openedHere = false;
@@ -116,7 +119,34 @@ byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", (
 
 const copies = h("button", { type: "button", class: "toggle", "aria-label": "Fold copies", title: "Show near-identical pictures as one", onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, "Fold copies"));
 const weaker = h("button", { type: "button", class: "toggle", title: "Also show the closest guesses", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Closest guesses"));
-byId("view-tools").append(weaker, copies, sizeControl((size) => grid.setSize(size)));
+const shelves = new Shelves({
+  filter: (patch) => store.set({ ...patch, view: "" }),
+  show: actions.show,
+  address: (patch) => `${location.pathname}${format({ ...EMPTY, unique: store.state.unique, ...patch })}`,
+});
+const sortMenu = new SortMenu(store);
+const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
+byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+
+/** The parameters of the search as an object, with lists for those that may occur several times. */
+function searchObject(state) {
+  const params = parameters(state);
+  const flags = ["all", "unique"];
+  const numbers = ["like", "unlike", "good", "bad"];
+  const value = (name) => {
+    if (numbers.includes(name)) return params.getAll(name).map(Number);
+    if (LISTS.includes(name) || LISTED.has(name)) return params.getAll(name);
+    return flags.includes(name) ? params.get(name) === "1" : params.get(name);
+  };
+  return Object.fromEntries([...new Set(params.keys())].map((name) => [name, value(name)]));
+}
+
+/** Filters that the page has once, and the API takes several times. */
+const LISTED = new Set(["after", "before", "near", "name", "min_size", "where"]);
+
+async function saveThis() {
+  if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();
+}
 
 /** Repeat everything that may have failed before the user signed in. */
 async function retry() {
@@ -211,7 +241,9 @@ function summary({ hits, total, first }) {
   const listsAll = !hasTerms(store.state) && !hasFilters(store.state);
   const size = total ?? (listsAll ? librarySize(indexing.status) : null);
   const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
-  const order = first.by_date ? ", newest first" : hasTerms(store.state) ? ", best first" : "";
+  const usual = first.by_date ? "newest first" : hasTerms(store.state) || store.state.saved ? "best first" : "";
+  const chosen = orderOf(store.state) || usual;
+  const order = chosen ? `, ${chosen}` : "";
   return `${pictures}${order}${first.note ? `. ${first.note}` : ""}`;
 }
 
@@ -222,11 +254,20 @@ function begin(options = {}) {
   showTitle();
   document.body.classList.toggle("empty", Boolean(isEmpty()));
   if (isEmpty()) {
+    shelves.show(false);
+    results.removeAttribute("data-starting");
     count.textContent = "No pictures";
     notice.firstSteps(indexing.status);
     return;
   }
-  search.run(state, options);
+  showPictures(state, options);
+}
+
+/** The shelves come first, so that the pictures do not move. */
+async function showPictures(state, options) {
+  await shelves.show(isStart(state));
+  results.removeAttribute("data-starting");
+  if (state === store.state) search.run(state, options);
 }
 
 store.subscribe((state, previous, options) => {
@@ -249,14 +290,16 @@ function showTools(state) {
   weaker.hidden = !hasTerms(state) || state.mode === "text";
   weaker.setAttribute("aria-pressed", String(state.all));
   copies.setAttribute("aria-pressed", String(state.unique));
+  sortMenu.show(state);
+  saver.hidden = !hasTerms(state) && !hasFilters(state) && !state.saved;
   filterButton.classList.toggle("active", hasFilters(state));
 }
 
 /** The title names the view: the open picture, the words, or the number of pictures. */
 function showTitle() {
   const { state } = store;
-  const words = [state.q, ...state.and, ...state.not.map((text) => `-${text}`)].filter(Boolean).join(" ");
-  const counted = notice.kind === "failed" ? "" : count.textContent.split(/, (?=newest|best)|\. /)[0];
+  const words = [state.saved, state.q, ...state.and, ...state.not.map((text) => `-${text}`)].filter(Boolean).join(" ");
+  const counted = notice.kind === "failed" ? "" : count.textContent.split(/, (?=newest|best|oldest|name|largest|smallest)|\. /)[0];
   document.title = [viewer.hit?.name, words, viewer.hit || words ? "" : counted, "imgsearch"].filter(Boolean).join(" · ");
 }
 
@@ -306,6 +349,7 @@ function showStatus(status) {
 /** Reload a changed library if that disturbs nothing; otherwise offer it. */
 function offerUpdate() {
   filters.load(store.state, { reload: true });
+  shelves.load();
   if (scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
   else offerReload();
 }
@@ -343,6 +387,7 @@ addEventListener("keydown", (event) => {
 });
 
 showTools(store.state);
+if (isStart(store.state)) shelves.load();
 document.documentElement.dataset.ready = "";
 indexing.poll().then(() => {
   if (!isEmpty()) filters.load(store.state);

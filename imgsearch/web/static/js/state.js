@@ -1,8 +1,8 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
-export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place"];
-export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "near", "name", "min_size", "where"];
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster"];
+export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "near", "name", "min_size", "where"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;
@@ -57,6 +57,9 @@ export function parameters(state) {
 
 export const hasTerms = (state) =>
   Boolean(state.q.trim()) || ["and", "not", "like", "unlike", "good", "bad", "image"].some((name) => state[name].length);
+
+/** Whether the page shows what it begins with: nothing is searched for, filtered or ordered. */
+export const isStart = (state) => !format({ ...query(state), unique: true });
 
 export const hasFilters = (state) => FILTERS.some((name) => state[name].length > 0);
 

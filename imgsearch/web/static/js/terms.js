@@ -12,6 +12,12 @@ const MAX_PICTURE_CHIPS = 4;
 /** Labels of folders by path, as in the filter panel. */
 let folderLabels = new Map();
 
+/** Names of clusters by id, as on the tiles of the start. */
+const clusterNames = new Map();
+export function nameClusters(clusters) {
+  for (const { id, name } of clusters) clusterNames.set(String(id), name);
+}
+
 function day(text) {
   const date = parseDate(startOf(text));
   return date ? `${date.day} ${monthName(date.month).slice(0, 3)} ${date.year}` : text;
@@ -39,6 +45,7 @@ const WORDS = {
   person: (value) => `person: ${value}`,
   keyword: (value) => `keyword: ${value}`,
   place: (value) => `place: ${value}`,
+  cluster: (value) => clusterNames.get(value) ?? `cluster ${value}`,
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
@@ -80,7 +87,8 @@ export class Terms {
 
   show(state) {
     const focused = document.activeElement?.closest?.(".chip")?.dataset.key;
-    const chips = [...this.#pictures(state), ...this.#texts(state), ...this.#filters(state)];
+    const saved = state.saved ? [this.#chip("positive", state.saved, state.saved, { saved: "" }, [icon("album")])] : [];
+    const chips = [...saved, ...this.#pictures(state), ...this.#texts(state), ...this.#filters(state)];
     const adders = hasTerms(state) ? [this.#adder("and", "plus", "and"), this.#adder("not", "minus", "without")] : [];
     const reset = chips.length > 1 ? [h("button", { type: "button", class: "plain", onclick: () => this.store.set({ ...EMPTY }) }, "Clear all")] : [];
     this.place.replaceChildren(...chips, ...adders, ...reset);

@@ -1,0 +1,125 @@
+"""What the page begins with when nothing is searched for: a few cheap reads of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.library import Library
+from imgsearch.records import Cluster, ImageRecord, Period, years_of
+from imgsearch.searching.saved import SavedSearch
+
+MAX_RECENT_IMAGES = 24
+MAX_IMAGES_OF_A_DAY = 24
+MAX_IMAGES_OF_A_DAY_PER_YEAR = 6
+MAX_START_CLUSTERS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Clusters, largest first, with covers.
+
+    Attributes
+    ----------
+    model : str
+        Whose vectors were grouped; "" where nothing is indexed.
+    made : bool
+        Clusters were made.
+    clusters : sequence of Cluster
+    covers : dict of id to ImageRecord
+        The medoids that are present.
+    waiting : int
+        Pictures that are in no cluster yet.
+    """
+
+    model: str = ""
+    made: bool = False
+    clusters: Sequence[Cluster] = ()
+    covers: dict[int, ImageRecord] = field(default_factory=dict)
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a page begins with.
+
+    Attributes
+    ----------
+    recent, on_this_day : sequence of ImageRecord
+        Added last; taken on this day of earlier years, the latest year first.
+    years, months : sequence of Period
+        Newest first.
+    covers : dict of id to ImageRecord
+        Of the periods.
+    tiles : Tiles
+        The largest clusters on the broad level.
+    saved : sequence of SavedSearch
+    """
+
+    recent: Sequence[ImageRecord] = ()
+    on_this_day: Sequence[ImageRecord] = ()
+    years: Sequence[Period] = ()
+    months: Sequence[Period] = ()
+    covers: dict[int, ImageRecord] = field(default_factory=dict)
+    tiles: Tiles = field(default_factory=Tiles)
+    saved: Sequence[SavedSearch] = ()
+
+
+def start(library: Library, day: str) -> Start:
+    """What a page begins with; empty without a library.
+
+    Parameters
+    ----------
+    day : str
+        Month and day, such as "11-29".
+    """
+    try:
+        catalog = library.catalog
+    except LibraryMissing:
+        return Start()
+    with catalog.snapshot():
+        months = catalog.months()
+        years = years_of(months)
+        earlier = [each.year for each in years if each.year < datetime.now().year]
+        anniversaries = catalog.on_this_day(
+            day, earlier, MAX_IMAGES_OF_A_DAY_PER_YEAR, MAX_IMAGES_OF_A_DAY
+        )
+        recent = catalog.latest_added(MAX_RECENT_IMAGES)
+        covers = catalog.get([each.cover for each in months])
+        return Start(
+            _records(library, recent),
+            _records(library, anniversaries),
+            years,
+            [each for each in months if each.month is not None],
+            covers,
+            cluster_tiles(library, MAX_START_CLUSTERS),
+            list(library.saved),
+        )
+
+
+def _records(library: Library, ids: Sequence[int]) -> list[ImageRecord]:
+    found = library.catalog.get(ids)
+    return [found[each] for each in ids if each in found]
+
+
+def cluster_tiles(library: Library, max_broad: int | None = None) -> Tiles:
+    """The clusters of the model in use, with their covers.
+
+    Parameters
+    ----------
+    max_broad : int or None
+        Only so many of the broad level; None for all of both levels.
+    """
+    try:
+        catalog, space = library.catalog, library.spaces.searchable()
+    except ImgSearchError:  # nothing is indexed with the model in use
+        return Tiles()
+    with catalog.snapshot():
+        found = [each for each in catalog.clusters(space) if each.count]
+        if max_broad is not None:
+            found = [each for each in found if each.parent is None][:max_broad]
+        covers = catalog.get([each.medoid for each in found])
+        made = catalog.clustering(space) is not None
+        return Tiles(space.model, made, found, covers, catalog.unclustered() if made else 0)

@@ -1,0 +1,205 @@
+/** What the page begins with: shelves of periods, clusters, saved searches and recent pictures. */
+
+import * as api from "./api.js";
+import { byId, h, icon, iconButton, toast } from "./dom.js";
+import { nameClusters } from "./terms.js";
+import { describe, endOf, lastPart, monthName, number, parseDate, plural } from "./words.js";
+
+const CLUSTERS_COMMAND = "imgsearch clusters";
+/** Covers of saved searches that are requested at the same time: each is a search. */
+const MAX_COVERS_AT_ONCE = 2;
+
+function today() {
+  const now = new Date();
+  return [now.getMonth() + 1, now.getDate()].map((each) => String(each).padStart(2, "0")).join("-");
+}
+
+/** A tile: a picture with a name and a second line, which is a link with a purpose of its own. */
+function tile({ label, below = "", thumb = null, act, href }) {
+  const image = thumb ? h("img", { src: thumb, alt: "", loading: "lazy", decoding: "async", width: "256", height: "256" }) : h("span", { class: "shelf-blank" }, icon("picture"));
+  image.addEventListener("error", () => image.replaceWith(h("span", { class: "shelf-blank" }, icon("picture"))));
+  const open = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    act();
+  };
+  const link = h("a", { class: "shelf-tile", href, onclick: open }, image, h("span", { class: "shelf-label" }, label), below ? h("span", { class: "shelf-below" }, below) : null);
+  return h("li", { class: "shelf-item" }, link);
+}
+
+export class Shelves {
+  /** @param {Object} actions  `filter(patch)`, `show(id)`, `address(patch)` the URL of a patch */
+  constructor(actions) {
+    this.actions = actions;
+    this.place = byId("start");
+    this.answer = null;
+  }
+
+  /** Request the shelves; they are drawn when the start is shown. */
+  load() {
+    this.loading = api.start(today()).then((answer) => {
+      this.answer = answer;
+      nameClusters(answer.clusters.clusters);
+    }).catch(() => {
+      // The list of pictures reports errors, and does without shelves.
+      this.answer = null;
+    });
+    return this.loading;
+  }
+
+  /** Show the shelves, or hide them. */
+  async show(shown) {
+    this.wanted = shown;
+    if (shown) await (this.loading ?? this.load());
+    if (this.wanted !== shown) return;
+    this.covers?.abort();
+    this.place.hidden = !shown || !this.answer;
+    this.place.replaceChildren(...(this.place.hidden ? [] : this.#shelves(this.answer)));
+    if (!this.place.hidden) this.#fillCovers();
+  }
+
+  #shelves({ recent, on_this_day: anniversaries, years, months, clusters, saved }) {
+    return [
+      this.#shelf("Saved searches", saved.map((each) => this.#saved(each)), "saved"),
+      this.#shelf("On this day", anniversaries.map((each) => this.#picture(each, String(parseDate(each.taken)?.year ?? ""))), "day"),
+      this.#shelf("Years", years.map((each) => this.#period(each)), "years"),
+      this.#shelf("Months", months.length > years.length ? months.map((each) => this.#period(each)) : [], "months"),
+      this.#clusters(clusters),
+      this.#shelf("Recently added", recent.map((each) => this.#picture(each, each.name)), "recent"),
+    ].filter(Boolean);
+  }
+
+  #shelf(title, tiles, kind) {
+    if (!tiles.length) return null;
+    return h("section", { class: "shelf", data: { kind }, "aria-label": title }, h("h2", {}, title), h("ul", { class: "shelf-row", tabindex: "0", "aria-label": title }, tiles));
+  }
+
+  #clusters({ made, clusters }) {
+    if (made) return this.#shelf("Groups", clusters.map((each) => this.#cluster(each)), "clusters");
+    return h("section", { class: "shelf", data: { kind: "clusters" }, "aria-label": "Groups" }, h("h2", {}, "Groups"),
+      h("p", { class: "shelf-hint" }, "To group the pictures by what they show, run in a terminal: ", h("code", {}, CLUSTERS_COMMAND)));
+  }
+
+  #patched(patch, rest) {
+    return tile({ ...rest, href: this.actions.address(patch), act: () => this.actions.filter(patch) });
+  }
+
+  #period({ year, month, count, thumb }) {
+    const start = month ? `${year}-${String(month).padStart(2, "0")}` : String(year);
+    const label = month ? `${monthName(month - 1).slice(0, 3)} ${year}` : start;
+    return this.#patched({ after: start, before: endOf(start).slice(0, start.length) }, { label, below: number(count), thumb });
+  }
+
+  #cluster({ id, name, count, thumb }) {
+    return this.#patched({ cluster: [String(id)] }, { label: name, below: number(count), thumb });
+  }
+
+  #picture(hit, label) {
+    const item = tile({ label, thumb: hit.thumb, href: this.actions.address({ view: String(hit.id) }), act: () => this.actions.show(hit.id) });
+    item.firstChild.setAttribute("aria-label", describe(hit));
+    return item;
+  }
+
+  #saved(each) {
+    const gone = each.missing.length ? `Picture gone: ${lastPart(each.missing[0])}` : "";
+    const item = this.#patched({ saved: each.name }, { label: each.name, below: gone || "\u00a0" });
+    item.firstChild.title = each.text;
+    item.dataset.saved = each.name;
+    item.append(h("span", { class: "shelf-acts" },
+      iconButton("edit", `Rename ${each.name}`, () => this.#rename(each)),
+      iconButton("remove", `Delete ${each.name}`, () => this.#remove(each))));
+    return item;
+  }
+
+  /** Fill in cover and count of each saved search, some at a time: what it finds now. */
+  async #fillCovers() {
+    this.covers = new AbortController();
+    const { signal } = this.covers;
+    const waiting = this.answer.saved.filter((each) => !each.missing.length);
+    const work = async () => {
+      for (let each = waiting.shift(); each && !signal.aborted; each = waiting.shift()) await this.#fillCover(each, signal);
+    };
+    await Promise.all(Array.from({ length: MAX_COVERS_AT_ONCE }, work));
+  }
+
+  async #fillCover(each, signal) {
+    try {
+      const { hits, total } = await api.cover(each.name, signal);
+      const link = this.place.querySelector(`[data-saved="${CSS.escape(each.name)}"] a`);
+      if (!link || signal.aborted) return;
+      link.querySelector(".shelf-below").textContent = total === null ? "many pictures" : plural(total, "picture", "pictures");
+      if (hits.length) link.firstChild.replaceWith(h("img", { src: hits[0].thumb, alt: "", decoding: "async", width: "256", height: "256" }));
+    } catch {
+      // The tile opens the search, which says what is wrong.
+    }
+  }
+
+  async reload() {
+    await this.load();
+    if (this.wanted) await this.show(true);
+  }
+
+  async #rename({ id, name }) {
+    const wanted = await askName("Rename this search", name);
+    if (wanted) await this.#change(() => api.renameSaved(id, wanted), "Renamed.");
+  }
+
+  async #remove({ id, name }) {
+    if (await confirmed(`Delete the saved search “${name}”?`, "No picture is touched.", "Delete")) await this.#change(() => api.removeSaved(id), "Deleted.");
+  }
+
+  async #change(change, done) {
+    try {
+      await change();
+      toast(done);
+    } catch (error) {
+      toast(`${error.message} ${error.hint}`);
+    }
+    await this.reload();
+    (this.place.querySelector("[data-kind=saved] a") ?? byId("results")).focus();
+  }
+}
+
+/** A dialog; resolves to its return value, "" if it was dismissed. */
+function ask(title, content, words) {
+  const close = () => dialog.close("");
+  const dialog = h("dialog", { class: "card ask", "aria-labelledby": "ask-title" },
+    h("form", { method: "dialog" }, h("h2", { id: "ask-title", class: "panel-title" }, title), content,
+      h("div", { class: "ways" }, h("button", { class: "way main-way", value: "yes" }, words), h("button", { type: "button", class: "way", onclick: close }, "Cancel"))));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue);
+      dialog.remove();
+    });
+  });
+}
+
+const confirmed = async (title, text, words) => Boolean(await ask(title, h("p", {}, text), words));
+
+export async function askName(title, name = "") {
+  const field = h("input", { type: "text", class: "chip-field", "aria-label": "Name", maxlength: "100", required: true, value: name, autofocus: true });
+  return (await ask(title, field, "Save")) ? field.value.trim() : "";
+}
+
+/** Save the search of the page under a name that the user types. */
+export async function saveSearch(state, search) {
+  if (state.image.length) {
+    toast("A dropped picture is kept in this tab only. Save the search without it, or with a picture of the library.");
+    return false;
+  }
+  const name = await askName("Save this search", state.saved);
+  if (!name) return false;
+  try {
+    await api.save(name, search, false);
+  } catch (error) {
+    if (error.status !== 409 || !(await confirmed(`Replace “${name}”?`, error.message, "Replace"))) {
+      if (error.status !== 409) toast(`${error.message} ${error.hint}`);
+      return false;
+    }
+    await api.save(name, search, true);
+  }
+  toast(`Saved as “${name}”.`);
+  return true;
+}

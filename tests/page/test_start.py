@@ -1,0 +1,129 @@
+"""What the page begins with, the order of pictures, and saved searches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import Place
+from tests.page.conftest import OpenGallery
+from tests.page.gallery import Gallery
+from tests.page.serving import serving
+
+pytestmark = pytest.mark.slow
+
+SAVED = ".shelf[data-kind=saved]"
+
+
+@pytest.fixture(scope="module")
+def own(
+    browser, copy_demo: Callable[[], Place], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """URL of a server of demo photos whose saved searches these tests change."""
+    place = copy_demo()
+    place.call("saved", "add", "Owls", "an owl")
+    log = tmp_path_factory.mktemp("start") / "server.log"
+    with serving(place.library, log) as address:
+        yield address
+
+
+def titles(here: Gallery) -> list[str]:
+    return here.page.locator(".shelf h2").all_inner_texts()
+
+
+def test_the_page_begins_with_shelves_above_all_pictures(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own)
+    here.shows("44 pictures, newest first")
+    assert [each for each in titles(here) if each != "On this day"] == [
+        "Saved searches", "Years", "Months", "Groups", "Recently added"
+    ]  # fmt: skip
+    assert here.page.get_by_text("imgsearch clusters").is_visible()
+    asked = [url for url in here.requests if re.search(r"/api/v1/(start|dupes|clusters)", url)]
+    assert len(asked) == 1, "one cheap request"
+    year = here.page.locator(".shelf[data-kind=years] a").first
+    label, count = year.inner_text().split("\n")[:2]
+    year.click()
+    here.shows(f"{count} picture")
+    assert (here.parameters["after"], here.parameters["before"]) == ([label], [str(int(label) + 1)])
+    assert not here.page.locator("#start").is_visible()
+    here.page.go_back()
+    here.shows("44 pictures")
+    assert here.page.locator("#start").is_visible()
+    here.type("a koala")
+    here.first_is("koala.jpg")
+    assert not here.page.locator("#start").is_visible()
+
+
+def test_pictures_are_sorted_by_the_menu(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own)
+    menu = here.page.get_by_label("Order")
+    menu.select_option("name")
+    here.shows("44 pictures, name, a to z")
+    assert here.parameters == {"sort": ["name"]}
+    names = here.names
+    assert names == sorted(names, key=str.lower)
+    here.go("/?q=an+animal&all=1&sort=-size")
+    assert menu.input_value() == "-size"
+    menu.select_option("")
+    here.page.wait_for_url(lambda url: "sort" not in url)
+
+
+def test_a_search_is_saved_opened_renamed_and_deleted(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own, "/?q=a+koala&type=jpeg")
+    here.first_is("koala.jpg")
+    here.page.get_by_role("button", name="Save", exact=True).click()
+    here.page.get_by_label("Name", exact=True).fill("Grey & “soft”")
+    here.press("Enter")
+    here.page.get_by_text("Saved as").wait_for()
+    here.page.locator(".brand").click()
+    tile = here.page.locator(SAVED).get_by_role("listitem").filter(has_text="Grey")
+    tile.get_by_text(re.compile("^[0-9]+ picture")).wait_for()
+    tile.locator("img").wait_for()
+    tile.locator("a").click()
+    here.first_is("koala.jpg")
+    assert here.parameters == {"saved": ["Grey & “soft”"]}
+    here.page.get_by_role("button", name="Remove: Grey").wait_for()
+    here.page.go_back()
+    tile.get_by_role("button", name="Rename").click()
+    here.page.get_by_label("Name", exact=True).fill("Owls")
+    here.press("Enter")
+    here.page.get_by_text("there is a saved search 'Owls' already").wait_for()
+    tile.get_by_role("button", name="Delete").click()
+    here.page.get_by_role("button", name="Delete", exact=True).click()
+    tile.wait_for(state="detached")
+    assert "Owls" in here.page.locator(SAVED).inner_text()
+    here.expected += ["409"]
+
+
+def test_nothing_moves_while_the_start_is_drawn(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own)
+    here.pictures_drawn()
+    shift = here.page.evaluate(
+        """() => new Promise((resolve) => {
+          let sum = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+          }).observe({ type: 'layout-shift', buffered: true });
+          setTimeout(() => resolve(sum), 300);
+        })"""
+    )
+    assert shift < 0.01
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (768, 1024), (360, 740)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_start_is_accessible(
+    own: str, gallery: OpenGallery, screenshots: Path, size: tuple[int, int], scheme: str
+) -> None:
+    here = gallery(own, size=size, color_scheme=scheme, bypass_csp=True)
+    here.pictures_drawn()
+    here.page.screenshot(path=screenshots / f"start-{size[0]}-{scheme}.png")
+    assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    axe = files("axe_playwright_python") / "axe.min.js"
+    here.page.evaluate(axe.read_text(encoding="utf-8"))
+    found = here.page.evaluate("() => axe.run()")["violations"]
+    assert [(each["id"], [n["html"] for n in each["nodes"]][:3]) for each in found] == []
