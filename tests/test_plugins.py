@@ -13,7 +13,9 @@ from tests.plugin_encoder import installed
 
 def test_ours_are_registered():
     assert {"builtin", "sentence-transformers"} <= set(plugins.names(plugins.ENCODERS))
-    assert {"auto", "flat", "ivf", "memory", "torch"} <= set(plugins.names(plugins.INDEXES))
+    assert {"auto", "faiss-gpu", "flat", "ivf", "memory", "torch"} <= set(
+        plugins.names(plugins.INDEXES)
+    )
     assert plugins.encoder_module("builtin") is builtin
     assert plugins.index_class("memory") is MemoryIndex
 

@@ -42,9 +42,9 @@ def serve(requests: Connection, results: Connection, parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     _one_thread_each()
     with contextlib.suppress(EOFError, BrokenPipeError):
-        results.send(None)  # ready
-        options = requests.recv()
+        options = requests.recv()  # imports the module of `decode_one`
         _limit(options.memory_limit)
+        results.send(None)  # ready
         _silence_stderr()
         while True:
             send_result(results, options.decode_one(requests.recv(), options.settings))

@@ -53,11 +53,14 @@ class WorkerProcess:
             ours.pop_all()
 
     def configure(self, options: WorkerOptions) -> None:
-        """Wait until the process is ready, and send the options; raises `EOFError` if it died."""
+        """Send the options, and wait until the process is ready; raises `EOFError` if it died.
+
+        The time that a file may take begins after that, and imports do not count.
+        """
+        self.requests.send(options)
         if not self.results.poll(_START_SECONDS):
             raise EOFError
         self.results.recv()
-        self.requests.send(options)
 
     def cpu_seconds(self) -> float:
         """CPU seconds that the process has used so far; 0 if it has ended."""

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from imgsearch.indexes import sealed_files
+from imgsearch.indexes import gpus, sealed_files
 from imgsearch.indexes.faiss_index import FaissIndex, IvfIndex
 from imgsearch.indexing import index_files
 from tests.cli.calls import Place, picture
@@ -41,7 +41,7 @@ def test_optimize_reports_its_result(indexed: Place, trained: None):
     assert hits(indexed) == before
 
 
-@pytest.mark.parametrize("kind", ["auto", "flat", "ivf", "torch", "memory"])
+@pytest.mark.parametrize("kind", ["auto", "flat", "ivf", "torch", "memory", "faiss-gpu"])
 def test_every_kind_gives_the_same_answers(indexed: Place, trained: None, kind: str):
     before = hits(indexed)
     assert indexed.call("optimize", "--index", "ivf").status == 0
@@ -49,6 +49,16 @@ def test_every_kind_gives_the_same_answers(indexed: Place, trained: None, kind: 
     assert hits(indexed, "--index", kind, "--type", "png") == [
         hit for hit in before if hit[0].endswith(".png")
     ]
+
+
+def test_status_names_the_place_where_a_gpu_was_set(indexed: Place, monkeypatch):
+    assert kind_of(indexed) == "exact"
+    monkeypatch.setenv("IMGSEARCH_INDEX", "faiss-gpu")
+    place = "; searched on GPU" if gpus.count() else "; searched on the processor: "
+    assert place in kind_of(indexed)
+    assert f"Index     exact{place}" in indexed.call("status").text
+    note = "The index is searched on the processor, not on a GPU: "
+    assert (note in indexed.call("search", "stripes").err) == (not gpus.count())
 
 
 def test_index_trains_when_due(place: Place, trained: None):

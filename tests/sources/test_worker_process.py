@@ -86,3 +86,25 @@ def test_a_decoder_has_one_thread_for_products_and_this_process_keeps_its_own(fo
     assert variable == "1"
     assert int(threads) <= 2, "the main thread, and the one that watches the parent"
     assert os.environ.get("OPENBLAS_NUM_THREADS") == own
+
+
+class Slow:
+    """Takes two seconds to be loaded in another process, like a module on a slow disk."""
+
+    def __reduce__(self):
+        return _loaded_slowly, ()
+
+    def __call__(self, file, settings):
+        return Skipped(file, "read")
+
+
+def _loaded_slowly():
+    time.sleep(2)
+    return Slow()
+
+
+def test_what_a_decoder_loads_first_does_not_count_as_time_of_a_file(folder):  # noqa: F811
+    decoder = ProcessDecoder(SETTINGS, 1, timeout_s=1.5, decode_one=Slow())
+    (result,) = decoder.decode(good(folder, 1))
+    decoder.close()
+    assert result.reason == "read"
