@@ -226,7 +226,7 @@ def index_option(function: F) -> F:
         shell_complete=indexes,
         callback=_without_password,
         help="auto, flat (exact), ivf or torch (exact, on a GPU where there is one). auto is exact"
-        " up to 300 000 pictures, and ivf from there. Or a server: postgresql://user@host/database.",
+        " up to 100 000 pictures, and ivf from there. Or a server: postgresql://user@host/database.",
     )(function)
 
 

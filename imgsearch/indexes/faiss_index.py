@@ -46,8 +46,8 @@ class FaissIndex:
         Why the file on disk was not used, in words; "" if it was used.
     """
 
-    trained_from = 300_000
-    """Measured: docs/PERFORMANCE.md, "Searching a million"."""
+    trained_from = 100_000
+    """Measured: docs/PERFORMANCE.md, "Where lists begin"."""
 
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         import_faiss()
