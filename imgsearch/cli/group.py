@@ -230,7 +230,7 @@ def index_option(function: F) -> F:
         shell_complete=indexes,
         callback=_without_password,
         help="auto, flat (exact), ivf, faiss-gpu (as auto, on GPUs) or torch (exact, on a GPU where"
-        " there is one). auto is exact up to 300 000 pictures, and ivf from there. Or a server:"
+        " there is one). auto is exact up to 100 000 pictures, and ivf from there. Or a server:"
         " postgresql://user@host/database.",
     )(function)
 

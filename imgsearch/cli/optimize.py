@@ -24,7 +24,7 @@ from imgsearch.cli.terminal import plain
 def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> None:
     """Rebuild the search index, and train it for the current number of pictures.
 
-    'imgsearch index' does this automatically: first at 300 000 pictures, then whenever their
+    'imgsearch index' does this automatically: first at 100 000 pictures, then whenever their
     number has grown fourfold. Searches use the old index until the new one is ready. Pictures and
     vectors are not touched, and no model is loaded.
 

@@ -52,8 +52,8 @@ class FaissIndex:
         Why the file on disk was not used, in words; "" if it was used.
     """
 
-    trained_from = 300_000
-    """Measured: docs/PERFORMANCE.md, "Searching a million"."""
+    trained_from = 100_000
+    """Measured: docs/PERFORMANCE.md, "Where lists begin"."""
     gpu_after: int | None = gpus.AUTO_QUERIES
     """Number of queries after which the main part is copied to GPUs; None for never."""
     gpu_copy = staticmethod(copied)
