@@ -105,7 +105,9 @@ def _variances(values: Luma) -> NDArray[np.float32]:
     """The variances of the tiles, shape (16,); the last rows and columns are left over."""
     height, width = (side // TILES for side in values.shape)
     tiles = values[: height * TILES, : width * TILES].reshape(TILES, height, TILES, width)
-    variances: NDArray[np.float32] = tiles.var(axis=(1, 3)).ravel()
+    rows = tiles.transpose(0, 2, 1, 3).reshape(TILES * TILES, height * width)
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    variances: NDArray[np.float32] = (centred * centred).mean(axis=1)
     return variances
 
 

@@ -12,7 +12,7 @@ from imgsearch.indexing.index_files import IndexFiles
 from imgsearch.searching.searcher import Searcher
 from imgsearch.settings import Settings
 from imgsearch.spaces import Spaces
-from tests.fakes import MemoryFolder, ingest
+from tests.fakes import DECODER, OTHER, MemoryFolder, encoded, ingest
 
 
 @pytest.fixture
@@ -56,3 +56,21 @@ def test_all_equal_and_a_filter(catalog, finder, notes, level):
     only = comparison("name", "~", "b2*")
     assert paths(finder.find(DuplicateRequest(only, level))) == []
     assert any("is not there" in note for note in notes), "a folder that is away keeps its pictures"
+
+
+def test_a_single_picture_has_no_duplicates(catalog, finder):
+    folder = MemoryFolder()
+    folder.files = {"a.jpg": ("alone", 1)}
+    ingest(catalog, folder)
+    assert paths(finder.find(DuplicateRequest())) == []
+
+
+def test_pictures_without_a_vector_are_compared_by_their_bytes(catalog, finder, notes):
+    folder = MemoryFolder()
+    folder.files = {"a.jpg": ("same", 1)}
+    ingest(catalog, folder)
+    with catalog.writer() as writer:
+        writer.begin_run(OTHER, DECODER, "fp32")
+        writer.commit([encoded("unseen.jpg", "unlike it"), encoded("unseen 2.jpg", "unlike it")])
+    assert paths(finder.find(DuplicateRequest())) == [["unseen.jpg", "unseen 2.jpg"]]
+    assert any("2 pictures have no vector" in note for note in notes)
