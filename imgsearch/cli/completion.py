@@ -99,6 +99,13 @@ def orientations(ctx: click.Context, parameter: click.Parameter, word: str) -> l
     return _beginning(ORIENTATIONS, word)
 
 
+def kinds(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """What a picture may be: a photo, a screenshot, a document."""
+    from imgsearch.filters.fields import KINDS
+
+    return _beginning(KINDS, word)
+
+
 def properties(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """What a picture may have: a date, a position, a camera."""
     from imgsearch.filters.fields import WHAT
@@ -111,6 +118,7 @@ FILTERS: dict[str, Complete] = {
     "type": formats,
     "orientation": orientations,
     "has": properties,
+    "kind": kinds,
     "where": expression,
 }
 """Filter with an option of its own -> its values. Others take dates, numbers and any text."""

@@ -69,7 +69,7 @@ def manual_page(name: str, command: click.Command, context: click.Context) -> st
     """The page of a command, such as "imgsearch search"."""
     title = name.replace(" ", "-")
     page = ManualFormatter()
-    page.write(f'.TH {escaped(title.upper())} 1 "" "imgsearch {__version__}" "imgsearch"\n')
+    page.write(f'.TH {escaped(title.upper())} 1 "" "imgsearch {__version__}" "imgsearch"\n.nh\n')
     page.write_heading("Name")
     page.write(f"{escaped(title)} \\- {escaped(command.get_short_help_str(1000))}\n")
     command.format_help(context, page)

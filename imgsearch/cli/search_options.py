@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 else:
     Choice = click.Choice  # takes no parameter before click 8.2
 
+ORDERS = [each for each in SORTS if not each.startswith("-")]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -144,8 +145,10 @@ _TERMS = (
     click.option(
         "--sort",
         type=click.Choice(SORTS),
-        help="Order of all hits above the cut-off: by date the oldest first, by -date the newest."
-        " Default: the best first, or the newest without words.",
+        metavar="ORDER",
+        help=f"Order of all hits above the cut-off: {', '.join(ORDERS)}. With a minus, such as"
+        " -date, the newest, last or largest first. Default: the best first, or the newest without"
+        " words.",
     ),
     click.option("--and", "plus", multiple=True, metavar="TERM", help="Add a text or picture."),
     click.option(

@@ -231,8 +231,8 @@ def _exposure(metadata: ImageMetadata) -> int:
 def group_to_plain(
     group: DuplicateGroup, plain: Callable[[ImageRecord], Mapping[str, object]]
 ) -> dict[str, object]:
-    """A group as plain values for JSON; `plain` makes those of a picture."""
+    """A group as plain values for JSON; `plain` makes those of a picture, `kind` among them."""
     duplicates = [
-        {"kind": each.kind, "score": each.score, **plain(each.image)} for each in group.duplicates
+        {"match": each.kind, "score": each.score, **plain(each.image)} for each in group.duplicates
     ]
     return {"keep": plain(group.best), "duplicates": duplicates}

@@ -228,7 +228,7 @@ class CopyAnswer(PictureAnswer):
     """A picture of a group of duplicates."""
 
     size_bytes: int
-    kind: str = Field(
+    match: str = Field(
         description="keep; exact (the same bytes), copy (saved again, resized or cropped) or shot"
         " (another exposure of the scene)."
     )
@@ -408,9 +408,9 @@ def duplicates(page: DuplicatePage, prefix: str) -> DuplicatesAnswer:
     )
 
 
-def _copy(record: ImageRecord, kind: str, score: float | None, prefix: str) -> CopyAnswer:
+def _copy(record: ImageRecord, match: str, score: float | None, prefix: str) -> CopyAnswer:
     return CopyAnswer(
-        **picture(record, prefix), size_bytes=record.file.size, kind=kind, score=score
+        **picture(record, prefix), size_bytes=record.file.size, match=match, score=score
     )
 
 

@@ -63,7 +63,7 @@ def kinds(outcome) -> list[list[tuple[str, str]]]:
     assert outcome.status == 0, outcome.err
     return [
         [("keep", Path(group["keep"]["path"]).name)]
-        + [(each["kind"], Path(each["path"]).name) for each in group["duplicates"]]
+        + [(each["match"], Path(each["path"]).name) for each in group["duplicates"]]
         for group in outcome.json
     ]
 

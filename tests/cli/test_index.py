@@ -41,6 +41,7 @@ def test_the_report_has_exactly_these_keys(place):
         "dry_run",
         "memory",
         "texts",
+        "measures",
         "verified",
         "differed",
         "exclude",

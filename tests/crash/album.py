@@ -23,7 +23,8 @@ from imgsearch.vectors import Embeddings
 from tests.crash.plugin.cheap_encoder import DIMENSION, SPACE, CheapEncoder
 
 ENCODER = CheapEncoder()
-SETTINGS = DecodeSettings(ENCODER.input_size)
+SETTINGS = DecodeSettings(ENCODER.input_size, measured=True)
+"""As `index` decodes: the measures of a picture need more pixels than this model reads."""
 Pictures = dict[str, str]
 """Absolute path to content hash."""
 

@@ -98,7 +98,7 @@ def test_duplicates_come_page_by_page_with_the_one_to_keep(own: Served, place: P
     assert whole["next"] is None
     groups = {each["keep"]["name"]: each for each in whole["groups"]}
     assert sorted(groups) == ["y koala.jpg", "y owl.jpg"], "the first of equal ones by name"
-    found = [(each["name"], each["kind"]) for each in groups["y owl.jpg"]["duplicates"]]
+    found = [(each["name"], each["match"]) for each in groups["y owl.jpg"]["duplicates"]]
     assert found == [("z owl.jpg", "exact"), ("small owl.jpg", "copy")]
     assert groups["y owl.jpg"]["count"] == 2
     first = own.get("/dupes", limit=1)
