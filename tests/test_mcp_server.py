@@ -88,6 +88,7 @@ def test_the_tools_find_and_show_pictures(demo: Place) -> None:
     _with_server(demo.library, talk)
 
 
+@full_only
 def test_pictures_outside_the_folders_are_refused(tmp_path: Path) -> None:
     photos, outside = tmp_path / "photos", tmp_path / "outside"
     photos.mkdir()

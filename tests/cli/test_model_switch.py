@@ -125,6 +125,7 @@ def index_bytes(place: Place) -> int:
     return sum(path.stat().st_size for path in (place.library / "index").iterdir())
 
 
+@full_only
 @pytest.mark.slow
 def test_a_kill_in_the_middle_loses_no_more_than_a_batch(place: Place, cheap, siglip):
     for seed in range(MANY):

@@ -37,6 +37,7 @@ def names(outcome) -> list[str]:
     return [os.path.basename(path) for path in outcome.paths]
 
 
+@full_only
 @pytest.mark.usefixtures("engine")
 def test_the_receipt_is_found_by_a_word_printed_on_it(receipt):
     report = receipt.index(receipt.photos, "--ocr")

@@ -192,6 +192,7 @@ class TestTooLittleMemory:
         with pytest.raises(RuntimeError, match="shapes"):
             with_layer(folder, Broken()).encode_texts(["a", "b"])
 
+    @full_only
     @pytest.mark.skipif(sys.platform != "linux", reason="no other kernel bounds address space")
     def test_where_memory_really_runs_out(self, folder):
         """The process may grow by less than a batch takes."""

@@ -39,6 +39,7 @@ def _permit(paths: list[Path], mask: int, add: int = 0) -> None:
             os.chmod(path, path.stat().st_mode & mask | add)
 
 
+@full_only
 def test_nothing_below_a_root_is_written(tree: Path, tmp_path: Path) -> None:
     before = fingerprint(str(tree))
     library = ["--library", str(tmp_path / "library"), "--model", "cheap"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Place
+from tests.conftest import full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
 from tests.page.serving import serving
@@ -115,7 +116,7 @@ def test_nothing_moves_while_the_start_is_drawn(own: str, gallery: OpenGallery) 
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (768, 1024), (360, 740)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=full_only)])
 def test_the_start_is_accessible(
     own: str, gallery: OpenGallery, screenshots: Path, size: tuple[int, int], scheme: str
 ) -> None:

@@ -91,6 +91,7 @@ def sources(folder: str, pattern: str) -> set[str]:
     return {name for name in names if "__pycache__" not in name}
 
 
+@full_only
 def test_the_wheel_has_every_module_and_migration(wheel_files):
     expected = sources("imgsearch", "*.py")
     expected |= {f"imgsearch/{name}" for name in sources("migrations", "*.py")}
@@ -157,6 +158,7 @@ def clean(wheel, tmp_path_factory) -> Path:
     return programs
 
 
+@full_only
 def test_the_wheel_is_what_is_imported(clean, tmp_path):
     code = "import imgsearch, imgsearch.migrations as m; print(imgsearch.__file__, m.__file__)"
     for path in run(clean / "python", "-c", code, cwd=tmp_path).split():

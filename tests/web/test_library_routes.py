@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.calls import Place, picture
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.web.served import API, Served, serving
 
 DATE_TIME_ORIGINAL = 0x9003
@@ -69,6 +69,7 @@ def test_days_that_make_no_sense_are_refused(own: Served) -> None:
     assert own.get("/start", day="02-29")["on_this_day"] == []
 
 
+@full_only
 @pytest.mark.slow
 def test_clusters_are_those_that_were_made(demo: Place, server: Served) -> None:
     before = server.get("/clusters")

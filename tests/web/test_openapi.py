@@ -46,7 +46,7 @@ negative_data_rejection.expected-statuses = [
 and an unknown cursor."""
 
 
-@pytest.mark.parametrize("phase", ["coverage", "fuzzing"])
+@pytest.mark.parametrize("phase", ["coverage", pytest.param("fuzzing", marks=full_only)])
 def test_generated_requests_are_answered_as_documented(
     demo: Place, tmp_path: Path, phase: str
 ) -> None:

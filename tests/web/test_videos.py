@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import process
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.crash.process import environment
 from tests.sources.test_motion_photo import TRAILER, VIDEO
 from tests.web.served import API, serving
 
 
+@full_only
 @pytest.mark.slow
 def test_the_video_of_a_picture_is_listed_and_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
