@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything lives in .venv and build/; `make clean` removes both.
 #
-#   PYTHON=python3.12   another Python than the first that fits
+#   PYTHON=python3.12   use this Python instead of the first suitable one
 #   EXTRAS=gpu          faiss-gpu instead of faiss-cpu
 #   JOBS=2              how many test processes
 #   FULL=1              `make test` as in CI: more repetitions, against the wheel, with coverage
@@ -16,14 +16,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/installed-$(EXTRAS)
 INPUTS := pyproject.toml constraints.txt .ci/install.py
 
-# The first Python that fits, or a sentence that says what to do.
+# The first suitable Python, or a sentence that says what to do.
 FIND_PYTHON = for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	  "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	    && python="$$name" && break; \
 	done; \
 	if [ -z "$${python:-}" ]; then \
 	  echo "imgsearch needs Python 3.11, 3.12 or 3.13, and none of these is one: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)" >&2; \
-	  echo "Install one, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	  echo "Install one, or give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
 	  exit 1; \
 	fi
 

@@ -243,7 +243,7 @@ class Library:
     ) -> IngestReport:
         """What `index` would do; writes nothing, not even a new library.
 
-        Files whose size is known are hashed, to tell moved ones from new ones. Others are not
+        Files whose size is known are hashed, to distinguish moved from new ones. Others are not
         opened: those that cannot be decoded count as added or updated. The report has `names`.
         """
         request = _index_request(request)

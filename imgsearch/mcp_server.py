@@ -35,7 +35,7 @@ from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.saved import combined
-from imgsearch.searching.terms import build_terms
+from imgsearch.searching.terms import MAX_TEXT_CHARACTERS, build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
 from imgsearch.serving.validation import sentence
 from imgsearch.settings import Settings
@@ -64,7 +64,9 @@ def _reads(title: str) -> ToolAnnotations:
     )
 
 
-Words = Annotated[str, Field(max_length=10_000, description="What to look for, in words.")]
+Words = Annotated[
+    str, Field(max_length=MAX_TEXT_CHARACTERS, description="What to look for, in words.")
+]
 Texts = Annotated[list[str], Field(max_length=MAX_VALUES)]
 Count = Annotated[int, Field(ge=1, le=MAX_HITS, description="Maximum number of pictures.")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="The id of a picture.")]
@@ -90,7 +92,7 @@ Saved = Annotated[
 Where = Annotated[
     str,
     Field(
-        max_length=10_000,
+        max_length=MAX_TEXT_CHARACTERS,
         description="Which pictures may be found, such as 'taken >= 2023 and camera ~ canon and "
         'format in (jpeg, heic) and near(48.86, 2.35, 5) and in "/home/me/Pictures/2023"\'.',
     ),

@@ -7,6 +7,7 @@ escapes, PEP 383); a relative path has "/" between its parts.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ Revision = int
 
 
 _LATEST = 2**63 - 1
+_WORD = re.compile(r"[^\W_]+")
 
 METADATA_VERSION = 1
 """Version of the readers of metadata. Increase it when they read more: the catalog stores it with
@@ -872,3 +874,15 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+def camera_name(make: str | None, model: str | None) -> str | None:
+    """Make and model in one, without the make where the model begins with a word of it.
+
+    "Canon EOS 5D" of Canon, "NIKON D40" of NIKON CORPORATION; None where neither is known.
+    """
+    if not make or not model:
+        return model or make
+    makes = {word.casefold() for word in _WORD.findall(make)}
+    first = _WORD.search(model)
+    return model if first is not None and first[0].casefold() in makes else f"{make} {model}"

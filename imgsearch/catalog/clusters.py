@@ -20,7 +20,14 @@ from imgsearch.catalog.tables import (
 )
 from imgsearch.catalog.tables import clusters as table
 from imgsearch.filters.folding import folded
-from imgsearch.records import Cluster, ClusterFacts, Clustering, ClusterTree, Revision
+from imgsearch.records import (
+    Cluster,
+    ClusterFacts,
+    Clustering,
+    ClusterTree,
+    Revision,
+    camera_name,
+)
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
 OUTLIERS = 0
@@ -108,7 +115,7 @@ def facts(connection: Connection, ids: Ids) -> ClusterFacts:
     return ClusterFacts(
         tuple(sorted({years[edge], years[-1 - edge]})) if years else (),
         _usual([row.city or row.state or row.country for row in found]),
-        _usual([row.camera_model or row.camera_make for row in found]),
+        _usual([camera_name(row.camera_make, row.camera_model) for row in found]),
     )
 
 

@@ -79,7 +79,7 @@ def _damaged_values(connection: Connection, table: Table) -> Iterator[str]:
 
 
 def _raw(connection: Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-    """Rows with texts as bytearrays, which cannot fail, and can be told from blobs."""
+    """Rows with texts as bytearrays, which cannot fail, and differ from blobs."""
     db = driver(connection)
     before, db.text_factory = db.text_factory, bytearray
     try:

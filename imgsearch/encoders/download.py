@@ -61,7 +61,7 @@ class Download:
 
 
 def is_offline() -> bool:
-    """True if the user has told huggingface_hub to stay away from the network."""
+    """True if the user has switched off network access of huggingface_hub."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)

@@ -162,7 +162,7 @@ def _release(target: str) -> None:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise LibraryBusy(
                 "another process has the library that is to be replaced open",
-                "Stop it ('imgsearch daemon stop', 'imgsearch serve'), or restore into a new"
+                "Stop it ('imgsearch daemon --stop', 'imgsearch serve'), or restore into a new"
                 " folder with --library DIR.",
             ) from None
         raise

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
+from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures, camera_name
 from imgsearch.searching.trace import Trace
 
 if TYPE_CHECKING:
@@ -447,10 +447,3 @@ def record_from_plain(values: Mapping[str, Any]) -> ImageRecord:
         ),
         measures_from_plain(values),
     )
-
-
-def camera_name(make: str | None, model: str | None) -> str | None:
-    """Make and model in one, without the make twice: "Canon EOS 5D", not "Canon Canon EOS 5D"."""
-    if make and model and not model.lower().startswith(make.lower()):
-        return f"{make} {model}"
-    return model or make

@@ -110,7 +110,7 @@ def cluster_tiles(library: Library, max_broad: int | None = None) -> Tiles:
     Parameters
     ----------
     max_broad : int or None
-        Only so many of the broad level; None for all of both levels.
+        Maximum number of broad clusters; None for all of both levels.
     """
     try:
         catalog, space = library.catalog, library.spaces.searchable()

@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from imgsearch.records import Facets, ImageRecord, Period
+from imgsearch.records import Facets, ImageRecord, Period, camera_name
 from imgsearch.searching.hits import (
     Hit,
-    camera_name,
     hit_to_plain,
     measures_to_plain,
     record_to_plain,

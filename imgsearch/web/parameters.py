@@ -24,7 +24,7 @@ from imgsearch.filters.tree import Filter
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.terms import build_terms
 
-MAX_UPLOADS = 8
+MAX_EXAMPLES = 8
 """Example pictures of one search."""
 MAX_TEXT_CHARACTERS = 2000
 """Of one text: of four bytes each they still fit into a URL."""
@@ -229,7 +229,7 @@ async def posted(request: Request) -> tuple[SearchParameters, list[Upload]]:
 async def _form(request: Request) -> tuple[SearchParameters, list[Upload]]:
     values: dict[str, Any] = {}
     uploads: list[Upload] = []
-    bounds: dict[str, Any] = {"max_files": MAX_UPLOADS, "max_fields": 400}
+    bounds: dict[str, Any] = {"max_files": MAX_EXAMPLES, "max_fields": 400}
     async with request.form(**bounds, max_part_size=64 << 10) as form:
         for name, value in form.multi_items():
             if not isinstance(value, str):

@@ -24,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_PREFIX_LENGTH = 200
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _OWN_PATHS = ("/api", "/static")
-"""A prefix that begins like one of our paths could not be told from it."""
+"""A prefix that begins like one of our paths could not be distinguished from it."""
 _PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[0-9.]+):\d+")
 
 

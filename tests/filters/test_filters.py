@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from imgsearch import web
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
 from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
-from imgsearch.filters.options import filter_from
+from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.filters.parser import MAX_LENGTH, parse
 from imgsearch.filters.tree import (
     MAX_DEPTH,
@@ -281,3 +284,12 @@ def test_the_box_contains_the_circle(place, bearing, share, km):
         box = box_around(*place, km)
         assert box.south <= latitude <= box.north
         assert any(west <= longitude <= east for west, east in box.longitudes)
+
+
+def test_the_page_knows_every_filter():
+    """It ignores names that are not in its lists, and would show pictures without the filter."""
+    script = Path(web.__file__).parent / "static" / "js" / "state.js"
+    listed = re.search(r"export const FILTERS = \[(.*?)\];", script.read_text(), re.S)
+    assert listed is not None
+    names = re.findall(r'"(\w+)"', listed[1])
+    assert sorted(names) == sorted(option.name for option in FILTERS)

@@ -122,3 +122,26 @@ def test_records_that_code_and_pages_name_exist():
             if int(match[1] or match[2]) not in numbers:
                 wrong.append(f"{name(path)}: {match[0]}")
     assert wrong == []
+
+
+def test_the_page_on_stored_files_names_the_schema_and_every_table():
+    from imgsearch.catalog import schema, tables
+
+    text = (CHECKOUT / "docs" / "internals.md").read_text(encoding="utf-8")
+    assert f"schema {schema.HEAD} " in text
+    names = {table.name for table in tables.metadata.tables.values()}
+    assert [each for each in sorted(names) if f"`{each}`" not in text] == []
+
+
+def test_every_page_is_linked():
+    """From README.md, or from a page that is."""
+    reached, waiting = set(), [CHECKOUT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for target in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                waiting.append((page.parent / target).resolve())
+    assert [each.name for each in (CHECKOUT / "docs").glob("*.md") if each not in reached] == []

@@ -2,7 +2,7 @@
 
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
-import { bytes, cameraName, longDate, number, plural, reason, zone } from "./words.js";
+import { bytes, longDate, number, plural, reason, zone } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
@@ -103,7 +103,7 @@ export class Details {
       has(place(all)) ? line("Place", place(all)) : null,
       has(all.rating) ? line("Rating", rating(all.rating)) : null,
       has(all.note) ? line("Note", all.note) : null,
-      has(all.camera) ? line("Camera", this.#action(cameraName(all.camera), "Pictures taken with this camera", { camera: [all.camera] })) : null,
+      has(all.camera) ? line("Camera", this.#action(all.camera, "Pictures taken with this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
       line("Picture", size.filter(Boolean).join(" · ")),

@@ -7,7 +7,7 @@ import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
 import { FILTERS, hasFilters, hasWords, parameters } from "./state.js";
 import { noFilters } from "./terms.js";
-import { cameraName, number } from "./words.js";
+import { number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown before "more" is pressed. */
@@ -194,7 +194,7 @@ export class Filters {
     const choose = () => (kind === "radio" ? this.store.set({ [name]: value ? [value] : [] }) : this.#toggle(name, value));
     const input = h("input", { type: kind, name: `facet-${name}`, value, onchange: choose });
     input.checked = selected;
-    const words = label ?? (name === "type" ? value.toUpperCase() : cameraName(value));
+    const words = label ?? (name === "type" ? value.toUpperCase() : value);
     return h("label", { class: "choice", title: value }, input, h("span", {}, words), count === null ? null : h("span", { class: "tally" }, number(count)));
   }
 }

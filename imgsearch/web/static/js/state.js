@@ -1,8 +1,8 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
-export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster"];
-export const TEXTS = ["q", "after", "before", "near", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "near", "name", "min_size", "where"];
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind"];
+export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;

@@ -4,7 +4,7 @@ import { thumbnailOf } from "./api.js";
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
-import { cameraName, dayBefore, endOf, lastPart, monthName, number, startOf, parseDate } from "./words.js";
+import { dayBefore, endOf, lastPart, monthName, number, startOf, parseDate } from "./words.js";
 
 /** Pictures of a query with a chip each; more share one. */
 const MAX_PICTURE_CHIPS = 4;
@@ -38,7 +38,7 @@ export function period(after, before) {
 
 const WORDS = {
   in: (value) => `in ${folderLabels.get(value) ?? lastPart(value)}`,
-  camera: cameraName,
+  camera: (value) => value,
   type: (value) => value.toUpperCase(),
   orientation: (value) => value,
   has: (value) => `has ${{ gps: "a location", date: "a date", camera: "a camera" }[value] ?? value}`,
@@ -46,6 +46,8 @@ const WORDS = {
   keyword: (value) => `keyword: ${value}`,
   place: (value) => `place: ${value}`,
   cluster: (value) => clusterNames.get(value) ?? `cluster ${value}`,
+  kind: (value) => value,
+  rating: (value) => `at least ${value} of 5 stars`,
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;

@@ -101,9 +101,6 @@ export function uniqueTails(paths) {
   return labels;
 }
 
-/** Camera name without a repeated maker: "NIKON CORPORATION NIKON D40" becomes "NIKON D40". */
-export const cameraName = (text) => text.replace(/^(\S+)\b.*\s(?=\1\b)/i, "");
-
 /** The first day after an ISO day, month or year: "2017-09" gives "2017-10-01". */
 export function endOf(text) {
   const [year, month, day] = text.split("-").map(Number);
