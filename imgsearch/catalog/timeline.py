@@ -5,6 +5,7 @@ Each query seeks in an index, so that a page may begin with them in a library of
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 
@@ -27,6 +28,7 @@ _ON_A_DAY = (
 )
 # The unary plus keeps SQLite from an index on the status, whose rows it would have to sort.
 _ADDED = "SELECT id FROM images WHERE +status = 'present' ORDER BY id DESC LIMIT ?"
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 _END = "~"
 """Sorts behind every date and time that begins with the text before it."""
 
@@ -44,6 +46,9 @@ def _months(db: sqlite3.Connection) -> Iterator[Period]:
         if row is None:
             return
         image_id, start = row[0], str(row[1])[:7]
+        if _MONTH.fullmatch(start) is None:  # a damaged date, which `doctor` reports
+            end = start
+            continue
         (count,) = db.execute(_COUNT, (start, end)).fetchone()
         year, _, month = start.partition("-")
         rough = db.execute(_YEAR_ONLY, (f"{start}-01 00:00:00.000000",)).fetchone()[0]

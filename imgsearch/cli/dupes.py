@@ -15,7 +15,7 @@ from imgsearch.cli.group import Context, common, context, index_option, model_op
 from imgsearch.cli.output import collect_options, page_option
 from imgsearch.cli.render import nearest_name
 from imgsearch.cli.search_options import filter_options
-from imgsearch.cli.terminal import count_of, plain
+from imgsearch.cli.terminal import count_of, plain, visible
 from imgsearch.filters.options import filter_from
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def _json(groups: Sequence[DuplicateGroup], trash: str) -> str:
 
 
 def _paths0(groups: Sequence[DuplicateGroup], trash: str) -> str:
-    return "".join(each.image.file.absolute + "\0" for group in groups for each in group.duplicates)
+    paths = [each.image.file.absolute for group in groups for each in group.duplicates]
+    return "".join(visible(path) + "\0" for path in paths)
 
 
 def _script(groups: Sequence[DuplicateGroup], trash: str) -> str:

@@ -162,9 +162,8 @@ class LazyGroup(click.Group):
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" To search: imgsearch search {' '.join(args)}"
-            if near:
-                hint = f" Did you mean {near[0]!r}?"
+            hint = f" Did you mean {near[0]!r}?" if near and " " not in args[0] else ""
+            hint += f" To search: imgsearch search {' '.join(args)}"
             raise click.UsageError(error.message + hint, ctx) from None
 
 

@@ -28,6 +28,7 @@ EXIT_CODES = (
     ("1", "An error; stderr has a sentence and a way to fix it."),
     ("2", "The command line is not valid."),
     ("130", "Interrupted with Ctrl-C; finished work is kept."),
+    ("143", "Stopped by SIGTERM; finished work is kept."),
 )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from imgsearch.cli.terminal import columns, cut, plain
+from imgsearch.cli.terminal import columns, cut, plain, visible
 from imgsearch.records import Measures
 from imgsearch.searching.hits import Hit, hit_to_plain
 
@@ -168,7 +168,9 @@ def _cells(values: dict[str, Any]) -> dict[str, Any]:
     for name in _TEXTS:
         if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
             values[name] = "'" + values[name]
-    return values
+    return {
+        name: visible(value) if isinstance(value, str) else value for name, value in values.items()
+    }
 
 
 def _tsv(hits: Sequence[Hit]) -> str:
@@ -185,7 +187,7 @@ def _escaped(path: str) -> str:
 
 
 def _paths(hits: Sequence[Hit], end: str) -> str:
-    return "".join(hit.image.file.absolute + end for hit in hits)
+    return "".join(visible(hit.image.file.absolute) + end for hit in hits)
 
 
 FORMATS: dict[str, Callable[[Sequence[Hit]], str]] = {

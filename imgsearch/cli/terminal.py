@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import click
@@ -22,6 +23,11 @@ def plain(text: str, keep: str = "") -> str:
         Characters to leave unchanged: "\\n" for a message of several lines.
     """
     return "".join(char if char in keep else _shown(char) for char in text)
+
+
+def visible(text: str) -> str:
+    """A value for stdout: a terminal gets it as `plain` makes it, a pipe as it is."""
+    return plain(text) if sys.stdout.isatty() else text
 
 
 def _shown(char: str) -> str:

@@ -75,6 +75,16 @@ def test_a_damaged_value_of_a_picture_costs_no_other(folder: Path, value: str) -
             assert any("imgsearch doctor" in note for note in result.notes)
 
 
+@pytest.mark.parametrize("value", ["2O20-13-45", "2020", "9999999", "2020-13-01 00:00:00", ""])
+def test_a_damaged_date_is_in_no_period(folder: Path, value: str) -> None:
+    with closing(open_catalog(str(folder))) as catalog:
+        before = catalog.months()
+    damage(folder, f"UPDATE images SET taken_at = '{value}' WHERE path = '2.jpg'")
+    with closing(open_catalog(str(folder))) as catalog:
+        assert sum(each.count for each in catalog.months()) <= sum(each.count for each in before)
+        assert all(each.month is None or 1 <= each.month <= 12 for each in catalog.months())
+
+
 @pytest.mark.parametrize("vector", ["x'0011'", "'text'", "zeroblob(1000)", "x'" + "007e" * 8 + "'"])
 def test_a_damaged_vector_costs_no_other(folder: Path, vector: str) -> None:
     damage(folder, f"UPDATE embeddings SET vector = {vector} WHERE image_id = 3")

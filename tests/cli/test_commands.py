@@ -66,6 +66,12 @@ def test_an_unknown_command_without_a_suggestion():
     assert "Did you mean" not in outcome.err
 
 
+@pytest.mark.parametrize("words", [["beach"], ["red flower"], ["a beach"], ["sample photo"]])
+def test_words_that_look_like_a_command_are_suggested_as_a_search(words):
+    assert f"To search: imgsearch search {words[0]}" in call(*words).err
+    assert " " not in words[0] or "Did you mean" not in call(*words).err
+
+
 def test_common_options_before_or_after_the_command(demo: Place):
     before = call("--library", demo.library, "-q", "roots")
     behind = call("roots", "--library", demo.library, "-q")

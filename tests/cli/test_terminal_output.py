@@ -12,7 +12,7 @@ import pytest
 from tests.cli.calls import Place, picture
 from tests.conftest import full_only
 
-NAME = "a\x1b]0;owned\x07\x1b[31m.jpg"
+NAME = "a\x1b]0;owned\x07\x1b[31m\rb\tc\nd.jpg"
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def test_control_characters_never_reach_a_terminal(place, form):
     )
     assert b"\\x1b]0;owned\\x07" in output
     assert b"\x1b]" not in output and b"\x1b[31m" not in output and b"\x07" not in output
+    assert b"\\x1b[31m\\rb\\tc\\nd.jpg" in output
 
 
 def test_a_pipe_gets_the_bytes_of_the_name(place):
