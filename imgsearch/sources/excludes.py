@@ -22,6 +22,7 @@ _HINT = "Write patterns as in a .gitignore file, for example: --exclude 'drafts/
 _SPACES = " \t\r\n"
 _LITERAL_ESCAPE = re.compile(r"\\(?![\\*?\[\]!# ])")
 _GLOB = re.compile(r"([\\*?\[\]])")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class Excludes:
@@ -50,8 +51,26 @@ class Excludes:
         return bool(result.include)
 
     def unmatched(self) -> list[str]:
-        """The patterns that have decided about no path so far."""
-        return [each for at, each in enumerate(self._patterns) if at not in self._matched]
+        """The patterns that have decided about no path so far.
+
+        A scan never sees what lies below an excluded folder, so a pattern for that is not listed.
+        """
+        waiting = [each for at, each in enumerate(self._patterns) if at not in self._matched]
+        return [each for each in waiting if not self._is_below_another(each)]
+
+    def _is_below_another(self, pattern: str) -> bool:
+        above = folders_above(pattern)
+        places = ("/".join(above[:depth]) for depth in range(1, len(above) + 1))
+        return self._spec is not None and any(
+            self._spec.check_file(_composed(f"{place}/")).include for place in places
+        )
+
+
+def folders_above(pattern: str) -> list[str]:
+    """Names of the folders that a pattern is bound to, from the top; an exception has none."""
+    if pattern.startswith("!"):
+        return []
+    return [_ESCAPED.sub(r"\1", part) for part in pattern.strip("/").split("/")[:-1]]
 
 
 def _composed(text: str) -> str:

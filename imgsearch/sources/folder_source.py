@@ -16,11 +16,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 
-from imgsearch.default_excludes import left_out
+from imgsearch.default_excludes import enters, left_out
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import ImageFile, Known, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
-from imgsearch.sources.excludes import Excludes
+from imgsearch.sources.excludes import Excludes, folders_above
 from imgsearch.sources.guarded_files import digest_file, os_reason
 from imgsearch.sources.tree_walk import ScanItem, TreeWalk
 
@@ -166,15 +166,23 @@ class FilesystemSource:
             self._mounts.append(path)
 
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
+        if self._has_patterns and self.excludes(name, prefix, folder):  # first: it notes matches
+            return True
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
             return True
-        if folder and left_out(name, prefix[:-1].rpartition("/")[2] if prefix else self._name):
-            return True
-        return self._has_patterns and self.excludes(name, prefix, folder)
+        parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
+        return folder and left_out(name, parent)
 
     def excludes(self, name: str, prefix: str, folder: bool) -> bool:
         return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)
 
     def unmatched(self, patterns: Sequence[str]) -> list[str]:
-        """Those of the patterns that the scan has met nothing for."""
-        return [each for each in self._exclude.unmatched() if each in patterns]
+        """Those of the patterns that the scan has met nothing for.
+
+        A pattern below a folder that the scan leaves out anyway is not one of them.
+        """
+        return [
+            each
+            for each in self._exclude.unmatched()
+            if each in patterns and enters(folders_above(each), self._name, self._hidden)
+        ]
