@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsearch.records import RootRecord
 from tests.sources.test_folder_source import put, scan
 
 
@@ -102,3 +103,30 @@ def test_a_link_from_a_part_of_the_root_does_not_lead_around_an_exclude(tmp_path
     (root / "part" / "up").symlink_to(tmp_path)
     assert scan(root, "part", exclude=["secret/"])[0] == ["part/a.jpg"]
     assert scan(root, exclude=["secret/"])[0] == ["part/a.jpg"]
+
+
+def test_a_link_does_not_lead_around_an_exclude_of_another_folder(tmp_path):
+    x, y = tmp_path / "x", tmp_path / "y"
+    put(x, "a.jpg")
+    put(y, "secret/k.jpg", "secret/deep/l.jpg", "open/m.jpg", "open/n.png")
+    link(tmp_path, "x/l.jpg", "y/secret/k.jpg")
+    link(tmp_path, "x/lf", "y/secret")
+    link(tmp_path, "x/deep", "y/secret/deep")
+    link(tmp_path, "x/o.jpg", "y/open/m.jpg")
+    link(tmp_path, "x/up", ".")
+    link(tmp_path, "x/y", "y")
+    patterns = ("secret/", "!secret/k.jpg", "*.png")
+    found, _, _ = scan(x, roots=[RootRecord(str(x)), RootRecord(str(y), patterns)])
+    assert found == ["a.jpg", "o.jpg", "up/y/open/m.jpg"]
+    found, _, _ = scan(x, roots=[RootRecord(str(x), ("secret/",)), RootRecord(str(y))])
+    assert "l.jpg" in found
+
+
+def test_patterns_of_a_folder_around_do_not_hold_inside_of_this_one(tmp_path):
+    inner = tmp_path / "#snapshot"
+    put(tmp_path, "secret/k.jpg")
+    put(inner, ".store/a.jpg")
+    link(inner, "a.jpg", ".store/a.jpg")
+    link(tmp_path, "#snapshot/k.jpg", "secret/k.jpg")
+    around = RootRecord(str(tmp_path), ("secret/", ".store/", "a.jpg"))
+    assert scan(inner, roots=[around])[0] == ["a.jpg"]
