@@ -366,9 +366,13 @@ class TreeWalk:
         return stat.S_ISREG(status.st_mode) and not self._unchanged(FileRun.of(file))
 
     def _dangling(self, name: str, path: str) -> ScanItem | None:
-        """The item for a dangling link, to a lost image or a disk that is not mounted."""
-        folder = extension(name) not in CANDIDATES
-        if self._leaves_out(path, folder):
+        """The item for a dangling link: to a lost image, or to a disk that is not mounted.
+
+        Only a name without an extension may be that of a folder.
+        """
+        tail = extension(name)
+        folder = tail not in CANDIDATES
+        if self._leaves_out(path, folder) or (folder and tail):  # a film, a document
             return None
         reason = "a link that leads nowhere"
         if folder:

@@ -80,7 +80,7 @@ def test_loops_through_hidden_folders_end(tmp_path):
 
 def test_a_git_annex_library_is_found_whole(tmp_path):
     """Locked files are links into .git/annex, unlocked ones are files; without content they
-    dangle."""
+    dangle, and only those of pictures are reported."""
     for key in ("SHA256E-s1--aa.jpg", "SHA256E-s1--bb.jpg"):
         put(tmp_path, f".git/annex/objects/x1/{key}/{key}")
     for name, key in (
@@ -88,6 +88,9 @@ def test_a_git_annex_library_is_found_whole(tmp_path):
         ("2020/same as a.jpg", "SHA256E-s1--aa.jpg"),
         ("b.jpg", "SHA256E-s1--bb.jpg"),
         ("elsewhere.jpg", "SHA256E-s1--cc.jpg"),
+        ("film.mov", "SHA256E-s1--dd.mov"),
+        ("notes.pdf", "SHA256E-s1--ee.pdf"),
+        ("b.jpg.xmp", "SHA256E-s1--ff.xmp"),
     ):
         link(tmp_path, name, f".git/annex/objects/x1/{key}/{key}")
     put(tmp_path, "unlocked.jpg")
@@ -130,3 +133,9 @@ def test_patterns_of_a_folder_around_do_not_hold_inside_of_this_one(tmp_path):
     link(tmp_path, "#snapshot/k.jpg", "secret/k.jpg")
     around = RootRecord(str(tmp_path), ("secret/", ".store/", "a.jpg"))
     assert scan(inner, roots=[around])[0] == ["a.jpg"]
+
+
+def test_a_dangling_link_without_an_extension_may_be_a_folder(tmp_path):
+    put(tmp_path, "a.jpg")
+    link(tmp_path, "disk", "gone")
+    assert scan(tmp_path)[2] == {"disk": "a link that leads nowhere"}
