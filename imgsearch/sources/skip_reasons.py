@@ -15,6 +15,8 @@ _MAGIC = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
     b"BM": "BMP",
     b"8BPS": "Photoshop",
     b"\0\0\0\x0cjP": "JPEG 2000",

@@ -145,6 +145,9 @@ GRAYS: dict[str, Callable[[], bytes]] = {
     "gray 16 with alpha, planar": lambda: tiff(
         np.dstack([G16, OPAQUE]), BLACK, alpha=2, planar=True
     ),
+    "gray 8 with alpha, planar": lambda: tiff(
+        np.dstack([GREY, np.full_like(GREY, 255)]), BLACK, alpha=2, planar=True, rows=9
+    ),
     "gray 10 packed": lambda: tiff(GREY.astype("u2") * 4, BLACK, bits=10),
     "gray 12 packed, big-endian": lambda: tiff(
         GREY.astype("u2") * 16, BLACK, bits=12, big_endian=True
