@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from imgsearch.catalog.overview import Overview
 from imgsearch.errors import ImgSearchError
-from imgsearch.records import RootRecord, clamped
+from imgsearch.records import clamped
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.sources.formats import CANDIDATES, extension
 from imgsearch.writing import replace_file
@@ -98,19 +98,22 @@ class Estimate:
             if not kept:
                 return
             with closing(Overview(self.library)) as overview:
-                for root in overview.roots(counted=False):
+                roots = overview.roots(counted=False)
+                for root in roots:
                     times = kept.get(root.path)
                     if times and os.path.isdir(root.path):
-                        self._count_root(overview, root, times)
+                        source = FilesystemSource(
+                            root.path, exclude=root.exclude, hidden=root.hidden, roots=roots
+                        )
+                        self._count_root(overview, source, times)
 
-    def _count_root(self, overview: Overview, root: RootRecord, times: FolderTimes) -> None:
-        source = FilesystemSource(root.path, exclude=root.exclude, hidden=root.hidden)
-        waiting = [path for path, time_ns in times.items() if _time_of(root.path, path) != time_ns]
+    def _count_root(self, overview: Overview, root: FilesystemSource, times: FolderTimes) -> None:
+        waiting = [path for path, time_ns in times.items() if _time_of(root.root, path) != time_ns]
         while waiting and time.monotonic() < self._until:
             path = waiting.pop()
-            files, folders = _listed(source, path)
+            files, folders = _listed(root, path)
             waiting += [each for each in folders if each not in times]
-            self._compare(overview.known_files(root.path, list(files)), files)
+            self._compare(overview.known_files(root.root, list(files)), files)
 
     def _compare(
         self, known: Mapping[str, tuple[int, int]], files: Mapping[str, tuple[int, int]]
@@ -133,13 +136,17 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, i
     files: dict[str, tuple[int, int]] = {}
     folders: list[str] = []
     prefix = f"{path}/" if path else ""
-    for entry in _entries(os.path.join(source.root, path)):
+    place = os.path.join(source.root, path)
+    real = os.path.realpath(place) if source.has_foreign_excludes else place
+    for entry in _entries(place):
         if entry.is_symlink():
             continue
         folder = entry.is_dir(follow_symlinks=False)
         if not folder and extension(entry.name) not in CANDIDATES:
             continue
         if source.leaves_out(entry.name, prefix, folder):
+            continue
+        if source.excludes_elsewhere(os.path.join(real, entry.name), folder):
             continue
         if folder:
             folders.append(prefix + entry.name)

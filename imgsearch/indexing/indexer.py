@@ -17,7 +17,7 @@ from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.ingest import SCAN_BATCH, Ingestor, Unread
 from imgsearch.indexing.measure_run import MeasureIngestor
 from imgsearch.indexing.ocr_run import TextIngestor
-from imgsearch.indexing.plan import IndexRequest, Planned, plan, without_empty
+from imgsearch.indexing.plan import IndexRequest, Planned, plan, with_planned, without_empty
 from imgsearch.indexing.references import outdated
 from imgsearch.indexing.verification import Verification
 from imgsearch.model_card import InputSize
@@ -122,6 +122,12 @@ class Indexer:
         planned = plan(request, roots, self._settings.library)
         return without_empty(planned, roots, self._catalog.unused_roots())
 
+    def _sources(
+        self, planned: Sequence[Planned], request: IndexRequest
+    ) -> list[tuple[FilesystemSource, RootRecord]]:
+        roots = with_planned(self._catalog.roots(counted=False), planned)
+        return [(_source(root, scope, request, roots), root) for root, scope in planned]
+
     def preview(
         self,
         request: IndexRequest,
@@ -134,7 +140,7 @@ class Indexer:
         """
         planned, remarks = self._plan(request)
         space = self._spaces.indexed() or EmbeddingSpace(self._spaces.model, "", "", 1)
-        sources = [(_source(*each, request), each[0]) for each in planned]
+        sources = self._sources(planned, request)
         with self._catalog.rehearsal() as (copy, rehearsal), copy.writer() as writer:
             for root, _ in planned:
                 writer.put_root(root)
@@ -233,7 +239,7 @@ class Indexer:
             verification=self._verification() if request.verify else None,
         )
         with self._run_record(writer, space, ingestor, pool):
-            sources = [(_source(*each, request), each[0]) for each in planned]
+            sources = self._sources(planned, request)
             report = ingestor.run(sources)
         if report.outdated:
             self._note(OUTDATED.format(count=f"{report.outdated:,}"))
@@ -423,7 +429,9 @@ def decoder_pool(
     )
 
 
-def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSource:
+def _source(
+    root: RootRecord, scope: str, request: IndexRequest, roots: Sequence[RootRecord]
+) -> FilesystemSource:
     return FilesystemSource(
         root.path,
         scope=scope,
@@ -431,6 +439,7 @@ def _source(root: RootRecord, scope: str, request: IndexRequest) -> FilesystemSo
         hidden=root.hidden,
         mounts=root.mounts,
         prune=request.prune,
+        roots=roots,
     )
 
 

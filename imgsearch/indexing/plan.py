@@ -102,13 +102,21 @@ def count_files(planned: Sequence[Planned], max_seconds: float) -> int:
     """Number of the pictures and faulty files in folders, as far as it is found in some seconds."""
     end = time.monotonic() + max_seconds
     count = 0
+    roots = with_planned((), planned)
     for root, scope in planned:
-        source = FilesystemSource(root.path, scope, exclude=root.exclude, hidden=root.hidden)
+        source = FilesystemSource(
+            root.path, scope, exclude=root.exclude, hidden=root.hidden, roots=roots
+        )
         for _ in source.scan():
             count += 1
             if time.monotonic() > end:
                 return count
     return count
+
+
+def with_planned(roots: Sequence[RootRecord], planned: Sequence[Planned]) -> list[RootRecord]:
+    """The roots of the library as they are after a run: with the options of those planned."""
+    return list({root.path: root for root in (*roots, *(root for root, _ in planned))}.values())
 
 
 def without_empty(
@@ -133,7 +141,7 @@ def without_empty(
     empty: list[tuple[str, str]] = []
     for root, scope in planned:
         used = root.path in known or any(root.takes_in(path) for path in known)
-        reason = None if used else _emptiness(root)
+        reason = None if used else _emptiness(root, with_planned(roots, planned))
         if reason is None:
             kept.append((root, scope))
         elif root.path in unused:
@@ -149,9 +157,11 @@ def _forget(path: str) -> str:
     return f"imgsearch roots --forget {shlex.quote(path)}"
 
 
-def _emptiness(root: RootRecord) -> str | None:
+def _emptiness(root: RootRecord, roots: Sequence[RootRecord]) -> str | None:
     """A sentence about a folder in which a scan meets no picture; None if it meets one."""
-    source = FilesystemSource(root.path, exclude=root.exclude, hidden=root.hidden, prune=True)
+    source = FilesystemSource(
+        root.path, exclude=root.exclude, hidden=root.hidden, prune=True, roots=roots
+    )
     unvisited: list[Unvisited] = []
     for item in source.scan():
         if not isinstance(item, Unvisited):

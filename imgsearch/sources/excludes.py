@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import SourceError
+from imgsearch.records import RootRecord
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -22,6 +23,7 @@ _HINT = "Write patterns as in a .gitignore file, for example: --exclude 'drafts/
 _SPACES = " \t\r\n"
 _LITERAL_ESCAPE = re.compile(r"\\(?![\\*?\[\]!# ])")
 _GLOB = re.compile(r"([\\*?\[\]])")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class Excludes:
@@ -50,8 +52,72 @@ class Excludes:
         return bool(result.include)
 
     def unmatched(self) -> list[str]:
-        """The patterns that have decided about no path so far."""
-        return [each for at, each in enumerate(self._patterns) if at not in self._matched]
+        """The patterns that have decided about no path so far.
+
+        A scan never sees what lies below an excluded folder, so a pattern for that is not listed.
+        """
+        waiting = [each for at, each in enumerate(self._patterns) if at not in self._matched]
+        return [each for each in waiting if not self._is_below_another(each)]
+
+    def _is_below_another(self, pattern: str) -> bool:
+        above = folders_above(pattern)
+        places = ("/".join(above[:depth]) for depth in range(1, len(above) + 1))
+        return self._spec is not None and any(
+            self._spec.check_file(_composed(f"{place}/")).include for place in places
+        )
+
+
+class ForeignExcludes:
+    """What the other folders of a library exclude: a link in this one must not lead there.
+
+    Parameters
+    ----------
+    root : str
+        The folder with the links.
+    roots : sequence of RootRecord
+        The folders of the library.
+    """
+
+    def __init__(self, root: str, roots: Sequence[RootRecord]) -> None:
+        self._own = _closed(os.path.realpath(root))
+        self._excludes = [
+            (_closed(os.path.realpath(each.path)), Excludes(each.exclude))
+            for each in roots
+            if each.exclude and each.path != root
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._excludes)
+
+    def match(self, place: str, folder: bool) -> bool:
+        """True for a place (absolute, links resolved) that another folder excludes."""
+        return any(
+            _is_excluded(excludes, place[len(top) :].replace(os.sep, "/"), folder)
+            for top, excludes in self._excludes
+            if place.startswith(top) and not self._decides(place, top)
+        )
+
+    def _decides(self, place: str, top: str) -> bool:
+        """True for a place in a folder whose own patterns hold, inside another one."""
+        return self._own.startswith(top) and place.startswith(self._own)
+
+
+def _closed(folder: str) -> str:
+    return folder.rstrip(os.sep) + os.sep
+
+
+def _is_excluded(excludes: Excludes, path: str, folder: bool) -> bool:
+    """True if a path, or a folder above it, matches: a scan does not look into such a folder."""
+    *above, _ = path.split("/")
+    folders = ("/".join(above[:depth]) + "/" for depth in range(1, len(above) + 1))
+    return any(map(excludes.match, folders)) or excludes.match(f"{path}/" if folder else path)
+
+
+def folders_above(pattern: str) -> list[str]:
+    """Names of the folders that a pattern is bound to, from the top; an exception has none."""
+    if pattern.startswith("!"):
+        return []
+    return [_ESCAPED.sub(r"\1", part) for part in pattern.strip("/").split("/")[:-1]]
 
 
 def _composed(text: str) -> str:

@@ -5,9 +5,9 @@ the extension of an image, names that start with a dot, folders of `default_excl
 user excludes.
 
 A link to a place that is scanned under its own name is not followed, and neither is one to a place
-that the user excludes. Other links lead out of the root, or to a place inside that the scan leaves
-out otherwise, such as `.git/annex`. Links to folders are followed after the real tree, and each
-real folder is entered only once, so loops end.
+that the user excludes, in this folder or in another one of the library. Other links lead out of the
+root, or to a place inside that the scan leaves out otherwise, such as `.git/annex`. Links to
+folders are followed after the real tree, and each real folder is entered only once, so loops end.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 
-from imgsearch.default_excludes import left_out
+from imgsearch.default_excludes import enters, left_out
 from imgsearch.ports import Unchanged, nothing_known
-from imgsearch.records import ImageFile, Known, Skipped, Unvisited
+from imgsearch.records import ImageFile, Known, RootRecord, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
-from imgsearch.sources.excludes import Excludes
+from imgsearch.sources.excludes import Excludes, ForeignExcludes, folders_above
 from imgsearch.sources.guarded_files import digest_file, os_reason
 from imgsearch.sources.tree_walk import ScanItem, TreeWalk
 
@@ -44,6 +44,8 @@ class FilesystemSource:
         The `mounts` of the previous scan of this root; empty if there was none.
     prune : bool
         Accept an empty root and missing mount points.
+    roots : sequence of RootRecord
+        The folders of the library. What another one excludes is not found through a link here.
     ismount : callable
         Returns whether a folder is a mount point; tests pass their own.
 
@@ -62,11 +64,13 @@ class FilesystemSource:
         hidden: bool = False,
         mounts: Sequence[str] = (),
         prune: bool = False,
+        roots: Sequence[RootRecord] = (),
         ismount: Callable[[str], bool] = os.path.ismount,
     ) -> None:
         self._root = os.path.abspath(root)
         self._scope = scope.strip("/")
         self._exclude = Excludes(exclude)
+        self._foreign = ForeignExcludes(self._root, roots)
         self._has_patterns = bool(exclude)
         self._name = os.path.basename(self._root)
         self._hidden = hidden
@@ -166,15 +170,30 @@ class FilesystemSource:
             self._mounts.append(path)
 
     def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
+        if self._has_patterns and self.excludes(name, prefix, folder):  # first: it notes matches
+            return True
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
             return True
-        if folder and left_out(name, prefix[:-1].rpartition("/")[2] if prefix else self._name):
-            return True
-        return self._has_patterns and self.excludes(name, prefix, folder)
+        parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
+        return folder and left_out(name, parent)
 
     def excludes(self, name: str, prefix: str, folder: bool) -> bool:
         return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)
 
+    @property
+    def has_foreign_excludes(self) -> bool:
+        return bool(self._foreign)
+
+    def excludes_elsewhere(self, place: str, folder: bool) -> bool:
+        return self._foreign.match(place, folder)
+
     def unmatched(self, patterns: Sequence[str]) -> list[str]:
-        """Those of the patterns that the scan has met nothing for."""
-        return [each for each in self._exclude.unmatched() if each in patterns]
+        """Those of the patterns that the scan has met nothing for.
+
+        A pattern below a folder that the scan leaves out anyway is not one of them.
+        """
+        return [
+            each
+            for each in self._exclude.unmatched()
+            if each in patterns and enters(folders_above(each), self._name, self._hidden)
+        ]

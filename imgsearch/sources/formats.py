@@ -39,7 +39,7 @@ PICTURE_EXTENSIONS = frozenset(
         "heics", "heifs", "hif", "avif", "avifs", "jp2", "j2k", "j2c",
         "jpc", "jpf", "jpx", "psd", "tga", "pcx", "ppm", "pgm",
         "pbm", "pnm", "ico", "icns", "qoi", "sgi", "bw", "rgb",
-        "rgba", "dds", "jps", "psdt", "icb", "vda",
+        "rgba", "dds", "jps", "psdt", "icb", "vda", "vst", "insp",
     )
 )
 # fmt: on
@@ -50,7 +50,8 @@ RAW_EXTENSIONS = frozenset(
         "dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf",
         "sr2", "orf", "rw2", "raf", "pef", "srw", "3fr", "fff",
         "iiq", "kdc", "dcr", "mrw", "mos", "x3f", "erf", "rwl",
-        "mef", "gpr", "k25", "ori",
+        "mef", "gpr", "k25", "ori", "bay", "cap", "dcs", "drf",
+        "ptx", "rwz",
     )
 )
 # fmt: on
@@ -63,6 +64,8 @@ UNSUPPORTED_EXTENSIONS = {
     "afphoto": "Affinity Photo",
     "ai": "Adobe Illustrator",
     "ani": "cursor",
+    "avci": "AVC",
+    "blp": "Blizzard texture",
     "bpg": "BPG",
     "cdr": "CorelDRAW",
     "cin": "Cineon",

@@ -15,6 +15,8 @@ _MAGIC = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
     b"BM": "BMP",
     b"8BPS": "Photoshop",
     b"\0\0\0\x0cjP": "JPEG 2000",
@@ -97,6 +99,8 @@ def unknown_content(data: bytes) -> str:
         return "the file is empty"
     if data.startswith(b"\xff\xd8"):
         return _unknown_jpeg(data)
+    if data.startswith(b"8BPS"):
+        return _unknown_photoshop(data)
     if name := known_format(data):
         return f"the {name} file is damaged or cut off"
     return f"not a picture: {_looks_like(data)}"
@@ -107,6 +111,14 @@ def _unknown_jpeg(data: bytes) -> str:
     if precision not in (None, 8):
         return f"{precision}-bit JPEG is not supported"
     return "the JPEG file is damaged or cut off"
+
+
+def _unknown_photoshop(data: bytes) -> str:
+    """A reason from the header; Pillow reads the files of 1 and 8 bits, in every colour mode."""
+    depth = int.from_bytes(data[22:24], "big")
+    if depth in (16, 32):
+        return f"a {depth}-bit Photoshop file is not supported"
+    return "the Photoshop file is damaged or cut off"
 
 
 def _jpeg_precision(data: bytes) -> int | None:

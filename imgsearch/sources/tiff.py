@@ -53,6 +53,8 @@ _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4, _LAB: 3}
 _TYPES = {(1, 8), (1, 16), (1, 32), (1, 64), (2, 8), (2, 16), (2, 32), (2, 64)}
 _TYPES |= {(3, 16), (3, 32), (3, 64)}
 _KIND_OF_FORMAT = {1: "u", 2: "i", 3: "f"}
+_YCBCR = 6
+_BIG_ENDIAN_BIG = b"MM\0+"
 _MAX_SAMPLES = 64
 _MAX_BYTES_PER_PIXEL = 64
 
@@ -97,9 +99,11 @@ class Layout:
     def words(self) -> str:
         """The kind in words for users: "32-bit float RGB with alpha"."""
         number = {1: "", 2: " signed", 3: " float"}.get(self.sample_format, " complex")
-        words = f"{self.bits}-bit{number} {_KINDS.get(self.photometric, 'picture')}"
+        depth = f"{self.bits}-bit" if self.bits else "mixed-depth"
+        words = f"{depth}{number} {_KINDS.get(self.photometric, 'picture')}"
         words += " with alpha" if self.alpha else ""
         words += f" in {self.samples} channels" if self.samples > self.colours + 1 else ""
+        words += " in planes" if self.planar else ""
         coding = _LOSSY.get(self.compression)
         return f"{words}, compressed as {coding}" if coding else words
 
@@ -111,6 +115,13 @@ class DeepTiff(TiffImagePlugin.TiffImageFile):
     """
 
     _layout: Layout | None = None
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        if self.fp.read(4) == _BIG_ENDIAN_BIG:  # Pillow takes it for an ordinary TIFF
+            raise Unusable("a kind of TIFF that is not supported: big-endian BigTIFF")
+        self.fp.seek(0)
+        super()._open()  # type: ignore[no-untyped-call, unused-ignore]
 
     def _setup(self) -> None:
         layout = _layout(self.tag_v2, self.tag_v2.prefix == b"MM")
@@ -201,8 +212,17 @@ def _is_deep(layout: Layout) -> bool:
     """True for the kinds that are read here, though Pillow may open them, too."""
     if layout.compression not in _LOSSLESS:
         return False
-    deep = layout.bits > 8 or layout.sample_format in (2, 3)
+    if layout.photometric == _YCBCR:
+        return layout.planar
+    deep = layout.bits > 8 or layout.sample_format in (2, 3) or _has_unread_planes(layout)
     return deep and layout.photometric in _COLOURS
+
+
+def _has_unread_planes(layout: Layout) -> bool:
+    """True for planes of 8 bits that Pillow cannot read: more than those of the colours, or one."""
+    if not (layout.planar and layout.bits == 8):
+        return False
+    return layout.colours == 1 or layout.samples > layout.colours + 1
 
 
 def _require_support(layout: Layout) -> None:
@@ -228,7 +248,12 @@ def _picture(layout: Layout, tags: Mapping[int, Any], data: bytes) -> Image.Imag
     alpha = _share(samples[:, :, layout.colours], layout) if layout.alpha else None
     if alpha is not None and layout.alpha == 1:
         colours = [_straight(band, alpha) for band in colours]
-    shown = eight_bits(np.stack(colours, 2), _declared_bits(layout), _no_data(tags))
+    stacked = np.stack(colours, 2)
+    shown = (
+        stacked
+        if stacked.dtype == np.uint8
+        else eight_bits(stacked, _declared_bits(layout), _no_data(tags))
+    )
     if layout.photometric == _WHITE_IS_ZERO:
         shown = 255 - shown
     bands = [shown[:, :, band] for band in range(layout.colours)]

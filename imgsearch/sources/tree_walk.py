@@ -40,6 +40,14 @@ class Rules(Protocol):
     def excludes(self, name: str, prefix: str, folder: bool) -> bool:
         """True for a name to ignore because the user said so."""
 
+    @property
+    def has_foreign_excludes(self) -> bool:
+        """True if another folder of the library excludes something."""
+
+    def excludes_elsewhere(self, place: str, folder: bool) -> bool:
+        """True for a place (absolute, links resolved) that another folder of the library
+        excludes."""
+
     def ismount(self, path: str) -> bool: ...
     def note_mount(self, path: str) -> None:
         """Remember a mount point that the walk has entered."""
@@ -64,16 +72,16 @@ class _Folder:
         The metadata files, if there are any.
     failures : list
         Entries that could not be examined.
-    real_prefix : str or None
-        For a folder inside the root that a link leads to: its own path, like `prefix`. What the
-        user excludes there is excluded behind the link, too.
+    real : str or None
+        For a folder behind a link: its absolute path without links. What the user excludes there
+        is excluded behind the link, too.
     """
 
     prefix: str
     absolute: str
     device: int
     identity: Identity = UNIDENTIFIED
-    real_prefix: str | None = None
+    real: str | None = None
     names: Iterator[str] = field(default_factory=lambda: iter(()))
     links: set[str] = field(default_factory=set)
     sidecars: FolderSidecars | None = None
@@ -150,8 +158,8 @@ class TreeWalk:
                 yield from self._descend(link, self._device(os.path.dirname(link)))
 
     def _descend(self, path: str, parent_device: int | None) -> Iterator[ScanItem]:
-        real = None if path == self._source.scope else self._below(self._real(path))
-        stack = [self._folder(path, parent_device, None if real is None else f"{real}/")]
+        real = None if path == self._source.scope else self._real(path)
+        stack = [self._folder(path, parent_device, real)]
         while stack:
             folder = stack[-1]
             yield from folder.failures
@@ -160,9 +168,9 @@ class TreeWalk:
             if below is None:
                 stack.pop()
             else:
-                real = folder.real_prefix
+                real = folder.real
                 if real is not None:
-                    real += below[len(folder.prefix) :] + "/"
+                    real = os.path.join(real, below[len(folder.prefix) :])
                 stack.append(self._folder(below, folder.device, real))
 
     def _pictures(self, folder: _Folder) -> Generator[ScanItem, None, str | None]:
@@ -234,10 +242,10 @@ class TreeWalk:
             self._identities[device] = identity_of(filesystem(absolute))
         return self._identities[device]
 
-    def _folder(self, path: str, parent_device: int | None, real_prefix: str | None) -> _Folder:
+    def _folder(self, path: str, parent_device: int | None, real: str | None) -> _Folder:
         """List a folder; it has no names if it was entered before or cannot be listed."""
         absolute = self._absolute(path)
-        folder = _Folder(f"{path}/" if path else "", absolute, 0, real_prefix=real_prefix)
+        folder = _Folder(f"{path}/" if path else "", absolute, 0, real=real)
         names: list[str] = []
         try:
             status = os.stat(absolute)
@@ -261,8 +269,8 @@ class TreeWalk:
         prefix = folder.prefix
         beside: list[str] = []
         leaves_out: LeavesOut = self._source.leaves_out
-        if folder.real_prefix is not None:
-            leaves_out = self._leaves_out_behind(folder.real_prefix)
+        if folder.real is not None:
+            leaves_out = self._leaves_out_behind(folder.real)
         candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
         for entry in entries:  # a re-scan does this, too, for every file
             name = entry.name
@@ -286,12 +294,20 @@ class TreeWalk:
         if beside:
             folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
 
-    def _leaves_out_behind(self, real_prefix: str) -> LeavesOut:
-        """The rule for the names behind a link into the root."""
-        leaves_out, excludes = self._source.leaves_out, self._source.excludes
-        return lambda name, prefix, folder: (
-            leaves_out(name, prefix, folder) or excludes(name, real_prefix, folder)
-        )
+    def _leaves_out_behind(self, real: str) -> LeavesOut:
+        """The rule for the names in a folder behind a link, whose absolute path is given."""
+        source, inside = self._source, self._below(real)
+        own = f"{inside}/" if inside else ""
+
+        def leaves_out(name: str, prefix: str, folder: bool) -> bool:
+            if source.leaves_out(name, prefix, folder):
+                return True
+            if inside is not None and source.excludes(name, own, folder):
+                return True
+            elsewhere = source.has_foreign_excludes
+            return elsewhere and source.excludes_elsewhere(os.path.join(real, name), folder)
+
+        return leaves_out
 
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
@@ -319,6 +335,8 @@ class TreeWalk:
         if self._leaves_out(path, leads_to_folder):
             return None
         if inside is not None and self._met(inside, leads_to_folder):
+            return None
+        if self._source.excludes_elsewhere(target, leads_to_folder):
             return None
         if leads_to_folder:
             self._links.append(path)
@@ -348,9 +366,13 @@ class TreeWalk:
         return stat.S_ISREG(status.st_mode) and not self._unchanged(FileRun.of(file))
 
     def _dangling(self, name: str, path: str) -> ScanItem | None:
-        """The item for a dangling link, to a lost image or a disk that is not mounted."""
-        folder = extension(name) not in CANDIDATES
-        if self._leaves_out(path, folder):
+        """The item for a dangling link: to a lost image, or to a disk that is not mounted.
+
+        Only a name without an extension may be that of a folder.
+        """
+        tail = extension(name)
+        folder = tail not in CANDIDATES
+        if self._leaves_out(path, folder) or (folder and tail):  # a film, a document
             return None
         reason = "a link that leads nowhere"
         if folder:

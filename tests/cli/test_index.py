@@ -187,6 +187,21 @@ def test_excludes_add_up_and_the_run_lists_those_that_hold(place):
     assert place.index("--no-exclude")["exclude"] == {}
 
 
+def test_an_exclude_of_one_folder_holds_for_links_in_another(indexed):
+    other = indexed.photos.parent / "other"
+    other.mkdir()
+    (other / "link.png").symlink_to(indexed.photos / "sub" / "c.png")
+    (other / "sub").symlink_to(indexed.photos / "sub")
+    picture(other / "own.jpg", 41)
+    indexed.index(other)
+    assert len(indexed.listed()) == 8
+    preview = indexed.index(indexed.photos, other, "--exclude", "sub/", "--dry-run")
+    assert counts(preview) == {"unchanged": 3, "removed": 5}
+    assert counts(indexed.index(indexed.photos, "--exclude", "sub/"))["removed"] == 2
+    assert counts(indexed.index(other)) == {"unchanged": 1, "removed": 3}
+    assert "since the last" not in indexed.call("search", "a bird").err
+
+
 def test_a_pattern_that_matches_nothing_is_reported(place):
     outcome = place.call("index", place.photos, "--exclude", "Sub/", "--exclude", "b.*")
     assert outcome.status == 0

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from imgsearch.catalog import Catalog
 from imgsearch.indexing import ingest
 from imgsearch.indexing.verification import FILE, Verification
-from imgsearch.records import METADATA_VERSION
+from imgsearch.records import METADATA_VERSION, Progress
 from imgsearch.sources import tree_walk
 from tests.indexing.real_files import Photos, picture
 
@@ -51,6 +51,16 @@ def test_only_a_verification_sees_what_size_and_time_hide(photos: Photos) -> Non
     assert {path for path in after if after[path] != vectors[path]} == {str(changed)}
     assert len(photos.hashed) == COUNT
     assert photos.index(verify=True).differed == 0
+
+
+def test_the_progress_of_a_verification_is_reported(photos: Photos) -> None:
+    seen: list[Progress] = []
+    photos.index(verify=True, on_progress=seen.append)
+    steps = [(each.done, each.total) for each in seen if each.stage == "verify"]
+    assert steps == [(done, COUNT) for done in range(3, COUNT + 1, 3)]
+    seen.clear()
+    photos.index(on_progress=seen.append)
+    assert "verify" not in {each.stage for each in seen}
 
 
 def test_new_changed_and_missing_files_are_handled_as_ever(photos: Photos) -> None:

@@ -55,10 +55,10 @@ def gif(xmp: bytes = b"", comment: bytes = b"") -> bytes:
     return data[:at] + block + data[at:] if xmp else data
 
 
-def psd(*resources: bytes) -> bytes:
+def psd(*resources: bytes, depth: int = 8) -> bytes:
     """A Photoshop file of 8 x 8 pixels with these resources."""
     section = b"".join(resources)
-    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 8, 8, 8, 3) + struct.pack(">I", 0)
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 8, 8, depth, 3) + struct.pack(">I", 0)
     pixels = struct.pack(">H", 0) + b"\x7f" * (3 * 8 * 8)
     return head + struct.pack(">I", len(section)) + section + struct.pack(">I", 0) + pixels
 

@@ -26,6 +26,7 @@ from tests.hostile_files import (
     saved,
     scene,
 )
+from tests.sources.test_containers import psd
 
 FULL = DecodeSettings()
 FILES = contents()
@@ -340,3 +341,11 @@ def test_random_damage_raises_nothing_but_unusable():
                 decode_bytes(bytes(data), DecodeSettings(max_pixels=10**7))
             except Unusable as error:
                 assert error.reason
+
+
+@pytest.mark.parametrize("depth", [16, 32])
+def test_a_deep_photoshop_file_is_a_kind_without_support(depth):
+    with pytest.raises(Unusable, match=f"a {depth}-bit Photoshop file is not supported"):
+        decode_bytes(psd(depth=depth), DecodeSettings())
+    with pytest.raises(Unusable, match="damaged or cut off"):
+        decode_bytes(psd(depth=depth)[:22], DecodeSettings())

@@ -8,6 +8,7 @@ import pytest
 
 from imgsearch.errors import SourceError
 from imgsearch.sources.excludes import Excludes, added, understood
+from imgsearch.sources.folder_source import FilesystemSource
 from tests.sources.test_folder_source import put, scan
 
 SECRET = ["secret/deep/d.jpg", "secret/k.jpg"]
@@ -92,3 +93,23 @@ def test_patterns_that_matched_nothing():
     excludes = Excludes(["a/", "b/", "*.png"])
     assert excludes.match("x/a/") and excludes.match("c.png") and not excludes.match("c.jpg")
     assert excludes.unmatched() == ["b/"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "unmatched"),
+    [
+        (["#snapshot"], []),
+        (["#snapshot/"], []),
+        ([".private/", ".git/", ".git/annex/"], []),
+        (["secret/", "secret/deep/", "secret/deep/*.jpg"], []),
+        (["secret/deep/", "secret/"], []),
+        (["s*", "/secret/deep/"], []),
+        (["@eaDir/", "secret/none/", "none/x.jpg"], ["@eaDir/", "secret/none/", "none/x.jpg"]),
+        (["secret/", "!secret/none/"], ["!secret/none/"]),
+    ],
+)
+def test_a_pattern_for_what_is_left_out_anyway_has_its_match(tmp_path, patterns, unmatched):
+    put(tmp_path, "a.jpg", "#snapshot/b.jpg", ".private/c.jpg", ".git/annex/d.jpg", *SECRET)
+    source = FilesystemSource(str(tmp_path), exclude=patterns)
+    list(source.scan())
+    assert source.unmatched(patterns) == unmatched

@@ -21,7 +21,9 @@ def test_an_extension_is_in_one_list():
     assert all(each == each.lower() for each in (*read, *UNSUPPORTED_EXTENSIONS))
 
 
-@pytest.mark.parametrize("extension", ["psb", "ai", "cdr", "dcm", "xpm", "cur", "svg", "PSB"])
+@pytest.mark.parametrize(
+    "extension", ["psb", "ai", "cdr", "dcm", "xpm", "cur", "svg", "PSB", "blp"]
+)
 def test_a_picture_without_a_decoder_is_skipped_with_its_kind(tmp_path, extension):
     (tmp_path / f"drawing.{extension}").write_bytes(b"any content")
     [item] = FilesystemSource(str(tmp_path)).scan()
@@ -33,3 +35,8 @@ def test_a_picture_without_a_decoder_is_skipped_with_its_kind(tmp_path, extensio
 @pytest.mark.parametrize("name", ["notes.txt", "film.mov", "x.xmp", "x.json", "psb", ".psb"])
 def test_other_files_are_no_pictures(name):
     assert not is_picture_name(name)
+
+
+@pytest.mark.parametrize("extension", ["insp", "vst", "bay", "cap", "dcs", "drf", "ptx", "rwz"])
+def test_rare_extensions_of_pictures_are_opened(extension):
+    assert extension in PICTURE_EXTENSIONS | RAW_EXTENSIONS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsearch.records import RootRecord
 from tests.sources.test_folder_source import put, scan
 
 
@@ -79,7 +80,7 @@ def test_loops_through_hidden_folders_end(tmp_path):
 
 def test_a_git_annex_library_is_found_whole(tmp_path):
     """Locked files are links into .git/annex, unlocked ones are files; without content they
-    dangle."""
+    dangle, and only those of pictures are reported."""
     for key in ("SHA256E-s1--aa.jpg", "SHA256E-s1--bb.jpg"):
         put(tmp_path, f".git/annex/objects/x1/{key}/{key}")
     for name, key in (
@@ -87,6 +88,9 @@ def test_a_git_annex_library_is_found_whole(tmp_path):
         ("2020/same as a.jpg", "SHA256E-s1--aa.jpg"),
         ("b.jpg", "SHA256E-s1--bb.jpg"),
         ("elsewhere.jpg", "SHA256E-s1--cc.jpg"),
+        ("film.mov", "SHA256E-s1--dd.mov"),
+        ("notes.pdf", "SHA256E-s1--ee.pdf"),
+        ("b.jpg.xmp", "SHA256E-s1--ff.xmp"),
     ):
         link(tmp_path, name, f".git/annex/objects/x1/{key}/{key}")
     put(tmp_path, "unlocked.jpg")
@@ -102,3 +106,36 @@ def test_a_link_from_a_part_of_the_root_does_not_lead_around_an_exclude(tmp_path
     (root / "part" / "up").symlink_to(tmp_path)
     assert scan(root, "part", exclude=["secret/"])[0] == ["part/a.jpg"]
     assert scan(root, exclude=["secret/"])[0] == ["part/a.jpg"]
+
+
+def test_a_link_does_not_lead_around_an_exclude_of_another_folder(tmp_path):
+    x, y = tmp_path / "x", tmp_path / "y"
+    put(x, "a.jpg")
+    put(y, "secret/k.jpg", "secret/deep/l.jpg", "open/m.jpg", "open/n.png")
+    link(tmp_path, "x/l.jpg", "y/secret/k.jpg")
+    link(tmp_path, "x/lf", "y/secret")
+    link(tmp_path, "x/deep", "y/secret/deep")
+    link(tmp_path, "x/o.jpg", "y/open/m.jpg")
+    link(tmp_path, "x/up", ".")
+    link(tmp_path, "x/y", "y")
+    patterns = ("secret/", "!secret/k.jpg", "*.png")
+    found, _, _ = scan(x, roots=[RootRecord(str(x)), RootRecord(str(y), patterns)])
+    assert found == ["a.jpg", "o.jpg", "up/y/open/m.jpg"]
+    found, _, _ = scan(x, roots=[RootRecord(str(x), ("secret/",)), RootRecord(str(y))])
+    assert "l.jpg" in found
+
+
+def test_patterns_of_a_folder_around_do_not_hold_inside_of_this_one(tmp_path):
+    inner = tmp_path / "#snapshot"
+    put(tmp_path, "secret/k.jpg")
+    put(inner, ".store/a.jpg")
+    link(inner, "a.jpg", ".store/a.jpg")
+    link(tmp_path, "#snapshot/k.jpg", "secret/k.jpg")
+    around = RootRecord(str(tmp_path), ("secret/", ".store/", "a.jpg"))
+    assert scan(inner, roots=[around])[0] == ["a.jpg"]
+
+
+def test_a_dangling_link_without_an_extension_may_be_a_folder(tmp_path):
+    put(tmp_path, "a.jpg")
+    link(tmp_path, "disk", "gone")
+    assert scan(tmp_path)[2] == {"disk": "a link that leads nowhere"}

@@ -16,6 +16,8 @@ from tests.picture_files import tiff
 
 RAMP = np.tile(np.linspace(0, 65535, 64), (48, 1)).astype("u2")[:, :, None]
 
+BYTES = np.dstack([RAMP // 257] * 3).astype("u1")
+
 
 def reason(data: bytes, settings: DecodeSettings | None = None) -> str:
     with pytest.raises(Unusable) as caught:
@@ -33,6 +35,9 @@ def reason(data: bytes, settings: DecodeSettings | None = None) -> str:
         (tiff(RAMP, 1, extra=[(259, (3, [34887]))]), "16-bit gray, compressed as LERC"),
         (tiff(RAMP, 1, extra=[(339, (3, [6]))]), "16-bit complex gray"),
         (tiff(RAMP, 1, extra=[(258, (3, [24]))]), "24-bit gray"),
+        (tiff(BYTES, 6, planar=True), "8-bit YCbCr in planes"),
+        (tiff(BYTES, 2, extra=[(258, (3, [5, 6, 5]))]), "mixed-depth RGB"),
+        (tiff(RAMP, 1, big=True, big_endian=True), "big-endian BigTIFF"),
     ],
 )
 def test_a_kind_without_support_is_called_that(data, kind):
@@ -40,9 +45,10 @@ def test_a_kind_without_support_is_called_that(data, kind):
 
 
 def test_missing_strips_are_a_file_that_is_cut_off():
-    whole = tiff(RAMP, 1, rows=8, compression=8)
-    for size in range(0, len(whole), 37):
-        assert "damaged" in reason(whole[:size]) or "cut off" in reason(whole[:size]) or size < 9
+    for whole in (tiff(RAMP, 1, rows=8, compression=8), tiff(RAMP, 1, rows=8, big=True)):
+        for size in range(0, min(len(whole), 999), 37):
+            why = reason(whole[:size])
+            assert "damaged" in why or "cut off" in why or size < 9
 
 
 def test_the_pixel_limit_counts_pixels_not_bytes():
@@ -78,3 +84,10 @@ def test_16_bit_lab():
     lab[:, :, 0] = 32896  # L* = 50
     pixels, _ = decode_bytes(tiff(lab, 8), DecodeSettings())
     assert np.abs(pixels.astype(int) - 119).max() <= 2
+
+
+def test_planes_of_further_channels_are_passed_over():
+    planes = np.dstack([BYTES, BYTES[:, :, :2] // 2])
+    for samples, photometric in ((planes, 2), (planes[:, :, :2], 1), (planes[:, :, :3], 1)):
+        pixels, _ = decode_bytes(tiff(samples, photometric, planar=True, rows=9), DecodeSettings())
+        assert np.array_equal(pixels, BYTES)

@@ -122,6 +122,7 @@ SRGB_CHRM = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 6000
 P3_CHRM = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
 GREY_LIGHT = srgb_light(GREY / 255)
 NINE = (GREY.astype("u2") * 4 + 900).astype("u2")
+HIGH = (GREY.astype("u2") * 8 + 20_000).astype("u2")
 
 GRAYS: dict[str, Callable[[], bytes]] = {
     "gray 8": lambda: tiff(GREY, BLACK),
@@ -144,6 +145,9 @@ GRAYS: dict[str, Callable[[], bytes]] = {
     "gray 16 with alpha, planar": lambda: tiff(
         np.dstack([G16, OPAQUE]), BLACK, alpha=2, planar=True
     ),
+    "gray 8 with alpha, planar": lambda: tiff(
+        np.dstack([GREY, np.full_like(GREY, 255)]), BLACK, alpha=2, planar=True, rows=9
+    ),
     "gray 10 packed": lambda: tiff(GREY.astype("u2") * 4, BLACK, bits=10),
     "gray 12 packed, big-endian": lambda: tiff(
         GREY.astype("u2") * 16, BLACK, bits=12, big_endian=True
@@ -158,6 +162,9 @@ GRAYS: dict[str, Callable[[], bytes]] = {
     "narrow 16": lambda: tiff(NINE, BLACK),
     "narrow 16, hot": lambda: tiff(with_values(NINE, 65535), BLACK),
     "narrow 16, hot and dead": lambda: tiff(with_values(NINE, 65535, 0, 65535, 0, 0), BLACK),
+    "narrow 16, border of 0": lambda: tiff(with_border(HIGH, 0), BLACK),
+    "narrow 16, border of white": lambda: tiff(with_border(HIGH, 65535), BLACK),
+    "gray 16, border of 0": lambda: tiff(with_border(G16, 0), BLACK),
     "gray 16, signed": lambda: tiff((G16.astype("i4") - 32768).astype("i2"), BLACK),
     "gray 16, signed, not negative": lambda: tiff((GREY.astype("i2") * 128), BLACK),
     "gray 16, signed, no-data": lambda: tiff(with_border(GREY.astype("i2") * 3 + 90, -9999), BLACK),
@@ -190,6 +197,8 @@ GRAYS: dict[str, Callable[[], bytes]] = {
     "float, no-data": lambda: tiff(with_border(G01 * 300 + 20, -9999), BLACK),
     "float, huge no-data": lambda: tiff(with_border(G01 * 300 + 20, 3e38), BLACK),
     "float, lowest no-data": lambda: tiff(with_border(G01 - 0.5, np.finfo("f4").min), BLACK),
+    "float, border of 0": lambda: tiff(with_border(G01 * 25 + 273, 0), BLACK),
+    "float, border of 1": lambda: tiff(with_border(G01 * 25 + 273, 1), BLACK),
     "float, nan border": lambda: tiff(with_border(G01 * 4000 - 50, np.nan), BLACK),
     "linear gray profile": lambda: saved(
         Image.fromarray((GREY_LIGHT[:, :, 0] * 255).round().astype("u1")),
@@ -319,6 +328,15 @@ def test_a_file_has_the_vector_of_its_srgb_twin(name):
     assert decoded.shape == pixels.shape
     if not np.array_equal(decoded, pixels):  # equal pixels have equal vectors
         assert float(encoder().encode_images([decoded])[0] @ vector) >= MIN_COSINE
+
+
+def test_a_drawing_on_black_or_white_keeps_its_values():
+    """Bright shapes on 0, and dark ones on 1: no-data values are farther from the rest."""
+    bright, dark = np.maximum(GREY, 90), np.minimum(GREY, 165)
+    bright[::2], dark[::2] = 0, 255
+    for shapes in (bright, dark):
+        for data in (tiff(shapes.astype("u2") * 257, BLACK), tiff((shapes / 255).astype("f4"), 1)):
+            assert np.array_equal(decode_bytes(data, DecodeSettings())[0], np.repeat(shapes, 3, 2))
 
 
 def test_the_twins_of_grays_and_colours_differ():
