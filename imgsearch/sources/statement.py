@@ -53,7 +53,12 @@ class Moment:
 
     @property
     def is_epoch(self) -> bool:
-        """True for the zero of Unix time, which clocks that were never set show."""
+        """True for the zero of Unix time, which clocks that were never set show.
+
+        A year, month or day of 1970 has no time of a clock: a person wrote it.
+        """
+        if self.precision != "second":
+            return False
         offset = timedelta(minutes=self.utc_offset_minutes or 0)
         return self.start in (_EPOCH, _EPOCH + offset)
 

@@ -90,6 +90,13 @@ def test_the_zero_of_unix_time_counts_last():
     assert not Moment(datetime(1970, 1, 1, 1)).is_epoch
 
 
+@pytest.mark.parametrize("precision", ["year", "month", "day"])
+def test_a_date_of_1970_without_a_time_is_not_the_unset_clock(precision: str) -> None:
+    written = Moment(datetime(1970, 1, 1), precision)
+    stated = Statement(source=EXIF, taken=written, edited=Moment(datetime(2024, 5, 6)))
+    assert merged([stated])[0].taken == written
+
+
 def test_a_source_that_says_the_same_more_exactly_replaces_one_that_says_less():
     month = Statement(EXIF, taken=at(1965, "month"))
     assert taken(month, Statement(XMP, taken=at(1965, offset=60))) == (at(1965, offset=60), XMP)
