@@ -153,7 +153,8 @@ class Skipped:
     transient: bool = False
 
 
-_DATE_CHARACTERS: dict[str | None, int] = {"year": 4, "month": 7, "day": 10}
+DATE_CHARACTERS: dict[str | None, int] = {"year": 4, "month": 7, "day": 10}
+"""Precision of a date that is known in part -> characters of it that are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +221,12 @@ class ImageMetadata:
         """The date as far as it is known, in ISO 8601: "1965-07"; None without one."""
         if self.taken_at is None:
             return None
-        return self.taken_at.isoformat()[: _DATE_CHARACTERS.get(self.taken_precision)]
+        return self.taken_at.isoformat()[: DATE_CHARACTERS.get(self.taken_precision)]
 
     @property
     def taken_day(self) -> str | None:
         """The date without the time of day."""
-        return self.taken[: _DATE_CHARACTERS["day"]] if self.taken else None
+        return self.taken[: DATE_CHARACTERS["day"]] if self.taken else None
 
 
 PHOTO, SCREENSHOT, DOCUMENT = KINDS = ("photo", "screenshot", "document")

@@ -16,6 +16,7 @@ from itertools import combinations
 from sqlalchemy import Connection, text
 
 from imgsearch.catalog import rows
+from imgsearch.records import DATE_CHARACTERS
 
 RAW, HEIF = "RAW", "HEIF"
 VIEWABLE = ("JPEG", HEIF, RAW)
@@ -31,7 +32,7 @@ WITH stems AS (
   FROM images WHERE id IN ({ids})
 ),
 files AS (
-  SELECT stems.root_id, stem, id, format, taken_at,
+  SELECT stems.root_id, stem, id, format, taken_at, taken_precision,
     count(*) OVER (PARTITION BY stems.root_id, stem) AS count
   FROM stems CROSS JOIN images
     ON images.root_id = stems.root_id
@@ -39,7 +40,7 @@ files AS (
   WHERE stem <> '' AND +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
     AND instr(substr(path, length(stem) + 1), '.') = 0
 )
-SELECT root_id, stem, id, format, taken_at FROM files WHERE count > 1
+SELECT root_id, stem, id, format, taken_at, taken_precision FROM files WHERE count > 1
 """
 _ANY_SOURCE = """
 SELECT EXISTS (SELECT 1 FROM images WHERE status = 'present' AND format IN ('RAW', 'HEIF'))
@@ -47,8 +48,8 @@ SELECT EXISTS (SELECT 1 FROM images WHERE status = 'present' AND format IN ('RAW
 
 Shots = Mapping[int, tuple[int, ...]]
 """Id of an image to all ids of its shot, the most viewable format first."""
-File = tuple[int, str, str | None]
-"""Id, format and date."""
+File = tuple[int, str, str | None, str | None]
+"""Id, format, date and its precision."""
 
 
 def shots(connection: Connection, ids: Sequence[int]) -> Shots:
@@ -59,7 +60,7 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
     for chunk in rows.chunks([int(each) for each in ids]):
         query = text(_NEIGHBOURS.format(ids=", ".join(map(str, chunk))))
         for root, stem, *file in connection.execute(query):
-            groups[root, stem][file[0]] = (file[0], file[1], file[2])
+            groups[root, stem][file[0]] = (file[0], file[1], file[2], file[3])
     found: dict[int, tuple[int, ...]] = {}
     for files in groups.values():
         shot = _shot(sorted(files.values(), key=lambda each: (VIEWABLE.index(each[1]), each[0])))
@@ -83,11 +84,14 @@ def _is_one_shot(viewable: File, source: File) -> bool:
 
     Without dates a RAW belongs to the file of its name, and a HEIC does not.
     """
-    _, form, taken = viewable
-    _, source_form, source_taken = source
+    _, form, taken, precision = viewable
+    _, source_form, source_taken, source_precision = source
     if source_form not in (RAW, HEIF) or form == source_form:
         return False
     if taken is None or source_taken is None:
         return source_form == RAW
+    known = min(DATE_CHARACTERS.get(each, 99) for each in (precision, source_precision))
+    if known < 99:
+        return taken[:known] == source_taken[:known]
     apart = datetime.fromisoformat(taken) - datetime.fromisoformat(source_taken)
     return abs(apart.total_seconds()) <= MAX_SECONDS_APART

@@ -164,16 +164,17 @@ def _user_comment(value: Any, endian: str) -> str:
 
 
 def _utf16_comment(text: bytes, endian: str) -> str:
-    """UTF-16 in the order of its mark, of the zeros in it, or of the file.
+    """UTF-16 in the order of its mark, of the zeros in most characters, or of the file.
 
-    Exif demands the order of the file, and some programs always write little-endian.
+    Exif demands the order of the file, and some programs always write little-endian. A few zeros
+    prove nothing: the character 一 is 4E 00.
     """
     if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return text.decode("utf-16", "ignore")
     characters = (len(text.rstrip(b"\0")) + 1) // 2
     pairs = text[: 2 * characters]
     zeros = pairs[0::2].count(0) - pairs[1::2].count(0)
-    if zeros:
+    if characters > 2 and 2 * abs(zeros) > characters:
         return pairs.decode("utf-16-be" if zeros > 0 else "utf-16-le", "ignore")
     return pairs.decode("utf-16-be" if endian == ">" else "utf-16-le", "ignore")
 

@@ -182,6 +182,13 @@ def _candidates(statements: Sequence[Statement], kind: str) -> Iterator[tuple[Mo
             yield moment, each.source
 
 
+def first_stated(moments: Sequence[Moment]) -> Moment | None:
+    """The first that is not the unset clock, or one that says the same more exactly."""
+    stated = [each for each in moments if not each.is_epoch] or moments
+    same = [each for each in stated if stated[0].allows(each)]
+    return max(same, key=lambda each: each.detail, default=None)
+
+
 def _most_exact(found: Sequence[tuple[Moment, str]]) -> tuple[Moment, str]:
     """The first, or one that says the same more exactly."""
     first = found[0][0]

@@ -18,7 +18,7 @@ from imgsearch.sources.caption_text import MAX_KEYWORDS, first_line, unique_line
 from imgsearch.sources.dates import is_unknown, read_moment
 from imgsearch.sources.positions import read_degrees, valid_position
 from imgsearch.sources.ratings import from_percent, from_stars
-from imgsearch.sources.statement import XMP, Moment, Statement
+from imgsearch.sources.statement import XMP, Moment, Statement, first_stated
 
 MAX_BYTES = 16 << 20
 """Larger packets are not read. Editing histories fill megabytes."""
@@ -235,7 +235,7 @@ def _place(fields: Fields, photoshop: str, extension: str = "") -> str:
 
 
 def _moment(texts: Iterable[str]) -> Moment | None:
-    return next(filter(None, map(read_moment, texts)), None)
+    return first_stated([*filter(None, map(read_moment, texts))])
 
 
 def _position(fields: Fields) -> tuple[float, float] | None:

@@ -14,15 +14,25 @@ from tests.fakes import DECODER, SPACE, encoded
 NOON = datetime(2024, 5, 1, 12)
 
 
-def put(catalog: Catalog, *images: tuple[str, str, datetime | None]) -> None:
-    """Images of these paths, formats and dates."""
+def put(
+    catalog: Catalog, *images: tuple[str, str, datetime | None], precision: str = "second"
+) -> None:
+    """Images of these paths, formats and dates; the precision is that of dates of JPEGs."""
     records = [encoded(path, path) for path, _, _ in images]
     with catalog.writer() as writer:
         writer.put_root(RootRecord(records[0].file.root))
         writer.begin_run(SPACE, DECODER, "fp32")
         writer.commit(
             [
-                replace(each, metadata=replace(each.metadata, format=form, taken_at=taken))
+                replace(
+                    each,
+                    metadata=replace(
+                        each.metadata,
+                        format=form,
+                        taken_at=taken,
+                        taken_precision=precision if form == "JPEG" else "second",
+                    ),
+                )
                 for each, (_, form, taken) in zip(records, images, strict=True)
             ]
         )
@@ -77,6 +87,24 @@ def test_raw_and_jpeg_of_one_name_in_one_folder(catalog):
 )
 def test_formats_and_dates_decide(catalog, first, second, taken, together):
     put(catalog, (*first, NOON), (*second, taken))
+    assert bool(groups(catalog)) is together
+
+
+@pytest.mark.parametrize(
+    "taken, precision, together",
+    [
+        (datetime(2024, 5, 1), "day", True),
+        (datetime(2024, 5, 1), "month", True),
+        (datetime(2024, 1, 1), "year", True),
+        (datetime(2024, 5, 2), "day", False),
+        (datetime(2024, 6, 1), "month", False),
+        (datetime(2024, 5, 1), "second", False),
+    ],
+)
+def test_a_date_that_is_known_in_part_is_compared_as_far_as_it_is(
+    catalog, taken, precision, together
+):
+    put(catalog, ("IMG.NEF", "RAW", NOON), ("IMG.JPG", "JPEG", taken), precision=precision)
     assert bool(groups(catalog)) is together
 
 

@@ -109,8 +109,9 @@ def test_user_comments_by_their_charset(code, text, expected, endian):
 
 @pytest.mark.parametrize("endian, encoding", [("<", "utf-16-le"), (">", "utf-16-be")])
 def test_a_user_comment_without_a_hint_is_in_the_order_of_the_file(endian, encoding):
-    comment = b"UNICODE\0" + "富士山の写真".encode(encoding)
-    assert stated(details={Base.UserComment: comment}, endian=endian).description == "富士山の写真"
+    for text in ("富士山の写真", "一", "一月", "第一", "十一月の山", "富士山、の写真"):
+        comment = b"UNICODE\0" + text.encode(encoding)
+        assert stated(details={Base.UserComment: comment}, endian=endian).description == text
 
 
 @pytest.mark.parametrize("words", ["OLYMPUS DIGITAL CAMERA         ", "  ", "\0\0", "SONY DSC"])

@@ -135,8 +135,24 @@ def test_ratings(attributes, rating):
         ("photoshop:DateCreated='2009'", "2009-01-01 00:00:00", None),
         ("xmp:CreateDate='2009-05'", None, "2009-05-01 00:00:00"),
         ("xmp:ModifyDate='2009-05-04'", None, None),
+        (
+            "exif:DateTimeOriginal='1970-01-01T00:00:00' photoshop:DateCreated='2009-05-04'",
+            "2009-05-04 00:00:00", None,
+        ),
+        (
+            "exif:DateTimeOriginal='2009' photoshop:DateCreated='2009-05-04'",
+            "2009-05-04 00:00:00", None,
+        ),
+        (
+            "exif:DateTimeOriginal='2009' photoshop:DateCreated='2010-05-04'",
+            "2009-01-01 00:00:00", None,
+        ),
+        (
+            "xmp:CreateDate='1970-01-01T00:00:00' exif:DateTimeDigitized='2009-05-04T01:02:03'",
+            None, "2009-05-04 01:02:03",
+        ),
     ],
-)
+)  # fmt: skip
 def test_dates(attributes, taken, digitized):
     found = read_xmp(packet(attributes=attributes))
     assert [each and str(each.start) for each in (found.taken, found.digitized)] == [
