@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.cli.calls import Place
 from tests.conftest import full_only
@@ -130,3 +131,12 @@ def test_the_start_is_accessible(
     here.page.evaluate(axe.read_text(encoding="utf-8"))
     found = here.page.evaluate("() => axe.run()")["violations"]
     assert [(each["id"], [n["html"] for n in each["nodes"]][:3]) for each in found] == []
+
+
+def test_an_address_with_a_kind_or_a_rating_filters(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own, "/?kind=photo")
+    here.page.get_by_role("button", name="Remove: photo").wait_for()
+    expect(here.page.locator(".tile").first).to_be_visible()
+    here.go("/?rating=5")
+    here.page.get_by_role("button", name="Remove: at least 5 of 5 stars").wait_for()
+    expect(here.page.locator(".tile")).to_have_count(0)

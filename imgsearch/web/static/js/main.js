@@ -142,7 +142,7 @@ function searchObject(state) {
 }
 
 /** Filters that the page has once, and the API takes several times. */
-const LISTED = new Set(["after", "before", "near", "name", "min_size", "where"]);
+const LISTED = new Set(["after", "before", "near", "rating", "name", "min_size", "where"]);
 
 async function saveThis() {
   if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();
