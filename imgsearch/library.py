@@ -498,7 +498,7 @@ class Library:
         catalog = self.catalog
         index = None if kind == "random" else self.searcher.index
         with catalog.snapshot():
-            ids = catalog.all_ids() if where is None else catalog.select(where)
+            ids = catalog.select(where)
             if not catalog.count():
                 raise no_pictures()
             if index is None:
@@ -561,7 +561,7 @@ class Library:
 
         space = self.spaces.searchable() if vectors else None
         with self.catalog.snapshot():
-            return table(self.catalog, self._ids(where), space)
+            return table(self.catalog, self.catalog.select(where), space)
 
     def to_pandas(self, where: Filter | None = None, vectors: bool = True) -> Any:
         """The pictures as a data frame of pandas; see `to_arrow`.
@@ -595,10 +595,7 @@ class Library:
 
         space = self.spaces.searchable()
         with self.catalog.snapshot():
-            return vector_map(self.catalog, space, self._ids(where))
-
-    def _ids(self, where: Filter | None) -> Ids:
-        return self.catalog.all_ids() if where is None else self.catalog.select(where)
+            return vector_map(self.catalog, space, self.catalog.select(where))
 
     def export(
         self,

@@ -498,9 +498,7 @@ class Catalog:
 
     def all_ids(self) -> Ids:
         """Ids of all present images, sorted, shape (n,), int64."""
-        with self._read() as connection:
-            query = select(images.c.id).where(images.c.status == "present").order_by(images.c.id)
-            return np.fromiter(connection.execute(query).scalars(), np.int64)
+        return self.select(None)
 
     def vector_ids(self, space: EmbeddingSpace) -> Ids:
         """Ids of the present pictures that have a vector in a space, sorted."""
@@ -543,8 +541,8 @@ class Catalog:
         ids, marks = np.array(pairs, np.int64).reshape(-1, 2).T
         return ids, marks
 
-    def select(self, where: Filter) -> Ids:
-        """Ids of the present images that pass a filter, sorted, shape (n,), int64.
+    def select(self, where: Filter | None) -> Ids:
+        """Ids of the present images that pass a filter, sorted, shape (n,), int64; None for all.
 
         Raises
         ------

@@ -11,8 +11,8 @@ import click
 
 from imgsearch.cli.colors import CHOICES, is_colored, painted
 from imgsearch.cli.completion import files, folders
-from imgsearch.cli.group import Context, Session
-from imgsearch.cli.search_options import unique_option
+from imgsearch.cli.group import Context, Session, common, index_option, model_options
+from imgsearch.cli.search_options import cut_off_options, gathered, result_options, unique_option
 
 if TYPE_CHECKING:
     from imgsearch.searching.hits import Hit, SearchResult
@@ -123,6 +123,22 @@ def output_options(function: F) -> F:
             help="Colours in tables, and links to the pictures. NO_COLOR turns auto off.",
         ),
         unique_option,
+    ):
+        function = option(function)
+    return function
+
+
+def query_options(function: F) -> F:
+    """All options of a command that finds pictures; the function gets `options`, `filters` and
+    `output`, and those of the model and the library by name."""
+    for option in (
+        gathered,
+        common,
+        index_option,
+        model_options,
+        cut_off_options,
+        output_options,
+        result_options,
     ):
         function = option(function)
     return function

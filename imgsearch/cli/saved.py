@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli import completion
-from imgsearch.cli.group import common, context, index_option, model_option, model_options
+from imgsearch.cli.group import common, context, model_option
 from imgsearch.cli.help_sections import SectionedCommand
-from imgsearch.cli.output import Output, output_options
+from imgsearch.cli.output import Output, query_options
 from imgsearch.cli.search import answer, require_query, search_request, with_saved
 from imgsearch.cli.search_options import (
     SearchOptions,
-    cut_off_options,
     gathered,
     request_options,
-    result_options,
 )
 from imgsearch.cli.terminal import columns, plain
 from imgsearch.searching.trace import Trace
@@ -118,13 +116,7 @@ def _line(saved: SavedSearch) -> str:
 
 @command.command("show", cls=SectionedCommand, short_help="Search with a saved search.")
 @saved_name
-@result_options
-@output_options
-@cut_off_options
-@model_options
-@index_option
-@common
-@gathered
+@query_options
 def show(
     options: SearchOptions,
     filters: dict[str, tuple[str, ...]],

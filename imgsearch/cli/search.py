@@ -11,15 +11,12 @@ from click.core import ParameterSource
 
 from imgsearch.cli import freshness
 from imgsearch.cli.completion import files
-from imgsearch.cli.group import Context, common, context, index_option, model_options
+from imgsearch.cli.group import Context, context
 from imgsearch.cli.help_sections import SectionedCommand
-from imgsearch.cli.output import Output, output_options
+from imgsearch.cli.output import Output, query_options
 from imgsearch.cli.search_options import (
     SearchOptions,
-    cut_off_options,
     explained,
-    gathered,
-    result_options,
     saved_option,
     why_no_hits,
 )
@@ -43,13 +40,7 @@ NOTHING_FOUND = 3
     help="Have the model read the words and the picture of --like as one, if it can.",
 )
 @saved_option
-@result_options
-@output_options
-@cut_off_options
-@model_options
-@index_option
-@common
-@gathered
+@query_options
 def command(
     options: SearchOptions,
     filters: dict[str, tuple[str, ...]],

@@ -7,15 +7,12 @@ from typing import Any
 import click
 
 from imgsearch.cli.completion import files
-from imgsearch.cli.group import common, context, index_option, model_options
+from imgsearch.cli.group import context
 from imgsearch.cli.help_sections import SectionedCommand
-from imgsearch.cli.output import Output, output_options
+from imgsearch.cli.output import Output, query_options
 from imgsearch.cli.search import answer
 from imgsearch.cli.search_options import (
     SearchOptions,
-    cut_off_options,
-    gathered,
-    result_options,
 )
 from imgsearch.searching.trace import Trace
 
@@ -24,13 +21,7 @@ from imgsearch.searching.trace import Trace
     "similar", cls=SectionedCommand, short_help="Find pictures that look like a given one."
 )
 @click.argument("image", metavar="IMAGE", shell_complete=files)
-@result_options
-@output_options
-@cut_off_options
-@model_options
-@index_option
-@common
-@gathered
+@query_options
 def command(
     options: SearchOptions,
     filters: dict[str, tuple[str, ...]],

@@ -143,7 +143,7 @@ def export(
 
 def _selected(catalog: Catalog, space: EmbeddingSpace, where: Filter | None) -> tuple[Ids, int]:
     """Ids of the pictures to export, sorted, and the number of those without a vector."""
-    passing = catalog.all_ids() if where is None else catalog.select(where)
+    passing = catalog.select(where)
     if not len(passing):
         raise QueryError("no picture passes the filter") if catalog.count() else no_pictures()
     ids = np.intersect1d(passing, catalog.vector_ids(space), assume_unique=True)

@@ -95,6 +95,7 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
 
 KINDS = ("photo", "screenshot", "document")
 ORIENTATIONS = ("landscape", "portrait", "square")
+_CHOICES = {"kind": KINDS, "orientation": ORIENTATIONS}
 WHAT = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
         "description": "description", "keywords": "keywords", "people": "people", "place": "place",
         "rating": "rating", "cluster": "cluster", "measures": "measures",
@@ -281,20 +282,12 @@ def _format(field: str, op: str, text: str) -> Filter:
     return Compare(field, op, name)
 
 
-def _orientation(field: str, op: str, text: str) -> Filter:
-    if text.lower() not in ORIENTATIONS:
+def _choice(field: str, op: str, text: str) -> Filter:
+    known = _CHOICES[field]
+    if text.lower() not in known:
         raise QueryError(
-            f"there is no orientation {_short(text)}",
-            f"{nearest(text, ORIENTATIONS)}It is landscape, portrait or square.",
-        )
-    return Compare(field, op, text.lower())
-
-
-def _kind(field: str, op: str, text: str) -> Filter:
-    if text.lower() not in KINDS:
-        raise QueryError(
-            f"there is no kind {_short(text)}",
-            f"{nearest(text, KINDS)}It is photo, screenshot or document.",
+            f"there is no {field} {_short(text)}",
+            f"{nearest(text, known)}It is {', '.join(known[:-1])} or {known[-1]}.",
         )
     return Compare(field, op, text.lower())
 
@@ -340,9 +333,9 @@ _PARSERS: dict[str, Callable[[str, str, str], Filter]] = {
     "date": _taken,
     "text": _text,
     "format": _format,
-    "orientation": _orientation,
+    "orientation": _choice,
     "number": _plain_number,
     "bytes": _bytes,
     "cluster": _cluster,
-    "kind": _kind,
+    "kind": _choice,
 }

@@ -5,10 +5,12 @@ A run of the indexer measures what it decodes. This is for pictures that an olde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from imgsearch.indexing.decoded_contents import decoded_contents
 from imgsearch.ports import Decoder
 from imgsearch.records import (
     Decoded,
@@ -54,7 +56,8 @@ class MeasureIngestor:
         """Measure pictures in these folders, each a root and a folder below it ("" for all)."""
         self._total = self.catalog.unmeasured_count(places)
         for root, scope in places if self._total else ():
-            for record, result in self._decoded(root, scope):
+            page = partial(self.catalog.unmeasured, root, scope, limit=PAGE)
+            for record, result in decoded_contents(self.decoder, page, self.stop):
                 self._put(record, result)
                 if len(self._waiting) >= BATCH or self.stop():
                     self._commit()
@@ -62,18 +65,6 @@ class MeasureIngestor:
                     break
         self._commit()
         return self.report
-
-    def _decoded(self, root: str, scope: str) -> Iterator[tuple[ImageRecord, Decoded | Skipped]]:
-        """Decode the unmeasured pictures, one for each content hash."""
-        after = ""
-        while not self.stop():
-            page = self.catalog.unmeasured(root, scope, after, PAGE)
-            if not page:
-                return
-            records = {record.file.path: record for record in page}
-            for result in self.decoder.decode([record.file for record in page]):
-                yield records[result.file.path], result
-            after = page[-1].content_hash
 
     def _put(self, record: ImageRecord, result: Decoded | Skipped) -> None:
         """A file that cannot be read, or has changed since it was indexed, is left for later."""

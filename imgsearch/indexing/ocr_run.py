@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import ImgSearchError
+from imgsearch.indexing.decoded_contents import decoded_contents
 from imgsearch.ports import Decoder, TextReader
 from imgsearch.records import (
     Decoded,
@@ -65,7 +67,8 @@ class TextIngestor:
         self._total = sum(self.catalog.unread_count(*place, self.reader.engine) for place in places)
         self._commit()
         for root, scope in places if self._total else ():
-            for record, result in self._decoded(root, scope):
+            page = partial(self.catalog.unread, root, scope, self.reader.engine, limit=PAGE)
+            for record, result in decoded_contents(self.decoder, page, self.stop):
                 self._put(self._read(record, result))
                 if len(self._waiting) >= self.batch_size or self.stop():
                     self._commit()
@@ -74,18 +77,6 @@ class TextIngestor:
         self._commit()
         self.report.seconds = time.monotonic() - start
         return self.report
-
-    def _decoded(self, root: str, scope: str) -> Iterator[tuple[ImageRecord, Decoded | Skipped]]:
-        """Decode the unread pictures, one for each content hash."""
-        after = ""
-        while not self.stop():
-            page = self.catalog.unread(root, scope, self.reader.engine, after, PAGE)
-            if not page:
-                return
-            records = {record.file.path: record for record in page}
-            for result in self.decoder.decode([record.file for record in page]):
-                yield records[result.file.path], result
-            after = page[-1].content_hash
 
     def _read(self, record: ImageRecord, result: Decoded | Skipped) -> TextFound | None:
         """Read a picture; None if a later run has to retry."""

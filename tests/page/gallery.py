@@ -123,6 +123,20 @@ class Gallery:
         )
         self.page.wait_for_timeout(300)
 
+    def layout_shift(self) -> float:
+        """How much of the page has moved so far without input."""
+        shift: float = self.page.evaluate(
+            """() => new Promise((resolve) => {
+              let sum = 0;
+              new PerformanceObserver((list) => {
+                const moved = list.getEntries().filter((entry) => !entry.hadRecentInput);
+                for (const entry of moved) sum += entry.value;
+              }).observe({ type: 'layout-shift', buffered: true });
+              setTimeout(() => resolve(sum), 300);
+            })"""
+        )
+        return shift
+
     # Input
 
     def type(self, words: str) -> None:

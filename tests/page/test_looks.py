@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.slow, full_only]
 if TYPE_CHECKING:
     from playwright.sync_api import Route
 
-JUMPS = """() => new Promise((resolve) => {
-  let sum = 0;
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-  }).observe({ type: 'layout-shift', buffered: true });
-  setTimeout(() => resolve(sum), 300);
-})"""
-
 FOCUS = "() => document.activeElement.closest('.tile')?.dataset.index ?? document.activeElement.id"
 
 
@@ -168,7 +160,7 @@ def test_no_accessibility_rule_is_broken(demo: str, gallery: OpenGallery, theme:
 def test_nothing_jumps_or_sticks_out(demo: str, gallery: OpenGallery, width: int):
     here = gallery(demo, "/?q=a+bird&all=1", size=(width, 900))
     here.pictures_drawn()
-    assert here.page.evaluate(JUMPS) < 0.01
+    assert here.layout_shift() < 0.01
     sticks_out = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert here.page.evaluate(sticks_out) <= 0
     edges = """() => {

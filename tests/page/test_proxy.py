@@ -12,7 +12,7 @@ from tests.cli.calls import Place
 from tests.conftest import full_only
 from tests.page.conftest import Serve
 from tests.page.gallery import Gallery
-from tests.web.nginx import behind_nginx
+from tests.web.fronts import behind_nginx
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

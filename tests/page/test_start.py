@@ -106,16 +106,7 @@ def test_a_search_is_saved_opened_renamed_and_deleted(own: str, gallery: OpenGal
 def test_nothing_moves_while_the_start_is_drawn(own: str, gallery: OpenGallery) -> None:
     here = gallery(own)
     here.pictures_drawn()
-    shift = here.page.evaluate(
-        """() => new Promise((resolve) => {
-          let sum = 0;
-          new PerformanceObserver((list) => {
-            for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-          }).observe({ type: 'layout-shift', buffered: true });
-          setTimeout(() => resolve(sum), 300);
-        })"""
-    )
-    assert shift < 0.01
+    assert here.layout_shift() < 0.01
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (768, 1024), (360, 740)])

@@ -22,8 +22,7 @@ from imgsearch.web.proxies import (
 )
 from tests.cli.calls import Place, process
 from tests.conftest import full_only
-from tests.web.caddy import behind_caddy
-from tests.web.nginx import Front, behind_nginx
+from tests.web.fronts import Front, behind_caddy, behind_nginx
 from tests.web.served import API, Served, serving
 
 Behind = Callable[[Path, int], AbstractContextManager[Front]]

@@ -15,7 +15,7 @@ import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
 import { Shelves, saveSearch } from "./shelves.js";
 import { SortMenu, orderOf } from "./sort.js";
-import { EMPTY, LISTS, MAX_VALUES, Store, format, hasFilters, hasTerms, isStart, parameters, query } from "./state.js";
+import { EMPTY, FILTERS, LISTS, MAX_VALUES, Store, format, hasFilters, hasTerms, isStart, parameters, query } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
@@ -128,21 +128,19 @@ const sortMenu = new SortMenu(store);
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
 byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
 
-/** The parameters of the search as an object, with lists for those that may occur several times. */
+/** The parameters of the search as an object, with lists for those that may occur several times; the
+ * API takes each filter several times. */
 function searchObject(state) {
   const params = parameters(state);
   const flags = ["all", "unique"];
   const numbers = ["like", "unlike", "good", "bad"];
   const value = (name) => {
     if (numbers.includes(name)) return params.getAll(name).map(Number);
-    if (LISTS.includes(name) || LISTED.has(name)) return params.getAll(name);
+    if (LISTS.includes(name) || FILTERS.includes(name)) return params.getAll(name);
     return flags.includes(name) ? params.get(name) === "1" : params.get(name);
   };
   return Object.fromEntries([...new Set(params.keys())].map((name) => [name, value(name)]));
 }
-
-/** Filters that the page has once, and the API takes several times. */
-const LISTED = new Set(["after", "before", "near", "rating", "name", "min_size", "where"]);
 
 async function saveThis() {
   if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();

@@ -1,4 +1,4 @@
-"""Debian's nginx with the recipe of docs/SERVER.md, on a free port, with its own certificate."""
+"""Debian's nginx and caddy with the recipes of docs/SERVER.md, on free ports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,16 @@ import pytest
 from tests.conftest import CHECKOUT
 from tests.page.serving import free_port
 from tests.web.served import TIMEOUT_SECONDS, Reply, exchange
+
+_GLOBAL = """{{
+\tadmin off
+\tauto_https disable_redirects
+\tlocal_certs
+\tskip_install_trust
+\tdefault_sni photos.example
+\tstorage file_system {folder}
+}}
+"""
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,28 @@ def program(name: str) -> str:
 @contextmanager
 def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
     """Run nginx before a server on this port. Without nginx: fail in CI, skip elsewhere."""
-    nginx = program("nginx")
-    front = free_port()
-    process = subprocess.Popen(
-        [nginx, "-c", str(_configuration(folder, port, front)), "-p", str(folder)],
-        stderr=subprocess.PIPE,
-    )
-    try:
-        await_front(front, process)
+    nginx, front = program("nginx"), free_port()
+    configuration = _nginx_configuration(folder, port, front)
+    with _running([nginx, "-c", configuration, "-p", folder], front):
         yield Front(front, "127.0.0.2")
+
+
+@contextmanager
+def behind_caddy(folder: Path, port: int) -> Iterator[Front]:
+    """Run caddy before a server on this port. Without caddy: fail in CI, skip elsewhere."""
+    caddy, front = program("caddy"), free_port()
+    configuration = _caddy_configuration(folder, port, front)
+    with _running([caddy, "run", "--adapter", "caddyfile", "--config", configuration], front):
+        yield Front(front, "127.0.0.3")
+
+
+@contextmanager
+def _running(command: Sequence[str | Path], port: int) -> Iterator[None]:
+    """Run a proxy that listens on a port."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _await_port(port, process)
+        yield
     finally:
         process.terminate()
         process.wait(20)
@@ -83,7 +106,7 @@ def behind_nginx(folder: Path, port: int) -> Iterator[Front]:
         process.stderr.close()
 
 
-def _configuration(folder: Path, port: int, front: int) -> Path:
+def _nginx_configuration(folder: Path, port: int, front: int) -> Path:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [program("openssl"), "req", "-x509", "-newkey", "ec",
@@ -113,7 +136,20 @@ def _configuration(folder: Path, port: int, front: int) -> Path:
     return path
 
 
-def await_front(port: int, process: subprocess.Popen[bytes]) -> None:
+def _caddy_configuration(folder: Path, port: int, front: int) -> Path:
+    server = recipe("Caddy")
+    for old, new in (
+        ("photos.example {", f"photos.example:{front} {{\n\tbind 127.0.0.1"),
+        ("127.0.0.1:8765", f"127.0.0.1:{port}"),
+    ):
+        assert old in server, f"the recipe has no {old}"
+        server = server.replace(old, new)
+    path = folder / "Caddyfile"
+    path.write_text(_GLOBAL.format(folder=folder) + server)
+    return path
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     """Return when a proxy listens on its port; raises `AssertionError` if it does not start."""
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
