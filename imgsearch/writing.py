@@ -37,17 +37,24 @@ def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool =
     OSError
         The file cannot be written; nothing is left behind.
     """
+    with _part(folder, durable) as (file, name):
+        fill(file)
+    return name
+
+
+@contextmanager
+def _part(folder: str, durable: bool) -> Iterator[tuple[IO[bytes], str]]:
+    """A file to write and its path; it is removed if that fails."""
     number, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=folder)
     try:
         with os.fdopen(number, "wb") as file:
-            fill(file)
+            yield file, name
             file.flush()
             if durable:
                 os.fsync(file.fileno())
     except BaseException:
         discard(name)
         raise
-    return name
 
 
 def replace_file(target: str, data: bytes, *, private: bool = False, durable: bool = True) -> None:
@@ -74,13 +81,9 @@ def new_file(target: str, *, private: bool = False, durable: bool = True) -> Ite
         The file cannot be written; nothing is left behind.
     """
     real = os.path.realpath(target)
-    number, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=os.path.dirname(real))
+    with _part(os.path.dirname(real), durable) as (file, name):
+        yield file
     try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
         os.chmod(name, private_mode(real) if private else 0o666 & ~_umask())
         os.replace(name, real)
     except BaseException:

@@ -170,8 +170,8 @@ def present(connection: Connection, where: Filter | None) -> Condition:
     if where is None:
         return there
     _require_clusters(connection, where)
-    for field in subjects(where) & set(MEASURED):
-        _require_measures(connection, field)
+    if measured := subjects(where) & set(MEASURED):
+        _require_measures(connection, min(measured))
     known: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
     return and_(there, condition(where, known))
 

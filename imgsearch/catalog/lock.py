@@ -17,6 +17,8 @@ from imgsearch.writing import private_mode, private_opener
 
 LOCK_FILE = "writer.lock"
 HOLDER_FILE = "writer.json"
+LOCK_TIMEOUT_SECONDS = 3.0
+"""A search may hold the lock for a moment, to write an index file."""
 
 
 @contextmanager

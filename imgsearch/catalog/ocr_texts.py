@@ -34,15 +34,22 @@ def _waiting(connection: Connection, root: str, scope: str, engine: str) -> Colu
     return and_(contents.present_below(connection, root, scope), ~settled.exists())
 
 
-def put(connection: Connection, readings: Sequence[TextFound]) -> None:
-    """Write texts, replacing those of the same content hashes."""
+def put(connection: Connection, readings: Sequence[TextFound], keep: bool = False) -> None:
+    """Write texts, replacing those of the same content hashes.
+
+    With `keep` a text that was read stays, and only a text replaces the reason for none.
+    """
     for each in readings:
         values = {"engine": each.engine, "text": each.text, "reason": each.reason}
-        connection.execute(
-            upsert(texts)
-            .values(content_hash=each.content_hash, **values)
-            .on_conflict_do_update(index_elements=["content_hash"], set_=values)
-        )
+        statement = upsert(texts).values(content_hash=each.content_hash, **values)
+        if keep and each.reason:
+            statement = statement.on_conflict_do_nothing()
+        else:
+            unread = texts.c.reason != "" if keep else None
+            statement = statement.on_conflict_do_update(
+                index_elements=["content_hash"], set_=values, where=unread
+            )
+        connection.execute(statement)
 
 
 def set_enabled(connection: Connection, enabled: bool) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import rows
+from imgsearch.catalog import ocr_texts, rows
 from imgsearch.catalog.commit import highest_id
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, roots, skipped, spaces, texts
@@ -160,15 +159,4 @@ def _put_texts(connection: Connection, found: Sequence[TextFound]) -> None:
     for chunk in rows.chunks([each.content_hash for each in found]):
         query = select(images.c.content_hash).where(images.c.content_hash.in_(chunk))
         present |= set(connection.execute(query).scalars())
-    for each in found:
-        if each.content_hash not in present:
-            continue
-        values = {"engine": each.engine, "text": each.text, "reason": each.reason}
-        statement = upsert(texts).values(content_hash=each.content_hash, **values)
-        if each.reason:
-            statement = statement.on_conflict_do_nothing()
-        else:
-            statement = statement.on_conflict_do_update(
-                index_elements=["content_hash"], set_=values, where=texts.c.reason != ""
-            )
-        connection.execute(statement)
+    ocr_texts.put(connection, [each for each in found if each.content_hash in present], keep=True)

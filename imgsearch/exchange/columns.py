@@ -7,7 +7,6 @@ that is not UTF-8 is escaped as in the catalog (docs/internals.md), because Arro
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +26,6 @@ ROWS_PER_BATCH = 4096
 VECTOR = "vector"
 SPACE_KEY = b"imgsearch"
 """Key of the space of the vectors in the metadata of a schema."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPES = {
     "path": "string",
     "id": "int64",
@@ -116,7 +114,7 @@ def _row(record: ImageRecord) -> dict[str, Any]:
 def _text(value: Any) -> Any:
     if isinstance(value, list):
         return [_text(each) for each in value]
-    return to_stored(value) if isinstance(value, str) and _SURROGATE.search(value) else value
+    return to_stored(value) if isinstance(value, str) else value
 
 
 def with_vectors(
@@ -160,14 +158,16 @@ def table(catalog: Catalog, ids: Ids, space: EmbeddingSpace | None) -> Any:
 
     Parameters
     ----------
+    ids : ndarray of shape (n,), int64, sorted
     space : EmbeddingSpace or None
         Whose vectors to add, float32, unit norm, null where a picture has none; None for none.
     """
     pa = arrow("a table of pictures")
     parts = [schema_of(space).empty_table()]
     for start in range(0, len(ids), ROWS_PER_BATCH):
-        records = catalog.get(ids[start : start + ROWS_PER_BATCH].tolist())
-        here = [each for each in ids[start : start + ROWS_PER_BATCH].tolist() if each in records]
+        batch = ids[start : start + ROWS_PER_BATCH].tolist()
+        records = catalog.get(batch)
+        here = [each for each in batch if each in records]
         part = columns([records[each] for each in here])
         parts.append(part if space is None else _joined(catalog, space, np.array(here), part))
     return pa.concat_tables(parts)
@@ -175,10 +175,10 @@ def table(catalog: Catalog, ids: Ids, space: EmbeddingSpace | None) -> Any:
 
 def _joined(catalog: Catalog, space: EmbeddingSpace, ids: Ids, part: Any) -> Any:
     """The columns of pictures with their vectors."""
-    found, stored = catalog.stored_vectors(space, np.sort(ids))
+    found, stored = catalog.stored_vectors(space, ids)
     known = np.isin(ids, found)
     vectors = np.zeros((len(ids), space.dimension), np.float32)
-    vectors[known] = normalize(stored)[np.searchsorted(found, ids[known])]
+    vectors[known] = normalize(stored)
     return with_vectors(part, vectors, space, known)
 
 

@@ -10,6 +10,7 @@ export, run again after a kill or on a full disk, checks it and goes on behind i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -45,7 +46,6 @@ DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dt
 FORMATS = ("clip-retrieval", "parquet")
 _REPLACE_HINT = "Choose another name, or replace it with --replace."
 _MAX_STATE_BYTES = 64 << 20
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,11 +364,8 @@ def _read_state(path: str) -> dict[str, Any] | None:
 
 def _digest(path: str) -> str:
     """xxh3-128 of a file, in hex; "" if it cannot be read."""
-    state = xxhash.xxh3_128()
     try:
         with open(path, "rb") as file:
-            while block := file.read(_READ_BYTES):
-                state.update(block)
+            return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
     except OSError:
         return ""
-    return state.hexdigest()

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from imgsearch.catalog import Catalog, open_catalog
+from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.errors import ExchangeError, LibraryMissing, SpaceMismatch
-from imgsearch.exchange.vector_import import LOCK_TIMEOUT_SECONDS
 from imgsearch.records import ForeignImages, RootRecord, TakenOver
-from imgsearch.sources.excludes import Excludes
+from imgsearch.sources.excludes import Excludes, is_excluded
 from imgsearch.vectors import EmbeddingSpace
 
 IMAGES_PER_COMMIT = 1000
@@ -24,15 +24,15 @@ class _Destination:
 
     Attributes
     ----------
-    source : str
-        Path of that root.
+    source : RootRecord
+        That root.
     root : RootRecord
         The root here.
     below : str
         Where the one lies below the other: "" or a path that ends with "/".
     """
 
-    source: str
+    source: RootRecord
     root: RootRecord
     below: str
 
@@ -73,12 +73,13 @@ def merge(
     with closing(open_catalog(folder)) as other, other.snapshot():
         spaces = _spaces(catalog, other)
         with catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer:
-            destinations = _destinations(other.roots(counted=False), catalog.roots(counted=False))
+            mine = catalog.roots(counted=False)
+            destinations = _destinations(other.roots(counted=False), mine)
             for each in destinations:
                 _require_included(other, each)
-            known = set(catalog.roots(counted=False))
+            known = set(mine)
             for each in destinations:
-                for page in _pages(other, each.source):
+                for page in _pages(other, each.source.path):
                     if each.root not in known:  # a root joins with its first pictures
                         writer.put_root(each.root)
                         known.add(each.root)
@@ -130,7 +131,7 @@ def _destination(root: RootRecord, mine: Sequence[RootRecord]) -> _Destination:
     if around is not None:
         below = "" if same else os.path.relpath(root.path, around.path).replace(os.sep, "/") + "/"
         joined = replace(around, hidden=around.hidden or root.hidden)
-        return _Destination(root.path, joined, below)
+        return _Destination(root, joined, below)
     inner = [each for each in mine if root.takes_in(each.path)]
     if inner and any(each.exclude for each in (root, *inner)):
         raise ExchangeError(
@@ -139,38 +140,25 @@ def _destination(root: RootRecord, mine: Sequence[RootRecord]) -> _Destination:
             f"Index the wider folder here first: imgsearch index {root.path}",
         )
     hidden = root.hidden or any(each.hidden for each in inner)
-    return _Destination(root.path, replace(root, hidden=hidden, images=0), "")
+    return _Destination(root, replace(root, hidden=hidden, images=0), "")
 
 
 def _require_included(other: Catalog, destination: _Destination) -> None:
     """Refuse pictures that the next scan of the root here would take out again."""
-    root = destination.root
-    if not root.exclude or (root.path == destination.source and _has(other, root)):
+    source, root = destination.source, destination.root
+    # No picture of the other library fits the patterns that it has at the same place itself.
+    if not root.exclude or (root.path, root.exclude) == (source.path, source.exclude):
         return
     excludes = Excludes(root.exclude)
-    for page in _pages(other, destination.source):
+    for page in _pages(other, source.path):
         for row in page.rows:
             path = destination.below + row["path"]
-            if _is_excluded(excludes, path):
+            if is_excluded(excludes, path):
                 raise ExchangeError(
                     f"{root.path} excludes {' '.join(root.exclude)} in this library, and the other"
                     f" one has {path} there",
                     f"Include it first: imgsearch index {root.path} --no-exclude",
                 )
-
-
-def _has(other: Catalog, root: RootRecord) -> bool:
-    """True if the patterns are those of the other library, so that none of its pictures fits."""
-    return any(
-        (each.path, each.exclude) == (root.path, root.exclude)
-        for each in other.roots(counted=False)
-    )
-
-
-def _is_excluded(excludes: Excludes, path: str) -> bool:
-    parts = path.split("/")
-    folders = ("/".join(parts[:end]) + "/" for end in range(1, len(parts)))
-    return excludes.match(path) or any(map(excludes.match, folders))
 
 
 def _pages(other: Catalog, root: str) -> Iterator[ForeignImages]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.errors import EncoderError, SpaceMismatch
 from imgsearch.exchange.exported_files import Batch, ExportedFiles
 from imgsearch.spaces import Spaces, require_trained
@@ -14,8 +15,6 @@ from imgsearch.vectors import EmbeddingSpace
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
 
-LOCK_TIMEOUT_SECONDS = 3.0
-"""A search may hold the lock for a moment, to write an index file."""
 MAX_LISTED_PATHS = 1000
 
 

@@ -27,6 +27,9 @@ from imgsearch.filters.tree import (
     negated,
 )
 
+SORTED_MEASURES = (
+    "sharpness", "brightness", "shadows", "highlights", "contrast", "colourfulness",
+)  # fmt: skip
 FIELDS = {
     "taken": "date",
     "name": "text",
@@ -48,12 +51,7 @@ FIELDS = {
     "longitude": "number",
     "rating": "number",
     "cluster": "cluster",
-    "sharpness": "number",
-    "brightness": "number",
-    "shadows": "number",
-    "highlights": "number",
-    "contrast": "number",
-    "colourfulness": "number",
+    **dict.fromkeys(SORTED_MEASURES, "number"),
     "kind": "kind",
 }
 """The fields of a filter and their kinds. `keywords` and `people` have any number of values, and
@@ -62,9 +60,6 @@ pass a comparison if one of them does."""
 LABELS = ("title", "description", "keywords", "people", "city", "state", "country")
 """The fields that people have written into a picture."""
 
-SORTED_MEASURES = (
-    "sharpness", "brightness", "shadows", "highlights", "contrast", "colourfulness",
-)  # fmt: skip
 MEASURED = (*SORTED_MEASURES, "kind")
 """The fields that are measured from the pixels of a picture: those of `records.Measures`."""
 

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
 from imgsearch.filesystems import network_warning
@@ -41,8 +42,6 @@ MAX_COMMIT_IMAGES = 32
 """Pictures per commit, and per call of a model that does not say how many it wants."""
 MAX_IMAGES_IN_FLIGHT = 512
 """Pictures that are decoded or wait for the model; the decoder bounds their pixels, too."""
-LOCK_TIMEOUT_SECONDS = 3.0
-"""A search may hold the lock for a moment, to write an index file."""
 
 OUTDATED = (
     "The metadata of {count} pictures was read by an older version of imgsearch, which read less:"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from imgsearch.errors import SourceError
 from imgsearch.records import RootRecord, Unvisited
-from imgsearch.sources.excludes import Excludes, added, understood
+from imgsearch.sources.excludes import Excludes, added, is_excluded, understood
 from imgsearch.sources.folder_source import FilesystemSource
 
 Planned = tuple[RootRecord, str]
@@ -215,9 +215,7 @@ def _root_of(path: str, roots: Sequence[RootRecord], request: IndexRequest) -> P
 
 
 def _require_not_excluded(path: str, root: RootRecord, scope: str) -> None:
-    excludes = Excludes(root.exclude)
-    parts = scope.split("/")
-    if any(excludes.match("/".join(parts[: end + 1]) + "/") for end in range(len(parts))):
+    if is_excluded(Excludes(root.exclude), scope, folder=True):
         raise SourceError(
             f"{path} is excluded from {root.path} by {' '.join(root.exclude)}",
             f"To include it: imgsearch index {root.path} --no-exclude",

@@ -64,12 +64,12 @@ class Candidates:
         """The best ids that are not too weak; those that tie are ordered by path."""
         if self.by_date is not None:
             return self._ranking(self.by_date, request, {}, by_date=True)
-        order = self.order
+        order, cut_off = self.order, request.strength_cut_off
         strengths: dict[int, float] = {}
         ties: dict[tuple[float, float], list[int]] = defaultdict(list)
         for key in order:
             strengths[key] = self._strength(key)
-            if self._passes(key, strengths[key], request):
+            if self._passes(key, strengths[key], request, cut_off):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
                 break  # the best come first, and those that follow are no stronger
@@ -106,22 +106,21 @@ class Candidates:
             return math.nan
         return self.scale.strength(self.scores[key])
 
-    def _passes(self, key: int, strength: float, request: SearchRequest) -> bool:
-        """False below a cut-off. NaN, an unknown strength, is below none: better too many hits."""
+    def _passes(self, key: int, strength: float, request: SearchRequest, cut_off: float) -> bool:
         score = self.scores.get(key)
-        if score is None:
-            return True
-        if request.min_score is not None and score < request.min_score:
-            return False
-        return key in self.named or not strength < request.strength_cut_off
+        known = math.nan if key in self.named else strength  # those have the cut-off of scores only
+        return score is None or not _is_below(request, cut_off, score, known)
 
 
 def is_weak(request: SearchRequest, scale: Scale | None, score: float) -> bool:
-    """True for a score below a cut-off. A strength that is not known cuts nothing off: better too
-    many hits than none."""
-    if request.min_score is not None and score < request.min_score:
-        return True
-    return scale is not None and scale.strength(score) < request.strength_cut_off
+    """True for a score below a cut-off."""
+    strength = math.nan if scale is None else scale.strength(score)
+    return _is_below(request, request.strength_cut_off, score, strength)
+
+
+def _is_below(request: SearchRequest, cut_off: float, score: float, strength: float) -> bool:
+    """True below a cut-off. NaN, an unknown strength, is below none: better too many hits."""
+    return (request.min_score is not None and score < request.min_score) or strength < cut_off
 
 
 def _enough(groups: Sequence[list[int]], count: int) -> list[list[int]]:

@@ -231,8 +231,13 @@ class SearchRequest:
 
 _TERMS = ("terms", "good", "bad")
 _TEXTS = ("text", "path", "data", "vector", "name", "mode", "where", "instruction", "sort")
-_WHOLE = ("image_id", "result", "limit")
-_FLAGS = ("fused", "unique", "apart", "remember")
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(("image_id", "result", "limit"), int),
+    **dict.fromkeys(("fused", "unique", "apart", "remember"), bool),
+    **dict.fromkeys(_TERMS, list),
+}
+"""Name of a field -> its type as a plain value. The others are numbers."""
 
 
 def request_to_plain(request: SearchRequest) -> dict[str, Any]:
@@ -294,26 +299,16 @@ def _checked(plain: Any, kind: type[Term | SearchRequest]) -> dict[str, Any]:
     """Plain values by name, each of the type of its field."""
     if not isinstance(plain, dict):
         raise ValueError(f"a {kind.__name__} is not an object")
-    values = dict(plain)
-    for name, value in values.items():
-        types: tuple[type, ...] = (int, float)
-        if name in _TEXTS:
-            types = (str,)
-        elif name in _WHOLE:
-            types = (int,)
-        elif name in _FLAGS:
-            types = (bool,)
-        elif name in _TERMS:
-            types = (list,)
-        if value is not None and not isinstance(value, types):
+    for name, value in plain.items():
+        if value is not None and not isinstance(value, _TYPES.get(name, (int, float))):
             raise ValueError(f"the {name} of a {kind.__name__} has another type")
-    return values
+    return dict(plain)
 
 
 def _stated(value: Term | SearchRequest) -> dict[str, Any]:
     """The fields that differ from their defaults."""
-    values = {each: getattr(value, each.name) for each in fields(value)}
-    return {each.name: values[each] for each in values if not _is_default(each, values[each])}
+    stated = ((each, getattr(value, each.name)) for each in fields(value))
+    return {each.name: found for each, found in stated if not _is_default(each, found)}
 
 
 def _is_default(field: Field[Any], value: Any) -> bool:

@@ -92,7 +92,7 @@ class ForeignExcludes:
     def match(self, place: str, folder: bool) -> bool:
         """True for a place (absolute, links resolved) that another folder excludes."""
         return any(
-            _is_excluded(excludes, place[len(top) :].replace(os.sep, "/"), folder)
+            is_excluded(excludes, place[len(top) :].replace(os.sep, "/"), folder)
             for top, excludes in self._excludes
             if place.startswith(top) and not self._decides(place, top)
         )
@@ -106,7 +106,7 @@ def _closed(folder: str) -> str:
     return folder.rstrip(os.sep) + os.sep
 
 
-def _is_excluded(excludes: Excludes, path: str, folder: bool) -> bool:
+def is_excluded(excludes: Excludes, path: str, folder: bool = False) -> bool:
     """True if a path, or a folder above it, matches: a scan does not look into such a folder."""
     *above, _ = path.split("/")
     folders = ("/".join(above[:depth]) + "/" for depth in range(1, len(above) + 1))
