@@ -229,7 +229,7 @@ class ImageMetadata:
         return self.taken[: DATE_CHARACTERS["day"]] if self.taken else None
 
 
-PHOTO, SCREENSHOT, DOCUMENT = KINDS = ("photo", "screenshot", "document")
+PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
 """What a picture seems to be."""
 
 

@@ -8,7 +8,7 @@ import click
 
 from imgsearch.cli.completion import files
 from imgsearch.cli.group import common, context
-from imgsearch.cli.terminal import count_of, plain
+from imgsearch.cli.terminal import complain, count_of, plain
 
 MAX_SHOWN_PATHS = 3
 
@@ -40,10 +40,9 @@ def command(source: str, library: str | None, quiet: bool, verbose: bool) -> int
         ctx.say(f"{count_of(report.unknown, 'picture')} not in the library:")
         ctx.say("\n".join(f"  {plain(path)}" for path in shown) + more)
     if report.unsound:
-        click.echo(
-            f"imgsearch: {count_of(report.unsound, 'row')} left out, with a vector that is not of"
-            " unit norm, or without a content hash",
-            err=True,
+        complain(
+            f"{count_of(report.unsound, 'row')} left out, with a vector that is not of unit norm,"
+            " or without a content hash"
         )
     for note in report.notes:
         ctx.say(note)

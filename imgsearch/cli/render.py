@@ -168,8 +168,10 @@ def _cells(values: dict[str, Any]) -> dict[str, Any]:
     for name in _TEXTS:
         if (values[name] or "").startswith(("=", "+", "-", "@", "\t", "\r")):
             values[name] = "'" + values[name]
+    if not sys.stdout.isatty():
+        return values
     return {
-        name: visible(value) if isinstance(value, str) else value for name, value in values.items()
+        name: plain(value) if isinstance(value, str) else value for name, value in values.items()
     }
 
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.indexes.threads import import_faiss
 
 AUTO_QUERIES = 16
 """Queries of a process after which the kind `auto` copies an index to GPUs: a process that asks one
@@ -33,6 +31,8 @@ class NoGpu(Exception):
 
 def count() -> int:
     """Number of GPUs that FAISS can use: 0 for its build without GPU support."""
+    from imgsearch.indexes.threads import import_faiss
+
     faiss = import_faiss()
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
 
@@ -40,6 +40,8 @@ def count() -> int:
 def chosen(header: Mapping[str, Any]) -> list[int]:
     """The GPUs for the index with a header, by number; raises `NoGpu` if it does not fit."""
     if not count():
+        from imgsearch.indexes.threads import import_faiss
+
         built = hasattr(import_faiss(), "StandardGpuResources")
         raise NoGpu("FAISS finds no GPU" if built else "this build of FAISS has no GPU support")
     return fitting(needed_bytes(header), free_bytes())
@@ -103,8 +105,12 @@ def place(kind: str, header: Mapping[str, Any]) -> str:
 
 def _likely() -> bool:
     """True if this machine has a driver for GPUs and FAISS's build for them; asks neither."""
+    if not any(map(os.path.exists, _DEVICE_FILES)):
+        return False
+    from importlib import metadata  # tens of milliseconds, which `status` does without
+
     try:
         metadata.version("faiss-gpu")
     except metadata.PackageNotFoundError:
         return False
-    return any(map(os.path.exists, _DEVICE_FILES))
+    return True

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import SourceError
@@ -61,9 +62,8 @@ class Excludes:
 
     def _is_below_another(self, pattern: str) -> bool:
         above = folders_above(pattern)
-        places = ("/".join(above[:depth]) for depth in range(1, len(above) + 1))
         return self._spec is not None and any(
-            self._spec.check_file(_composed(f"{place}/")).include for place in places
+            self._spec.check_file(_composed(place)).include for place in _places(above)
         )
 
 
@@ -80,14 +80,17 @@ class ForeignExcludes:
 
     def __init__(self, root: str, roots: Sequence[RootRecord]) -> None:
         self._own = _closed(os.path.realpath(root))
-        self._excludes = [
-            (_closed(os.path.realpath(each.path)), Excludes(each.exclude))
-            for each in roots
-            if each.exclude and each.path != root
-        ]
+        self._roots = [each for each in roots if each.exclude and each.path != root]
 
     def __bool__(self) -> bool:
-        return bool(self._excludes)
+        return bool(self._roots)
+
+    @cached_property
+    def _excludes(self) -> list[tuple[str, Excludes]]:
+        """Resolved folder and patterns of each; most folders have no link that asks."""
+        return [
+            (_closed(os.path.realpath(each.path)), Excludes(each.exclude)) for each in self._roots
+        ]
 
     def match(self, place: str, folder: bool) -> bool:
         """True for a place (absolute, links resolved) that another folder excludes."""
@@ -109,8 +112,13 @@ def _closed(folder: str) -> str:
 def is_excluded(excludes: Excludes, path: str, folder: bool = False) -> bool:
     """True if a path, or a folder above it, matches: a scan does not look into such a folder."""
     *above, _ = path.split("/")
-    folders = ("/".join(above[:depth]) + "/" for depth in range(1, len(above) + 1))
-    return any(map(excludes.match, folders)) or excludes.match(f"{path}/" if folder else path)
+    place = f"{path}/" if folder else path
+    return any(map(excludes.match, _places(above))) or excludes.match(place)
+
+
+def _places(names: Sequence[str]) -> Iterator[str]:
+    """The folders on the way down these names: "a/", "a/b/"."""
+    return ("/".join(names[:depth]) + "/" for depth in range(1, len(names) + 1))
 
 
 def folders_above(pattern: str) -> list[str]:

@@ -185,8 +185,7 @@ def _candidates(statements: Sequence[Statement], kind: str) -> Iterator[tuple[Mo
 def first_stated(moments: Sequence[Moment]) -> Moment | None:
     """The first that is not the unset clock, or one that says the same more exactly."""
     stated = [each for each in moments if not each.is_epoch] or moments
-    same = [each for each in stated if stated[0].allows(each)]
-    return max(same, key=lambda each: each.detail, default=None)
+    return _most_exact([(each, "") for each in stated])[0] if stated else None
 
 
 def _most_exact(found: Sequence[tuple[Moment, str]]) -> tuple[Moment, str]:

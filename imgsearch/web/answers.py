@@ -15,7 +15,7 @@ from imgsearch.searching.hits import (
     measures_to_plain,
     record_to_plain,
 )
-from imgsearch.searching.saved import SavedSearch, saved_to_plain
+from imgsearch.searching.saved import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
 from imgsearch.serving.start import Start, Tiles
 
@@ -316,8 +316,12 @@ def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:
         "taken_at": plain["taken_at"],
         "taken": plain["taken"],
         "type": plain["format"],
-        "thumb": f"{prefix}{API}/thumb/{record.id}?v={record.content_hash}",
+        "thumb": _thumb(record, prefix),
     }
+
+
+def _thumb(record: ImageRecord, prefix: str) -> str:
+    return f"{prefix}{API}/thumb/{record.id}?v={record.content_hash}"
 
 
 def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
@@ -337,13 +341,12 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
 
 def saved(search: SavedSearch) -> SavedAnswer:
     """A saved search."""
-    plain = saved_to_plain(search)
     return SavedAnswer(
         id=search.id,
         name=search.name,
-        text=clean(plain["text"]) or "",
+        text=clean(search.text) or "",
         missing=[shown(each) for each in search.missing],
-        saved_at=plain["saved_at"],
+        saved_at=search.saved_at.isoformat(timespec="seconds"),
     )
 
 
@@ -384,7 +387,7 @@ def _period(period: Period, covers: Mapping[int, ImageRecord], prefix: str) -> P
 
 
 def _cover(record: ImageRecord | None, prefix: str) -> str | None:
-    return None if record is None else str(picture(record, prefix)["thumb"])
+    return None if record is None else _thumb(record, prefix)
 
 
 def duplicates(page: DuplicatePage, prefix: str) -> DuplicatesAnswer:

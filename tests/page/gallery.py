@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -136,6 +137,13 @@ class Gallery:
             })"""
         )
         return shift
+
+    def violations(self) -> list[tuple[str, list[str]]]:
+        """Rules of axe-core that the page breaks, best practices too, and the elements that do."""
+        script = files("axe_playwright_python") / "axe.min.js"
+        self.page.evaluate(script.read_text(encoding="utf-8"))
+        found = self.page.evaluate("() => axe.run()")["violations"]
+        return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
     # Input
 

@@ -55,12 +55,17 @@ class Front:
         return exchange(connection, method, path, body, headers)
 
 
-def recipe(name: str) -> str:
-    """The configuration of docs/SERVER.md for a proxy: the block behind its name."""
+def recipe(name: str, changes: Mapping[str, str]) -> str:
+    """The configuration of docs/SERVER.md for a proxy, the block behind its name, with other texts
+    in place of some."""
     page = (CHECKOUT / "docs" / "SERVER.md").read_text(encoding="utf-8")
     match = re.search(rf"^{name}.*?:\n\n```\w*\n(.*?)```", page, re.DOTALL | re.MULTILINE)
     assert match is not None
-    return match[1]
+    server = match[1]
+    for old, new in changes.items():
+        assert old in server, f"the recipe has no {old}"
+        server = server.replace(old, new)
+    return server
 
 
 def program(name: str) -> str:
@@ -114,15 +119,13 @@ def _nginx_configuration(folder: Path, port: int, front: int) -> Path:
          "-subj", "/CN=photos.example", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
-    server = recipe("nginx")
-    for old, new in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{front} ssl"),
-        ("127.0.0.1:8765", f"127.0.0.1:{port}"),
-        ("/etc/ssl/photos.example.pem", str(certificate)),
-        ("/etc/ssl/photos.example.key", str(key)),
-    ):
-        assert old in server, f"the recipe has no {old}"
-        server = server.replace(old, new)
+    changes = {
+        "listen 443 ssl": f"listen 127.0.0.1:{front} ssl",
+        "127.0.0.1:8765": f"127.0.0.1:{port}",
+        "/etc/ssl/photos.example.pem": str(certificate),
+        "/etc/ssl/photos.example.key": str(key),
+    }
+    server = recipe("nginx", changes)
     places = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -137,15 +140,12 @@ def _nginx_configuration(folder: Path, port: int, front: int) -> Path:
 
 
 def _caddy_configuration(folder: Path, port: int, front: int) -> Path:
-    server = recipe("Caddy")
-    for old, new in (
-        ("photos.example {", f"photos.example:{front} {{\n\tbind 127.0.0.1"),
-        ("127.0.0.1:8765", f"127.0.0.1:{port}"),
-    ):
-        assert old in server, f"the recipe has no {old}"
-        server = server.replace(old, new)
+    changes = {
+        "photos.example {": f"photos.example:{front} {{\n\tbind 127.0.0.1",
+        "127.0.0.1:8765": f"127.0.0.1:{port}",
+    }
     path = folder / "Caddyfile"
-    path.write_text(_GLOBAL.format(folder=folder) + server)
+    path.write_text(_GLOBAL.format(folder=folder) + recipe("Caddy", changes))
     return path
 
 

@@ -66,22 +66,16 @@ export const details = (id, signal) => request(`/images/${encodeURIComponent(id)
 export const facets = (params, signal) => request(`/facets?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);
-const json = (method, value) => ({ method, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
-export const save = (name, search, replace) => request("/saved", json("POST", { name, search, replace }));
-export const renameSaved = (id, name) => request(`/saved/${id}`, json("POST", { name }));
+const posted = (value) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+export const save = (name, search, replace) => request("/saved", posted({ name, search, replace }));
+export const renameSaved = (id, name) => request(`/saved/${id}`, posted({ name }));
 export const removeSaved = (id) => request(`/saved/${id}`, { method: "DELETE" });
 /** The first picture of a saved search and the number of all. */
 export const cover = (name, signal) => request(`/search?${new URLSearchParams({ saved: name, limit: 1, unique: 1 })}`, { signal });
 export const status = () => request("/status");
-export const startIndexing = () =>
-  request("/index", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+export const startIndexing = () => request("/index", posted({}));
 export const stopIndexing = () => request("/index", { method: "DELETE" });
-export const signIn = (token) =>
-  request("/session", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ token }),
-  });
+export const signIn = (token) => request("/session", posted({ token }));
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 
 /** The error at the URL of a picture, which an <img> does not report; null if there is none. */

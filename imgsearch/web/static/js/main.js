@@ -15,7 +15,7 @@ import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
 import { Shelves, saveSearch } from "./shelves.js";
 import { SortMenu, orderOf } from "./sort.js";
-import { EMPTY, FILTERS, LISTS, MAX_VALUES, Store, format, hasFilters, hasTerms, isStart, parameters, query } from "./state.js";
+import { EMPTY, MAX_VALUES, Store, format, hasFilters, hasTerms, isSearch, isStart, parameters, query, searchObject } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
@@ -128,20 +128,6 @@ const sortMenu = new SortMenu(store);
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
 byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
 
-/** The parameters of the search as an object, with lists for those that may occur several times; the
- * API takes each filter several times. */
-function searchObject(state) {
-  const params = parameters(state);
-  const flags = ["all", "unique"];
-  const numbers = ["like", "unlike", "good", "bad"];
-  const value = (name) => {
-    if (numbers.includes(name)) return params.getAll(name).map(Number);
-    if (LISTS.includes(name) || FILTERS.includes(name)) return params.getAll(name);
-    return flags.includes(name) ? params.get(name) === "1" : params.get(name);
-  };
-  return Object.fromEntries([...new Set(params.keys())].map((name) => [name, value(name)]));
-}
-
 async function saveThis() {
   if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();
 }
@@ -239,7 +225,7 @@ function summary({ hits, total, first }) {
   const listsAll = !hasTerms(store.state) && !hasFilters(store.state);
   const size = total ?? (listsAll ? librarySize(indexing.status) : null);
   const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
-  const usual = first.by_date ? "newest first" : hasTerms(store.state) || store.state.saved ? "best first" : "";
+  const usual = first.by_date ? "newest first" : isSearch(store.state) ? "best first" : "";
   const chosen = orderOf(store.state) || usual;
   const order = chosen ? `, ${chosen}` : "";
   return `${pictures}${order}${first.note ? `. ${first.note}` : ""}`;
@@ -289,7 +275,7 @@ function showTools(state) {
   weaker.setAttribute("aria-pressed", String(state.all));
   copies.setAttribute("aria-pressed", String(state.unique));
   sortMenu.show(state);
-  saver.hidden = !hasTerms(state) && !hasFilters(state) && !state.saved;
+  saver.hidden = !isSearch(state) && !hasFilters(state);
   filterButton.classList.toggle("active", hasFilters(state));
 }
 

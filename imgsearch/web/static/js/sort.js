@@ -1,7 +1,7 @@
 /** The menu for the order of the pictures. */
 
 import { h } from "./dom.js";
-import { hasTerms } from "./state.js";
+import { isSearch } from "./state.js";
 
 const ORDERS = [
   ["-date", "Newest first"],
@@ -23,9 +23,9 @@ export class SortMenu {
   }
 
   show(state) {
-    const searching = hasTerms(state) || Boolean(state.saved);
+    const searching = isSearch(state);
     this.first.textContent = searching ? "Best first" : "Newest first";
-    // Without terms there is no score, and the first entry is the order by date already.
+    // Without a search no picture has a score, and the first entry already is the order by date.
     this.element.querySelector("[value=score]").hidden = !searching;
     this.element.querySelector("[value='-date']").hidden = !searching;
     this.element.value = state.sort;

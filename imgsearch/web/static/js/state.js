@@ -55,8 +55,20 @@ export function parameters(state) {
   return params;
 }
 
+/** The same as an object, with lists for what may occur several times; the API takes numbers and
+ * flags as text, and each filter several times. */
+export function searchObject(state) {
+  const params = parameters(state);
+  const listed = new Set([...LISTS, ...FILTERS]);
+  const names = [...new Set(params.keys())];
+  return Object.fromEntries(names.map((name) => [name, listed.has(name) ? params.getAll(name) : params.get(name)]));
+}
+
 export const hasTerms = (state) =>
   Boolean(state.q.trim()) || ["and", "not", "like", "unlike", "good", "bad", "image"].some((name) => state[name].length);
+
+/** Whether something is searched for, by terms or by a saved search. */
+export const isSearch = (state) => hasTerms(state) || Boolean(state.saved);
 
 /** Whether the page shows what it begins with: nothing is searched for, filtered or ordered. */
 export const isStart = (state) => !format({ ...query(state), unique: true });
