@@ -367,7 +367,7 @@ class Library:
         where : Filter or None
             Only pictures that pass it are compared.
         level : {"exact", "copies", "shots"}
-            Same bytes; also saved again, resized or cropped; also near-identical shots.
+            Same bytes; also saved again or resized; also near-identical shots.
         prefer : sequence of str
             Glob patterns of the paths to keep, the most important first.
 

@@ -32,7 +32,7 @@ TRASH = os.path.join("~", ".imgsearch-trash")
     type=click.Choice(["exact", "copies", "shots"]),
     default="copies",
     show_default=True,
-    help="Same bytes; also saved again, resized or cropped; also near-identical shots.",
+    help="Same bytes; also saved again or resized; also near-identical shots.",
 )
 @click.option(
     "--prefer", multiple=True, metavar="GLOB", help="Keep pictures with such paths: '*/Photos/*'."

@@ -42,7 +42,7 @@ class Duplicate:
     ----------
     image : ImageRecord
     kind : {"exact", "copy", "shot"}
-        The same bytes; saved again, resized or cropped; another exposure of the same scene.
+        The same bytes; saved again or resized; another exposure of the same scene.
     score : float or None
         The inner product with the picture to keep, -1 to 1; None where the model has not seen both.
     """

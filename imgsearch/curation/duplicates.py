@@ -43,7 +43,7 @@ class DuplicateRequest:
     where : Filter or None
         Only pictures that pass it are compared.
     level : {"exact", "copies", "shots"}
-        Same bytes; also saved again, resized or cropped; also near-identical shots.
+        Same bytes; also saved again or resized; also near-identical shots.
     prefer : sequence of str
         Glob patterns of the paths to keep, the most important first.
     """

@@ -228,7 +228,7 @@ class CopyAnswer(PictureAnswer):
 
     size_bytes: int
     match: str = Field(
-        description="keep; exact (the same bytes), copy (saved again, resized or cropped) or shot"
+        description="keep; exact (the same bytes), copy (saved again or resized) or shot"
         " (another exposure of the scene)."
     )
     score: float | None = Field(description="Inner product with the picture to keep.")

@@ -172,7 +172,7 @@ class DuplicateParameters(FilterParameters):
     """Which duplicates to find."""
 
     level: Literal["exact", "copies", "shots"] = Field(
-        "copies", description="Same bytes; also resized or cropped; also near-identical shots."
+        "copies", description="Same bytes; also saved again or resized; also near-identical shots."
     )
     prefer: Texts = _texts("Keep pictures with such paths; * and ? are wildcards.", ["*/Photos/*"])
     limit: int = Field(20, ge=1, le=100, description="Maximum number of groups per page.")
