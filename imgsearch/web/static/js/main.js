@@ -222,7 +222,7 @@ const librarySize = (status) => status.images ?? null;
 
 function summary({ hits, total, first }) {
   if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
-  const listsAll = !hasTerms(store.state) && !hasFilters(store.state);
+  const listsAll = !isSearch(store.state) && !hasFilters(store.state);
   const size = total ?? (listsAll ? librarySize(indexing.status) : null);
   const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
   const usual = first.by_date ? "newest first" : isSearch(store.state) ? "best first" : "";

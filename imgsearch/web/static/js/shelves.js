@@ -191,14 +191,19 @@ export async function saveSearch(state, search) {
   }
   const name = await askName("Save this search", state.saved);
   if (!name) return false;
+  return saveAs(name, search, false);
+}
+
+/** Save a search; ask before another one of that name is replaced. */
+async function saveAs(name, search, replace) {
   try {
-    await api.save(name, search, false);
+    await api.save(name, search, replace);
   } catch (error) {
-    if (error.status !== 409 || !(await confirmed(`Replace “${name}”?`, error.message, "Replace"))) {
-      if (error.status !== 409) toast(`${error.message} ${error.hint}`);
-      return false;
+    if (error.status === 409 && !replace) {
+      return (await confirmed(`Replace “${name}”?`, error.message, "Replace")) && saveAs(name, search, true);
     }
-    await api.save(name, search, true);
+    toast(`${error.message} ${error.hint}`);
+    return false;
   }
   toast(`Saved as “${name}”.`);
   return true;
