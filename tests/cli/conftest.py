@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import imgsearch.sources.decoder_pool
+import imgsearch.sources.worker_process
 from imgsearch.sources.decoder_pool import InlineDecoder
 from tests.cli.calls import Place, picture
 
@@ -25,6 +26,9 @@ def _no_decoder_processes(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
             imgsearch.sources.decoder_pool,
             "ProcessDecoder",
             lambda settings, **_: InlineDecoder(settings),
+        )
+        monkeypatch.setattr(
+            imgsearch.sources.worker_process.SpareProcesses, "start", lambda self, count: None
         )
 
 
