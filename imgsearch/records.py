@@ -235,7 +235,7 @@ PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the pixels of a picture measure (`sources.measures` has the formulas).
+    """What the pixels of a picture measure (`sources.pixel_measures` has the formulas).
 
     Attributes
     ----------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import ImageRecord
 

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from imgsearch.curation import names
-from imgsearch.curation.matching import continued
+from imgsearch.curation.lineage import continued
 from imgsearch.curation.partition import OUTLIER, Partition, nearest, partition
 from imgsearch.curation.vocabulary import WORDS
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy, QueryError

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imgsearch.errors import QueryError
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     MAX_TEXT_LENGTH,
     Below,

@@ -18,8 +18,8 @@ from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import FORMATS, LABELS, ORIENTATIONS, WHAT, comparison
-from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     And,
     Below,

@@ -18,7 +18,7 @@ from tests.cli.calls import Place, picture
 from tests.conftest import FULL, PHOTOS, full_only
 from tests.fakes import SPACE, unit_rows
 from tests.page.conftest import OpenGallery, Serve, index
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 pytestmark = [pytest.mark.slow, full_only]
 

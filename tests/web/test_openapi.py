@@ -14,7 +14,7 @@ import pytest
 from imgsearch.web.tokens import COOKIE
 from tests.cli.calls import Place
 from tests.conftest import FULL, full_only
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 pytestmark = pytest.mark.slow
 
