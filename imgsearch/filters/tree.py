@@ -84,7 +84,7 @@ class Compare:
 class Has:
     """Passes if the picture has a "date", a "gps" position, a "place" in words and so on.
 
-    `fields.WHAT` lists them.
+    `fields.HAS_NAMES` lists them.
     """
 
     what: str

@@ -17,7 +17,7 @@ from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
-from imgsearch.filters.fields import FORMATS, LABELS, ORIENTATIONS, WHAT, comparison
+from imgsearch.filters.fields import FORMATS, HAS_NAMES, LABELS, ORIENTATIONS, comparison
 from imgsearch.filters.parser import parse
 from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
@@ -122,7 +122,7 @@ leaves = st.one_of(
     st.builds(
         Compare, st.just("rating"), st.sampled_from(["=", "<", ">="]), st.integers(-1, 5)
     ),
-    st.builds(Has, st.sampled_from(list(dict.fromkeys(WHAT.values())))),
+    st.builds(Has, st.sampled_from(list(dict.fromkeys(HAS_NAMES.values())))),
     st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
     st.builds(
         Below,
