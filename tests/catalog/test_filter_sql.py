@@ -353,6 +353,47 @@ def test_names_are_folded_as_words_are(tmp_path, name, pattern, matches):
     assert catalog.count(comparison("name", "~", pattern)) == matches
 
 
+CAMERAS = {
+    "canon": ("Canon", "Canon EOS 80D"),
+    "nikon": ("NIKON CORPORATION", "NIKON D750"),
+    "pixel": ("Google", "Pixel 8"),
+    "make": ("Leica", None),
+    "model": (None, "X100V"),
+    "none": (None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("camera = 'Canon EOS 80D'", {"canon"}),
+        ("camera = 'canon canon eos 80d'", {"canon"}),
+        ("camera = 'EOS 80D'", set()),
+        ("camera = 'nikon d750'", {"nikon"}),
+        ("camera = 'nikon corporation nikon d750'", {"nikon"}),
+        ("camera = 'Google Pixel 8'", {"pixel"}),
+        ("camera = 'Pixel 8'", {"pixel"}),
+        ("camera = leica", {"make"}),
+        ("camera = x100v", {"model"}),
+        ("camera ~ 'canon eos*'", {"canon"}),
+        ("camera ~ 'pixel*'", {"pixel"}),
+        ("camera ~ 'google*'", {"pixel"}),
+        ("camera ~ corporation", {"nikon"}),
+        ("camera in ('Pixel 8', 'Canon EOS 80D')", {"pixel", "canon"}),
+        ("camera != 'Pixel 8'", set(CAMERAS) - {"pixel"}),
+        ("not camera ~ 'canon eos*' and has camera", {"nikon", "pixel", "make", "model"}),
+        ("camera = nothing", set()),
+    ],
+)
+def test_a_camera_is_found_by_any_of_its_spellings(tmp_path, expression, found):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    for name, (make, model) in CAMERAS.items():
+        metadata = ImageMetadata(1, 1, "JPEG", camera_make=make, camera_model=model)
+        write(catalog, replace(encoded(name, name), metadata=metadata))
+    ids = catalog.select(parse(expression))
+    assert {record.file.path for record in catalog.get(ids.tolist()).values()} == found
+
+
 @pytest.mark.parametrize(
     "expression",
     [
