@@ -20,7 +20,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from imgsearch.bench.synthetic import clustered
+from imgsearch.bench.synthetic_vectors import clustered
 from imgsearch.indexes.builder import KMEANS_ROUNDS, VECTORS_PER_LIST, list_count
 from imgsearch.vectors import Embeddings, Ids, normalize
 

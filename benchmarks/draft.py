@@ -26,7 +26,7 @@ from imgsearch.sources.pixels import as_pixels, to_rgb
 from imgsearch.vectors import Embeddings, Pixels
 
 ROOMS = (99.0, 2.0, 1.5, 1.0)
-BATCH = 32
+BATCH_IMAGES = 32
 
 
 def decoded(path: str, size_needed: InputSize, room: float) -> Pixels:
@@ -57,7 +57,7 @@ def questions(path: str, names: Sequence[str]) -> tuple[list[str], list[set[int]
 
 
 def in_batches(encode: object, inputs: Sequence[object]) -> Embeddings:
-    parts = [inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH)]
+    parts = [inputs[start : start + BATCH_IMAGES] for start in range(0, len(inputs), BATCH_IMAGES)]
     return np.concatenate([encode(part) for part in parts])  # type: ignore[operator]
 
 

@@ -18,8 +18,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgsearch.evaluation.measures import paired_bootstrap, r_precision
 from imgsearch.evaluation.questions import Names, read_questions
+from imgsearch.evaluation.ranking_metrics import paired_bootstrap, r_precision
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
 from imgsearch.searching import feedback

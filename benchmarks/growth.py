@@ -27,24 +27,24 @@ from imgsearch.encoders import builtin, generic
 from imgsearch.model_card import EncoderOptions
 from tests import tiny_models
 
-BATCH = 100
+BATCH_IMAGES = 100
 
 
 def pictures(random: np.random.Generator) -> list[np.ndarray]:
-    sides = random.integers(16, 300, (BATCH, 2))
+    sides = random.integers(16, 300, (BATCH_IMAGES, 2))
     return [random.integers(0, 256, (*side, 3), dtype=np.uint8) for side in sides]
 
 
 def texts(random: np.random.Generator) -> list[str]:
     words = ["red", "dog", "beach", "sunset", "of", "a", "photo", "two", "old", "trains"]
-    return [" ".join(random.choice(words, random.integers(1, 40))) for _ in range(BATCH)]
+    return [" ".join(random.choice(words, random.integers(1, 40))) for _ in range(BATCH_IMAGES)]
 
 
 def watch(name: str, kind: str, encode: Callable, make: Callable, count: int) -> None:
     random, process = np.random.default_rng(0), psutil.Process()
     checkpoints = {count // 10, count // 2, count}
     lines = []
-    for done in range(BATCH, count + 1, BATCH):
+    for done in range(BATCH_IMAGES, count + 1, BATCH_IMAGES):
         encode(make(random))
         if done in checkpoints:
             gc.collect()

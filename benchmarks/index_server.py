@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from imgsearch import plugins
-from imgsearch.bench import synthetic
+from imgsearch.bench import synthetic_vectors
 from imgsearch.vectors import normalize
 
 LIMIT = 20
@@ -47,7 +47,10 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=30)
     options = parser.parse_args()
     count, dimension = options.count, options.dimension
-    space, vectors = synthetic.space_of(dimension), partial(synthetic.clustered, count, dimension)
+    space, vectors = (
+        synthetic_vectors.space_of(dimension),
+        partial(synthetic_vectors.clustered, count, dimension),
+    )
     with tempfile.TemporaryDirectory() as folder:
         files = plugins.open_index("flat", folder, "bench", space)
         server = plugins.open_index(options.url, "", "bench", space)
@@ -67,7 +70,7 @@ def main() -> None:
             (lambda q: files.search(q, LIMIT)),
         )
         search("exact, all", by_server, by_files)
-        for share, ids in synthetic.selections(np.arange(1, count + 1)).items():
+        for share, ids in synthetic_vectors.selections(np.arange(1, count + 1)).items():
             search(
                 f"exact, filter passes {share:g}",
                 lambda q, ids=ids: server.search(q, LIMIT, ids),

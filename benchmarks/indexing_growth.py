@@ -42,7 +42,7 @@ from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 ROOT = "/synthetic"
 FILES_PER_FOLDER = 500
-BATCH = 32
+BATCH_IMAGES = 32
 CAMERAS = ("Canon EOS R6", "Nikon Z 6", "Pixel 8", "iPhone 15")
 
 
@@ -111,8 +111,10 @@ def measure(count: int, dimension: int, folder: str) -> dict[str, float]:
         for name in ("index", "rescan"):
             writer.put_root(RootRecord(ROOT))
             writer.begin_run(encoder.space, "none", "fp32")
-            pool = LocalPool(lambda: encoder, lambda size, most: SyntheticDecoder(), BATCH)
-            ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH, catalog.folder)
+            pool = LocalPool(lambda: encoder, lambda size, most: SyntheticDecoder(), BATCH_IMAGES)
+            ingestor = Ingestor(
+                catalog, writer, pool, encoder.space, "none", BATCH_IMAGES, catalog.folder
+            )
             started, busy = time.perf_counter(), time.process_time()
             before = psutil.Process().memory_info().rss
             with Resident() as memory:

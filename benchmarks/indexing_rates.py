@@ -47,14 +47,14 @@ from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
 
 Cost = tuple[float, float]
-BATCH = 32
-SIDE = 224
+BATCH_IMAGES = 32
+SIDE_PIXELS = 224
 
 
 class CheapEncoder:
     """Returns every 16th pixel of a corner: so cheap that decoding is the slower half."""
 
-    input_size = InputSize(short=SIDE)
+    input_size = InputSize(short=SIDE_PIXELS)
     space = EmbeddingSpace("cheap", "1", "none", 192)
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
@@ -106,8 +106,8 @@ def indexed(folder: str, encoder: Encoder, decoder: StartedDecoder) -> Cost:
         with catalog.writer() as writer:
             writer.put_root(root)
             writer.begin_run(encoder.space, "none", "auto")
-            pool = LocalPool(lambda: encoder, lambda size, most: decoder, BATCH)
-            ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH, place)
+            pool = LocalPool(lambda: encoder, lambda size, most: decoder, BATCH_IMAGES)
+            ingestor = Ingestor(catalog, writer, pool, encoder.space, "none", BATCH_IMAGES, place)
             cost = timed(lambda: ingestor.run([(FilesystemSource(root.path), root)]))
         catalog.close()
     assert ingestor.report.encoded and not ingestor.report.skipped, ingestor.report
@@ -147,7 +147,7 @@ def main() -> None:
     if args.model:
         encoder = Library(Settings(library=os.devnull, model=args.model)).encoder()
     settings = DecodeSettings(input_size=encoder.input_size)
-    processes = ProcessDecoder(settings, args.workers, in_flight=2 * BATCH)
+    processes = ProcessDecoder(settings, args.workers, in_flight=2 * BATCH_IMAGES)
     decoder = StartedDecoder(processes, files[: 2 * args.workers])
     pixels = [item.pixels for item in decoder.decode(iter(files)) if isinstance(item, Decoded)]
     encoder.encode_images(pixels[:4])
@@ -157,11 +157,11 @@ def main() -> None:
             pass
 
     def encode() -> None:
-        for at in range(0, len(pixels), BATCH):
-            encoder.encode_images(pixels[at : at + BATCH])
+        for at in range(0, len(pixels), BATCH_IMAGES):
+            encoder.encode_images(pixels[at : at + BATCH_IMAGES])
 
     n, rounds = len(files), args.rounds
-    one, one_ms = median(rounds, n, lambda: timed(lambda: pillow(files, SIDE)))
+    one, one_ms = median(rounds, n, lambda: timed(lambda: pillow(files, SIDE_PIXELS)))
     threads, threads_ms = median(
         rounds, n, lambda: timed(lambda: in_threads(files, settings, args.workers))
     )

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from sqlalchemy import insert, text, update
 
-from imgsearch.bench.synthetic import clustered, open_or_build, space_of
+from imgsearch.bench.synthetic_vectors import clustered, open_or_build, space_of
 from imgsearch.catalog import open_catalog, rows
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import commits, embeddings, library, roots, spaces

@@ -21,7 +21,7 @@ from imgsearch.curation.near_pairs import Halves, Parts, join_near
 
 DIMENSION = 768
 SUBJECTS = 200
-LEAST = 0.95
+MIN_SIMILARITY = 0.95
 
 
 def vectors(count: int) -> tuple[Halves, np.ndarray]:
@@ -57,7 +57,7 @@ def main() -> None:
         rows, originals = vectors(count)
         parts = Parts(np.arange(count))
         start = time.perf_counter(), time.process_time()
-        join_near(parts, parts.ids, rows, lambda: iter(()), LEAST)
+        join_near(parts, parts.ids, rows, lambda: iter(()), MIN_SIMILARITY)
         labels = parts.labels()
         seconds, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
         found = (labels[originals] == labels[count - len(originals) :]).mean()

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from imgsearch.bench import synthetic
+from imgsearch.bench import synthetic_vectors
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.vectors import Embeddings, normalize
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     place = os.path.join(args.folder, f"{args.count}x{DIMENSION}")
-    index = FaissIndex(place, synthetic.LIBRARY, synthetic.space_of(DIMENSION))
+    index = FaissIndex(place, synthetic_vectors.LIBRARY, synthetic_vectors.space_of(DIMENSION))
     numbers = np.random.default_rng(1)
     ids = np.sort(numbers.choice(index.ids(), QUERIES, replace=False))
     queries = {

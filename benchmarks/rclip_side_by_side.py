@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.bench.timing import seconds
+from imgsearch.bench.wall_clock import seconds
 from imgsearch.model_card import InputSize
 from imgsearch.records import IngestReport, RootRecord
 from imgsearch.sources.decoder_pool import ProcessDecoder

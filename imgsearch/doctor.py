@@ -28,16 +28,26 @@ from imgsearch.vectors import EmbeddingSpace
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of a check: `verdict` is "ok", "note" or "wrong"; `mend` is how to fix it."""
+    """The result of a check: `verdict` is "ok", "note" or "wrong"; `fix` is the way to fix it."""
 
     name: str
     verdict: str
     finding: str
-    mend: str = ""
+    fix: str = ""
 
 
 MAX_SAMPLE_IMAGES = 200
 MAX_NAMED_FILES = 5
+
+
+def check_to_plain(check: Check) -> dict[str, str]:
+    """The values of a check for JSON; its fix is called "mend" there, as scripts know it."""
+    return {
+        "name": check.name,
+        "verdict": check.verdict,
+        "finding": check.finding,
+        "mend": check.fix,
+    }
 
 
 def examine(library: Library, deep: bool = False) -> list[Check]:

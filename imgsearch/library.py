@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from imgsearch.exchange.vector_import import Import
     from imgsearch.indexing.indexer import Indexer
     from imgsearch.searching.hits import Hit, Ranking, SearchResult
-    from imgsearch.searching.saved import SavedSearches
+    from imgsearch.searching.saved_searches import SavedSearches
     from imgsearch.searching.searcher import Searcher
 
 IMAGES_PER_READ = 1000
@@ -353,7 +353,7 @@ class Library:
 
         Raises `LibraryMissing` if there is no library yet.
         """
-        from imgsearch.searching.saved import SavedSearches
+        from imgsearch.searching.saved_searches import SavedSearches
 
         return SavedSearches(self.catalog, self.searcher.result)
 
@@ -412,7 +412,7 @@ class Library:
 
         Pictures are read from their files. Only a result of the last search needs a library.
         """
-        from imgsearch.searching.encoding import similarity, with_pixels
+        from imgsearch.searching.term_vectors import similarity, with_pixels
 
         encoder = self.encoder()
         decode = DecodeSettings(encoder.input_size, max_pixels=self.settings.max_pixels)

@@ -34,7 +34,7 @@ from imgsearch.filters.tree import Filter
 from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
-from imgsearch.searching.saved import combined
+from imgsearch.searching.saved_searches import combined
 from imgsearch.searching.terms import MAX_TEXT_CHARACTERS, build_terms
 from imgsearch.serving.gallery import Gallery, cannot_show
 from imgsearch.serving.validation import sentence

@@ -160,19 +160,13 @@ class TextReader(Protocol):
         """
 
 
-@runtime_checkable
-class DeviceIndex(Protocol):
-    """A `VectorIndex` that may search on another device."""
-
-    def prepare(self, note: Callable[[str], None]) -> None:
-        """Get ready for many searches. `note` gets notes for the user, now and later."""
-
-
 class VectorIndex(Protocol):
     """A projection of the catalog's vectors of one space that can be searched.
 
     It is made from the place where it is stored, the uuid of the library and the space, and opens
-    what is stored there. The place is a folder, or the URL of a server.
+    what is stored there. The place is a folder, or the URL of a server. An index that may search on
+    another device has a method `prepare(note)` as well, called before searches; `note` gets notes
+    for the user, now and later.
     """
 
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None: ...

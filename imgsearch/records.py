@@ -20,7 +20,7 @@ Revision = int
 """Counts the upserts and tombstones of a catalog; 0 is the empty catalog."""
 
 
-_LATEST = 2**63 - 1
+_MAX_TIME_NS = 2**63 - 1
 _WORD = re.compile(r"[^\W_]+")
 
 METADATA_VERSION = 2
@@ -30,7 +30,7 @@ each picture, and `imgsearch index --verify` reads the metadata of older ones ag
 
 def clamped(mtime_ns: int) -> int:
     """The time, limited to what the catalog can hold: the years 1677 to 2262."""
-    return max(-_LATEST, min(_LATEST, mtime_ns))
+    return max(-_MAX_TIME_NS, min(_MAX_TIME_NS, mtime_ns))
 
 
 def signed(number: int) -> int:
@@ -235,7 +235,7 @@ PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the pixels of a picture measure (`sources.measures` has the formulas).
+    """What the pixels of a picture measure (`sources.pixel_measures` has the formulas).
 
     Attributes
     ----------

@@ -13,10 +13,10 @@ from imgsearch.errors import ImgSearchError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
-REFRESH = ("ask", "always", "never")
+REFRESH_CHOICES = ("ask", "always", "never")
 EXACT = "exact"
 """The value of the flag `index` that asks for the exact form of what is configured."""
-TABLE = "models"
+MODELS_TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
 
@@ -206,7 +206,7 @@ def load_settings(
     """
     env = os.environ if environment is None else environment
     values = _from_file(env.get("IMGSEARCH_CONFIG", ""))
-    for each in (each for each in fields(Settings) if each.name != TABLE):
+    for each in (each for each in fields(Settings) if each.name != MODELS_TABLE):
         variable = variable_name(each.name)
         if raw := env.get(variable):
             values[each.name] = _convert(each.name, raw, variable)
@@ -278,7 +278,7 @@ def _from_file(explicit: str) -> dict[str, Any]:
 
 def _of_kind(name: str, value: Any, path: str) -> Any:
     """A value of the TOML file in the type of its setting; a whole number may stand for a float."""
-    if name == TABLE:
+    if name == MODELS_TABLE:
         return _pairs(value, path)
     kind = type(getattr(Settings(), name))
     if type(value) is kind or (kind is float and type(value) is int):
@@ -290,8 +290,8 @@ def _pairs(table: Any, path: str) -> tuple[tuple[str, str], ...]:
     """A table of texts as sorted pairs, which can be hashed."""
     if not isinstance(table, dict) or not all(type(v) is str and v for v in table.values()):
         raise ImgSearchError(
-            f"{TABLE} in {path} is {table!r}, which is not a table of texts",
-            f'Write [{TABLE}] on its own line, and below it: name = "hub id or folder"',
+            f"{MODELS_TABLE} in {path} is {table!r}, which is not a table of texts",
+            f'Write [{MODELS_TABLE}] on its own line, and below it: name = "hub id or folder"',
         )
     return tuple(sorted(table.items()))
 
@@ -322,9 +322,10 @@ def _check(settings: Settings) -> None:
         )
     if settings.daemon not in ("auto", "off"):
         raise ImgSearchError(f"unknown value of daemon: {settings.daemon}", "Use auto or off.")
-    if settings.refresh not in REFRESH:
+    if settings.refresh not in REFRESH_CHOICES:
         raise ImgSearchError(
-            f"unknown value of refresh: {settings.refresh}", f"Use one of {', '.join(REFRESH)}."
+            f"unknown value of refresh: {settings.refresh}",
+            f"Use one of {', '.join(REFRESH_CHOICES)}.",
         )
     for each in fields(Settings):
         if each.metadata["limits"] is None:

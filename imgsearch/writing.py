@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-PART = (".imgsearch-", ".part")
+PART_AFFIXES = (".imgsearch-", ".part")
 """Beginning and end of the names of files that are not complete."""
 
 
@@ -45,7 +45,7 @@ def write_part(folder: str, fill: Callable[[IO[bytes]], object], durable: bool =
 @contextmanager
 def _part(folder: str, durable: bool) -> Iterator[tuple[IO[bytes], str]]:
     """A file to write and its path; it is removed if that fails."""
-    number, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=folder)
+    number, name = tempfile.mkstemp(prefix=PART_AFFIXES[0], suffix=PART_AFFIXES[1], dir=folder)
     try:
         with os.fdopen(number, "wb") as file:
             yield file, name

@@ -12,7 +12,7 @@ from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexes.faiss_index import GpuIndex, IvfIndex
 from imgsearch.indexes.gpu_copy import MAX_SELECTION, GpuCopy
-from imgsearch.indexes.mapped import Stored
+from imgsearch.indexes.mapped_vectors import Stored
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.ingest import Ingestor, Unread
 from imgsearch.ports import ImageSource, Unchanged, nothing_known

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgsearch.evaluation.measures import MEASURES
 from imgsearch.evaluation.questions import read_questions
+from imgsearch.evaluation.ranking_metrics import MEASURES
 from imgsearch.evaluation.runs import evaluate, figures
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library

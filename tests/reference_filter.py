@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
-from imgsearch.records import ImageRecord
+from imgsearch.records import ImageRecord, camera_name
 
 
 def passes(where: Filter, image: ImageRecord) -> bool:
@@ -26,7 +26,7 @@ def passes(where: Filter, image: ImageRecord) -> bool:
         case Has("date"):
             return image.metadata.taken_at is not None
         case Has("camera"):
-            return camera(image) is not None
+            return bool(cameras(image))
         case Has("place"):
             return any(value(field, image) for field in ("city", "state", "country"))
         case Has("cluster" | "measures"):
@@ -43,9 +43,12 @@ def passes(where: Filter, image: ImageRecord) -> bool:
     raise AssertionError(where)
 
 
-def camera(image: ImageRecord) -> str | None:
-    parts = [p for p in (image.metadata.camera_make, image.metadata.camera_model) if p]
-    return " ".join(parts) or None
+def cameras(image: ImageRecord) -> tuple[str, ...]:
+    """The texts that name its camera: the one that is shown, the model, and both in full."""
+    make, model = image.metadata.camera_make, image.metadata.camera_model
+    parts = [part for part in (make, model) if part]
+    shown = camera_name(make, model)
+    return tuple(each for each in (shown, model, " ".join(parts)) if each)
 
 
 def value(field: str, image: ImageRecord):
@@ -56,8 +59,7 @@ def value(field: str, image: ImageRecord):
         case "name":
             return folded(os.path.basename(image.file.path))
         case "camera":
-            found = camera(image)
-            return None if found is None else folded(found)
+            return tuple(map(folded, cameras(image)))
         case "title" | "description" | "city" | "state" | "country":
             found = getattr(metadata, field)
             return None if found is None else (folded(found),)

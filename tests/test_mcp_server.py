@@ -21,7 +21,7 @@ from PIL import Image
 from tests.catalog.test_health import damage
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import in_a_loop
+from tests.web.server_process import in_a_loop
 
 Ask = Callable[..., Awaitable[Any]]
 

@@ -14,16 +14,16 @@ from imgsearch.vectors import EmbeddingSpace, SpaceOptions
 
 LONG = EmbeddingSpace("model", "1", "whole", 64, "Look.")
 SHORT = dataclasses.replace(LONG, dimension=16)
-TOLD = dataclasses.replace(LONG, instruction="Read.")
+INSTRUCTED = dataclasses.replace(LONG, instruction="Read.")
 NEWER = dataclasses.replace(LONG, revision="2")
 OTHER = EmbeddingSpace("other", "1", "whole", 64)
 
 
 def test_the_instruction_is_part_of_a_space():
-    assert len({space.key for space in (LONG, SHORT, TOLD, NEWER, OTHER)}) == 5
-    assert "'Read.'" in str(TOLD)
+    assert len({space.key for space in (LONG, SHORT, INSTRUCTED, NEWER, OTHER)}) == 5
+    assert "'Read.'" in str(INSTRUCTED)
     with pytest.raises(SpaceMismatch):
-        LONG.require(TOLD)
+        LONG.require(INSTRUCTED)
 
 
 def test_a_space_without_one_has_the_key_that_it_always_had():
@@ -33,20 +33,20 @@ def test_a_space_without_one_has_the_key_that_it_always_had():
 @pytest.mark.parametrize(
     ("asked", "fitting"),
     [
-        (SpaceOptions(), [LONG, SHORT, TOLD]),
+        (SpaceOptions(), [LONG, SHORT, INSTRUCTED]),
         (SpaceOptions(dimension=16), [SHORT]),
-        (SpaceOptions("Read."), [TOLD]),
+        (SpaceOptions("Read."), [INSTRUCTED]),
         (SpaceOptions("Look.", 64), [LONG]),
         (SpaceOptions("Read.", 16), []),
     ],
 )
 def test_what_was_not_asked_for_fits_anything(asked, fitting):
-    assert asked.fitting([LONG, SHORT, TOLD, OTHER], "model") == fitting
+    assert asked.fitting([LONG, SHORT, INSTRUCTED, OTHER], "model") == fitting
 
 
 def test_what_was_not_asked_for_is_taken_over():
     assert SpaceOptions("Read.").completed(SHORT) == SpaceOptions("Read.", 16)
-    assert SpaceOptions(dimension=32).completed(TOLD) == SpaceOptions("Read.", 32)
+    assert SpaceOptions(dimension=32).completed(INSTRUCTED) == SpaceOptions("Read.", 32)
     assert SpaceOptions().completed(LONG, full=64) == SpaceOptions("Look.", 0), (
         "nobody chose the full length"
     )
@@ -91,7 +91,7 @@ def test_a_search_that_no_space_serves_is_told_what_there_is():
 def test_spaces_of_one_model_are_distinguished():
     assert distinguished(LONG, OTHER) == "model"
     assert distinguished(LONG, NEWER) == "model"
-    assert distinguished(SHORT, TOLD) == "model (16 numbers, instruction 'Look.')"
+    assert distinguished(SHORT, INSTRUCTED) == "model (16 numbers, instruction 'Look.')"
 
 
 MATRYOSHKA = ModelCard("nested", "A model.", dimensions=range(64, 2049))

@@ -9,7 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.lazy import modules, sentence_transformers, tokenizers, torch, transformers
+from tests.lazy_modules import modules, sentence_transformers, tokenizers, torch, transformers
 
 SIZE = 32
 DIMENSION = 32

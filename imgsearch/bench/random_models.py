@@ -20,7 +20,7 @@ from imgsearch.bench.measurement import TEXT
 from imgsearch.encoders import generic, presets
 from imgsearch.encoders.devices import choose_weights_dtype
 from imgsearch.encoders.generic import SentenceEncoder
-from imgsearch.encoders.quiet import no_warnings
+from imgsearch.encoders.transformers_logging import no_warnings
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder

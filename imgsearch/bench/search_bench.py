@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.bench import synthetic
+from imgsearch.bench import synthetic_vectors
 from imgsearch.bench.measurement import sample_texts
 from imgsearch.bench.meter import describe_machine
-from imgsearch.bench.timing import Latency, latency, seconds
+from imgsearch.bench.wall_clock import Latency, latency, seconds
 from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import QueryError
 from imgsearch.library import Library
@@ -58,7 +58,7 @@ class IndexFacts:
 
     described: str
     file_bytes: int
-    opening: synthetic.Opening
+    opening: synthetic_vectors.Opening
     floor_ms: float
     filtered: dict[str, Latency]
     of_raw: dict[str, float]
@@ -148,7 +148,9 @@ def measure_synthetic(
     """
     with tempfile.TemporaryDirectory(prefix="imgsearch-") as temporary:
         place = os.path.join(folder or temporary, f"{count}x{dimension}")
-        index, build_s = synthetic.open_or_build(library.settings.index, place, count, dimension)
+        index, build_s = synthetic_vectors.open_or_build(
+            library.settings.index, place, count, dimension
+        )
         latencies, recall = _of_index(index, _sample(index), _chunks(index), repeats)
         facts = _facts(library, index, place, build_s, latencies, repeats)
         return _report(library, index, latencies, recall, facts=facts)
@@ -156,13 +158,13 @@ def measure_synthetic(
 
 def _sample(index: VectorIndex) -> Embeddings:
     """Random vectors of the index."""
-    ids = synthetic.ids_of(index)
+    ids = synthetic_vectors.ids_of(index)
     sample = np.random.default_rng(1).choice(ids, min(len(ids), 4096), replace=False)
     return index.vectors(np.sort(sample))
 
 
 def _chunks(index: VectorIndex) -> Iterator[tuple[Ids, Embeddings]]:
-    ids = synthetic.ids_of(index)
+    ids = synthetic_vectors.ids_of(index)
     for start in range(0, len(ids), CHUNK_VECTORS):
         part = ids[start : start + CHUNK_VECTORS]
         yield part, index.vectors(part)
@@ -185,22 +187,22 @@ def _facts(
 
     filtered = {
         f"{share:g}": among(ids)
-        for share, ids in synthetic.selections(synthetic.ids_of(index)).items()
+        for share, ids in synthetic_vectors.selections(synthetic_vectors.ids_of(index)).items()
     }
-    of_raw, raw = {}, synthetic.raw_search(index)
+    of_raw, raw = {}, synthetic_vectors.raw_search(index)
     for batch in BATCHES if raw else ():
         parts = [queries[:batch]] if batch > 1 else ones
         calls = [partial(raw, each, LIMIT) for each in parts]
         own = [partial(index.search, each, LIMIT) for each in parts]
         times = [latency(each * (5 if batch > 1 else 1)).p50_ms for each in (calls, own)]
         of_raw[str(batch)] = times[0] / times[1]
-    with synthetic.neighbour():
+    with synthetic_vectors.neighbour():
         beside = latency([partial(index.search, each, LIMIT) for each in ones])
     return IndexFacts(
         index.state.kind,
-        synthetic.file_bytes(folder),
-        synthetic.opening(kind, folder, space, synthetic.LIBRARY),
-        synthetic.scanned_bytes(index) / synthetic.read_rate() * 1e3,
+        synthetic_vectors.file_bytes(folder),
+        synthetic_vectors.opening(kind, folder, space, synthetic_vectors.LIBRARY),
+        synthetic_vectors.scanned_bytes(index) / synthetic_vectors.read_rate() * 1e3,
         filtered,
         of_raw,
         beside,

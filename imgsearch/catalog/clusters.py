@@ -19,7 +19,7 @@ from imgsearch.catalog.tables import (
     spaces,
 )
 from imgsearch.catalog.tables import clusters as table
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from imgsearch.records import (
     Cluster,
     ClusterFacts,

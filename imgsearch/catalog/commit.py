@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, text, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from imgsearch.catalog import measures, rows
+from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
@@ -125,7 +125,7 @@ class Commit:
         self._write_new()
         found = (item for item in items if not isinstance(item, Skipped))
         taken = {each.content_hash: each.measures for each in found if each.measures}
-        measures.put(self._connection, taken)
+        image_measures.put(self._connection, taken)
 
     def _look_up(self, files: Iterable[ImageFile]) -> None:
         """Load the rows that exist under the paths of these files."""

@@ -6,7 +6,8 @@ import json
 import operator
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal,
     not_,
     or_,
     select,
+    text,
     true,
 )
 
@@ -28,6 +31,7 @@ from imgsearch.catalog.tables import cluster_members, clusters, images, labels, 
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
 from imgsearch.filters.geography import box_around
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     And,
     Below,
@@ -40,11 +44,36 @@ from imgsearch.filters.tree import (
     leaves,
     subjects,
 )
+from imgsearch.records import camera_name
 from imgsearch.vectors import Ids
 
 Condition = ColumnElement[bool]
 Roots = Sequence[tuple[int, str]]
 """Ids and paths of the folders of the library."""
+CameraKeys = Mapping[tuple[str, Any], Sequence[str]]
+"""Operator and value of a comparison with a camera -> the `camera_key` of the cameras that pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the library has that conditions refer to."""
+
+    roots: Roots
+    cameras: CameraKeys
+
+
+_CAMERAS = text("""
+    WITH RECURSIVE keys(key) AS (
+        SELECT min(camera_key) FROM images WHERE status = 'present'
+        UNION ALL
+        SELECT (SELECT min(camera_key) FROM images WHERE status = 'present' AND camera_key > key)
+        FROM keys WHERE key IS NOT NULL
+    )
+    SELECT key, camera_make, camera_model FROM keys JOIN images ON images.id = (
+        SELECT id FROM images WHERE status = 'present' AND camera_key = key LIMIT 1
+    )
+""")
+"""The cameras of present images. An index gives each next one, however many images it took."""
 
 MAX_LIMIT = 2**31
 
@@ -62,7 +91,6 @@ def _measured(condition: Condition) -> Condition:
 _COLUMNS: dict[str, ColumnElement[Any]] = {
     "taken": images.c.taken_at,
     "name": images.c.name_key,
-    "camera": images.c.camera_key,
     "format": images.c.format,
     "width": images.c.width,
     "height": images.c.height,
@@ -172,11 +200,42 @@ def present(connection: Connection, where: Filter | None) -> Condition:
     _require_clusters(connection, where)
     if measured := subjects(where) & set(MEASURED):
         _require_measures(connection, min(measured))
-    known: Roots = [(row.id, row.path) for row in connection.execute(select(roots))]
-    return and_(there, condition(where, known))
+    folders = [(row.id, row.path) for row in connection.execute(select(roots))]
+    return and_(there, condition(where, Known(folders, _camera_keys(connection, where))))
 
 
-def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
+def _camera_keys(connection: Connection, where: Filter) -> CameraKeys:
+    """The cameras that pass each comparison with one, by any of their spellings."""
+    compared = [leaf for leaf in leaves(where) if isinstance(leaf, Compare)]
+    tests = {(leaf.op, leaf.value) for leaf in compared if leaf.field == "camera"}
+    if not tests:
+        return {}
+    spelled = [
+        (row.key, spelling)
+        for row in connection.execute(_CAMERAS)
+        for spelling in camera_spellings(row.camera_make, row.camera_model)
+    ]
+    return {each: sorted(set(_passing(connection, spelled, *each))) for each in tests}
+
+
+def _passing(
+    connection: Connection, spelled: Sequence[tuple[str, str]], op: str, value: Any
+) -> Iterator[str]:
+    """Keys of the cameras of which a spelling passes; SQLite compares, as it does columns."""
+    for chunk in rows.chunks(spelled):
+        tests = [_compared(literal(spelling), op, value) for _, spelling in chunk]
+        for (key, _), passes in zip(chunk, connection.execute(select(*tests)).one(), strict=True):
+            if passes:
+                yield key
+
+
+def camera_spellings(make: str | None, model: str | None) -> set[str]:
+    """The folded texts that name a camera: as it is shown, its model, and make before model."""
+    both = " ".join(filter(None, (make, model)))
+    return {folded(each) for each in (camera_name(make, model), model, both) if each}
+
+
+def condition(where: Filter, known: Known, outcome: bool = True) -> Condition:
     """A condition that holds exactly for the images that pass (or fail, if `outcome` is false).
 
     With SQL's third truth value, "not (taken after 2020)" would fail for an image without a date.
@@ -194,8 +253,11 @@ def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
             return passes if outcome else not_(func.coalesce(passes, false()))
 
 
-def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
+def _leaf(where: Compare | Has | Near | Below, known: Known) -> Condition:
     match where:
+        case Compare("camera", op, value):
+            given = func.json_each(json.dumps(known.cameras[op, value])).table_valued("value")
+            return images.c.camera_key.in_(select(given.c.value))
         case Compare(field, op, value):
             return _comparison(field, op, value)
         case Has(what):
@@ -203,7 +265,7 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
         case Near():
             return _near(where)
         case Below(path):
-            return _below(path, known)
+            return _below(path, known.roots)
 
 
 def _comparison(field: str, op: str, value: Any) -> Condition:

@@ -13,8 +13,8 @@ from contextlib import closing
 from imgsearch.catalog.sqlite_file import FILE, connect, from_stored
 
 _TABLES = ("library", "spaces", "runs", "roots", "images", "skipped", "embeddings")
-_ROWS = 10_000
-_NEEDLESS = """
+_ROWS_PER_INSERT = 10_000
+_UNUSED_OBJECTS = """
 SELECT type, name FROM sqlite_master WHERE type = 'trigger'
 OR type = 'index' AND (name LIKE 'ix_images_status%' OR name LIKE 'ix_embeddings%')
 """
@@ -52,7 +52,7 @@ class Rehearsal:
         with closing(connect(self._path)) as target:
             target.execute("PRAGMA foreign_keys=OFF")
             target.execute("PRAGMA synchronous=OFF")
-            for kind, name in target.execute(_NEEDLESS).fetchall():
+            for kind, name in target.execute(_UNUSED_OBJECTS).fetchall():
                 target.execute(f'DROP {kind} "{name}"')
             target.execute("BEGIN")
             for table in _TABLES:
@@ -87,7 +87,7 @@ def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: s
     marks = ", ".join("?" * len(columns))
     cursor = source.execute(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608
     target.execute(f"DELETE FROM {table}")  # noqa: S608
-    while rows := cursor.fetchmany(_ROWS):
+    while rows := cursor.fetchmany(_ROWS_PER_INSERT):
         target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from imgsearch.catalog.tables import Lines, images, measures, roots
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
 from imgsearch.vectors import Embeddings, normalize
 

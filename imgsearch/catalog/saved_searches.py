@@ -1,4 +1,4 @@
-"""Reads and writes saved searches: requests in JSON by name; see `imgsearch.searching.saved`.
+"""Reads and writes saved searches: requests in JSON by name.
 
 Plain SQL, so that a command that a daemon answers need not import SQLAlchemy.
 """

@@ -19,7 +19,7 @@ from imgsearch.catalog import rows
 from imgsearch.records import DATE_CHARACTERS
 
 RAW, HEIF = "RAW", "HEIF"
-VIEWABLE = ("JPEG", HEIF, RAW)
+VIEWABLE_FORMATS = ("JPEG", HEIF, RAW)
 """Formats of the files of a shot, the most viewable first."""
 MAX_SECONDS_APART = 5
 """Between the dates of two files of one shot: the clocks of their writers differ."""
@@ -63,7 +63,9 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
             groups[root, stem][file[0]] = (file[0], file[1], file[2], file[3])
     found: dict[int, tuple[int, ...]] = {}
     for files in groups.values():
-        shot = _shot(sorted(files.values(), key=lambda each: (VIEWABLE.index(each[1]), each[0])))
+        shot = _shot(
+            sorted(files.values(), key=lambda each: (VIEWABLE_FORMATS.index(each[1]), each[0]))
+        )
         found.update(dict.fromkeys(shot, shot))
     return found
 

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from imgsearch.catalog import word_forms
 from imgsearch.errors import CatalogError, LibraryMissing, require_free_descriptor
-from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import distance_km
+from imgsearch.filters.text_keys import folded
 
 FILE = "catalog.sqlite"
 BUSY_TIMEOUT_MS = 30_000

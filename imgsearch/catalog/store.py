@@ -23,6 +23,7 @@ from imgsearch.catalog import (
     filter_sql,
     full_text,
     health,
+    image_measures,
     ocr_texts,
     overview,
     reference_scores,
@@ -33,7 +34,6 @@ from imgsearch.catalog import (
     timeline,
     unchanged_files,
 )
-from imgsearch.catalog import measures as measures_of_images
 from imgsearch.catalog import shots as shots_of_images
 from imgsearch.catalog.engine import open_engine, reading, writing
 from imgsearch.catalog.lock import writer_lock
@@ -468,7 +468,7 @@ class Catalog:
     def unmeasured(self, root: str, scope: str, after: str, limit: int) -> list[ImageRecord]:
         """Present images without measures, one per content hash greater than `after`."""
         with self._read() as connection:
-            return measures_of_images.unmeasured(connection, root, scope, after, limit)
+            return image_measures.unmeasured(connection, root, scope, after, limit)
 
     def unmeasured_count(self, places: Sequence[tuple[str, str]] | None = None) -> int:
         """The number of present images without measures.
@@ -478,8 +478,8 @@ class Catalog:
         """
         with self._read() as connection:
             if places is None:
-                return measures_of_images.waiting(connection)
-            return measures_of_images.unmeasured_count(connection, places)
+                return image_measures.waiting(connection)
+            return image_measures.unmeasured_count(connection, places)
 
     def wants_texts(self) -> bool:
         """True if the indexer reads the texts in new images."""

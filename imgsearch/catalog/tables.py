@@ -157,7 +157,7 @@ images = Table(
 )
 """`gone`: absent at the last complete scan; `unreadable`: present, but changed and no longer
 decodable. Both keep their vectors for a while, in case the image comes back. `name_key` is the file
-name and `camera_key` the make and model, both folded by `filters.folding.folded`.
+name and `camera_key` the make and model, both folded by `filters.text_keys.folded`.
 `metadata_version` is that of the reader of the metadata: an older one knew fewer tags."""
 
 labels = Table(

@@ -29,7 +29,7 @@ _ON_A_DAY = (
 # The unary plus keeps SQLite from an index on the status, whose rows it would have to sort.
 _ADDED = "SELECT id FROM images WHERE +status = 'present' ORDER BY id DESC LIMIT ?"
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
-_END = "~"
+_AFTER_ALL_DATES = "~"
 """Sorts behind every date and time that begins with the text before it."""
 
 
@@ -40,7 +40,7 @@ def months(db: sqlite3.Connection) -> list[Period]:
 
 
 def _months(db: sqlite3.Connection) -> Iterator[Period]:
-    end = _END
+    end = _AFTER_ALL_DATES
     for _ in range(MAX_PERIODS):
         row = db.execute(_LATEST, (end,)).fetchone()
         if row is None:
@@ -67,7 +67,7 @@ def on_this_day(
     for year in years:
         date = f"{year:04}-{day}"
         room = min(each_year, limit - len(found))
-        found += [key for (key,) in db.execute(_ON_A_DAY, (date, date + _END, room))]
+        found += [key for (key,) in db.execute(_ON_A_DAY, (date, date + _AFTER_ALL_DATES, room))]
         if len(found) >= limit:
             break
     return found

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
 
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 
 MAX_FORMS = 2000
 """Forms kept of one picture; only long texts in pictures have more."""

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from imgsearch.catalog import (
     clusters,
     comparison,
-    measures,
+    image_measures,
     ocr_texts,
     reference_scores,
     rows,
@@ -277,7 +277,7 @@ class CatalogWriter:
     def put_measures(self, found: Mapping[str, Measures]) -> None:
         """Write measures by content hash, replacing those of the same hashes."""
         with writing(self._engine) as connection:
-            measures.put(connection, found)
+            image_measures.put(connection, found)
 
     def want_texts(self, enabled: bool) -> None:
         """Store whether the indexer reads the texts in new images."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imgsearch.bench.measurement import Row
     from imgsearch.bench.model_bench import ModelReport
     from imgsearch.bench.search_bench import IndexFacts, SearchReport
-    from imgsearch.bench.timing import Latency
+    from imgsearch.bench.wall_clock import Latency
 
 HEADINGS = (
     "input", "batch", "precision", "ms", "inputs/s", "x fp32", "weights", "memory", "peak", "cosine"

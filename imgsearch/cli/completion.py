@@ -108,9 +108,9 @@ def kinds(ctx: click.Context, parameter: click.Parameter, word: str) -> list[Com
 
 def properties(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """What a picture may have: a date, a position, a camera."""
-    from imgsearch.filters.fields import WHAT
+    from imgsearch.filters.fields import HAS_NAMES
 
-    return _beginning(WHAT, word)
+    return _beginning(HAS_NAMES, word)
 
 
 FILTERS: dict[str, Complete] = {

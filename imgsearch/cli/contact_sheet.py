@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgsearch.records import Skipped, Thumbnail
     from imgsearch.searching.hits import Hit
 
-SIDE = 320
+SIDE_PIXELS = 320
 """Longer side of a thumbnail in pixels."""
 
 # Jinja escapes every value, so names and queries are only text. Should that ever fail, the policy
@@ -115,7 +115,7 @@ def write_sections(
 
     require_writable(target)
     hits = [hit for _, each in sections for hit in each]
-    thumbnails = lib.thumbnails(hits, SIDE)
+    thumbnails = lib.thumbnails(hits, SIDE_PIXELS)
     missing = [each for each in thumbnails.values() if isinstance(each, Skipped)]
     for each in missing:
         complain(f"{each.file.absolute}: {each.reason}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -29,7 +28,7 @@ def command(deep: bool, as_json: bool, library: str | None, quiet: bool, verbose
     imgsearch doctor --deep
     imgsearch --library /data/imgsearch doctor --json
     """
-    from imgsearch.doctor import examine
+    from imgsearch.doctor import check_to_plain, examine
 
     lib = context(library, quiet, verbose).library()
     try:
@@ -37,10 +36,10 @@ def command(deep: bool, as_json: bool, library: str | None, quiet: bool, verbose
     finally:
         lib.close()
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+        click.echo(json.dumps([check_to_plain(check) for check in checks], indent=2))
     else:
         for check in checks:
             click.echo(f"{check.verdict:<5} {check.name:<12} {plain(check.finding)}")
-            if check.mend:
-                click.echo(f"{'':<18} -> {plain(check.mend)}")
+            if check.fix:
+                click.echo(f"{'':<18} -> {plain(check.fix)}")
     return int(any(check.verdict == "wrong" for check in checks))

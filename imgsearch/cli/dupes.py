@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgsearch.library import Library
     from imgsearch.searching.hits import Hit
 
-TRASH = os.path.join("~", ".imgsearch-trash")
+TRASH_FOLDER = os.path.join("~", ".imgsearch-trash")
 
 
 @click.command("dupes", short_help="Find duplicates and what to keep of them.")
@@ -49,7 +49,7 @@ TRASH = os.path.join("~", ".imgsearch-trash")
     "--trash",
     type=click.Path(),
     metavar="DIR",
-    default=TRASH,
+    default=TRASH_FOLDER,
     show_default=True,
     help="Folder for --format sh.",
 )

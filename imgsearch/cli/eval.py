@@ -205,7 +205,7 @@ def _run_entry(run: Run, groups: Sequence[Figures]) -> dict[str, Any]:
 
 
 def _group_entry(group: Figures) -> dict[str, Any]:
-    from imgsearch.evaluation.measures import MEASURES
+    from imgsearch.evaluation.ranking_metrics import MEASURES
 
     return {
         "by": group.by,
@@ -218,7 +218,7 @@ def _group_entry(group: Figures) -> dict[str, Any]:
 
 
 def _comparison_entry(a: Run, b: Run, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    from imgsearch.evaluation.measures import MEASURES
+    from imgsearch.evaluation.ranking_metrics import MEASURES
 
     return {
         "a": {"model": a.model, "space": a.space},

@@ -99,7 +99,7 @@ class Context:
             overview = Overview(settings.library)
         return overview
 
-    def tell(self, note: str) -> None:
+    def say_verbose(self, note: str) -> None:
         """A note on stderr with -v."""
         if self.verbose:
             self.say(note)
@@ -131,7 +131,7 @@ class Session:
         """The result; errors are those of `Library.search`."""
         from imgsearch.daemon import client
 
-        result = client.search(self._settings, request, self._ctx.say, self._ctx.tell)
+        result = client.search(self._settings, request, self._ctx.say, self._ctx.say_verbose)
         return self.library.search(request) if result is None else result
 
     def close(self) -> None:

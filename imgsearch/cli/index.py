@@ -190,7 +190,7 @@ def print_outcome(
     prune: bool = False,
 ) -> None:
     """Print the report of a run on stdout, and what it noticed on stderr."""
-    from imgsearch.indexing.ingest import KEPT
+    from imgsearch.indexing.ingest import KEPT_NOTE
 
     for root, patterns in report.exclude.items():
         ctx.say(f"Excluded from {root}: {' '.join(patterns)}  (--no-exclude discards these)")
@@ -198,7 +198,7 @@ def print_outcome(
         ctx.say(remark)
     for note in report.notes:
         click.echo(f"imgsearch: {plain(note)}", err=True)
-    if any(note.endswith(KEPT) for note in report.notes) and not prune:
+    if any(note.endswith(KEPT_NOTE) for note in report.notes) and not prune:
         ctx.say(GONE_FOR_GOOD)
     _print_report(ctx, lib, report, as_json, dry_run)
     if ctx.verbose:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from imgsearch.indexing.plan import IndexRequest
     from imgsearch.library import Library
 
-MARK = "model-offered"
+OFFER_FILE = "model-offered"
 """An empty file in the user's state folder: the offer has been made."""
 
 
@@ -81,4 +81,4 @@ def _mark_made() -> bool:
 def _mark() -> str:
     import platformdirs
 
-    return os.path.join(platformdirs.user_state_dir("imgsearch", appauthor=False), MARK)
+    return os.path.join(platformdirs.user_state_dir("imgsearch", appauthor=False), OFFER_FILE)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from imgsearch.library import Library
     from imgsearch.searching.hits import Hit
 
-SIDE = 320
+SIDE_PIXELS = 320
 """Maximum size of a thumbnail in pixels."""
-ROWS = 8
+HEIGHT_LINES = 8
 """Height in lines of the terminal."""
 
 
@@ -41,7 +41,7 @@ def show(ctx: Context, lib: Library, hits: Sequence[Hit]) -> bool:
     from imgsearch.cli.render import table_line, terminal_width
     from imgsearch.records import Thumbnail
 
-    thumbnails = lib.thumbnails(hits, SIDE)
+    thumbnails = lib.thumbnails(hits, SIDE_PIXELS)
     for hit in hits:
         sys.stdout.write(table_line(hit, terminal_width()) + "\n")
         thumbnail = thumbnails[hit.image.id]
@@ -71,6 +71,6 @@ def _drawer() -> Any:
     console = Console(file=sys.stdout, force_terminal=True)
 
     def draw(jpeg: bytes) -> None:
-        console.print(renderable.Image(io.BytesIO(jpeg), height=ROWS), end="")
+        console.print(renderable.Image(io.BytesIO(jpeg), height=HEIGHT_LINES), end="")
 
     return draw

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import cli
-from imgsearch.settings import TABLE, Settings, variable_name
+from imgsearch.settings import MODELS_TABLE, Settings, variable_name
 
 WIDTH = 100
 HEAD = """\
@@ -87,7 +87,7 @@ def _default(value: object) -> str:
 
 
 def _variable(name: str) -> str:
-    if name == TABLE:
+    if name == MODELS_TABLE:
         return f"none; the table `[{name}]` of the configuration file"
     return f"`{variable_name(name)}`"
 

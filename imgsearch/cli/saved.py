@@ -22,7 +22,7 @@ from imgsearch.cli.terminal import columns, plain
 from imgsearch.searching.trace import Trace
 
 if TYPE_CHECKING:
-    from imgsearch.searching.saved import SavedSearch
+    from imgsearch.searching.saved_searches import SavedSearch
 
 MAX_NAME_COLUMNS = 24
 
@@ -93,7 +93,7 @@ def list_saved(as_json: bool, library: str | None, quiet: bool, verbose: bool) -
     imgsearch saved list
     imgsearch saved list --json
     """
-    from imgsearch.searching.saved import listed, saved_to_plain
+    from imgsearch.searching.saved_searches import listed, saved_to_plain
 
     ctx = context(library, quiet, verbose)
     with closing(ctx.overview()) as overview:

@@ -119,7 +119,7 @@ def with_saved(ctx: Context, name: str, request: SearchRequest) -> SearchRequest
     QueryError
         There is no such saved search, or an example picture of it is gone.
     """
-    from imgsearch.searching.saved import combined, saved_search
+    from imgsearch.searching.saved_searches import combined, saved_search
 
     with closing(ctx.overview()) as overview:
         saved = saved_search(overview, name).required()

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from imgsearch.curation import names
-from imgsearch.curation.matching import continued
+from imgsearch.curation.lineage import continued
 from imgsearch.curation.partition import OUTLIER, Partition, nearest, partition
 from imgsearch.curation.vocabulary import WORDS
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy, QueryError
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
 
 DIGEST = xxhash.xxh3_128_hexdigest("\0".join(WORDS).encode())
-GROWTH = 2.0
+REFIT_GROWTH_RATIO = 2.0
 """From this growth on, a note says that a new partition would be finer."""
 MAX_RATED_IMAGES = 5000
 """Pictures of a cluster among which examples are chosen."""
-_NONE = np.empty(0, np.int64)
+_NO_IDS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Clusters:
         with self._catalog.snapshot():
             members = self._catalog.cluster_members(self._space)
             clusters = [each for each in self._catalog.clusters(self._space) if each.count]
-            outliers = members.pop(0, _NONE)
+            outliers = members.pop(0, _NO_IDS)
             records = self._catalog.get(outliers[:examples].tolist())
             summaries = []
             for cluster in clusters:
@@ -199,7 +199,7 @@ class Clusters:
 
     def _note_growth(self, before: int) -> None:
         now = len(self._catalog.vector_ids(self._space))
-        if now >= GROWTH * before:
+        if now >= REFIT_GROWTH_RATIO * before:
             self._note(
                 f"The clusters were made of {before} pictures, and there are {now} now."
                 " To make finer ones, most of which keep their ids and names: --refit"
@@ -240,7 +240,7 @@ class Clusters:
         medoids = np.array([part.cluster.medoid for part in parts], np.int64)
         best = int(medoids[(self._index.vectors(medoids) @ mean).argmax()])
         cluster = Cluster(0, None, "", best, mean.astype(np.float32), int(counts.sum()))
-        return ClusterTree(cluster, _NONE, tuple(parts))
+        return ClusterTree(cluster, _NO_IDS, tuple(parts))
 
     def _with_ids(self, trees: Sequence[ClusterTree]) -> list[ClusterTree]:
         """The clusters with id and name of the old ones that they continue, on each level."""

@@ -22,9 +22,9 @@ MAX_TREE_IMAGES = 5000
 FINE_FACTOR, MAX_FINE = 2.5, 1000
 """Fine groups: this factor times the root of the number of pictures. Broad ones: twice the root of
 the number of fine ones."""
-PASSES = 3
+MEMBERSHIP_PASSES = 3
 """Passes of k-means over a library that was sampled."""
-ALIKE = 0.95
+MAX_CUT_SIMILARITY = 0.95
 """Mean inner product from which pictures are one group, however many groups there could be."""
 OUTLIER_DEVIATIONS = 1.0
 """A picture belongs to a group if it is this many standard deviations nearer to the group's
@@ -119,7 +119,9 @@ def _threshold(vectors: Embeddings) -> float:
     shifts = range(1, min(n, 1 + max(1, MAX_PAIRS // n)))
     scores = [np.einsum("ij,ij->i", shuffled, np.roll(shuffled, each, axis=0)) for each in shifts]
     middle, upper = np.quantile(np.concatenate(scores), (0.5, 0.95))
-    return min(float(middle + OUTLIER_DEVIATIONS * (upper - middle) / 1.6449), ALIKE - 0.01)
+    return min(
+        float(middle + OUTLIER_DEVIATIONS * (upper - middle) / 1.6449), MAX_CUT_SIMILARITY - 0.01
+    )
 
 
 def _cut(vectors: Embeddings, count: int) -> tuple[Labels, Labels]:
@@ -130,7 +132,7 @@ def _cut(vectors: Embeddings, count: int) -> tuple[Labels, Labels]:
     tree = linkage(distances(vectors), "ward")
     fine_count = min(max(1, round(FINE_FACTOR * count**0.5)), MAX_FINE, n)
     broad_count = min(round(2 * fine_count**0.5), fine_count)
-    least = (2 - 2 * ALIKE) ** 0.5
+    least = (2 - 2 * MAX_CUT_SIMILARITY) ** 0.5
     cuts = []
     for groups in (fine_count, broad_count):
         height = tree[n - groups - 1, 2] if groups < n else 0.0
@@ -153,11 +155,11 @@ def distances(vectors: Embeddings) -> NDArray[np.float64]:
 
 def _k_means(ids: Ids, read: Read, means: Embeddings) -> Labels:
     labels = np.zeros(len(ids), np.intp)
-    for number in range(PASSES):
+    for number in range(MEMBERSHIP_PASSES):
         centres = normalize(means).T
         for place, vectors in _blocks(ids, read):
             labels[place] = (vectors @ centres).argmax(axis=1)
-        if number < PASSES - 1:
+        if number < MEMBERSHIP_PASSES - 1:
             sums, counts = _sums(ids, read, labels, len(means))
             means = np.where(counts[:, None] > 0, sums, means).astype(np.float32)
     return labels

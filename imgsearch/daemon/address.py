@@ -22,7 +22,7 @@ PROTOCOL = 2
 FOLDER, SOCKET = "daemon", "socket"
 MAX_ADDRESS_BYTES = 100
 """macOS takes 104 with the NUL, Linux 108."""
-WITHOUT_EFFECT = frozenset(
+IRRELEVANT_SETTINGS = frozenset(
     {"library", "instruction", "daemon", "workers", "decode_seconds", "keep_days"}
     | {"thumbnail_bytes", "refresh", "trust_proxy"}
 )
@@ -89,7 +89,7 @@ def greeting(settings: Any) -> dict[str, Any]:
         "settings": {
             name: [list(each) for each in value] if isinstance(value, tuple) else value
             for name, value in values.items()
-            if name not in WITHOUT_EFFECT
+            if name not in IRRELEVANT_SETTINGS
         },
     }
 

@@ -30,7 +30,7 @@ from imgsearch.encoders.memory import (
 )
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
 from imgsearch.encoders.preparation import FixedSize, fixed_size
-from imgsearch.encoders.quiet import no_progress_bars
+from imgsearch.encoders.transformers_logging import no_progress_bars
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize, ModelCard
 from imgsearch.vectors import EmbeddingSpace, Pixels

@@ -17,11 +17,11 @@ MAX_GPU_BATCH = 64
 MAX_CPU_BATCH = 32
 """Default batch sizes. Larger batches make a GPU hardly faster and a processor slower, and a run
 that is stopped loses more."""
-_SHARE_OF_DEVICE = 0.5
-_SHARE_OF_RAM = 0.25
+_MAX_DEVICE_SHARE = 0.5
+_MAX_RAM_SHARE = 0.25
 """Share of the free memory to use: estimates are rough, and other programs need memory too."""
 _ASSUMED_WIDTH = 1024
-_ASSUMED_PATCH = 14
+_ASSUMED_PATCH_PIXELS = 14
 _OUT_OF_MEMORY_PHRASES = (
     "out of memory",
     "ALLOC_FAILED",
@@ -86,12 +86,12 @@ def room_for(device: torch.device) -> float:
     if device.type != "cuda":  # mps shares the memory of the processor
         import psutil
 
-        return _SHARE_OF_RAM * float(psutil.virtual_memory().available)
+        return _MAX_RAM_SHARE * float(psutil.virtual_memory().available)
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return _SHARE_OF_DEVICE * (free + cached)
+    return _MAX_DEVICE_SHARE * (free + cached)
 
 
 def max_batch(device: torch.device) -> int:
@@ -138,7 +138,7 @@ def image_bytes(config: Any, side: int, itemsize: int) -> float:
     vision = getattr(config, "vision_config", config)
     width = getattr(vision, "hidden_size", None) or _ASSUMED_WIDTH
     inner = getattr(vision, "intermediate_size", None) or 4 * width
-    patch = getattr(vision, "patch_size", None) or _ASSUMED_PATCH
+    patch = getattr(vision, "patch_size", None) or _ASSUMED_PATCH_PIXELS
     return transformer_bytes((side / patch) ** 2 + 1, width, inner, itemsize) + 24 * side**2
 
 

@@ -7,30 +7,32 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from imgsearch.encoders.registry import LARGE, MIN_GPU_BYTES, SMALL, gpu
+from imgsearch.encoders.registry import LARGE_MODEL, MIN_GPU_BYTES, SMALL_MODEL, gpu
 from imgsearch.settings import usable_cores
 
-LARGEST = "gme-qwen2-vl-7b"
-FAST = "siglip2-base-32"
-MULTILINGUAL = "siglip2-base"
-FINE = "siglip2-so400m"
+LARGEST_MODEL = "gme-qwen2-vl-7b"
+FAST_MODEL = "siglip2-base-32"
+MULTILINGUAL_MODEL = "siglip2-base"
+DETAILED_MODEL = "siglip2-so400m"
 LARGE_LANGUAGES = {"en", "zh"}
-"""The languages that `LARGE` and `LARGEST` were trained for."""
+"""The languages that `LARGE_MODEL` and `LARGEST_MODEL` were trained for."""
 SMALL_LANGUAGES = {"ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt"} | {
     "ru",
     "th",
     "tr",
     "zh",
 }
-"""The languages that `SMALL` reads."""
+"""The languages that `SMALL_MODEL` reads."""
 MIN_LARGEST_GPU_BYTES = 24_000_000_000
-"""`LARGEST` takes 16.6 GB in half precision. A card sold as 24 GB has slightly more than this."""
-MIN_FINE_GPU_BYTES = 4_000_000_000
-"""`FINE` takes 2.3 GB in half precision; the rest is room for a batch."""
+"""`LARGEST_MODEL` takes 16.6 GB in half precision. A card sold as 24 GB has slightly more
+than this."""
+MIN_DETAILED_GPU_BYTES = 4_000_000_000
+"""`DETAILED_MODEL` takes 2.3 GB in half precision; the rest is room for a batch."""
 MIN_RAM_BYTES = 4_000_000_000
-"""`MULTILINGUAL` and `FAST` take 1.5 GB in float32, beside decoder processes and the system."""
+"""`MULTILINGUAL_MODEL` and `FAST_MODEL` take 1.5 GB in float32, beside decoder processes
+and the system."""
 MAX_IMAGES_PER_CORE = 5_000
-"""Without a GPU, a larger library gets `FAST`, which computes a quarter of the patches."""
+"""Without a GPU, a larger library gets `FAST_MODEL`, which computes a quarter of the patches."""
 
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*")
 _LOCALE = re.compile(r"([a-z]{2,3})(?:[_.@-]|$)")
@@ -109,7 +111,7 @@ def recommend(hardware: Hardware, languages: Sequence[str], images: int) -> Reco
         Pictures of the library; 0 if unknown.
     """
     spoken = tuple(dict.fromkeys(map(primary_language, languages)))
-    if hardware.gpu_bytes >= MIN_FINE_GPU_BYTES:
+    if hardware.gpu_bytes >= MIN_DETAILED_GPU_BYTES:
         model, reason = _for_gpu(hardware, spoken)
     else:
         model, reason = _for_processor(hardware, spoken, images)
@@ -119,11 +121,14 @@ def recommend(hardware: Hardware, languages: Sequence[str], images: int) -> Reco
 def _for_gpu(hardware: Hardware, spoken: Sequence[str]) -> tuple[str, str]:
     others = [each for each in spoken if each not in LARGE_LANGUAGES]
     if hardware.gpu_bytes < MIN_GPU_BYTES:
-        return FINE, f"is the finest model for photos that fits into the memory of {hardware.gpu}"
+        return (
+            DETAILED_MODEL,
+            f"is the finest model for photos that fits into the memory of {hardware.gpu}",
+        )
     if others:
-        known = f"was trained on many languages ({LARGE} on English and Chinese)"
-        return FINE, f"{known}, and {hardware.gpu} makes it fast"
-    model = LARGEST if hardware.gpu_bytes >= MIN_LARGEST_GPU_BYTES else LARGE
+        known = f"was trained on many languages ({LARGE_MODEL} on English and Chinese)"
+        return DETAILED_MODEL, f"{known}, and {hardware.gpu} makes it fast"
+    model = LARGEST_MODEL if hardware.gpu_bytes >= MIN_LARGEST_GPU_BYTES else LARGE_MODEL
     return model, f"also finds screenshots, pages and diagrams, and {hardware.gpu} holds it"
 
 
@@ -132,10 +137,10 @@ def _for_processor(hardware: Hardware, spoken: Sequence[str], images: int) -> tu
         memory = f"{hardware.ram_bytes / 1e9:.1f} GB"
         reason = f"fits into the {memory} of memory that this machine has; others need 4 GB"
         unread = [each for each in spoken if each not in SMALL_LANGUAGES]
-        return SMALL, reason + (f". It does not read {', '.join(unread)}" if unread else "")
+        return SMALL_MODEL, reason + (f". It does not read {', '.join(unread)}" if unread else "")
     understands = "understands sentences in many languages without a GPU"
     if images > MAX_IMAGES_PER_CORE * hardware.cores:
         cores = "1 core" if hardware.cores == 1 else f"{hardware.cores} cores"
         fastest = f"is the fastest that does so, for {images:,} pictures on {cores}"
-        return FAST, f"{understands}, and {fastest}"
-    return MULTILINGUAL, understands
+        return FAST_MODEL, f"{understands}, and {fastest}"
+    return MULTILINGUAL_MODEL, understands

@@ -20,11 +20,11 @@ from imgsearch.ports import Encoder
 from imgsearch.settings import Settings
 from imgsearch.vectors import SpaceOptions
 
-LARGE = "gme-qwen2-vl-2b"
-SMALL = "builtin"
+LARGE_MODEL = "gme-qwen2-vl-2b"
+SMALL_MODEL = "builtin"
 MIN_GPU_BYTES = 6_000_000_000
-"""Memory of a GPU that holds `LARGE` in half precision with room for a small batch: the weights
-take 4.4 GB. A card sold as 6 GB has slightly more than this."""
+"""Memory of a GPU that holds `LARGE_MODEL` in half precision with room for a small batch: the
+weights take 4.4 GB. A card sold as 6 GB has slightly more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Registry:
     def automatic(self) -> DefaultModel:
         """The model for a new library if none was named, and why."""
         if self._automatic is None:
-            self._automatic = default_model(self._settings.device, self._source_of(LARGE))
+            self._automatic = default_model(self._settings.device, self._source_of(LARGE_MODEL))
         return self._automatic
 
     def listed(self) -> list[tuple[ModelCard, str]]:
@@ -169,25 +169,25 @@ class Registry:
 
 
 def default_model(device: str, source: str = "") -> DefaultModel:
-    """`LARGE` if its weights are here and a CUDA GPU can hold them, else `SMALL`.
+    """`LARGE_MODEL` if its weights are here and a CUDA GPU can hold them, else `SMALL_MODEL`.
 
     Parameters
     ----------
     device : str
-        As `EncoderOptions.device`: only "auto" and CUDA devices can lead to `LARGE`.
+        As `EncoderOptions.device`: only "auto" and CUDA devices can lead to `LARGE_MODEL`.
     source : str
-        Where to look for the weights of `LARGE`; "" for the usual place.
+        Where to look for the weights of `LARGE_MODEL`; "" for the usual place.
     """
     try:
-        gme_revision(LARGE, source)
+        gme_revision(LARGE_MODEL, source)
     except EncoderError:
-        return DefaultModel(SMALL, f"the weights of {LARGE} are not on this machine")
+        return DefaultModel(SMALL_MODEL, f"the weights of {LARGE_MODEL} are not on this machine")
     name, memory = gpu(device)
     if memory < MIN_GPU_BYTES:
         actual = f"{name} has {memory / 1e9:.1f} GB" if memory else "no CUDA GPU is used"
-        needed = f"{LARGE} needs a CUDA GPU with {MIN_GPU_BYTES / 1e9:.0f} GB"
-        return DefaultModel(SMALL, f"{needed}; {actual}")
-    return DefaultModel(LARGE, f"its weights are here, and {name} has {memory / 1e9:.0f} GB")
+        needed = f"{LARGE_MODEL} needs a CUDA GPU with {MIN_GPU_BYTES / 1e9:.0f} GB"
+        return DefaultModel(SMALL_MODEL, f"{needed}; {actual}")
+    return DefaultModel(LARGE_MODEL, f"its weights are here, and {name} has {memory / 1e9:.0f} GB")
 
 
 def gpu(device: str) -> tuple[str, int]:

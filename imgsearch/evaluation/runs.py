@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from imgsearch.errors import QueryError
-from imgsearch.evaluation.measures import Difference, judge, paired_bootstrap
 from imgsearch.evaluation.questions import HINT, Names, Question
+from imgsearch.evaluation.ranking_metrics import Difference, judge, paired_bootstrap
 from imgsearch.library import Library
 from imgsearch.searching.hits import Hit
 from imgsearch.searching.request import SearchRequest, Term

@@ -21,9 +21,9 @@ from imgsearch.library import Library
 from imgsearch.ports import Encoder
 from imgsearch.records import Encoded, ImageRecord
 from imgsearch.searching import history
-from imgsearch.searching.encoding import encode_term
 from imgsearch.searching.hits import Hit
 from imgsearch.searching.request import Term
+from imgsearch.searching.term_vectors import encode_term
 from imgsearch.spaces import no_pictures, require_trained
 
 MAX_CANDIDATES = 20_000

@@ -36,7 +36,7 @@ from imgsearch.exchange.columns import (
 from imgsearch.filters.tree import Filter
 from imgsearch.spaces import no_pictures
 from imgsearch.vectors import EmbeddingSpace, Ids
-from imgsearch.writing import PART, discard, new_file, replace_file
+from imgsearch.writing import PART_AFFIXES, discard, new_file, replace_file
 
 ROWS_PER_SHARD = 100_000
 VECTORS_FOLDER, PICTURES_FOLDER, STATE_FILE = "img_emb", "metadata", "imgsearch.json"
@@ -320,7 +320,9 @@ class _State:
         """Make the folders, and remove what a killed export has left."""
         for name in (VECTORS_FOLDER, PICTURES_FOLDER):
             os.makedirs(os.path.join(self._folder, name), exist_ok=True)
-        self._sweep(lambda folder, name: name.startswith(PART[0]) and name.endswith(PART[1]))
+        self._sweep(
+            lambda folder, name: name.startswith(PART_AFFIXES[0]) and name.endswith(PART_AFFIXES[1])
+        )
         self._save()
 
     def _sweep(self, unwanted: Callable[[str, str], bool]) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imgsearch.errors import QueryError
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     MAX_TEXT_LENGTH,
     Below,
@@ -91,7 +91,7 @@ OTHER_NAMES = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2
 KINDS = ("photo", "screenshot", "document")
 ORIENTATIONS = ("landscape", "portrait", "square")
 _CHOICES = {"kind": KINDS, "orientation": ORIENTATIONS}
-WHAT = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
+HAS_NAMES = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
         "description": "description", "keywords": "keywords", "people": "people", "place": "place",
         "rating": "rating", "cluster": "cluster", "measures": "measures",
         "taken": "date", "position": "gps", "keyword": "keywords", "tags": "keywords",
@@ -153,11 +153,12 @@ def require_operator(field: str, op: str) -> None:
 
 def has(what: str) -> Has:
     """Require a date, a position, a camera, a label or a place in words."""
-    name = WHAT.get(what.lower())
+    name = HAS_NAMES.get(what.lower())
     if name is None:
         raise QueryError(
             f"there is no {_short('has ' + what)}",
-            f"{nearest(what, list(WHAT))}Use has with {', '.join(dict.fromkeys(WHAT.values()))}.",
+            f"{nearest(what, list(HAS_NAMES))}"
+            f"Use has with {', '.join(dict.fromkeys(HAS_NAMES.values()))}.",
         )
     return Has(name)
 

@@ -39,7 +39,7 @@ QUOTED: /"(\\.|[^"\\])*"/s | /'(\\.|[^'\\])*'/s
 %ignore /\s+/
 """
 
-EXCERPT_LENGTH = 60
+MAX_EXCERPT_CHARACTERS = 60
 """Characters of the expression that an error shows."""
 
 _TERMINALS = {
@@ -168,8 +168,10 @@ def _syntax_error(text: str, error: UnexpectedInput) -> QueryError:
 
 def _error_at(text: str, position: int, message: str, hint: str) -> QueryError:
     """An error with an excerpt of the expression and a caret below it."""
-    start = max(0, position - EXCERPT_LENGTH // 2)
-    line = "".join(c if c.isprintable() else " " for c in text[start : start + EXCERPT_LENGTH])
+    start = max(0, position - MAX_EXCERPT_CHARACTERS // 2)
+    line = "".join(
+        c if c.isprintable() else " " for c in text[start : start + MAX_EXCERPT_CHARACTERS]
+    )
     caret = " " * sum(_columns(char) for char in line[: position - start]) + "^"
     return QueryError(f"{message} (column {position + 1})\n    {line}\n    {caret}", hint)
 

@@ -69,7 +69,7 @@ class Compare:
     op : str
         "=", "<", "<=", ">" or ">="; for texts "=" and "~", for dates "<" and ">=".
     value : str, int, float or datetime
-        A value of the field's kind. Texts are `folding.folded`; for "~" they are a pattern.
+        A value of the field's kind. Texts are `text_keys.folded`; for "~" they are a pattern.
     """
 
     field: str
@@ -84,7 +84,7 @@ class Compare:
 class Has:
     """Passes if the picture has a "date", a "gps" position, a "place" in words and so on.
 
-    `fields.WHAT` lists them.
+    `fields.HAS_NAMES` lists them.
     """
 
     what: str

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.indexes import sealed_files
-from imgsearch.indexes.mapped import HALF, SINGLE, Header, Stored, decoded
+from imgsearch.indexes.mapped_vectors import HALF, SINGLE, Header, Stored, decoded
 from imgsearch.indexes.threads import each, import_faiss
 from imgsearch.vectors import Embeddings, Ids, normalize
 from imgsearch.writing import private_opener

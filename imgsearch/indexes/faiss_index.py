@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from imgsearch.errors import CatalogError, TooManyFiles, is_too_many_files
 from imgsearch.indexes import builder, gpus, sealed_files
 from imgsearch.indexes.gpu_copy import GpuCopy, copied, reason
-from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, Header, Stored, joined, open_stored
+from imgsearch.indexes.mapped_vectors import CHUNK_ROWS, HALF, Header, Stored, joined, open_stored
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.records import ChangeBatch, IndexState, Revision

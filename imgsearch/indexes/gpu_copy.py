@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.indexes import gpus
-from imgsearch.indexes.mapped import EXTRA_CANDIDATES, Rows, Stored
+from imgsearch.indexes.mapped_vectors import EXTRA_CANDIDATES, Rows, Stored
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.vectors import Embeddings
 

@@ -18,7 +18,7 @@ MAX_SHARE = 0.5
 """Share of the free memory that an index may take; the model's batches need the rest."""
 SCRATCH_BYTES = 512 << 20
 """Memory on each GPU for FAISS's intermediate results."""
-_PADDING = 1.25
+_PADDING_RATIO = 1.25
 """Bytes on a GPU over those in the file: FAISS pads each list, and lists are allocated singly."""
 _ID_BYTES = 8
 _DEVICE_FILES = ("/dev/nvidiactl", "/dev/dxg")
@@ -62,7 +62,7 @@ def needed_bytes(header: Mapping[str, Any]) -> int:
     width = 4 if header["trained"] and header["dtype"] == "<f4" else 2
     vectors = header["count"] * (width * header["dimension"] + _ID_BYTES)
     centroids = 4 * header["dimension"] * header["lists"] if header["trained"] else 0
-    return int(_PADDING * vectors) + centroids
+    return int(_PADDING_RATIO * vectors) + centroids
 
 
 def fitting(size: int, free: Mapping[int, int]) -> list[int]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from imgsearch.errors import IndexServerError
 from imgsearch.indexes.builder import NotHalfPrecision, stored_as
-from imgsearch.indexes.mapped import CHUNK_ROWS, HALF, ROUNDING, SINGLE, decoded, joined
+from imgsearch.indexes.mapped_vectors import CHUNK_ROWS, HALF, ROUNDING, SINGLE, decoded, joined
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.records import ChangeBatch, IndexState, Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Matches

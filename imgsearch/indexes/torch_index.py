@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.indexes.faiss_index import FaissIndex
-from imgsearch.indexes.mapped import Stored
+from imgsearch.indexes.mapped_vectors import Stored
 from imgsearch.vectors import Embeddings, Ids
 
 SCAN_ROWS = 1 << 20

@@ -11,22 +11,22 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgsearch import plugins
 from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy
 from imgsearch.indexes.sealed_files import stored_kind
-from imgsearch.ports import DeviceIndex, VectorIndex
+from imgsearch.ports import VectorIndex
 from imgsearch.records import IndexState, Revision
 from imgsearch.vectors import EmbeddingSpace
 
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
 
-FLUSH_COUNT = 4096
-FLUSH_SHARE = 0.1
+MAX_TAIL_VECTORS = 4096
+MAX_TAIL_SHARE = 0.1
 MAX_REPLAYED_CHANGES = 65_536
 """More changes are not replayed into memory where the file can be rebuilt from the catalog. It
 cannot while another process indexes: then they are replayed all the same."""
@@ -73,8 +73,9 @@ class IndexFiles:
             with suppress(LibraryBusy, CatalogError, OSError), catalog.writer():
                 sync(catalog, index)  # or an older file could replace a newer one
                 index.flush()
-        if isinstance(index, DeviceIndex):
-            index.prepare(self._note)
+        prepare: Any = getattr(index, "prepare", None)
+        if prepare is not None:
+            prepare(self._note)
         return index
 
     def bring_up(
@@ -191,7 +192,7 @@ def sync(catalog: Catalog, index: VectorIndex) -> str:
         reason = ""
         state = index.state
         behind = (state.revision, state.token) != catalog.head()
-        if state.unflushed > FLUSH_COUNT or (behind and not _replayable(catalog, index)):
+        if state.unflushed > MAX_TAIL_VECTORS or (behind and not _replayable(catalog, index)):
             index.reload()
         elif not behind:
             return reason
@@ -229,7 +230,7 @@ def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
     a search waits, only a tail that is a share of the file is written.
     """
     tail = index.state.unflushed
-    return tail > FLUSH_SHARE * len(index) or (tail >= FLUSH_COUNT and not while_waiting)
+    return tail > MAX_TAIL_SHARE * len(index) or (tail >= MAX_TAIL_VECTORS and not while_waiting)
 
 
 def verify(catalog: Catalog, index: VectorIndex) -> list[str]:

@@ -15,7 +15,7 @@ from imgsearch.indexing import freshness, measure_run, ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
-from imgsearch.indexing.ingest import SCAN_BATCH, Ingestor, Unread
+from imgsearch.indexing.ingest import SCAN_BATCH_FILES, Ingestor, Unread
 from imgsearch.indexing.measure_run import MeasureIngestor
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.indexing.plan import IndexRequest, Planned, plan, with_planned, without_empty
@@ -151,7 +151,7 @@ class Indexer:
                 pool=Unread(space.dimension),
                 space=space,
                 decoder=self._signature,
-                batch_size=SCAN_BATCH,
+                batch_size=SCAN_BATCH_FILES,
                 workspace=copy.folder,
                 on_progress=on_progress,
                 stop=stop,
@@ -334,7 +334,9 @@ class Indexer:
         stop: Callable[[], bool],
     ) -> MeasureReport:
         """Measure the pictures of these folders that an older version has read."""
-        decoder = decoder_pool(self._settings, MEASURED_SIZE, measure_run.BATCH, measured=True)
+        decoder = decoder_pool(
+            self._settings, MEASURED_SIZE, measure_run.BATCH_IMAGES, measured=True
+        )
         try:
             run = MeasureIngestor(self._catalog, writer, decoder, on_progress, stop)
             return run.run(places)
@@ -366,7 +368,7 @@ class Indexer:
         on_progress: OnProgress,
         stop: Callable[[], bool],
     ) -> TextReport:
-        decoder = decoder_pool(self._settings, reader.input_size, ocr_run.BATCH)
+        decoder = decoder_pool(self._settings, reader.input_size, ocr_run.BATCH_IMAGES)
         try:
             ingestor = TextIngestor(self._catalog, writer, decoder, reader, on_progress, stop)
             return ingestor.run(places)

@@ -51,7 +51,7 @@ class _Stopped(Exception):
     """Raised in a scan when the user has asked to stop."""
 
 
-SCAN_BATCH = 1000
+SCAN_BATCH_FILES = 1000
 FILES_PER_POSITION = 1000
 """A verification that is killed hashes at most this many files again."""
 DIGEST, DESCRIBE, DESCRIBE_AGAIN, ENCODE, VERIFY = _STAGES = (
@@ -61,9 +61,9 @@ DIGEST, DESCRIBE, DESCRIBE_AGAIN, ENCODE, VERIFY = _STAGES = (
     "encode",
     "verify",
 )
-READERS = 8
+MAX_READER_THREADS = 8
 """Threads that hash files; enough to saturate a network disk."""
-KEPT = "Nothing indexed there was removed."
+KEPT_NOTE = "Nothing indexed there was removed."
 T = TypeVar("T")
 
 
@@ -148,7 +148,7 @@ class Ingestor:
         known = self.catalog.unchanged(self.space, source.root, source.scope, on_page)
         unchanged = nothing_known if self.verification else known
         try:
-            for batch in _batches(_scanned(source, unchanged, seen), SCAN_BATCH):
+            for batch in _batches(_scanned(source, unchanged, seen), SCAN_BATCH_FILES):
                 if self.stop():
                     raise _Stopped
                 pending = self._pending(source, batch)
@@ -198,7 +198,7 @@ class Ingestor:
         total, done = work.waiting(DIGEST), 0
         if not total or self._stopped(total):
             return
-        with ThreadPoolExecutor(READERS) as readers:
+        with ThreadPoolExecutor(MAX_READER_THREADS) as readers:
             for batch in _batches(work.take(DIGEST), self.batch_size):
                 self._commit(
                     list(readers.map(lambda file: sources[file.root].digest(file), batch)), work
@@ -230,7 +230,7 @@ class Ingestor:
         if not total or self.verification is None or self.stop():
             return
         by_root = {source.root: source for source in sources}
-        with ThreadPoolExecutor(READERS) as readers:
+        with ThreadPoolExecutor(MAX_READER_THREADS) as readers:
             for chunk in _batches(work.take(VERIFY), FILES_PER_POSITION):
                 for batch in _batches(chunk, self.batch_size):
                     self._verify_batch(by_root, batch, readers, work)
@@ -312,19 +312,21 @@ class Unread:
 
     def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
         for file in files:
-            yield Encoded(file, f"unread {file.absolute}", _UNREAD, self._vector)
+            yield Encoded(file, f"unread {file.absolute}", _UNREAD_METADATA, self._vector)
 
     def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
         """Files whose sidecars have changed; hashed, because the content must be the same."""
         for file in files:
             result = digest_file(file)
-            yield replace(result, metadata=_UNREAD) if isinstance(result, Known) else result
+            yield (
+                replace(result, metadata=_UNREAD_METADATA) if isinstance(result, Known) else result
+            )
 
     def close(self) -> None:
         pass
 
 
-_UNREAD = ImageMetadata(1, 1, "")
+_UNREAD_METADATA = ImageMetadata(1, 1, "")
 
 
 @dataclass(slots=True)
@@ -408,4 +410,4 @@ def _place(source: ImageSource) -> str:
 def _note(source: ImageSource, folder: Unvisited, scanned_before: bool) -> str:
     path = f"{source.root}/{folder.path}" if folder.path else source.root
     end = "" if folder.reason.endswith("?") else "."
-    return f"{path}: {folder.reason}{end}" + (f" {KEPT}" if scanned_before else "")
+    return f"{path}: {folder.reason}{end}" + (f" {KEPT_NOTE}" if scanned_before else "")

@@ -25,9 +25,9 @@ from imgsearch.records import (
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
 
-BATCH = 64
+BATCH_IMAGES = 64
 """Measures per commit."""
-PAGE = 512
+PAGE_IMAGES = 512
 """Pictures per query of the catalog."""
 
 
@@ -56,10 +56,10 @@ class MeasureIngestor:
         """Measure pictures in these folders, each a root and a folder below it ("" for all)."""
         self._total = self.catalog.unmeasured_count(places)
         for root, scope in places if self._total else ():
-            page = partial(self.catalog.unmeasured, root, scope, limit=PAGE)
+            page = partial(self.catalog.unmeasured, root, scope, limit=PAGE_IMAGES)
             for record, result in decoded_contents(self.decoder, page, self.stop):
                 self._put(record, result)
-                if len(self._waiting) >= BATCH or self.stop():
+                if len(self._waiting) >= BATCH_IMAGES or self.stop():
                     self._commit()
                 if self.stop():
                     break

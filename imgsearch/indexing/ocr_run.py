@@ -31,11 +31,11 @@ from imgsearch.records import (
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog, CatalogWriter
 
-BATCH = 8
+BATCH_IMAGES = 8
 """Texts per commit: the few seconds of work that a kill may lose."""
-PAGE = 256
+PAGE_IMAGES = 256
 """Pictures per query of the catalog."""
-MAX_TEXT_LENGTH = 100_000
+MAX_TEXT_CHARACTERS = 100_000
 """Stored characters of a text; more than a newspaper page has."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -56,7 +56,7 @@ class TextIngestor:
     reader: TextReader
     on_progress: OnProgress
     stop: Callable[[], bool]
-    batch_size: int = BATCH
+    batch_size: int = BATCH_IMAGES
     report: TextReport = field(default_factory=TextReport)
     _waiting: list[TextFound] = field(default_factory=list)
     _total: int = 0
@@ -67,7 +67,7 @@ class TextIngestor:
         self._total = sum(self.catalog.unread_count(*place, self.reader.engine) for place in places)
         self._commit()
         for root, scope in places if self._total else ():
-            page = partial(self.catalog.unread, root, scope, self.reader.engine, limit=PAGE)
+            page = partial(self.catalog.unread, root, scope, self.reader.engine, limit=PAGE_IMAGES)
             for record, result in decoded_contents(self.decoder, page, self.stop):
                 self._put(self._read(record, result))
                 if len(self._waiting) >= self.batch_size or self.stop():
@@ -121,5 +121,5 @@ def _state(file: ImageFile) -> tuple[int, int]:
 
 def _clean(text: str) -> str:
     """Normalise for storage and search: composed (NFC), without control characters."""
-    plain = _CONTROL.sub(" ", unicodedata.normalize("NFC", text[:MAX_TEXT_LENGTH]))
+    plain = _CONTROL.sub(" ", unicodedata.normalize("NFC", text[:MAX_TEXT_CHARACTERS]))
     return "\n".join(filter(None, map(str.strip, plain.split("\n"))))

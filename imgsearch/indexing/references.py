@@ -22,7 +22,7 @@ MAX_SAMPLE_IMAGES = 5000
 """Pictures that a reference is drawn from."""
 MAX_PAIRS = 200_000
 """Pairs of pictures that the image reference is drawn from."""
-GROWTH = 1.25
+MAX_GROWTH_RATIO = 1.25
 """References are drawn again once a library has grown, or shrunk, by this factor."""
 
 PLATT = {TEXT: (1.1, -3.0), IMAGE: (1.2, -4.5)}
@@ -100,6 +100,6 @@ def outdated(references: Mapping[str, Reference], count: int) -> bool:
     if not {TEXT, IMAGE, BEST} <= references.keys():
         return True
     return any(
-        not drawn.pictures / GROWTH <= count <= drawn.pictures * GROWTH
+        not drawn.pictures / MAX_GROWTH_RATIO <= count <= drawn.pictures * MAX_GROWTH_RATIO
         for drawn in references.values()
     )

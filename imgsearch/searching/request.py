@@ -1,7 +1,7 @@
 """What to search for: plain data that the command line, the page, MCP and Python all build.
 
-A request can travel to another process (`daemon.wire`) and be saved (`searching.saved`), but for
-terms that hold pixels.
+A request can travel to another process (`daemon.wire`) and be saved (`searching.saved_searches`),
+but for terms that hold pixels.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ from imgsearch.searching.duplicates import (
     near_identical,
     vectors_of,
 )
-from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
@@ -42,15 +41,16 @@ from imgsearch.searching.notes import (
     script_note,
 )
 from imgsearch.searching.presence import Presence
+from imgsearch.searching.query_hints import query_hints
 from imgsearch.searching.request import (
     MIN_STRENGTH_OF_ANSWERS,
     SearchRequest,
     Term,
 )
 from imgsearch.searching.strength import Scale, footing, query_scale
+from imgsearch.searching.term_vectors import encode_term, with_pixels
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.searching.trace import Trace
-from imgsearch.searching.wording import wording_notes
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
@@ -596,7 +596,7 @@ class Searcher:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        notes = [script_note(card, request.terms), *wording_notes(request)]
+        notes = [script_note(card, request.terms), *query_hints(request)]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]

@@ -23,7 +23,7 @@ from imgsearch.model_card import InputSize
 from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
 from imgsearch.searching.request import SearchRequest
-from imgsearch.searching.saved import SavedSearch, saved_search
+from imgsearch.searching.saved_searches import SavedSearch, saved_search
 from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
@@ -32,12 +32,12 @@ from imgsearch.serving.start import Start, Tiles, cluster_tiles, start
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
+from imgsearch.sources.browser_images import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.sources.decode import query_image_error
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
 from imgsearch.sources.guarded_files import TOO_MANY_FILES, Unusable, open_below, read_below
 from imgsearch.sources.motion_photo import FORMATS_WITH_VIDEO, embedded_video
-from imgsearch.sources.rendering import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.vectors import Pixels
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from datetime import datetime
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.library import Library
 from imgsearch.records import Cluster, ImageRecord, Period, years_of
-from imgsearch.searching.saved import SavedSearch
+from imgsearch.searching.saved_searches import SavedSearch
 
 MAX_RECENT_IMAGES = 24
 MAX_IMAGES_OF_A_DAY = 24

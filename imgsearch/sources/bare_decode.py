@@ -19,7 +19,7 @@ from imgsearch.sources.pixels import model_input
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "HEIF": "heic"}
 """Formats of test files, and their extensions."""
-_NOTHING = np.empty((0, 0, 3), np.uint8)
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 def decode_bare(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
@@ -40,7 +40,7 @@ def _decode(file: ImageFile, settings: DecodeSettings) -> Decoded:
     if rgb.size != target:
         rgb = rgb.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     model_input(rgb, settings.input_size)
-    return Decoded(file, "", ImageMetadata(*full, image.format or ""), _NOTHING)
+    return Decoded(file, "", ImageMetadata(*full, image.format or ""), _NO_PIXELS)
 
 
 def write_test_picture(path: str, width: int, height: int, form: str, seed: int) -> None:

@@ -18,12 +18,11 @@ from PIL import Image
 
 from imgsearch.errors import QueryError
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Measures, Skipped
-from imgsearch.sources import cut_off, heif, raw
+from imgsearch.sources import cut_off_files, heif, raw
 from imgsearch.sources.colour import ColourSpace, stated_space
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings
 from imgsearch.sources.frames import Frame, first_with_content
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
-from imgsearch.sources.measures import measure
 from imgsearch.sources.metadata import (
     image_statements,
     orientation_of,
@@ -31,6 +30,7 @@ from imgsearch.sources.metadata import (
     read_metadata,
 )
 from imgsearch.sources.openers import open_image
+from imgsearch.sources.pixel_measures import measure
 from imgsearch.sources.pixels import model_input, to_rgb, upright
 from imgsearch.sources.sidecar_metadata import read_sidecars
 from imgsearch.sources.skip_reasons import explain, is_cut_off
@@ -146,15 +146,15 @@ def _decode_part(
 ) -> Picture | None:
     """What can be decoded of a file that is cut off; None if that is too little."""
     try:
-        with cut_off.leniency():
-            part = cut_off.load_part(data)
+        with cut_off_files.leniency():
+            part = cut_off_files.load_part(data)
             if part is None:
                 return None
             image, rows = part
             picture = _decode_image(image, data, settings, name, beside, rows)
     except Exception:  # the reason for the whole file is the better one
         return None
-    note = cut_off.missing_note(rows, image.height)
+    note = cut_off_files.missing_note(rows, image.height)
     return picture._replace(metadata=replace(picture.metadata, note=note))
 
 
@@ -206,7 +206,7 @@ def _read_frame(
     def scaled(size: tuple[int, int]) -> Image.Image:
         rgb = to_rgb(image, size, box, space)
         if rows:
-            cut_off.fill_missing(rgb, rows, image)
+            cut_off_files.fill_missing(rgb, rows, image)
         return upright(rgb, orientation)
 
     width, height = full if orientation < 5 else full[::-1]

@@ -18,7 +18,7 @@ _MAX_OUTLIERS = 1 / 1000  # of the values, at each end
 _MIN_OUTLIERS = 8  # one hot pixel may be several values of a small picture
 _MIN_GAP = 1 / 4  # between an outlier and the others, as a share of their range
 _MIN_DISTINCT = 16  # fewer values are a drawing, which has no outliers
-_NOTHING = 1e30  # above that, a float stands for "no data"
+_MIN_NO_DATA = 1e30  # above that, a float stands for "no data"
 
 
 def eight_bits(
@@ -69,7 +69,7 @@ def _valid(values: NDArray[Any], no_data: float | None) -> NDArray[np.bool_] | N
     """True for samples with data; None if all have some."""
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
-            valid = np.abs(values) < _NOTHING  # False for NaN
+            valid = np.abs(values) < _MIN_NO_DATA  # False for NaN
     else:
         valid = np.ones(values.shape, bool)
     if no_data is not None:

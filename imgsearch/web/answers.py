@@ -15,7 +15,7 @@ from imgsearch.searching.hits import (
     measures_to_plain,
     record_to_plain,
 )
-from imgsearch.searching.saved import SavedSearch
+from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
 from imgsearch.serving.start import Start, Tiles
 

@@ -33,7 +33,7 @@ from imgsearch.web.problems import PROBLEMS, handle_problems, problem
 from imgsearch.web.proxies import Proxies
 from imgsearch.web.tokens import COOKIE, SESSION_SECONDS, Door
 
-PER_SECOND = 100.0
+MAX_REQUESTS_PER_SECOND = 100.0
 """Searches per second and client; five times as many other requests."""
 CLOSE_SECONDS = 0.5
 """Time for the indexer, the daemon socket and the lanes to end, after the last answer."""
@@ -43,7 +43,7 @@ def application(
     settings: Settings,
     hosts: Hosts,
     door: Door,
-    per_second: float = PER_SECOND,
+    per_second: float = MAX_REQUESTS_PER_SECOND,
     say: Callable[[str], None] = lambda note: None,
     proxies: Proxies | None = None,
     origins: Sequence[str] = (),

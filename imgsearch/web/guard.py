@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
 
-from imgsearch.web.hosts import SAFE, Hosts, cross_site
+from imgsearch.web.hosts import SAFE_METHODS, Hosts, cross_site
 from imgsearch.web.problems import internal_error, problem
 from imgsearch.web.proxies import Proxies, client_key, route_path
 from imgsearch.web.rate_limits import Buckets, Rate
@@ -30,18 +30,18 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("imgsearch.web")
 
 API = "/api/v1/"
-COSTLY = tuple(
+COSTLY_PATHS = tuple(
     API + each for each in ("search", "similar/", "facets", "start", "clusters", "dupes")
 )
 """Beginnings of the paths whose requests count as searches."""
-UPLOADS = frozenset((f"{API}search",))
+UPLOAD_PATHS = frozenset((f"{API}search",))
 MAX_UPLOAD_BYTES = 80 << 20
 """Size of a search with pictures."""
 MAX_BODY_BYTES = 64 << 10
 """Size of any other request."""
 MAX_UPLOADS = 8
 """Searches with pictures received at the same time; their pictures are on disk meanwhile."""
-MAX_PATH_LENGTH = 8 << 10
+MAX_PATH_CHARACTERS = 8 << 10
 MAX_QUERY_BYTES = 32 << 10
 MAX_REQUESTS_PER_CLIENT = 128
 """Requests of one client answered at the same time; the bound on its connections does not hold
@@ -82,8 +82,8 @@ def kind_of(method: str, path: str) -> str:
     """The kind of limit that applies to a request."""
     if path == f"{API}session":
         return "session"
-    costly = path.startswith(COSTLY)
-    return "search" if costly or method not in SAFE else "any"
+    costly = path.startswith(COSTLY_PATHS)
+    return "search" if costly or method not in SAFE_METHODS else "any"
 
 
 class _TooLarge(Exception):
@@ -222,14 +222,16 @@ class Guard:
         if len(headers.getlist("host")) != 1 or not self._hosts.knows(headers["host"]):
             hint = "Use the URL that the server printed, or start it with --allow-host NAME."
             return problem(403, "The host name of the request is not allowed.", hint)
-        if (path.startswith(API) or method not in SAFE) and self._is_cross_site(method, headers):
+        if (path.startswith(API) or method not in SAFE_METHODS) and self._is_cross_site(
+            method, headers
+        ):
             hint = "Open the page of this server instead."
             return problem(403, "Requests from other sites are not allowed.", hint)
         return None
 
     def _excessive(self, scope: Scope, path: str, headers: Headers) -> Response | None:
         """The refusal of a request that exceeds a bound."""
-        if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_LENGTH:
+        if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_CHARACTERS:
             return problem(414, "The URL is too long.", "Use a shorter query.")
         wait = self._buckets.wait_s(_client(scope), kind_of(scope["method"], path))
         if wait or self._active[_client(scope)] >= MAX_REQUESTS_PER_CLIENT:
@@ -325,8 +327,8 @@ def session_of(headers: Headers) -> str:
 def _is_upload(scope: Scope) -> bool:
     """True for a search with pictures, or one of unknown length."""
     headers = Headers(scope=scope)
-    unknown = scope["method"] not in SAFE and "content-length" not in headers
-    return route_path(scope) in UPLOADS and (unknown or _length(headers) > MAX_BODY_BYTES)
+    unknown = scope["method"] not in SAFE_METHODS and "content-length" not in headers
+    return route_path(scope) in UPLOAD_PATHS and (unknown or _length(headers) > MAX_BODY_BYTES)
 
 
 def _client(scope: Scope) -> str:
@@ -335,7 +337,7 @@ def _client(scope: Scope) -> str:
 
 
 def _max_bytes(path: str) -> int:
-    return MAX_UPLOAD_BYTES if path in UPLOADS else MAX_BODY_BYTES
+    return MAX_UPLOAD_BYTES if path in UPLOAD_PATHS else MAX_BODY_BYTES
 
 
 def _length(headers: Headers) -> int:

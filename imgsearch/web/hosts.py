@@ -17,7 +17,7 @@ from imgsearch.errors import ImgSearchError
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def is_loopback(host: str) -> bool:
@@ -83,7 +83,7 @@ def cross_site(method: str, headers: Mapping[str, str]) -> bool:
     Other programs send neither header, but a page cannot make them send requests.
     """
     site = headers.get("sec-fetch-site", "none")
-    if method not in SAFE:
+    if method not in SAFE_METHODS:
         origin = headers.get("origin")
         own = {f"{scheme}://{headers.get('host', '')}".lower() for scheme in ("http", "https")}
         if origin is not None and origin.lower() not in own:

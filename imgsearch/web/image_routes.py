@@ -31,10 +31,10 @@ from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.problems import PROBLEMS, problem
 from imgsearch.web.search_routes import PictureId, prefix_of
 
-WHOLE_SIDE = 4096
+MAX_FULL_SIDE_PIXELS = 4096
 """Longer side, in pixels, of an original that is rendered."""
-LONG = "private, max-age=31536000, immutable"
-_PIECE = 1 << 18
+IMMUTABLE_CACHE_CONTROL = "private, max-age=31536000, immutable"
+_CHUNK_BYTES = 1 << 18
 _INERT = "default-src 'none'; sandbox"
 """Policy for a file as a document of its own: it may do nothing."""
 
@@ -89,7 +89,7 @@ def routes(gallery: Gallery) -> APIRouter:
         data, content_hash = await rendered(gallery, located, snapped(size), "WEBP")
         fresh = v and v == content_hash
         headers = {
-            "cache-control": LONG if fresh else "no-cache",
+            "cache-control": IMMUTABLE_CACHE_CONTROL if fresh else "no-cache",
             "content-security-policy": _INERT,
         }
         return Response(data, media_type="image/webp", headers=headers)
@@ -104,7 +104,7 @@ def routes(gallery: Gallery) -> APIRouter:
         located = await asyncio.wrap_future(gallery.locate(image_id))
         if form is As.JPEG:
             name = located.record.file.path
-            data, _ = await rendered(gallery, located, WHOLE_SIDE, "JPEG")
+            data, _ = await rendered(gallery, located, MAX_FULL_SIDE_PIXELS, "JPEG")
             return Response(data, media_type="image/jpeg", headers=_headers(name, ".jpg"))
         video = form is As.VIDEO
         opened = await asyncio.to_thread(open_video if video else open_original, located)
@@ -178,7 +178,7 @@ async def _pieces(file: FileIO, start: int, size: int) -> AsyncIterator[bytes]:
     with file:
         file.seek(start)
         while size:
-            piece = await asyncio.to_thread(file.read, min(_PIECE, size))
+            piece = await asyncio.to_thread(file.read, min(_CHUNK_BYTES, size))
             if not piece:
                 raise ConnectionAbortedError("the file became shorter")
             size -= len(piece)

@@ -21,7 +21,7 @@ from imgsearch.errors import (
     TooManyFiles,
     is_too_many_files,
 )
-from imgsearch.searching.saved import NameTaken, NoSuchSearch
+from imgsearch.searching.saved_searches import NameTaken, NoSuchSearch
 from imgsearch.serving.gallery import NoSuchPicture
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded

@@ -21,7 +21,7 @@ Scope = MutableMapping[str, Any]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-MAX_PREFIX_LENGTH = 200
+MAX_PREFIX_CHARACTERS = 200
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _OWN_PATHS = ("/api", "/static")
 """A prefix that begins like one of our paths could not be distinguished from it."""
@@ -152,7 +152,7 @@ def _prefix(values: list[str]) -> str:
 
 def _is_prefix(text: str) -> bool:
     own = any(text == path or text.startswith(f"{path}/") for path in _OWN_PATHS)
-    return len(text) <= MAX_PREFIX_LENGTH and not own and _PREFIX.fullmatch(text) is not None
+    return len(text) <= MAX_PREFIX_CHARACTERS and not own and _PREFIX.fullmatch(text) is not None
 
 
 def _without(prefix: str, path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 
 from imgsearch.searching.request import SearchRequest, Term
-from imgsearch.searching.saved import combined
+from imgsearch.searching.saved_searches import combined
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import cursor
 from imgsearch.web import answers

@@ -13,14 +13,14 @@ import uvicorn
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.settings import Settings
-from imgsearch.web.application import PER_SECOND, application
+from imgsearch.web.application import MAX_REQUESTS_PER_SECOND, application
 from imgsearch.web.connections import ClientProtocol, Connections
 from imgsearch.web.guard import DRAIN_SECONDS
 from imgsearch.web.hosts import hosts_for, is_loopback
 from imgsearch.web.proxies import Proxies
 from imgsearch.web.tokens import Door, hash_in, stored_hash
 
-ACCEPT_BATCH = 256
+MAX_UNACCEPTED_CONNECTIONS = 256
 """Connections that may wait to be accepted, and are accepted together. Each takes a descriptor
 until there is room for it or not."""
 HANG_UP_SECONDS = DRAIN_SECONDS + 0.3
@@ -90,7 +90,7 @@ def serve(
     settings: Settings,
     place: Place,
     on_start: Callable[[str], None],
-    per_second: float = PER_SECOND,
+    per_second: float = MAX_REQUESTS_PER_SECOND,
     say: Callable[[str], None] = lambda note: None,
     watch: bool = False,
 ) -> None:
@@ -120,7 +120,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `Proxies` reads them
-        backlog=ACCEPT_BATCH,
+        backlog=MAX_UNACCEPTED_CONNECTIONS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_SECONDS,
     )

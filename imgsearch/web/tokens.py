@@ -19,8 +19,8 @@ from imgsearch.writing import private_folder, replace_file
 FILE = "server-token.json"
 COOKIE = "imgsearch_session"
 MAX_SESSIONS = 1000
-MIN_TOKEN_LENGTH = 20
-MAX_TOKEN_LENGTH = 200
+MIN_TOKEN_CHARACTERS = 20
+MAX_TOKEN_CHARACTERS = 200
 """The page sends no longer ones."""
 SESSION_SECONDS = 30 * 86_400
 
@@ -50,17 +50,17 @@ def hash_in(path: str) -> str:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            token = file.read(MAX_TOKEN_LENGTH + 2).strip()
+            token = file.read(MAX_TOKEN_CHARACTERS + 2).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ImgSearchError(
             f"cannot read the token in {path}: {reason}",
             f"Create one: openssl rand -base64 32 > {path}",
         ) from error
-    if not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH or not token.isprintable():
+    if not MIN_TOKEN_CHARACTERS <= len(token) <= MAX_TOKEN_CHARACTERS or not token.isprintable():
         raise ImgSearchError(
-            f"the token in {path} must be one line of {MIN_TOKEN_LENGTH} to {MAX_TOKEN_LENGTH}"
-            " characters",
+            f"the token in {path} must be one line of {MIN_TOKEN_CHARACTERS} to"
+            f" {MAX_TOKEN_CHARACTERS} characters",
             f"Create one: openssl rand -base64 32 > {path}",
         )
     return _hash(token)

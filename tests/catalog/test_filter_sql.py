@@ -17,9 +17,9 @@ from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
 from imgsearch.errors import QueryError
-from imgsearch.filters.fields import FORMATS, LABELS, ORIENTATIONS, WHAT, comparison
-from imgsearch.filters.folding import folded
+from imgsearch.filters.fields import FORMATS, HAS_NAMES, LABELS, ORIENTATIONS, comparison
 from imgsearch.filters.parser import parse
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     And,
     Below,
@@ -122,7 +122,7 @@ leaves = st.one_of(
     st.builds(
         Compare, st.just("rating"), st.sampled_from(["=", "<", ">="]), st.integers(-1, 5)
     ),
-    st.builds(Has, st.sampled_from(list(dict.fromkeys(WHAT.values())))),
+    st.builds(Has, st.sampled_from(list(dict.fromkeys(HAS_NAMES.values())))),
     st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
     st.builds(
         Below,
@@ -351,6 +351,47 @@ def test_names_are_folded_as_words_are(tmp_path, name, pattern, matches):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     write(catalog, encoded(name, "a"))
     assert catalog.count(comparison("name", "~", pattern)) == matches
+
+
+CAMERAS = {
+    "canon": ("Canon", "Canon EOS 80D"),
+    "nikon": ("NIKON CORPORATION", "NIKON D750"),
+    "pixel": ("Google", "Pixel 8"),
+    "make": ("Leica", None),
+    "model": (None, "X100V"),
+    "none": (None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("camera = 'Canon EOS 80D'", {"canon"}),
+        ("camera = 'canon canon eos 80d'", {"canon"}),
+        ("camera = 'EOS 80D'", set()),
+        ("camera = 'nikon d750'", {"nikon"}),
+        ("camera = 'nikon corporation nikon d750'", {"nikon"}),
+        ("camera = 'Google Pixel 8'", {"pixel"}),
+        ("camera = 'Pixel 8'", {"pixel"}),
+        ("camera = leica", {"make"}),
+        ("camera = x100v", {"model"}),
+        ("camera ~ 'canon eos*'", {"canon"}),
+        ("camera ~ 'pixel*'", {"pixel"}),
+        ("camera ~ 'google*'", {"pixel"}),
+        ("camera ~ corporation", {"nikon"}),
+        ("camera in ('Pixel 8', 'Canon EOS 80D')", {"pixel", "canon"}),
+        ("camera != 'Pixel 8'", set(CAMERAS) - {"pixel"}),
+        ("not camera ~ 'canon eos*' and has camera", {"nikon", "pixel", "make", "model"}),
+        ("camera = nothing", set()),
+    ],
+)
+def test_a_camera_is_found_by_any_of_its_spellings(tmp_path, expression, found):
+    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    for name, (make, model) in CAMERAS.items():
+        metadata = ImageMetadata(1, 1, "JPEG", camera_make=make, camera_model=model)
+        write(catalog, replace(encoded(name, name), metadata=metadata))
+    ids = catalog.select(parse(expression))
+    assert {record.file.path for record in catalog.get(ids.tolist()).values()} == found
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from imgsearch.evaluation.measures import MEASURES
+from imgsearch.evaluation.ranking_metrics import MEASURES
 from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS, ROOT, full_only
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.searching.encoding import encode_term, with_pixels
 from imgsearch.searching.history import FILE
 from imgsearch.searching.request import Term
+from imgsearch.searching.term_vectors import encode_term, with_pixels
 from imgsearch.sources.decoders import DecodeSettings
 from tests.cli.calls import Outcome, Place
 from tests.conftest import ROOT, full_only

@@ -12,7 +12,7 @@ from tests.cli.calls import Place, call, picture
 from tests.conftest import full_only
 from tests.crash.process import PLUGIN, drive
 
-MANY = 24
+PICTURES = 24
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def index_bytes(place: Place) -> int:
 @full_only
 @pytest.mark.slow
 def test_a_kill_in_the_middle_loses_no_more_than_a_batch(place: Place, cheap, siglip):
-    for seed in range(MANY):
+    for seed in range(PICTURES):
         picture(place.photos / f"{seed}.jpg", seed + 100)
     place.index(place.photos, "--model", siglip)
     everything = images_of(place)[str(siglip)]

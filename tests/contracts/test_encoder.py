@@ -9,7 +9,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from imgsearch.encoders import builtin, generic, published
+from imgsearch.encoders import builtin, generic, published_models
 from imgsearch.model_card import EncoderOptions
 from imgsearch.ports import BatchEncoder, Encoder
 from tests import tiny_models
@@ -30,7 +30,7 @@ def load(request, tmp_path_factory):
         texts = str(tiny_models.make_multilingual_text(place / "texts"))
         parts = {"source": pictures, "text_source": texts}
         name = "clip-vit-b-32-multilingual"
-        return lambda **options: published.load(name, EncoderOptions(**parts, **options))
+        return lambda **options: published_models.load(name, EncoderOptions(**parts, **options))
     make = getattr(tiny_models, f"make_{request.param}")
     folder = str(make(tmp_path_factory.mktemp("models") / request.param))
     return lambda **options: generic.load(folder, EncoderOptions(**options))

@@ -31,7 +31,7 @@ def main() -> None:
     if os.environ.get("DRIVER_FLUSH"):
         from imgsearch.indexing import index_files
 
-        index_files.FLUSH_SHARE = 0.0
+        index_files.MAX_TAIL_SHARE = 0.0
     if os.environ.get("DRIVER_TRAINED"):
         from imgsearch.indexes.faiss_index import IvfIndex
 

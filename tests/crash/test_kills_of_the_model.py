@@ -15,8 +15,8 @@ from imgsearch.errors import LibraryMissing
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.library import Library
-from imgsearch.searching.encoding import with_pixels
 from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.term_vectors import with_pixels
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
 from tests.conftest import FULL, PHOTOS, full_only

@@ -12,7 +12,7 @@ from imgsearch.curation.duplicate_groups import KeepOrder, groups_of, richness
 from imgsearch.errors import QueryError
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
 
-LEAST = 0.9
+MIN_SIMILARITY = 0.9
 NOON = datetime(2024, 5, 1, 12)
 
 
@@ -38,7 +38,7 @@ def groups(images, angles, level="copies", prefer=()):
     found = groups_of(
         images,
         lambda ids: np.stack([rows[int(each)] for each in ids]).astype(np.float32),
-        LEAST,
+        MIN_SIMILARITY,
         level,
         KeepOrder(prefer),
     )

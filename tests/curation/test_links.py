@@ -18,11 +18,11 @@ from imgsearch.searching.duplicates import vectors_of
 from tests.conftest import examples
 from tests.fakes import SPACE, MemoryFolder, ingest
 
-LEAST = 0.6
+MIN_SIMILARITY = 0.6
 """So low that pictures of unlike content are linked, in chains too."""
 
 
-def found(catalog, notes=None, least: float = LEAST):
+def found(catalog, notes=None, least: float = MIN_SIMILARITY):
     index = IndexFiles(catalog, "memory", lambda note: None).for_search(SPACE)
     note = (lambda text: None) if notes is None else notes.append
     return index, links(catalog, index, least, note)
@@ -34,7 +34,9 @@ def groups(catalog) -> list[tuple[str, ...]]:
     result = []
     for ids in split(stored.ids, stored.parts):
         images = [*catalog.get(ids.tolist()).values()]
-        for each in groups_of(images, lambda i: vectors_of(index, i), LEAST, "shots", KeepOrder()):
+        for each in groups_of(
+            images, lambda i: vectors_of(index, i), MIN_SIMILARITY, "shots", KeepOrder()
+        ):
             paths = [each.best.file.path, *(one.image.file.path for one in each.duplicates)]
             result.append(tuple(paths))
     return sorted(result)

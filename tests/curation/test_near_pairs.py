@@ -12,7 +12,7 @@ from imgsearch.curation.near_pairs import Parts, join_near
 from imgsearch.vectors import normalize
 from tests.fakes import unit_rows
 
-LEAST = 0.95
+MIN_SIMILARITY = 0.95
 
 
 def rows_with_copies(count: int, seed: int, dimension: int = 32) -> np.ndarray:
@@ -30,13 +30,13 @@ def parts_of(rows: np.ndarray, new: np.ndarray | None = None, known: Parts | Non
     def others():
         yield ids[~new], rows[~new]
 
-    join_near(parts, ids[new], rows[new].astype(np.float16), others, LEAST)
+    join_near(parts, ids[new], rows[new].astype(np.float16), others, MIN_SIMILARITY)
     return parts
 
 
 def expected(rows: np.ndarray) -> list[frozenset[int]]:
     """Components by following all near pairs."""
-    near = rows @ rows.T >= LEAST
+    near = rows @ rows.T >= MIN_SIMILARITY
     reached = near.copy()
     for _ in range(len(rows)):
         reached = (reached.astype(int) @ near.astype(int)) > 0
@@ -68,7 +68,9 @@ def test_new_pictures_join_those_that_were_there(seed, since):
     rows = rows[order]
     first = np.arange(60) < since
     known = Parts(np.arange(60) * 3 + 1)
-    join_near(known, known.ids[first], rows[first].astype(np.float16), lambda: iter(()), LEAST)
+    join_near(
+        known, known.ids[first], rows[first].astype(np.float16), lambda: iter(()), MIN_SIMILARITY
+    )
     assert components(parts_of(rows, ~first, known)) == components(parts_of(rows))
 
 

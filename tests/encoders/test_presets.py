@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from imgsearch import plugins
-from imgsearch.encoders import builtin, presets, published
+from imgsearch.encoders import builtin, presets, published_models
 from imgsearch.encoders.model_folder import find_model, locate, missing_shards
 from imgsearch.encoders.registry import DefaultModel, default_model, model_cards
 from imgsearch.errors import EncoderError, ImgSearchError
@@ -125,7 +125,7 @@ def test_an_unknown_name_suggests_the_nearest(asked, nearest):
 
 def test_a_model_that_is_not_here_says_how_to_get_it():
     with pytest.raises(EncoderError, match="siglip2-base is not on this machine") as caught:
-        published.load("siglip2-base")
+        published_models.load("siglip2-base")
     assert "imgsearch models download siglip2-base" in caught.value.hint
     assert "google/siglip2-base-patch16-256" in caught.value.hint
 
@@ -136,7 +136,7 @@ def test_a_source_stands_in_for_the_place_of_a_name():
     options = EncoderOptions(device="cpu", precision="fp32", source=str(GME))
     encoder = plugins.encoder_module("gme-qwen2-vl-2b").load("gme-qwen2-vl-2b", options)
     assert encoder.space.model == "gme-qwen2-vl-2b"
-    assert encoder.space.revision == published.revision(str(GME))
+    assert encoder.space.revision == published_models.revision(str(GME))
 
 
 def test_a_folder_that_lacks_a_shard_is_not_whole(tmp_path):
@@ -149,7 +149,7 @@ def test_a_folder_that_lacks_a_shard_is_not_whole(tmp_path):
         find_model(str(tmp_path))
     index.write_text("[]")
     with pytest.raises(EncoderError, match="damaged"):
-        published.revision(str(tmp_path))
+        published_models.revision(str(tmp_path))
 
 
 def test_a_package_that_a_preset_needs_is_asked_for(monkeypatch, tmp_path):
@@ -158,7 +158,9 @@ def test_a_package_that_a_preset_needs_is_asked_for(monkeypatch, tmp_path):
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(EncoderError, match="needs torchvision, which is not installed"):
-        published.load("qwen3-vl-embedding-2b", EncoderOptions(device="cpu", source=str(folder)))
+        published_models.load(
+            "qwen3-vl-embedding-2b", EncoderOptions(device="cpu", source=str(folder))
+        )
 
 
 class TestSettings:

@@ -8,7 +8,7 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 from imgsearch import plugins
-from imgsearch.encoders import generic, presets, published
+from imgsearch.encoders import generic, presets, published_models
 from imgsearch.encoders.preparation import FixedSize
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, InputSize
@@ -48,8 +48,8 @@ def test_each_part_does_its_side(folders):
 def test_the_space_names_the_revisions_of_both(folders):
     space = load(*folders).space
     assert space.model == NAME
-    assert space.revision == published.revision(NAME, *folders)
-    assert space.revision == "+".join(published.revision(folder) for folder in folders)
+    assert space.revision == published_models.revision(NAME, *folders)
+    assert space.revision == "+".join(published_models.revision(folder) for folder in folders)
 
 
 def test_parts_that_do_not_belong_together_are_refused(folders, tmp_path):
@@ -71,7 +71,7 @@ def test_a_part_that_is_not_here_is_named(folders, tmp_path, monkeypatch):
     with pytest.raises(EncoderError, match="multilingual-v1 is not on this machine"):
         load(folders[0], "")
     with pytest.raises(EncoderError, match=f"{NAME} is not on this machine") as told:
-        published.revision(NAME)
+        published_models.revision(NAME)
     assert f"imgsearch models download {NAME}" in told.value.hint
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from imgsearch import web
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
-from imgsearch.filters.folding import folded
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
 from imgsearch.filters.options import FILTERS, filter_from
 from imgsearch.filters.parser import MAX_LENGTH, parse
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     MAX_DEPTH,
     MAX_LEAVES,

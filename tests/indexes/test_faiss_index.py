@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from imgsearch.bench.synthetic import clustered
+from imgsearch.bench.synthetic_vectors import clustered
 from imgsearch.catalog.rows import from_blobs, to_blob
 from imgsearch.indexes import builder, sealed_files, threads
 from imgsearch.indexes.faiss_index import FaissIndex, FlatIndex, IvfIndex
@@ -235,9 +235,10 @@ def test_a_library_that_lost_most_of_its_pictures_is_exact_again(tmp_path):
 
 def test_threads_share_the_lists_and_the_queries(tmp_path, monkeypatch):
     index, rows = made(FlatIndex, tmp_path, 300), wide_rows(300)
-    monkeypatch.setattr("imgsearch.indexes.mapped.CHUNK_ROWS", 1)  # share any amount of work
+    # Any amount of work is shared.
+    monkeypatch.setattr("imgsearch.indexes.mapped_vectors.CHUNK_ROWS", 1)
     for count in (1, 2, 5):
-        monkeypatch.setattr("imgsearch.indexes.mapped.threads", lambda count=count: count)
+        monkeypatch.setattr("imgsearch.indexes.mapped_vectors.threads", lambda count=count: count)
         for some in (rows[:1], rows[:4], rows[:64]):
             assert (index.search(some, 1).ids[:, 0] == np.arange(1, len(some) + 1)).all()
     assert threads.threads() >= 1

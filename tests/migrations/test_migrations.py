@@ -16,8 +16,8 @@ from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
 from imgsearch.curation.clusters import Clusters
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew, QueryError
-from imgsearch.filters.folding import folded
 from imgsearch.filters.parser import parse
+from imgsearch.filters.text_keys import folded
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import TextFound

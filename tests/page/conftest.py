@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.calls import Place, process
 from tests.page.gallery import Gallery
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright

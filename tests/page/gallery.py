@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.page.serving import name_in
+from tests.page.page_server import name_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

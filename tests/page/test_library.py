@@ -18,11 +18,11 @@ from tests.cli.calls import Place, picture
 from tests.conftest import FULL, PHOTOS, full_only
 from tests.fakes import SPACE, unit_rows
 from tests.page.conftest import OpenGallery, Serve, index
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 pytestmark = [pytest.mark.slow, full_only]
 
-MANY = 100_000 if FULL else 10_000
+PICTURES = 100_000 if FULL else 10_000
 MAX_NODES = 2500
 """Elements beside the shelves of the start; the page itself has about 200, a tile about 12."""
 MAX_START_NODES = 2500
@@ -155,7 +155,7 @@ def many_pictures(library: Path) -> None:
             database.execute(f"drop trigger {name}")
         database.executemany(
             f"insert into images ({', '.join(names)}) values ({', '.join('?' * len(names))})",
-            ((*_row(number), *values) for number in range(2, MANY + 1)),
+            ((*_row(number), *values) for number in range(2, PICTURES + 1)),
         )
 
 
@@ -171,12 +171,12 @@ def test_a_large_library_scrolls(serve: Serve, gallery: OpenGallery, tmp_path: P
     many_pictures(tmp_path / "library")
     address = serve(tmp_path / "library")
     here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
-    here.shows(f"{MANY:,} pictures, newest first")
-    most, longest = here.page.evaluate(SCROLL_TO_THE_END, MANY)
+    here.shows(f"{PICTURES:,} pictures, newest first")
+    most, longest = here.page.evaluate(SCROLL_TO_THE_END, PICTURES)
     assert most < MAX_NODES
     assert here.page.locator("#start *").count() < MAX_START_NODES
     assert longest < 1000
-    here.shows(f"{MANY:,} pictures, newest first")
+    here.shows(f"{PICTURES:,} pictures, newest first")
 
 
 SCROLL_TO_THE_END = """async (many) => {

@@ -14,7 +14,7 @@ from tests.cli.calls import Place
 from tests.conftest import full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, index
 from tests.page.gallery import Gallery
-from tests.page.serving import free_port, serving
+from tests.page.page_server import free_port, serving
 
 pytestmark = [pytest.mark.slow, full_only]
 

@@ -17,7 +17,7 @@ import yaml
 
 from tests.cli.calls import Place, call
 from tests.conftest import ROOT, full_only
-from tests.web.served import serving
+from tests.web.server_process import serving
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")

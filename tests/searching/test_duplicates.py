@@ -23,7 +23,7 @@ from imgsearch.vectors import normalize
 from tests.conftest import full_only
 from tests.fakes import SPACE, batch, ranking_of, unit_rows
 
-LEAST = 0.9
+MIN_SIMILARITY = 0.9
 
 
 def rows_of(angles) -> np.ndarray:
@@ -32,7 +32,7 @@ def rows_of(angles) -> np.ndarray:
     return np.stack([np.cos(radians), np.sin(radians)], 1).astype(np.float32)
 
 
-def folded(angles, hashes=None, least: float = LEAST) -> list[tuple[int, list[int]]]:
+def folded(angles, hashes=None, least: float = MIN_SIMILARITY) -> list[tuple[int, list[int]]]:
     """The pictures 0, 1, ... in this order: those that stay, each with those folded into it."""
     ids = np.arange(len(angles))
     keys = {} if hashes is None else dict(enumerate(hashes))
@@ -62,14 +62,20 @@ def test_the_same_bytes_fold_whatever_the_vectors_say():
 def test_two_exposures_do_not_fold_but_the_same_bytes_do():
     times = np.array([5, 6, 0, 6, 5])
     rows = rows_of([0, 1, 2, 3, 90])
-    assert leaders_of(rows, [None] * 5, LEAST, times).tolist() == [0, 1, 0, 1, 4]
-    assert leaders_of(rows, [None] * 5, LEAST).tolist() == [0, 0, 0, 0, 4]
-    assert leaders_of(rows, ["a", "a", None, None, "a"], LEAST, times).tolist() == [0, 0, 0, 3, 0]
+    assert leaders_of(rows, [None] * 5, MIN_SIMILARITY, times).tolist() == [0, 1, 0, 1, 4]
+    assert leaders_of(rows, [None] * 5, MIN_SIMILARITY).tolist() == [0, 0, 0, 0, 4]
+    assert leaders_of(rows, ["a", "a", None, None, "a"], MIN_SIMILARITY, times).tolist() == [
+        0,
+        0,
+        0,
+        3,
+        0,
+    ]
 
 
 def test_thousands_of_equal_pictures_fold_into_the_first():
     rows = np.repeat(rows_of([30]), 20_000, axis=0)
-    assert not leaders_of(rows, [None] * len(rows), LEAST).any()
+    assert not leaders_of(rows, [None] * len(rows), MIN_SIMILARITY).any()
 
 
 def test_an_empty_ranking():
@@ -92,10 +98,10 @@ def test_laws(pictures):
     assert firsts == sorted(firsts), "in rank order"
     rows = rows_of([angle for angle, _ in pictures])
     products = rows[firsts] @ rows[firsts].T
-    assert (products[~np.eye(len(firsts), dtype=bool)] < LEAST + 1e-6).all()
+    assert (products[~np.eye(len(firsts), dtype=bool)] < MIN_SIMILARITY + 1e-6).all()
     for first, others in groups:
         assert all(other > first for other in others) and others == sorted(others)
-        near = [rows[first] @ rows[i] >= LEAST - 1e-6 for i in others]
+        near = [rows[first] @ rows[i] >= MIN_SIMILARITY - 1e-6 for i in others]
         same = [hashes[i] == hashes[first] for i in others]
         chained = [any(hashes[i] == hashes[j] for j in others if j != i) for i in others]
         assert all(a or b or c for a, b, c in zip(near, same, chained, strict=True))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
     BEST,
-    GROWTH,
     IMAGE,
+    MAX_GROWTH_RATIO,
     MIN_IMAGES,
     TEXT,
     image_reference,
@@ -78,7 +78,7 @@ def test_pictures_that_are_all_the_same_say_nothing():
     ("count", "expected"), [(100, False), (80, False), (125, False), (79, True), (126, True)]
 )
 def test_references_age_with_the_library(count, expected):
-    assert GROWTH == 1.25
+    assert MAX_GROWTH_RATIO == 1.25
     assert outdated(REFERENCES, count) is expected
 
 

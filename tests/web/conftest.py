@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cli.calls import Place
-from tests.web.served import Served, serving
+from tests.web.server_process import Served, serving
 
 
 @pytest.fixture(scope="session", autouse=True)

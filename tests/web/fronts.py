@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT
-from tests.page.serving import free_port
-from tests.web.served import TIMEOUT_SECONDS, Reply, exchange
+from tests.page.page_server import free_port
+from tests.web.server_process import TIMEOUT_SECONDS, Reply, exchange
 
 _GLOBAL = """{{
 \tadmin off

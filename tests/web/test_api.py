@@ -15,7 +15,7 @@ from imgsearch.library import Library
 from imgsearch.searching.request import SearchRequest, Term
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import API, Served
+from tests.web.server_process import API, Served
 
 COUNT = len(list(PHOTOS.iterdir()))
 

@@ -25,7 +25,7 @@ from imgsearch.web.problems import handle_problems
 from imgsearch.web.tokens import FILE, Door
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import API, TIMEOUT_SECONDS, Served, in_a_loop, serving
+from tests.web.server_process import API, TIMEOUT_SECONDS, Served, in_a_loop, serving
 
 pytestmark = [pytest.mark.slow, full_only]
 

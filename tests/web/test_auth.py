@@ -12,7 +12,7 @@ from imgsearch.web import guard
 from imgsearch.web.hosts import cross_site, hosts_for, is_loopback, name_of
 from imgsearch.web.rate_limits import Buckets, Rate
 from imgsearch.web.tokens import MAX_SESSIONS, Door, new_token, stored_hash
-from tests.web.served import in_a_loop
+from tests.web.server_process import in_a_loop
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.calls import Place, blocking, process
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import serving
+from tests.web.server_process import serving
 
 
 @pytest.mark.parametrize(

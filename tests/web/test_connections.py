@@ -18,7 +18,7 @@ from imgsearch.web.connections import Connections, Use
 from imgsearch.web.proxies import Proxies, parsed_networks
 from tests.cli.calls import Place, start
 from tests.conftest import full_only
-from tests.web.served import API, Served, in_a_loop
+from tests.web.server_process import API, Served, in_a_loop
 
 pytestmark = [pytest.mark.slow, full_only]
 

@@ -16,7 +16,7 @@ import pytest
 from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place, process
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import API, TIMEOUT_SECONDS, Reply, Served, serving
+from tests.web.server_process import API, TIMEOUT_SECONDS, Reply, Served, serving
 
 pytestmark = [pytest.mark.slow, full_only]
 

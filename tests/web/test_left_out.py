@@ -10,7 +10,7 @@ import pytest
 from tests.catalog.test_health import damage
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import serving
+from tests.web.server_process import serving
 
 
 @full_only

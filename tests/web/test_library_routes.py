@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.cli.calls import Place, picture
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 DATE_TIME_ORIGINAL = 0x9003
 TAKEN = (datetime(2012, 3, 5), datetime(2014, 3, 5), datetime(2014, 7, 1, 12), datetime(2014, 7, 9))

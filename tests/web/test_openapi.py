@@ -14,7 +14,7 @@ import pytest
 from imgsearch.web.tokens import COOKIE
 from tests.cli.calls import Place
 from tests.conftest import FULL, full_only
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ CHECKS = (
     "response_schema_conformance",
     "unsupported_method",
 )
-MORE = {
+OPTIONS = {
     "coverage": ("--checks", ",".join((*CHECKS, "negative_data_rejection"))),
     "fuzzing": ("--checks", ",".join(CHECKS), "--exclude-operation-id", "search_with_pictures"),
 }
@@ -60,8 +60,8 @@ def test_generated_requests_are_answered_as_documented(
             sys.executable, "-c", _RUN, "run",
             f"{served.url}{API[1:]}/openapi.json", "--max-time", str(SECONDS),
             "--phases", phase, "--exclude-path", f"{API}/index/events",
-            *MORE[phase], "--max-examples", "25", "--no-shrink", "--suppress-health-check", "all",
-            "--request-timeout", "60", "--seed", "7",
+            *OPTIONS[phase], "--max-examples", "25", "--no-shrink",
+            "--suppress-health-check", "all", "--request-timeout", "60", "--seed", "7",
         ]  # fmt: skip
         environment = {**os.environ, "COLUMNS": "120"}
         result = subprocess.run(

@@ -23,7 +23,7 @@ from imgsearch.web.proxies import (
 from tests.cli.calls import Place, process
 from tests.conftest import full_only
 from tests.web.fronts import Front, behind_caddy, behind_nginx
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 Behind = Callable[[Path, int], AbstractContextManager[Front]]
 TRUSTED = Proxies(parsed_networks("127.0.0.1, 10.0.0.0/8,fd00::/8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Place
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 
 @pytest.fixture(scope="module")

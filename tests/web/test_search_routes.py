@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from imgsearch.web.problems import ClientLeft
 from imgsearch.web.search_routes import while_connected
-from tests.web.served import API, Served, in_a_loop
+from tests.web.server_process import API, Served, in_a_loop
 
 ABANDONED = 120
 

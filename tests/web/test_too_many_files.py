@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.calls import Place
 from tests.conftest import full_only
-from tests.web.served import API, serving
+from tests.web.server_process import API, serving
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,7 @@ from tests.cli.calls import process
 from tests.conftest import PHOTOS, full_only
 from tests.crash.process import environment
 from tests.sources.test_motion_photo import TRAILER, VIDEO
-from tests.web.served import API, serving
+from tests.web.server_process import API, serving
 
 
 @full_only

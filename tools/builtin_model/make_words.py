@@ -147,7 +147,7 @@ def build(folder: Path) -> dict[str, Any]:
     return {
         "words": np.frombuffer("\n".join(words).encode(), np.uint8),
         "lexicon": np.frombuffer("\n".join(lexicon(folder)).encode(), np.uint8),
-        "meanings": np.round(meanings[: len(words)] * languages.STEPS).astype(np.int8),
+        "meanings": np.round(meanings[: len(words)] * languages.DESCENT_STEPS).astype(np.int8),
         "map": ridge(meanings, make_assets.embed_texts(texts)).astype("<f2"),
     }
 

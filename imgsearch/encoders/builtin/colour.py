@@ -45,10 +45,10 @@ _SYNONYMS = {
 _INDEX = {name: i for i, name in enumerate(TERMS)}
 _INDEX |= {word: _INDEX[name] for word, name in _SYNONYMS.items()}
 
-_SIDE = 48  # pixels to which a picture is reduced: colour needs no detail
+_SIDE_PIXELS = 48  # pixels to which a picture is reduced: colour needs no detail
 _BANDWIDTH = 18.0  # in L*a*b*: the distance from its typical colour at which a term still applies
 _LIGHTNESS_WEIGHT = 0.5  # light and shade change L*, but not the name of a colour
-_FOCUS = 0.28  # standard deviation of the weight around the middle, in sides
+_FOCUS_SIDES = 0.28  # standard deviation of the weight around the middle, in sides
 _WHITE_POINT = np.array([0.9505, 1.0, 1.089], np.float32)
 _TO_XYZ = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32
@@ -64,7 +64,7 @@ def of_picture(image: Image.Image) -> NDArray[np.float32]:
         Square roots of shares that sum to 1, so the inner product of two such rows is the
         Bhattacharyya coefficient of their histograms.
     """
-    small = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    small = image.resize((_SIDE_PIXELS, _SIDE_PIXELS), Image.Resampling.BILINEAR)
     shares = _FOCUS_WEIGHTS @ _memberships(np.asarray(small, np.float32).reshape(-1, 3))
     return np.asarray(np.sqrt(shares), np.float32)
 
@@ -101,8 +101,8 @@ def lab(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _focus_weights() -> NDArray[np.float32]:
-    line = np.linspace(-0.5, 0.5, _SIDE)
-    bell = np.exp(-(line**2) / (2 * _FOCUS**2))
+    line = np.linspace(-0.5, 0.5, _SIDE_PIXELS)
+    bell = np.exp(-(line**2) / (2 * _FOCUS_SIDES**2))
     weights = np.outer(bell, bell).ravel()
     return np.asarray(weights / weights.sum(), np.float32)
 

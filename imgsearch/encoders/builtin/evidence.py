@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_REGION = 4  # cells of the feature map: about a third of the side of a square picture
+_REGION_CELLS = 4  # cells of the feature map: about a third of the side of a square picture
 
 
 def regions_of(maps: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def regions_of(maps: Tensor) -> Tensor:
     -------
     Tensor of shape (n, regions, features)
     """
-    kernel = [min(_REGION, length) for length in maps.shape[2:]]
+    kernel = [min(_REGION_CELLS, length) for length in maps.shape[2:]]
     return F.avg_pool2d(maps, kernel, stride=1).flatten(2).transpose(1, 2)
 
 

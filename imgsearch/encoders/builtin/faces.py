@@ -23,13 +23,13 @@ from imgsearch.encoders.builtin.small_networks import Network
 Floats = NDArray[np.float32]
 
 _MIN_FACE_PIXELS = 18  # 7 % of the side of 256
-_SHRINK = 0.709  # between two levels of the pyramid: half the area, as in the paper
+_PYRAMID_RATIO = 0.709  # between two levels of the pyramid: half the area, as in the paper
 _WINDOW, _STRIDE = 12, 2  # of the first network
 _MAX_WINDOWS = 48  # input of the second network
 _THRESHOLDS = (0.7, 0.7, 0.85)  # per network; the paper's are lower and find faces in foliage
 _MAX_OVERLAP = (0.5, 0.7, 0.7)
-_LOOKS_SIDE = 112
-_LOOKS_MARGIN = 0.1  # on each side of a frame, as in the training of this network
+_LOOKS_SIDE_PIXELS = 112
+_LOOKS_MARGIN_SHARE = 0.1  # on each side of a frame, as in the training of this network
 _LOOKS_MEAN = (122.782, 117.001, 104.298)
 
 
@@ -70,7 +70,7 @@ def _propose(network: Network, scaled: Tensor) -> Floats:
         frames, score = _windows(*network(level))
         keep = _distinct(frames, score, _MAX_OVERLAP[0])
         levels.append((frames[keep] / np.float32(scale), score[keep]))
-        scale *= _SHRINK
+        scale *= _PYRAMID_RATIO
     frames, score = (np.concatenate(part) for part in zip(*levels, strict=True))
     best: Floats = frames[_distinct(frames, score, _MAX_OVERLAP[1])[:_MAX_WINDOWS]]
     return best
@@ -106,7 +106,7 @@ def _refine(network: Network, pixels: Tensor, frames: Floats, number: int) -> Fl
 def _age_and_sex(network: Network, pixels: Tensor, frames: Floats) -> tuple[Floats, Floats]:
     """Age in years and probability of a man, 0 to 1, of each frame: (n,), (n,)."""
     mean = pixels.new_tensor(_LOOKS_MEAN)[:, None, None]
-    patches = _cut(pixels, _square(frames, _LOOKS_MARGIN), _LOOKS_SIDE)
+    patches = _cut(pixels, _square(frames, _LOOKS_MARGIN_SHARE), _LOOKS_SIDE_PIXELS)
     years, sex = network((patches - mean) / 255)
     return years[:, 0].cpu().numpy(), sex.softmax(1)[:, 0].cpu().numpy()
 

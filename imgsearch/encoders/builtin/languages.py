@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from imgsearch.encoders.builtin.multilingual import MultilingualNetwork
     from imgsearch.encoders.builtin.sentencepiece import Pieces
 
-SENTENCE = 384
+SENTENCE_DIMENSIONS = 384
 """Dimensions of the English network's space."""
-STEPS = 300
+DESCENT_STEPS = 300
 """Scale of the stored meanings: integers from -127 to 127 that are divided by this."""
 
 _CANDIDATES_PER_QUERY = 12  # words near the whole query
@@ -98,7 +98,7 @@ class Languages:
     def read_all(self, texts: Sequence[str]) -> tuple[list[str], Floats]:
         """The meanings of n texts: English words, and rows (n, 384) that are zero for English."""
         readings = [self.read(text) for text in texts]
-        rows = np.zeros((len(readings), SENTENCE), np.float32)
+        rows = np.zeros((len(readings), SENTENCE_DIMENSIONS), np.float32)
         for row, reading in zip(rows, readings, strict=True):
             if reading.sentence is not None:
                 row[:] = reading.sentence
@@ -156,7 +156,7 @@ class Languages:
 
     @cached_property
     def _meanings(self) -> Floats:
-        return np.asarray(self._archive["meanings"], np.float32) / np.float32(STEPS)
+        return np.asarray(self._archive["meanings"], np.float32) / np.float32(DESCENT_STEPS)
 
     @cached_property
     def _map(self) -> Floats:

@@ -19,7 +19,7 @@ from imgsearch.encoders.builtin import weights
 _MAX_TOKENS = 256  # as in the training of the network
 _VOCABULARY, _PLACES, _WIDTH, _INNER = 30_522, 512, 384, 1536
 _LAYERS, _HEADS = 6, 12
-_LENGTH_STEP = 4
+_PADDING_STEP_TOKENS = 4
 """Batches are padded to multiples of this many tokens: PyTorch keeps working memory for each shape,
 and a server would see all of them."""
 _EPSILON = 1e-12  # of the norms, as in BERT
@@ -88,7 +88,9 @@ class SentenceNetwork(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids (n, length), padded with zeros, and their mask; a single text is not padded."""
-        self._tokenizer.enable_padding(pad_to_multiple_of=_LENGTH_STEP if len(texts) > 1 else None)
+        self._tokenizer.enable_padding(
+            pad_to_multiple_of=_PADDING_STEP_TOKENS if len(texts) > 1 else None
+        )
         encodings = self._tokenizer.encode_batch(list(texts))
         return {
             "input_ids": torch.tensor([each.ids for each in encodings]),

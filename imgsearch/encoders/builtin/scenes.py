@@ -22,15 +22,15 @@ from imgsearch.encoders.builtin import colour
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_SIDE = 64
-_BORDER = 3  # points of 64 at each edge: the background of most pictures
+_SIDE_PIXELS = 64
+_BORDER_PIXELS = 3  # points of 64 at each edge: the background of most pictures
 
 
 class Points:
     """A picture as 64 x 64 points; arrays have rows from the top, then columns."""
 
     def __init__(self, image: Image.Image) -> None:
-        small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        small = image.convert("RGB").resize((_SIDE_PIXELS, _SIDE_PIXELS), Image.Resampling.BOX)
         lab = colour.lab(np.asarray(small, np.float32))
         self.light, self.a, self.b = lab[..., 0], lab[..., 1], lab[..., 2]
 
@@ -45,8 +45,8 @@ class Points:
 
     @cached_property
     def edge(self) -> Mask:
-        mask = np.ones((_SIDE, _SIDE), bool)
-        mask[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+        mask = np.ones((_SIDE_PIXELS, _SIDE_PIXELS), bool)
+        mask[_BORDER_PIXELS:-_BORDER_PIXELS, _BORDER_PIXELS:-_BORDER_PIXELS] = False
         return mask
 
     @cached_property
@@ -69,7 +69,7 @@ def _share(mask: Mask, where: Mask | slice = np.s_[:]) -> float:
     return float(mask[where].mean())
 
 
-_TOP, _BOTTOM = np.s_[: _SIDE // 3], np.s_[_SIDE // 2 :]
+_TOP, _BOTTOM = np.s_[: _SIDE_PIXELS // 3], np.s_[_SIDE_PIXELS // 2 :]
 
 
 def _monochrome(p: Points) -> float:
@@ -95,7 +95,7 @@ def _lights(p: Points) -> float:
 
 def _sunset(p: Points) -> float:
     """A sky between purple, red and yellow above a darker ground."""
-    sky, ground = np.s_[: 2 * _SIDE // 3], np.s_[2 * _SIDE // 3 :]
+    sky, ground = np.s_[: 2 * _SIDE_PIXELS // 3], np.s_[2 * _SIDE_PIXELS // 3 :]
     warm = (p.hue > 300) | (p.hue < 95)
     glow = _share(warm & (p.chroma > 12) & (p.light > 12), sky)
     darker = float(p.light[sky].mean() - p.light[ground].mean())
@@ -117,7 +117,7 @@ def _grass(p: Points) -> float:
 def _snow(p: Points) -> float:
     # Snow in the shade under a blue sky is blue.
     white = (p.light > 72) & (p.chroma < 8) | (p.light > 55) & p.hued(220, 300, 4) & (p.chroma < 22)
-    return ramp(_share(white, np.s_[_SIDE // 3 :]), 0.3, 0.7) * (1 - p.on_white)
+    return ramp(_share(white, np.s_[_SIDE_PIXELS // 3 :]), 0.3, 0.7) * (1 - p.on_white)
 
 
 def _sand(p: Points) -> float:

@@ -29,7 +29,11 @@ from torch import Tensor, nn
 
 Step = list[Any]
 
-_OUTPUT = {"conv": 2, "dense": 2, "sum": 3}  # index of the output in a step; 2 for all others
+_OUTPUT_PLACES = {
+    "conv": 2,
+    "dense": 2,
+    "sum": 3,
+}  # index of the output in a step; 2 for all others
 
 
 class Network(nn.Module):
@@ -100,7 +104,7 @@ def _inputs(step: Step) -> list[str]:
 
 
 def _output(step: Step) -> str:
-    name: str = step[_OUTPUT.get(step[0], 2)]
+    name: str = step[_OUTPUT_PLACES.get(step[0], 2)]
     return name
 
 

@@ -15,7 +15,7 @@ from imgsearch.encoders.batches import plan_batches
 from imgsearch.encoders.devices import autocasting
 from imgsearch.encoders.gme.module import Features, GmeModule
 from imgsearch.encoders.gme.prompt import DOCUMENT_INSTRUCTION, SEARCH_INSTRUCTION
-from imgsearch.encoders.gme.resize import SQUARE, SquareSteps, VisualTokens, count_tokens
+from imgsearch.encoders.gme.resize import TOKEN_SIDE_PIXELS, SquareSteps, VisualTokens, count_tokens
 from imgsearch.encoders.memory import max_batch, room_for, transformer_bytes
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
@@ -138,7 +138,7 @@ def _text_tokens(text: str) -> float:
 
 def _input_size(tokens: VisualTokens) -> InputSize:
     """The area of the largest input, and the resizes to the size for each picture."""
-    return InputSize(area=SQUARE**2 * tokens.maximum, preparation=SquareSteps(tokens))
+    return InputSize(area=TOKEN_SIDE_PIXELS**2 * tokens.maximum, preparation=SquareSteps(tokens))
 
 
 def _bytes_per_token(module: GmeModule) -> float:

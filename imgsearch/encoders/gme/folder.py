@@ -15,7 +15,7 @@ from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.files import check_folder, find_folder, read
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.quiet import no_progress_bars
+from imgsearch.encoders.transformers_logging import no_progress_bars
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, ModelCard
 

@@ -27,7 +27,7 @@ from imgsearch.encoders.gme.prompt import (
     number_prompts,
     write_prompt,
 )
-from imgsearch.encoders.gme.resize import SQUARE, VisualTokens, resize
+from imgsearch.encoders.gme.resize import TOKEN_SIDE_PIXELS, VisualTokens, resize
 from imgsearch.encoders.gme.vision import Eye, patch_places
 from imgsearch.errors import QueryError
 from imgsearch.vectors import Pixels
@@ -200,7 +200,7 @@ def _split(part: Any) -> tuple[str, Pixels | None]:
 
 
 def _count_tokens(picture: Pixels) -> int:
-    return picture.size // (3 * SQUARE**2)
+    return picture.size // (3 * TOKEN_SIDE_PIXELS**2)
 
 
 def _pack(pictures: Sequence[Pixels]) -> Features:

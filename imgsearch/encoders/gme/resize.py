@@ -19,10 +19,10 @@ from PIL import Image
 
 from imgsearch.vectors import Pixels
 
-SQUARE = 28
+TOKEN_SIDE_PIXELS = 28
 """Side in pixels of one visual token: 2 x 2 patches of 14 x 14."""
 
-FIRST_TOKENS = (4, 16384)
+TOKEN_BOUNDS = (4, 16384)
 MIN_SHRINKING = 2
 MAX_ASPECT = 200
 FILTER = Image.Resampling.BICUBIC
@@ -55,20 +55,26 @@ def fit(width: int, height: int, tokens: VisualTokens) -> tuple[int, int]:
 
     Rounds half to even, then shrinks (rounding down) or grows (rounding up) into the range.
     """
-    w, h = (max(SQUARE, round(side / SQUARE) * SQUARE) for side in (width, height))
-    smallest, largest = (n * SQUARE**2 for n in (tokens.minimum, tokens.maximum))
+    w, h = (
+        max(TOKEN_SIDE_PIXELS, round(side / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS)
+        for side in (width, height)
+    )
+    smallest, largest = (n * TOKEN_SIDE_PIXELS**2 for n in (tokens.minimum, tokens.maximum))
     if w * h > largest:
         scale = math.sqrt(width * height / largest)
-        w, h = (max(SQUARE, _round_down(side / scale)) for side in (width, height))
+        w, h = (max(TOKEN_SIDE_PIXELS, _round_down(side / scale)) for side in (width, height))
     elif w * h < smallest:
         scale = math.sqrt(smallest / (width * height))
-        w, h = (math.ceil(side * scale / SQUARE) * SQUARE for side in (width, height))
+        w, h = (
+            math.ceil(side * scale / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS
+            for side in (width, height)
+        )
     return w, h
 
 
 def first_size(width: int, height: int) -> tuple[int, int]:
     """The size after the first resize: at least 4 squares, at most 16384, aspect at most 200."""
-    w, h = fit(width, height, VisualTokens(*FIRST_TOKENS))
+    w, h = fit(width, height, VisualTokens(*TOKEN_BOUNDS))
     return min(w, h * MAX_ASPECT), min(h, w * MAX_ASPECT)
 
 
@@ -80,7 +86,7 @@ def final_size(width: int, height: int, tokens: VisualTokens) -> tuple[int, int]
 def count_tokens(width: int, height: int, tokens: VisualTokens) -> int:
     """The number of visual tokens of a picture of this size."""
     w, h = final_size(width, height, tokens)
-    return w * h // SQUARE**2
+    return w * h // TOKEN_SIDE_PIXELS**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +127,4 @@ def resize(pixels: Pixels, tokens: VisualTokens) -> Pixels:
 
 
 def _round_down(side: float) -> int:
-    return math.floor(side / SQUARE) * SQUARE
+    return math.floor(side / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS

@@ -22,7 +22,7 @@ from imgsearch.encoders.builtin.blocks.sights import with_absence
 NAME = "people"
 DIMENSIONS = 16  # ten kinds, "nobody", and five unused
 
-_SIDE = 256  # pixels; faces are searched in a square of this side
+_SIDE_PIXELS = 256  # pixels; faces are searched in a square of this side
 _MIN_BODY_SCORE = 0.35  # pictures with a face score more (measured)
 
 
@@ -68,9 +68,9 @@ class PeopleTexts(TextHalf):
 
 def _in_square(image: Image.Image) -> np.ndarray:
     """The picture in the middle of a white square: (256, 256, 3), uint8."""
-    scale = _SIDE / max(image.size)
+    scale = _SIDE_PIXELS / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     fitted = image.resize(size, Image.Resampling.BILINEAR)
-    square = Image.new("RGB", (_SIDE, _SIDE), "white")
-    square.paste(fitted, ((_SIDE - size[0]) // 2, (_SIDE - size[1]) // 2))
+    square = Image.new("RGB", (_SIDE_PIXELS, _SIDE_PIXELS), "white")
+    square.paste(fitted, ((_SIDE_PIXELS - size[0]) // 2, (_SIDE_PIXELS - size[1]) // 2))
     return np.asarray(square)

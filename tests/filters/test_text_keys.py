@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from tests.conftest import full_only
 
 

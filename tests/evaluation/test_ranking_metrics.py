@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.evaluation.measures import (
+from imgsearch.evaluation.ranking_metrics import (
     MEASURES,
     found_at,
     judge,

@@ -17,7 +17,7 @@ from imgsearch.model_card import InputSize
 from imgsearch.records import ImageMetadata, Measures
 from imgsearch.sources.decode import decode_bytes, decode_picture
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings
-from imgsearch.sources.measures import measure
+from imgsearch.sources.pixel_measures import measure
 
 PHOTOS = Path(__file__).parents[2] / "data" / "photos"
 SIZES = {

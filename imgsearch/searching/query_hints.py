@@ -72,7 +72,7 @@ class Period:
         return f"{after} {f'--before {self.before}' * bool(self.before)}".strip()
 
 
-def wording_notes(request: SearchRequest, today: date | None = None) -> list[str]:
+def query_hints(request: SearchRequest, today: date | None = None) -> list[str]:
     """Hints for the words of a request; dates get one only in a search without a filter.
 
     Parameters

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.errors import CatalogError, QueryError
-from imgsearch.filters.folding import folded
+from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import all_of
 from imgsearch.records import ImageRecord, SavedRecord
 from imgsearch.searching.request import (

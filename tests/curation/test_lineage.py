@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch.curation.matching import continued
+from imgsearch.curation.lineage import continued
 
 
 def ids(*values: int) -> np.ndarray:

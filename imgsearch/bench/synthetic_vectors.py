@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from imgsearch import plugins
-from imgsearch.bench.timing import seconds
+from imgsearch.bench.wall_clock import seconds
 from imgsearch.indexes.faiss_index import FaissIndex
 from imgsearch.indexes.threads import import_faiss, threads
 from imgsearch.ports import VectorIndex

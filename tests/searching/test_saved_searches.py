@@ -13,9 +13,9 @@ from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.errors import CatalogError, ImgSearchError, QueryError
 from imgsearch.filters.parser import parse
 from imgsearch.records import ImageRecord
-from imgsearch.searching import saved
+from imgsearch.searching import saved_searches
 from imgsearch.searching.request import SearchRequest, Term
-from imgsearch.searching.saved import (
+from imgsearch.searching.saved_searches import (
     NameTaken,
     NoSuchSearch,
     SavedSearches,
@@ -156,7 +156,7 @@ def test_requests_that_cannot_be_saved(searches: SavedSearches, request_: Search
 
 
 def test_their_number_is_bounded(searches: SavedSearches, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(saved, "MAX_SAVED_SEARCHES", 2)
+    monkeypatch.setattr(saved_searches, "MAX_SAVED_SEARCHES", 2)
     searches.add("one", "dog")
     searches.add("two", "dog")
     with pytest.raises(QueryError, match="takes no more"):
@@ -223,7 +223,7 @@ def test_an_overview_reads_the_same(searches: SavedSearches, catalog: Catalog):
     searches.add("like", SearchRequest([Term(image_id=1)]))
     overview = Overview(catalog.folder)
     assert listed(overview) == listed(catalog)
-    assert saved.saved_search(overview, "LIKE") == searches["like"]
+    assert saved_searches.saved_search(overview, "LIKE") == searches["like"]
     overview.close()
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from imgsearch.filters.fields import comparison
 from imgsearch.filters.options import filter_from
+from imgsearch.searching.query_hints import period_in, query_hints
 from imgsearch.searching.request import SearchRequest, Term
-from imgsearch.searching.wording import period_in, wording_notes
 
 TODAY = date(2026, 11, 28)  # a Saturday
 
 
 def hints(text: str, **options) -> str:
-    return "\n".join(wording_notes(SearchRequest([Term(text=text)], **options), TODAY))
+    return "\n".join(query_hints(SearchRequest([Term(text=text)], **options), TODAY))
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_a_day_that_does_not_exist_is_read_as_less():
 def test_dates_beside_a_filter_and_excluded_words_have_none():
     assert hints("summer 2012", where=comparison("taken", ">", "2012")) == ""
     excluded = SearchRequest([Term(text="no people in 2012", weight=-0.5)])
-    assert wording_notes(excluded, TODAY) == []
+    assert query_hints(excluded, TODAY) == []
 
 
 @given(st.text(max_size=80), st.dates(date(1990, 1, 1), date(2100, 1, 1)))
 def test_any_text_on_any_day(text, today):
     for words in (text, f"last {text}", f"without {text}", f"{text} 2012", f"5 may {text}"):
-        wording_notes(SearchRequest([Term(text=words)]), today)
+        query_hints(SearchRequest([Term(text=words)]), today)
 
 
 @pytest.mark.parametrize("name", ["spring", "winter", "may", "christmas", "halloween"])

@@ -21,24 +21,24 @@ SIZE = InputSize(long=192)
 filter is the same for all of them."""
 SHARPNESS_MIDPOINT = 0.175
 """The median of (variance of Laplacian / variance of luma) of 454 photos, which becomes 0.5."""
-TILES = 4
+TILES_PER_SIDE = 4
 """Tiles per side. A quarter of all is at least as sharp as the picture counts: its subject."""
 MIN_TILE_PIXELS = 4
 FLAT_VARIANCE = 1e-3
 """Keeps noise in an even tile from counting as sharpness."""
-MAX_SHADOW, MIN_HIGHLIGHT = 5, 250
+MAX_SHADOW_LEVEL, MIN_HIGHLIGHT_LEVEL = 5, 250
 """Levels of luma up to which a pixel is black, and from which it is white."""
-DIGITS = 4
+DECIMALS = 4
 
 EVEN_LEVELS = 1
 """Difference to the pixels above and to the left up to which a pixel is even."""
 PAPER_CELL_PIXELS = 6
 MIN_PAPER_LEVEL, MAX_PAPER_CHROMA, MIN_INK_LEVELS = 120, 40, 35
-MIN_PAPER, MIN_INK, MIN_PAPER_EVENNESS = 0.7, 0.3, 0.2
-MAX_PAPER_SPREAD = 17
+MIN_PAPER_SHARE, MIN_INK_SHARE, MIN_PAPER_EVEN_SHARE = 0.7, 0.3, 0.2
+MAX_PAPER_SPREAD_LEVELS = 17
 """A page: the shares of cells that are paper, of paper with ink, and of even pixels; and the
 standard deviation of the brightness of its paper in levels, which light from the side causes."""
-MIN_ONE_COLOUR, MIN_SCREEN_EVENNESS = 0.14, 0.18
+MIN_ONE_COLOUR_SHARE, MIN_SCREEN_EVEN_SHARE = 0.14, 0.18
 """A screen: the shares of pixels that have one and the same colour, and of even pixels."""
 SHEET_ASPECTS = 1.2, 1.5
 """Height to width of an upright sheet: Letter 1.29, A4 1.41."""
@@ -69,8 +69,8 @@ def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
     return Measures(
         sharpness=_rounded(sharpness(luma)),
         brightness=_rounded(luma.mean()),
-        shadows=_rounded((levels <= MAX_SHADOW).mean()),
-        highlights=_rounded((levels >= MIN_HIGHLIGHT).mean()),
+        shadows=_rounded((levels <= MAX_SHADOW_LEVEL).mean()),
+        highlights=_rounded((levels >= MIN_HIGHLIGHT_LEVEL).mean()),
         contrast=_rounded(luma.std()),
         colourfulness=_rounded(colourfulness(pixels)),
         kind=kind(pixels, levels, metadata),
@@ -89,7 +89,7 @@ def sharpness(luma: Luma) -> float:
     ----------
     luma : ndarray of shape (height, width), float32, 0 to 1
     """
-    if min(luma.shape) < TILES * MIN_TILE_PIXELS + 4:
+    if min(luma.shape) < TILES_PER_SIDE * MIN_TILE_PIXELS + 4:
         return 0.0
     smooth = (luma[:-2] + 2 * luma[1:-1] + luma[2:]) / 4
     smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
@@ -97,15 +97,17 @@ def sharpness(luma: Luma) -> float:
     laplacian: Luma = 4 * centre - smooth[:-2, 1:-1] - smooth[2:, 1:-1]
     laplacian -= smooth[1:-1, :-2] + smooth[1:-1, 2:]
     quotients = _variances(laplacian) / (_variances(centre) + FLAT_VARIANCE)
-    quotient = float(np.sort(quotients)[-TILES])
+    quotient = float(np.sort(quotients)[-TILES_PER_SIDE])
     return quotient / (quotient + SHARPNESS_MIDPOINT)
 
 
 def _variances(values: Luma) -> NDArray[np.float32]:
     """The variances of the tiles, shape (16,); the last rows and columns are left over."""
-    height, width = (side // TILES for side in values.shape)
-    tiles = values[: height * TILES, : width * TILES].reshape(TILES, height, TILES, width)
-    rows = tiles.transpose(0, 2, 1, 3).reshape(TILES * TILES, height * width)
+    height, width = (side // TILES_PER_SIDE for side in values.shape)
+    tiles = values[: height * TILES_PER_SIDE, : width * TILES_PER_SIDE].reshape(
+        TILES_PER_SIDE, height, TILES_PER_SIDE, width
+    )
+    rows = tiles.transpose(0, 2, 1, 3).reshape(TILES_PER_SIDE * TILES_PER_SIDE, height * width)
     centred = rows - rows.mean(axis=1, keepdims=True)
     variances: NDArray[np.float32] = (centred * centred).mean(axis=1)
     return variances
@@ -133,16 +135,16 @@ def kind(pixels: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMe
     A document is bright paper with ink; a screenshot has much of one exact colour, no camera, and
     the format or the shape of one. Everything else counts as a photo, drawings as well.
     """
-    if _evenness(levels.astype(np.int16)[..., None], EVEN_LEVELS + 1) < MIN_SCREEN_EVENNESS:
+    if _evenness(levels.astype(np.int16)[..., None], EVEN_LEVELS + 1) < MIN_SCREEN_EVEN_SHARE:
         return PHOTO  # most photos, at once: where luma is uneven, colours are
     evenness = _evenness(pixels)
-    is_page = evenness >= MIN_PAPER_EVENNESS and _is_page(pixels, levels)
+    is_page = evenness >= MIN_PAPER_EVEN_SHARE and _is_page(pixels, levels)
     if metadata.camera_make or metadata.camera_model:
         return DOCUMENT if is_page else PHOTO
     tall = metadata.height / metadata.width
     is_sheet = is_page and SHEET_ASPECTS[0] <= tall <= SHEET_ASPECTS[1]
-    may_be_screen = evenness >= MIN_SCREEN_EVENNESS and _may_be_screen(metadata)
-    if may_be_screen and not is_sheet and _one_colour(pixels) >= MIN_ONE_COLOUR:
+    may_be_screen = evenness >= MIN_SCREEN_EVEN_SHARE and _may_be_screen(metadata)
+    if may_be_screen and not is_sheet and _one_colour(pixels) >= MIN_ONE_COLOUR_SHARE:
         return SCREENSHOT
     return DOCUMENT if is_page else PHOTO
 
@@ -180,10 +182,10 @@ def _is_page(pixels: NDArray[np.int16], levels: NDArray[np.uint8]) -> bool:
         return False
     bright = np.sort(shades, axis=1)[:, int(0.9 * shades.shape[1])]
     paper = (bright >= MIN_PAPER_LEVEL) & (np.median(chromas, axis=1) <= MAX_PAPER_CHROMA)
-    if paper.mean() < MIN_PAPER or bright[paper].std() > MAX_PAPER_SPREAD:
+    if paper.mean() < MIN_PAPER_SHARE or bright[paper].std() > MAX_PAPER_SPREAD_LEVELS:
         return False
     ink = bright - shades.min(axis=1) >= MIN_INK_LEVELS
-    return bool(ink[paper].mean() >= MIN_INK)
+    return bool(ink[paper].mean() >= MIN_INK_SHARE)
 
 
 def _cells(values: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -195,4 +197,4 @@ def _cells(values: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _rounded(value: float) -> float:
-    return round(float(value), DIGITS)
+    return round(float(value), DECIMALS)
