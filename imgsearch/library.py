@@ -442,7 +442,7 @@ class Library:
 
         return decoder_pool(self.settings, size)
 
-    # What is in it
+    # Contents
 
     def clusters(self, refit: bool = False, seed: int = 0, examples: int = 3) -> ClusterReport:
         """The pictures in groups by what they show, on two levels, with names.
@@ -664,7 +664,7 @@ class Library:
     # The library itself
 
     def status(self) -> dict[str, Any]:
-        """What is in the library, as plain values for JSON."""
+        """Counts, spaces and state of the library, as plain values for JSON."""
         summary = self.catalog.summary()
         for values, space in zip(summary["spaces"], self.catalog.known_spaces(), strict=True):
             values["index"] = self.index_files.described(space)
@@ -702,7 +702,7 @@ class Library:
                 yield
 
     def close(self) -> None:
-        """Close the catalog. What is used after that is opened again."""
+        """Close the catalog; a later use opens it again."""
         if self._catalog is not None:
             self._catalog.close()
         self._catalog = self._searcher = None

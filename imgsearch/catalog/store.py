@@ -723,7 +723,7 @@ class Catalog:
         with writing(self._engine) as connection:
             yield SavedWriter(driver(connection))
 
-    # What is in it
+    # Contents
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.

@@ -135,7 +135,7 @@ def _roots(ctx: click.Context) -> list[str]:
 
 
 def _in_library(ctx: click.Context, read: Callable[[Overview], list[str]]) -> list[str]:
-    """What is read from the library of the command; nothing if there is none."""
+    """Values from the library of the command; none if there is no library."""
     from imgsearch.catalog.overview import Overview
     from imgsearch.settings import load_settings
 

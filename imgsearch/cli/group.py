@@ -81,7 +81,7 @@ class Context:
         return Session(load_settings({**self.flags, **flags, "daemon": off}), self)
 
     def overview(self) -> Overview:
-        """What is in the library, without loading what searches or changes it.
+        """The contents of the library, without loading what searches or changes it.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What is done with hits besides printing them: pages, previews, collections, the desktop."""
+"""Uses of hits besides printing them: pages, previews, collections, the desktop."""
 
 from __future__ import annotations
 

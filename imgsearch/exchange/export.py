@@ -81,7 +81,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was exported.
+    """The result of an export.
 
     Attributes
     ----------

@@ -85,7 +85,7 @@ class Estimate:
         return self
 
     def sentence(self) -> str:
-        """What has been counted so far, in words; "" for nothing."""
+        """The counts so far, in words; "" without any."""
         if self._thread is not None:
             self._thread.join(MAX_WAIT_SECONDS)
         counts = {"new": self.new, "changed": self.changed}

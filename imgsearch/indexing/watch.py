@@ -237,7 +237,7 @@ class Watch:
         change = watched.changes.setdefault(folder, _Change(now, now))
         change.last = now
 
-    # What is due
+    # Due scans
 
     def _due(self) -> Sequence[str]:
         """Folders to scan now, which are no longer due afterwards."""

@@ -368,7 +368,7 @@ class Gallery:
         return self.reader.submit(work)
 
     def status(self) -> Future[dict[str, Any]]:
-        """What is in the library; zeros if there is none."""
+        """Counts of the library's contents; zeros if there is no library."""
         return self.reader.submit(_status)
 
 

@@ -43,7 +43,7 @@ _SENTENCES = {
 
 
 def sentence(error: Mapping[str, Any], skip: tuple[str, ...] = ()) -> str:
-    """What is wrong with an argument; never pydantic's own message.
+    """The fault of an argument, in a sentence; never pydantic's own message.
 
     Parameters
     ----------

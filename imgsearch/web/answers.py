@@ -252,7 +252,7 @@ class DuplicatesAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """What is in the library, and what the server is doing."""
+    """The contents of the library, and what the server is doing."""
 
     library: str
     images: int
