@@ -319,7 +319,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A picture of the catalog; `measures` is None until it has been measured."""
+    """A picture of the catalog.
+
+    Attributes
+    ----------
+    id : int
+        Never used again for another picture.
+    file : ImageFile
+        Where it is, its size in bytes and its times in ns.
+    content_hash : str
+        xxh3-128 of the file, 32 hex digits.
+    metadata : ImageMetadata
+        Width and height in pixels, the right way up, and what the file states.
+    measures : Measures or None
+        None until it has been measured.
+    """
 
     id: int
     file: ImageFile
@@ -816,6 +830,14 @@ class IngestReport:
 
     Attributes
     ----------
+    scanned, added, updated, moved, unchanged, removed, skipped : int
+        Files found, and what became of them or of their pictures.
+    encoded : int
+        Pictures that the model has encoded.
+    seconds : float
+        Duration of the run.
+    interrupted : bool
+        The run was stopped before its end.
     outdated : int
         Unchanged pictures whose metadata an older reader has read.
     verified, differed : int

@@ -54,7 +54,17 @@ _TERMINALS = {
 
 
 def parse(text: str) -> Filter:
-    """Parse an expression.
+    """Parse an expression of `--where`.
+
+    Parameters
+    ----------
+    text : str
+        An expression, such as ``"taken >= 2023 and has gps"`` (docs/SEARCH.md).
+
+    Returns
+    -------
+    Filter
+        For `SearchRequest.where` and the methods of `Library`.
 
     Raises
     ------
