@@ -137,16 +137,16 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, i
     folders: list[str] = []
     prefix = f"{path}/" if path else ""
     place = os.path.join(source.root, path)
-    real = os.path.realpath(place) if source.has_foreign_excludes else place
+    real = os.path.realpath(place) if source.rules.has_foreign_excludes else place
     for entry in _entries(place):
         if entry.is_symlink():
             continue
         folder = entry.is_dir(follow_symlinks=False)
         if not folder and extension(entry.name) not in CANDIDATES:
             continue
-        if source.leaves_out(entry.name, prefix, folder):
+        if source.rules.leaves_out(entry.name, prefix, folder):
             continue
-        if source.excludes_elsewhere(os.path.join(real, entry.name), folder):
+        if source.rules.excludes_elsewhere(os.path.join(real, entry.name), folder):
             continue
         if folder:
             folders.append(prefix + entry.name)

@@ -267,7 +267,7 @@ class Indexer:
         report.remarks += [
             f"Nothing in {root.path} matches the exclude pattern {pattern}."
             for source, root in sources
-            for pattern in source.unmatched(new[root.path])
+            for pattern in source.rules.unmatched(new[root.path])
         ]
 
     def _encoder(self, space: EmbeddingSpace) -> Encoder:

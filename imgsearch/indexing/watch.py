@@ -290,10 +290,10 @@ def _is_left_out(source: FilesystemSource, path: str) -> bool:
     prefix = ""
     *folders, name = path.split(os.sep)
     for folder in folders:
-        if source.leaves_out(folder, prefix, True):
+        if source.rules.leaves_out(folder, prefix, True):
             return True
         prefix += folder + "/"
-    return source.leaves_out(name, prefix, False)
+    return source.rules.leaves_out(name, prefix, False)
 
 
 def _existing(folder: str, root: str) -> str:

@@ -24,6 +24,7 @@ _FILES_PER_COMPARISON = 1000
 
 ScanItem = ImageFile | Skipped | Unvisited
 
+
 @dataclass(slots=True)
 class _Folder:
     """A listed folder and the walk's position in it.
@@ -105,10 +106,14 @@ class _Folder:
 
 
 class TreeWalk:
-    """One pass over the tree in path order; holds only the names of the folders it is in."""
+    """One pass over the tree in path order; holds only the names of the folders it is in.
 
-    def __init__(self, rules: ScanRules, unchanged: Unchanged) -> None:
+    It adds the mount points that it enters, relative to the root, to `mounts`.
+    """
+
+    def __init__(self, rules: ScanRules, unchanged: Unchanged, mounts: list[str]) -> None:
         self._rules = rules
+        self._mounts = mounts
         self._unchanged = unchanged
         self._root = rules.root
         self._real_root = os.path.realpath(rules.root)
@@ -239,7 +244,7 @@ class TreeWalk:
         """Collect images, links and folders, except those to ignore."""
         prefix = folder.prefix
         beside: list[str] = []
-        leaves_out = self._rules.leaves_out
+        leaves_out: Callable[[str, str, bool], bool] = self._rules.leaves_out
         if folder.real is not None:
             leaves_out = self._leaves_out_behind(folder.real)
         candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
@@ -265,18 +270,18 @@ class TreeWalk:
         if beside:
             folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
 
-    def _leaves_out_behind(self, real: str) -> LeavesOut:
+    def _leaves_out_behind(self, real: str) -> Callable[[str, str, bool], bool]:
         """The rule for the names in a folder behind a link, whose absolute path is given."""
-        source, inside = self._source, self._below(real)
+        rules, inside = self._rules, self._below(real)
         own = f"{inside}/" if inside else ""
 
         def leaves_out(name: str, prefix: str, folder: bool) -> bool:
-            if source.leaves_out(name, prefix, folder):
+            if rules.leaves_out(name, prefix, folder):
                 return True
-            if inside is not None and source.excludes(name, own, folder):
+            if inside is not None and rules.excludes(name, own, folder):
                 return True
-            elsewhere = source.has_foreign_excludes
-            return elsewhere and source.excludes_elsewhere(os.path.join(real, name), folder)
+            elsewhere = rules.has_foreign_excludes
+            return elsewhere and rules.excludes_elsewhere(os.path.join(real, name), folder)
 
         return leaves_out
 
@@ -292,8 +297,9 @@ class TreeWalk:
         return False
 
     def _cross(self, path: str, absolute: str) -> None:
-        if mounted.is_boundary(absolute, self._rules.ismount):
-            self._rules.note_mount(path)
+        entered = mounted.is_boundary(absolute, self._rules.ismount)
+        if entered and path not in self._mounts[1:]:
+            self._mounts.append(path)
 
     def _link(self, folder: _Folder, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
