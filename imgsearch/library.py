@@ -135,7 +135,7 @@ class Library:
 
     @property
     def spaces(self) -> Spaces:
-        """Which model and which embedding space are in use."""
+        """The model and the embedding space in use."""
         try:
             return Spaces(self.settings, self.models, self.catalog)
         except LibraryMissing:

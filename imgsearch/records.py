@@ -230,12 +230,12 @@ class ImageMetadata:
 
 
 PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
-"""What a picture seems to be."""
+"""Kinds of picture, each a guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the pixels of a picture measure (`sources.pixel_measures` has the formulas).
+    """Measures of the pixels of a picture (`sources.pixel_measures` has the formulas).
 
     Attributes
     ----------
@@ -399,7 +399,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What queries of one modality score against pictures that are not right answers.
+    """Scores of queries of one modality against pictures that are not right answers.
 
     Attributes
     ----------
@@ -457,7 +457,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """How pictures are spread over what they can be filtered by.
+    """Counts of pictures by the values that filters compare.
 
     Attributes
     ----------
@@ -583,7 +583,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """What the clusters of a space were made of.
+    """The basis of the clusters of a space.
 
     Attributes
     ----------
@@ -611,7 +611,7 @@ class ClusterTree:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What the metadata says about the pictures of a cluster.
+    """Facts that the metadata of a cluster's pictures has in common.
 
     Attributes
     ----------
@@ -641,7 +641,7 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Comparison:
-    """How a batch of scanned files compares with the catalog.
+    """The comparison of a batch of scanned files with the catalog.
 
     Attributes
     ----------
@@ -681,7 +681,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class CommitResult:
-    """What a commit did.
+    """The result of a commit.
 
     Attributes
     ----------
@@ -749,7 +749,7 @@ class ForeignImages:
 
 @dataclass(slots=True)
 class TakenOver:
-    """What came over from another library.
+    """Counts of a merge with another library.
 
     Attributes
     ----------

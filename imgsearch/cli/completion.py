@@ -100,14 +100,14 @@ def orientations(ctx: click.Context, parameter: click.Parameter, word: str) -> l
 
 
 def kinds(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
-    """What a picture may be: a photo, a screenshot, a document."""
+    """Kinds of picture: a photo, a screenshot, a document."""
     from imgsearch.filters.fields import KINDS
 
     return _beginning(KINDS, word)
 
 
 def properties(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
-    """What a picture may have: a date, a position, a camera."""
+    """Properties of a picture: a date, a position, a camera."""
     from imgsearch.filters.fields import HAS_NAMES
 
     return _beginning(HAS_NAMES, word)

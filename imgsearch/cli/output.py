@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the user wants done with the hits; the names are those of the options."""
+    """Requested uses of the hits; the names are those of the options."""
 
     unique: bool = False
     color: str = "auto"

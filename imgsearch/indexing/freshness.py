@@ -1,4 +1,4 @@
-"""How far a library is behind its folders, estimated in a few milliseconds.
+"""Estimates in a few milliseconds how far a library is behind its folders.
 
 The modification time of a folder changes when a name in it appears, disappears or is replaced. So
 each complete run keeps the times of the folders that it has listed, and a search compares them and
@@ -28,7 +28,7 @@ from imgsearch.writing import replace_file
 FILE = "folders.json"
 MAX_ESTIMATE_SECONDS = 1.0
 MAX_WAIT_SECONDS = 0.05
-"""How long a search that has finished waits for the estimate."""
+"""Time that a finished search waits for the estimate."""
 
 FolderTimes = dict[str, int]
 """Path below the root -> st_mtime_ns."""

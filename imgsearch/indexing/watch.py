@@ -57,7 +57,7 @@ _Disk = tuple[int, int]
 
 @dataclass(slots=True)
 class _Change:
-    """When the events of a folder began and ended, in seconds of the monotonic clock."""
+    """Begin and end of the events of a folder, in seconds of the monotonic clock."""
 
     first: float
     last: float

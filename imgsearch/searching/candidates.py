@@ -50,7 +50,7 @@ class Candidates:
 
     @property
     def order(self) -> Mapping[int, float]:
-        """What the ranking goes by: the fusion of both, where there are both."""
+        """The scores that rank: the fusion of both, where there are both."""
         if self.fused and self.named:
             fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
             return dict.fromkeys(self.scores, 0.0) | fused

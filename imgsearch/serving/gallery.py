@@ -319,11 +319,11 @@ class Gallery:
         return self.renders.ask(render_request(image.record.file, image.roots, side, form))
 
     def facets(self, where: Filter | None) -> Future[Facets]:
-        """How the pictures that pass a filter are spread."""
+        """Counts of the pictures that pass a filter."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
     def start(self, day: str) -> Future[Start]:
-        """What a page begins with; `day` is today as "11-29"."""
+        """The start of a page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
 
     def clusters(self) -> Future[Tiles]:

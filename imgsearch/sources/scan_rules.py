@@ -13,7 +13,7 @@ _RESOURCE_FORK_PREFIX = "._"  # macOS puts such a file beside each file on forei
 
 
 class ScanRules:
-    """What a scan of a folder leaves out.
+    """Names and places that a scan of a folder leaves out.
 
     Parameters
     ----------
