@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 RANKED_IMAGES = 500
 """Pictures of a ranking for the first page. A page that ends behind them is ranked deeper."""
-MAX_GROWTH = 16.0
+MAX_GROWTH_RATIO = 16.0
 """Factor by which a ranking that was not deep enough is made deeper."""
 MAX_RANKED_IMAGES = 100_000
 """Pictures of one ranking."""
@@ -288,7 +288,7 @@ class Gallery:
             if len(ranking) > places or _is_exhausted(ranking):
                 return ranking
             growth = 1.25 * (places + 1) / (len(ranking) + 1)
-            depth = int(depth * min(MAX_GROWTH, max(2.0, growth)))
+            depth = int(depth * min(MAX_GROWTH_RATIO, max(2.0, growth)))
             request = ranking.source or request  # its terms have their vectors
 
     # Pictures
