@@ -26,10 +26,16 @@ import os
 class ImgSearchError(Exception):
     """A set-up or request that cannot work.
 
+    Parameters
+    ----------
+    message : str
+        What is wrong, in a sentence without a full stop.
+    hint : str
+        One sentence that says how to fix it, or "".
+
     Attributes
     ----------
     hint : str
-        One sentence that says how to fix it, or "".
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

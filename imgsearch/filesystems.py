@@ -32,7 +32,7 @@ _STORE_CTIME = frozenset(
 
 
 class Identity(NamedTuple):
-    """What a file system stores with a file, and gives back after the next mount."""
+    """The facts about a file that a file system keeps over a mount."""
 
     ctime: bool
     inode: bool
@@ -42,7 +42,7 @@ UNIDENTIFIED = Identity(ctime=False, inode=False)
 
 
 def identity_of(kind: str) -> Identity:
-    """What identifies the files of a file system of this type.
+    """The identity of files on a file system of this type.
 
     FAT and exFAT number files as they are read, and have no ctime of their own; most FUSE and
     network file systems number them in the order of their use, and some make times up. An unknown

@@ -118,14 +118,24 @@ class Library:
         return self._catalog
 
     def create(self) -> Catalog:
-        """The catalog, made if there is none."""
+        """The catalog, made if there is none.
+
+        Returns
+        -------
+        Catalog
+
+        Raises
+        ------
+        CatalogError
+            The folder cannot be used.
+        """
         if self._catalog is None:
             self._catalog = open_catalog(self.settings.library, create=True)
         return self._catalog
 
     @property
     def spaces(self) -> Spaces:
-        """Which model and which embedding space are in use."""
+        """The model and the embedding space in use."""
         try:
             return Spaces(self.settings, self.models, self.catalog)
         except LibraryMissing:
@@ -161,7 +171,18 @@ class Library:
         return self.spaces.model
 
     def encoder(self) -> Encoder:
-        """The model in use, loaded once, in the space that the library has."""
+        """The model in use, loaded once, in the space that the library has.
+
+        Returns
+        -------
+        Encoder
+            Its vectors are float32, C-order, of unit L2 norm.
+
+        Raises
+        ------
+        EncoderError
+            The model is not on this machine, or cannot be loaded.
+        """
         return self.spaces.encoder()
 
     def recommended_model(
@@ -180,6 +201,10 @@ class Library:
             Number of pictures; by default those of the library.
         request : IndexRequest, optional
             Where the library is still empty: count the files in these folders, for some seconds.
+
+        Returns
+        -------
+        Recommendation
 
         Raises
         ------
@@ -241,10 +266,29 @@ class Library:
         on_progress: OnProgress = lambda progress: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> IngestReport:
-        """What `index` would do; writes nothing, not even a new library.
+        """Report what `index` would do; writes nothing, not even a new library.
 
         Files whose size is known are hashed, to distinguish moved from new ones. Others are not
-        opened: those that cannot be decoded count as added or updated. The report has `names`.
+        opened: those that cannot be decoded count as added or updated.
+
+        Parameters
+        ----------
+        request : IndexRequest, str or sequence of str
+            As for `index`.
+        on_progress : callable
+            Gets a `Progress` now and then.
+        stop : callable
+            Called between batches; True ends the run.
+
+        Returns
+        -------
+        IngestReport
+            Counts of the run, and in `names` the paths behind them.
+
+        Raises
+        ------
+        SourceError
+            A folder that cannot be indexed.
         """
         request = _index_request(request)
         try:
@@ -262,14 +306,29 @@ class Library:
             yield catalog
 
     def roots(self) -> list[RootRecord]:
-        """The folders of the library, their pictures not counted; none if there is no library."""
+        """The folders of the library, their pictures not counted; none if there is no library.
+
+        Returns
+        -------
+        list of RootRecord
+        """
         try:
             return self.catalog.roots(counted=False)
         except LibraryMissing:
             return []
 
     def forget(self, path: str) -> int:
-        """Take a folder out of the library; returns the number of its pictures.
+        """Take a folder out of the library; its files stay as they are.
+
+        Parameters
+        ----------
+        path : str
+            The folder, as `roots` lists it, or a path that leads to it.
+
+        Returns
+        -------
+        int
+            The number of its pictures.
 
         Raises
         ------
@@ -284,7 +343,17 @@ class Library:
         return self.indexer.forget(root.path)
 
     def forget_model(self, model: str) -> int:
-        """Delete the vectors of a model that is not in use; returns their number.
+        """Delete the vectors of a model that is not in use.
+
+        Parameters
+        ----------
+        model : str
+            Its name.
+
+        Returns
+        -------
+        int
+            The number of vectors deleted.
 
         Raises
         ------
@@ -294,7 +363,18 @@ class Library:
         return self.indexer.forget_model(model)
 
     def optimize(self) -> str:
-        """Rewrite the index of the model in use, trained for its size; describes what it is now."""
+        """Rewrite the index of the model in use, trained for its size.
+
+        Returns
+        -------
+        str
+            A description of the new index.
+
+        Raises
+        ------
+        LibraryBusy
+            Another process is writing to this library.
+        """
         return self.indexer.optimize()
 
     def upgrade(self) -> None:
@@ -343,6 +423,18 @@ class Library:
             Path of a picture file, or the id of a picture of the library.
         **options
             Fields of `SearchRequest`.
+
+        Returns
+        -------
+        SearchResult
+            A sequence of `Hit`, best first.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
+        QueryError
+            The file cannot be read, or the library has no such picture.
         """
         term = Term(image_id=image) if isinstance(image, int) else Term(path=image)
         return self.search(SearchRequest([term], **options))
@@ -371,6 +463,10 @@ class Library:
         prefer : sequence of str
             Glob patterns of the paths to keep, the most important first.
 
+        Yields
+        ------
+        DuplicateGroup
+
         Raises
         ------
         LibraryMissing
@@ -390,6 +486,15 @@ class Library:
         ----------
         where : Filter or None
             As `parse_filter` makes it; None for all pictures.
+
+        Yields
+        ------
+        ImageRecord
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
         """
         ids = self.catalog.newest_ids(where, self.catalog.count(where))
         for start in range(0, len(ids), IMAGES_PER_READ):
@@ -402,15 +507,47 @@ class Library:
 
         Parameters
         ----------
+        request : SearchRequest
+        trace : Trace, optional
+            Filled in with what the search did.
         shown : int
             Places that will be shown at once: pictures that are gone from disk are left out there.
+
+        Returns
+        -------
+        Ranking
+            Its `ids` have shape (n,), int64; scores and strengths (n,), float32.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
+        QueryError
+            A request that cannot be answered.
         """
         return self.searcher.rank(request, trace, shown)
 
     def similarity(self, first: Term, second: Term) -> float:
-        """The cosine of two terms, -1 to 1, with the model in use.
+        """The cosine of two terms with the model in use.
 
         Pictures are read from their files. Only a result of the last search needs a library.
+
+        Parameters
+        ----------
+        first, second : Term
+            Each with words or a picture.
+
+        Returns
+        -------
+        float
+            The inner product of two vectors of unit norm, -1 to 1.
+
+        Raises
+        ------
+        QueryError
+            A term is empty, or its picture cannot be read.
+        EncoderError
+            The model cannot be loaded, or fails.
         """
         from imgsearch.searching.term_vectors import similarity, with_pixels
 
@@ -425,9 +562,18 @@ class Library:
         return Term(path=self.searcher.result(term.result).file.absolute)
 
     def thumbnails(self, hits: Sequence[Hit], side: int) -> dict[int, Thumbnail | Skipped]:
-        """A small copy of each picture by its id, of at most `side` pixels.
+        """A small copy of each picture, made from the files as they are now.
 
-        Decoder processes make them from the files as they are now.
+        Parameters
+        ----------
+        hits : sequence of Hit
+        side : int
+            Maximum of the longer side in pixels.
+
+        Returns
+        -------
+        dict of int to Thumbnail or Skipped
+            By the id of the picture; `Skipped` has the reason why a file could not be decoded.
         """
         from imgsearch.sources.thumbnails import thumbnails
 
@@ -437,12 +583,22 @@ class Library:
             return {ids[each.file.absolute]: each for each in made}
 
     def decoder(self, size: InputSize) -> Decoder:
-        """Decoder processes as the settings have them; close them after use."""
+        """Decoder processes as the settings have them; close them after use.
+
+        Parameters
+        ----------
+        size : InputSize
+            The size in pixels that pictures are decoded to.
+
+        Returns
+        -------
+        Decoder
+        """
         from imgsearch.indexing.indexer import decoder_pool
 
         return decoder_pool(self.settings, size)
 
-    # What is in it
+    # Contents
 
     def clusters(self, refit: bool = False, seed: int = 0, examples: int = 3) -> ClusterReport:
         """The pictures in groups by what they show, on two levels, with names.
@@ -457,7 +613,11 @@ class Library:
         seed : int
             Of the sample of a library of more than 5000 pictures.
         examples : int
-            Example pictures of each cluster.
+            Number of example pictures of each cluster.
+
+        Returns
+        -------
+        ClusterReport
 
         Raises
         ------
@@ -485,6 +645,8 @@ class Library:
 
         Parameters
         ----------
+        count : int
+            Number of pictures.
         kind : {"random", "diverse", "typical", "outliers"}
             See `imgsearch.curation.sample`. All but the first compare vectors, and choose among
             the pictures that have one.
@@ -492,6 +654,15 @@ class Library:
             As `parse_filter` makes it; None for all pictures.
         seed : int
             Another one draws other pictures.
+
+        Returns
+        -------
+        list of ImageRecord
+
+        Raises
+        ------
+        QueryError
+            The library has no pictures, or too many are requested of this kind.
         """
         from imgsearch.curation.sample import sample
 
@@ -523,6 +694,16 @@ class Library:
         Folders that both have are joined, and what is here stays. This library is made if there is
         none yet.
 
+        Parameters
+        ----------
+        folder : str
+            Folder of the other library, which is only read.
+
+        Returns
+        -------
+        TakenOver
+            Counts of what was taken.
+
         Raises
         ------
         LibraryMissing
@@ -552,6 +733,10 @@ class Library:
             Add the column `vector`: lists of a fixed size, float32, unit norm, in the space in use;
             null where a picture has none.
 
+        Returns
+        -------
+        pyarrow.Table
+
         Raises
         ------
         MissingExtra
@@ -564,7 +749,18 @@ class Library:
             return table(self.catalog, self.catalog.select(where), space)
 
     def to_pandas(self, where: Filter | None = None, vectors: bool = True) -> Any:
-        """The pictures as a data frame of pandas; see `to_arrow`.
+        """The pictures as a data frame of pandas, in the order of their ids.
+
+        Parameters
+        ----------
+        where : Filter or None
+            As `parse_filter` makes it; None for all pictures.
+        vectors : bool
+            Add the column `vector`, as `to_arrow` does.
+
+        Returns
+        -------
+        pandas.DataFrame
 
         Raises
         ------
@@ -590,6 +786,11 @@ class Library:
         vectors : memmap of shape (n, dimension), float32, unit norm
             Row by row. It is mapped from a temporary file in the library folder, which takes
             4 * n * dimension bytes until the array is deleted.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
         """
         from imgsearch.exchange.vector_map import vector_map
 
@@ -623,6 +824,11 @@ class Library:
         replace : bool
             Replace an existing file, or an export of something else.
 
+        Returns
+        -------
+        Export
+            Counts and files of the export.
+
         Raises
         ------
         ExchangeError
@@ -648,6 +854,11 @@ class Library:
         path : str
             What `export` has written, here or on another machine.
 
+        Returns
+        -------
+        Import
+            Counts of the import.
+
         Raises
         ------
         ExchangeError
@@ -664,14 +875,31 @@ class Library:
     # The library itself
 
     def status(self) -> dict[str, Any]:
-        """What is in the library, as plain values for JSON."""
+        """Counts, spaces and state of the library.
+
+        Returns
+        -------
+        dict of str to Any
+            Plain values for JSON, as `imgsearch status --json` prints them.
+
+        Raises
+        ------
+        LibraryMissing
+            There is no library yet.
+        """
         summary = self.catalog.summary()
         for values, space in zip(summary["spaces"], self.catalog.known_spaces(), strict=True):
             values["index"] = self.index_files.described(space)
         return summary
 
     def memory(self) -> MemoryUse:
-        """What this process has taken so far, decoder processes not included."""
+        """The memory of this process so far, decoder processes not included.
+
+        Returns
+        -------
+        MemoryUse
+            Sizes in bytes.
+        """
         return memory_used()
 
     @property
@@ -694,6 +922,10 @@ class Library:
         """Within it, all searches see one state of the library, which is read but once.
 
         Nothing is held before the first search: opening an index must see the latest state.
+
+        Returns
+        -------
+        context manager
         """
         if self._searcher is None:
             yield
@@ -702,7 +934,7 @@ class Library:
                 yield
 
     def close(self) -> None:
-        """Close the catalog. What is used after that is opened again."""
+        """Close the catalog; a later use opens it again."""
         if self._catalog is not None:
             self._catalog.close()
         self._catalog = self._searcher = None

@@ -60,7 +60,7 @@ class InputSize:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What users should know about a model before they rely on it.
+    """Facts about a model that users need before they rely on it.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ def index_class(kind: str) -> type[VectorIndex]:
 
 
 def index_place(kind: str, folder: str) -> str:
-    """Where an index of a kind is stored: its URL, or else the folder of the library's indexes."""
+    """The place of a kind of index: its URL, or else the folder of the library's indexes."""
     return kind if is_url(kind) else folder
 
 

@@ -193,7 +193,7 @@ class VectorIndex(Protocol):
         """Take over the stored index if another process has stored a newer state."""
 
     def check(self) -> str:
-        """What is wrong with the stored index, found by reading all of it; "" if nothing is."""
+        """The fault of the stored index, found by reading all of it; "" if there is none."""
 
     def apply(self, changes: ChangeBatch) -> None:
         """Remove `removals`, then add or replace the upserts, and move to `revision`."""

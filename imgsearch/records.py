@@ -230,12 +230,12 @@ class ImageMetadata:
 
 
 PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
-"""What a picture seems to be."""
+"""Kinds of picture, each a guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the pixels of a picture measure (`sources.pixel_measures` has the formulas).
+    """Measures of the pixels of a picture (`sources.pixel_measures` has the formulas).
 
     Attributes
     ----------
@@ -319,7 +319,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A picture of the catalog; `measures` is None until it has been measured."""
+    """A picture of the catalog.
+
+    Attributes
+    ----------
+    id : int
+        Never used again for another picture.
+    file : ImageFile
+        Where it is, its size in bytes and its times in ns.
+    content_hash : str
+        xxh3-128 of the file, 32 hex digits.
+    metadata : ImageMetadata
+        Width and height in pixels, the right way up, and what the file states.
+    measures : Measures or None
+        None until it has been measured.
+    """
 
     id: int
     file: ImageFile
@@ -385,7 +399,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What queries of one modality score against pictures that are not right answers.
+    """Scores of queries of one modality against pictures that are not right answers.
 
     Attributes
     ----------
@@ -443,7 +457,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """How pictures are spread over what they can be filtered by.
+    """Counts of pictures by the values that filters compare.
 
     Attributes
     ----------
@@ -569,7 +583,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """What the clusters of a space were made of.
+    """The basis of the clusters of a space.
 
     Attributes
     ----------
@@ -597,7 +611,7 @@ class ClusterTree:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What the metadata says about the pictures of a cluster.
+    """Facts that the metadata of a cluster's pictures has in common.
 
     Attributes
     ----------
@@ -627,7 +641,7 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Comparison:
-    """How a batch of scanned files compares with the catalog.
+    """The comparison of a batch of scanned files with the catalog.
 
     Attributes
     ----------
@@ -667,7 +681,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class CommitResult:
-    """What a commit did.
+    """The result of a commit.
 
     Attributes
     ----------
@@ -735,7 +749,7 @@ class ForeignImages:
 
 @dataclass(slots=True)
 class TakenOver:
-    """What came over from another library.
+    """Counts of a merge with another library.
 
     Attributes
     ----------
@@ -816,6 +830,14 @@ class IngestReport:
 
     Attributes
     ----------
+    scanned, added, updated, moved, unchanged, removed, skipped : int
+        Files found, and what became of them or of their pictures.
+    encoded : int
+        Pictures that the model has encoded.
+    seconds : float
+        Duration of the run.
+    interrupted : bool
+        The run was stopped before its end.
     outdated : int
         Unchanged pictures whose metadata an older reader has read.
     verified, differed : int

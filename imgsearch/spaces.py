@@ -1,4 +1,4 @@
-"""Which model, and which of a library's embedding spaces: the one place that answers this.
+"""Chooses the model and the embedding space of a library; nothing else does.
 
 A library may hold vectors of several models, and of several spaces of one model (another revision,
 document instruction, dimension or number of visual tokens). `Spaces` picks from the settings, the

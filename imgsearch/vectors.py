@@ -94,7 +94,7 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class SpaceOptions:
-    """What a user may choose about a model's space, beside the model.
+    """A user's choices about a model's space, beside the model.
 
     Attributes
     ----------

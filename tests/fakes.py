@@ -218,7 +218,7 @@ def ingest(
 
 
 def held(catalog: Catalog, space: EmbeddingSpace = SPACE) -> dict[str, Embeddings]:
-    """What can be found in the catalog: absolute path to vector."""
+    """The searchable pictures of the catalog: absolute path to vector."""
     found: dict[int, Embeddings] = {}
     for changes in catalog.changes(space, since=0):
         found.update(zip(changes.ids.tolist(), changes.vectors, strict=True))

@@ -207,7 +207,7 @@ def contents() -> dict[str, tuple[str, bytes]]:
         "bad_exif.jpg": (INDEX, saved(picture, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
         "empty.jpg": (SKIP, b""),
         "one_byte.png": (SKIP, b"\x89"),
-        "text.jpg": (SKIP, b"This is no picture.\n" * 9),
+        "text.jpg": (SKIP, b"This is not a picture.\n" * 9),
         "page.jpeg": (SKIP, b"<!DOCTYPE html><html><body>404</body></html>"),
         "document.jpg": (SKIP, b"%PDF-1.7\n" + bytes(99)),
         "zeros.jpg": (SKIP, bytes(5000)),

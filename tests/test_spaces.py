@@ -1,4 +1,4 @@
-"""Which space is meant, and what tells two spaces of one model apart."""
+"""The chosen space, and what distinguishes two spaces of one model."""
 
 from __future__ import annotations
 

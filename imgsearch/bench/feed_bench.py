@@ -41,7 +41,7 @@ TEST_FILES = 4
 
 @dataclass(frozen=True, slots=True)
 class FeedWork:
-    """What to measure.
+    """The options of a measurement.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class FeedReport:
 
 @dataclass(slots=True)
 class _Feed:
-    """What reached the network."""
+    """The batches that reached the network."""
 
     images: int = 0
     pixel_bytes: int = 0

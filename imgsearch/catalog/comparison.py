@@ -22,8 +22,8 @@ from imgsearch.vectors import Ids
 
 
 class _Terms(NamedTuple):
-    """What all files of a batch are compared by: the versions of the decoders, the sizes that
-    occur in the catalog, and the paths to be verified."""
+    """The basis of comparison for all files of a batch: the versions of the decoders, the sizes
+    that occur in the catalog, and the paths to be verified."""
 
     decoder: str
     sizes: Set[int]

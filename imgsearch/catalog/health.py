@@ -101,7 +101,7 @@ def _shown(value: Any) -> str:
 
 
 def _check(column: Column[Any]) -> Callable[[Any], bool]:
-    """Whether a raw value fits a column."""
+    """True if a raw value fits a column."""
     kinds: tuple[tuple[type, Callable[[Any], bool]], ...] = (
         (DateTime, _is_date),
         (JSON, _is_json),

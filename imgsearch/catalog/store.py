@@ -89,7 +89,7 @@ from imgsearch.writing import private_folder, private_opener
 
 CHANGES_PER_BATCH = 8192
 _DAMAGE = (ValueError, TypeError, OperationalError)
-"""What reading a damaged value raises; the last one for a text that is not UTF-8."""
+"""Errors of reading a damaged value; the last one for a text that is not UTF-8."""
 OWN_PREFIXES = ("writer.", "server-token.")
 """Name prefixes of files that may exist before the catalog does."""
 
@@ -647,7 +647,7 @@ class Catalog:
             return reference_scores.texts(connection, space, digest)
 
     def clustering(self, space: EmbeddingSpace) -> Clustering | None:
-        """What the clusters of a space were made of; None if there are none."""
+        """The basis of the clusters of a space; None if there are none."""
         with self._read() as connection:
             return clusters.clustering(connection, _space_id(connection, space))
 
@@ -662,7 +662,7 @@ class Catalog:
             return clusters.members(connection, _space_id(connection, space))
 
     def cluster_facts(self, ids: Ids) -> ClusterFacts:
-        """What the metadata of images says about them together."""
+        """Facts that the metadata of images has in common."""
         with self._read() as connection:
             return clusters.facts(connection, ids)
 
@@ -723,7 +723,7 @@ class Catalog:
         with writing(self._engine) as connection:
             yield SavedWriter(driver(connection))
 
-    # What is in it
+    # Contents
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.

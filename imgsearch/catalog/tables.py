@@ -169,7 +169,7 @@ labels = Table(
     Index("ix_labels_image_id", "image_id"),
     sqlite_with_rowid=False,
 )
-"""What images are labelled with, for filters: each keyword, person, title and so on, folded.
+"""Labels of images, for filters: each keyword, person, title and so on, folded.
 Triggers write it."""
 
 spaces = Table(
@@ -284,7 +284,7 @@ measures = Table(
     Column("kind", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What the pixels of the images with these bytes measure: the fields of `records.Measures`. Images
+"""Measures of the pixels of the images with these bytes: the fields of `records.Measures`. Images
 that an older version has read have no row until they are decoded again. Triggers delete a row
 together with the last image that has its bytes."""
 
@@ -298,7 +298,7 @@ clusterings = Table(
     Column("words_digest", Text, nullable=False),
     Column("words", LargeBinary, nullable=False),
 )
-"""What the clusters of a space were made of. `revision`: images of later ones have not joined yet;
+"""The basis of the clusters of a space. `revision`: images of later ones have not joined yet;
 `pictures`: how many there were; `threshold`: the least mean inner product of an image with its
 cluster; `words`: the vectors of the words for names, concatenated in the format of
 `embeddings.vector`, whose texts have the hash `words_digest`."""

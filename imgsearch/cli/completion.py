@@ -100,14 +100,14 @@ def orientations(ctx: click.Context, parameter: click.Parameter, word: str) -> l
 
 
 def kinds(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
-    """What a picture may be: a photo, a screenshot, a document."""
+    """Kinds of picture: a photo, a screenshot, a document."""
     from imgsearch.filters.fields import KINDS
 
     return _beginning(KINDS, word)
 
 
 def properties(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
-    """What a picture may have: a date, a position, a camera."""
+    """Properties of a picture: a date, a position, a camera."""
     from imgsearch.filters.fields import HAS_NAMES
 
     return _beginning(HAS_NAMES, word)
@@ -135,7 +135,7 @@ def _roots(ctx: click.Context) -> list[str]:
 
 
 def _in_library(ctx: click.Context, read: Callable[[Overview], list[str]]) -> list[str]:
-    """What is read from the library of the command; nothing if there is none."""
+    """Values from the library of the command; none if there is no library."""
     from imgsearch.catalog.overview import Overview
     from imgsearch.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""What a search does about pictures that are new or changed since the last run of the indexer."""
+"""Notes or refreshes, in a search, pictures new or changed since the last run of the indexer."""
 
 from __future__ import annotations
 

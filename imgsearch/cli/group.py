@@ -81,7 +81,7 @@ class Context:
         return Session(load_settings({**self.flags, **flags, "daemon": off}), self)
 
     def overview(self) -> Overview:
-        """What is in the library, without loading what searches or changes it.
+        """The contents of the library, without loading what searches or changes it.
 
         Raises
         ------
@@ -184,7 +184,7 @@ def common(function: F) -> F:
 
 
 def model_option(function: F) -> F:
-    """Which model, for commands that compare stored vectors and load none."""
+    """The model option of commands that compare stored vectors and load none."""
     return click.option(
         "--model",
         metavar="NAME",
@@ -194,7 +194,7 @@ def model_option(function: F) -> F:
 
 
 def workers_option(function: F) -> F:
-    """How many processes decode pictures."""
+    """The option for the number of decoder processes."""
     return click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes.")(
         function
     )
@@ -222,7 +222,7 @@ def model_options(function: F) -> F:
 
 
 def index_option(function: F) -> F:
-    """How vectors are searched."""
+    """The options for the kind of index."""
     return click.option(
         "--index",
         metavar="KIND",

@@ -1,4 +1,4 @@
-"""What is done with hits besides printing them: pages, previews, collections, the desktop."""
+"""Uses of hits besides printing them: pages, previews, collections, the desktop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the user wants done with the hits; the names are those of the options."""
+    """Requested uses of the hits; the names are those of the options."""
 
     unique: bool = False
     color: str = "auto"

@@ -17,7 +17,7 @@ import click
 from imgsearch.cli.group import cli
 from imgsearch.settings import MODELS_TABLE, Settings, variable_name
 
-WIDTH = 100
+MAX_COLUMNS = 100
 HEAD = """\
 # Commands
 
@@ -36,7 +36,7 @@ which overrides the default. The file is `config.toml` in your configuration fol
 
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Every command and subcommand with its full name, the group itself first."""
-    settings: dict[str, Any] = {**cli.context_settings, "terminal_width": WIDTH}
+    settings: dict[str, Any] = {**cli.context_settings, "terminal_width": MAX_COLUMNS}
     context = click.Context(cli, info_name="imgsearch", **settings)
     yield from _below(cli, "imgsearch", context)
 
@@ -49,7 +49,7 @@ def _below(
         for each in command.list_commands(context):
             inner = command.get_command(context, each)
             assert inner is not None
-            below = click.Context(inner, context, info_name=each, terminal_width=WIDTH)
+            below = click.Context(inner, context, info_name=each, terminal_width=MAX_COLUMNS)
             yield from _below(inner, f"{name} {each}", below)
 
 
@@ -67,7 +67,7 @@ def settings_reference() -> str:
 
 
 def _setting(setting: Field[Any]) -> str:
-    meaning = textwrap.fill(setting.metadata["doc"], WIDTH, break_on_hyphens=False)
+    meaning = textwrap.fill(setting.metadata["doc"], MAX_COLUMNS, break_on_hyphens=False)
     facts = {
         "Default": _default(setting.default),
         "Environment variable": _variable(setting.name),
@@ -77,7 +77,8 @@ def _setting(setting: Field[Any]) -> str:
         facts["Unit"] = setting.metadata["unit"]
     items = (f"- {name}: {fact}" for name, fact in facts.items())
     lines = "\n".join(
-        textwrap.fill(item, WIDTH, subsequent_indent="  ", break_on_hyphens=False) for item in items
+        textwrap.fill(item, MAX_COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
+        for item in items
     )
     return f"## {setting.name}\n\n{meaning}\n\n{lines}\n"
 

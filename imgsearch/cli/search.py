@@ -62,7 +62,7 @@ def command(
     Filters say which pictures may be found, and all of them must hold; of several --in, --type or
     --orientation any may. With filters and nothing to search for, pictures are listed by date,
     newest first. In an EXPR, comparisons are joined by and, or, not and parentheses;
-    docs/SEARCH.md tells all. A comparison with something that a picture lacks is false: 'not
+    docs/SEARCH.md has all of it. A comparison with something that a picture lacks is false: 'not
     taken < 2020' finds pictures without a date, too.
 
     \b

@@ -333,7 +333,7 @@ def why_no_hits(request: SearchRequest) -> str:
 
 
 def explained(request: SearchRequest, trace: Trace) -> str:
-    """What a search did, one line for each thing."""
+    """A trace of a search, one fact per line."""
     of = f"{trace.passed} of {trace.total}" if trace.passed is not None else f"all {trace.total}"
     lines = [
         f"filter  {request.where or 'none'}",

@@ -1,1 +1,1 @@
-"""What is in a library: groups of its pictures, and choices among them, from stored vectors."""
+"""Contents of a library: groups of its pictures, and choices among them, from stored vectors."""

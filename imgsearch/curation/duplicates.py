@@ -36,7 +36,7 @@ IMAGES_PER_LOOK = 1000
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRequest:
-    """Which duplicates to find.
+    """The duplicates to find.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which new cluster continues which old one, so that ids and names outlive a new partition."""
+"""Matches new clusters to the old ones that they continue, so that ids and names stay."""
 
 from __future__ import annotations
 

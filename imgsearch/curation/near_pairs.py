@@ -1,4 +1,4 @@
-"""Which pictures hang together by near-identical pairs, over a whole library in bounded memory.
+"""Connects pictures by near-identical pairs, over a whole library in bounded memory.
 
 Up to `MAX_EXACT_PRODUCTS` pairs all are computed, in tiles. Beyond, each picture is compared with
 those of the lists whose centroids are nearest to it, as in an inverted file: near-identical

@@ -113,7 +113,7 @@ def nearest(vectors: Embeddings, means: Embeddings, threshold: float) -> Labels:
 
 
 def _threshold(vectors: Embeddings) -> float:
-    """What unrelated pictures of this library score, and a bit."""
+    """A score just above that of unrelated pictures of this library."""
     order = np.random.default_rng(0).permutation(len(vectors))
     shuffled, n = vectors[order], len(vectors)
     shifts = range(1, min(n, 1 + max(1, MAX_PAIRS // n)))

@@ -1,4 +1,4 @@
-"""What imgsearch logs during one request, for the process that sent it."""
+"""The log of one request, for the process that sent it."""
 
 from __future__ import annotations
 

@@ -70,11 +70,11 @@ class BatchedEncoder(ABC):
 
     @abstractmethod
     def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
-        """What the network reads of prepared pictures; tensors in it are copied to the device."""
+        """The network's input for prepared pictures; tensors in it are copied to the device."""
 
     @abstractmethod
     def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
-        """What the network reads of texts; tensors in it are copied to the device."""
+        """The network's input for texts; tensors in it are copied to the device."""
 
     @abstractmethod
     def rows(self, features: dict[str, Any]) -> torch.Tensor:

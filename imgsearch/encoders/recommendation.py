@@ -40,7 +40,7 @@ _LOCALE = re.compile(r"([a-z]{2,3})(?:[_.@-]|$)")
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a model could run on.
+    """The hardware that a model could run on.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the models made of the sample.
+    """The results of one model on the sample.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""What comes and goes: backups, exports, imports, and merging two libraries."""
+"""Ways in and out of a library: backups, exports, imports, and merging two libraries."""

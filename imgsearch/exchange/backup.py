@@ -32,7 +32,7 @@ _JOURNALS = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup file holds.
+    """The contents of a backup file.
 
     Attributes
     ----------

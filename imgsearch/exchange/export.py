@@ -50,7 +50,7 @@ _MAX_STATE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to export, and how.
+    """The pictures and the form of an export.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was exported.
+    """The result of an export.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ IMAGES_PER_COMMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """Where the pictures of a root of the other library go.
+    """The target of a root of the other library.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ def _spaces(catalog: Catalog, other: Catalog) -> list[EmbeddingSpace]:
 
 
 def _destinations(theirs: Sequence[RootRecord], mine: Sequence[RootRecord]) -> list[_Destination]:
-    """Where each root of the other library goes, the widest first."""
+    """The target of each root of the other library, the widest first."""
     here = {root.path: root for root in mine}
     found = []
     for root in sorted(theirs, key=lambda root: len(root.path)):

@@ -20,7 +20,7 @@ MAX_LISTED_PATHS = 1000
 
 @dataclass(slots=True)
 class Import:
-    """What was imported.
+    """The result of an import.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from decimal import Decimal
 from imgsearch.errors import QueryError
 from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
-    MAX_TEXT_LENGTH,
+    MAX_TEXT_CHARACTERS,
     Below,
     Compare,
     Filter,
@@ -246,9 +246,9 @@ def _taken(field: str, op: str, text: str) -> Filter:
 
 def _text(field: str, op: str, text: str) -> Filter:
     plain = folded(text)  # empty for an accent without a letter
-    if not plain or len(text) > MAX_TEXT_LENGTH:
+    if not plain or len(text) > MAX_TEXT_CHARACTERS:
         raise QueryError(
-            f"the text for {field} is empty or longer than {MAX_TEXT_LENGTH} characters",
+            f"the text for {field} is empty or longer than {MAX_TEXT_CHARACTERS} characters",
             f'Write a part of it: {field} ~ "beach"',
         )
     return Compare(field, op, plain)

@@ -15,7 +15,7 @@ from imgsearch.errors import QueryError
 from imgsearch.filters import fields
 from imgsearch.filters.tree import Filter, all_of, any_of, bounded, negated
 
-MAX_LENGTH = 10_000
+MAX_EXPRESSION_CHARACTERS = 10_000
 """Characters in an expression."""
 
 GRAMMAR = r"""
@@ -54,16 +54,26 @@ _TERMINALS = {
 
 
 def parse(text: str) -> Filter:
-    """Parse an expression.
+    """Parse an expression of `--where`.
+
+    Parameters
+    ----------
+    text : str
+        An expression, such as ``"taken >= 2023 and has gps"`` (docs/SEARCH.md).
+
+    Returns
+    -------
+    Filter
+        For `SearchRequest.where` and the methods of `Library`.
 
     Raises
     ------
     QueryError
         The expression is not valid; the message marks the place with a caret.
     """
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_EXPRESSION_CHARACTERS:
         raise QueryError(
-            f"the expression has {len(text)} characters; the limit is {MAX_LENGTH}",
+            f"the expression has {len(text)} characters; the limit is {MAX_EXPRESSION_CHARACTERS}",
             "Shorten it; several --where are joined by 'and'.",
         )
     return parse_whole(text)

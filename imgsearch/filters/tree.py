@@ -25,7 +25,7 @@ DEFAULT_KM = 10.0
 MAX_LEAVES = 200
 """Comparisons in a filter; SQLite limits the depth of an expression to 1000."""
 MAX_DEPTH = 50
-MAX_TEXT_LENGTH = 500
+MAX_TEXT_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)

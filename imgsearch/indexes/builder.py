@@ -27,7 +27,7 @@ VECTORS_PER_LIST = 32
 """Rounds of k-means, and its training vectors for each list: measured, docs/PERFORMANCE.md."""
 MIN_TRAINING_VECTORS = 64
 """The kind `ivf` trains no lists with fewer vectors."""
-RETRAINING_GROWTH = 4
+RETRAINING_GROWTH_RATIO = 4
 """Factor of growth after which lists are trained again."""
 MIN_RECALL = 0.995
 """Recall of the ten best, for queries made from stored vectors, that sets the lists to search."""
@@ -64,7 +64,7 @@ class Plan:
 
 def overdue(count: int, trained: int, minimum: int) -> bool:
     """True if `count` vectors should have lists trained with more than `trained`."""
-    return bool(minimum) and count >= minimum and count >= RETRAINING_GROWTH * trained
+    return bool(minimum) and count >= minimum and count >= RETRAINING_GROWTH_RATIO * trained
 
 
 def list_count(count: int) -> int:

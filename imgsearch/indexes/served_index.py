@@ -105,7 +105,7 @@ class Store(Protocol):
         """The generation whose state was committed last."""
 
     def check(self, generation: Generation) -> str:
-        """What is wrong with its rows, in words; "" if nothing is."""
+        """The fault of its rows, in words; "" if there is none."""
 
     def count(self, generation: Generation, without: Ids) -> int:
         """Number of rows whose id is not among these."""

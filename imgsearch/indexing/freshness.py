@@ -1,4 +1,4 @@
-"""How far a library is behind its folders, estimated in a few milliseconds.
+"""Estimates in a few milliseconds how far a library is behind its folders.
 
 The modification time of a folder changes when a name in it appears, disappears or is replaced. So
 each complete run keeps the times of the folders that it has listed, and a search compares them and
@@ -28,7 +28,7 @@ from imgsearch.writing import replace_file
 FILE = "folders.json"
 MAX_ESTIMATE_SECONDS = 1.0
 MAX_WAIT_SECONDS = 0.05
-"""How long a search that has finished waits for the estimate."""
+"""Time that a finished search waits for the estimate."""
 
 FolderTimes = dict[str, int]
 """Path below the root -> st_mtime_ns."""
@@ -85,7 +85,7 @@ class Estimate:
         return self
 
     def sentence(self) -> str:
-        """What has been counted so far, in words; "" for nothing."""
+        """The counts so far, in words; "" without any."""
         if self._thread is not None:
             self._thread.join(MAX_WAIT_SECONDS)
         counts = {"new": self.new, "changed": self.changed}
@@ -137,16 +137,16 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, i
     folders: list[str] = []
     prefix = f"{path}/" if path else ""
     place = os.path.join(source.root, path)
-    real = os.path.realpath(place) if source.has_foreign_excludes else place
+    real = os.path.realpath(place) if source.rules.has_foreign_excludes else place
     for entry in _entries(place):
         if entry.is_symlink():
             continue
         folder = entry.is_dir(follow_symlinks=False)
         if not folder and extension(entry.name) not in CANDIDATES:
             continue
-        if source.leaves_out(entry.name, prefix, folder):
+        if source.rules.leaves_out(entry.name, prefix, folder):
             continue
-        if source.excludes_elsewhere(os.path.join(real, entry.name), folder):
+        if source.rules.excludes_elsewhere(os.path.join(real, entry.name), folder):
             continue
         if folder:
             folders.append(prefix + entry.name)

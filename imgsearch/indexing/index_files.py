@@ -48,7 +48,7 @@ class IndexFiles:
 
     @property
     def folder(self) -> str:
-        """Where the files lie."""
+        """Folder of the files."""
         return os.path.join(self._catalog.folder, "index")
 
     def open(self, space: EmbeddingSpace) -> VectorIndex:
@@ -176,7 +176,7 @@ def require_kind(kind: str) -> None:
 
 
 def engine(kind: str) -> str:
-    """What searches an index of that kind, in words; raises `ImgSearchError` if nothing can."""
+    """The engine of an index of that kind, in words; raises `ImgSearchError` if nothing can."""
     return plugins.open_index(kind, "", "", EmbeddingSpace("", "", "", 1)).state.kind
 
 
@@ -234,7 +234,7 @@ def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
 
 
 def verify(catalog: Catalog, index: VectorIndex) -> list[str]:
-    """How the index differs from the catalog, one sentence each; empty when they are equal.
+    """The differences of the index from the catalog, one sentence each; empty when they are equal.
 
     Both ids and vectors are compared, the vectors bit by bit.
     """

@@ -133,7 +133,7 @@ class Indexer:
         on_progress: OnProgress = lambda progress: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> IngestReport:
-        """What `run` would do, found by a run over a copy of the catalog; writes nothing.
+        """Report what `run` would do, by a run over a copy of the catalog; writes nothing.
 
         Files whose size is known are hashed, others are not opened.
         """
@@ -267,7 +267,7 @@ class Indexer:
         report.remarks += [
             f"Nothing in {root.path} matches the exclude pattern {pattern}."
             for source, root in sources
-            for pattern in source.unmatched(new[root.path])
+            for pattern in source.rules.unmatched(new[root.path])
         ]
 
     def _encoder(self, space: EmbeddingSpace) -> Encoder:

@@ -20,7 +20,7 @@ Planned = tuple[RootRecord, str]
 
 @dataclass(frozen=True, slots=True)
 class IndexRequest:
-    """What to index and how.
+    """Folders and options of a run of the indexer.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where a verification is, so that a run that was stopped or killed goes on from there.
+"""The position of a verification, so that a run after a stop or kill goes on from there.
 
 The position is a file in the library folder, and no part of the truth: without it, the next
 verification starts from the beginning.

@@ -57,7 +57,7 @@ _Disk = tuple[int, int]
 
 @dataclass(slots=True)
 class _Change:
-    """When the events of a folder began and ended, in seconds of the monotonic clock."""
+    """Begin and end of the events of a folder, in seconds of the monotonic clock."""
 
     first: float
     last: float
@@ -237,7 +237,7 @@ class Watch:
         change = watched.changes.setdefault(folder, _Change(now, now))
         change.last = now
 
-    # What is due
+    # Due scans
 
     def _due(self) -> Sequence[str]:
         """Folders to scan now, which are no longer due afterwards."""
@@ -290,10 +290,10 @@ def _is_left_out(source: FilesystemSource, path: str) -> bool:
     prefix = ""
     *folders, name = path.split(os.sep)
     for folder in folders:
-        if source.leaves_out(folder, prefix, True):
+        if source.rules.leaves_out(folder, prefix, True):
             return True
         prefix += folder + "/"
-    return source.leaves_out(name, prefix, False)
+    return source.rules.leaves_out(name, prefix, False)
 
 
 def _existing(folder: str, root: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a library answers a query in words at all: the gate before the cut-off of single hits.
+"""The gate that decides whether a library answers a query in words, before the cut-off of hits.
 
 Every query has a nearest picture. The gate asks whether that picture stands out: its score is
 compared with the best scores that unrelated texts reach in the same library

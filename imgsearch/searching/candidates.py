@@ -50,7 +50,7 @@ class Candidates:
 
     @property
     def order(self) -> Mapping[int, float]:
-        """What the ranking goes by: the fusion of both, where there are both."""
+        """The scores that rank: the fusion of both, where there are both."""
         if self.fused and self.named:
             fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
             return dict.fromkeys(self.scores, 0.0) | fused
@@ -72,7 +72,7 @@ class Candidates:
             if self._passes(key, strengths[key], request, cut_off):
                 ties[-order[key], -self.scores.get(key, 0.0)].append(key)
             elif not self.named:
-                break  # the best come first, and those that follow are no stronger
+                break  # the best come first, and those that follow are weaker or equal
         groups = _enough([ties[place] for place in sorted(ties)], request.limit + 1)
         path_of = paths([key for group in groups if len(group) > 1 for key in group])
         ids = [key for group in groups for key in _by_path(group, path_of)]

@@ -1,8 +1,8 @@
 """The last search and its results, kept in the library folder for the next one to refer to.
 
 One small JSON file, replaced as a whole: of two searches at the same time the later one stays.
-Keeping it is a convenience: where the library cannot be written to, or the file is damaged, there
-is no last search.
+Keeping it is a convenience: without write access to the library, or with a damaged file, the last
+search is not known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a search found: a ranking of ids, hits with their pictures, and hits as plain values."""
+"""The results of a search: a ranking of ids, hits with their pictures, and hits as plain values."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Ranking:
 
     @property
     def total(self) -> int | None:
-        """How many pictures were found; None where that is not known."""
+        """The number of pictures found; None where that is not known."""
         return len(self.ids) if self.complete else self.matching
 
     def page_ids(self, start: int, limit: int) -> list[int]:
@@ -304,7 +304,13 @@ class SearchResult:
     thumbnails: Thumbnails | None = field(default=None, repr=False, compare=False)
 
     def to_plain(self) -> list[dict[str, Any]]:
-        """The hits as values that JSON and data frames can hold; see `hit_to_plain`."""
+        """The hits as values that JSON and data frames can hold.
+
+        Returns
+        -------
+        list of dict
+            One by `hit_to_plain` for each hit, in order.
+        """
         return [hit_to_plain(hit) for hit in self.hits]
 
     def _repr_html_(self) -> str:
@@ -331,7 +337,17 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
     """A hit as values that JSON can hold: `record_to_plain` of its picture, and its place.
 
     The one form of a hit outside of Python: `search --format json`, the HTTP API, MCP and the
-    daemon choose from it. `duplicates` are plain records, or None, and `parts` are plain records.
+    daemon choose from it.
+
+    Parameters
+    ----------
+    hit : Hit
+
+    Returns
+    -------
+    dict of str to Any
+        `duplicates` are plain records, or None, and `parts` are plain records. Sizes are in pixels
+        and bytes, times of files in ns, positions in degrees.
     """
     duplicates = None if hit.duplicates is None else [*map(record_to_plain, hit.duplicates)]
     return {

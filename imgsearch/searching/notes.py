@@ -1,4 +1,4 @@
-"""What a user should know about a query and the model that reads it."""
+"""Notes for the user about a query and the model that reads it."""
 
 from __future__ import annotations
 

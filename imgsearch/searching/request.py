@@ -110,7 +110,17 @@ class Term:
         return "image" if self.text is None else "text"
 
     def resolved(self, image: Pixels | None = None, vector: Embeddings | None = None) -> Term:
-        """The same term with pixels or a vector in place of the source of its picture."""
+        """The same term with pixels or a vector in place of the source of its picture.
+
+        Parameters
+        ----------
+        image : ndarray of shape (height, width, 3), uint8, or None
+        vector : ndarray of shape (dimension,), float32, unit norm, or None
+
+        Returns
+        -------
+        Term
+        """
         return Term(self.text, image, vector, self.weight, self.fused)
 
 
@@ -216,7 +226,13 @@ class SearchRequest:
         return MIN_STRENGTH if words else MIN_STRENGTH_OF_IMAGES
 
     def digest(self) -> str:
-        """32 hex digits for what is searched for: pictures by their bytes, and not the limit."""
+        """A hash of the search: pictures count by their bytes, and the limit does not count.
+
+        Returns
+        -------
+        str
+            32 hex digits.
+        """
         parts = []
         for term in (*self.terms, None, *self.good, None, *self.bad):
             if term is not None and term.data is not None:

@@ -74,7 +74,7 @@ class SavedSearch:
 
     @property
     def text(self) -> str:
-        """What it searches for, in one line."""
+        """A description of the search in one line."""
         return described(self.request)
 
     def required(self) -> SearchRequest:
@@ -346,7 +346,7 @@ def checked_name(name: str) -> tuple[str, str]:
 
 
 def described(request: SearchRequest) -> str:
-    """What a request searches for, in one line."""
+    """A description of a request in one line."""
     words = [term for term in request.terms if term.text]
     parts = [term.text or "" for term in words if term.weight > 0]
     parts += [f"without {term.text}" for term in words if term.weight < 0]

@@ -1,4 +1,4 @@
-"""How unusual a score is: raw inner products put on one scale for all models and modalities.
+"""The strength of a score: raw inner products put on one scale for all models and modalities.
 
 A cosine of 0.3 is a good match between text and picture in one model, and a poor one between two
 pictures, or in another model. A score means something only next to the scores of what does not

@@ -11,8 +11,8 @@ from imgsearch.errors import QueryError
 from imgsearch.searching.request import Term
 
 NOT_WEIGHT = 0.5
-"""Default weight of an excluded term. Half a weight keeps what is wanted and puts nearly everything
-excluded behind it; a full weight costs right pictures (docs/SEARCH.md)."""
+"""Default weight of an excluded term. Half a weight keeps the right pictures and puts nearly
+everything excluded behind them; a full weight costs right pictures (docs/SEARCH.md)."""
 LIKE_WEIGHT = 0.5
 """Default weight of an example picture beside words: it orders what the words find."""
 MAX_TEXT_CHARACTERS = 10_000

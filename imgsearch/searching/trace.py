@@ -1,4 +1,4 @@
-"""What a search did, and how long each step of it took."""
+"""A trace of a search: its steps, and the time of each."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 RANKED_IMAGES = 500
 """Pictures of a ranking for the first page. A page that ends behind them is ranked deeper."""
-MAX_GROWTH = 16.0
+MAX_GROWTH_RATIO = 16.0
 """Factor by which a ranking that was not deep enough is made deeper."""
 MAX_RANKED_IMAGES = 100_000
 """Pictures of one ranking."""
@@ -288,7 +288,7 @@ class Gallery:
             if len(ranking) > places or _is_exhausted(ranking):
                 return ranking
             growth = 1.25 * (places + 1) / (len(ranking) + 1)
-            depth = int(depth * min(MAX_GROWTH, max(2.0, growth)))
+            depth = int(depth * min(MAX_GROWTH_RATIO, max(2.0, growth)))
             request = ranking.source or request  # its terms have their vectors
 
     # Pictures
@@ -319,11 +319,11 @@ class Gallery:
         return self.renders.ask(render_request(image.record.file, image.roots, side, form))
 
     def facets(self, where: Filter | None) -> Future[Facets]:
-        """How the pictures that pass a filter are spread."""
+        """Counts of the pictures that pass a filter."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
     def start(self, day: str) -> Future[Start]:
-        """What a page begins with; `day` is today as "11-29"."""
+        """The start of a page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
 
     def clusters(self) -> Future[Tiles]:
@@ -368,7 +368,7 @@ class Gallery:
         return self.reader.submit(work)
 
     def status(self) -> Future[dict[str, Any]]:
-        """What is in the library; zeros if there is none."""
+        """Counts of the library's contents; zeros if there is no library."""
         return self.reader.submit(_status)
 
 

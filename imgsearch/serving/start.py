@@ -1,4 +1,4 @@
-"""What the page begins with when nothing is searched for: a few cheap reads of the catalog."""
+"""The start of the page without a search: a few cheap reads of the catalog."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a page begins with.
+    """The start of a page.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Start:
 
 
 def start(library: Library, day: str) -> Start:
-    """What a page begins with; empty without a library.
+    """The start of a page; empty without a library.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MAX_NAME_LENGTH = 80
+MAX_NAME_CHARACTERS = 80
 
 _SENTENCES = {
     "missing": "{name} is missing",
@@ -43,7 +43,7 @@ _SENTENCES = {
 
 
 def sentence(error: Mapping[str, Any], skip: tuple[str, ...] = ()) -> str:
-    """What is wrong with an argument; never pydantic's own message.
+    """The fault of an argument, in a sentence; never pydantic's own message.
 
     Parameters
     ----------
@@ -53,6 +53,6 @@ def sentence(error: Mapping[str, Any], skip: tuple[str, ...] = ()) -> str:
         Parts of its location that are not part of a name.
     """
     parts = [str(part) for part in error.get("loc", ()) if part not in skip]
-    name = ".".join(parts)[:MAX_NAME_LENGTH] or "the request"
+    name = ".".join(parts)[:MAX_NAME_CHARACTERS] or "the request"
     template = _SENTENCES.get(str(error.get("type")), "{name} is not valid")
     return template.format_map({**error.get("ctx", {}), "name": name})

@@ -60,7 +60,7 @@ _BRADFORD = np.array(
 
 @dataclass(frozen=True, slots=True)
 class ColourSpace:
-    """What a file states about its colours.
+    """The colour space that a file states.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_LIKE = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # Olympus and Panasonic
 _FUJI = b"FUJIFILMCCD-RAW"
 _FUJI_PREVIEW = struct.Struct(">II")
-_FUJI_PREVIEW_AT = 84
+_FUJI_PREVIEW_OFFSET_BYTES = 84
 
 
 @dataclass(slots=True)
@@ -252,7 +252,7 @@ def _canon_exif(data: bytes) -> Image.Exif:
 def _fuji_preview(data: bytes) -> bytes:
     if not data.startswith(_FUJI):
         return b""
-    start, size = _FUJI_PREVIEW.unpack_from(data, _FUJI_PREVIEW_AT)
+    start, size = _FUJI_PREVIEW.unpack_from(data, _FUJI_PREVIEW_OFFSET_BYTES)
     return data[start : start + size]
 
 

@@ -71,7 +71,7 @@ def fill_missing(image: Image.Image, rows: tuple[int, int], source: Image.Image)
 
 
 def missing_note(rows: tuple[int, int], height: int) -> str:
-    """What is wrong with the picture, in words for users."""
+    """The fault of the picture, in words for users."""
     missing = round(100 * (1 - (rows[1] - rows[0]) / height))
     if not missing:
         return "the file is cut off: its end is missing"

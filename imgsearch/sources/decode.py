@@ -144,7 +144,7 @@ def decode_picture(
 def _decode_part(
     data: bytes, settings: DecodeSettings, name: str, beside: Sequence[Statement]
 ) -> Picture | None:
-    """What can be decoded of a file that is cut off; None if that is too little."""
+    """The part of a cut-off file that can be decoded; None if it is too small."""
     try:
         with cut_off_files.leniency():
             part = cut_off_files.load_part(data)

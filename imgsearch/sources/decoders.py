@@ -20,7 +20,7 @@ _RULES = 3  # grows when files are read that were skipped before
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How images are decoded.
+    """Settings of decoding.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def decoders() -> list[DecoderInfo]:
 
 
 def decoder_signature(settings: DecodeSettings) -> str:
-    """What decoding depends on besides the file; stored with each skipped file."""
+    """The versions that decoding depends on besides the file; stored with each skipped file."""
     versions = ", ".join(f"{name} {_version(name) or '-'}" for name in _PACKAGES)
     avif = "with" if find_spec("PIL._avif") else "without"
     return f"{versions}, {avif} AVIF, rules {_RULES}, limit {settings.max_pixels / 1e6:g} MP"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 _CONTAINER_BITS = (8, 10, 12, 14, 16, 24, 32, 64)
 _MIN_SHARE_OF_CONTAINER = 1 / 3  # below that, the container does not say what black and white are
 _MAX_SAMPLED = 1 << 20  # values that decide on the range
-_MAX_OUTLIERS = 1 / 1000  # of the values, at each end
+_MAX_OUTLIER_SHARE = 1 / 1000  # of the values, at each end
 _MIN_OUTLIERS = 8  # one hot pixel may be several values of a small picture
-_MIN_GAP = 1 / 4  # between an outlier and the others, as a share of their range
+_MIN_GAP_SHARE = 1 / 4  # between an outlier and the others, as a share of their range
 _MIN_DISTINCT = 16  # fewer values are a drawing, which has no outliers
 _MIN_NO_DATA = 1e30  # above that, a float stands for "no data"
 
@@ -55,9 +55,9 @@ def robust_range(values: NDArray[Any]) -> tuple[float, float]:
     are behind a gap.
     """
     values = _without_lone_value(_without_lone_value(values, 0), -1)
-    count = min(len(values) // 100, max(_MIN_OUTLIERS, int(len(values) * _MAX_OUTLIERS)))
+    count = min(len(values) // 100, max(_MIN_OUTLIERS, int(len(values) * _MAX_OUTLIER_SHARE)))
     low, high = float(values[count]), float(values[-1 - count])
-    gap = _MIN_GAP * (high - low)
+    gap = _MIN_GAP_SHARE * (high - low)
     top = values[len(values) - 1 - count :].astype(np.float64)
     bottom = values[count::-1].astype(np.float64)
     if not gap:

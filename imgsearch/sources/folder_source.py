@@ -16,15 +16,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 
-from imgsearch.default_excludes import enters, left_out
 from imgsearch.ports import Unchanged, nothing_known
 from imgsearch.records import ImageFile, Known, RootRecord, Skipped, Unvisited
 from imgsearch.sources import mounts as mounted
-from imgsearch.sources.excludes import Excludes, ForeignExcludes, folders_above
 from imgsearch.sources.guarded_files import digest_file, os_reason
+from imgsearch.sources.scan_rules import ScanRules
 from imgsearch.sources.tree_walk import ScanItem, TreeWalk
-
-_RESOURCE_FORK_PREFIX = "._"  # macOS puts such a file beside each file on foreign disks
 
 
 class FilesystemSource:
@@ -69,15 +66,11 @@ class FilesystemSource:
     ) -> None:
         self._root = os.path.abspath(root)
         self._scope = scope.strip("/")
-        self._exclude = Excludes(exclude)
-        self._foreign = ForeignExcludes(self._root, roots)
-        self._has_patterns = bool(exclude)
-        self._name = os.path.basename(self._root)
-        self._hidden = hidden
+        self._ismount = ismount
+        self.rules = ScanRules(self._root, self._scope, exclude, hidden, roots, ismount)
         self._known_mounts = list(mounts)
         self._mounts = list(mounts)
         self._prune = prune
-        self._is_mount = ismount
         self.folders: dict[str, int] = {}
         """After a scan: the modification times in ns of the folders listed, by path."""
 
@@ -114,16 +107,16 @@ class FilesystemSource:
             return
         yield from self._mount_changes()
         points = [point for point in self._known_mounts[1:] if self._must_exist(point)]
-        missing = list(mounted.unmounted(self._root, points, self.ismount))
+        missing = list(mounted.unmounted(self._root, points, self._ismount))
         yield from missing
         self._mounts = self._initial_mounts()
-        walk = TreeWalk(self, unchanged)
+        walk = TreeWalk(self.rules, unchanged, self._mounts)
         yield from walk.run()
         self.folders = walk.folders
         # A disk that was pulled out during the walk looks like an empty folder.
         reported = {unvisited.path for unvisited in missing}
         points = [p for p in self._mounts[1:] if self._in_scope(p) and p not in reported]
-        yield from mounted.unmounted(self._root, points, self.ismount)
+        yield from mounted.unmounted(self._root, points, self._ismount)
         if refusal := self._refusal():
             yield Unvisited("", refusal)
 
@@ -144,7 +137,7 @@ class FilesystemSource:
 
     def _mount_changes(self) -> Iterator[Unvisited]:
         if self._known_mounts and self._known_mounts[0] and not self._prune:
-            reason = mounted.root_moved(self._root, self._known_mounts[0], self.ismount)
+            reason = mounted.root_moved(self._root, self._known_mounts[0], self._ismount)
             if reason:
                 yield Unvisited("", reason)
 
@@ -157,43 +150,7 @@ class FilesystemSource:
     def _initial_mounts(self) -> list[str]:
         """The mount points to remember regardless of what the walk finds."""
         if self._known_mounts and not self._prune:
-            own = self._known_mounts[0] or mounted.mount_point_of(self._root, self.ismount)
+            own = self._known_mounts[0] or mounted.mount_point_of(self._root, self._ismount)
             return [own, *self._known_mounts[1:]]
         elsewhere = [p for p in self._known_mounts[1:] if not mounted.below(p, self._scope)]
-        return [mounted.mount_point_of(self._root, self.ismount), *elsewhere]
-
-    def ismount(self, path: str) -> bool:
-        return self._is_mount(path)
-
-    def note_mount(self, path: str) -> None:
-        if path not in self._mounts[1:]:
-            self._mounts.append(path)
-
-    def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
-        if self._has_patterns and self.excludes(name, prefix, folder):  # first: it notes matches
-            return True
-        if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
-            return True
-        parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
-        return folder and left_out(name, parent)
-
-    def excludes(self, name: str, prefix: str, folder: bool) -> bool:
-        return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)
-
-    @property
-    def has_foreign_excludes(self) -> bool:
-        return bool(self._foreign)
-
-    def excludes_elsewhere(self, place: str, folder: bool) -> bool:
-        return self._foreign.match(place, folder)
-
-    def unmatched(self, patterns: Sequence[str]) -> list[str]:
-        """Those of the patterns that the scan has met nothing for.
-
-        A pattern below a folder that the scan leaves out anyway is not one of them.
-        """
-        return [
-            each
-            for each in self._exclude.unmatched()
-            if each in patterns and enters(folders_above(each), self._name, self._hidden)
-        ]
+        return [mounted.mount_point_of(self._root, self._ismount), *elsewhere]

@@ -12,7 +12,7 @@ from imgsearch.vectors import Pixels
 
 _WITH_ALPHA = ("RGBA", "LA", "RGBa", "La", "PA")
 _WHITE, _BLACK = 255, 0
-_MIN_DIFFERENCE = 48  # levels by which a pixel stands out from the ground
+_MIN_DIFFERENCE_LEVELS = 48  # levels by which a pixel stands out from the ground
 _MIN_SHARE = 1 / 4  # of what is visible that has to stand out from white
 
 # EXIF orientation -> operation that turns the image upright (TIFF 6.0, "Orientation").
@@ -92,7 +92,7 @@ def _on_ground(image: Image.Image, alpha: Image.Image) -> Image.Image:
         return Image.new("RGB", image.size, "white")
     shown = np.asarray(image, np.int16)
     on_white, on_black = (
-        float(np.average(np.abs(shown - ground).max(2) >= _MIN_DIFFERENCE, weights=weight))
+        float(np.average(np.abs(shown - ground).max(2) >= _MIN_DIFFERENCE_LEVELS, weights=weight))
         for ground in (_WHITE, _BLACK)
     )
     ground = "black" if on_white < _MIN_SHARE and on_black > on_white else "white"

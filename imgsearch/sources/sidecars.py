@@ -1,4 +1,4 @@
-"""Which metadata files beside an image are its own: XMP sidecars, and JSON of Google Takeout.
+"""Finds the metadata files of an image beside it: XMP sidecars, and JSON of Google Takeout.
 
 Names of XMP files are `x.jpg.xmp` and `x.xmp`; the latter belongs to every `x.*`. Takeout's are as
 people have reported them: the name of the image, then in newer exports

@@ -1,4 +1,4 @@
-"""What one source of metadata (EXIF, XMP, IPTC, a sidecar, a file name) states about an image.
+"""Statements about an image by one source: EXIF, XMP, IPTC, a sidecar or a file name.
 
 A source is read into a `Statement`, and `merged` makes one of all: the order of the sources is
 written here and nowhere else. Dates and positions follow the composite tags of ExifTool and the

@@ -61,7 +61,7 @@ _MAX_BYTES_PER_PIXEL = 64
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the samples of a TIFF page are stored.
+    """The storage of the samples of a TIFF page.
 
     Attributes
     ----------

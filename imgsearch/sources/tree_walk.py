@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 from imgsearch.filesystems import UNIDENTIFIED, Identity, filesystem, identity_of
 from imgsearch.ports import Unchanged
@@ -17,40 +16,13 @@ from imgsearch.sources import mounts as mounted
 from imgsearch.sources import sidecars
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
 from imgsearch.sources.guarded_files import os_reason
+from imgsearch.sources.scan_rules import ScanRules
 from imgsearch.sources.sidecars import FolderSidecars
 
 _FILES_PER_COMPARISON = 1000
 """Maximum number of files that are compared with the catalog at once."""
 
 ScanItem = ImageFile | Skipped | Unvisited
-LeavesOut = Callable[[str, str, bool], bool]
-"""As `Rules.leaves_out`."""
-
-
-class Rules(Protocol):
-    """The source as the walk sees it."""
-
-    @property
-    def root(self) -> str: ...
-    @property
-    def scope(self) -> str: ...
-    def leaves_out(self, name: str, prefix: str, folder: bool) -> bool:
-        """True for a name to ignore."""
-
-    def excludes(self, name: str, prefix: str, folder: bool) -> bool:
-        """True for a name to ignore because the user said so."""
-
-    @property
-    def has_foreign_excludes(self) -> bool:
-        """True if another folder of the library excludes something."""
-
-    def excludes_elsewhere(self, place: str, folder: bool) -> bool:
-        """True for a place (absolute, links resolved) that another folder of the library
-        excludes."""
-
-    def ismount(self, path: str) -> bool: ...
-    def note_mount(self, path: str) -> None:
-        """Remember a mount point that the walk has entered."""
 
 
 @dataclass(slots=True)
@@ -134,13 +106,17 @@ class _Folder:
 
 
 class TreeWalk:
-    """One pass over the tree in path order; holds only the names of the folders it is in."""
+    """One pass over the tree in path order; holds only the names of the folders it is in.
 
-    def __init__(self, source: Rules, unchanged: Unchanged) -> None:
-        self._source = source
+    It adds the mount points that it enters, relative to the root, to `mounts`.
+    """
+
+    def __init__(self, rules: ScanRules, unchanged: Unchanged, mounts: list[str]) -> None:
+        self._rules = rules
+        self._mounts = mounts
         self._unchanged = unchanged
-        self._root = source.root
-        self._real_root = os.path.realpath(source.root)
+        self._root = rules.root
+        self._real_root = os.path.realpath(rules.root)
         self._identities: dict[int, Identity] = {}
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
@@ -148,17 +124,17 @@ class TreeWalk:
         """Modification times of the folders listed, in ns, by path."""
 
     def run(self) -> Iterator[ScanItem]:
-        if self._source.scope:  # a link from there must not lead into all of the root
+        if self._rules.scope:  # a link from there must not lead into all of the root
             with suppress(OSError):
                 self._entered_before(os.stat(self._real_root))
-        yield from self._descend(self._source.scope, None)
+        yield from self._descend(self._rules.scope, None)
         while self._links:
             links, self._links = sorted(self._links), []
             for link in links:
                 yield from self._descend(link, self._device(os.path.dirname(link)))
 
     def _descend(self, path: str, parent_device: int | None) -> Iterator[ScanItem]:
-        real = None if path == self._source.scope else self._real(path)
+        real = None if path == self._rules.scope else self._real(path)
         stack = [self._folder(path, parent_device, real)]
         while stack:
             folder = stack[-1]
@@ -268,7 +244,7 @@ class TreeWalk:
         """Collect images, links and folders, except those to ignore."""
         prefix = folder.prefix
         beside: list[str] = []
-        leaves_out: LeavesOut = self._source.leaves_out
+        leaves_out: Callable[[str, str, bool], bool] = self._rules.leaves_out
         if folder.real is not None:
             leaves_out = self._leaves_out_behind(folder.real)
         candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
@@ -294,18 +270,18 @@ class TreeWalk:
         if beside:
             folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
 
-    def _leaves_out_behind(self, real: str) -> LeavesOut:
+    def _leaves_out_behind(self, real: str) -> Callable[[str, str, bool], bool]:
         """The rule for the names in a folder behind a link, whose absolute path is given."""
-        source, inside = self._source, self._below(real)
+        rules, inside = self._rules, self._below(real)
         own = f"{inside}/" if inside else ""
 
         def leaves_out(name: str, prefix: str, folder: bool) -> bool:
-            if source.leaves_out(name, prefix, folder):
+            if rules.leaves_out(name, prefix, folder):
                 return True
-            if inside is not None and source.excludes(name, own, folder):
+            if inside is not None and rules.excludes(name, own, folder):
                 return True
-            elsewhere = source.has_foreign_excludes
-            return elsewhere and source.excludes_elsewhere(os.path.join(real, name), folder)
+            elsewhere = rules.has_foreign_excludes
+            return elsewhere and rules.excludes_elsewhere(os.path.join(real, name), folder)
 
         return leaves_out
 
@@ -321,8 +297,9 @@ class TreeWalk:
         return False
 
     def _cross(self, path: str, absolute: str) -> None:
-        if mounted.is_boundary(absolute, self._source.ismount):
-            self._source.note_mount(path)
+        entered = mounted.is_boundary(absolute, self._rules.ismount)
+        if entered and path not in self._mounts[1:]:
+            self._mounts.append(path)
 
     def _link(self, folder: _Folder, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
@@ -336,7 +313,7 @@ class TreeWalk:
             return None
         if inside is not None and self._met(inside, leads_to_folder):
             return None
-        if self._source.excludes_elsewhere(target, leads_to_folder):
+        if self._rules.excludes_elsewhere(target, leads_to_folder):
             return None
         if leads_to_folder:
             self._links.append(path)
@@ -353,14 +330,14 @@ class TreeWalk:
         *above, name = path.split("/")
         prefix, visited = "", True
         for part in above:
-            if self._source.excludes(part, prefix, True):
+            if self._rules.excludes(part, prefix, True):
                 return True
-            visited = visited and not self._source.leaves_out(part, prefix, True)
+            visited = visited and not self._rules.leaves_out(part, prefix, True)
             prefix += f"{part}/"
-        if self._source.excludes(name, prefix, folder):
+        if self._rules.excludes(name, prefix, folder):
             return True
         visited = visited and (folder or extension(name) in CANDIDATES)
-        return visited and not self._source.leaves_out(name, prefix, folder)
+        return visited and not self._rules.leaves_out(name, prefix, folder)
 
     def _is_unchanged(self, file: ImageFile, status: os.stat_result) -> bool:
         return stat.S_ISREG(status.st_mode) and not self._unchanged(FileRun.of(file))
@@ -381,7 +358,7 @@ class TreeWalk:
 
     def _leaves_out(self, path: str, folder: bool) -> bool:
         above, slash, name = path.rpartition("/")
-        return self._source.leaves_out(name, above + slash, folder)
+        return self._rules.leaves_out(name, above + slash, folder)
 
     def _real(self, path: str) -> str:
         return os.path.realpath(self._absolute(path))

@@ -157,7 +157,7 @@ class Named(BaseModel):
 
 
 class FacetsAnswer(BaseModel):
-    """How pictures are spread over dates, folders, cameras and formats."""
+    """Counts of pictures by date, folder, camera and format."""
 
     total: int
     years: list[Year]
@@ -213,7 +213,7 @@ class ClustersAnswer(BaseModel):
 
 
 class StartAnswer(BaseModel):
-    """What a page begins with when nothing is searched for."""
+    """The start of a page without a search."""
 
     recent: list[PictureAnswer] = Field(description="Added last.")
     on_this_day: list[PictureAnswer] = Field(description="Taken on this day of earlier years.")
@@ -252,7 +252,7 @@ class DuplicatesAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """What is in the library, and what the server is doing."""
+    """The contents of the library, and what the server is doing."""
 
     library: str
     images: int
@@ -351,7 +351,7 @@ def saved(search: SavedSearch) -> SavedAnswer:
 
 
 def start(begin: Start, prefix: str) -> StartAnswer:
-    """What a page begins with."""
+    """The start of a page."""
     return StartAnswer(
         recent=[PictureAnswer(**picture(each, prefix)) for each in begin.recent],
         on_this_day=[PictureAnswer(**picture(each, prefix)) for each in begin.on_this_day],

@@ -117,7 +117,7 @@ def _about(
 
     @router.get("/status")
     async def get_status() -> StatusAnswer:
-        """What is in the library, and whether it is being indexed."""
+        """The contents of the library, and whether it is being indexed."""
         summary = await asyncio.wrap_future(gallery.status())
         running = indexer.state if indexer.running else None
         return StatusAnswer(**summary, indexing=running, version=__version__, locked=door.locked)

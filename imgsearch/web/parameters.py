@@ -72,7 +72,7 @@ else:
 
 
 class FilterParameters(_FilterFields):
-    """Which pictures may be found; the values are those of `imgsearch search`."""
+    """Filters; the values are those of `imgsearch search`."""
 
     model_config = ConfigDict(populate_by_name=True, extra="forbid")
 
@@ -82,7 +82,7 @@ class FilterParameters(_FilterFields):
 
 
 class SearchParameters(FilterParameters):
-    """What to search for, which pictures may be found, and how many to return."""
+    """Terms, filters and number of results of a search."""
 
     q: Text = Field("", description="Words to look for.", examples=["a dog on the beach"])
     saved: Text = Field(
@@ -169,7 +169,7 @@ class RenameParameters(BaseModel):
 
 
 class DuplicateParameters(FilterParameters):
-    """Which duplicates to find."""
+    """The duplicates to find."""
 
     level: Literal["exact", "copies", "shots"] = Field(
         "copies", description="Same bytes; also saved again or resized; also near-identical shots."
@@ -184,7 +184,7 @@ class DuplicateParameters(FilterParameters):
 
 
 class IndexParameters(BaseModel):
-    """What to index."""
+    """Folders and options of a run of the indexer."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -58,7 +58,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/facets")
     async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
-        """How the pictures that pass the filters are spread over years, folders and so on."""
+        """Counts of the pictures that pass the filters, by year, folder and so on."""
         where = parameters.where_filter()
         return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
 

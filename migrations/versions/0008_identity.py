@@ -1,7 +1,7 @@
 """Add what identifies a file, more of its metadata, and notes.
 
-`ctime_ns` and `inode` tell a changed file from an unchanged one of the same size and mtime, and
-`sidecar_stamp` does the same for the metadata files beside it; 0 is unknown. `metadata_version`
+`ctime_ns` and `inode` distinguish a changed file from an unchanged one of the same size and mtime,
+and `sidecar_stamp` does the same for the metadata files beside it; 0 is unknown. `metadata_version`
 says which reader of metadata wrote the row: rows from before this migration have 0. MPO is JPEG
 with more pictures in the file, and is called so.
 

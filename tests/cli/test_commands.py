@@ -111,7 +111,7 @@ def test_a_library_that_is_a_file(tmp_path):
 def test_a_catalog_that_is_not_a_database(indexed: Place):
     for name in ("catalog.sqlite-wal", "catalog.sqlite-shm"):
         (indexed.library / name).unlink(missing_ok=True)
-    (indexed.library / "catalog.sqlite").write_bytes(b"this is no database" * 1000)
+    (indexed.library / "catalog.sqlite").write_bytes(b"this is not a database" * 1000)
     for command in (["status"], ["index", indexed.photos], ["search", "x"], ["skipped"]):
         outcome = indexed.call(*command)
         assert outcome.status == 1

@@ -139,7 +139,7 @@ SCENARIOS: dict[str, list[list[object]]] = {
         ["search", "https://example.com/a.jpg"],
         ["search", "a bird", "--precision", "fp32", *HITS],
     ],
-    "told something": [["search", "a bird", "--instruction", "Find birds.", *HITS]],
+    "with an instruction": [["search", "a bird", "--instruction", "Find birds.", *HITS]],
     "a page": [["search", "a bird", "-n", "2", "--html", "{tmp}/page.html"]],
 }
 

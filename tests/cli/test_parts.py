@@ -30,7 +30,7 @@ def shot(folder: Path, photo: str, *names: str) -> None:
             if name.endswith("HEIC"):
                 pillow_heif.from_pillow(image).save(folder / name, exif=exif.tobytes())
             else:
-                # Black and white, so that it is no near-identical copy.
+                # Black and white, so that it is not a near-identical copy.
                 image.convert("L").save(folder / name, exif=exif)
 
 

@@ -1,4 +1,4 @@
-"""What is kept of duplicates, and what they are called."""
+"""The picture to keep of duplicates, and the kinds of duplicates."""
 
 from __future__ import annotations
 

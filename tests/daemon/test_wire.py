@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imgsearch.daemon import wire
 from imgsearch.filters import fields
-from imgsearch.filters.parser import MAX_LENGTH
+from imgsearch.filters.parser import MAX_EXPRESSION_CHARACTERS
 from imgsearch.filters.tree import Compare, Has, Not, all_of, any_of
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord
 from imgsearch.searching.hits import Hit, SearchResult
@@ -156,7 +156,7 @@ def test_a_long_filter_travels():
     """Longer than what `--where` takes."""
     names = [fields.comparison("name", "~", "x" * 400) for _ in range(150)]
     where = any_of(names)
-    assert len(str(where)) > MAX_LENGTH
+    assert len(str(where)) > MAX_EXPRESSION_CHARACTERS
     assert sent(SearchRequest(where=where)).where == where
 
 

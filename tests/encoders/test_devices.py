@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 class SmallDevice(torch.nn.Module):
-    """A last layer that takes so many inputs at a time, and says so as a GPU would."""
+    """A last layer that takes a limited number of inputs, and fails as a GPU would."""
 
     def __init__(self, most):
         super().__init__()

@@ -32,7 +32,7 @@ SO400M = {
 
 @pytest.fixture(autouse=True)
 def _empty_cache(tmp_path, monkeypatch):
-    """None of the models is on this machine, whoever runs the tests."""
+    """None of the models is on this machine, for any user."""
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
 
 

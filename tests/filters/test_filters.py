@@ -17,7 +17,7 @@ from imgsearch.errors import QueryError
 from imgsearch.filters import fields
 from imgsearch.filters.geography import EARTH_KM, box_around, distance_km
 from imgsearch.filters.options import FILTERS, filter_from
-from imgsearch.filters.parser import MAX_LENGTH, parse
+from imgsearch.filters.parser import MAX_EXPRESSION_CHARACTERS, parse
 from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     MAX_DEPTH,
@@ -156,7 +156,7 @@ def test_too_large_expressions_are_refused():
     for text in (
         "has gps or " * MAX_LEAVES + "has gps",
         "(has gps and (has date or " * MAX_DEPTH + "has gps" + "))" * MAX_DEPTH,
-        "x" * (MAX_LENGTH + 1),
+        "x" * (MAX_EXPRESSION_CHARACTERS + 1),
         "name in (" + "a," * MAX_LEAVES + "a)",
     ):
         with pytest.raises(QueryError, match=r"the limits are|the limit is"):

@@ -1,4 +1,4 @@
-"""An index on PostgreSQL: what is stored, who may change it, exact scores, errors with hints.
+"""An index on PostgreSQL: stored rows, permissions, exact scores, errors with hints.
 
 The contract of all kinds of index is in tests/contracts/test_vector_index.py.
 """

@@ -351,7 +351,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ["photo.jpg"]
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
+@pytest.mark.parametrize("content", [b"", b"this is not a database" * 100])
 def test_a_file_that_is_not_a_catalog_is_an_error(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     if content:

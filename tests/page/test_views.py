@@ -58,7 +58,7 @@ def served(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served
 
 
 def live_photo(folder: Path) -> None:
-    """A HEIC with its video, and its JPEG in black and white, which is no near-identical copy."""
+    """A HEIC with its video, and its JPEG in black and white, not a near-identical copy."""
     dated(folder / "IMG_7.JPG", "kitten_with_wool.jpg", datetime(2013, 7, 1))
     with Image.open(folder / "IMG_7.JPG") as image:
         pillow_heif.from_pillow(image).save(folder / "IMG_7.HEIC", exif=image.info["exif"])

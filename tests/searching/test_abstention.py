@@ -106,7 +106,7 @@ def test_gibberish_is_not_known(answers):
     result = answers("xqzzv blorf")
     assert not result.hits
     assert any("does not know 'xqzzv', 'blorf'" in note for note in result.notes)
-    assert len(answers("xqzzv blorf", min_strength=0.0)) > 5, "whoever wants it sees the nearest"
+    assert len(answers("xqzzv blorf", min_strength=0.0)) > 5, "--all shows the nearest"
 
 
 def test_a_typing_error_has_a_correction(answers):

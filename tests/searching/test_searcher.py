@@ -160,7 +160,7 @@ def test_foreign_script(text, script):
 
 
 def test_ranks_count_what_is_shown(folder, catalog, searcher):
-    """Whoever says '#3' means the third line, also where weak hits were left out in between."""
+    """'#3' is the third line that was shown, also if weak hits were left out in between."""
     folder.files = {f"{n:02}.jpg": (f"content {n}", 1) for n in range(40)}
     folder.files |= {f"dog {n:02}.jpg": (f"named {n}", 1) for n in range(5)}
     ingest(catalog, folder)

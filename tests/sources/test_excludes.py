@@ -112,4 +112,4 @@ def test_a_pattern_for_what_is_left_out_anyway_has_its_match(tmp_path, patterns,
     put(tmp_path, "a.jpg", "#snapshot/b.jpg", ".private/c.jpg", ".git/annex/d.jpg", *SECRET)
     source = FilesystemSource(str(tmp_path), exclude=patterns)
     list(source.scan())
-    assert source.unmatched(patterns) == unmatched
+    assert source.rules.unmatched(patterns) == unmatched

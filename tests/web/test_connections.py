@@ -86,7 +86,7 @@ def test_a_client_at_its_bound_loses_its_own_least_used_connection(
 def test_at_the_total_bound_the_largest_client_loses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
     bound = Connections(Proxies())
-    # One site has a network of 64 bits of IPv6, and so many addresses.
+    # One site has a network of 64 bits of IPv6, with as many addresses.
     crowd = [Held(f"2001:db8::{number:x}") for number in (1, 2, 3)]
     small = Held("192.0.2.1")
     assert _admit(bound, small, *crowd, Held("192.0.2.2"), Held("2001:db8:0:1::1")) == [True] * 6

@@ -1,4 +1,4 @@
-"""What is in a library, by HTTP: its start, clusters and duplicates."""
+"""The contents of a library, by HTTP: its start, clusters and duplicates."""
 
 from __future__ import annotations
 

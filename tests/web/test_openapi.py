@@ -31,7 +31,7 @@ OPTIONS = {
     "coverage": ("--checks", ",".join((*CHECKS, "negative_data_rejection"))),
     "fuzzing": ("--checks", ",".join(CHECKS), "--exclude-operation-id", "search_with_pictures"),
 }
-"""Schemathesis cannot always tell whether randomly generated data is valid, and schemathesis 4.32
+"""Schemathesis does not always know whether randomly generated data is valid, and schemathesis 4.32
 stops with an error of its own (`Unsupported type: 'Binary'`) when it breaks one value of a valid
 form with files."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from imgsearch.encoders.builtin.small_networks import Network
 
 SIDE_PIXELS = 192
-_CPU_BATCH = 4
+_CPU_BATCH_IMAGES = 4
 
 
 def scores(network: Network, pixels: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def scores(network: Network, pixels: Tensor) -> Tensor:
     size = (SIDE_PIXELS, SIDE_PIXELS)
     small = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
     small = (small / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-    batch = _CPU_BATCH if small.device.type == "cpu" else len(small)
+    batch = _CPU_BATCH_IMAGES if small.device.type == "cpu" else len(small)
     return torch.cat([_best_score(network(part)) for part in torch.split(small, batch)])
 
 

@@ -46,7 +46,7 @@ _ENDINGS = (
 
 
 def is_foreign(text: str, lexicon: Set[str]) -> bool:
-    """Whether a query is in a language other than English.
+    """True if a query is in a language other than English.
 
     Letters of another script decide first, then the majority of function words. If these are
     equal, the query is foreign if English does not know most of its words.
@@ -71,7 +71,7 @@ def is_foreign(text: str, lexicon: Set[str]) -> bool:
 
 
 def has_function_word(words: Iterable[str]) -> bool:
-    """Whether one of the words, in lower case, is a function word of any language."""
+    """True if one of the words, in lower case, is a function word of any language."""
     return any(word in FUNCTION_WORDS or word in _ENGLISH for word in words)
 
 
@@ -80,7 +80,7 @@ def _script(letter: str) -> str:
 
 
 def is_known(word: str, lexicon: Set[str]) -> bool:
-    """Whether a word in lower case, or its stem, is in the lexicon; accents do not matter."""
+    """True if a word in lower case, or its stem, is in the lexicon; accents do not matter."""
     letters = unicodedata.normalize("NFD", word)
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))  # "café"
     if len(word) == 1 or plain in lexicon:

@@ -1,6 +1,6 @@
 """Kinds of people: in a text by its words, in a picture by faces and bodies.
 
-Both sides use the same `KINDS`. A face tells most; if it is turned away or too small, a body still
+Both sides use the same `KINDS`. A face says most; if it is turned away or too small, a body still
 shows that a person is there. Whether a face belongs to a woman, a man, a child or an old person is
 a small network's guess, and counts only as much as that network is certain.
 """
@@ -68,7 +68,7 @@ def of_picture(faces: Faces, body: float) -> Floats:
     if not count:
         return _row(person=bodily, figure=bodily)
     largest = float(faces.heights.max())
-    # The network cannot tell small faces apart, so they count less.
+    # The network confuses small faces, so they count less.
     clear = np.clip((faces.heights - 0.03) / 0.07, 0.3, 1) * (faces.heights > 0.4 * largest)
     grown = np.clip((faces.ages - 10) / 8, 0, 1)
     return _row(

@@ -23,7 +23,7 @@ PROJECTION = np.random.default_rng(1).integers(-999, 1000, (GRID * GRID * 3, DIM
 
 
 class CheapEncoder:
-    """An `Encoder` whose vectors tell pictures apart and mean nothing."""
+    """An `Encoder` whose vectors distinguish pictures and mean nothing."""
 
     space = SPACE
     card = CARD

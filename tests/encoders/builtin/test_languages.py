@@ -1,4 +1,4 @@
-"""Queries in other languages: told from English, read, and found."""
+"""Queries in other languages: recognised, read, and found."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
     /tmp/gme-reference/bin/python tests/golden/gme/make_golden.py
 
 transformers 4.51.3 is the last line of versions that the published remote code of gme-Qwen2-VL
-runs on. What is computed here is that code's computation, written anew from its description
+runs on. This is that code's computation, written again from its description
 (docs/adr/0006-gme-without-remote-code.md): stock processor, language model called on embeddings
 with an attention mask and no positions, last real token, L2 norm. The model is a random Qwen2-VL
 of 64 dimensions, saved with the keys, the configuration and the shards of a published one.
