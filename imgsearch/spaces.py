@@ -8,6 +8,7 @@ catalog and the models on this machine; the functions below it are the rules, on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,6 +128,16 @@ class Spaces:
     def card(self, space: EmbeddingSpace) -> ModelCard:
         """The card of the model of a space, which is loaded only if its name says too little."""
         return self._models.card(space.model) or self.encoder_for(space).card
+
+    def others(self) -> list[Spaces]:
+        """The same for each other model that the library has vectors of."""
+        names = dict.fromkeys(space.model for space in self._known(filled=True))
+        any_space = replace(self._settings, document_instruction="", dimension=0, visual_tokens=0)
+        return [
+            Spaces(replace(any_space, model=name), self._models, self._catalog)
+            for name in names
+            if name != self.model
+        ]
 
     def _load(self, space: EmbeddingSpace) -> Encoder:
         try:

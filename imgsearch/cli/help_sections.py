@@ -20,7 +20,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Output": (
         "form", "color", "preview", "html", "copy_to", "link_to", "open_them", "exit_code",
     ),
-    "Engine": ("model", "device", "precision", "threads", "index", "no_daemon", "refresh"),
+    "Engine": (
+        "model", "federated", "device", "precision", "threads", "index", "no_daemon", "refresh",
+    ),
     GENERAL: ("explain", "library", "quiet", "verbose", "help"),
 }  # fmt: skip
 """Heading -> names of its parameters, in the order of the help. Filters have a prefix instead."""

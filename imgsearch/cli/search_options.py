@@ -84,6 +84,7 @@ class SearchOptions:
     max_false_matches: float | None
     apart: bool
     sort: Sort | None
+    federated: bool = False
     no_daemon: bool = False
     form: str = "table"
     explain: bool = False
@@ -111,6 +112,7 @@ class SearchOptions:
             instruction=self.instruction,
             unique=unique,
             apart=self.apart,
+            federated=self.federated,
             sort=self.sort or "",
             remember=True,
         )
@@ -221,6 +223,12 @@ _CUT_OFF = (
         callback=_not_nan,
         metavar="MIN",
         help="Cut off by the raw score instead, a cosine from -1 to 1.",
+    ),
+    click.option(
+        "--federated",
+        is_flag=True,
+        help="Ask every model that the library has vectors of, and fuse their rankings; while"
+        " 'imgsearch models switch' is on its way.",
     ),
     click.option(
         "--mode",

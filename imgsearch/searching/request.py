@@ -156,6 +156,8 @@ class SearchRequest:
         Fold near-identical pictures into one hit.
     apart : bool
         List the files of one shot, such as RAW and JPEG, as pictures of their own.
+    federated : bool
+        Rank with every model that the library has vectors of, and fuse the rankings.
     sort : str
         One of `SORTS`: the order of all hits above the cut-off. "" for the best first, or the
         newest first without terms.
@@ -175,6 +177,7 @@ class SearchRequest:
     instruction: str | None = None
     unique: bool = False
     apart: bool = False
+    federated: bool = False
     sort: Sort = ""
     remember: bool = False
 
@@ -250,7 +253,7 @@ _TEXTS = ("text", "path", "data", "vector", "name", "mode", "where", "instructio
 _TYPES: dict[str, type] = {
     **dict.fromkeys(_TEXTS, str),
     **dict.fromkeys(("image_id", "result", "limit"), int),
-    **dict.fromkeys(("fused", "unique", "apart", "remember"), bool),
+    **dict.fromkeys(("fused", "unique", "apart", "federated", "remember"), bool),
     **dict.fromkeys(_TERMS, list),
 }
 """Name of a field -> its type as a plain value. The others are numbers."""

@@ -320,6 +320,7 @@ def combined(saved: SearchRequest, more: SearchRequest) -> SearchRequest:
         instruction=saved.instruction if more.instruction is None else more.instruction,
         unique=saved.unique or more.unique,
         apart=saved.apart or more.apart,
+        federated=saved.federated or more.federated,
         sort=more.sort or saved.sort,
         remember=more.remember,
     )

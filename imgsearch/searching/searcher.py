@@ -29,6 +29,7 @@ from imgsearch.searching.duplicates import (
     near_identical,
     vectors_of,
 )
+from imgsearch.searching.federation import ModelRanking, federate
 from imgsearch.searching.feedback import refined
 from imgsearch.searching.hits import SCORE_DIGITS, Hit, Ranking, SearchResult
 from imgsearch.searching.notes import (
@@ -83,6 +84,7 @@ class Searcher:
         self._settings, self._catalog = settings, catalog
         self._spaces, self._index_files = spaces, index_files
         self._index: VectorIndex | None = None
+        self._partners: dict[str, Searcher] = {}
 
     # The index
 
@@ -142,14 +144,16 @@ class Searcher:
             The model has changed since pictures were indexed with it.
         """
         trace = trace or Trace()
+        partners, partner_notes = self._partner_rankings(request, trace)
         with self._ready(request, trace):
             resolved, notes = self._resolve(request)
             presence, deep = self._presence(), replace(resolved, limit=_depth(request))
-            ranking = self._present(deep, presence, request.limit, trace)
+            ranking = self._present(deep, presence, request.limit, trace, partners)
             with trace.step("fetch"):
                 hits = self.fetch(ranking, 0, request.limit)
         if not resolved.terms and not trace.total:
             raise no_pictures()
+        notes += partner_notes
         notes += self._left_out(presence)
         notes += self._waiting(request)
         if request.is_reordered and resolved.terms and not ranking.complete:
@@ -235,14 +239,19 @@ class Searcher:
         return Presence(self._catalog.roots(counted=False))
 
     def _present(
-        self, request: SearchRequest, presence: Presence, shown: int, trace: Trace
+        self,
+        request: SearchRequest,
+        presence: Presence,
+        shown: int,
+        trace: Trace,
+        partners: Sequence[ModelRanking] = (),
     ) -> Ranking:
         """The ranking of a resolved request, without pictures that are gone from disk.
 
         Only places that are shown are looked up, and those that follow take the place of what is
         gone. If many are, more places are looked up at a time.
         """
-        ranking, places = self._rank(request, trace), shown
+        ranking, places = self._rank(request, trace, partners), shown
         while True:
             folded = self._folded(request, ranking, trace)
             with trace.step("look"):
@@ -257,7 +266,7 @@ class Searcher:
                 return folded
             else:
                 request = replace(request, limit=2 * request.limit + len(presence.ids))
-                ranking = self._rank(request, trace).without(presence.ids)
+                ranking = self._rank(request, trace, partners).without(presence.ids)
 
     @contextmanager
     def _ready(self, request: SearchRequest, trace: Trace) -> Iterator[None]:
@@ -363,8 +372,46 @@ class Searcher:
 
     # Rankings
 
-    def _rank(self, request: SearchRequest, trace: Trace) -> Ranking:
-        """The ranking of a resolved request, in the snapshot of the caller."""
+    def _partner_rankings(
+        self, request: SearchRequest, trace: Trace
+    ) -> tuple[list[ModelRanking], list[str]]:
+        """The rankings of a federated request by the other models of the library, and notes on the
+        models that cannot rank it."""
+        rankings: list[ModelRanking] = []
+        notes: list[str] = []
+        if not request.federated or not request.needs_model or request.mode == "text":
+            return rankings, notes
+        alone = replace(
+            request, federated=False, unique=False, apart=True, sort="", remember=False,
+            limit=max(request.limit, FUSION_DEPTH),
+        )  # fmt: skip
+        with trace.step("federate"):
+            for spaces in self._spaces.others():
+                partner = self._partner(spaces)
+                try:
+                    rankings.append(ModelRanking(partner.rank(alone), partner.index))
+                except ImgSearchError as error:
+                    notes.append(f"{spaces.model} takes no part in this search: {error}.")
+        if not rankings and not notes:
+            notes.append("The library has vectors of one model only; there is nothing to fuse.")
+        return rankings, notes
+
+    def _partner(self, spaces: Spaces) -> Searcher:
+        partner = self._partners.get(spaces.model)
+        if partner is None:
+            partner = Searcher(self._settings, self._catalog, spaces, self._index_files)
+            self._partners[spaces.model] = partner
+        return partner
+
+    def _rank(
+        self, request: SearchRequest, trace: Trace, partners: Sequence[ModelRanking] = ()
+    ) -> Ranking:
+        """The ranking of a resolved request, fused with those of other models, in the snapshot of
+        the caller."""
+        if partners:
+            limit = max(request.limit, FUSION_DEPTH)
+            own = self._rank(replace(request, limit=limit), trace)
+            return federate([ModelRanking(own, self.index), *partners], request.limit)
         gate = self._gate(request)
         if gate is not None:
             request = replace(request, min_strength=MIN_STRENGTH_OF_ANSWERS)

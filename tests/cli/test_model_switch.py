@@ -55,6 +55,12 @@ def test_searches_change_over_and_back(place: Place, cheap, siglip):
     back = place.call("models", "switch", cheap)
     assert back.status == 0 and default_of(place) == cheap
     assert images_of(place) == {"cheap": 5, str(siglip): 4}
+    fused = place.call("search", "a dog", "--all", "--federated", "--format", "json")
+    assert sorted(hit["rank"] for hit in fused.json) == [1, 2, 3, 4, 5], fused.err
+    explained = place.call("search", "a dog", "--federated", "--explain").err
+    assert (
+        "federate" in explained and "federate" not in place.call("search", "a dog", "--explain").err
+    )
 
 
 @full_only

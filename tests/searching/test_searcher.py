@@ -335,6 +335,59 @@ def test_pictures_that_are_judged_by_id_do_not_refine_the_last_search(folder, ca
     assert refined.notes[0] == "Refining the last search."
 
 
+# Several models
+
+
+@pytest.fixture
+def two_models(folder, catalog) -> MemoryFolder:
+    """Model "toy", which is in use, knows a, b and c; model "other" knows d and e as well."""
+    folder.files = {f"{name}.jpg": (name, 1) for name in "abc"}
+    ingest(catalog, folder)
+    folder.files = {f"{name}.jpg": (name, 1) for name in "abcde"}
+    ingest(catalog, folder, space=OTHER)
+    return folder
+
+
+def test_a_federated_search_fuses_the_rankings_of_all_models(two_models, catalog, searcher):
+    ids = {each.file.path: each.id for each in catalog.get(range(1, 6)).values()}
+    terms = [Term(image_id=ids["b.jpg"])]
+    alone = searcher.search(SearchRequest(terms, min_score=-1))
+    assert sorted(paths(alone)) == ["a.jpg", "b.jpg", "c.jpg"]
+    told = Trace()
+    found = searcher.search(SearchRequest(terms, min_score=-1, federated=True), told)
+    assert paths(found)[0] == "b.jpg" and sorted(paths(found)) == sorted(ids)
+    assert "federate" in told.seconds
+    scores = {hit.image.file.path: hit.score for hit in found}
+    assert scores["d.jpg"] is None and scores["e.jpg"] is None, "only the model in use has scores"
+    assert {hit.image.file.path: hit.score for hit in alone}.items() <= scores.items()
+    first = searcher.search(SearchRequest(terms, 2, min_score=-1, federated=True))
+    assert paths(first) == paths(found)[:2]
+    where = parse("name = d.jpg or name = a.jpg")
+    some = searcher.search(SearchRequest(terms, where=where, min_score=-1, federated=True))
+    assert sorted(paths(some)) == ["a.jpg", "d.jpg"]
+
+
+def test_a_model_that_does_not_know_the_picture_is_left_out_with_a_note(
+    two_models, catalog, searcher
+):
+    lonely = MemoryFolder()
+    lonely.root, lonely.files = "/elsewhere", {"f.jpg": ("f", 1)}
+    ingest(catalog, lonely)
+    (key,) = [each.id for each in catalog.get(range(1, 9)).values() if each.file.path == "f.jpg"]
+    request = SearchRequest([Term(image_id=key)], min_score=-1, federated=True)
+    found = searcher.search(request)
+    assert paths(found)[0] == "f.jpg"
+    assert [note for note in found.notes if note.startswith("other takes no part")]
+
+
+def test_a_federated_search_with_one_model_says_that_there_is_one(folder, catalog, searcher):
+    folder.files = {"a.jpg": ("a", 1)}
+    ingest(catalog, folder)
+    found = searcher.search(query("a", federated=True))
+    assert paths(found) == ["a.jpg"]
+    assert "The library has vectors of one model only; there is nothing to fuse." in found.notes
+
+
 # Orders other than that of the scores
 
 
