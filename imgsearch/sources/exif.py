@@ -16,13 +16,13 @@ from imgsearch.sources.statement import EXIF, Moment, Statement
 
 _RATING, _RATING_PERCENT = 18246, 18249
 _MAX_TEXT_CHARACTERS = 100
-_ZONES = {
+_ZONES: dict[int, int] = {
     Base.DateTimeOriginal: Base.OffsetTimeOriginal,
     Base.DateTimeDigitized: Base.OffsetTimeDigitized,
     Base.DateTime: Base.OffsetTime,
 }
 """Dates, and the tags of their time zones."""
-_PLACES_OF_HOURS = {Base.DateTime: 1}
+_PLACES_OF_HOURS: dict[int, int] = {Base.DateTime: 1}
 _HALF = 1 << 15
 _CODES = {
     b"ASCII\0\0\0": "ascii",

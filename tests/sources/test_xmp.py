@@ -230,7 +230,8 @@ def test_random_packets_never_raise(data):
 @pytest.mark.parametrize("space", ["exifEX", "exif"])
 @pytest.mark.parametrize(
     ("date", "zone"),
-    [("exif:DateTimeOriginal", "OffsetTimeOriginal"), ("photoshop:DateCreated", "OffsetTimeOriginal"),
+    [("exif:DateTimeOriginal", "OffsetTimeOriginal"),
+     ("photoshop:DateCreated", "OffsetTimeOriginal"),
      ("exif:DateTimeDigitized", "OffsetTimeDigitized"), ("xmp:CreateDate", "OffsetTimeDigitized")],
 )  # fmt: skip
 def test_the_time_zone_in_a_property_of_its_own(space, date, zone):
