@@ -23,7 +23,7 @@ Revision = int
 _MAX_TIME_NS = 2**63 - 1
 _WORD = re.compile(r"[^\W_]+")
 
-METADATA_VERSION = 2
+METADATA_VERSION = 3
 """Version of the readers of metadata. Increase it when they read more: the catalog stores it with
 each picture, and `imgsearch index --verify` reads the metadata of older ones again."""
 

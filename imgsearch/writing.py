@@ -165,6 +165,16 @@ def close_to_others(library: str) -> str:
     )
 
 
+def is_open_to_others(library: str) -> bool:
+    """True for a folder of this user that others have rights on, beyond a group that shares it."""
+    try:
+        status = os.stat(library)
+    except OSError:
+        return False
+    owned = os.name == "posix" and status.st_uid == os.geteuid()
+    return owned and bool(status.st_mode & 0o077 & ~_shared(library))
+
+
 def _narrow(path: str, mode: int) -> bool:
     """Take rights beyond `mode` from a file or folder; True if it had any."""
     with suppress(OSError):

@@ -124,12 +124,33 @@ def _directory(tags, at, order, big):
 
 def png(samples, colour_type, chunks=()):
     """A PNG of an array of uint8 or uint16, with these chunks before the pixels."""
+    return _png_file(samples, colour_type, chunks, 0, _png_rows(samples))
+
+
+def interlaced_png(samples, colour_type):
+    """A PNG in the seven passes of Adam7."""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    passes.append((1, 0, 2, 1))
+    rows = b"".join(_png_rows(samples[y::down, x::across]) for y, x, down, across in passes)
+    return _png_file(samples, colour_type, (), 1, rows)
+
+
+def ppm(samples, maximum):
+    """A binary PPM of more than 8 bits."""
     height, width = samples.shape[:2]
+    return f"P6 {width} {height} {maximum}\n".encode() + samples.astype(">u2").tobytes()
+
+
+def _png_rows(samples):
     rows = samples.astype(samples.dtype.newbyteorder(">"))
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    return b"".join(b"\0" + row.tobytes() for row in rows)
+
+
+def _png_file(samples, colour_type, chunks, interlace, rows):
+    height, width = samples.shape[:2]
     depth = samples.dtype.itemsize * 8
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
 
 

@@ -96,8 +96,9 @@ class Overview:
         with stored_values():
             return roots(self._connection, counted)
 
-    def known_files(self, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
+    def known_files(self, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int, int, int]]:
+        """Size in bytes, mtime and ctime in ns, and inode of those paths below a root that are
+        present or skipped; the last two are 0 where the file system is not trusted with them."""
         with stored_values():
             return known_files(self._connection, root, paths)
 
@@ -188,19 +189,19 @@ def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
 
 def known_files(
     db: sqlite3.Connection, root: str, paths: Sequence[str]
-) -> dict[str, tuple[int, int]]:
-    """Size in bytes and mtime in ns of those paths below a root that are present or skipped."""
-    known: dict[str, tuple[int, int]] = {}
+) -> dict[str, tuple[int, int, int, int]]:
+    """As `Overview.known_files`."""
+    known: dict[str, tuple[int, int, int, int]] = {}
     for start in range(0, len(paths), _VALUES_PER_QUERY):
         part = [to_stored(path) for path in paths[start : start + _VALUES_PER_QUERY]]
         marks = ", ".join("?" * len(part))
         for table, condition in (("skipped", ""), ("images", " AND +status = 'present'")):
             query = (
-                f"SELECT path, size, mtime_ns FROM {table}"  # noqa: S608
+                f"SELECT path, size, mtime_ns, ctime_ns, inode FROM {table}"  # noqa: S608
                 f" WHERE root_id = (SELECT id FROM roots WHERE path = ?) AND path IN ({marks})"
             )
             for path, *state in db.execute(query + condition, (to_stored(root), *part)):
-                known[from_stored(path)] = (state[0], state[1])
+                known[from_stored(path)] = (state[0], state[1], state[2], state[3])
     return known
 
 

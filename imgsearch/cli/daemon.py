@@ -61,10 +61,9 @@ def command(
     imgsearch daemon --stop
     """
     from imgsearch.daemon import address
-    from imgsearch.settings import load_settings
 
     ctx = context(library, quiet, verbose)
-    settings = load_settings({**ctx.flags, **flags})
+    settings = ctx.settings(**flags)
     if not address.have_sockets():
         raise address.NoSockets
     if stop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,26 +60,42 @@ class Context:
     flags: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
     verbose: bool = False
+    checked: bool = False
+    """The rights on the library folder were checked in this call."""
 
     def library(self, **flags: Any) -> Library:
         """The library of this call; `flags` as the command names them."""
         from imgsearch.library import Library
-        from imgsearch.settings import load_settings
 
-        return Library(load_settings({**self.flags, **flags}), self.say)
+        return Library(self.settings(**flags), self.say)
 
     def settings(self, **flags: Any) -> Settings:
-        """The settings of this call; `flags` as the command names them."""
+        """The settings of this call; `flags` as the command names them.
+
+        Every command starts here, so a library of an earlier version that other users can read is
+        closed here.
+        """
         from imgsearch.settings import load_settings
 
-        return load_settings({**self.flags, **flags})
+        settings = load_settings({**self.flags, **flags})
+        if not self.checked:
+            self.checked = True
+            self._close_to_others(settings.library)
+        return settings
+
+    def _close_to_others(self, library: str) -> None:
+        from imgsearch.writing import close_to_others, is_open_to_others
+
+        if is_open_to_others(library):
+            from imgsearch.catalog.sqlite_file import FILE
+
+            if os.path.isfile(os.path.join(library, FILE)):  # or else the wrong folder is named
+                self.say(close_to_others(library))
 
     def session(self, no_daemon: bool = False, **flags: Any) -> Session:
         """Searches of one call; close it after use."""
-        from imgsearch.settings import load_settings
-
         off = "off" if no_daemon else None
-        return Session(load_settings({**self.flags, **flags, "daemon": off}), self)
+        return Session(self.settings(**flags, daemon=off), self)
 
     def overview(self) -> Overview:
         """The contents of the library, without loading what searches or changes it.
@@ -89,9 +106,8 @@ class Context:
             There is none, or it cannot be read.
         """
         from imgsearch.catalog.overview import Overview
-        from imgsearch.settings import load_settings
 
-        settings = load_settings(self.flags)
+        settings = self.settings()
         overview = Overview(settings.library)
         if not overview.ready:
             overview.close()

@@ -27,10 +27,9 @@ def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> No
     {"mcpServers": {"pictures": {"command": "imgsearch", "args": ["mcp"]}}}
     """
     from imgsearch.errors import MissingExtra
-    from imgsearch.settings import load_settings
 
     ctx = context(library, quiet, verbose)
-    settings = load_settings({**ctx.flags, **flags})
+    settings = ctx.settings(**flags)
     try:
         from imgsearch.mcp_server import run
     except ModuleNotFoundError as error:

@@ -98,12 +98,11 @@ def command(
     imgsearch serve --trust-proxy 127.0.0.1 --allow-host photos.example --root-path /photos
     """
     from imgsearch.errors import MissingExtra
-    from imgsearch.settings import load_settings
     from imgsearch.writing import close_to_others
 
     ctx = context(library, quiet, verbose)
     trusted = ",".join(trust_proxy) or None
-    settings = load_settings({**ctx.flags, **flags, "trust_proxy": trusted})
+    settings = ctx.settings(**flags, trust_proxy=trusted)
     try:
         from imgsearch.web.hosts import checked_origin
         from imgsearch.web.proxies import Proxies, checked_root_path, parsed_networks

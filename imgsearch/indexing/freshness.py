@@ -2,9 +2,9 @@
 
 The modification time of a folder changes when a name in it appears, disappears or is replaced. So
 each complete run keeps the times of the folders that it has listed, and a search compares them and
-lists those that differ. A file that is overwritten in place is not noticed; most programs write a
-new file and rename it. The estimate runs in a thread beside the search, because a dead network disk
-may block it.
+lists those that differ. A file that is overwritten in place changes no folder, so the other folders
+are listed as well, the latest first, until enough files were compared. The estimate runs in a
+thread beside the search, because a dead network disk may block it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from dataclasses import dataclass, field
 
 from imgsearch.catalog.overview import Overview
 from imgsearch.errors import ImgSearchError
-from imgsearch.records import clamped
+from imgsearch.records import clamped, signed
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.sources.formats import CANDIDATES, extension
 from imgsearch.writing import replace_file
 
 FILE = "folders.json"
 MAX_ESTIMATE_SECONDS = 1.0
+MAX_FILES = 5000
+"""Files in folders with the same times as before that are compared."""
 MAX_WAIT_SECONDS = 0.05
 """Time that a finished search waits for the estimate."""
 
+FileState = tuple[int, int, int, int]
+"""Size, mtime_ns, ctime_ns and inode; the last two are 0 where they are not trusted."""
 FolderTimes = dict[str, int]
 """Path below the root -> st_mtime_ns."""
 
@@ -108,19 +112,30 @@ class Estimate:
                         self._count_root(overview, source, times)
 
     def _count_root(self, overview: Overview, root: FilesystemSource, times: FolderTimes) -> None:
-        waiting = [path for path, time_ns in times.items() if _time_of(root.root, path) != time_ns]
+        now = {path: _time_of(root.root, path) for path in times}
+        waiting = [path for path, time_ns in times.items() if now[path] != time_ns]
         while waiting and time.monotonic() < self._until:
             path = waiting.pop()
             files, folders = _listed(root, path)
             waiting += [each for each in folders if each not in times]
             self._compare(overview.known_files(root.root, list(files)), files)
+        left = MAX_FILES
+        same = sorted((path for path in times if now[path] == times[path]), key=times.__getitem__)
+        while same and left > 0 and time.monotonic() < self._until:
+            files, _ = _listed(root, same.pop())
+            self._compare(overview.known_files(root.root, list(files)), files)
+            left -= len(files)
 
-    def _compare(
-        self, known: Mapping[str, tuple[int, int]], files: Mapping[str, tuple[int, int]]
-    ) -> None:
+    def _compare(self, known: Mapping[str, FileState], files: Mapping[str, FileState]) -> None:
         for path, state in files.items():
             self.new += path not in known
-            self.changed += known.get(path, state) != state
+            self.changed += _differs(known.get(path, state), state)
+
+
+def _differs(known: FileState, now: FileState) -> bool:
+    """True if size or mtime differ, or what else was stored."""
+    identity = zip(known[2:], now[2:], strict=True)
+    return known[:2] != now[:2] or any(stored not in (0, seen) for stored, seen in identity)
 
 
 def _time_of(root: str, path: str) -> int | None:
@@ -130,10 +145,10 @@ def _time_of(root: str, path: str) -> int | None:
         return None
 
 
-def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, int]], list[str]]:
-    """The size and time of each picture in a folder, by its path below the root; its folders.
+def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, FileState], list[str]]:
+    """The state of each picture in a folder, by its path below the root; its folders.
     Links are passed over: what they lead to may be indexed under its own name."""
-    files: dict[str, tuple[int, int]] = {}
+    files: dict[str, FileState] = {}
     folders: list[str] = []
     prefix = f"{path}/" if path else ""
     place = os.path.join(source.root, path)
@@ -153,7 +168,12 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, i
         else:
             with suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                files[prefix + entry.name] = status.st_size, clamped(status.st_mtime_ns)
+                files[prefix + entry.name] = (
+                    status.st_size,
+                    clamped(status.st_mtime_ns),
+                    clamped(status.st_ctime_ns),
+                    signed(status.st_ino),
+                )
     return files, folders
 
 

@@ -32,6 +32,8 @@ _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEADER = struct.Struct(">32sII")  # digest of the whole, its size, offset of the part
 _GIF_XMP = re.compile(rb"!\xff\x0bXMP DataXMP(.*?)\x01\xff\xfe\xfd", re.DOTALL)
+_XMP_START, _MAX_XMP_HEADER_BYTES = b"http://ns.adobe.com/xap/1.0/\0", 64
+_PHOTOSHOP_START, _PROFILE_KEY = b"Photoshop 3.0\0", "raw profile type "
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_LIKE = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # Olympus and Panasonic
@@ -183,12 +185,8 @@ def _png(blocks: Blocks, image: Image.Image, data: bytes) -> None:
     texts: dict[Any, Any] = getattr(image, "text", {})
     for key, text in texts.items():
         name = str(key).lower()
-        if name == "raw profile type iptc":
-            profile = _profile(str(text))
-            _photoshop(blocks, profile)
-            _add(blocks.iptc, profile if profile[:1] == b"\x1c" else b"")
-        elif name == "raw profile type xmp":
-            _add(blocks.xmp, _profile(str(text)))
+        if name.startswith(_PROFILE_KEY):
+            _profile(blocks, str(text))
         elif name == "xml:com.adobe.xmp" and not blocks.xmp:
             _add(blocks.xmp, str(text))
         else:
@@ -207,10 +205,24 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + size
 
 
-def _profile(text: str) -> bytes:
-    """A block that ImageMagick wrote as text: its name, its size, and its bytes in hex."""
+def _profile(blocks: Blocks, text: str) -> None:
+    """Add a block that ImageMagick wrote as text: its name, its size, and its bytes in hex.
+
+    The names (exif, APP1, iptc, 8bim, xmp) say little: APP1 may be EXIF or XMP, and iptc is mostly
+    a list of Photoshop resources. So the start of the block decides.
+    """
     words = text.split(maxsplit=2)
-    return bytes.fromhex("".join(words[2].split())) if len(words) == 3 else b""
+    with suppress(ValueError):  # not hexadecimal: the other profiles may be
+        content = bytes.fromhex("".join(words[2].split())) if len(words) == 3 else b""
+        content = content.removeprefix(_PHOTOSHOP_START)
+        if content.startswith((b"Exif\0\0", *_TIFF)):
+            blocks.exif = blocks.exif or content
+        elif content.startswith(b"8BIM"):
+            _photoshop(blocks, content)
+        elif content.startswith(b"\x1c"):
+            _add(blocks.iptc, content)
+        elif b"<" in content[:_MAX_XMP_HEADER_BYTES]:
+            _add(blocks.xmp, content.removeprefix(_XMP_START))
 
 
 def _gif(blocks: Blocks, image: Image.Image, data: bytes) -> None:

@@ -26,7 +26,9 @@ _TIME = re.compile(
     r"[T :]*(\d\d?):(\d\d?)(?::(\d\d?)(?:[.,]\d+)?)?\s*([AaPp])?\.?[Mm]?\.?\s*", re.ASCII
 )
 _PLAIN_TIME = re.compile(r"[T ]*(\d\d)(\d\d)(\d\d)?(?!\d)(?:[.,]\d+)?\s*()", re.ASCII)
-_OFFSET = re.compile(r"(Z|UTC|GMT|([-+\u2212])(\d\d):?(\d\d)?)", re.ASCII)
+_OFFSET = re.compile(
+    r"((?:UTC|GMT)?([-+\u2212])(\d\d|\d(?=:)):?(\d\d)?|Z|UTC|GMT)", re.ASCII | re.IGNORECASE
+)
 _ZONE = re.compile(r"GMT|UTC?|[+]0000|Z$", re.IGNORECASE)
 _MAX_OFFSET_HOURS = 14
 

@@ -21,6 +21,7 @@ from imgsearch.records import Decoded, ImageFile, ImageMetadata, Measures, Skipp
 from imgsearch.sources import cut_off_files, heif, raw
 from imgsearch.sources.colour import ColourSpace, stated_space
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings
+from imgsearch.sources.deep_samples import converted
 from imgsearch.sources.frames import Frame, first_with_content
 from imgsearch.sources.guarded_files import Unusable, content_hash, read_file
 from imgsearch.sources.metadata import (
@@ -201,10 +202,10 @@ def _read_frame(
     full, box = _load(image, settings)
     if image.format == "TIFF":  # Pillow has rotated it while loading
         orientation = orientation_of(_exif(image))
-    space = stated_space(image, data)
+    space, samples = stated_space(image, data), converted(image, data)
 
     def scaled(size: tuple[int, int]) -> Image.Image:
-        rgb = to_rgb(image, size, box, space)
+        rgb = to_rgb(samples, size, box, space)
         if rows:
             cut_off_files.fill_missing(rgb, rows, image)
         return upright(rgb, orientation)

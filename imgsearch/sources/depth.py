@@ -48,6 +48,25 @@ def eight_bits(
     return _scaled(values, low, high, valid)
 
 
+def fills_its_depth(upper_bytes: NDArray[np.uint8]) -> bool:
+    """True if `eight_bits` would keep samples with these upper bytes where they are."""
+    low, high = robust_range(_sample(upper_bytes))
+    return high - low >= _MIN_SHARE_OF_CONTAINER * 255
+
+
+def opaque_value(alpha: NDArray[Any], bits: int) -> float:
+    """The alpha of an opaque sample.
+
+    It is the limit of the depth, or the highest value if that is the limit of a smaller depth: 4095
+    beside colours of 12 bits.
+    """
+    if alpha.dtype.kind == "f":
+        return 1.0
+    limits = [(1 << each) - 1 for each in _CONTAINER_BITS if each < bits]
+    high = int(alpha.max(initial=0))
+    return float(high if high in limits else (1 << bits) - 1)
+
+
 def robust_range(values: NDArray[Any]) -> tuple[float, float]:
     """Minimum and maximum of sorted values, without hot pixels and no-data values.
 

@@ -9,13 +9,21 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
 from imgsearch.sources.caption_text import first_line, unique_lines
-from imgsearch.sources.dates import is_unknown, read_moment
+from imgsearch.sources.dates import is_unknown, read_moment, read_offset
 from imgsearch.sources.positions import from_parts, valid_position
 from imgsearch.sources.ratings import from_percent, from_stars
 from imgsearch.sources.statement import EXIF, Moment, Statement
 
 _RATING, _RATING_PERCENT = 18246, 18249
 _MAX_TEXT_CHARACTERS = 100
+_ZONES: dict[int, int] = {
+    Base.DateTimeOriginal: Base.OffsetTimeOriginal,
+    Base.DateTimeDigitized: Base.OffsetTimeDigitized,
+    Base.DateTime: Base.OffsetTime,
+}
+"""Dates, and the tags of their time zones."""
+_PLACES_OF_HOURS: dict[int, int] = {Base.DateTime: 1}
+_HALF = 1 << 15
 _CODES = {
     b"ASCII\0\0\0": "ascii",
     b"UNICODE\0": "unicode",
@@ -37,10 +45,10 @@ def read_exif(exif: Image.Exif) -> Statement:
     comment = _user_comment(both.get(Base.UserComment), exif.endian or "<")
     return Statement(
         source=EXIF,
-        taken=_moment(both, Base.DateTimeOriginal, Base.OffsetTimeOriginal),
+        taken=_moment(both, Base.DateTimeOriginal),
         taken_unknown=is_unknown(original),
-        digitized=_moment(both, Base.DateTimeDigitized, Base.OffsetTimeDigitized),
-        edited=_moment(both, Base.DateTime, Base.OffsetTime),
+        digitized=_moment(both, Base.DateTimeDigitized),
+        edited=_moment(both, Base.DateTime),
         position=_position(gps),
         camera_make=short_text(main.get(Base.Make)),
         camera_model=short_text(main.get(Base.Model)),
@@ -85,13 +93,29 @@ def _stamp(tags: Tags, tag: int) -> str:
     return text[:_MAX_TEXT_CHARACTERS] if isinstance(text, str) else ""
 
 
-def _moment(tags: Tags, tag: int, zone: int) -> Moment | None:
-    """A date with its time zone, or with the zone of the last change if that was the same time."""
+def _moment(tags: Tags, tag: int) -> Moment | None:
+    """A date with its time zone, or with the zone of another date if that is the same time."""
     stamp = _stamp(tags, tag)
-    offset = _plain(tags.get(zone))
-    if not offset and stamp == _stamp(tags, Base.DateTime):
-        offset = _plain(tags.get(Base.OffsetTime))
-    return read_moment(stamp, offset)
+    same = [tag, *(each for each in _ZONES if each != tag and _stamp(tags, each) == stamp)]
+    zones = (_zone(tags, each) for each in same)
+    return read_moment(stamp, next(filter(None, zones), ""))
+
+
+def _zone(tags: Tags, tag: int) -> str:
+    """The time zone of a date; "" if it is not stated or not valid.
+
+    TIFF/EP (ISO 12234-2) has signed hours for DateTimeOriginal and, in second place, for DateTime.
+    """
+    offset = _plain(tags.get(_ZONES[tag])).strip()
+    if read_offset(offset) is not None:
+        return offset
+    hours = tags.get(Base.TimeZoneOffset)
+    hours = hours if isinstance(hours, tuple) else (hours,)
+    place = _PLACES_OF_HOURS.get(tag, 0)
+    if place >= len(hours) or not isinstance(hours[place], int):
+        return ""
+    signed = (hours[place] + _HALF) % (2 * _HALF) - _HALF  # some declare it as unsigned
+    return f"{signed:+03d}:00" if abs(signed) < 24 else ""
 
 
 # Places

@@ -96,6 +96,9 @@ def digest_file(file: ImageFile) -> Known | Skipped:
 def open_below(path: str, roots: Sequence[str]) -> int:
     """An open descriptor of a regular file below one of the folders, with links followed.
 
+    A folder of a git-annex repository has the contents of its files in `.git/annex/objects` of the
+    repository, which may lie above the folder: that counts as below it.
+
     The location is taken from the descriptor and not from the path, so the file cannot be exchanged
     between the check and its use.
 
@@ -108,8 +111,8 @@ def open_below(path: str, roots: Sequence[str]) -> int:
         fd = os.open(path, _FLAGS)
         try:
             _current(ImageFile("", "", 0, 0), fd)
-            place = _place(fd, path)
-            if not any(_inside(place, os.path.realpath(root)) for root in roots):
+            place, real = _place(fd, path), [os.path.realpath(root) for root in roots]
+            if not any(_inside(place, folder) for folder in (*real, *map(_annex, real))):
                 raise Unusable("it is reached by a link that leads out of the library's folders")
         except BaseException:
             os.close(fd)
@@ -147,7 +150,18 @@ def _place(fd: int, path: str) -> str:
 
 
 def _inside(place: str, folder: str) -> bool:
-    return place.startswith(folder.rstrip(os.sep) + os.sep)
+    return bool(folder) and place.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _annex(folder: str) -> str:
+    """The contents of the git-annex repository that a folder is in; "" if it is in none."""
+    while True:
+        if os.path.lexists(os.path.join(folder, ".git")):
+            contents = os.path.join(folder, ".git", "annex", "objects")
+            return os.path.realpath(contents) if os.path.isdir(contents) else ""
+        folder, below = os.path.split(folder)
+        if not below:
+            return ""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from imgsearch.sources.depth import eight_bits
+from imgsearch.sources.depth import eight_bits, opaque_value
 from imgsearch.sources.guarded_files import Unusable
 
 OPENER = "TIFF OF ANY DEPTH"
@@ -284,8 +284,8 @@ def _lab(bands: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
 
 def _share(values: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
     """Alpha from 0 to 1."""
-    opaque = 1.0 if layout.sample_format == 3 else float((1 << layout.bits) - 1)
-    share: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32) / np.float32(opaque))
+    opaque = np.float32(opaque_value(values, layout.bits))
+    share: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32) / opaque)
     return share.clip(0, 1)
 
 

@@ -35,6 +35,7 @@ _ACDSEE_REGIONS = "{http://ns.acdsee.com/regions/}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _DIGIKAM = "{http://www.digikam.org/ns/1.0/}"
 _EXIF = "{http://ns.adobe.com/exif/1.0/}"
+_EXIF_EXTENSION = "{http://cipa.jp/exif/1.0/}"
 _EXTENSION = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 _HIERARCHY = "{http://www.metadataworkinggroup.com/schemas/keywords/}"
 _LIGHTROOM = "{http://ns.adobe.com/lightroom/1.0/}"
@@ -119,9 +120,12 @@ def _statement(fields: Fields) -> Statement:
     people, pets = _people(fields)
     return Statement(
         source=XMP,
-        taken=_moment(original),
+        taken=_moment(original, texts(*_offsets("OffsetTimeOriginal"))),
         taken_unknown=any(map(is_unknown, original)),
-        digitized=_moment(texts(f"{_XMP}CreateDate", f"{_EXIF}DateTimeDigitized")),
+        digitized=_moment(
+            texts(f"{_XMP}CreateDate", f"{_EXIF}DateTimeDigitized"),
+            texts(*_offsets("OffsetTimeDigitized")),
+        ),
         position=_position(fields),
         camera_make=first_line(texts(f"{_TIFF}Make")),
         camera_model=first_line(texts(f"{_TIFF}Model")),
@@ -234,8 +238,15 @@ def _place(fields: Fields, photoshop: str, extension: str = "") -> str:
     return first_line(texts)
 
 
-def _moment(texts: Iterable[str]) -> Moment | None:
-    return first_stated([*filter(None, map(read_moment, texts))])
+def _moment(texts: Iterable[str], offsets: Iterable[str]) -> Moment | None:
+    """The first date, with its own time zone or that of the property for it."""
+    offset = first_line(offsets)
+    return first_stated([*filter(None, (read_moment(text, offset) for text in texts))])
+
+
+def _offsets(name: str) -> tuple[str, str]:
+    """A time zone in XMP for Exif 2.32 (CIPA DC-010), and as programs wrote it before that."""
+    return f"{_EXIF_EXTENSION}{name}", f"{_EXIF}{name}"
 
 
 def _position(fields: Fields) -> tuple[float, float] | None:

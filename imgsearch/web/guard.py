@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from imgsearch.web.hosts import SAFE_METHODS, Hosts, cross_site
 from imgsearch.web.problems import internal_error, problem
-from imgsearch.web.proxies import Proxies, client_key, route_path
+from imgsearch.web.proxies import Proxies, client_of, route_path
 from imgsearch.web.rate_limits import Buckets, Rate
 from imgsearch.web.tokens import COOKIE, Door
 
@@ -161,7 +161,7 @@ class Guard:
         if denial is not None:
             await denial(scope, receive, answer.send)
             return
-        task, client = asyncio.current_task(), _client(scope)
+        task, client = asyncio.current_task(), client_of(scope)
         assert task is not None
         self._tasks.add(task)
         self._active[client] += 1
@@ -233,8 +233,8 @@ class Guard:
         """The refusal of a request that exceeds a bound."""
         if len(scope.get("query_string", b"")) > MAX_QUERY_BYTES or len(path) > MAX_PATH_CHARACTERS:
             return problem(414, "The URL is too long.", "Use a shorter query.")
-        wait = self._buckets.wait_s(_client(scope), kind_of(scope["method"], path))
-        if wait or self._active[_client(scope)] >= MAX_REQUESTS_PER_CLIENT:
+        wait = self._buckets.wait_s(client_of(scope), kind_of(scope["method"], path))
+        if wait or self._active[client_of(scope)] >= MAX_REQUESTS_PER_CLIENT:
             answer = problem(429, "Too many requests.", "Try again in a moment.")
             answer.headers["retry-after"] = str(math.ceil(wait) or 1)
             return answer
@@ -329,11 +329,6 @@ def _is_upload(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     unknown = scope["method"] not in SAFE_METHODS and "content-length" not in headers
     return route_path(scope) in UPLOAD_PATHS and (unknown or _length(headers) > MAX_BODY_BYTES)
-
-
-def _client(scope: Scope) -> str:
-    """The client of a request, for limits."""
-    return client_key((scope.get("client") or ("",))[0])
 
 
 def _max_bytes(path: str) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
@@ -24,8 +25,11 @@ from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.settings import Settings
 from imgsearch.web.parameters import IndexParameters
 from imgsearch.web.problems import PROBLEMS, problem
+from imgsearch.web.proxies import client_of
 
-MAX_WATCHERS = 64
+MAX_WATCHERS, MAX_WATCHERS_PER_CLIENT = 64, 16
+"""Event streams at the same time. One person's tabs leave room for others; behind a proxy that is
+not trusted, all clients are one."""
 KEEP_ALIVE_SECONDS = 15.0
 """Interval of keep-alive comments in an event stream."""
 
@@ -41,7 +45,7 @@ class Indexer:
         self._runs = 0
         self._leaving = False
         self.state: Event = {"state": "idle", "run": 0}
-        self.watchers = 0
+        self.watchers: Counter[str] = Counter()
 
     @property
     def running(self) -> bool:
@@ -222,16 +226,22 @@ class EventStream(StreamingResponse):
         self._indexer = indexer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events, or refuse if there are `MAX_WATCHERS`: counted and compared here, with
-        nothing awaited in between, so that a burst cannot pass the bound."""
-        if self._indexer.watchers >= MAX_WATCHERS:
+        """Send the events, or refuse if there are too many watchers: counted and compared here,
+        with nothing awaited in between, so that a burst cannot pass the bounds."""
+        client, watchers = client_of(scope), self._indexer.watchers
+        if watchers.total() >= MAX_WATCHERS:
             await problem(503, "too many watch already", "Close a page.")(scope, receive, send)
             return
-        self._indexer.watchers += 1
+        if watchers[client] >= MAX_WATCHERS_PER_CLIENT:
+            await problem(429, "you watch too often already", "Close a page.")(scope, receive, send)
+            return
+        watchers[client] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._indexer.watchers -= 1
+            watchers[client] -= 1
+            if not watchers[client]:
+                del watchers[client]
 
 
 def _is_in(path: str, roots: Sequence[str]) -> bool:

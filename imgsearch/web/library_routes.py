@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -32,12 +31,12 @@ def routes(gallery: Gallery) -> APIRouter:
     async def get_start(client: Request, day: Day = None) -> StartAnswer:
         """The start of a page: pictures added last, periods, clusters, saved searches."""
         begin = gallery.start(day or f"{datetime.now():%m-%d}")
-        return answers.start(await asyncio.wrap_future(begin), prefix_of(client))
+        return answers.start(await while_connected(client, begin), prefix_of(client))
 
     @router.get("/clusters")
     async def get_clusters(client: Request) -> ClustersAnswer:
         """The clusters of the model in use, as 'imgsearch clusters' has made them."""
-        found = await asyncio.wrap_future(gallery.clusters())
+        found = await while_connected(client, gallery.clusters())
         return answers.clusters(found, prefix_of(client))
 
     @router.get("/dupes")

@@ -97,6 +97,11 @@ def client_key(address: str) -> str:
     return address if parsed is None else str(parsed)
 
 
+def client_of(scope: Scope) -> str:
+    """The client of a request, for limits."""
+    return client_key((scope.get("client") or ("",))[0])
+
+
 def parsed_networks(text: str) -> tuple[Network, ...]:
     """The networks in a list with commas; raises `ImgSearchError` for anything else."""
     return tuple(_networks(text))

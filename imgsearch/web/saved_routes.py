@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from imgsearch.serving.gallery import Gallery
@@ -13,7 +13,7 @@ from imgsearch.web import answers
 from imgsearch.web.answers import SavedAnswer, SavedListAnswer
 from imgsearch.web.parameters import MAX_ID, RenameParameters, SavedParameters
 from imgsearch.web.problems import PROBLEMS
-from imgsearch.web.search_routes import whole
+from imgsearch.web.search_routes import while_connected, whole
 
 SavedId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
@@ -23,15 +23,15 @@ def routes(gallery: Gallery) -> APIRouter:
     router = APIRouter(tags=["saved searches"], responses=PROBLEMS)
 
     @router.get("/saved")
-    async def list_saved() -> SavedListAnswer:
+    async def list_saved(client: Request) -> SavedListAnswer:
         """The saved searches; `GET /search?saved=NAME` runs one."""
-        found = await asyncio.wrap_future(gallery.saved_searches())
+        found = await while_connected(client, gallery.saved_searches())
         return SavedListAnswer(saved=[answers.saved(each) for each in found])
 
     @router.post("/saved", status_code=201)
-    async def save_search(parameters: SavedParameters) -> SavedAnswer:
+    async def save_search(parameters: SavedParameters, client: Request) -> SavedAnswer:
         """Save a search under a name; 409 if there is one of that name."""
-        request = await whole(gallery, parameters.search, parameters.search.request())
+        request = await whole(gallery, parameters.search, parameters.search.request(), client)
         saving = gallery.save(parameters.name, request, parameters.replace)
         return answers.saved(await asyncio.wrap_future(saving))
 

@@ -57,10 +57,12 @@ def routes(gallery: Gallery) -> APIRouter:
         return await page(gallery, parameters, parameters.request(like=[image_id]), client)
 
     @router.get("/facets")
-    async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
+    async def get_facets(
+        parameters: Annotated[FilterParameters, Query()], client: Request
+    ) -> FacetsAnswer:
         """Counts of the pictures that pass the filters, by year, folder and so on."""
-        where = parameters.where_filter()
-        return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
+        counting = gallery.facets(parameters.where_filter())
+        return answers.facets(await while_connected(client, counting))
 
     return router
 
@@ -76,7 +78,7 @@ async def page(
     """A page of hits, the first of a search or a later one."""
     prefix = prefix_of(client)
     started = time.perf_counter()
-    request = await whole(gallery, parameters, request)
+    request = await whole(gallery, parameters, request, client)
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
@@ -84,7 +86,7 @@ async def page(
         ranking, hits = await while_connected(client, future)
         gallery.rankings.deepen(key, ranking)
     else:
-        terms = [await _decoded(gallery, term) for term in request.terms]
+        terms = [await _decoded(gallery, term, client) for term in request.terms]
         future = gallery.rank(replace(request, terms=terms))
         ranking, hits = await while_connected(client, future)
         more = len(ranking) > request.limit
@@ -102,12 +104,12 @@ async def page(
 
 
 async def whole(
-    gallery: Gallery, parameters: SearchParameters, request: SearchRequest
+    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, client: Request
 ) -> SearchRequest:
     """The request with the saved search that it starts from, if it names one."""
     if not parameters.saved:
         return request
-    saved = await asyncio.wrap_future(gallery.saved_request(parameters.saved))
+    saved = await while_connected(client, gallery.saved_request(parameters.saved))
     return combined(saved, request)
 
 
@@ -142,11 +144,11 @@ async def _left(client: Request) -> None:
         pass
 
 
-async def _decoded(gallery: Gallery, term: Term) -> Term:
+async def _decoded(gallery: Gallery, term: Term, client: Request) -> Term:
     """An uploaded picture as pixels, decoded in a guarded process; other terms as they are."""
     if term.data is None:
         return term
-    pixels = await asyncio.wrap_future(gallery.decode(term.data, term.name))
+    pixels = await while_connected(client, gallery.decode(term.data, term.name))
     return term.resolved(image=pixels)
 
 

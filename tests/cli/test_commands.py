@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -318,3 +319,27 @@ def test_doctor_reports_an_index_of_another_library(indexed: Place):
     outcome = indexed.call("doctor")
     assert outcome.status == 0
     assert "0123.abc.7.faiss belongs to another library" in outcome.text
+
+
+def rights(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("search", "x"), ("roots",), ("skipped",), ("daemon", "--status")]
+)
+def test_every_command_closes_the_library_of_an_earlier_version(indexed, command):
+    """`index` did that alone; the note comes once."""
+    library = indexed.library
+    library.chmod(0o755)
+    (library / "catalog.sqlite").chmod(0o644)
+    note = "now only you can"
+    assert note in call("--library", library, *command).err
+    assert (rights(library), rights(library / "catalog.sqlite")) == (0o700, 0o600)
+    assert note not in call("--library", library, *command).err
+
+
+def test_a_folder_that_is_not_a_library_keeps_its_rights(tmp_path):
+    tmp_path.chmod(0o755)
+    assert call("--library", tmp_path, "status").status == 1
+    assert rights(tmp_path) == 0o755

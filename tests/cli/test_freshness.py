@@ -69,6 +69,25 @@ def test_a_search_says_how_many_are_new_or_changed(indexed: Place) -> None:
     assert news(indexed.call("search", "red")) == []
 
 
+@pytest.mark.parametrize("keep_time", [True, False])
+@pytest.mark.parametrize("keep_size", [True, False])
+def test_a_file_overwritten_in_place_is_changed(
+    indexed: Place, keep_time: bool, keep_size: bool
+) -> None:
+    """Its folder keeps its time; with the same size and time, the ctime differs."""
+    file = indexed.photos / "b.jpg"
+    before, data = file.stat(), file.read_bytes()
+    with open(file, "r+b") as written:
+        written.write(b"\xff\xd8" + data[2:][::-1] if keep_size else data + b"more")
+    if keep_time:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_ino == before.st_ino
+    said = "1 changed since the last index: imgsearch index"
+    assert news(indexed.call("search", "red")) == [said]
+    indexed.index()
+    assert news(indexed.call("search", "red")) == []
+
+
 def test_excluded_and_skipped_files_are_not_new(indexed: Place) -> None:
     (indexed.photos / "broken.jpg").write_text("no picture")
     indexed.index(indexed.photos, "--exclude", "secret/")

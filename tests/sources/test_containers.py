@@ -34,6 +34,7 @@ PACKET = packet(
     bag("dc:subject", "sheep", "dyke") + bag("ext:PersonInImage", "Ann"),
     "dc:title='Schafe' xmp:Rating='4' photoshop:City='Emden' photoshop:DateCreated='2009-05'",
 )
+XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
 UUID_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 UUID_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
@@ -98,13 +99,27 @@ def raw(data: bytes):
     return read_metadata(exif, 1, 1, "RAW", 1, raw_statements(exif, data, "a.dng"))
 
 
+def profile(kind: str, content: bytes, compressed: bool = True) -> tuple[bytes, bytes]:
+    """A chunk as ImageMagick writes one for a block of metadata, in lines of 72 digits."""
+    digits = content.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{kind.lower()}\n{len(content):8}\n{lines}\n".encode()
+    key = f"Raw profile type {kind}\0".encode()
+    return (b"zTXt", key + b"\0" + zlib.compress(text)) if compressed else (b"tEXt", key + text)
+
+
 FILES = {
     "JPEG": lambda: saved(xmp=PACKET),
     "MPO": mpo,
     "PNG": lambda: png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + PACKET)),
-    "PNG by ImageMagick": lambda: png(
-        (b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(
-            b"\nxmp\n%8d\n%s\n" % (len(PACKET), PACKET.hex().encode())))
+    "PNG by ImageMagick": lambda: png(profile("xmp", PACKET)),
+    "PNG by ImageMagick, APP1": lambda: png(profile("APP1", XMP_START + PACKET)),
+    "PNG by ImageMagick, after EXIF": lambda: png(
+        profile("exif", b"Exif\0\0" + Image.Exif().tobytes()), profile("APP1", XMP_START + PACKET)
+    ),
+    "PNG by ImageMagick, 8bim": lambda: png(profile("8bim", resource(1060, PACKET), False)),
+    "PNG by ImageMagick, after one that is broken": lambda: png(
+        (b"tEXt", b"Raw profile type iptc\0\niptc\n 4\nzz\n"), profile("xmp", PACKET)
     ),
     "WebP": lambda: saved("WEBP", xmp=PACKET),
     "TIFF": lambda: tiff(t700=PACKET),
@@ -178,9 +193,15 @@ IPTC_FILES = {
     "PSD": lambda: psd(resource(1028, iptc((2, 25, b"ewe")))),
     "JPEG 2000": lambda: jp2(box(b"uuid", UUID_IPTC + iptc((2, 25, b"ewe")))),
     "PNG by ImageMagick": lambda: png(
-        (b"tEXt", b"Raw profile type iptc\0\niptc\n      40\n"
-         + resource(1028, iptc((2, 25, b"ewe"))).hex().encode())
+        profile("iptc", resource(1028, iptc((2, 25, b"ewe"))), False)
     ),
+    "PNG by ImageMagick, 8bim": lambda: png(
+        profile("8bim", resource(1028, iptc((2, 25, b"ewe"))))
+    ),
+    "PNG by ImageMagick, APP13": lambda: png(
+        profile("APP13", b"Photoshop 3.0\0" + resource(1028, iptc((2, 25, b"ewe"))))
+    ),
+    "PNG by ImageMagick, datasets": lambda: png(profile("iptc", iptc((2, 25, b"ewe")))),
 }  # fmt: skip
 
 
@@ -192,12 +213,26 @@ def test_iptc_in_each_container(kind):
 @pytest.mark.parametrize(
     "make",
     [lambda: psd(resource(1058, exif_block())),
-     lambda: jp2(box(b"uuid", b"JpgTiffExif->JP2" + exif_block()))],
+     lambda: jp2(box(b"uuid", b"JpgTiffExif->JP2" + exif_block())),
+     lambda: png(profile("APP1", b"Exif\0\0" + exif_block())),
+     lambda: png(profile("exif", b"Exif\0\0" + exif_block(), False)),
+     lambda: png(profile("exif", exif_block())),
+     lambda: png(profile("8bim", resource(1058, exif_block())))],
 )  # fmt: skip
 def test_exif_in_containers_where_pillow_does_not_find_it(make):
     found = read(make())
     assert found.keywords == ("wind", "mill") and found.camera_make == "NIKON"
     assert found.taken_at == datetime(2011, 2, 3, 4, 5, 6)
+
+
+def test_exif_and_xmp_in_profiles_of_the_same_name():
+    """The place and the date of the one, and the title of the other."""
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = "2011:02:03 04:05:06"
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+    found = read(png(profile("APP1", XMP_START + PACKET), profile("app1", exif.tobytes())))
+    assert (found.latitude, found.longitude) == (pytest.approx(48.8583, abs=1e-3), 2 + 53 / 180)
+    assert (found.taken_at, found.title) == (datetime(2011, 2, 3, 4, 5, 6), "Schafe")
 
 
 def test_keywords_of_all_sources_are_united():

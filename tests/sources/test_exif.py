@@ -66,6 +66,47 @@ def test_an_unknown_date_of_exposure(blank):
     assert found.taken is None and found.taken_unknown
 
 
+HOURS = Base.TimeZoneOffset
+
+
+@pytest.mark.parametrize(
+    ("details", "minutes"),
+    [
+        ({HOURS: -5}, -300),
+        ({HOURS: (9,)}, 540),
+        ({HOURS: (9, 2)}, 540),
+        ({HOURS: 65531}, -300),
+        ({HOURS: 0}, 0),
+        ({HOURS: 15}, None),
+        ({HOURS: 100}, None),
+        ({HOURS: ("x",)}, None),
+        ({HOURS: ()}, None),
+        ({HOURS: -5, Base.OffsetTimeOriginal: "+01:00"}, 60),
+        ({HOURS: -5, Base.OffsetTimeOriginal: "   :  "}, -300),
+        ({Base.OffsetTimeOriginal: " +9:00"}, 540),
+        ({Base.OffsetTimeOriginal: "GMT-03:00"}, -180),
+    ],
+)
+def test_time_zones_in_hours_and_odd_forms(details, minutes):
+    found = stated(details={Base.DateTimeOriginal: "2019:06:01 10:00:00", **details})
+    assert found.taken == Moment(JUNE, "second", minutes)
+
+
+def test_the_second_of_two_hours_is_of_the_last_change():
+    found = stated({Base.DateTime: "2024:01:01 00:00:00", HOURS: (9, -2)})
+    assert found.edited.utc_offset_minutes == -120
+    assert (
+        stated({Base.DateTime: "2024:01:01 00:00:00", HOURS: 9}).edited.utc_offset_minutes is None
+    )
+
+
+def test_the_zone_of_another_date_that_is_the_same_time():
+    stamp = "2019:06:01 10:00:00"
+    both = {Base.DateTimeOriginal: stamp, Base.DateTimeDigitized: stamp}
+    found = stated(details={**both, Base.OffsetTimeDigitized: "+02:00"})
+    assert found.taken == Moment(JUNE, "second", 120)
+
+
 def test_time_zones():
     stamp = "2019:06:01 10:00:00"
     own = {Base.DateTimeOriginal: stamp, Base.OffsetTimeOriginal: "-03:30"}

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.records import RootRecord
+from imgsearch.records import Decoded, ImageFile, RootRecord, Thumbnail
+from imgsearch.sources.decode import decode_file
+from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.folder_source import FilesystemSource
+from imgsearch.sources.guarded_files import Unusable, open_below
+from imgsearch.sources.rendering import render, render_request
+from imgsearch.sources.sidecar_metadata import read_sidecars
+from imgsearch.sources.statement import Statement
+from tests.sources.metadata_files import bag, packet, saved
 from tests.sources.test_folder_source import put, scan
 
 
@@ -98,6 +106,30 @@ def test_a_git_annex_library_is_found_whole(tmp_path):
     assert files == ["2019/a.jpg", "2020/same as a.jpg", "b.jpg", "unlocked.jpg"]
     assert skipped == {"elsewhere.jpg": "a link that leads nowhere"} and not unvisited
     assert scan(tmp_path, "2019")[0] == ["2019/a.jpg"]
+
+
+@pytest.mark.parametrize("root", ["", "photos", "photos/2019"])
+def test_a_folder_of_a_git_annex_library_has_pictures_thumbnails_and_sidecars(tmp_path, root):
+    """The links of a subfolder lead above it, into the repository's contents."""
+    contents = {"a.jpg": saved(), "a.jpg.xmp": packet(bag("dc:subject", "sheep")), "b.xmp": b"<"}
+    for name, data in contents.items():
+        key = f".git/annex/objects/x1/SHA256E-{name}"
+        put(tmp_path, key)
+        (tmp_path / key).write_bytes(data)
+        link(tmp_path, f"photos/2019/{name}", key)
+    put(tmp_path, ".git/config")
+    link(tmp_path, "photos/2019/b.jpg.xmp", ".git/config")
+    put(tmp_path, "photos/2019/b.jpg")
+    top = str(tmp_path / root)
+    files = [item for item in FilesystemSource(top).scan() if isinstance(item, ImageFile)]
+    [file, other] = sorted(files, key=lambda each: each.path)
+    decoded = decode_file(file, DecodeSettings())
+    assert isinstance(decoded, Decoded) and decoded.metadata.keywords == ("sheep",)
+    assert isinstance(render(render_request(file, [top], 8), DecodeSettings()), Thumbnail)
+    assert read_sidecars(other)[0] == Statement("sidecar"), "only contents, not .git itself"
+    config = os.path.join(top, other.path + ".xmp")
+    with pytest.raises(Unusable, match="leads out"):
+        open_below(config, [str(tmp_path / "photos" / "2019")])
 
 
 def test_a_link_from_a_part_of_the_root_does_not_lead_around_an_exclude(tmp_path):

@@ -23,7 +23,9 @@ from tests.picture_files import (
     P3,
     SRGB,
     gray_profile,
+    interlaced_png,
     png,
+    ppm,
     rgb_profile,
     srgb_light,
     tiff,
@@ -124,6 +126,9 @@ GREY_LIGHT = srgb_light(GREY / 255)
 NINE = (GREY.astype("u2") * 4 + 900).astype("u2")
 HIGH = (GREY.astype("u2") * 8 + 20_000).astype("u2")
 
+TWELVE, RGB_12 = GREY.astype("u2") * 16, COLOURS.astype("u2") * 16
+CLEAR_12 = np.full_like(G16, 4095)
+
 GRAYS: dict[str, Callable[[], bytes]] = {
     "gray 8": lambda: tiff(GREY, BLACK),
     "gray 8, white is zero": lambda: tiff(255 - GREY, WHITE),
@@ -159,6 +164,10 @@ GRAYS: dict[str, Callable[[], bytes]] = {
         with_values(GREY.astype("u2") * 16, 65535, 61000, 40000, 20000, 65535), BLACK
     ),
     "gray 12 in 16, hot, PNG": lambda: png(with_values(GREY.astype("u2") * 16, 65535), 0),
+    "gray 12 in 16 with alpha": lambda: tiff(np.dstack([TWELVE, CLEAR_12]), BLACK, alpha=2),
+    "gray 12 in 16 with alpha, PNG": lambda: png(np.dstack([TWELVE, OPAQUE]), 4),
+    "gray 12 in 16 with alpha of 12, PNG": lambda: png(np.dstack([TWELVE, CLEAR_12]), 4),
+    "narrow 16 with alpha, PNG": lambda: png(np.dstack([NINE, OPAQUE]), 4),
     "narrow 16": lambda: tiff(NINE, BLACK),
     "narrow 16, hot": lambda: tiff(with_values(NINE, 65535), BLACK),
     "narrow 16, hot and dead": lambda: tiff(with_values(NINE, 65535, 0, 65535, 0, 0), BLACK),
@@ -277,6 +286,22 @@ COLOURED: dict[str, Callable[[], bytes]] = {
         "TIFF",
     ),
     "PNG 16": lambda: png(C16, 2),
+    "PNG 16 with alpha": lambda: png(np.dstack([C16, OPAQUE]), 6),
+    "PNG 12 in 16": lambda: png(RGB_12, 2),
+    "PNG 12 in 16, interlaced": lambda: interlaced_png(RGB_12, 2),
+    "PNG 12 in 16, hot": lambda: png(with_values(RGB_12, 65535), 2),
+    "PNG 12 in 16 with alpha": lambda: png(np.dstack([RGB_12, OPAQUE]), 6),
+    "PNG 12 in 16 with alpha of 12": lambda: png(np.dstack([RGB_12, CLEAR_12]), 6),
+    "PNG 10 in 16": lambda: png(COLOURS.astype("u2") * 4, 2),
+    "PNG 8 in 16": lambda: png(COLOURS.astype("u2"), 2),
+    "PNG 12 in 16, sBIT": lambda: png(RGB_12, 2, [(b"sBIT", bytes([12, 12, 12]))]),
+    "PNG 12 in 16, tRNS": lambda: png(RGB_12, 2, [(b"tRNS", struct.pack(">3H", 1, 2, 3))]),
+    "PNG narrow 16": lambda: png(RGB_12 // 4 + np.uint16(900), 2),
+    "RGB 12 in 16": lambda: tiff(RGB_12, RGB),
+    "RGBA 12 in 16, alpha of 12": lambda: tiff(np.dstack([RGB_12, CLEAR_12]), RGB, alpha=2),
+    "PPM 16": lambda: ppm(C16, 65535),
+    "PPM 12": lambda: ppm(RGB_12, 4095),
+    "PPM 12 in 16": lambda: ppm(RGB_12, 65535),
     "PNG gAMA 1": lambda: png(sixteen(LIGHT), 2, [GAMMA_1]),
     "PNG gAMA 1 and cHRM": lambda: png(sixteen(LIGHT), 2, [GAMMA_1, SRGB_CHRM]),
     "PNG gAMA 1/2.2": lambda: png(COLOURS, 2, [(b"gAMA", struct.pack(">I", 45455)), SRGB_CHRM]),

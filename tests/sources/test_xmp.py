@@ -227,6 +227,22 @@ def test_random_packets_never_raise(data):
     assert isinstance(read_xmp(data), Statement)
 
 
+@pytest.mark.parametrize("space", ["exifEX", "exif"])
+@pytest.mark.parametrize(
+    ("date", "zone"),
+    [("exif:DateTimeOriginal", "OffsetTimeOriginal"),
+     ("photoshop:DateCreated", "OffsetTimeOriginal"),
+     ("exif:DateTimeDigitized", "OffsetTimeDigitized"), ("xmp:CreateDate", "OffsetTimeDigitized")],
+)  # fmt: skip
+def test_the_time_zone_in_a_property_of_its_own(space, date, zone):
+    element = f"<{space}:{zone}>+05:30</{space}:{zone}>"
+    found = read_xmp(packet(element, f"{date}='2009-05-04T12:01:02'"))
+    moment = found.taken or found.digitized
+    assert (moment.start, moment.utc_offset_minutes) == (datetime(2009, 5, 4, 12, 1, 2), 330)
+    own = read_xmp(packet(element, f"{date}='2009-05-04T12:01:02Z'"))
+    assert (own.taken or own.digitized).utc_offset_minutes == 0, "the date's own comes first"
+
+
 def test_the_time_zone_of_a_date():
     found = read_xmp(packet(attributes="photoshop:DateCreated='2009-05-04T12:01:02-07:00'")).taken
     assert (found.start, found.utc_offset_minutes) == (datetime(2009, 5, 4, 12, 1, 2), -420)

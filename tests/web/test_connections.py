@@ -27,12 +27,15 @@ EVENTS = f"GET {API}/index/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 @contextmanager
-def opened(port: int, count: int, data: bytes) -> Iterator[list[socket.socket]]:
-    """Connections to a port, each of which has sent this."""
+def opened(
+    port: int, count: int, data: bytes, client: str = "127.0.0.1"
+) -> Iterator[list[socket.socket]]:
+    """Connections of a client to a port, each of which has sent this."""
     with ExitStack() as stack:
         held = []
         for _ in range(count):
-            held.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)))
+            connection = socket.create_connection(("127.0.0.1", port), 30, (client, 0))
+            held.append(stack.enter_context(connection))
             with suppress(OSError):
                 held[-1].sendall(data)
         yield held
@@ -116,7 +119,11 @@ def test_a_client_with_600_connections_keeps_nobody_out(server: Served, data: by
 
 
 def test_a_burst_cannot_pass_the_bound_on_event_streams(server: Served) -> None:
-    with opened(server.port, 200, EVENTS) as held:
+    clients = [f"127.0.0.{number}" for number in range(2, 22)]
+    with ExitStack() as stack:
+        held: list[socket.socket] = []
+        for client in clients:
+            held += stack.enter_context(opened(server.port, 10, EVENTS, client))
         answers = Counter(connection.recv(100)[9:12] for connection in held)
         bound = index_routes.MAX_WATCHERS
         assert answers == {b"200": bound, b"503": 200 - bound}
@@ -127,6 +134,15 @@ def test_a_burst_cannot_pass_the_bound_on_event_streams(server: Served) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError("no stream is open, and none is admitted")
+
+
+def test_one_client_leaves_event_streams_for_others(server: Served) -> None:
+    bound = index_routes.MAX_WATCHERS_PER_CLIENT
+    with opened(server.port, 2 * bound, EVENTS, "127.0.0.30") as held:
+        answers = Counter(connection.recv(100)[9:12] for connection in held)
+        assert answers == {b"200": bound, b"429": bound}
+        with opened(server.port, 1, EVENTS, "127.0.0.31") as [other]:
+            assert other.recv(100)[9:12] == b"200"
 
 
 CHUNKED = "Transfer-Encoding: chunked\r\n"

@@ -51,6 +51,19 @@ def _metric(server: Served, start: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
 
 
+@pytest.mark.parametrize("route", ["/facets", "/start", "/clusters", "/dupes", "/saved"])
+def test_no_route_works_for_clients_that_left(server: Served, route: str) -> None:
+    """They leave while other jobs are in the queue."""
+    left = f'imgsearch_request_seconds_count{{method="GET",route="{route}",status="499"}}'
+    counted, until = _metric(server, left), time.monotonic() + 60
+    while not _metric(server, left) > counted and time.monotonic() < until:
+        for path in [route] * 60:
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                head = f"GET {API}{path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"
+                connection.sendall(head.encode())
+    assert _metric(server, left) > counted
+
+
 def test_searches_of_clients_that_left_are_not_made(server: Served) -> None:
     left = 'imgsearch_request_seconds_count{method="GET",route="/search",status="499"}'
     texts, counted = _metric(server, "imgsearch_texts_encoded_total"), _metric(server, left)
