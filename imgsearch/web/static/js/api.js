@@ -72,6 +72,7 @@ export const renameSaved = (id, name) => request(`/saved/${id}`, posted({ name }
 export const removeSaved = (id) => request(`/saved/${id}`, { method: "DELETE" });
 /** The first picture of a saved search and the number of all. */
 export const cover = (name, signal) => request(`/search?${new URLSearchParams({ saved: name, limit: 1, unique: 1 })}`, { signal });
+export const duplicates = (params, signal) => request(`/dupes?${params}`, { signal });
 export const status = () => request("/status");
 export const startIndexing = () => request("/index", posted({}));
 export const stopIndexing = () => request("/index", { method: "DELETE" });

@@ -5,25 +5,13 @@ import * as api from "./api.js";
 import { Folders } from "./folders.js";
 import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
-import { FILTERS, hasFilters, hasWords, parameters } from "./state.js";
+import { filtersOf, hasFilters, hasWords } from "./state.js";
 import { noFilters } from "./terms.js";
 import { number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown before "more" is pressed. */
 const MAX_CHOICES_SHOWN = 8;
-
-/**
- * The filters of a state except the named ones. The choices of a filter must not depend on that
- * filter itself, or choosing one would hide all others.
- */
-function without(state, names) {
-  const filters = new URLSearchParams();
-  for (const [name, value] of parameters(state)) {
-    if (FILTERS.includes(name) && !names.includes(name)) filters.append(name, value);
-  }
-  return filters;
-}
 
 export class Filters {
   /**
@@ -65,7 +53,8 @@ export class Filters {
   /** Load the choices, unless the panel is hidden. */
   async load(state, { reload = false } = {}) {
     this.show(state);
-    const [undated, rest] = [without(state, ["after", "before"]), without(state, ["in", "camera", "type"])];
+    // The choices of a filter must not depend on that filter itself, or choosing one would hide all others.
+    const [undated, rest] = [filtersOf(state, ["after", "before"]), filtersOf(state, ["in", "camera", "type"])];
     const key = `${undated} ${rest}`;
     if (!this.open || (this.key === key && !reload)) return;
     this.key = key;
@@ -134,8 +123,16 @@ export class Filters {
       section("Type", this.types),
       this.placeSection,
       h("details", { class: "facet more-filters" }, h("summary", {}, "More"), ...this.#textFields()),
-      h("section", { class: "facet" }, h("h2", {}, "Library"), h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); this.scan(); } }, icon("refresh"), "Scan for new pictures")),
+      section("Library", ...this.#libraryButtons()),
     );
+  }
+
+  #libraryButtons() {
+    const button = (name, words, act) => h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); act(); } }, icon(name), words);
+    return [
+      button("refresh", "Scan for new pictures", () => this.scan()),
+      button("copy", "Find duplicates", () => this.store.set({ show: "duplicates" })),
+    ];
   }
 
   #segments(label, choices, choose) {
