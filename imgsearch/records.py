@@ -470,6 +470,24 @@ class Facets:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownValue:
+    """A value that a filter takes in a library.
+
+    Attributes
+    ----------
+    kind : str
+        The filter option that takes it, such as "camera".
+    value : str
+    count : int
+        Pictures that have it; 0 where that is not counted.
+    """
+
+    kind: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RootRecord:
     """A folder of the library, with the options and results of its last scan.
 

@@ -23,6 +23,7 @@ from imgsearch.catalog import (
     filter_sql,
     full_text,
     health,
+    known_values,
     ocr_texts,
     overview,
     reference_scores,
@@ -73,6 +74,7 @@ from imgsearch.records import (
     ForeignImages,
     ImageFile,
     ImageRecord,
+    KnownValue,
     Location,
     Period,
     Reference,
@@ -573,6 +575,21 @@ class Catalog:
         """Counts of the present images that pass a filter, by month, folder, camera and format."""
         with self._read() as connection:
             return facets.facets(connection, where)
+
+    def known_values(self) -> list[KnownValue]:
+        """Cameras, people, keywords and places of the images, each kind the most frequent first."""
+        with self._read() as connection:
+            return known_values.known_values(driver(connection))
+
+    def folders(self) -> list[str]:
+        """The folders with images, and those around them up to the roots, absolute and sorted."""
+        with self._read() as connection:
+            return known_values.folders(driver(connection))
+
+    def names(self, beginning: str, limit: int) -> list[str]:
+        """Names of present image files that begin with a text, whatever its case and accents."""
+        with self._read() as connection:
+            return known_values.names(driver(connection), beginning, limit)
 
     def count(self, where: Filter | None = None) -> int:
         """The number of present images that pass a filter."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from imgsearch.curation.duplicates import DuplicateRequest
 from imgsearch.errors import ImgSearchError, LibraryMissing, TooManyFiles
+from imgsearch.filters.query_text import QueryText
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
@@ -29,6 +30,7 @@ from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.start import Start, Tiles, cluster_tiles, start
+from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
@@ -187,6 +189,13 @@ class Gallery:
             name="imgsearch-duplicates",
             renew=DuplicateLists.renew,
         )
+        # Reading the values of a large library takes seconds.
+        self._suggestions: Lane[Suggestions] = Lane(
+            lambda: Suggestions(settings),
+            Suggestions.close,
+            name="imgsearch-suggestions",
+            renew=Suggestions.renew,
+        )
         self.renders = RenderLane(
             lambda: _renderer(settings), Renderer.close, name="imgsearch-render"
         )
@@ -204,7 +213,8 @@ class Gallery:
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish the jobs in hand and close everything; what hangs is left to the exit."""
         until = time.monotonic() + timeout_s
-        for lane in (self.resident, self.reader, self._duplicates, self.renders, self.uploads):
+        lanes = (self.resident, self.reader, self._duplicates, self._suggestions, self.renders)
+        for lane in (*lanes, self.uploads):
             lane.close(max(0.1, until - time.monotonic()))
 
     # Searching
@@ -321,6 +331,14 @@ class Gallery:
     def facets(self, where: Filter | None) -> Future[Facets]:
         """How the pictures that pass a filter are spread."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
+
+    def query(self, text: str) -> Future[QueryText]:
+        """What a text in a search box asks for."""
+        return self._suggestions.submit(lambda suggestions: suggestions.query(text))
+
+    def suggest(self, text: str, limit: int) -> Future[list[Suggestion]]:
+        """Ways to complete a text in a search box."""
+        return self._suggestions.submit(lambda suggestions: suggestions.suggest(text, limit))
 
     def start(self, day: str) -> Future[Start]:
         """What a page begins with; `day` is today as "11-29"."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from imgsearch.filters.query_text import QueryText
 from imgsearch.records import Facets, ImageRecord, Period, camera_name
 from imgsearch.searching.hits import (
     Hit,
@@ -18,6 +19,7 @@ from imgsearch.searching.hits import (
 from imgsearch.searching.saved import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
 from imgsearch.serving.start import Start, Tiles
+from imgsearch.serving.suggestions import Suggestion
 
 API = "/api/v1"
 MAX_SHOWN_DUPLICATES = 200
@@ -166,6 +168,40 @@ class FacetsAnswer(BaseModel):
     types: list[Named]
     dated: int
     located: int
+
+
+class FaultAnswer(BaseModel):
+    """A filter in a text that makes no sense."""
+
+    text: str
+    error: str
+    hint: str = Field(description="How to fix it.")
+
+
+class QueryAnswer(BaseModel):
+    """What a text asks for, as parameters of a search."""
+
+    q: str = Field(description="The words; quoted texts keep their quotes.")
+    excluded: list[str] = Field(alias="not", description="Words and phrases to exclude.")
+    filters: dict[str, list[str]] = Field(description="Values of filters by name.")
+    faults: list[FaultAnswer]
+
+
+class SuggestionAnswer(BaseModel):
+    """A way to complete a text."""
+
+    kind: str = Field(description="filter, saved, or the filter that takes the value.")
+    value: str
+    text: str = Field(
+        description="The whole text with it. Of a saved search: the text before its name."
+    )
+    count: int | None = Field(description="Pictures that have the value, if that is known.")
+
+
+class SuggestionsAnswer(BaseModel):
+    """Ways to complete a text, the best first."""
+
+    suggestions: list[SuggestionAnswer]
 
 
 class SavedAnswer(BaseModel):
@@ -336,6 +372,33 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
         duplicates=duplicates,
         matched=plain["matched"],
         parts=[part(each, prefix) for each in match.parts],
+    )
+
+
+def query(found: QueryText) -> QueryAnswer:
+    """What a text asks for."""
+    filters: dict[str, list[str]] = {}
+    for name, value in found.filters:
+        filters.setdefault(name, []).append(shown(value))
+    faults = [
+        FaultAnswer(text=each.text, error=each.error, hint=each.hint) for each in found.faults
+    ]
+    values = {"q": found.words, "not": found.excluded, "filters": filters, "faults": faults}
+    return QueryAnswer.model_validate(values)
+
+
+def suggestions(found: Sequence[Suggestion]) -> SuggestionsAnswer:
+    """Ways to complete a text."""
+    return SuggestionsAnswer(
+        suggestions=[
+            SuggestionAnswer(
+                kind=each.kind,
+                value=shown(clean(each.value) or ""),
+                text=shown(clean(each.text) or ""),
+                count=each.count,
+            )
+            for each in found
+        ]
     )
 
 
