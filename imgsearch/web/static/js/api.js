@@ -63,6 +63,10 @@ export function search(params, images, signal) {
 }
 
 export const details = (id, signal) => request(`/images/${encodeURIComponent(id)}`, { signal });
+/** What a typed text asks for, as parameters of a search. */
+export const readQuery = (text) => request(`/query?${new URLSearchParams({ text })}`);
+/** Ways to complete a typed text. */
+export const suggest = (text, signal) => request(`/suggest?${new URLSearchParams({ text })}`, { signal });
 export const facets = (params, signal) => request(`/facets?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);

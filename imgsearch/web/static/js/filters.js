@@ -5,13 +5,16 @@ import * as api from "./api.js";
 import { Folders } from "./folders.js";
 import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
-import { filtersOf, hasFilters, hasWords } from "./state.js";
+import { LISTS, filtersOf, hasFilters, hasWords } from "./state.js";
 import { noFilters } from "./terms.js";
 import { number } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown before "more" is pressed. */
 const MAX_CHOICES_SHOWN = 8;
+
+/** Expressions as one; another text as it is. */
+const joined = (value) => (Array.isArray(value) && value.length > 1 ? value.map((each) => `(${each})`).join(" and ") : String(value));
 
 export class Filters {
   /**
@@ -155,7 +158,8 @@ export class Filters {
   }
 
   #textFields() {
-    const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set({ [name]: event.target.value.trim() }) }));
+    const patch = (name, text) => ({ [name]: LISTS.includes(name) ? [text].filter(Boolean) : text });
+    const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set(patch(name, event.target.value.trim())) }));
     return [field("File name", "name", "IMG_*"), field("Minimum size (pixels)", "min_size", "1920x1080"), field("Expression", "where", "width > 4000 and not has gps")];
   }
 
@@ -163,7 +167,7 @@ export class Filters {
     const [latitude = "", longitude = "", km = ""] = state.near.split(",");
     const values = { latitude, longitude, km };
     for (const input of this.panel.querySelectorAll("[data-near]")) if (input !== document.activeElement) input.value = values[input.dataset.near];
-    for (const input of this.panel.querySelectorAll("[data-field]")) if (input !== document.activeElement) input.value = state[input.dataset.field];
+    for (const input of this.panel.querySelectorAll("[data-field]")) if (input !== document.activeElement) input.value = joined(state[input.dataset.field]);
   }
 
   #toggle(name, value) {

@@ -403,6 +403,11 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     grid.focus(0);
   }
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "k" && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    byId("q").focus();
+    byId("q").select();
+  }
   if (typing || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "a" && results.contains(document.activeElement) && grid.hits.length) {
     event.preventDefault();

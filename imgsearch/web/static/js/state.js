@@ -1,7 +1,7 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
-export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind"];
-export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "where"];
+export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved"];
 export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
@@ -80,6 +80,12 @@ export function filtersOf(state, except = []) {
     if (FILTERS.includes(name) && !except.includes(name)) filters.append(name, value);
   }
   return filters;
+}
+
+/** The change that adds filters, by name with their values: a filter that takes one value takes the last. */
+export function added(state, filters) {
+  const value = (name, values) => (LISTS.includes(name) ? [...new Set([...state[name], ...values])].slice(0, MAX_VALUES) : values.at(-1));
+  return Object.fromEntries(Object.entries(filters).filter(([name]) => FILTERS.includes(name)).map(([name, values]) => [name, value(name, values)]));
 }
 
 /** Whether something is searched for, by terms or by a saved search. */
