@@ -517,6 +517,18 @@ class RootRecord:
         return inside and enters(below, os.path.basename(self.path), self.hidden)
 
 
+def root_to_plain(root: RootRecord) -> dict[str, Any]:
+    """A folder of the library as values for JSON; looks whether it is there."""
+    return {
+        "path": root.path,
+        "images": root.images,
+        "exclude": list(root.exclude),
+        "hidden": root.hidden,
+        "there": os.path.isdir(root.path),
+        "scanned_at": root.scanned_at.isoformat() if root.scanned_at else None,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class SpaceRecord:
     """An embedding space of the library with the number of present pictures it covers."""

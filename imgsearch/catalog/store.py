@@ -62,7 +62,7 @@ from imgsearch.catalog.tables import (
 )
 from imgsearch.catalog.unchanged_files import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
-from imgsearch.errors import CatalogError
+from imgsearch.errors import CatalogError, LibraryBusy
 from imgsearch.filters.tree import Filter
 from imgsearch.records import (
     ChangeBatch,
@@ -116,8 +116,13 @@ def open_catalog(folder: str, create: bool = False) -> Catalog:
     schema.require_known(version)
     if version != schema.HEAD:
         _require_upgradable(folder, version)
-        with writer_lock(folder):
-            schema.upgrade(engine, path, _insert_library_row)
+        try:
+            with writer_lock(folder):
+                schema.upgrade(engine, path, _insert_library_row)
+        except LibraryBusy:
+            if version is None and not create:  # another process is making it
+                raise missing(folder) from None
+            raise
     return Catalog(folder, engine)
 
 

@@ -21,7 +21,7 @@ from imgsearch.filters.query_text import QueryText
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
-from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
+from imgsearch.records import Facets, ImageRecord, RootRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.saved import SavedSearch, saved_search
@@ -29,7 +29,7 @@ from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
-from imgsearch.serving.start import Start, Tiles, cluster_tiles, start
+from imgsearch.serving.start import Start, Tiles, cluster_tiles, recent_images, start
 from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
@@ -385,6 +385,38 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    # Care
+
+    def roots(self) -> Future[list[RootRecord]]:
+        """The folders of the library; none if there is no library."""
+        return self.reader.submit(_roots)
+
+    def forget(self, path: str) -> int:
+        """Take a folder out of the library; returns the number of its pictures. Takes a while for a
+        large folder, in the calling thread.
+
+        Raises
+        ------
+        SourceError
+            The library does not have that folder.
+        LibraryBusy
+            Another process is indexing into the library.
+        """
+        library = Library(self.settings)
+        try:
+            return library.forget(path)
+        finally:
+            library.close()
+
+    def skipped(self, kind: str) -> Future[list[Skipped]]:
+        """Files that could not be indexed ("skipped"), pictures that were indexed in part
+        ("partial"), or pictures whose text could not be read ("texts")."""
+        return self.reader.submit(lambda library: _skipped(library, kind))
+
+    def recent(self, limit: int) -> Future[list[ImageRecord]]:
+        """The pictures that came into the library last, the last one first."""
+        return self.reader.submit(lambda library: recent_images(library, limit))
+
     def status(self) -> Future[dict[str, Any]]:
         """What is in the library; zeros if there is none."""
         return self.reader.submit(_status)
@@ -395,6 +427,22 @@ def _saved_searches(library: Library) -> list[SavedSearch]:
         return list(library.saved)
     except LibraryMissing:
         return []
+
+
+def _roots(library: Library) -> list[RootRecord]:
+    try:
+        return library.catalog.roots()
+    except LibraryMissing:
+        return []
+
+
+def _skipped(library: Library, kind: str) -> list[Skipped]:
+    try:
+        catalog = library.catalog
+    except LibraryMissing:
+        return []
+    kinds = {"partial": catalog.partial, "texts": catalog.unreadable_texts}
+    return kinds.get(kind, catalog.skipped)()
 
 
 def _max_depth(request: SearchRequest) -> int:

@@ -9,7 +9,15 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from imgsearch.filters.query_text import QueryText
-from imgsearch.records import Facets, ImageRecord, Period, camera_name
+from imgsearch.records import (
+    Facets,
+    ImageRecord,
+    Period,
+    RootRecord,
+    Skipped,
+    camera_name,
+    root_to_plain,
+)
 from imgsearch.searching.hits import (
     Hit,
     hit_to_plain,
@@ -18,6 +26,7 @@ from imgsearch.searching.hits import (
 )
 from imgsearch.searching.saved import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
+from imgsearch.serving.places import Listing
 from imgsearch.serving.start import Start, Tiles
 from imgsearch.serving.suggestions import Suggestion
 
@@ -287,6 +296,68 @@ class DuplicatesAnswer(BaseModel):
     notes: list[str]
 
 
+class RootAnswer(BaseModel):
+    """A folder of the library."""
+
+    path: str
+    images: int
+    exclude: list[str] = Field(description="Patterns of what is left out.")
+    hidden: bool = Field(description="Hidden files are included.")
+    there: bool = Field(description="False if its disk is not mounted, or the folder is gone.")
+    scanned_at: str | None = Field(description="ISO 8601, of the last complete scan.")
+
+
+class RootsAnswer(BaseModel):
+    """The folders of the library, by path."""
+
+    roots: list[RootAnswer]
+
+
+class ForgottenAnswer(BaseModel):
+    """A folder that has left the library."""
+
+    path: str
+    images: int = Field(description="Its pictures, none of which was touched.")
+
+
+class FoldersAnswer(BaseModel):
+    """The folders in a folder."""
+
+    path: str = Field(description='"" for a list of several places.')
+    parent: str | None = Field(description="Path to ask for the folder above; null at the top.")
+    folders: list[Subfolder]
+    pictures: int = Field(description="Pictures in the folder itself.")
+    complete: bool = Field(description="False for a folder with too many entries to list.")
+
+
+class Subfolder(BaseModel):
+    """A folder that can be listed or added."""
+
+    name: str
+    path: str
+
+
+class SkippedFile(BaseModel):
+    """A file that could not be indexed, or only in part."""
+
+    path: str
+    reason: str
+    transient: bool = Field(description="The next run tries again.")
+
+
+class SkippedAnswer(BaseModel):
+    """Files by path."""
+
+    total: int
+    files: list[SkippedFile]
+
+
+class RecentAnswer(BaseModel):
+    """Pictures, the one that was added last first."""
+
+    pictures: list[PictureAnswer]
+
+
 class StatusAnswer(BaseModel):
     """What is in the library, and what the server is doing."""
 
@@ -477,6 +548,52 @@ def _copy(record: ImageRecord, match: str, score: float | None, prefix: str) -> 
     return CopyAnswer(
         **picture(record, prefix), size_bytes=record.file.size, match=match, score=score
     )
+
+
+def roots(records: Sequence[RootRecord]) -> RootsAnswer:
+    """The folders of a library; looks whether they are there."""
+    plain = [root_to_plain(each) for each in records]
+    return RootsAnswer(
+        roots=[
+            RootAnswer(
+                **each | {"path": shown(each["path"]), "exclude": list(map(shown, each["exclude"]))}
+            )
+            for each in plain
+        ]
+    )
+
+
+def folders(listing: Listing) -> FoldersAnswer:
+    """The folders in a folder."""
+    return FoldersAnswer(
+        path=listing.path,
+        parent=listing.parent,
+        folders=[
+            Subfolder(name=each, path=os.path.join(listing.path, each)) for each in listing.folders
+        ],
+        pictures=listing.pictures,
+        complete=listing.complete,
+    )
+
+
+def skipped(files: Sequence[Skipped], start: int, limit: int) -> SkippedAnswer:
+    """A page of files that were skipped."""
+    return SkippedAnswer(
+        total=len(files),
+        files=[
+            SkippedFile(
+                path=shown(each.file.absolute),
+                reason=clean(each.reason) or "",
+                transient=each.transient,
+            )
+            for each in files[start : start + limit]
+        ],
+    )
+
+
+def recent(records: Sequence[ImageRecord], prefix: str) -> RecentAnswer:
+    """Pictures in their order."""
+    return RecentAnswer(pictures=[PictureAnswer(**picture(each, prefix)) for each in records])
 
 
 def part(record: ImageRecord, prefix: str) -> Part:
