@@ -161,9 +161,9 @@ class Settings:
     folder_places: str = _setting(
         "~",
         "Folders below which the page and the HTTP API of `imgsearch serve` may list folders and"
-        " add them to the library. Links are not followed, and hidden folders are left out. If"
-        " empty, folders are added on the command line only.",
-        values="paths with `:` between (`;` on Windows); `~` stands for your home folder",
+        " add them to the library. Links are not followed, and hidden folders are left out.",
+        values="paths with `:` between (`;` on Windows); `~` stands for your home folder; `none`"
+        " if folders are to be added on the command line only",
     )
     daemon: str = _setting(
         "auto",

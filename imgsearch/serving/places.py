@@ -20,6 +20,7 @@ MAX_ENTRIES = 20_000
 MAX_FOLDERS = 2000
 """Folders in a listing."""
 MAX_PATH_CHARACTERS = 4000
+NONE = "none"
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -54,11 +55,12 @@ class Places:
     Parameters
     ----------
     setting : str
-        Paths with `os.pathsep` between; `~` stands for the home folder. "" for none.
+        Paths with `os.pathsep` between; `~` stands for the home folder. "none" for none.
     """
 
     def __init__(self, setting: str) -> None:
-        named = [each.strip() for each in setting.split(os.pathsep) if each.strip()]
+        listed = "" if setting.strip() == NONE else setting
+        named = [each.strip() for each in listed.split(os.pathsep) if each.strip()]
         self.paths = tuple(os.path.realpath(os.path.expanduser(each)) for each in named)
 
     def listing(self, path: str) -> Listing:

@@ -58,7 +58,7 @@ def test_several_places_are_listed_first_and_none_is_refused(home: Path) -> None
     assert (top.path, list(top.folders)) == ("", [f"{home}/Pictures", f"{home}/Documents"])
     assert both.listing(f"{home}/Documents").parent == ""
     with pytest.raises(QueryError, match="cannot be added here"):
-        Places("").listing("")
+        Places("none").listing("")
     with pytest.raises(QueryError, match="cannot be added here"):
         Places("").require("/")
 

@@ -80,6 +80,16 @@ export const duplicates = (params, signal) => request(`/dupes?${params}`, { sign
 export const status = () => request("/status");
 export const startIndexing = () => request("/index", posted({}));
 export const stopIndexing = () => request("/index", { method: "DELETE" });
+export const roots = () => request("/roots");
+export const addRoot = (path) => request("/roots", posted({ path }));
+export const forgetRoot = (path) => request(`/roots?${new URLSearchParams({ path })}`, { method: "DELETE" });
+/** Scan a folder of the library, with these exclude patterns in place of the earlier ones if there are any. */
+export const scanRoot = (path, exclude = null) => request("/index", posted(exclude ? { path, exclude, no_exclude: true } : { path }));
+/** The folders in a folder of the server; "" for the top. */
+export const folders = (path) => request(`/folders?${new URLSearchParams({ path })}`);
+export const skipped = (kind, start, limit) => request(`/skipped?${new URLSearchParams({ kind, start, limit })}`);
+/** Pictures that were added last. */
+export const recent = (limit, signal) => request(`/recent?limit=${limit}`, { signal });
 export const signIn = (token) => request("/session", posted({ token }));
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 

@@ -134,6 +134,7 @@ export class Filters {
     const button = (name, words, act) => h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); act(); } }, icon(name), words);
     return [
       button("refresh", "Scan for new pictures", () => this.scan()),
+      button("folder", "Folders and skipped files", () => this.store.set({ show: "library" })),
       button("copy", "Find duplicates", () => this.store.set({ show: "duplicates" })),
     ];
   }

@@ -2,6 +2,7 @@
 
 import { byId, h, icon, iconButton, toast } from "./dom.js";
 import * as api from "./api.js";
+import { Care } from "./care.js";
 import { Duplicates } from "./duplicates.js";
 import * as examples from "./examples.js";
 import { Filters } from "./filters.js";
@@ -116,7 +117,7 @@ const terms = new Terms(store);
 const filters = new Filters(store, { scan: () => indexing.start(), labelled: (labels) => terms.label(labels) });
 const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
-const notice = new Notice(store, { retry, startIndexing: () => indexing.start() });
+const notice = new Notice(store, { retry, startIndexing: () => indexing.start(), addFolder });
 
 const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle());
 byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
@@ -135,11 +136,28 @@ const duplicates = new Duplicates({
   leave: leaveView,
   changed: () => store.state.show === "duplicates" && showView(duplicates),
 });
+const care = new Care({
+  leave: leaveView,
+  changed: () => store.state.show === "library" && showView(care),
+  indexed: () => indexing.poll(),
+  filter: actions.filter,
+});
 /** What is shown in place of the pictures, by the `show` of the state. */
-const views = { duplicates };
+const views = { duplicates, library: care };
 const sortMenu = new SortMenu(store);
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
 byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+
+/** Add the first folder of a library. */
+async function addFolder(path) {
+  try {
+    await api.addRoot(path);
+    toast("Indexing started. Pictures appear as they are indexed.");
+  } catch (error) {
+    toast(`${error.message} ${error.hint}`);
+  }
+  indexing.poll();
+}
 
 async function saveThis() {
   if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();
@@ -250,7 +268,8 @@ function begin(options = {}) {
   const { state } = store;
   showTitle();
   document.body.classList.toggle("empty", Boolean(isEmpty()));
-  if (isEmpty()) {
+  if (isEmpty() && !views[state.show]) {
+    showView(null);
     shelves.show(false);
     results.removeAttribute("data-starting");
     count.textContent = "No pictures";
