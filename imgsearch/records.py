@@ -484,6 +484,24 @@ class Facets:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownValue:
+    """A value that a filter takes in a library.
+
+    Attributes
+    ----------
+    kind : str
+        The filter option that takes it, such as "camera".
+    value : str
+    count : int
+        Pictures that have it; 0 where that is not counted.
+    """
+
+    kind: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RootRecord:
     """A folder of the library, with the options and results of its last scan.
 
@@ -511,6 +529,18 @@ class RootRecord:
         below = os.path.relpath(folder, self.path).split(os.sep)
         inside = below[0] not in (os.curdir, os.pardir)
         return inside and enters(below, os.path.basename(self.path), self.hidden)
+
+
+def root_to_plain(root: RootRecord) -> dict[str, Any]:
+    """A folder of the library as values for JSON; looks whether it is there."""
+    return {
+        "path": root.path,
+        "images": root.images,
+        "exclude": list(root.exclude),
+        "hidden": root.hidden,
+        "there": os.path.isdir(root.path),
+        "scanned_at": root.scanned_at.isoformat() if root.scanned_at else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,13 @@ class Settings:
         " ignored.",
         values="IP addresses and networks with commas between, such as `127.0.0.1,172.18.0.0/16`",
     )
+    folder_places: str = _setting(
+        "~",
+        "Folders below which the page and the HTTP API of `imgsearch serve` may list folders and"
+        " add them to the library. Links are not followed, and hidden folders are left out.",
+        values="paths with `:` between (`;` on Windows); `~` stands for your home folder; `none`"
+        " if folders are to be added on the command line only",
+    )
     daemon: str = _setting(
         "auto",
         "Whether a running daemon answers searches.",

@@ -24,6 +24,7 @@ from imgsearch.catalog import (
     full_text,
     health,
     image_measures,
+    known_values,
     ocr_texts,
     overview,
     reference_scores,
@@ -61,7 +62,7 @@ from imgsearch.catalog.tables import (
 )
 from imgsearch.catalog.unchanged_files import UnchangedFiles
 from imgsearch.catalog.writer import CatalogWriter
-from imgsearch.errors import CatalogError
+from imgsearch.errors import CatalogError, LibraryBusy
 from imgsearch.filters.tree import Filter
 from imgsearch.records import (
     ChangeBatch,
@@ -73,6 +74,7 @@ from imgsearch.records import (
     ForeignImages,
     ImageFile,
     ImageRecord,
+    KnownValue,
     Location,
     Period,
     Reference,
@@ -114,8 +116,13 @@ def open_catalog(folder: str, create: bool = False) -> Catalog:
     schema.require_known(version)
     if version != schema.HEAD:
         _require_upgradable(folder, version)
-        with writer_lock(folder):
-            schema.upgrade(engine, path, _insert_library_row)
+        try:
+            with writer_lock(folder):
+                schema.upgrade(engine, path, _insert_library_row)
+        except LibraryBusy:
+            if version is None and not create:  # another process is making it
+                raise missing(folder) from None
+            raise
     return Catalog(folder, engine)
 
 
@@ -573,6 +580,21 @@ class Catalog:
         """Counts of the present images that pass a filter, by month, folder, camera and format."""
         with self._read() as connection:
             return facets.facets(connection, where)
+
+    def known_values(self) -> list[KnownValue]:
+        """Cameras, people, keywords and places of the images, each kind the most frequent first."""
+        with self._read() as connection:
+            return known_values.known_values(driver(connection))
+
+    def folders(self) -> list[str]:
+        """The folders with images, and those around them up to the roots, absolute and sorted."""
+        with self._read() as connection:
+            return known_values.folders(driver(connection))
+
+    def names(self, beginning: str, limit: int) -> list[str]:
+        """Names of present image files that begin with a text, whatever its case and accents."""
+        with self._read() as connection:
+            return known_values.names(driver(connection), beginning, limit)
 
     def count(self, where: Filter | None = None) -> int:
         """The number of present images that pass a filter."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context
 from imgsearch.cli.terminal import count_of, plain
-
-if TYPE_CHECKING:
-    from imgsearch.records import RootRecord
 
 
 @click.command("roots", short_help="List the folders of the library, or remove one.")
@@ -42,23 +38,14 @@ def command(
     with closing(ctx.overview()) as overview:
         roots = overview.roots()
     if as_json:
-        click.echo(json.dumps([_entry(root) for root in roots], indent=2))
+        from imgsearch.records import root_to_plain
+
+        click.echo(json.dumps([root_to_plain(root) for root in roots], indent=2))
         return
     for root in roots:
         note = "" if os.path.isdir(root.path) else "  (missing)"
         exclude = f"  without {plain(' '.join(root.exclude))}" if root.exclude else ""
         click.echo(f"{root.images:>8}  {plain(root.path)}{exclude}{note}")
-
-
-def _entry(root: RootRecord) -> dict[str, Any]:
-    return {
-        "path": root.path,
-        "images": root.images,
-        "exclude": list(root.exclude),
-        "hidden": root.hidden,
-        "there": os.path.isdir(root.path),
-        "scanned_at": root.scanned_at.isoformat() if root.scanned_at else None,
-    }
 
 
 def _forget(ctx: Context, count: int, path: str) -> None:

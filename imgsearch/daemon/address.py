@@ -24,7 +24,7 @@ MAX_ADDRESS_BYTES = 100
 """macOS takes 104 with the NUL, Linux 108."""
 IRRELEVANT_SETTINGS = frozenset(
     {"library", "instruction", "daemon", "workers", "decode_seconds", "keep_days"}
-    | {"thumbnail_bytes", "refresh", "trust_proxy"}
+    | {"thumbnail_bytes", "refresh", "trust_proxy", "folder_places"}
 )
 """Settings in which two processes may differ and still answer alike: the instruction travels with
 the request, and the others do not affect a search."""

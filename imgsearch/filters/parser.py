@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from imgsearch.errors import QueryError
 from imgsearch.filters import fields
-from imgsearch.filters.tree import Filter, all_of, any_of, bounded, negated
+from imgsearch.filters.tree import Filter, all_of, any_of, bounded, negated, unquoted
 
 MAX_EXPRESSION_CHARACTERS = 10_000
 """Characters in an expression."""
@@ -133,7 +132,7 @@ class _Reader(Transformer[Token, Filter]):
         with _locating(operator):
             fields.require_operator(field, str(operator))
         with _locating(value):
-            return fields.comparison(field, str(operator), _text(value))
+            return fields.comparison(field, str(operator), unquoted(str(value)))
 
     def member(self, word: Token, *values: Token) -> Filter:
         return any_of([self.comparison(word, Token("OPERATOR", "="), each) for each in values])
@@ -147,17 +146,11 @@ class _Reader(Transformer[Token, Filter]):
 
     def below(self, value: Token) -> Filter:
         with _locating(value):
-            return fields.below(_text(value))
+            return fields.below(unquoted(str(value)))
 
     def near(self, *values: Token) -> Filter:
         with _locating(values[0]):
-            return fields.near([_text(each) for each in values])
-
-
-def _text(token: Token) -> str:
-    if token.type == "QUOTED":
-        return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
-    return str(token)
+            return fields.near([unquoted(str(each)) for each in values])
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> QueryError:

@@ -12,6 +12,7 @@ false, and its `Not` is true.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -192,6 +193,13 @@ def bounded(whole: Filter) -> Filter:
 def quoted(text: str) -> str:
     """Quote text; backslashes escape double quotes and backslashes."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquoted(text: str) -> str:
+    """The text between quotes, its backslashes resolved; text without quotes as it is."""
+    if text[:1] not in ("'", '"'):
+        return text
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
 
 
 def _format(value: str | int | float | datetime) -> str:

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from imgsearch.curation.duplicates import DuplicateRequest
 from imgsearch.errors import ImgSearchError, LibraryMissing, TooManyFiles
+from imgsearch.filters.query_text import QueryText
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
-from imgsearch.records import Facets, ImageRecord, Skipped, Thumbnail
+from imgsearch.records import Facets, ImageRecord, RootRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.saved_searches import SavedSearch, saved_search
@@ -28,7 +29,8 @@ from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
-from imgsearch.serving.start import Start, Tiles, cluster_tiles, start
+from imgsearch.serving.start import Start, Tiles, cluster_tiles, recent_images, start
+from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
 from imgsearch.settings import Settings
@@ -187,6 +189,13 @@ class Gallery:
             name="imgsearch-duplicates",
             renew=DuplicateLists.renew,
         )
+        # Reading the values of a large library takes seconds.
+        self._suggestions: Lane[Suggestions] = Lane(
+            lambda: Suggestions(settings),
+            Suggestions.close,
+            name="imgsearch-suggestions",
+            renew=Suggestions.renew,
+        )
         self.renders = RenderLane(
             lambda: _renderer(settings), Renderer.close, name="imgsearch-render"
         )
@@ -204,7 +213,8 @@ class Gallery:
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish the jobs in hand and close everything; what hangs is left to the exit."""
         until = time.monotonic() + timeout_s
-        for lane in (self.resident, self.reader, self._duplicates, self.renders, self.uploads):
+        lanes = (self.resident, self.reader, self._duplicates, self._suggestions, self.renders)
+        for lane in (*lanes, self.uploads):
             lane.close(max(0.1, until - time.monotonic()))
 
     # Searching
@@ -322,6 +332,14 @@ class Gallery:
         """Counts of the pictures that pass a filter."""
         return self.reader.submit(lambda library: library.catalog.facets(where))
 
+    def query(self, text: str) -> Future[QueryText]:
+        """What a text in a search box asks for."""
+        return self._suggestions.submit(lambda suggestions: suggestions.query(text))
+
+    def suggest(self, text: str, limit: int) -> Future[list[Suggestion]]:
+        """Ways to complete a text in a search box."""
+        return self._suggestions.submit(lambda suggestions: suggestions.suggest(text, limit))
+
     def start(self, day: str) -> Future[Start]:
         """The start of a page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
@@ -367,6 +385,38 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    # Care
+
+    def roots(self) -> Future[list[RootRecord]]:
+        """The folders of the library; none if there is no library."""
+        return self.reader.submit(_roots)
+
+    def forget(self, path: str) -> int:
+        """Take a folder out of the library; returns the number of its pictures. Takes a while for a
+        large folder, in the calling thread.
+
+        Raises
+        ------
+        SourceError
+            The library does not have that folder.
+        LibraryBusy
+            Another process is indexing into the library.
+        """
+        library = Library(self.settings)
+        try:
+            return library.forget(path)
+        finally:
+            library.close()
+
+    def skipped(self, kind: str) -> Future[list[Skipped]]:
+        """Files that could not be indexed ("skipped"), pictures that were indexed in part
+        ("partial"), or pictures whose text could not be read ("texts")."""
+        return self.reader.submit(lambda library: _skipped(library, kind))
+
+    def recent(self, limit: int) -> Future[list[ImageRecord]]:
+        """The pictures that came into the library last, the last one first."""
+        return self.reader.submit(lambda library: recent_images(library, limit))
+
     def status(self) -> Future[dict[str, Any]]:
         """Counts of the library's contents; zeros if there is no library."""
         return self.reader.submit(_status)
@@ -377,6 +427,22 @@ def _saved_searches(library: Library) -> list[SavedSearch]:
         return list(library.saved)
     except LibraryMissing:
         return []
+
+
+def _roots(library: Library) -> list[RootRecord]:
+    try:
+        return library.catalog.roots()
+    except LibraryMissing:
+        return []
+
+
+def _skipped(library: Library, kind: str) -> list[Skipped]:
+    try:
+        catalog = library.catalog
+    except LibraryMissing:
+        return []
+    kinds = {"partial": catalog.partial, "texts": catalog.unreadable_texts}
+    return kinds.get(kind, catalog.skipped)()
 
 
 def _max_depth(request: SearchRequest) -> int:

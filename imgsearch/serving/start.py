@@ -99,6 +99,14 @@ def start(library: Library, day: str) -> Start:
         )
 
 
+def recent_images(library: Library, limit: int) -> list[ImageRecord]:
+    """The pictures that came into the library last, the last one first; none without a library."""
+    try:
+        return _records(library, library.catalog.latest_added(limit))
+    except LibraryMissing:
+        return []
+
+
 def _records(library: Library, ids: Sequence[int]) -> list[ImageRecord]:
     found = library.catalog.get(ids)
     return [found[each] for each in ids if each in found]

@@ -8,7 +8,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from imgsearch.records import Facets, ImageRecord, Period, camera_name
+from imgsearch.filters.query_text import QueryText
+from imgsearch.records import (
+    Facets,
+    ImageRecord,
+    Period,
+    RootRecord,
+    Skipped,
+    camera_name,
+    root_to_plain,
+)
 from imgsearch.searching.hits import (
     Hit,
     hit_to_plain,
@@ -17,7 +26,9 @@ from imgsearch.searching.hits import (
 )
 from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
+from imgsearch.serving.places import Listing
 from imgsearch.serving.start import Start, Tiles
+from imgsearch.serving.suggestions import Suggestion
 
 API = "/api/v1"
 MAX_SHOWN_DUPLICATES = 200
@@ -168,6 +179,40 @@ class FacetsAnswer(BaseModel):
     located: int
 
 
+class FaultAnswer(BaseModel):
+    """A filter in a text that makes no sense."""
+
+    text: str
+    error: str
+    hint: str = Field(description="How to fix it.")
+
+
+class QueryAnswer(BaseModel):
+    """What a text asks for, as parameters of a search."""
+
+    q: str = Field(description="The words; quoted texts keep their quotes.")
+    excluded: list[str] = Field(alias="not", description="Words and phrases to exclude.")
+    filters: dict[str, list[str]] = Field(description="Values of filters by name.")
+    faults: list[FaultAnswer]
+
+
+class SuggestionAnswer(BaseModel):
+    """A way to complete a text."""
+
+    kind: str = Field(description="filter, saved, or the filter that takes the value.")
+    value: str
+    text: str = Field(
+        description="The whole text with it. Of a saved search: the text before its name."
+    )
+    count: int | None = Field(description="Pictures that have the value, if that is known.")
+
+
+class SuggestionsAnswer(BaseModel):
+    """Ways to complete a text, the best first."""
+
+    suggestions: list[SuggestionAnswer]
+
+
 class SavedAnswer(BaseModel):
     """A saved search; `GET /search?saved=NAME` runs it."""
 
@@ -249,6 +294,68 @@ class DuplicatesAnswer(BaseModel):
     groups: list[DuplicateGroupAnswer]
     next: str | None
     notes: list[str]
+
+
+class RootAnswer(BaseModel):
+    """A folder of the library."""
+
+    path: str
+    images: int
+    exclude: list[str] = Field(description="Patterns of what is left out.")
+    hidden: bool = Field(description="Hidden files are included.")
+    there: bool = Field(description="False if its disk is not mounted, or the folder is gone.")
+    scanned_at: str | None = Field(description="ISO 8601, of the last complete scan.")
+
+
+class RootsAnswer(BaseModel):
+    """The folders of the library, by path."""
+
+    roots: list[RootAnswer]
+
+
+class ForgottenAnswer(BaseModel):
+    """A folder that has left the library."""
+
+    path: str
+    images: int = Field(description="Its pictures, none of which was touched.")
+
+
+class FoldersAnswer(BaseModel):
+    """The folders in a folder."""
+
+    path: str = Field(description='"" for a list of several places.')
+    parent: str | None = Field(description="Path to ask for the folder above; null at the top.")
+    folders: list[Subfolder]
+    pictures: int = Field(description="Pictures in the folder itself.")
+    complete: bool = Field(description="False for a folder with too many entries to list.")
+
+
+class Subfolder(BaseModel):
+    """A folder that can be listed or added."""
+
+    name: str
+    path: str
+
+
+class SkippedFile(BaseModel):
+    """A file that could not be indexed, or only in part."""
+
+    path: str
+    reason: str
+    transient: bool = Field(description="The next run tries again.")
+
+
+class SkippedAnswer(BaseModel):
+    """Files by path."""
+
+    total: int
+    files: list[SkippedFile]
+
+
+class RecentAnswer(BaseModel):
+    """Pictures, the one that was added last first."""
+
+    pictures: list[PictureAnswer]
 
 
 class StatusAnswer(BaseModel):
@@ -339,6 +446,33 @@ def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
     )
 
 
+def query(found: QueryText) -> QueryAnswer:
+    """What a text asks for."""
+    filters: dict[str, list[str]] = {}
+    for name, value in found.filters:
+        filters.setdefault(name, []).append(shown(value))
+    faults = [
+        FaultAnswer(text=each.text, error=each.error, hint=each.hint) for each in found.faults
+    ]
+    values = {"q": found.words, "not": found.excluded, "filters": filters, "faults": faults}
+    return QueryAnswer.model_validate(values)
+
+
+def suggestions(found: Sequence[Suggestion]) -> SuggestionsAnswer:
+    """Ways to complete a text."""
+    return SuggestionsAnswer(
+        suggestions=[
+            SuggestionAnswer(
+                kind=each.kind,
+                value=shown(clean(each.value) or ""),
+                text=shown(clean(each.text) or ""),
+                count=each.count,
+            )
+            for each in found
+        ]
+    )
+
+
 def saved(search: SavedSearch) -> SavedAnswer:
     """A saved search."""
     return SavedAnswer(
@@ -414,6 +548,52 @@ def _copy(record: ImageRecord, match: str, score: float | None, prefix: str) -> 
     return CopyAnswer(
         **picture(record, prefix), size_bytes=record.file.size, match=match, score=score
     )
+
+
+def roots(records: Sequence[RootRecord]) -> RootsAnswer:
+    """The folders of a library; looks whether they are there."""
+    plain = [root_to_plain(each) for each in records]
+    return RootsAnswer(
+        roots=[
+            RootAnswer(
+                **each | {"path": shown(each["path"]), "exclude": list(map(shown, each["exclude"]))}
+            )
+            for each in plain
+        ]
+    )
+
+
+def folders(listing: Listing) -> FoldersAnswer:
+    """The folders in a folder."""
+    return FoldersAnswer(
+        path=listing.path,
+        parent=listing.parent,
+        folders=[
+            Subfolder(name=each, path=os.path.join(listing.path, each)) for each in listing.folders
+        ],
+        pictures=listing.pictures,
+        complete=listing.complete,
+    )
+
+
+def skipped(files: Sequence[Skipped], start: int, limit: int) -> SkippedAnswer:
+    """A page of files that were skipped."""
+    return SkippedAnswer(
+        total=len(files),
+        files=[
+            SkippedFile(
+                path=shown(each.file.absolute),
+                reason=clean(each.reason) or "",
+                transient=each.transient,
+            )
+            for each in files[start : start + limit]
+        ],
+    )
+
+
+def recent(records: Sequence[ImageRecord], prefix: str) -> RecentAnswer:
+    """Pictures in their order."""
+    return RecentAnswer(pictures=[PictureAnswer(**picture(each, prefix)) for each in records])
 
 
 def part(record: ImageRecord, prefix: str) -> Part:

@@ -15,6 +15,7 @@ from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import (
+    folder_routes,
     image_routes,
     index_routes,
     library_routes,
@@ -102,6 +103,7 @@ def application(
         library_routes.routes(gallery),
         saved_routes.routes(gallery),
         index_routes.routes(indexer),
+        folder_routes.routes(gallery, indexer),
         _about(gallery, indexer, metrics, door),
     ):
         app.include_router(router, prefix=API)

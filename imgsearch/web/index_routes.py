@@ -23,7 +23,7 @@ from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import Event, IndexProcess
 from imgsearch.settings import Settings
-from imgsearch.web.parameters import IndexParameters
+from imgsearch.web.parameters import IndexParameters, RootParameters
 from imgsearch.web.problems import PROBLEMS, problem
 from imgsearch.web.proxies import client_of
 
@@ -73,6 +73,17 @@ class Indexer:
                 no_exclude=parameters.no_exclude,
             )
             self._launch(request)
+        except BaseException:
+            self.state = before
+            raise
+
+    async def add(self, path: str, parameters: RootParameters) -> None:
+        """Start a run over a folder that may be new; raises `LibraryBusy` during a run."""
+        if self.running:
+            raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
+        before, self.state = self.state, self._starting()
+        try:
+            self._launch(IndexRequest([path], parameters.exclude, parameters.hidden))
         except BaseException:
             self.state = before
             raise

@@ -199,6 +199,34 @@ class IndexParameters(BaseModel):
     no_exclude: bool = Field(False, description="Discard the patterns of earlier runs first.")
 
 
+class RootParameters(BaseModel):
+    """A folder to add to the library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: Text = Field(description="An absolute path, as `GET /folders` lists it.")
+    exclude: list[Text] = Field(
+        [], max_length=MAX_VALUES, description="Patterns of what to leave out of it."
+    )
+    hidden: bool | None = Field(
+        None, description="Include hidden files; by default as it was, or not."
+    )
+
+
+class SkippedParameters(BaseModel):
+    """Which files to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["skipped", "partial", "texts"] = Field(
+        "skipped",
+        description="Files that could not be indexed; pictures that were indexed in part; pictures"
+        " whose text could not be read.",
+    )
+    start: int = Field(0, ge=0, le=MAX_ID, description="Files to pass over.")
+    limit: int = Field(100, ge=1, le=500, description="Maximum number of files.")
+
+
 class SessionParameters(BaseModel):
     """The token of the server."""
 

@@ -14,10 +14,12 @@ from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved_searches import combined
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import cursor
+from imgsearch.serving.suggestions import MAX_SUGGESTIONS
 from imgsearch.web import answers
-from imgsearch.web.answers import FacetsAnswer, SearchAnswer
+from imgsearch.web.answers import FacetsAnswer, QueryAnswer, SearchAnswer, SuggestionsAnswer
 from imgsearch.web.parameters import (
     MAX_ID,
+    MAX_TEXT_CHARACTERS,
     FilterParameters,
     SearchParameters,
     posted,
@@ -29,6 +31,9 @@ SEARCH_TIMEOUT_SECONDS = 120.0
 
 T = TypeVar("T")
 PictureId = Annotated[int, Path(ge=1, le=MAX_ID)]
+TypedText = Annotated[
+    str, Query(max_length=MAX_TEXT_CHARACTERS, examples=["a dog camera:canon rating>=4"])
+]
 
 
 def routes(gallery: Gallery) -> APIRouter:
@@ -63,6 +68,21 @@ def routes(gallery: Gallery) -> APIRouter:
         """Counts of the pictures that pass the filters, by year, folder and so on."""
         counting = gallery.facets(parameters.where_filter())
         return answers.facets(await while_connected(client, counting))
+
+    @router.get("/query")
+    async def read_query(text: TypedText = "") -> QueryAnswer:
+        """What a text with words, exclusions (`-people`) and filters (`camera:canon rating>=4`)
+        asks for, as parameters of a search."""
+        return answers.query(await asyncio.wrap_future(gallery.query(text)))
+
+    @router.get("/suggest")
+    async def suggest(
+        text: TypedText = "", limit: Annotated[int, Query(ge=1, le=MAX_SUGGESTIONS)] = 8
+    ) -> SuggestionsAnswer:
+        """Ways to complete such a text: filters, cameras, people, keywords, places, folders,
+        clusters, saved searches and names of files."""
+        found = await asyncio.wrap_future(gallery.suggest(text, limit))
+        return answers.suggestions(found)
 
     return router
 

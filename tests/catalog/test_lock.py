@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from imgsearch.catalog import Catalog, open_catalog
-from imgsearch.catalog.lock import LOCK_FILE
-from imgsearch.errors import LibraryBusy
+from imgsearch.catalog.lock import LOCK_FILE, writer_lock
+from imgsearch.catalog.sqlite_file import FILE
+from imgsearch.errors import LibraryBusy, LibraryMissing
 from imgsearch.records import RootRecord
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
 
@@ -46,3 +47,10 @@ def test_a_writer_whose_lock_file_is_gone_writes_no_more(
     folder = MemoryFolder()
     folder.files = {"c.jpg": ("content c", 1)}
     assert ingest(catalog, folder).encoded == 1, "a later run is as usual"
+
+
+def test_a_library_that_another_process_is_making_is_not_there_yet(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    with writer_lock(str(tmp_path)), pytest.raises(LibraryMissing):
+        open_catalog(str(tmp_path))
+    open_catalog(str(tmp_path)).close()

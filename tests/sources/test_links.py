@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from imgsearch.sources.rendering import render, render_request
 
 from imgsearch.records import Decoded, ImageFile, RootRecord, Thumbnail
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.sources.guarded_files import Unusable, open_below
-from imgsearch.sources.rendering import render, render_request
 from imgsearch.sources.sidecar_metadata import read_sidecars
 from imgsearch.sources.statement import Statement
 from tests.sources.metadata_files import bag, packet, saved

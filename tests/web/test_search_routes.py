@@ -78,3 +78,25 @@ def test_searches_of_clients_that_left_are_not_made(server: Served) -> None:
         time.sleep(0.05)
     assert _metric(server, left) > counted
     assert _metric(server, "imgsearch_texts_encoded_total") - texts < ABANDONED / 2
+
+
+def test_what_is_typed_becomes_parameters_of_a_search(server: Served) -> None:
+    found = server.get("/query", text="a cat camera:canon -people rating>=9 type:banana")
+    (fault,) = found.pop("faults")
+    assert found == {
+        "q": "a cat",
+        "not": ["people"],
+        "filters": {"camera": ["canon"], "where": ["rating >= 9"]},
+    }
+    assert fault["text"] == "type:banana" and "banana" in fault["error"] and fault["hint"]
+    assert server.get("/search", q="a cat", **found["filters"])["total"] == 0
+
+
+def test_suggestions_are_bounded(server: Served) -> None:
+    found = server.get("/suggest", text="camera:", limit=2)["suggestions"]
+    assert [each["kind"] for each in found] == ["camera"] * 2
+    assert found[0]["count"] >= found[1]["count"] > 0
+    listed = server.get("/search", camera=found[0]["value"], limit=1)
+    assert listed["total"] == found[0]["count"]
+    assert server.ask(f"{API}/suggest", text="a", limit=99).status == 400
+    assert server.ask(f"{API}/suggest", text="a" * 2001).status == 400

@@ -63,6 +63,10 @@ export function search(params, images, signal) {
 }
 
 export const details = (id, signal) => request(`/images/${encodeURIComponent(id)}`, { signal });
+/** What a typed text asks for, as parameters of a search. */
+export const readQuery = (text) => request(`/query?${new URLSearchParams({ text })}`);
+/** Ways to complete a typed text. */
+export const suggest = (text, signal) => request(`/suggest?${new URLSearchParams({ text })}`, { signal });
 export const facets = (params, signal) => request(`/facets?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);
@@ -72,9 +76,20 @@ export const renameSaved = (id, name) => request(`/saved/${id}`, posted({ name }
 export const removeSaved = (id) => request(`/saved/${id}`, { method: "DELETE" });
 /** The first picture of a saved search and the number of all. */
 export const cover = (name, signal) => request(`/search?${new URLSearchParams({ saved: name, limit: 1, unique: 1 })}`, { signal });
+export const duplicates = (params, signal) => request(`/dupes?${params}`, { signal });
 export const status = () => request("/status");
 export const startIndexing = () => request("/index", posted({}));
 export const stopIndexing = () => request("/index", { method: "DELETE" });
+export const roots = () => request("/roots");
+export const addRoot = (path) => request("/roots", posted({ path }));
+export const forgetRoot = (path) => request(`/roots?${new URLSearchParams({ path })}`, { method: "DELETE" });
+/** Scan a folder of the library, with these exclude patterns in place of the earlier ones if there are any. */
+export const scanRoot = (path, exclude = null) => request("/index", posted(exclude ? { path, exclude, no_exclude: true } : { path }));
+/** The folders in a folder of the server; "" for the top. */
+export const folders = (path) => request(`/folders?${new URLSearchParams({ path })}`);
+export const skipped = (kind, start, limit) => request(`/skipped?${new URLSearchParams({ kind, start, limit })}`);
+/** Pictures that were added last. */
+export const recent = (limit, signal) => request(`/recent?limit=${limit}`, { signal });
 export const signIn = (token) => request("/session", posted({ token }));
 export const indexEvents = () => new EventSource(`${BASE}/index/events`);
 

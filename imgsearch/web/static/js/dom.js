@@ -50,6 +50,9 @@ const SHAPES = {
   album: "M6 4h12v16l-6-4.5L6 20z",
   edit: "M5 19l1-4L16.5 4.5l3 3L9 18z",
   remove: "M5 7h14M9.5 7V4.5h5V7M7 7l1 13h8l1-13",
+  folder: "M3.5 6h6l2 2.5h9V19h-17z",
+  up: "M12 19V6M6.5 11L12 5.5L17.5 11",
+  library: "M4 5h4v14H4zM10 5h4v14h-4zM16.2 5.6l3.2-.8 3 13.5-3.2.8z",
   refresh: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5",
 };
 

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { Folders } from "./folders.js";
 import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
-import { FILTERS, hasFilters, hasWords, parameters } from "./state.js";
+import { LISTS, filtersOf, hasFilters, hasWords } from "./state.js";
 import { noFilters } from "./terms.js";
 import { number } from "./words.js";
 
@@ -13,17 +13,8 @@ const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown before "more" is pressed. */
 const MAX_CHOICES_SHOWN = 8;
 
-/**
- * The filters of a state except the named ones. The choices of a filter must not depend on that
- * filter itself, or choosing one would hide all others.
- */
-function without(state, names) {
-  const filters = new URLSearchParams();
-  for (const [name, value] of parameters(state)) {
-    if (FILTERS.includes(name) && !names.includes(name)) filters.append(name, value);
-  }
-  return filters;
-}
+/** Expressions as one; another text as it is. */
+const joined = (value) => (Array.isArray(value) && value.length > 1 ? value.map((each) => `(${each})`).join(" and ") : String(value));
 
 export class Filters {
   /**
@@ -65,7 +56,8 @@ export class Filters {
   /** Load the choices, unless the panel is hidden. */
   async load(state, { reload = false } = {}) {
     this.show(state);
-    const [undated, rest] = [without(state, ["after", "before"]), without(state, ["in", "camera", "type"])];
+    // The choices of a filter must not depend on that filter itself, or choosing one would hide all others.
+    const [undated, rest] = [filtersOf(state, ["after", "before"]), filtersOf(state, ["in", "camera", "type"])];
     const key = `${undated} ${rest}`;
     if (!this.open || (this.key === key && !reload)) return;
     this.key = key;
@@ -134,8 +126,17 @@ export class Filters {
       section("Type", this.types),
       this.placeSection,
       h("details", { class: "facet more-filters" }, h("summary", {}, "More"), ...this.#textFields()),
-      h("section", { class: "facet" }, h("h2", {}, "Library"), h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); this.scan(); } }, icon("refresh"), "Scan for new pictures")),
+      section("Library", ...this.#libraryButtons()),
     );
+  }
+
+  #libraryButtons() {
+    const button = (name, words, act) => h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); act(); } }, icon(name), words);
+    return [
+      button("refresh", "Scan for new pictures", () => this.scan()),
+      button("folder", "Folders and skipped files", () => this.store.set({ show: "library" })),
+      button("copy", "Find duplicates", () => this.store.set({ show: "duplicates" })),
+    ];
   }
 
   #segments(label, choices, choose) {
@@ -158,7 +159,8 @@ export class Filters {
   }
 
   #textFields() {
-    const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set({ [name]: event.target.value.trim() }) }));
+    const patch = (name, text) => ({ [name]: LISTS.includes(name) ? [text].filter(Boolean) : text });
+    const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set(patch(name, event.target.value.trim())) }));
     return [field("File name", "name", "IMG_*"), field("Minimum size (pixels)", "min_size", "1920x1080"), field("Expression", "where", "width > 4000 and not has gps")];
   }
 
@@ -166,7 +168,7 @@ export class Filters {
     const [latitude = "", longitude = "", km = ""] = state.near.split(",");
     const values = { latitude, longitude, km };
     for (const input of this.panel.querySelectorAll("[data-near]")) if (input !== document.activeElement) input.value = values[input.dataset.near];
-    for (const input of this.panel.querySelectorAll("[data-field]")) if (input !== document.activeElement) input.value = state[input.dataset.field];
+    for (const input of this.panel.querySelectorAll("[data-field]")) if (input !== document.activeElement) input.value = joined(state[input.dataset.field]);
   }
 
   #toggle(name, value) {

@@ -3,7 +3,7 @@
 import { h, iconButton } from "./dom.js";
 
 const KEYS = [
-  ["/", "Go to the search field"],
+  ["/, Ctrl+k", "Go to the search field"],
   ["← → ↑ ↓", "Move between pictures"],
   ["Enter", "Open the picture; Esc closes it"],
   ["x", "Select the picture; Shift+x selects a range"],
@@ -19,6 +19,9 @@ const WORDS = [
   ["a dog on the beach", "Search picture content, names and captions"],
   ["a bird -hens", "Exclude a word"],
   ["a bird -\"brown hens\"", "Exclude a phrase"],
+  ["camera:canon after:2023", "Filter: camera, after, before, in, type, person, keyword, place, rating, has and others"],
+  ["rating>=4 -has:gps", "Compare, or turn a filter around"],
+  ["\"camera:canon\"", "Words in quotes stay words"],
   ["Drop or paste a picture", "Find similar pictures"],
 ];
 

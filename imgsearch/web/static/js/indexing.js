@@ -6,6 +6,12 @@ import { number, plural } from "./words.js";
 
 /** Interval between two requests for the status of the library. */
 const POLL_MS = 5000;
+/** The same during a run over a library that has few pictures yet, so that they appear. */
+const QUICK_POLL_MS = 1500;
+const FEW_PICTURES = 400;
+/** Pictures in the strip beside the progress, and the interval between two requests for them. */
+const MAX_STRIP = 8;
+const STRIP_MS = 2000;
 
 const STAGES = { scan: "Scanning folders", digest: "Comparing files", describe: "Reading metadata", encode: "Indexing new pictures" };
 
@@ -18,7 +24,8 @@ export class Indexing {
     this.place = byId("indexing");
     this.bar = h("progress", { max: "1", "aria-label": "Indexing progress" });
     this.message = h("p", {});
-    this.place.append(this.message, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, "Stop"));
+    this.strip = h("span", { class: "strip", "aria-hidden": "true" });
+    this.place.append(this.strip, this.message, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, "Stop"));
     this.status = null;
     document.addEventListener("visibilitychange", () => !document.hidden && this.poll());
     setInterval(() => !document.hidden && this.poll(), POLL_MS);
@@ -26,6 +33,7 @@ export class Indexing {
 
   /** Request the status of the library. */
   async poll() {
+    this.polledAt = performance.now();
     let status;
     try {
       status = await api.status();
@@ -83,12 +91,30 @@ export class Indexing {
     this.message.textContent = done || total ? `${words}: ${number(done)}${of}${speed}` : words;
     if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
+    if (stage === "encode" && done) this.#showNew();
+  }
+
+  #shownAt = 0;
+
+  /** Show what was indexed last. */
+  async #showNew() {
+    const now = performance.now();
+    if ((this.status?.images ?? 0) < FEW_PICTURES && now - (this.polledAt ?? 0) > QUICK_POLL_MS) this.poll();
+    if (document.hidden || now - this.#shownAt < STRIP_MS) return;
+    this.#shownAt = now;
+    try {
+      const { pictures } = await api.recent(MAX_STRIP);
+      this.strip.replaceChildren(...pictures.map(({ thumb }) => h("img", { src: thumb, alt: "", width: "40", height: "40" })));
+    } catch {
+      // The progress itself is shown without them.
+    }
   }
 
   #end(progress = null) {
     this.events?.close();
     this.events = null;
     this.place.hidden = true;
+    this.strip.replaceChildren();
     if (progress?.state === "failed") toast(`${progress.error ?? "Indexing failed."} ${progress.hint ?? ""}`);
     else if (progress?.state === "done") toast(progress.added ? `${plural(progress.added, "new picture", "new pictures")} indexed.` : "Everything is up to date.");
     this.poll();

@@ -2,6 +2,8 @@
 
 import { byId, h, icon, iconButton, toast } from "./dom.js";
 import * as api from "./api.js";
+import { Care } from "./care.js";
+import { Duplicates } from "./duplicates.js";
 import * as examples from "./examples.js";
 import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
@@ -15,7 +17,7 @@ import { Sections } from "./sections.js";
 import { Selection } from "./selection.js";
 import { Shelves, saveSearch } from "./shelves.js";
 import { SortMenu, orderOf } from "./sort.js";
-import { EMPTY, MAX_VALUES, Store, format, hasFilters, hasTerms, isSearch, isStart, parameters, query, searchObject } from "./state.js";
+import { EMPTY, MAX_VALUES, Store, filtersOf, format, hasFilters, hasTerms, isSearch, isStart, parameters, query, searchObject } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
 import { number, plural } from "./words.js";
@@ -59,8 +61,11 @@ function toggleMark(hit, mark) {
 
 const similarTo = (ids) => store.set({ q: "", and: [], not: [], image: [], good: [], bad: [], unlike: [], all: false, mode: "", like: capped(ids), view: "" });
 
+/** The pictures that the viewer goes through. */
+const listed = () => (store.state.show ? views[store.state.show]?.hits ?? [] : grid.hits);
+
 function openAt(index, { push = true } = {}) {
-  const hit = grid.hits[index];
+  const hit = listed()[index];
   if (hit) store.set({ view: idOf(hit) }, { push });
 }
 
@@ -88,7 +93,7 @@ const actions = {
   close: closeViewer,
   go: (index) => {
     openAt(index, { push: false });
-    if (index > grid.hits.length - 20) search.more();
+    if (!store.state.show && index > grid.hits.length - 20) search.more();
   },
   filter: (patch) => store.set({ ...patch, view: "" }),
   help: () => help.showModal(),
@@ -112,7 +117,7 @@ const terms = new Terms(store);
 const filters = new Filters(store, { scan: () => indexing.start(), labelled: (labels) => terms.label(labels) });
 const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
-const notice = new Notice(store, { retry, startIndexing: () => indexing.start() });
+const notice = new Notice(store, { retry, startIndexing: () => indexing.start(), addFolder });
 
 const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle());
 byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
@@ -124,9 +129,35 @@ const shelves = new Shelves({
   show: actions.show,
   address: (patch) => `${location.pathname}${format({ ...EMPTY, unique: store.state.unique, ...patch })}`,
 });
+const duplicates = new Duplicates({
+  open: actions.show,
+  address: (id) => actions.address({ id }),
+  level: (level) => store.set({ level }),
+  leave: leaveView,
+  changed: () => store.state.show === "duplicates" && showView(duplicates),
+});
+const care = new Care({
+  leave: leaveView,
+  changed: () => store.state.show === "library" && showView(care),
+  indexed: () => indexing.poll(),
+  filter: actions.filter,
+});
+/** What is shown in place of the pictures, by the `show` of the state. */
+const views = { duplicates, library: care };
 const sortMenu = new SortMenu(store);
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
 byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+
+/** Add the first folder of a library. */
+async function addFolder(path) {
+  try {
+    await api.addRoot(path);
+    toast("Indexing started. Pictures appear as they are indexed.");
+  } catch (error) {
+    toast(`${error.message} ${error.hint}`);
+  }
+  indexing.poll();
+}
 
 async function saveThis() {
   if (await saveSearch(store.state, searchObject(store.state))) shelves.reload();
@@ -237,14 +268,46 @@ function begin(options = {}) {
   const { state } = store;
   showTitle();
   document.body.classList.toggle("empty", Boolean(isEmpty()));
-  if (isEmpty()) {
+  if (isEmpty() && !views[state.show]) {
+    showView(null);
     shelves.show(false);
     results.removeAttribute("data-starting");
     count.textContent = "No pictures";
     notice.firstSteps(indexing.status);
     return;
   }
+  const view = views[state.show];
+  showView(view ?? null);
+  if (view) {
+    results.removeAttribute("data-starting");
+    search.stop();
+    grid.clear();
+    notice.hide();
+    if (options.reload) view.stop();
+    view.show(filtersOf(state), state.level);
+    return;
+  }
   showPictures(state, options);
+}
+
+function leaveView() {
+  store.set({ show: "", level: "" });
+  results.focus({ preventScroll: true });
+}
+
+/** Show a view in place of the pictures; null brings them back. */
+function showView(view) {
+  const place = byId("view");
+  results.toggleAttribute("data-show", Boolean(view));
+  place.hidden = !view;
+  if (!view) {
+    place.replaceChildren();
+    return;
+  }
+  if (place.firstChild !== view.element) place.replaceChildren(view.element);
+  count.textContent = view.summary;
+  showTitle();
+  showViewer();
 }
 
 /** The shelves come first, so that the pictures do not move. */
@@ -301,10 +364,11 @@ async function changeViewer() {
     if (last) returnTo(last);
     return;
   }
-  const index = grid.hits.findIndex((hit) => idOf(hit) === view);
+  const hits = listed();
+  const index = hits.findIndex((hit) => idOf(hit) === view);
   if (index >= 0) {
-    if (viewer.hit?.id === grid.hits[index].id && viewer.index === index && viewer.hits.length === grid.hits.length) return;
-    viewer.show(grid.hits[index], grid.hits, index, search.answer?.total);
+    if (viewer.hit?.id === hits[index].id && viewer.index === index && viewer.hits.length === hits.length) return;
+    viewer.show(hits[index], hits, index, store.state.show ? hits.length : search.answer?.total);
     return;
   }
   if (viewer.hit && idOf(viewer.hit) === view) return;
@@ -321,6 +385,7 @@ async function changeViewer() {
 function returnTo(hit) {
   const index = grid.hits.findIndex((each) => each.id === hit.id);
   if (index >= 0) grid.focus(index);
+  else byId("view").querySelector(`[data-id="${CSS.escape(hit.id)}"]`)?.focus();
 }
 
 // ---- Changes of the library ------------------------------------------------------------------
@@ -356,6 +421,11 @@ addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" && event.target === byId("q") && grid.hits.length) {
     event.preventDefault();
     grid.focus(0);
+  }
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "k" && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    byId("q").focus();
+    byId("q").select();
   }
   if (typing || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "a" && results.contains(document.activeElement) && grid.hits.length) {

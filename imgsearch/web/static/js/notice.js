@@ -1,6 +1,7 @@
 /** Notices in place of pictures: first steps, no results, errors, sign-in. */
 
 import * as api from "./api.js";
+import { Chooser } from "./chooser.js";
 import { byId, copyText, h, icon, toast } from "./dom.js";
 import { EMPTY, hasTerms } from "./state.js";
 import { activeFilters, noFilters } from "./terms.js";
@@ -9,10 +10,11 @@ import { activeFilters, noFilters } from "./terms.js";
 const quote = (word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 export class Notice {
-  constructor(store, { retry, startIndexing }) {
+  constructor(store, { retry, startIndexing, addFolder }) {
     this.store = store;
     this.retry = retry;
     this.startIndexing = startIndexing;
+    this.chooser = new Chooser(addFolder);
     this.place = byId("notice");
   }
 
@@ -33,15 +35,21 @@ export class Notice {
     return h("div", { class: "ways" }, ways.filter(Boolean).map(([words, act], at) => h("button", { type: "button", class: at ? "way" : "way main-way", onclick: act }, words)));
   }
 
-  /** An empty library: the exact commands to type. */
+  /** An empty library: a folder to choose, and the exact commands to type. */
   firstSteps(status) {
+    const opened = this.kind === "first" && this.folders === status.roots;
+    if (opened) return; // its list of folders stays where it is
+    this.folders = status.roots;
+    this.chooser.open();
     const library = status.library ? ` --library ${quote(String(status.library))}` : "";
     const command = (text) => h("div", { class: "command" }, h("code", {}, text),
       h("button", { type: "button", class: "plain", "aria-label": `Copy: ${text}`, onclick: async () => { await copyText(text); toast("Copied."); } }, icon("copy"), "Copy"));
     const roots = Array.isArray(status.roots) ? status.roots.length : status.roots;
     this.#show(
       "first", "No pictures yet",
-      h("p", {}, "Index a folder of pictures. imgsearch only reads them; nothing is moved, changed or sent anywhere. In a terminal:"),
+      h("p", {}, "Choose a folder of pictures. imgsearch only reads them; nothing is moved, changed or sent anywhere."),
+      this.chooser.element,
+      h("p", {}, "Or, for any folder, in a terminal:"),
       command(`imgsearch${library} index ~/Pictures`),
       h("p", {}, "Replace ~/Pictures with your own folder. Most terminals insert the path of a folder that you drop on them."),
       h("p", {}, "Pictures appear here as they are indexed. Later, the same command without a folder brings the index up to date:"),

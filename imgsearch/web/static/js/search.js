@@ -77,6 +77,14 @@ export class Search {
     }
   }
 
+  /** Cancel the search in progress; what was answered is kept for the back button. */
+  stop() {
+    this.#abort.abort();
+    this.#keep();
+    this.answer = null;
+    this.#loading = false;
+  }
+
   /** Load the next page of the answer, unless it is loading or the answer is complete. */
   async more() {
     const { answer } = this;

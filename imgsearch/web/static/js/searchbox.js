@@ -1,27 +1,23 @@
 /** The search field, the picture button, and pictures dropped or pasted. */
 
 import { byId, h, iconButton, toast } from "./dom.js";
+import * as api from "./api.js";
 import * as examples from "./examples.js";
+import { added } from "./state.js";
+import { Suggestions, remember } from "./suggestions.js";
 
 /** Pause in typing after which the search runs. */
 const TYPING_PAUSE_MS = 160;
 
-/**
- * Split the text into words and exclusions: 'a dog -water -"red car"'.
- *
- * @returns {{text: string, not: string[]}}
- */
-export function split(text) {
-  const not = [];
-  const rest = text.replace(/(^|\s)-(?:"([^"]+)"|([^\s"-][^\s"]*))(?=\s|$)/g, (_, before, quoted, word) => {
-    not.push((quoted ?? word).trim());
-    return before;
-  });
-  return { text: rest.replace(/\s+/g, " ").trim(), not };
-}
+/** What may be a filter or an exclusion; the server knows which names are filters. */
+const SYNTAX = /(?:^|\s)-?(?:(?<=-)[^\s-]|[a-z][a-z_-]*(?::|\s*[!<>=~]=?\s*)(?=\S))/iu;
+/** The same at the end of the text, still being typed. */
+const UNFINISHED = /(?:^|\s)(?:-\S*|-"[^"]*|-?[a-z][a-z_-]*(?::|\s*[!<>=~]=?\s*)(?:"[^"]*"?|\S*))$/iu;
 
-/** The words to search for while typing, without an unfinished exclusion. */
-const live = (text) => split(text).text.replace(/(^|\s)-(\S*|"[^"]*)$/, "").trim();
+/** The text without an unfinished filter or exclusion at its end. */
+const finished = (text) => text.replace(UNFINISHED, "");
+const hasOpenQuote = (text) => text.split('"').length % 2 === 0;
+const tidy = (text) => text.replace(/\s+/g, " ").trim();
 
 export class SearchBox {
   constructor(store) {
@@ -34,13 +30,17 @@ export class SearchBox {
       this.clearer, this.chooser,
       iconButton("picture", "Search by picture: choose, drop or paste a file", () => this.chooser.click()),
     );
+    this.suggestions = new Suggestions(this.field, (suggestion) => this.#accept(suggestion));
+    /** The words of the state that the field stands for. */
+    this.q = "";
     this.#listen();
     this.show(store.state);
   }
 
-  /** Show the state in the field, unless its words are already there. */
+  /** Show the state in the field, unless it stands for it already. */
   show(state) {
-    if (live(this.field.value) !== state.q) this.field.value = state.q;
+    if (this.q !== state.q) this.field.value = state.q;
+    this.q = state.q;
     this.clearer.hidden = !this.field.value;
   }
 
@@ -82,25 +82,74 @@ export class SearchBox {
   }
 
   #input() {
-    this.clearer.hidden = !this.field.value;
+    const { value } = this.field;
+    this.clearer.hidden = !value;
     clearTimeout(this.#timer);
-    if (/\s$/.test(this.field.value) && split(this.field.value).not.length) this.#commit();
-    else this.#timer = setTimeout(() => this.#search(), TYPING_PAUSE_MS);
+    this.suggestions.type();
+    if (/\s$/.test(value) && SYNTAX.test(value) && !hasOpenQuote(value)) this.#read(value);
+    else this.#timer = setTimeout(() => this.#read(finished(this.field.value)), TYPING_PAUSE_MS);
+  }
+
+  /** Search for the words of the text; its filters and exclusions become chips. */
+  #read(text, typing = true) {
+    if (SYNTAX.test(text)) this.#readFilters(text, typing);
+    else this.#search({ q: tidy(text) }, typing);
   }
 
   /** The first search while typing adds an entry to the history; later ones replace it. */
-  #search() {
-    this.store.set({ q: live(this.field.value) }, { push: !this.#typing });
-    this.#typing = true;
+  #search(patch, typing) {
+    this.q = patch.q;
+    this.store.set(patch, { push: !this.#typing });
+    this.#typing = typing;
+  }
+
+  /** Take filters and exclusions out of the field; what is typed meanwhile stays behind the text. */
+  async #readFilters(text, typing) {
+    let found;
+    try {
+      found = await api.readQuery(text);
+    } catch (error) {
+      toast(`${error.message} ${error.hint}`);
+      return;
+    }
+    const { value } = this.field;
+    if (!value.startsWith(text)) {
+      this.#input(); // an earlier answer, or the user, has changed the text
+      return;
+    }
+    const faults = found.faults.map((each) => each.text).join(" ");
+    this.#explain(faults, found.faults);
+    const kept = [found.q, faults].filter(Boolean).join(" ");
+    const space = kept && /\s$/.test(text) ? " " : "";
+    if (kept !== tidy(text)) this.field.value = kept + space + (kept ? value.slice(text.length) : value.slice(text.length).trimStart());
+    const { state } = this.store;
+    this.#search({ q: found.q, not: [...new Set([...state.not, ...found.not])], ...added(state, found.filters) }, typing);
+    this.clearer.hidden = !this.field.value;
+  }
+
+  /** Say once what is wrong with a filter; it stays in the field, and is not searched for. */
+  #explain(texts, faults) {
+    if (faults.length && texts !== this.explained) toast(`${faults[0].error}. ${faults[0].hint}`);
+    this.explained = texts;
   }
 
   #commit() {
     clearTimeout(this.#timer);
-    const { text, not } = split(this.field.value);
-    const { state } = this.store;
-    if (not.length) this.field.value = text;
-    this.store.set({ q: text, not: [...new Set([...state.not, ...not])] }, { push: !this.#typing });
-    this.#typing = false;
+    this.suggestions.close();
+    remember(this.field.value);
+    this.#read(this.field.value, false);
+  }
+
+  #accept({ kind, value, text }) {
+    if (kind === "saved") {
+      this.field.value = text;
+      this.q = tidy(text);
+      this.store.set({ saved: value, q: this.q });
+      return;
+    }
+    this.field.value = text;
+    if (kind === "filter") this.#input();
+    else this.#commit();
   }
 
   #clear() {

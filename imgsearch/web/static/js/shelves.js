@@ -1,6 +1,7 @@
 /** What the page begins with: shelves of periods, clusters, saved searches and recent pictures. */
 
 import * as api from "./api.js";
+import { askName, confirmed } from "./ask.js";
 import { byId, h, icon, iconButton, toast } from "./dom.js";
 import { nameClusters } from "./terms.js";
 import { describe, endOf, lastPart, monthName, number, parseDate, plural } from "./words.js";
@@ -158,29 +159,6 @@ export class Shelves {
     await this.reload();
     (this.place.querySelector("[data-kind=saved] a") ?? byId("results")).focus();
   }
-}
-
-/** A dialog; resolves to its return value, "" if it was dismissed. */
-function ask(title, content, words) {
-  const close = () => dialog.close("");
-  const dialog = h("dialog", { class: "card ask", "aria-labelledby": "ask-title" },
-    h("form", { method: "dialog" }, h("h2", { id: "ask-title", class: "panel-title" }, title), content,
-      h("div", { class: "ways" }, h("button", { class: "way main-way", value: "yes" }, words), h("button", { type: "button", class: "way", onclick: close }, "Cancel"))));
-  document.body.append(dialog);
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      resolve(dialog.returnValue);
-      dialog.remove();
-    });
-  });
-}
-
-const confirmed = async (title, text, words) => Boolean(await ask(title, h("p", {}, text), words));
-
-export async function askName(title, name = "") {
-  const field = h("input", { type: "text", class: "chip-field", "aria-label": "Name", maxlength: "100", required: true, value: name, autofocus: true });
-  return (await ask(title, field, "Save")) ? field.value.trim() : "";
 }
 
 /** Save the search of the page under a name that the user types. */

@@ -1,12 +1,15 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
-export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind"];
-export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
+export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "where"];
+export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved"];
 export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;
 
+/** The view in place of the pictures, such as "duplicates", and its choices. They are part of a query, but not sent
+ * with a search. */
+const SHOW = ["show", "level"];
 /** Parameters of the display, which are not sent with a search. */
 const VIEW = ["view"];
 
@@ -15,7 +18,7 @@ export const EMPTY = Object.freeze({
   ...Object.fromEntries(TEXTS.map((name) => [name, ""])),
   all: false,
   unique: true,
-  view: "",
+  ...Object.fromEntries([...SHOW, ...VIEW].map((name) => [name, ""])),
 });
 
 /** Parse a query string such as "?q=dog&not=water". Unknown names are ignored. */
@@ -23,7 +26,7 @@ export function parse(search) {
   const params = new URLSearchParams(search);
   const state = { ...EMPTY };
   for (const name of LISTS) state[name] = params.getAll(name).filter(Boolean).slice(0, MAX_VALUES);
-  for (const name of [...TEXTS, ...VIEW]) state[name] = params.get(name) ?? "";
+  for (const name of [...TEXTS, ...SHOW, ...VIEW]) state[name] = params.get(name) ?? "";
   for (const name of FLAGS) state[name] = params.get(name) === "1";
   state.unique = params.get("unique") !== "0";
   return state;
@@ -32,7 +35,7 @@ export function parse(search) {
 /** The query string of a state; parse(format(state)) equals the state. */
 export function format(state) {
   const params = new URLSearchParams();
-  for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...VIEW]) {
+  for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...SHOW, ...VIEW]) {
     for (const value of [state[name]].flat()) if (value) params.append(name, value);
   }
   for (const name of FLAGS) if (state[name]) params.set(name, "1");
@@ -49,7 +52,7 @@ export function query(state) {
 /** The parameters of the search API; example pictures are sent as files. */
 export function parameters(state) {
   const params = new URLSearchParams(format(query(state)));
-  params.delete("image");
+  for (const name of ["image", ...SHOW]) params.delete(name);
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
   return params;
@@ -64,8 +67,26 @@ export function searchObject(state) {
   return Object.fromEntries(names.map((name) => [name, listed.has(name) ? params.getAll(name) : params.get(name)]));
 }
 
+/** What is searched for, without filters. */
+const TERMS = ["q", "and", "not", "like", "unlike", "good", "bad", "image", "saved"];
+
 export const hasTerms = (state) =>
   Boolean(state.q.trim()) || ["and", "not", "like", "unlike", "good", "bad", "image"].some((name) => state[name].length);
+
+/** The filters of a state except the named ones. */
+export function filtersOf(state, except = []) {
+  const filters = new URLSearchParams();
+  for (const [name, value] of parameters(state)) {
+    if (FILTERS.includes(name) && !except.includes(name)) filters.append(name, value);
+  }
+  return filters;
+}
+
+/** The change that adds filters, by name with their values: a filter that takes one value takes the last. */
+export function added(state, filters) {
+  const value = (name, values) => (LISTS.includes(name) ? [...new Set([...state[name], ...values])].slice(0, MAX_VALUES) : values.at(-1));
+  return Object.fromEntries(Object.entries(filters).filter(([name]) => FILTERS.includes(name)).map(([name, values]) => [name, value(name, values)]));
+}
 
 /** Whether something is searched for, by terms or by a saved search. */
 export const isSearch = (state) => hasTerms(state) || Boolean(state.saved);
@@ -102,6 +123,8 @@ export class Store {
    */
   set(patch, { push = true } = {}) {
     const next = { ...this.#state, ...patch };
+    // A new search shows pictures.
+    if (next.show && !("show" in patch) && TERMS.some((name) => name in patch && String(patch[name]) !== String(this.#state[name]))) next.show = "";
     const address = location.pathname + format(next);
     if (format(next) === format(this.#state)) return;
     if (push) history.pushState({ pushed: true }, "", address);
