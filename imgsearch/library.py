@@ -17,7 +17,13 @@ from imgsearch.encoders.recommendation import (
     system_languages,
 )
 from imgsearch.encoders.registry import Registry
-from imgsearch.errors import LibraryMissing, SourceError
+from imgsearch.errors import (
+    CatalogError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+)
 from imgsearch.filters.tree import Filter
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.plan import IndexRequest, count_files, known_root, plan, without_empty
@@ -44,6 +50,7 @@ from imgsearch.writing import close_to_others
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
+    from imgsearch.curation.map import PictureMap
     from imgsearch.curation.sample import Kind
     from imgsearch.exchange.export import Export
     from imgsearch.exchange.vector_import import Import
@@ -473,6 +480,50 @@ class Library:
     def drop_clusters(self) -> None:
         """Delete the clusters; new ones get other ids."""
         self._clusters().drop()
+
+    def map(
+        self,
+        where: Filter | None = None,
+        refit: bool = False,
+        seed: int = 0,
+        clusters: bool = True,
+    ) -> PictureMap:
+        """The pictures on a plane, on which similar ones lie together, with the clusters there.
+
+        The first call lays them out, which takes minutes in a large library; later ones place new
+        pictures among the others, which do not move. No picture is read.
+
+        Parameters
+        ----------
+        where : Filter or None
+            Only pictures that pass it; their positions do not depend on it. None for all.
+        refit : bool
+            Lay out all pictures again.
+        seed : int
+            Of the landmarks of a library of more than 5000 pictures, where all are laid out.
+        clusters : bool
+            Make the clusters first, or let new pictures join them, as `clusters` does; False to
+            take them as they are.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures, or none passes the filter.
+        """
+        from imgsearch.curation.map import kept_map, picture_map
+
+        catalog, index = self.catalog, self.searcher.index
+        kept = kept_map(catalog, index, self._note, refit, seed)
+        if clusters:
+            try:
+                self._clusters().bring_up()
+            except (LibraryBusy, CatalogError) as error:
+                self._note(f"The map has no names of clusters: {error}.")
+        with catalog.snapshot():
+            shown = picture_map(catalog, index, kept, catalog.select(where))
+        if not len(shown.ids):
+            raise QueryError("no picture on the map passes the filter")
+        return shown
 
     def sample(
         self,
