@@ -659,6 +659,8 @@ class Library:
     ) -> Export:
         """Write pictures and their vectors of the model in use into files for other programs.
 
+        If there is a map of them (`map`), the columns x and y have their positions on it.
+
         Parameters
         ----------
         target : str
@@ -683,10 +685,15 @@ class Library:
         MissingExtra
             pyarrow is not installed.
         """
+        from imgsearch.curation.map import read_map
+        from imgsearch.exchange.columns import Places
         from imgsearch.exchange.export import ExportRequest, export
 
         request = ExportRequest(where, form, dtype, shard_rows, replace)
-        return export(self.catalog, self.spaces.searchable(), target, request)
+        catalog, space = self.catalog, self.spaces.searchable()
+        kept = read_map(catalog, space)[0]
+        places = None if kept is None else Places(kept.ids, kept.positions)
+        return export(catalog, space, target, request, places=places)
 
     def import_vectors(self, path: str) -> Import:
         """Take over the vectors of an export for pictures with the same bytes.

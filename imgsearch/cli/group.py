@@ -33,6 +33,7 @@ COMMANDS = (
     "skipped",
     "roots",
     "clusters",
+    "map",
     "sample",
     "models",
     "eval",

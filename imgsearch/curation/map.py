@@ -21,7 +21,7 @@ from imgsearch.errors import QueryError
 from imgsearch.indexing.index_files import sync
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Cluster, Revision
-from imgsearch.vectors import Ids
+from imgsearch.vectors import EmbeddingSpace, Ids
 
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
@@ -34,6 +34,12 @@ CORE_SHARE = 0.8
 middle."""
 MAX_OUTLINED_IMAGES = 20_000
 """Pictures of a cluster that its outline is made of."""
+COLOURS = (
+    (136, 138, 142), (64, 99, 216), (217, 95, 2), (27, 140, 92), (197, 59, 122), (125, 86, 193),
+    (178, 134, 0), (14, 134, 160), (196, 64, 52), (94, 142, 40), (146, 88, 48), (206, 108, 200),
+    (60, 128, 190),
+)  # fmt: skip
+"""Red, green and blue; the first for pictures in no cluster. All are seen on white and on black."""
 _BLOCK_IMAGES = 8192
 
 
@@ -113,6 +119,34 @@ class PictureMap:
     regions: tuple[MapRegion, ...]
     unindexed: int
 
+    def broad(self) -> tuple[MapRegion, ...]:
+        """Where the broad clusters lie, largest first."""
+        return tuple(each for each in self.regions if each.parent is None)
+
+    def colours(self) -> NDArray[np.uint8]:
+        """For each picture the place in `COLOURS` of its broad cluster; 0 for none."""
+        numbers = {each.id: n % (len(COLOURS) - 1) + 1 for n, each in enumerate(self.broad())}
+        of_cluster = {each.id: numbers.get(each.parent or each.id, 0) for each in self.regions}
+        keys, places = np.unique(self.clusters, return_inverse=True)
+        found = np.array([of_cluster.get(key, 0) for key in keys.tolist()], np.uint8)
+        chosen: NDArray[np.uint8] = found[places]
+        return chosen
+
+    def spread(self, count: int) -> NDArray[np.intp]:
+        """Places of pictures that lie all over the map; all of them if there are no more.
+
+        The map is divided into squares, and of each the picture nearest to its middle is taken.
+        """
+        if len(self.ids) <= count:
+            return np.arange(len(self.ids))
+        side = max(1, int(count**0.5))
+        scaled = (self.positions.astype(np.float64) + 1) / 2 * side
+        squares = np.clip(scaled.astype(np.intp), 0, side - 1)
+        far = ((scaled - squares - 0.5) ** 2).sum(axis=1)
+        order = np.lexsort((far, squares @ np.array([1, side])))
+        first = np.unique((squares @ np.array([1, side]))[order], return_index=True)[1]
+        return np.sort(order[first])
+
     def inside(self, corners: Sequence[tuple[float, float]]) -> Ids:
         """Ids of the pictures inside a polygon, sorted.
 
@@ -155,9 +189,9 @@ def kept_map(
     QueryError
         Fewer than two pictures.
     """
-    path = _path(catalog, index)
+    path = _path(catalog, index.space)
     with catalog.snapshot():
-        stored, doubt = (None, "") if refit else read_map(catalog, index)
+        stored, doubt = (None, "") if refit else read_map(catalog, index.space)
         if doubt:
             note(f"The map is made again, and pictures move: {doubt}.")
         if stored is not None and (stored.revision, stored.token) == catalog.head():
@@ -173,9 +207,9 @@ def kept_map(
     return kept
 
 
-def read_map(catalog: Catalog, index: VectorIndex) -> tuple[KeptMap | None, str]:
+def read_map(catalog: Catalog, space: EmbeddingSpace) -> tuple[KeptMap | None, str]:
     """The stored map, which may lack the latest pictures; or None and the reason in words."""
-    values, doubt = read_arrays(_path(catalog, index))
+    values, doubt = read_arrays(_path(catalog, space))
     if values is None:
         return None, doubt
     kept = KeptMap(
@@ -191,8 +225,8 @@ def read_map(catalog: Catalog, index: VectorIndex) -> tuple[KeptMap | None, str]
     return kept, ""
 
 
-def _path(catalog: Catalog, index: VectorIndex) -> str:
-    return os.path.join(catalog.folder, FOLDER, f"{catalog.uuid}.{index.space.key}.npz")
+def _path(catalog: Catalog, space: EmbeddingSpace) -> str:
+    return os.path.join(catalog.folder, FOLDER, f"{catalog.uuid}.{space.key}.npz")
 
 
 def _made(catalog: Catalog, index: VectorIndex, seed: int) -> KeptMap:
