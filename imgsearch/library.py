@@ -24,7 +24,7 @@ from imgsearch.errors import (
     QueryError,
     SourceError,
 )
-from imgsearch.filters.tree import Filter
+from imgsearch.filters.tree import Among, Filter
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.plan import IndexRequest, count_files, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
@@ -50,7 +50,7 @@ from imgsearch.writing import close_to_others
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
-    from imgsearch.curation.map import PictureMap
+    from imgsearch.curation.map import KeptMap, PictureMap
     from imgsearch.curation.sample import Kind
     from imgsearch.exchange.export import Export
     from imgsearch.exchange.vector_import import Import
@@ -510,20 +510,47 @@ class Library:
         QueryError
             Fewer than two pictures, or none passes the filter.
         """
-        from imgsearch.curation.map import kept_map, picture_map
+        from imgsearch.curation.map import picture_map
 
-        catalog, index = self.catalog, self.searcher.index
-        kept = kept_map(catalog, index, self._note, refit, seed)
+        kept = self.kept_map(refit, seed)
         if clusters:
             try:
                 self._clusters().bring_up()
             except (LibraryBusy, CatalogError) as error:
                 self._note(f"The map has no names of clusters: {error}.")
+        catalog = self.catalog
         with catalog.snapshot():
-            shown = picture_map(catalog, index, kept, catalog.select(where))
+            ids = catalog.select(where)
+            shown = picture_map(catalog, self.searcher.space, kept, ids)
         if not len(shown.ids):
             raise QueryError("no picture on the map passes the filter")
         return shown
+
+    def kept_map(self, refit: bool = False, seed: int = 0) -> KeptMap:
+        """The positions of all pictures on the map, caught up with the library; see `map`."""
+        from imgsearch.curation.map import kept_map
+
+        return kept_map(self.catalog, self.searcher.index, self._note, refit, seed)
+
+    def map_region(self, corners: Sequence[tuple[float, float]]) -> Filter:
+        """The filter for the pictures inside a polygon of the map.
+
+        Parameters
+        ----------
+        corners : sequence of (x, y)
+            Three or more, in order; x and y as in `PictureMap.positions`.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures, or fewer than three corners.
+        """
+        from imgsearch.curation.map import inside
+
+        if len(corners) < 3:
+            raise QueryError("a region of the map needs three corners or more")
+        kept = self.kept_map()
+        return Among(inside(kept.ids, kept.positions, corners).astype("<i8").tobytes())
 
     def sample(
         self,

@@ -29,11 +29,13 @@ from imgsearch.errors import QueryError
 from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
 from imgsearch.filters.geography import box_around
 from imgsearch.filters.tree import (
+    Among,
     And,
     Below,
     Compare,
     Filter,
     Has,
+    Leaf,
     Near,
     Not,
     Or,
@@ -194,7 +196,7 @@ def condition(where: Filter, known: Roots, outcome: bool = True) -> Condition:
             return passes if outcome else not_(func.coalesce(passes, false()))
 
 
-def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
+def _leaf(where: Leaf, known: Roots) -> Condition:
     match where:
         case Compare(field, op, value):
             return _comparison(field, op, value)
@@ -204,6 +206,8 @@ def _leaf(where: Compare | Has | Near | Below, known: Roots) -> Condition:
             return _near(where)
         case Below(path):
             return _below(path, known)
+        case Among(ids):
+            return _among(ids)
 
 
 def _comparison(field: str, op: str, value: Any) -> Condition:
@@ -304,6 +308,13 @@ def _near(place: Near) -> Condition:
         or_(*(images.c.longitude.between(west, east) for west, east in box.longitudes)),
         far <= place.km,
     )
+
+
+def _among(ids: bytes) -> Condition:
+    """The images with these ids, however many."""
+    text = json.dumps(np.frombuffer(ids, "<i8").tolist())
+    listed = func.json_each(text).table_valued("value")
+    return images.c.id.in_(select(listed.c.value))
 
 
 def _below(path: str, known: Roots) -> Condition:

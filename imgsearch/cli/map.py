@@ -131,7 +131,7 @@ def _print_table(shown: PictureMap) -> None:
 
 def _print_json(lib: Library, shown: PictureMap) -> None:
     """One object, written as it is made."""
-    from imgsearch.cli.map_page import region_to_plain
+    from imgsearch.curation.map import region_to_plain
 
     head = {
         "model": shown.model,

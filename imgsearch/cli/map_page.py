@@ -7,13 +7,13 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgsearch.cli.contact_sheet import PAGE_MARK, rendered
 from imgsearch.cli.terminal import count_of, plain
-from imgsearch.curation.map import COLOURS, MapRegion, PictureMap
+from imgsearch.curation.map import COLOURS, PictureMap, region_to_plain
 
 if TYPE_CHECKING:
     from imgsearch.records import Thumbnail
@@ -147,19 +147,6 @@ def map_page(
         script_hash=_hash(script),
         data=json.dumps(data).replace("<", "\\u003c"),
     )
-
-
-def region_to_plain(region: MapRegion) -> dict[str, Any]:
-    """A region as values for JSON."""
-    return {
-        "id": region.id,
-        "name": region.name,
-        "parent": region.parent,
-        "count": region.count,
-        "x": round(region.x, 4),
-        "y": round(region.y, 4),
-        "outline": [[round(x, 4), round(y, 4)] for x, y in region.outline],
-    }
 
 
 def _title(shown: PictureMap) -> str:

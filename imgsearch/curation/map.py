@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from imgsearch.curation.array_files import read_arrays, write_arrays
@@ -41,6 +42,8 @@ COLOURS = (
 )  # fmt: skip
 """Red, green and blue; the first for pictures in no cluster. All are seen on white and on black."""
 _BLOCK_IMAGES = 8192
+
+Corner = tuple[float, float]
 
 
 class KeptMap(NamedTuple):
@@ -87,7 +90,7 @@ class MapRegion:
     count: int
     x: float
     y: float
-    outline: tuple[tuple[float, float], ...]
+    outline: tuple[Corner, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +150,38 @@ class PictureMap:
         first = np.unique((squares @ np.array([1, side]))[order], return_index=True)[1]
         return np.sort(order[first])
 
-    def inside(self, corners: Sequence[tuple[float, float]]) -> Ids:
-        """Ids of the pictures inside a polygon, sorted.
+    def inside(self, corners: Sequence[Corner]) -> Ids:
+        """Ids of the pictures inside a polygon, sorted; see `inside`."""
+        return inside(self.ids, self.positions, corners)
 
-        A point is inside if a ray to the right crosses an odd number of edges.
-        """
-        polygon = np.array(corners, np.float64).reshape(-1, 2)
-        low, high = polygon.min(axis=0), polygon.max(axis=0)
-        near = np.flatnonzero(((self.positions >= low) & (self.positions <= high)).all(axis=1))
-        x, y = self.positions[near].astype(np.float64).T
-        odd = np.zeros(len(near), np.bool_)
-        for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, 1, axis=0), strict=True):
-            crosses = (y1 > y) != (y2 > y)
-            odd[crosses] ^= x[crosses] < (x2 - x1) * (y[crosses] - y1) / (y2 - y1) + x1
-        return self.ids[near[odd]]
+
+def inside(ids: Ids, positions: Positions, corners: Sequence[Corner]) -> Ids:
+    """The ids of the points inside a polygon of three or more corners, in their order.
+
+    A point is inside if a ray to the right crosses an odd number of edges.
+    """
+    polygon = np.array(corners, np.float64)
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    near = np.flatnonzero(((positions >= low) & (positions <= high)).all(axis=1))
+    x, y = positions[near].astype(np.float64).T
+    odd = np.zeros(len(near), np.bool_)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, 1, axis=0), strict=True):
+        crosses = (y1 > y) != (y2 > y)
+        odd[crosses] ^= x[crosses] < (x2 - x1) * (y[crosses] - y1) / (y2 - y1) + x1
+    return ids[near[odd]]
+
+
+def region_to_plain(region: MapRegion) -> dict[str, Any]:
+    """A region as values for JSON."""
+    return {
+        "id": region.id,
+        "name": region.name,
+        "parent": region.parent,
+        "count": region.count,
+        "x": round(region.x, 4),
+        "y": round(region.y, 4),
+        "outline": [[round(x, 4), round(y, 4)] for x, y in region.outline],
+    }
 
 
 # Positions
@@ -281,7 +302,7 @@ def _grown(catalog: Catalog, index: VectorIndex, stored: KeptMap) -> KeptMap:
 # Clusters on the map
 
 
-def picture_map(catalog: Catalog, index: VectorIndex, kept: KeptMap, ids: Ids) -> PictureMap:
+def picture_map(catalog: Catalog, space: EmbeddingSpace, kept: KeptMap, ids: Ids) -> PictureMap:
     """Some pictures on the map, with the clusters that they are in.
 
     Parameters
@@ -289,18 +310,15 @@ def picture_map(catalog: Catalog, index: VectorIndex, kept: KeptMap, ids: Ids) -
     ids : ndarray of shape (n,), int64, sorted
         Those that are not on the map are left out.
     """
-    space = index.space
     here = np.isin(kept.ids, ids, assume_unique=True)
     shown, positions = kept.ids[here], kept.positions[here]
     labels = np.zeros(len(shown), np.int64)
     for key, members in catalog.cluster_members(space).items():
         labels[np.isin(shown, members, assume_unique=True)] = key
-    clustering = catalog.clustering(space)
-    made_of = "" if clustering is None else clustering.revision
     clusters = catalog.clusters(space)
     return PictureMap(
         space.model,
-        f"{kept.revision}.{kept.token}.{kept.made_of}.{made_of}",
+        map_state(kept, clusters),
         shown,
         positions,
         labels,
@@ -313,20 +331,25 @@ def picture_map(catalog: Catalog, index: VectorIndex, kept: KeptMap, ids: Ids) -
     )
 
 
+def map_state(kept: KeptMap, clusters: Sequence[Cluster]) -> str:
+    """Names positions and clusters: the state of a `PictureMap` of them."""
+    named = [(each.id, each.parent, each.name, each.count) for each in clusters]
+    head = repr((kept.revision, kept.token, kept.made_of, named)).encode("utf-8", "surrogatepass")
+    return xxhash.xxh3_128_hexdigest(head + kept.positions[:1000].tobytes())
+
+
 def _region(
     cluster: Cluster, clusters: Sequence[Cluster], labels: Ids, positions: Positions
 ) -> MapRegion | None:
     keys = [each.id for each in clusters if cluster.id in (each.id, each.parent)]
-    inside = positions[np.isin(labels, keys)]
-    if not len(inside):
+    own = positions[np.isin(labels, keys)]
+    if not len(own):
         return None
-    x, y = np.median(inside, axis=0).tolist()
-    return MapRegion(
-        cluster.id, cluster.name, cluster.parent, len(inside), x, y, _outline(inside, x, y)
-    )
+    x, y = np.median(own, axis=0).tolist()
+    return MapRegion(cluster.id, cluster.name, cluster.parent, len(own), x, y, _outline(own, x, y))
 
 
-def _outline(points: Positions, x: float, y: float) -> tuple[tuple[float, float], ...]:
+def _outline(points: Positions, x: float, y: float) -> tuple[Corner, ...]:
     """The convex hull of the points nearest to the middle."""
     from scipy.spatial import ConvexHull, QhullError
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 
+from imgsearch.filters.tree import Filter, all_of
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved import combined
 from imgsearch.serving.gallery import Gallery
@@ -18,7 +19,7 @@ from imgsearch.web import answers
 from imgsearch.web.answers import FacetsAnswer, SearchAnswer
 from imgsearch.web.parameters import (
     MAX_ID,
-    FilterParameters,
+    RegionParameters,
     SearchParameters,
     posted,
 )
@@ -57,9 +58,11 @@ def routes(gallery: Gallery) -> APIRouter:
         return await page(gallery, parameters, parameters.request(like=[image_id]), client)
 
     @router.get("/facets")
-    async def get_facets(parameters: Annotated[FilterParameters, Query()]) -> FacetsAnswer:
+    async def get_facets(
+        parameters: Annotated[RegionParameters, Query()], client: Request
+    ) -> FacetsAnswer:
         """How the pictures that pass the filters are spread over years, folders and so on."""
-        where = parameters.where_filter()
+        where = await within(gallery, parameters, parameters.where_filter(), client)
         return answers.facets(await asyncio.wrap_future(gallery.facets(where)))
 
     return router
@@ -77,6 +80,8 @@ async def page(
     prefix = prefix_of(client)
     started = time.perf_counter()
     request = await whole(gallery, parameters, request)
+    where = await within(gallery, parameters, request.where, client)
+    request = replace(request, where=where)
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
@@ -109,6 +114,16 @@ async def whole(
         return request
     saved = await asyncio.wrap_future(gallery.saved_request(parameters.saved))
     return combined(saved, request)
+
+
+async def within(
+    gallery: Gallery, parameters: RegionParameters, where: Filter | None, client: Request
+) -> Filter | None:
+    """The filter, and the region of the map that the parameters name."""
+    if not parameters.region:
+        return where
+    region = await while_connected(client, gallery.region(parameters.corners()))
+    return all_of([region] if where is None else [where, region])
 
 
 async def while_connected(client: Request, future: Future[T]) -> T:

@@ -36,7 +36,7 @@ class Mapped:
     def map(self, ids=None) -> PictureMap:
         kept = self.kept()
         ids = self.catalog.all_ids() if ids is None else ids
-        return picture_map(self.catalog, self.index, kept, np.asarray(ids, np.int64))
+        return picture_map(self.catalog, SPACE, kept, np.asarray(ids, np.int64))
 
     def cluster(self) -> None:
         sync(self.catalog, self.index)

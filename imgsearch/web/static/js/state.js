@@ -1,14 +1,14 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
 export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind"];
-export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "where", "mode", "min_strength", "sort", "saved"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where"];
+export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "where", "mode", "min_strength", "sort", "saved", "region"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where", "region"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;
 
 /** Parameters of the display, which are not sent with a search. */
-const VIEW = ["view"];
+const VIEW = ["view", "map"];
 
 export const EMPTY = Object.freeze({
   ...Object.fromEntries(LISTS.map((name) => [name, Object.freeze([])])),
@@ -16,6 +16,7 @@ export const EMPTY = Object.freeze({
   all: false,
   unique: true,
   view: "",
+  map: "",
 });
 
 /** Parse a query string such as "?q=dog&not=water". Unknown names are ignored. */
@@ -43,7 +44,7 @@ export function format(state) {
 
 /** The state without the parameters of the display. */
 export function query(state) {
-  return { ...state, view: "" };
+  return { ...state, view: "", map: "" };
 }
 
 /** The parameters of the search API; example pictures are sent as files. */
@@ -52,6 +53,14 @@ export function parameters(state) {
   params.delete("image");
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
+  return params;
+}
+
+/** The filters alone, but for the region: what the map shows. */
+export function mapParameters(state) {
+  const params = parameters(state);
+  const names = new Set(FILTERS.filter((name) => name !== "region"));
+  for (const name of [...params.keys()]) if (!names.has(name)) params.delete(name);
   return params;
 }
 
