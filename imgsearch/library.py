@@ -17,8 +17,14 @@ from imgsearch.encoders.recommendation import (
     system_languages,
 )
 from imgsearch.encoders.registry import Registry
-from imgsearch.errors import LibraryMissing, SourceError
-from imgsearch.filters.tree import Filter
+from imgsearch.errors import (
+    CatalogError,
+    LibraryBusy,
+    LibraryMissing,
+    QueryError,
+    SourceError,
+)
+from imgsearch.filters.tree import Among, Filter
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.plan import IndexRequest, count_files, known_root, plan, without_empty
 from imgsearch.model_card import InputSize
@@ -44,6 +50,7 @@ from imgsearch.writing import close_to_others
 if TYPE_CHECKING:
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
+    from imgsearch.curation.map import KeptMap, PictureMap
     from imgsearch.curation.sample import Kind
     from imgsearch.exchange.export import Export
     from imgsearch.exchange.vector_import import Import
@@ -634,6 +641,77 @@ class Library:
         """Delete the clusters; new ones get other ids."""
         self._clusters().drop()
 
+    def map(
+        self,
+        where: Filter | None = None,
+        refit: bool = False,
+        seed: int = 0,
+        clusters: bool = True,
+    ) -> PictureMap:
+        """The pictures on a plane, on which similar ones lie together, with the clusters there.
+
+        The first call lays them out, which takes minutes in a large library; later ones place new
+        pictures among the others, which do not move. No picture is read.
+
+        Parameters
+        ----------
+        where : Filter or None
+            Only pictures that pass it; their positions do not depend on it. None for all.
+        refit : bool
+            Lay out all pictures again.
+        seed : int
+            Of the landmarks of a library of more than 5000 pictures, where all are laid out.
+        clusters : bool
+            Make the clusters first, or let new pictures join them, as `clusters` does; False to
+            take them as they are.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures, or none passes the filter.
+        """
+        from imgsearch.curation.map import picture_map
+
+        kept = self.kept_map(refit, seed)
+        if clusters:
+            try:
+                self._clusters().bring_up()
+            except (LibraryBusy, CatalogError) as error:
+                self._note(f"The map has no names of clusters: {error}.")
+        catalog = self.catalog
+        with catalog.snapshot():
+            ids = catalog.select(where)
+            shown = picture_map(catalog, self.searcher.space, kept, ids)
+        if not len(shown.ids):
+            raise QueryError("no picture on the map passes the filter")
+        return shown
+
+    def kept_map(self, refit: bool = False, seed: int = 0) -> KeptMap:
+        """The positions of all pictures on the map, caught up with the library; see `map`."""
+        from imgsearch.curation.map import kept_map
+
+        return kept_map(self.catalog, self.searcher.index, self._note, refit, seed)
+
+    def map_region(self, corners: Sequence[tuple[float, float]]) -> Filter:
+        """The filter for the pictures inside a polygon of the map.
+
+        Parameters
+        ----------
+        corners : sequence of (x, y)
+            Three or more, in order; x and y as in `PictureMap.positions`.
+
+        Raises
+        ------
+        QueryError
+            Fewer than two pictures, or fewer than three corners.
+        """
+        from imgsearch.curation.map import inside
+
+        if len(corners) < 3:
+            raise QueryError("a region of the map needs three corners or more")
+        kept = self.kept_map()
+        return Among(inside(kept.ids, kept.positions, corners).astype("<i8").tobytes())
+
     def sample(
         self,
         count: int,
@@ -809,6 +887,8 @@ class Library:
     ) -> Export:
         """Write pictures and their vectors of the model in use into files for other programs.
 
+        If there is a map of them (`map`), the columns x and y have their positions on it.
+
         Parameters
         ----------
         target : str
@@ -838,10 +918,15 @@ class Library:
         MissingExtra
             pyarrow is not installed.
         """
+        from imgsearch.curation.map import read_map
+        from imgsearch.exchange.columns import Places
         from imgsearch.exchange.export import ExportRequest, export
 
         request = ExportRequest(where, form, dtype, shard_rows, replace)
-        return export(self.catalog, self.spaces.searchable(), target, request)
+        catalog, space = self.catalog, self.spaces.searchable()
+        kept = read_map(catalog, space)[0]
+        places = None if kept is None else Places(kept.ids, kept.positions)
+        return export(catalog, space, target, request, places=places)
 
     def import_vectors(self, path: str) -> Import:
         """Take over the vectors of an export for pictures with the same bytes.

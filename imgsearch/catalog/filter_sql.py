@@ -33,11 +33,13 @@ from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
 from imgsearch.filters.geography import box_around
 from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
+    Among,
     And,
     Below,
     Compare,
     Filter,
     Has,
+    Leaf,
     Near,
     Not,
     Or,
@@ -253,7 +255,7 @@ def condition(where: Filter, known: Known, outcome: bool = True) -> Condition:
             return passes if outcome else not_(func.coalesce(passes, false()))
 
 
-def _leaf(where: Compare | Has | Near | Below, known: Known) -> Condition:
+def _leaf(where: Leaf, known: Known) -> Condition:
     match where:
         case Compare("camera", op, value):
             given = func.json_each(json.dumps(known.cameras[op, value])).table_valued("value")
@@ -266,6 +268,8 @@ def _leaf(where: Compare | Has | Near | Below, known: Known) -> Condition:
             return _near(where)
         case Below(path):
             return _below(path, known.roots)
+        case Among(ids):
+            return _among(ids)
 
 
 def _comparison(field: str, op: str, value: Any) -> Condition:
@@ -366,6 +370,13 @@ def _near(place: Near) -> Condition:
         or_(*(images.c.longitude.between(west, east) for west, east in box.longitudes)),
         far <= place.km,
     )
+
+
+def _among(ids: bytes) -> Condition:
+    """The images with these ids, however many."""
+    text = json.dumps(np.frombuffer(ids, "<i8").tolist())
+    listed = func.json_each(text).table_valued("value")
+    return images.c.id.in_(select(listed.c.value))
 
 
 def _below(path: str, known: Roots) -> Condition:

@@ -181,13 +181,21 @@ def _shown(name: str) -> str:
     return os.fsencode(plain(name)).decode("utf-8", "backslashreplace")
 
 
+PAGE_MARK = b'name="generator" content="imgsearch"'
+_NEW_PAGE = "Choose a new file: --html results.html"
+
+
 def require_writable(target: str) -> None:
-    """Refuse to replace any file except a page of an earlier search."""
+    """Refuse to replace any file except a page of an earlier call."""
     from imgsearch.sources.formats import is_picture_name
 
-    hint = "Choose a new file: --html results.html"
     if is_picture_name(target):
-        raise ImgSearchError(f"{target} has the name of a picture, not of a page", hint)
+        raise ImgSearchError(f"{target} has the name of a picture, not of a page", _NEW_PAGE)
+    require_ours(target, PAGE_MARK, "page", _NEW_PAGE)
+
+
+def require_ours(target: str, mark: bytes, kind: str, hint: str) -> None:
+    """Refuse to replace any file except one that starts with a mark of imgsearch."""
     if not os.path.isdir(os.path.dirname(os.path.abspath(target))):
         raise ImgSearchError(
             f"the folder of {target} does not exist", "Create it, or choose another folder."
@@ -198,5 +206,5 @@ def require_writable(target: str) -> None:
     if os.path.isfile(target):
         with open(target, "rb") as file:
             start = file.read(1024)
-    if b'name="generator" content="imgsearch"' not in start:
-        raise ImgSearchError(f"{target} already exists and is not a page of imgsearch", hint)
+    if mark not in start:
+        raise ImgSearchError(f"{target} already exists and is not a {kind} of imgsearch", hint)

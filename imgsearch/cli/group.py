@@ -34,6 +34,7 @@ COMMANDS = (
     "skipped",
     "roots",
     "clusters",
+    "map",
     "sample",
     "models",
     "eval",

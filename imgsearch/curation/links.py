@@ -7,27 +7,23 @@ reached. Only what has changed since is compared. On any doubt it is made from s
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xxhash
 
+from imgsearch.curation.array_files import read_arrays, write_arrays
 from imgsearch.curation.near_pairs import TILE_ROWS, Blocks, Halves, Parts, join_near
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Revision
 from imgsearch.searching.duplicates import vectors_of
 from imgsearch.vectors import Ids
-from imgsearch.writing import private_folder, replace_file
 
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
 
 FOLDER = "duplicates"
-_DIGEST_BYTES = 16
 
 
 class Links(NamedTuple):
@@ -65,9 +61,7 @@ def links(catalog: Catalog, index: VectorIndex, least: float, note: Callable[[st
         if stored is not None and (stored.revision, stored.token) == catalog.head():
             return stored
         updated = _updated(catalog, index, least, stored)
-    with suppress(OSError):
-        private_folder(os.path.dirname(path))
-        replace_file(path, _packed(updated), private=True, durable=False)
+    write_arrays(path, **updated._asdict())
     return updated
 
 
@@ -117,37 +111,15 @@ def _blocks(index: VectorIndex, ids: Ids) -> Blocks:
         yield block, vectors_of(index, block)
 
 
-def _packed(links: Links) -> bytes:
-    file = io.BytesIO()
-    np.savez(
-        file,
-        revision=np.int64(links.revision),
-        token=np.array(links.token),
-        least=np.float64(links.least),
-        ids=links.ids,
-        parts=links.parts,
-    )
-    data = file.getvalue()
-    return data + xxhash.xxh3_128_digest(data)
-
-
 def _read(path: str) -> tuple[Links | None, str]:
     """The stored links, or None and the reason in words; no reason if there are none yet."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except FileNotFoundError:
-        return None, ""
-    except OSError as error:
-        return None, f"the stored result cannot be read ({error.strerror})"
-    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-    if xxhash.xxh3_128_digest(body) != digest:
-        return None, "the stored result is damaged"
-    with np.load(io.BytesIO(body), allow_pickle=False) as values:
-        return Links(
-            int(values["revision"]),
-            str(values["token"]),
-            float(values["least"]),
-            values["ids"],
-            values["parts"],
-        ), ""
+    values, doubt = read_arrays(path)
+    if values is None:
+        return None, doubt
+    return Links(
+        int(values["revision"]),
+        str(values["token"]),
+        float(values["least"]),
+        values["ids"],
+        values["parts"],
+    ), ""

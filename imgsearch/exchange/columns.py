@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from imgsearch.vectors import EmbeddingSpace, Ids, normalize
 ROWS_PER_BATCH = 4096
 """Pictures that are held in memory together, and rows of a row group."""
 VECTOR = "vector"
+PLACE = ("x", "y")
+"""Columns of a picture's position on the map."""
 SPACE_KEY = b"imgsearch"
 """Key of the space of the vectors in the metadata of a schema."""
 _TYPES = {
@@ -61,6 +63,26 @@ _TYPES = {
 """Column -> alias of its type in pyarrow; "texts" is a list of strings."""
 
 
+class Places(NamedTuple):
+    """Positions on the map of a library (`imgsearch.curation.map`).
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64, sorted
+    positions : ndarray of shape (n, 2), float32
+    """
+
+    ids: Ids
+    positions: NDArray[np.float32]
+
+    def of(self, ids: Ids) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The positions of pictures, shape (m, 2), and True for those that have one."""
+        known = np.isin(ids, self.ids)
+        found = np.zeros((len(ids), 2), np.float32)
+        found[known] = self.positions[np.searchsorted(self.ids, ids[known])]
+        return found, known
+
+
 def arrow(what: str) -> Any:
     """The module pyarrow.
 
@@ -76,12 +98,16 @@ def arrow(what: str) -> Any:
     return pyarrow
 
 
-def schema_of(space: EmbeddingSpace | None = None, dtype: str = "float32") -> Any:
+def schema_of(
+    space: EmbeddingSpace | None = None, dtype: str = "float32", places: Places | None = None
+) -> Any:
     """The schema of a table: with a space, its vectors are the last column.
 
     Parameters
     ----------
     dtype : {"float16", "float32"}
+    places : Places or None
+        Not None if the table has the columns x and y.
     """
     pa = arrow("a table of pictures")
     texts = pa.list_(pa.string())
@@ -89,6 +115,8 @@ def schema_of(space: EmbeddingSpace | None = None, dtype: str = "float32") -> An
         (name, texts if alias == "texts" else pa.type_for_alias(alias))
         for name, alias in _TYPES.items()
     ]
+    if places is not None:
+        fields += [(name, pa.float32()) for name in PLACE]
     if space is None:
         return pa.schema(fields)
     vector = pa.list_(pa.type_for_alias(dtype), space.dimension)
@@ -100,10 +128,16 @@ def space_to_json(space: EmbeddingSpace) -> bytes:
     return json.dumps({"space": asdict(space), "key": space.key}).encode()
 
 
-def columns(records: Sequence[ImageRecord]) -> Any:
-    """A table of pictures, one row each, without vectors."""
+def columns(records: Sequence[ImageRecord], places: Places | None = None) -> Any:
+    """A table of pictures, one row each, without vectors; x and y are null off the map."""
     pa = arrow("a table of pictures")
-    return pa.Table.from_pylist([_row(each) for each in records], schema_of())
+    table = pa.Table.from_pylist([_row(each) for each in records], schema_of())
+    if places is None:
+        return table
+    found, known = places.of(np.array([each.id for each in records], np.int64))
+    for name, values in zip(PLACE, found.T, strict=True):
+        table = table.append_column(name, pa.array(values, mask=~known))
+    return table
 
 
 def _row(record: ImageRecord) -> dict[str, Any]:

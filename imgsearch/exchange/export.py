@@ -25,7 +25,9 @@ import xxhash
 from imgsearch.catalog import Catalog
 from imgsearch.errors import ExchangeError, QueryError, TooManyFiles, is_too_many_files
 from imgsearch.exchange.columns import (
+    ROWS_PER_BATCH,
     SPACE_KEY,
+    Places,
     arrow,
     batches,
     columns,
@@ -109,6 +111,7 @@ def export(
     target: str,
     request: ExportRequest,
     on_shard: OnShard = lambda done, total: None,
+    places: Places | None = None,
 ) -> Export:
     """Write the pictures that pass a filter and have a vector in a space.
 
@@ -118,6 +121,8 @@ def export(
     ----------
     target : str
         Folder or, for one parquet file, file.
+    places : Places or None
+        Positions for the columns x and y; None for no such columns.
 
     Raises
     ------
@@ -134,10 +139,10 @@ def export(
         ids, missing = _selected(catalog, space, request.where)
         if form == "parquet":
             dtype = DTYPES[request.dtype or "float32"]
-            images = _write_file(catalog, space, ids, dtype, target, request.replace)
+            images = _write_file(catalog, space, ids, dtype, target, request.replace, places)
             return Export(images, missing)
         dtype = DTYPES[request.dtype or "float16"]
-        folder = _Folder(target, catalog, space, ids, dtype, request)
+        folder = _Folder(target, catalog, space, ids, dtype, request, places)
         return folder.write(missing, on_shard)
 
 
@@ -180,6 +185,7 @@ def _write_file(
     dtype: np.dtype[Any],
     target: str,
     replace: bool,
+    places: Places | None,
 ) -> int:
     """Write one parquet file, a row group per batch; returns the number of pictures."""
     from pyarrow.parquet import ParquetWriter
@@ -189,11 +195,49 @@ def _write_file(
     if os.path.lexists(target) and not replace:
         raise ExchangeError(f"{target} already exists", _REPLACE_HINT)
     images = 0
-    with new_file(target) as file, ParquetWriter(file, schema_of(space, dtype.name)) as writer:
+    schema = schema_of(space, dtype.name, places)
+    with new_file(target) as file, ParquetWriter(file, schema) as writer:
         for records, vectors in batches(catalog, space, ids):
-            writer.write_table(with_vectors(columns(records), vectors.astype(dtype), space))
+            table = with_vectors(columns(records, places), vectors.astype(dtype), space)
+            writer.write_table(table)
             images += len(records)
     return images
+
+
+def require_new(target: str) -> None:
+    """Raise `ExchangeError` if there is something, or no folder around it."""
+    if os.path.lexists(target):
+        raise ExchangeError(f"{target} already exists", "Choose another name.")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(target))):
+        raise ExchangeError(
+            f"the folder of {target} does not exist", "Create it, or choose another folder."
+        )
+
+
+def write_places(catalog: Catalog, places: Places, target: str) -> None:
+    """Write the pictures on a map into one parquet file, with x and y and without vectors.
+
+    Raises
+    ------
+    ExchangeError
+        The target exists, or cannot be written.
+    MissingExtra
+        pyarrow is not installed.
+    """
+    arrow("imgsearch map --parquet")
+    from pyarrow.parquet import ParquetWriter
+
+    require_new(target)
+    schema = schema_of(places=places)
+    with (
+        catalog.snapshot(),
+        _failures(target),
+        new_file(target) as file,
+        ParquetWriter(file, schema) as writer,
+    ):
+        for start in range(0, len(places.ids), ROWS_PER_BATCH):
+            records = catalog.get(places.ids[start : start + ROWS_PER_BATCH].tolist())
+            writer.write_table(columns([*records.values()], places))
 
 
 # Shards
@@ -210,9 +254,10 @@ class _Folder:
         ids: Ids,
         dtype: np.dtype[Any],
         request: ExportRequest,
+        places: Places | None,
     ) -> None:
         self._folder, self._catalog, self._space, self._dtype = folder, catalog, space, dtype
-        self._ids, self._rows = ids, request.shard_rows
+        self._ids, self._rows, self._places = ids, request.shard_rows, places
         self._count = -(-len(ids) // self._rows)
         self._state = _State(folder, self._selection(), request.replace)
 
@@ -220,7 +265,8 @@ class _Folder:
         """A hash of everything that decides what the shards have."""
         parts = (*self._catalog.head(), self._catalog.uuid, self._space.key, self._dtype.str)
         head = "\n".join(map(str, (*parts, self._rows))).encode()
-        return xxhash.xxh3_128(head + self._ids.tobytes()).hexdigest()
+        where = b"" if self._places is None else self._places.positions.tobytes()
+        return xxhash.xxh3_128(head + self._ids.tobytes() + where).hexdigest()
 
     def write(self, missing: int, on_shard: OnShard) -> Export:
         """Write the shards that are not complete yet."""
@@ -250,12 +296,13 @@ class _Folder:
         from pyarrow.parquet import ParquetWriter
 
         images = 0
-        schema = _shard_schema(self._space)
+        schema = _shard_schema(self._space, self._places)
         with new_file(pictures_path) as pictures, new_file(vectors_path) as numbers:
             _write_header(numbers, self._dtype, len(ids), self._space.dimension)
             with ParquetWriter(pictures, schema) as writer:
                 for records, vectors in batches(self._catalog, self._space, ids):
-                    writer.write_table(_shard_table(columns(records), schema))
+                    table = columns(records, self._places)
+                    writer.write_table(_shard_table(table, schema))
                     numbers.write(np.ascontiguousarray(vectors, self._dtype).tobytes())
                     images += len(records)
             numbers.seek(0)  # again, without the rows of damaged pictures
@@ -264,10 +311,10 @@ class _Folder:
         return images
 
 
-def _shard_schema(space: EmbeddingSpace) -> Any:
+def _shard_schema(space: EmbeddingSpace, places: Places | None) -> Any:
     """The schema of clip-retrieval: `image_path` and `caption`, then our own names."""
     pa = arrow("imgsearch export")
-    fields = list(schema_of())
+    fields = list(schema_of(places=places))
     first = [fields[0].with_name("image_path"), pa.field("caption", pa.string())]
     return pa.schema([*first, *fields[1:]], {SPACE_KEY: space_to_json(space)})
 

@@ -3,15 +3,18 @@
     And(parts)  Or(parts)  Not(part)          parts are filters
     Compare(field, op, value)                 a field of the catalog with a value of its kind
     Has(what)  Near(place, km)  Below(path)   conditions other than comparisons
+    Among(ids)                                one of some pictures, made by programs
 
 There are two truth values: a comparison with a missing field (no date, position or camera) is
 false, and its `Not` is true.
 
-`str(filter)` is the filter in the language of `--where`, and parses to the same filter.
+`str(filter)` is the filter in the language of `--where`, and parses to the same filter, unless
+`Among` is part of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -116,7 +119,27 @@ class Below:
         return f"in {quoted(self.path)}"
 
 
-Filter = And | Or | Not | Compare | Has | Near | Below
+@dataclass(frozen=True, slots=True)
+class Among:
+    """One of some pictures of the library. It is made by programs and has no text of `--where`.
+
+    Attributes
+    ----------
+    ids : bytes
+        Their ids: little-endian int64, sorted.
+    """
+
+    ids: bytes
+
+    def __str__(self) -> str:
+        return f"among {len(self.ids) // 8} pictures"
+
+    def __repr__(self) -> str:
+        return f"Among({hashlib.sha256(self.ids).hexdigest()})"
+
+
+Filter = And | Or | Not | Compare | Has | Near | Below | Among
+Leaf = Compare | Has | Near | Below | Among
 
 
 def all_of(parts: Iterable[Filter]) -> Filter | None:
@@ -144,7 +167,7 @@ def negated(part: Filter) -> Filter:
     return part.part if isinstance(part, Not) else Not(part)
 
 
-def leaves(whole: Filter) -> Iterator[Compare | Has | Near | Below]:
+def leaves(whole: Filter) -> Iterator[Leaf]:
     """The conditions of a filter that are not made of others."""
     match whole:
         case And(parts) | Or(parts):

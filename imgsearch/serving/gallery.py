@@ -27,6 +27,7 @@ from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.saved_searches import SavedSearch, saved_search
 from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
+from imgsearch.serving.maps import MapFile, Maps
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.start import Start, Tiles, cluster_tiles, recent_images, start
@@ -196,6 +197,9 @@ class Gallery:
             name="imgsearch-suggestions",
             renew=Suggestions.renew,
         )
+        self._maps: Lane[Maps] = Lane(
+            lambda: Maps(settings), Maps.close, name="imgsearch-maps", renew=Maps.renew
+        )
         self.renders = RenderLane(
             lambda: _renderer(settings), Renderer.close, name="imgsearch-render"
         )
@@ -213,8 +217,8 @@ class Gallery:
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish the jobs in hand and close everything; what hangs is left to the exit."""
         until = time.monotonic() + timeout_s
-        lanes = (self.resident, self.reader, self._duplicates, self._suggestions, self.renders)
-        for lane in (*lanes, self.uploads):
+        lanes = (self.resident, self.reader, self._duplicates, self._suggestions, self._maps)
+        for lane in (*lanes, self.renders, self.uploads):
             lane.close(max(0.1, until - time.monotonic()))
 
     # Searching
@@ -354,6 +358,15 @@ class Gallery:
         """A page of groups of duplicates; the future raises `CursorLost` for a cursor of a library
         that has changed."""
         return self._duplicates.submit(lambda lists: lists.page(request, cursor, limit))
+
+    def map(self, where: Filter | None, known: str) -> Future[MapFile]:
+        """The map of the pictures that pass a filter; without data if `known` is its tag. The first
+        one of a large library takes minutes."""
+        return self._maps.submit(lambda maps: maps.file(where, known))
+
+    def region(self, corners: Sequence[tuple[float, float]]) -> Future[Filter]:
+        """The filter for the pictures inside a polygon of the map."""
+        return self._maps.submit(lambda maps: maps.region(corners))
 
     # Saved searches
 

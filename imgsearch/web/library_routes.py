@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
 
 from imgsearch.serving.gallery import Gallery
 from imgsearch.web import answers
 from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer
-from imgsearch.web.parameters import DuplicateParameters
+from imgsearch.web.parameters import DuplicateParameters, FilterParameters
 from imgsearch.web.problems import PROBLEMS
 from imgsearch.web.search_routes import prefix_of, while_connected
 
@@ -21,6 +22,13 @@ Day = Annotated[
         description="Month and day of `on_this_day`, such as 11-29; today by default.",
     ),
 ]
+
+
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_MAP: dict[int | str, dict[str, Any]] = {
+    200: {"content": _BINARY, "description": "The map."},
+    304: {"description": "It is as it was (`If-None-Match`)."},
+}
 
 
 def routes(gallery: Gallery) -> APIRouter:
@@ -47,5 +55,24 @@ def routes(gallery: Gallery) -> APIRouter:
         first answer for a large library takes minutes."""
         finding = gallery.duplicates(parameters.request(), parameters.cursor, parameters.limit)
         return answers.duplicates(await while_connected(client, finding), prefix_of(client))
+
+    @router.get("/map", response_class=Response, responses=_MAP)
+    async def get_map(
+        parameters: Annotated[FilterParameters, Query()],
+        client: Request,
+        if_none_match: Annotated[str, Header(max_length=200)] = "",
+    ) -> Response:
+        """The pictures that pass the filters on a plane, similar ones together; the first answer
+        for a large library takes minutes. Little-endian: the length of a header as uint32; the
+        header, JSON with `count`, `total`, `palette` and `regions`; then for `count` pictures the
+        ids as int64, x and y as uint16 pairs (0 is -1, 65535 is 1, y upwards), and as uint16 the
+        place from 1 of the cluster in `regions`, 0 for none. After the header's length, each part
+        starts at a multiple of 8 bytes."""
+        known = if_none_match.strip().removeprefix("W/").strip('"')
+        found = await while_connected(client, gallery.map(parameters.where_filter(), known))
+        headers = {"etag": f'"{found.tag}"', "cache-control": "private, no-cache"}
+        if found.data is None:
+            return Response(status_code=304, headers=headers)
+        return Response(found.data, media_type="application/octet-stream", headers=headers)
 
     return router

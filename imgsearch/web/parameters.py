@@ -29,6 +29,10 @@ MAX_EXAMPLES = 8
 MAX_TEXT_CHARACTERS = 2000
 """Of one text: of four bytes each they still fit into a URL."""
 MAX_ID = 2**63 - 1
+MAX_CORNERS = 64
+"""Corners of a region of the map."""
+_NUMBER = r"-?[0-9](\.[0-9]{1,6})?"
+_CORNER = f"{_NUMBER},{_NUMBER}"
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[
@@ -81,7 +85,25 @@ class FilterParameters(_FilterFields):
         return filter_from({option.name: getattr(self, option.name) for option in FILTERS})
 
 
-class SearchParameters(FilterParameters):
+class RegionParameters(FilterParameters):
+    """Filters, and a region of the map."""
+
+    region: str = Field(
+        "",
+        max_length=MAX_TEXT_CHARACTERS,
+        pattern=rf"^({_CORNER}(;{_CORNER}){{2,{MAX_CORNERS - 1}}})?$",
+        description="Only pictures inside this polygon of the map (`GET /map`): corners as x,y from"
+        " -1 to 1, separated by semicolons.",
+        examples=["-1,-1;0,-1;0,0.5"],
+    )
+
+    def corners(self) -> list[tuple[float, float]]:
+        """The corners of the region; none if there is no region."""
+        pairs = (each.split(",") for each in self.region.split(";") if each)
+        return [(float(x), float(y)) for x, y in pairs]
+
+
+class SearchParameters(RegionParameters):
     """Terms, filters and number of results of a search."""
 
     q: Text = Field("", description="Words to look for.", examples=["a dog on the beach"])

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from imgsearch.errors import QueryError
 from imgsearch.serving.gallery import Gallery
 from imgsearch.web import answers
 from imgsearch.web.answers import SavedAnswer, SavedListAnswer
@@ -31,6 +32,11 @@ def routes(gallery: Gallery) -> APIRouter:
     @router.post("/saved", status_code=201)
     async def save_search(parameters: SavedParameters, client: Request) -> SavedAnswer:
         """Save a search under a name; 409 if there is one of that name."""
+        if parameters.search.region:
+            raise QueryError(
+                "a search in a region of the map cannot be saved, because --refit moves pictures",
+                "Save it without the region, or with a cluster.",
+            )
         request = await whole(gallery, parameters.search, parameters.search.request(), client)
         saving = gallery.save(parameters.name, request, parameters.replace)
         return answers.saved(await asyncio.wrap_future(saving))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 
+from imgsearch.filters.tree import Filter, all_of
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved_searches import combined
 from imgsearch.serving.gallery import Gallery
@@ -20,7 +21,7 @@ from imgsearch.web.answers import FacetsAnswer, QueryAnswer, SearchAnswer, Sugge
 from imgsearch.web.parameters import (
     MAX_ID,
     MAX_TEXT_CHARACTERS,
-    FilterParameters,
+    RegionParameters,
     SearchParameters,
     posted,
 )
@@ -63,11 +64,11 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/facets")
     async def get_facets(
-        parameters: Annotated[FilterParameters, Query()], client: Request
+        parameters: Annotated[RegionParameters, Query()], client: Request
     ) -> FacetsAnswer:
         """Counts of the pictures that pass the filters, by year, folder and so on."""
-        counting = gallery.facets(parameters.where_filter())
-        return answers.facets(await while_connected(client, counting))
+        where = await within(gallery, parameters, parameters.where_filter(), client)
+        return answers.facets(await while_connected(client, gallery.facets(where)))
 
     @router.get("/query")
     async def read_query(text: TypedText = "") -> QueryAnswer:
@@ -99,6 +100,8 @@ async def page(
     prefix = prefix_of(client)
     started = time.perf_counter()
     request = await whole(gallery, parameters, request, client)
+    where = await within(gallery, parameters, request.where, client)
+    request = replace(request, where=where)
     digest, place = request.digest(), 0
     if parameters.cursor is not None:
         key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
@@ -131,6 +134,16 @@ async def whole(
         return request
     saved = await while_connected(client, gallery.saved_request(parameters.saved))
     return combined(saved, request)
+
+
+async def within(
+    gallery: Gallery, parameters: RegionParameters, where: Filter | None, client: Request
+) -> Filter | None:
+    """The filter, and the region of the map that the parameters name."""
+    if not parameters.region:
+        return where
+    region = await while_connected(client, gallery.region(parameters.corners()))
+    return all_of([region] if where is None else [where, region])
 
 
 async def while_connected(client: Request, future: Future[T]) -> T:

@@ -292,4 +292,4 @@ def test_the_page_knows_every_filter():
     listed = re.search(r"export const FILTERS = \[(.*?)\];", script.read_text(), re.S)
     assert listed is not None
     names = re.findall(r'"(\w+)"', listed[1])
-    assert sorted(names) == sorted(option.name for option in FILTERS)
+    assert sorted(names) == sorted([*(option.name for option in FILTERS), "region"])

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, Serve, index
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
-from tests.web.served import API, Served, serving
+from tests.web.server_process import API, Served, serving
 
 pytestmark = pytest.mark.slow
 

@@ -80,6 +80,7 @@ OPERATIONS = {
     "head_thumb", "get_original", "head_original", "start_indexing", "stop_indexing",
     "index_events", "get_status", "get_health", "get_metrics", "sign_in", "list_saved",
     "save_search", "rename_saved", "remove_saved", "get_start", "get_clusters", "get_duplicates",
+    "get_map",
 }  # fmt: skip
 """Names in generated clients, which are a contract."""
 

@@ -62,6 +62,23 @@ export function search(params, images, signal) {
   return request("/search", { method: "POST", body: form, signal });
 }
 
+const MAP_KINDS = [["ids", BigInt64Array, 1], ["points", Uint16Array, 2], ["places", Uint16Array, 1]];
+
+/** The map of the pictures that pass the filters: its header, with an array for each property. */
+export async function map(params, signal) {
+  const response = await send(`/map?${params}`, { signal });
+  if (!response.ok) throw await errorFrom(response);
+  const data = await response.arrayBuffer();
+  const length = new DataView(data).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+  let start = 4 + length;
+  for (const [name, Kind, width] of MAP_KINDS) {
+    head[name] = new Kind(data, start, width * head.count);
+    start += Math.ceil(head[name].byteLength / 8) * 8;
+  }
+  return head;
+}
+
 export const details = (id, signal) => request(`/images/${encodeURIComponent(id)}`, { signal });
 /** What a typed text asks for, as parameters of a search. */
 export const readQuery = (text) => request(`/query?${new URLSearchParams({ text })}`);

@@ -12,6 +12,7 @@ const KEYS = [
   ["i, z, + and −", "In an open picture: details, zoom"],
   ["c", "In an open picture: copy its path"],
   ["f", "Filters"],
+  ["m", "The map; arrows, +, − and 0 move and zoom it"],
   ["?", "Show this help"],
 ];
 

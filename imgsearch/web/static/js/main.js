@@ -10,6 +10,7 @@ import { Grid } from "./grid.js";
 import { buildHelp } from "./help.js";
 import { Indexing } from "./indexing.js";
 import { sizeControl, themeButton } from "./look.js";
+import { MapView } from "./map.js";
 import { Notice } from "./notice.js";
 import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
@@ -145,8 +146,17 @@ const care = new Care({
 /** What is shown in place of the pictures, by the `show` of the state. */
 const views = { duplicates, library: care };
 const sortMenu = new SortMenu(store);
+const map = new MapView({
+  show: actions.show,
+  region: (corners) => store.set({ region: corners, map: "", view: "" }),
+});
+const mapButton = h("button", { type: "button", class: "toggle", "aria-label": "Map", title: "Similar pictures side by side (m)", onclick: toggleMap }, icon("map"), h("span", {}, "Map"));
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
-byId("view-tools").append(saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+byId("view-tools").append(mapButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+
+function toggleMap() {
+  store.set({ map: store.state.map ? "" : "1", view: "" });
+}
 
 /** Add the first folder of a library. */
 async function addFolder(path) {
@@ -319,6 +329,7 @@ async function showPictures(state, options) {
 
 store.subscribe((state, previous, options) => {
   const newQuery = format(query(state)) !== format(query(previous));
+  showMap(state);
   openedHere = Boolean(state.view) && !options.back && (openedHere || !previous.view);
   box.show(state);
   if (newQuery) {
@@ -332,6 +343,13 @@ store.subscribe((state, previous, options) => {
     showViewer();
   }
 });
+
+/** The map of what passes the filters, in place of the grid. */
+function showMap(state) {
+  results.classList.toggle("mapped", Boolean(state.map));
+  mapButton.setAttribute("aria-pressed", String(Boolean(state.map)));
+  map.show(state);
+}
 
 function showTools(state) {
   weaker.hidden = !hasTerms(state) || state.mode === "text";
@@ -398,6 +416,7 @@ function showStatus(status) {
 /** Reload a changed library if that disturbs nothing; otherwise offer it. */
 function offerUpdate() {
   filters.load(store.state, { reload: true });
+  map.reload(store.state);
   shelves.load();
   if (scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
   else offerReload();
@@ -433,7 +452,7 @@ addEventListener("keydown", (event) => {
     selection.all(grid.hits);
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const command = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle() }[event.key];
+  const command = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle(), m: toggleMap }[event.key];
   if (!command) return;
   event.preventDefault();
   if (event.key === "/") byId("q").focus();
@@ -441,6 +460,7 @@ addEventListener("keydown", (event) => {
 });
 
 showTools(store.state);
+showMap(store.state);
 if (isStart(store.state)) shelves.load();
 document.documentElement.dataset.ready = "";
 indexing.poll().then(() => {

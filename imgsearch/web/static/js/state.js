@@ -1,8 +1,8 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
 export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "where"];
-export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where"];
+export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved", "region"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where", "region"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;
@@ -11,7 +11,7 @@ export const MAX_VALUES = 32;
  * with a search. */
 const SHOW = ["show", "level"];
 /** Parameters of the display, which are not sent with a search. */
-const VIEW = ["view"];
+const VIEW = ["view", "map"];
 
 export const EMPTY = Object.freeze({
   ...Object.fromEntries(LISTS.map((name) => [name, Object.freeze([])])),
@@ -46,7 +46,7 @@ export function format(state) {
 
 /** The state without the parameters of the display. */
 export function query(state) {
-  return { ...state, view: "" };
+  return { ...state, view: "", map: "" };
 }
 
 /** The parameters of the search API; example pictures are sent as files. */
@@ -55,6 +55,14 @@ export function parameters(state) {
   for (const name of ["image", ...SHOW]) params.delete(name);
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
+  return params;
+}
+
+/** The filters alone, but for the region: what the map shows. */
+export function mapParameters(state) {
+  const params = parameters(state);
+  const names = new Set(FILTERS.filter((name) => name !== "region"));
+  for (const name of [...params.keys()]) if (!names.has(name)) params.delete(name);
   return params;
 }
 

@@ -55,6 +55,7 @@ const WORDS = {
   name: (value) => `named ${value}`,
   min_size: (value) => `at least ${value.replace("x", " × ")}`,
   where: (value) => value,
+  region: () => "an area of the map",
 };
 
 /** The active filters, each with its label and the change that removes it. */

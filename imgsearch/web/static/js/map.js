@@ -1,0 +1,128 @@
+/** The map of meaning: all pictures on a plane, similar ones together, in place of the grid. */
+
+import * as api from "./api.js";
+import { byId, h, icon, iconButton } from "./dom.js";
+import { Plane } from "./plane.js";
+import { mapParameters } from "./state.js";
+import { number, plural } from "./words.js";
+
+/** Pause before the name of the picture under the pointer is requested. */
+const HOVER_MS = 120;
+const MAX_LISTED_REGIONS = 60;
+
+export class MapView {
+  #abort = new AbortController();
+  #hover = 0;
+
+  /** @param {Object} actions  `show(id)` a picture, `region(corners)` as the API takes it */
+  constructor(actions) {
+    this.actions = actions;
+    this.place = byId("map");
+    this.plane = null;
+    this.key = null;
+  }
+
+  /** Show the map of what passes the filters of a state, or hide it. */
+  show(state) {
+    this.place.hidden = !state.map;
+    const key = state.map ? mapParameters(state).toString() : null;
+    if (key === this.key) return;
+    this.key = key;
+    this.#close();
+    if (key !== null) this.#load(state);
+  }
+
+  /** Show the map again after the library has changed. */
+  reload(state) {
+    if (this.key === null) return;
+    this.key = null;
+    this.show(state);
+  }
+
+  #close() {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.plane?.close();
+    this.plane = null;
+    this.place.replaceChildren();
+  }
+
+  async #load(state) {
+    const { signal } = this.#abort;
+    this.place.append(h("p", { class: "map-note", role: "status" }, "Laying out the pictures. The first time takes minutes in a large library."));
+    try {
+      const map = await api.map(mapParameters(state), signal);
+      if (!signal.aborted) this.#draw(map);
+    } catch (error) {
+      if (error.name === "AbortError" || signal.aborted) return;
+      this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, `${error.message} ${error.hint ?? ""}`));
+    }
+  }
+
+  #draw(map) {
+    const ofRegion = [0, ...map.regions.map((region) => region.colour)];
+    const holder = h("div", { class: "plane", tabindex: "0", role: "application", "aria-label": `Map of ${plural(map.count, "picture", "pictures")}. Arrow keys move, plus and minus zoom, 0 shows the whole map.` });
+    this.label = h("div", { class: "map-label", hidden: true });
+    this.place.replaceChildren(this.#tools(map), h("div", { class: "map-frame" }, holder, this.label), this.#regions(map));
+    this.ids = map.ids;
+    this.plane = new Plane(holder, {
+      points: map.points,
+      colours: Uint8Array.from(map.places, (place) => ofRegion[place]),
+      palette: map.palette,
+      regions: map.regions,
+      picture: (i) => api.thumbnailOf(this.ids[i]),
+      onhover: (i, left, top) => this.#name(i, left, top),
+      onopen: (i) => this.actions.show(String(this.ids[i])),
+      onlasso: (corners) => this.#choose(corners),
+    });
+  }
+
+  #tools(map) {
+    const lasso = h("button", { type: "button", class: "toggle", "aria-label": "Draw around pictures", "aria-pressed": "false", title: "Draw a line around pictures to see them", onclick: () => this.#turn(lasso) }, icon("lasso"), h("span", {}, "Draw around"));
+    const here = h("button", { type: "button", class: "toggle", onclick: () => this.#choose(this.plane.corners()) }, "List this part");
+    const note = map.count < map.total ? `${number(map.count)} of ${plural(map.total, "picture", "pictures")} are shown` : plural(map.count, "picture", "pictures");
+    const missing = map.unindexed ? `, ${number(map.unindexed)} not indexed with ${map.model}` : "";
+    return h("div", { class: "map-tools" }, lasso, here,
+      iconButton("plus", "Zoom in", () => this.plane.zoomBy(1.5)),
+      iconButton("minus", "Zoom out", () => this.plane.zoomBy(1 / 1.5)),
+      h("button", { type: "button", class: "toggle", onclick: () => this.plane.show() }, "Whole map"),
+      h("p", { class: "map-note", role: "status" }, note + missing));
+  }
+
+  #turn(button) {
+    this.plane.lassoing = !this.plane.lassoing;
+    this.plane.holder.classList.toggle("lassoing", this.plane.lassoing);
+    button.setAttribute("aria-pressed", String(this.plane.lassoing));
+  }
+
+  /** The clusters as buttons, for those who do not use a pointer. */
+  #regions({ regions }) {
+    if (!regions.length) {
+      return h("p", { class: "map-note" }, "To have names on the map, run in a terminal: ", h("code", {}, "imgsearch clusters"));
+    }
+    const button = (region) => h("li", {}, h("button", { type: "button", class: "toggle", onclick: () => this.plane.show(region) }, `${region.name} ${number(region.count)}`));
+    return h("ul", { class: "map-regions", "aria-label": "Groups on the map" }, regions.slice(0, MAX_LISTED_REGIONS).map(button));
+  }
+
+  #choose(corners) {
+    const near = (value) => Math.min(9, Math.max(-9, value)).toFixed(5);
+    this.actions.region(corners.map(([x, y]) => `${near(x)},${near(y)}`).join(";"));
+  }
+
+  /** Show the picture under the pointer, with its name. */
+  #name(i, left, top) {
+    if (i === this.named) return;
+    this.named = i;
+    clearTimeout(this.#hover);
+    this.label.hidden = true;
+    if (i === null) return;
+    this.#hover = setTimeout(async () => {
+      const hit = await api.details(String(this.ids[i]), this.#abort.signal).catch(() => null);
+      if (!hit || this.named !== i) return;
+      this.label.replaceChildren(h("img", { src: api.thumbnailOf(hit.id), alt: "", width: "128", height: "96" }), h("span", {}, hit.name));
+      const { width, height } = this.plane;
+      this.label.style.transform = `translate(${Math.min(left + 14, width - 170)}px, ${Math.min(top + 14, height - 140)}px)`;
+      this.label.hidden = false;
+    }, HOVER_MS);
+  }
+}

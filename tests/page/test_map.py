@@ -1,0 +1,225 @@
+"""The map of meaning: drawn, moved, searched, and with a million points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import full_only
+from tests.page.conftest import OpenGallery
+from tests.page.gallery import Gallery
+from tests.page.page_server import serving
+
+pytestmark = pytest.mark.slow
+
+PLANE = ".plane"
+MESSAGES = ["GL Driver Message", "WebGL"]
+
+
+@pytest.fixture(scope="module")
+def own(browser, copy_demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server of demo photos with clusters and a map."""
+    place = copy_demo()
+    assert place.call("map", "-q").status == 0
+    with serving(place.library, tmp_path_factory.mktemp("map") / "server.log") as address:
+        yield address
+
+
+def opened(gallery: OpenGallery, address: str, path: str = "/?map=1", **context) -> Gallery:
+    here = gallery(address, path, **context)
+    here.expected += MESSAGES
+    here.page.locator(".plane-points").wait_for()
+    here.page.wait_for_timeout(400)
+    return here
+
+
+def box_of(here: Gallery) -> dict[str, float]:
+    box = here.page.locator(PLANE).bounding_box()
+    assert box is not None
+    return box
+
+
+def test_the_map_takes_the_place_of_the_grid(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own)
+    here.expected += MESSAGES
+    here.shows("44 pictures")
+    here.page.get_by_role("button", name="Map", exact=True).click()
+    here.page.locator(".plane-points").wait_for()
+    assert here.parameters == {"map": ["1"]}
+    assert not here.tiles.first.is_visible() and not here.page.locator("#start").is_visible()
+    expect(here.page.locator(".plane-near img")).to_have_count(44)
+    here.press("m")
+    here.page.locator(PLANE).wait_for(state="detached")
+    here.first_is(here.names[0])
+    assert here.tiles.first.is_visible()
+
+
+def test_a_line_around_pictures_lists_them(own: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, own)
+    here.page.get_by_role("button", name="Draw around pictures").click()
+    box = box_of(here)
+    middle, half = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    side = 0.46 * min(box["width"], box["height"])
+    corners = [(-1.05, -1.05), (1.05, -1.05), (1.05, 0), (-1.05, 0)]
+    here.page.mouse.move(middle + corners[-1][0] * side, half + corners[-1][1] * side)
+    here.page.mouse.down()
+    for x, y in corners:
+        here.page.mouse.move(middle + x * side, half + y * side, steps=12)
+    here.page.mouse.up()
+    here.page.get_by_role("button", name="Remove: an area of the map").wait_for()
+    here.tiles.first.wait_for()
+    found = here.page.evaluate(
+        """async () => {
+          const { map } = await import('./static/js/api.js');
+          const { points } = await map(new URLSearchParams());
+          return [...points].filter((_, i) => i % 2 && points[i] > 32767).length;
+        }"""
+    )
+    here.shows(f"{found} pictures")
+    assert 0 < found < 44 and "map" not in here.parameters
+    here.page.reload()
+    here.shows(f"{found} pictures")
+    here.type("a cat")
+    here.page.wait_for_url(lambda url: "q=a+cat" in url)
+    assert here.parameters["region"]
+
+
+def test_without_a_pointer(own: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, own)
+    region = here.page.get_by_role("list", name="Groups on the map").get_by_role("button").first
+    name = region.inner_text()
+    region.focus()
+    here.press("Enter")
+    here.page.wait_for_timeout(300)
+    shown = here.page.locator(".plane-near img").count()
+    assert 0 < shown < 44, name
+    here.page.locator(PLANE).focus()
+    here.press("+", "ArrowLeft", "-", "ArrowRight")
+    here.page.get_by_role("button", name="List this part").click()
+    here.page.get_by_role("button", name="Remove: an area of the map").wait_for()
+    here.tiles.first.wait_for()
+    here.page.go_back()
+    here.page.locator(".plane-points").wait_for()
+
+
+def test_a_picture_is_named_and_opened(own: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, own)
+    box = box_of(here)
+    x, y = here.page.evaluate(
+        """async () => {
+          const { map } = await import('./static/js/api.js');
+          return [...(await map(new URLSearchParams())).points.slice(0, 2)];
+        }"""
+    )
+    side = 0.46 * min(box["width"], box["height"])
+    left = box["x"] + box["width"] / 2 + (x / 32767.5 - 1) * side
+    top = box["y"] + box["height"] / 2 - (y / 32767.5 - 1) * side
+    here.page.mouse.move(left, top)
+    here.page.locator(".map-label").wait_for()
+    name = here.page.locator(".map-label span").inner_text()
+    here.page.mouse.click(left, top)
+    here.viewer.wait_for()
+    assert here.parameters["view"] and name in here.page.title()
+    here.press("Escape")
+    here.page.locator(PLANE).wait_for()
+
+
+def test_filters_choose_what_is_on_the_map(own: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, own, "/?map=1&type=png")
+    assert here.page.locator(".plane-near img").count() < 10
+    here.go("/?map=1&type=gif")
+    here.expected += ["400"]
+    here.page.get_by_text("no picture on the map passes the filter").wait_for()
+
+
+def test_without_webgl(own: str, gallery: OpenGallery) -> None:
+    here = gallery(own)
+    here.page.add_init_script(
+        """const get = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, options) {
+          return kind === 'webgl' ? null : get.call(this, kind, options);
+        };"""
+    )
+    here.go("/?map=1")
+    here.page.locator(".plane-points").wait_for()
+    here.page.wait_for_timeout(400)
+    coloured = """() => {
+      const canvas = document.querySelector('.plane-points');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value, i) => i % 4 === 3 && value > 0);
+    }"""
+    assert here.page.evaluate(coloured)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (360, 740)])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=full_only)])
+def test_the_map_is_accessible(
+    own: str, gallery: OpenGallery, screenshots: Path, size: tuple[int, int], scheme: str
+) -> None:
+    here = opened(gallery, own, size=size, color_scheme=scheme, bypass_csp=True)
+    here.page.screenshot(path=screenshots / f"map-{size[0]}-{scheme}.png")
+    assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert here.violations() == []
+
+
+def packed(count: int) -> bytes:
+    """A map of made points in the form of the API."""
+    rng = np.random.default_rng(0)
+    middles = rng.uniform(-0.9, 0.9, (40, 2))
+    numbers = rng.integers(0, 40, count)
+    places = np.clip(middles[numbers] + rng.normal(0, 0.05, (count, 2)), -1, 1)
+    regions = [
+        {"id": n + 1, "name": f"group {n}", "parent": None, "count": 1, "x": x, "y": y,
+         "outline": [], "colour": n % 12 + 1}
+        for n, (x, y) in enumerate(middles.tolist())
+    ]  # fmt: skip
+    palette = [[90 + 10 * n, 200 - 10 * n, 120] for n in range(13)]
+    head = {"model": "made", "count": count, "total": count, "unindexed": 0}
+    text = json.dumps(head | {"palette": palette, "regions": regions}).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    parts = (
+        np.arange(1, count + 1, dtype="<i8"),
+        np.round((places + 1) * 32767.5).astype("<u2"),
+        (numbers + 1).astype("<u2"),
+    )
+    body = b"".join(part.tobytes() + bytes(-part.nbytes % 8) for part in parts)
+    return len(text).to_bytes(4, "little") + text + body
+
+
+FRAMES = """() => new Promise((resolve) => {
+  const holder = document.querySelector('.plane');
+  const box = holder.getBoundingClientRect();
+  const at = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
+  const times = [];
+  const step = (now) => {
+    times.push(now);
+    if (times.length > 60) {
+      const frames = times.slice(1).map((time, i) => time - times[i]).slice(20);
+      resolve(frames.sort((a, b) => a - b)[Math.floor(frames.length / 2)]);
+      return;
+    }
+    holder.dispatchEvent(new WheelEvent('wheel', { ...at, deltaY: times.length % 2 ? -20 : 15 }));
+    requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+})"""
+
+
+@full_only
+def test_a_million_points_are_smooth(own: str, gallery: OpenGallery) -> None:
+    """Frames while it zooms, drawn by a processor: while it moves, fewer points are drawn."""
+    here = gallery(own)
+    here.expected += MESSAGES
+    data = packed(1_000_000)
+    here.context.route("**/api/v1/map?*", lambda route: route.fulfill(body=data))
+    here.go("/?map=1")
+    here.page.get_by_text("1,000,000 pictures").wait_for()
+    here.page.wait_for_timeout(1500)
+    median_ms = here.page.evaluate(FRAMES)
+    print(f"median frame {median_ms:.0f} ms")
+    assert median_ms < 100
