@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.library import Library
     from tests.cli.calls import Place
+    from tests.milvus_server import MilvusServer
     from tests.postgres_server import PostgresServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -201,6 +202,16 @@ def postgres() -> Iterator[PostgresServer]:
     from tests.postgres_server import PostgresServer
 
     server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[MilvusServer]:
+    """A Milvus for the tests of this process."""
+    from tests.milvus_server import MilvusServer
+
+    server = MilvusServer()
     yield server
     server.close()
 

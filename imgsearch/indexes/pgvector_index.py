@@ -229,6 +229,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 class PgStore:
     """The `Store` of a library and a space in a database."""
 
+    half = True
+
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         self._server, self._library, self._space = Server(where), library, space
         if space.dimension > MAX_DIMENSION:
