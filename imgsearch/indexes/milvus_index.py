@@ -554,13 +554,16 @@ class MilvusStore:
         IndexServerError
             An id came twice, or the engine does not show all rows.
         """
-        count, slack = 0, 0.0
+        parts, slack = [np.empty(0, np.int64)], 0.0
         for ids, codes in rows:
             self._send(collection, ids, codes)
-            count, slack = count + len(ids), max(slack, norm_slack(codes))
+            parts.append(ids)
+            slack = max(slack, norm_slack(codes))
         timeout = BUILD_TIMEOUT_SECONDS
         self._server.call(lambda client: client.flush(collection, timeout=timeout))
-        stored = self._count(collection, level=_STRONG)
+        all_ids = np.concatenate(parts)
+        count, distinct = len(all_ids), len(np.unique(all_ids))
+        stored = min(distinct, self._count(collection, level=_STRONG))
         if stored != count:
             raise IndexServerError(
                 f"{self.engine} shows {stored} of {count} vectors that were written",
