@@ -212,7 +212,7 @@ def _hint(code: Any, text: str) -> str:
             "Create the database on the server, for example in Attu or with pymilvus:"
             " MilvusClient(uri).create_database(name); or leave its name out of the URL."
         )
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, 2, 1):
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, 2):
         return (
             "Check that the server is running and the address is right. If a search takes longer"
             " than this, allow more seconds: ?timeout=60 at the end of the URL."
@@ -290,7 +290,14 @@ class MilvusStore:
 
     def _states(self, level: str) -> list[State]:
         rows = self._rows(STATES, f'owner == "{self._owner}"', ["key", "number", "state"], level)
-        return [_state_of(row) for row in rows]
+        try:
+            return [_state_of(row) for row in rows]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise IndexServerError(
+                f"the state of the index on {self.engine} is not readable",
+                "If another version of imgsearch has written it, use that one, or drop the"
+                f" collection {STATES}: the index is then rebuilt from the catalog.",
+            ) from None
 
     def _names(self) -> set[str]:
         """The collections of the database."""

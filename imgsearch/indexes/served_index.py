@@ -282,7 +282,8 @@ class ServedIndex:
         return self._store.trainable(self._main) and 0 < self.trained_from <= len(self)
 
     def described(self) -> str:
-        return f"{self._method} on {self._store.engine}"
+        single = " (float32)" if self._main.name and self._main.dtype == SINGLE else ""
+        return f"{self._method}{single} on {self._store.engine}"
 
     @property
     def _method(self) -> str:

@@ -69,7 +69,7 @@ def test_commands_give_the_same_answers_on_milvus(place, milvus_url, milvus, mon
     monkeypatch.setenv("IMGSEARCH_INDEX", milvus_url.replace("://", "://me:hidden@"))
     status, report = place.call("status"), place.call("doctor")
     where = milvus_url.replace("://", "://me@")
-    assert "Index     exact on Milvus" in status.text
+    assert "Index     exact (float32) on Milvus" in status.text
     assert f"at {where}" in report.text and f"at {where}" in status.text
     assert "8 vectors, equal to the catalog" in report.text
     assert "hidden" not in status.text + status.err + report.text + report.err

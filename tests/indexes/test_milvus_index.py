@@ -60,7 +60,7 @@ def test_rows_restore_the_vectors_of_the_catalog(milvus, make):
     again = make(space)
     assert np.array_equal(again.vectors(np.arange(500)), rows)
     assert (again.state.revision, again.state.token) == (1, "token")
-    assert again.described().startswith("exact on Milvus")
+    assert again.described().startswith("exact (float32) on Milvus")
     assert again.described().endswith(f"at milvus://{milvus.address}/own")
 
 
@@ -84,7 +84,7 @@ def test_hnsw_is_used_without_a_filter_and_says_so(make):
     index.apply(batch(list(range(2000)), rows))
     assert index.due
     index.flush(train=True)
-    assert not index.due and index.state.kind.startswith("HNSW on Milvus")
+    assert not index.due and index.state.kind.startswith("HNSW (float32) on Milvus")
     queries = unit_rows(20, seed=3, dimension=32)
     best = np.argsort(-(queries @ rows.T), axis=1)[:, :10]
     matches = index.search(queries, 10)
@@ -116,7 +116,7 @@ def test_the_method_says_that_a_large_filter_was_approximate(make):
     assert index.search(rows[:1], 5, np.arange(500)).method.startswith("exact")
     exact = make(end="#exact")
     assert exact.search(rows[:1], 5).method.startswith("exact scan of 1000")
-    assert exact.state.kind.startswith("exact on Milvus")
+    assert exact.state.kind.startswith("exact (float32) on Milvus")
 
 
 def test_hnsw_is_made_again_on_request(milvus, make):
@@ -235,6 +235,21 @@ def test_the_state_with_the_highest_number_counts(milvus, make):
     fields = {"owner": row["owner"], "number": row["number"] - 1, "v": [1.0, 0.0]}
     client.insert("imgsearch_states", [{"key": "k", "state": json.dumps(older), **fields}])
     assert make().state.revision == 1
+
+
+@pytest.mark.parametrize(
+    "state", ["", "[]", '{"name": "x"}', '{"vectors": 1, "unsettled": 0, "z": 1}']
+)
+def test_a_state_that_is_not_readable(milvus, make, state):
+    index = make()
+    index.apply(batch([1], unit_rows(1)))
+    index.flush()
+    (row,) = milvus.states("own")
+    fields = {"owner": row["owner"], "number": row["number"] + 1, "v": [1.0, 0.0]}
+    milvus.client("own").insert("imgsearch_states", [{"key": "k", "state": state, **fields}])
+    with pytest.raises(IndexServerError, match="is not readable") as caught:
+        make()
+    assert "another version" in caught.value.hint
 
 
 def test_an_id_that_comes_twice_leaves_nothing(milvus, make):
