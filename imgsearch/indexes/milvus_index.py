@@ -2,13 +2,13 @@
 
 A generation is a collection with the rows, searched exactly, and perhaps a second one with the same
 rows in an HNSW graph: Milvus keeps one index for a field, and one that is approximate cannot be
-searched exactly. The collection `imgsearch_states` has what is live.
+searched exactly. The collection `imgsearch_states` records the live generation.
 
-Milvus has no transactions. A state is a row of its own, and that with the highest number counts, so
-that one insertion moves it. Before a flush changes rows, it records how many it may change. Reads
-use bounded staleness, which does not wait for the engine's clock: each write is read back with
-strong consistency before its state is stored, and a state that is older than the rows is what the
-replay of changes is for (ADR 41).
+Milvus has no transactions. Each state is a row of its own, and the highest number is the current
+one, so one insertion moves the state. Before a flush changes rows, it records how many it may
+change. Reads use bounded staleness, which does not wait for the engine's clock: a write is counted
+with strong consistency before its state is stored, and a stale state is harmless, because the
+replay masks the rows that are newer (ADR 41).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ SEARCH_TIMEOUT_SECONDS = 4.0
 """Unless the URL has `?timeout=`. Also the time to connect."""
 WRITE_TIMEOUT_SECONDS = 60.0
 BUILD_TIMEOUT_SECONDS = 3600.0
-"""For what takes longer with more rows: to seal, index or load them."""
+"""For sealing and indexing, whose time grows with the rows."""
 MIN_VERSION = (2, 3)
-"""The version that counts rows, and returns vectors with what it has found."""
+"""The first version that counts rows, and returns vectors."""
 MAX_DIMENSION = 32_768
 MAX_IDS = 10_000
 """Ids in one list of a filter; the engine parses them one by one, and returns 16,384 rows."""
@@ -229,7 +229,7 @@ class State:
     key : str
         Random, "" if nothing is stored.
     number : int
-        That with the highest number counts.
+        The state with the highest number counts.
     vectors : int
         Number of rows.
     unsettled : int
@@ -284,7 +284,7 @@ class MilvusStore:
         return generation
 
     def _state(self, level: str) -> State:
-        """The state that counts."""
+        """The current state."""
         states = self._states(level)
         return max(states, key=lambda state: state.number, default=State())
 
@@ -365,7 +365,7 @@ class MilvusStore:
         return np.concatenate([ids[:0], *parts])
 
     def _missing(self, collection: str, ids: Ids) -> Ids:
-        """Usually none is, and to count them is faster than to receive them."""
+        """Ids that have no row; counts first, since usually there are none."""
         if self._count(collection, _in(ids)) == len(ids):
             return ids[:0]
         rows = self._rows(collection, _in(ids), ["id"])
@@ -498,7 +498,7 @@ class MilvusStore:
         return generation
 
     def _prepare(self) -> State:
-        """Make what is missing, drop what is not live; returns the state that counts."""
+        """Create the collection of states, drop orphans; returns the current state."""
         names = self._names()
         if STATES not in names:
             self._create_states()

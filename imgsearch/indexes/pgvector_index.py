@@ -41,7 +41,7 @@ CONNECT_TIMEOUT_SECONDS = 4
 SEARCH_TIMEOUT_SECONDS = 4.0
 """Unless the server, the user or the URL has a `statement_timeout`."""
 GRACE_SECONDS = 0.5
-"""After this time the server should have ended the statement. A server that hangs does not."""
+"""Further time for the server to end a statement, which a server that hangs does not do."""
 MIN_EXTENSION = (0, 8)
 """The version of pgvector that has halfvec, and index scans that go on until there is enough."""
 MAX_DIMENSION = 16_000
@@ -197,9 +197,9 @@ class Server:
 
     @contextmanager
     def _watched(self, connection: Connection) -> Iterator[None]:
-        """Within it, the connection is ended when the server does not answer in time.
+        """Within it, the connection is closed if the server does not answer in time.
 
-        libpq waits without an end for a server that hangs.
+        libpq itself waits for a server that hangs without a limit.
         """
         if os.name != "posix":  # a socket's number cannot be duplicated there
             yield
@@ -234,14 +234,14 @@ class Server:
 
 
 def _shut(same: socket.socket, late: threading.Event) -> None:
-    """End a connection, so that who waits for its answer gets an error."""
+    """End a connection, so that a read that waits for its answer fails."""
     late.set()
     with suppress(OSError):
         same.shutdown(socket.SHUT_RDWR)
 
 
 def _limited(connection: Connection) -> float:
-    """Limit the statements of a session if nobody has; returns the limit in seconds."""
+    """Limit the statements of a session unless they are limited; returns the limit in seconds."""
     query = "SELECT setting::float / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
     row = connection.execute(query).fetchone()
     if row is not None and row[0] > 0:
