@@ -86,8 +86,8 @@ class Server:
     ----------
     url : str
         milvus://user:password@host:port/database, with `?timeout=SECONDS` for searches and
-        `?secure=true` for TLS. MILVUS_TOKEN, "user:password" or a key, is used if the URL has no
-        password.
+        `?secure=true` for TLS. A key is a password without a user. MILVUS_TOKEN, "user:password" or
+        a key, is used if the URL has no password.
 
     Attributes
     ----------
@@ -124,7 +124,8 @@ class Server:
         user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
         token = os.environ.get("MILVUS_TOKEN", "")
         self._secret = self._password or token.partition(":")[2] or token
-        self._token = f"{user}:{self._password}" if self._password else token
+        self._token = f"{user}:{self._password}" if user and self._password else self._password
+        self._token = self._token or token
         name = f"{user}@" if user else ""
         self.address = f"milvus://{name}{host}:{port}/{self._database}".rstrip("/")
 

@@ -5,6 +5,7 @@ The contract of all kinds of index is in tests/contracts/test_vector_index.py.
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import threading
@@ -356,13 +357,19 @@ def test_a_server_that_hangs_in_the_middle_of_searches(milvus, make):
 
 
 @contextmanager
-def imitation(refused: str = "", version: str = "v2.3.5"):
-    """The address of a server that knows its version only, or refuses every call."""
+def imitation(refused: str = "", version: str = "v2.3.5", tokens: list[str] | None = None):
+    """The address of a server that knows its version only, or refuses every call.
+
+    The tokens that it has received are added to `tokens`.
+    """
     import grpc
     from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
     class Service(milvus_pb2_grpc.MilvusServiceServicer):
         def Connect(self, request, context):
+            sent = dict(context.invocation_metadata()).get("authorization", "")
+            if tokens is not None:
+                tokens.append(base64.b64decode(sent).decode())
             if refused:
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, refused)
             return milvus_pb2.ConnectResponse(status=common_pb2.Status(), identifier=1)
@@ -389,11 +396,15 @@ def test_a_wrong_password():
     assert "an0ther" not in f"{error} {error.hint}"
 
 
-def test_the_token_comes_from_the_environment(monkeypatch):
+def test_the_token_comes_from_the_url_or_the_environment(monkeypatch):
     monkeypatch.setenv("MILVUS_TOKEN", "me:s3cret")
-    with imitation("auth check failure for me:s3cret") as address:
+    tokens: list[str] = []
+    with imitation("auth check failure for me:s3cret", tokens=tokens) as address:
         error = refusal(f"milvus://{address}")
-    assert "for me:***" in str(error) and "s3cret" not in f"{error} {error.hint}"
+        assert "for me:***" in str(error) and "s3cret" not in f"{error} {error.hint}"
+        for user in ("you:w%40rd", ":k3y", "you"):
+            refusal(f"milvus://{user}@{address}/db")
+    assert list(dict.fromkeys(tokens)) == ["me:s3cret", "you:w@rd", "k3y"]
 
 
 def test_an_old_version():
