@@ -17,11 +17,12 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.milvus_server import MilvusServer  # reads the environment that tests do not see
+
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.library import Library
     from tests.cli.calls import Place
-    from tests.milvus_server import MilvusServer
     from tests.postgres_server import PostgresServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -209,8 +210,6 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def milvus() -> Iterator[MilvusServer]:
     """A Milvus for the tests of this process."""
-    from tests.milvus_server import MilvusServer
-
     server = MilvusServer()
     yield server
     server.close()
