@@ -14,6 +14,9 @@ FULL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/installed-$(EXTRAS)
+COMMA := ,
+# A small Milvus for tests needs faiss-cpu, which overwrites faiss-gpu.
+LITE := $(if $(findstring gpu,$(EXTRAS)),,$(COMMA)milvus-lite)
 INPUTS := pyproject.toml constraints.txt .ci/install.py
 
 # The first suitable Python, or a sentence that says what to do.
@@ -68,7 +71,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 $(READY)-test: $(INPUTS)
-	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS),export,mcp,ocr,postgres,preview,raw,test,web
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS)$(LITE),export,mcp,milvus,ocr,postgres,preview,raw,test,web
 	@touch $@ $(READY)
 
 clean: ## remove .venv, the demo library, builds and caches

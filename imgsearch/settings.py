@@ -140,8 +140,9 @@ class Settings:
         " and `auto` chooses between `flat` and `ivf` by the size of the library. `faiss-gpu` is"
         " `auto` on GPUs, which needs FAISS's build for them.",
         values="`auto`, `flat`, `ivf`, `faiss-gpu`, `torch`, `memory`, the name of a plug-in, or"
-        " the URL of a PostgreSQL server with pgvector (`postgresql://user@host/database`,"
-        " docs/SCALE.md); `#exact` at the end of a URL makes all searches exact",
+        " the URL of a server (docs/SCALE.md), PostgreSQL with pgvector"
+        " (`postgresql://user@host/database`) or Milvus (`milvus://host:19530/database`); `#exact`"
+        " at the end of a URL makes all searches exact",
         secret=True,
     )
     thumbnail_bytes: int = _setting(

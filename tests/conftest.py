@@ -17,6 +17,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.milvus_server import MilvusServer  # reads the environment that tests do not see
+
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.library import Library
@@ -201,6 +203,14 @@ def postgres() -> Iterator[PostgresServer]:
     from tests.postgres_server import PostgresServer
 
     server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[MilvusServer]:
+    """A Milvus for the tests of this process."""
+    server = MilvusServer()
     yield server
     server.close()
 

@@ -32,6 +32,13 @@ def test_a_server_is_found_by_the_scheme_of_its_url():
         plugins.index_class("nosql://me:word@host/db")
 
 
+def test_milvus_is_found_by_its_scheme():
+    pytest.importorskip("pymilvus")
+    from imgsearch.indexes.milvus_index import MilvusIndex
+
+    assert plugins.index_class("milvus://host:19530/db") is MilvusIndex
+
+
 def test_folders_and_hub_ids_use_the_generic_encoder():
     generic = plugins.encoder_module("sentence-transformers")
     for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):

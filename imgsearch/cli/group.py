@@ -247,7 +247,7 @@ def index_option(function: F) -> F:
         callback=_without_password,
         help="auto, flat (exact), ivf, faiss-gpu (as auto, on GPUs) or torch (exact, on a GPU where"
         " there is one). auto is exact up to 100 000 pictures, and ivf from there. Or a server:"
-        " postgresql://user@host/database.",
+        " postgresql://user@host/database or milvus://host:19530/database.",
     )(function)
 
 
@@ -258,7 +258,7 @@ def _without_password(ctx: click.Context, option: click.Parameter, kind: str | N
     if kind and has_password(kind):
         raise click.BadParameter(
             "other users could read a password on the command line; put it into ~/.pgpass,"
-            " PGPASSWORD, IMGSEARCH_INDEX or config.toml.",
+            " PGPASSWORD, MILVUS_TOKEN, IMGSEARCH_INDEX or config.toml.",
             ctx,
             option,
         )

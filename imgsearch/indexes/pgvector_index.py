@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +38,10 @@ except ImportError as error:
 
 CONNECT_TIMEOUT_SECONDS = 4
 """Unless the URL or PGCONNECT_TIMEOUT has another one."""
+SEARCH_TIMEOUT_SECONDS = 4.0
+"""Unless the server, the user or the URL has a `statement_timeout`."""
+GRACE_SECONDS = 0.5
+"""Further time for the server to end a statement, which a server that hangs does not do."""
 MIN_EXTENSION = (0, 8)
 """The version of pgvector that has halfvec, and index scans that go on until there is enough."""
 MAX_DIMENSION = 16_000
@@ -52,6 +58,11 @@ _PRIVILEGES = (
     "Let an administrator of the database grant what is missing, for example: GRANT CREATE ON"
     " DATABASE name TO user. docs/SCALE.md has the commands."
 )
+_SLOW = (
+    "Check that the server is not overloaded. If a search takes longer than this, allow more time:"
+    " ?options=-c%20statement_timeout%3D60s at the end of the URL."
+)
+_LIMIT: LiteralString = "SELECT set_config('statement_timeout', %s, false)"
 SCHEMA = "imgsearch_index"
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -104,6 +115,7 @@ class Server:
         if "connect_timeout" not in parts and not os.environ.get("PGCONNECT_TIMEOUT"):
             self._timeout["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
         self.engine = ""
+        self._limit = SEARCH_TIMEOUT_SECONDS
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -115,6 +127,8 @@ class Server:
         except errors.DiskFull as error:
             hint = "Free some space on the server; nothing is lost, the catalog has everything."
             raise IndexServerError(self._sentence(error), hint) from None
+        except errors.QueryCanceled as error:
+            raise IndexServerError(self._sentence(error), _SLOW) from None
         except psycopg.OperationalError as error:
             raise IndexServerError(
                 self._sentence(error),
@@ -157,20 +171,83 @@ class Server:
         try:
             connection.adapters.register_dumper(np.ndarray, _IdsDumper)
             self.engine = f"{_versions(connection, self.address)} at {self.address}"
+            self._limit = _limited(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns; it is repeated once if the server has closed the connection."""
+        """What `work` returns; it is repeated once if the server has closed the connection.
+
+        Raises
+        ------
+        IndexServerError
+            A statement took longer than `statement_timeout`, or the server has not answered.
+        """
         with self.translated():
             try:
-                return work(self.connection)
+                with self._watched(self.connection):
+                    return work(self.connection)
             except psycopg.OperationalError:
                 if self._connection is None or not self._connection.closed:
                     raise
-            return work(self.connection)
+            with self._watched(self.connection):
+                return work(self.connection)
+
+    @contextmanager
+    def _watched(self, connection: Connection) -> Iterator[None]:
+        """Within it, the connection is closed if the server does not answer in time.
+
+        libpq itself waits for a server that hangs without a limit.
+        """
+        if os.name != "posix":  # a socket's number cannot be duplicated there
+            yield
+            return
+        late = threading.Event()
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            watch = threading.Timer(self._limit + GRACE_SECONDS, _shut, (same, late))
+            watch.daemon = True
+            watch.start()
+            try:
+                yield
+            except psycopg.OperationalError:
+                if late.is_set():
+                    sentence = f"{self.address} has not answered for {self._limit:g} seconds"
+                    raise IndexServerError(sentence, _SLOW) from None
+                raise
+            finally:
+                watch.cancel()
+                watch.join()
+
+    @contextmanager
+    def unlimited(self) -> Iterator[Connection]:
+        """The connection, for statements that may take as long as they need."""
+        with self.translated():
+            connection = self.connection
+            connection.execute("SET statement_timeout = 0")
+            try:
+                yield connection
+            finally:
+                with suppress(psycopg.Error):
+                    connection.execute(_LIMIT, (str(round(1e3 * self._limit)),))
+
+
+def _shut(same: socket.socket, late: threading.Event) -> None:
+    """End a connection, so that a read that waits for its answer fails."""
+    late.set()
+    with suppress(OSError):
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _limited(connection: Connection) -> float:
+    """Limit the statements of a session unless they are limited; returns the limit in seconds."""
+    query = "SELECT setting::float / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
+    row = connection.execute(query).fetchone()
+    if row is not None and row[0] > 0:
+        return float(row[0])
+    connection.execute(_LIMIT, (str(round(1e3 * SEARCH_TIMEOUT_SECONDS)),))
+    return SEARCH_TIMEOUT_SECONDS
 
 
 def _address(parts: dict[str, Any]) -> str:
@@ -229,6 +306,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 class PgStore:
     """The `Store` of a library and a space in a database."""
 
+    half = True
+
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         self._server, self._library, self._space = Server(where), library, space
         if space.dimension > MAX_DIMENSION:
@@ -273,7 +352,12 @@ class PgStore:
             "SELECT (SELECT count(*) FROM {t}), vectors FROM imgsearch_index.generations"
             " WHERE name = %s"
         )
-        stored, expected = self._rows(generation, query, generation.name)[0]
+        with self._server.unlimited() as connection:
+            text = sql.SQL(query).format(t=_table(generation.name))
+            try:
+                ((stored, expected),) = connection.execute(text, (generation.name,)).fetchall()
+            except errors.UndefinedTable as error:
+                raise GenerationGone from error
         if stored == expected:
             return ""
         return f"the table {generation.name} has {stored} vectors instead of {expected}"
@@ -349,8 +433,7 @@ class PgStore:
     def fill(
         self, dtype: str, rows: Iterable[tuple[Ids, Codes]], revision: Revision, token: str
     ) -> Generation:
-        with self._server.translated():
-            connection = self._server.connection
+        with self._server.unlimited() as connection:
             _create_schema(connection)
             self._sweep(connection)
             name = self._create(connection, dtype)
@@ -399,8 +482,7 @@ class PgStore:
         token: str,
     ) -> Generation:
         name = generation.name
-        with self._server.translated():
-            connection = self._server.connection
+        with self._server.unlimited() as connection:
             self._sweep(connection)
             with connection.transaction():
                 self._require(connection, generation)
@@ -428,15 +510,13 @@ class PgStore:
             t=_table(generation.name),
             ops=sql.Identifier(f"{kind}_ip_ops"),
         )
-        with self._server.translated():
-            connection = self._server.connection
-            with connection.transaction():
-                before = connection.execute(_HNSW, (generation.name,)).fetchall()
-                connection.execute(make)
-                for (index,) in before:
-                    drop = sql.SQL("DROP INDEX {}").format(sql.Identifier(SCHEMA, index))
-                    connection.execute(drop)
-                row = connection.execute(_SET_TRAINED_COUNT, (generation.name,)).fetchone()
+        with self._server.unlimited() as connection, connection.transaction():
+            before = connection.execute(_HNSW, (generation.name,)).fetchall()
+            connection.execute(make)
+            for (index,) in before:
+                drop = sql.SQL("DROP INDEX {}").format(sql.Identifier(SCHEMA, index))
+                connection.execute(drop)
+            row = connection.execute(_SET_TRAINED_COUNT, (generation.name,)).fetchone()
         return generation if row is None else replace(generation, trained=row[0])
 
 

@@ -53,6 +53,8 @@ class Generation:
         Maximum difference of the norm of a stored row from 1.
     trained : int
         Number of vectors when the approximate index was made; 0 without one.
+    approximate : str
+        Name of the approximate index, if it is not part of the rows.
     """
 
     name: str = ""
@@ -61,6 +63,7 @@ class Generation:
     dtype: str = HALF
     slack: float = 0.0
     trained: int = 0
+    approximate: str = ""
 
 
 class GenerationGone(IndexServerError):
@@ -92,7 +95,14 @@ class Store(Protocol):
     """An engine that keeps generations of rows for one library and space.
 
     Methods that read raise `GenerationGone`; all raise `IndexServerError`.
+
+    Attributes
+    ----------
+    half : bool
+        True if rows in float16 are taken.
     """
+
+    half: bool
 
     @property
     def engine(self) -> str:
@@ -272,7 +282,8 @@ class ServedIndex:
         return self._store.trainable(self._main) and 0 < self.trained_from <= len(self)
 
     def described(self) -> str:
-        return f"{self._method} on {self._store.engine}"
+        single = " (float32)" if self._main.name and self._main.dtype == SINGLE else ""
+        return f"{self._method}{single} on {self._store.engine}"
 
     @property
     def _method(self) -> str:
@@ -378,11 +389,11 @@ class ServedIndex:
             self._main = self._store.train(self._main)
 
     def _fill(self, source: Source, revision: Revision, token: str) -> None:
-        try:
-            main = self._store.fill(HALF, _coded(HALF, source()), revision, token)
-        except NotHalfPrecision:
-            main = self._store.fill(SINGLE, _coded(SINGLE, source()), revision, token)
-        self._take(main)
+        if self._store.half:
+            with suppress(NotHalfPrecision):
+                self._take(self._store.fill(HALF, _coded(HALF, source()), revision, token))
+                return
+        self._take(self._store.fill(SINGLE, _coded(SINGLE, source()), revision, token))
 
     # Searches
 
@@ -423,8 +434,8 @@ class ServedIndex:
 
         A scan compares rows as stored with the query rounded to float16. Its candidates are
         compared again with the vectors of the catalog, which the rows restore bit for bit. The
-        result is certain if no row that was left out can reach its last score; else the server
-        scans again, and computes scores in float32 from normalised rows.
+        result is certain if rows are float32, or if no row that was left out can reach its last
+        score; else the server scans again, and computes scores in float32 from normalised rows.
         """
         wide = k + EXTRA_CANDIDATES
 
@@ -437,8 +448,9 @@ class ServedIndex:
                 return _compared(query, k, found)
         found = nearest("scan")
         best = _compared(query, k, found)
-        slack = _scan_error(query, self._main)
-        if len(found[0]) < wide or best[1][-1] >= found[1][-1] + slack:
+        if len(found[0]) < wide or self._main.dtype == SINGLE:
+            return best
+        if best[1][-1] >= found[1][-1] + _scan_error(query, self._main):
             return best
         return _compared(query, k, nearest("precise"))
 
@@ -479,7 +491,5 @@ def _scan_error(query: Embeddings, main: Generation) -> float:
     A row c of norm 1 +- s stands for the vector c/|c|, and the rounded query q' for q. By Cauchy
     and Schwarz q'c differs from qc by |q'-q||c| at most, and qc from qc/|c| by s.
     """
-    if main.dtype == SINGLE:
-        return 2 * ROUNDING
     rounding = float(np.linalg.norm(query - query.astype(HALF).astype(np.float32)))
     return rounding * (1 + main.slack) + main.slack + 2 * ROUNDING

@@ -1,4 +1,4 @@
-"""The command line with an index on a real PostgreSQL: same commands, same answers."""
+"""The command line with an index on a real server: same commands, same answers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ MODEL = ("--model", "cheap")
 @pytest.fixture
 def url(postgres) -> str:
     return postgres.database("photos")
+
+
+@pytest.fixture
+def milvus_url(milvus) -> str:
+    return milvus.database("photos")
 
 
 @pytest.fixture
@@ -48,6 +53,28 @@ def test_commands_give_the_same_answers(place, url, postgres, monkeypatch):
     assert len(found(place)) == 8 and any(path.endswith("new.jpg") for path in found(place))
 
 
+def test_commands_give_the_same_answers_on_milvus(place, milvus_url, milvus, monkeypatch):
+    place.index(place.photos, *MODEL, "--index", milvus_url)
+    assert '"vectors": 8' in milvus.states("photos")[0]["state"]
+    assert not (place.library / "index").exists(), "no file beside the server"
+    local = found(place)
+    monkeypatch.setenv("IMGSEARCH_INDEX", milvus_url)
+    assert found(place) == local and len(local) == 8
+    first = found(place, "--name", "a*", "--no-daemon")
+    assert first == [path for path in local if path.endswith("/a.jpg")]
+    picture(place.photos / "new.jpg", 99)
+    (place.photos / "a.jpg").unlink()
+    place.index(place.photos, *MODEL)
+    assert len(found(place)) == 8 and any(path.endswith("new.jpg") for path in found(place))
+    monkeypatch.setenv("IMGSEARCH_INDEX", milvus_url.replace("://", "://me:hidden@"))
+    status, report = place.call("status"), place.call("doctor")
+    where = milvus_url.replace("://", "://me@")
+    assert "Index     exact (float32) on Milvus" in status.text
+    assert f"at {where}" in report.text and f"at {where}" in status.text
+    assert "8 vectors, equal to the catalog" in report.text
+    assert "hidden" not in status.text + status.err + report.text + report.err
+
+
 def test_exact_stays_on_the_server(place, url, monkeypatch):
     place.index(place.photos, *MODEL, "--index", url)
     monkeypatch.setenv("IMGSEARCH_INDEX", url)
@@ -70,9 +97,10 @@ def test_status_and_doctor_name_the_server(place, url, monkeypatch):
     assert "hidden" not in status.text + status.err + report.text + report.err
 
 
-def test_a_server_that_is_down_is_named_with_a_hint(place, url, monkeypatch):
-    place.index(place.photos, *MODEL, "--index", url)
-    monkeypatch.setenv("IMGSEARCH_INDEX", "postgresql://me:hidden@127.0.0.1:9/photos")
+@pytest.mark.parametrize("scheme", ["postgresql", "milvus"])
+def test_a_server_that_is_down_is_named_with_a_hint(place, scheme, monkeypatch):
+    place.index(place.photos, *MODEL)
+    monkeypatch.setenv("IMGSEARCH_INDEX", f"{scheme}://me:hidden@127.0.0.1:9/photos")
     search = place.call("search", "a picture", *MODEL)
     index = place.call("index", *MODEL)
     doctor, status = place.call("doctor"), place.call("status")
@@ -91,10 +119,14 @@ def test_a_new_library_is_not_made_when_the_server_is_down(place):
     assert not place.library.exists()
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:word@h/db", "postgresql://h/db?password=word"])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:word@h/db", "postgresql://h/db?password=word", "milvus://me:word@h/db"],
+)
 def test_a_password_on_the_command_line_is_refused(place, url):
     outcome = place.call("index", place.photos, *MODEL, "--index", url)
-    assert outcome.status == 2 and "~/.pgpass" in outcome.err and "word@" not in outcome.err
+    assert outcome.status == 2 and "word@" not in outcome.err
+    assert "~/.pgpass" in outcome.err and "MILVUS_TOKEN" in outcome.err
 
 
 def test_a_password_from_the_configuration_is_used(place, postgres, tmp_path, monkeypatch):
@@ -109,13 +141,20 @@ def test_a_password_from_the_configuration_is_used(place, postgres, tmp_path, mo
     assert rows == [(8,)]
 
 
-def test_a_missing_extra_is_named(place):
-    url = "postgresql://127.0.0.1:9/x"
+@pytest.mark.parametrize(
+    ("scheme", "package", "name", "extra"),
+    [
+        ("postgresql", "psycopg", "PostgreSQL", "postgres"),
+        ("milvus", "pymilvus", "Milvus", "milvus"),
+    ],
+)
+def test_a_missing_extra_is_named(place, scheme, package, name, extra):
+    url = f"{scheme}://127.0.0.1:9/x"
     arguments = ("--library", place.library, "index", place.photos, *MODEL, "--index", url)
-    outcome = process(*arguments, prelude=blocking("psycopg"))
+    outcome = process(*arguments, prelude=blocking(package))
     assert outcome.status == 1
-    assert "an index on PostgreSQL needs a package that is not installed" in outcome.err
-    assert "pip install '.[postgres]'" in outcome.err
+    assert f"an index on {name} needs a package that is not installed" in outcome.err
+    assert f"pip install '.[{extra}]'" in outcome.err
 
 
 def test_an_unknown_scheme_is_refused_without_the_url():
@@ -123,7 +162,9 @@ def test_an_unknown_scheme_is_refused_without_the_url():
     assert outcome.status == 1 and "there is no index called mysql\n" in outcome.err
 
 
-def test_the_benchmark_of_searches_runs_on_a_server(place, url):
+@pytest.mark.parametrize(("fixture", "name"), [("url", "PostgreSQL"), ("milvus_url", "Milvus")])
+def test_the_benchmark_of_searches_runs_on_a_server(request, place, fixture, name):
+    url = request.getfixturevalue(fixture)
     outcome = place.call("bench", "search", "--synthetic", "500,32", "--index", url, "--json")
     assert outcome.status == 0, outcome.err
-    assert "PostgreSQL" in outcome.text
+    assert name in outcome.text

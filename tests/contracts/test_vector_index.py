@@ -59,7 +59,11 @@ EXACT = [MemoryIndex, FaissIndex] + [
 EXACT.append(kind(HalfWritten, CopiedIndex))
 PARTIAL = [kind(how, SmallIvf) for how in HOW] + [kind(HalfWritten, SmallCopiedIvf)]
 ON_POSTGRES = ["PgIndex", "WrittenPgIndex", "HalfWrittenPgIndex"]
-PARTIAL_ON_POSTGRES = ["WrittenSmallHnsw", "HalfWrittenSmallHnsw"]
+PARTIAL_ON_POSTGRES = ["WrittenSmallPgIndex", "HalfWrittenSmallPgIndex"]
+ON_MILVUS = ["MilvusIndex", "WrittenMilvusIndex", "HalfWrittenMilvusIndex"]
+PARTIAL_ON_MILVUS = ["WrittenSmallMilvusIndex", "HalfWrittenSmallMilvusIndex"]
+EXACT_ON_SERVER = ON_POSTGRES + ON_MILVUS
+ON_SERVER = EXACT_ON_SERVER + PARTIAL_ON_POSTGRES + PARTIAL_ON_MILVUS
 
 
 def on_server(names):
@@ -78,17 +82,29 @@ def made(request, tmp_path):
     if not isinstance(request.param, str):
         folder = str(tmp_path / "index")
         return request.param(folder, "library", SPACE), folder
+    plain, url = on_milvus(request) if "Milvus" in request.param else on_postgres(request)
+    small = type(f"Small{plain.__name__}", (plain,), {"trained_from": 4})
+    kinds = [plain] + [kind(how, each) for how in (Written, HalfWritten) for each in (plain, small)]
+    (chosen,) = [each for each in kinds if each.__name__ == request.param]
+    return chosen(url, "library", SPACE), url
+
+
+def on_postgres(request):
+    """The class of an index on PostgreSQL, and the URL of a database without one."""
     server = request.getfixturevalue("postgres")
     from imgsearch.indexes.pgvector_index import PgIndex
 
-    small = type("SmallHnsw", (PgIndex,), {"trained_from": 4})
-    kinds = [PgIndex] + [
-        kind(how, each) for how in (Written, HalfWritten) for each in (PgIndex, small)
-    ]
-    (chosen,) = [each for each in kinds if each.__name__ == request.param]
     gc.collect()  # closes the connections of earlier indexes, which may hold locks
     server.sql("DROP SCHEMA IF EXISTS imgsearch_index CASCADE")
-    return chosen(server.url(), "library", SPACE), server.url()
+    return PgIndex, server.url()
+
+
+def on_milvus(request):
+    """The class of an index on Milvus, and the URL of a database without one."""
+    server = request.getfixturevalue("milvus")
+    from imgsearch.indexes.milvus_index import MilvusIndex
+
+    return MilvusIndex, server.database("contract")
 
 
 def on_gpu(kinds):
@@ -96,17 +112,12 @@ def on_gpu(kinds):
     return [pytest.param(each, marks=missing, id=each.__name__) for each in kinds]
 
 
-@pytest.fixture(
-    params=EXACT
-    + PARTIAL
-    + on_gpu(ON_GPU + PARTIAL_ON_GPU)
-    + on_server(ON_POSTGRES + PARTIAL_ON_POSTGRES)
-)
+@pytest.fixture(params=EXACT + PARTIAL + on_gpu(ON_GPU + PARTIAL_ON_GPU) + on_server(ON_SERVER))
 def index(request, tmp_path):
     return make_index(request, tmp_path)
 
 
-@pytest.fixture(params=EXACT + on_gpu(ON_GPU) + on_server(ON_POSTGRES))
+@pytest.fixture(params=EXACT + on_gpu(ON_GPU) + on_server(EXACT_ON_SERVER))
 def exact_index(request, tmp_path):
     return make_index(request, tmp_path)
 

@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pytest
 
+from imgsearch import plugins
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import IndexServerError
 from imgsearch.indexing.index_files import sync, verify
@@ -25,12 +26,12 @@ KILLS = int(os.environ.get("IMGSEARCH_KILLS") or 20)
 SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 WRITER = """
 import sys
+from imgsearch import plugins
 from imgsearch.catalog import open_catalog
-from imgsearch.indexes.pgvector_index import PgIndex
 from imgsearch.indexing.index_files import rebuild, sync
 from tests.fakes import SPACE
 catalog = open_catalog(sys.argv[1])
-class Kind(PgIndex):
+class Kind(plugins.index_class(sys.argv[2])):
     trained_from = 500
 index = Kind(sys.argv[2], catalog.uuid, SPACE)
 sync(catalog, index)
@@ -115,9 +116,7 @@ class Story:
 
     def check(self) -> None:
         """The index that a new process opens and catches up equals the catalog, bit by bit."""
-        from imgsearch.indexes.pgvector_index import PgIndex
-
-        index = PgIndex(self.url, self.catalog.uuid, SPACE)
+        index = plugins.index_class(self.url)(self.url, self.catalog.uuid, SPACE)
         assert index.check() == ""
         assert sync(self.catalog, index) == ""
         assert verify(self.catalog, index) == []
@@ -128,10 +127,15 @@ class Story:
         assert np.allclose(index.search(queries, 10).scores, best, atol=1e-6)
 
 
+@pytest.fixture(params=["postgres", "milvus"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
-def story(tmp_path, postgres):
+def story(tmp_path, server):
     print(f"IMGSEARCH_KILL_SEED={SEED}")
-    story = Story(tmp_path, postgres.database("kills"))
+    story = Story(tmp_path, server.database("kills"))
     yield story
     story.catalog.close()
 
@@ -148,12 +152,14 @@ def test_kills_of_the_client(story):
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_kills_of_the_server(story, postgres):
+def test_kills_of_the_server(story, server):
+    scheme = story.url.partition("://")[0]
+
     def kill(writer: Writer) -> None:
-        postgres.kill()
+        server.kill()
         last = writer.end()
-        assert last.startswith(f"imgsearch.errors.{IndexServerError.__name__}: postgresql://"), last
-        postgres.start()
+        assert last.startswith(f"imgsearch.errors.{IndexServerError.__name__}: {scheme}://"), last
+        server.start()
 
     for _ in range(KILLS):
         story.round(kill)

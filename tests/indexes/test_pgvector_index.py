@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -30,9 +32,9 @@ def make(postgres):
 
     url, library = postgres.database("own"), uuid.uuid4().hex
 
-    def open_index(space=SPACE, **more):
+    def open_index(space=SPACE, end="", **more):
         kind = type("Kind", (PgIndex,), more)
-        return kind(url, library, space)
+        return kind(url + end, library, space)
 
     return open_index
 
@@ -298,6 +300,50 @@ def test_a_server_that_hangs(postgres):
     finally:
         os.kill(postgres.pid, signal.SIGCONT)
     assert f"127.0.0.1:{postgres.port}" in str(error)
+
+
+@contextmanager
+def stopped(*pids: int):
+    """Processes that do not run, though their connections stay open."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_hangs_in_the_middle_of_searches(postgres, make):
+    index = make()
+    index.build(1, "token", lambda: [batch([1, 2], catalog_rows(2))])
+    index.search(catalog_rows(1), 1)
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'imgsearch'"
+    backends = [pid for (pid,) in postgres.sql(query + " AND datname = 'own'", database="own")]
+    started = time.monotonic()
+    with stopped(postgres.pid, *backends), pytest.raises(IndexServerError) as caught:
+        index.search(catalog_rows(1), 1)
+    assert time.monotonic() - started < 5
+    assert f"127.0.0.1:{postgres.port}/own has not answered for 4 seconds" in str(caught.value)
+    assert "statement_timeout" in caught.value.hint
+    assert index.search(catalog_rows(1), 1).ids.tolist() == [[1]]
+
+
+def test_a_search_that_takes_too_long(postgres, make):
+    index = make(end="?options=-c%20statement_timeout%3D300")
+    index.build(1, "token", lambda: [batch([1, 2], catalog_rows(2))])
+    ((name, *_),) = postgres.sql(GENERATIONS, database="own")
+    lock = f"BEGIN; LOCK TABLE imgsearch_index.{name}; SELECT pg_sleep(2)"
+    holder = threading.Thread(target=postgres.sql, args=(lock,), kwargs={"database": "own"})
+    holder.start()
+    time.sleep(0.3)
+    with pytest.raises(IndexServerError, match="statement timeout") as caught:
+        index.search(catalog_rows(1), 1)
+    assert "statement_timeout%3D60s" in caught.value.hint
+    started = time.monotonic()
+    assert index.check() == "" and time.monotonic() - started > 0.3, "only searches are limited"
+    holder.join()
+    assert index.search(catalog_rows(1), 1).ids.tolist() == [[1]]
 
 
 def test_a_wrong_password(postgres):

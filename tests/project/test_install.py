@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 
@@ -128,3 +131,17 @@ def test_an_environment_that_cannot_be_created_is_explained(install, tmp_path, c
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="apt install python3-venv"):
         install.make_venv(tmp_path / "file" / "venv")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize(("extras", "lite"), [("cpu", True), ("gpu", False)])
+def test_faiss_for_gpus_is_not_overwritten_by_a_package_for_tests(extras, lite, tmp_path):
+    """milvus-lite needs faiss-cpu."""
+    target = f"{tmp_path}/installed-{extras}-test"
+    command = ["make", "-n", f"EXTRAS={extras}", f"VENV={tmp_path}", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ("milvus-lite" in done.stdout) == lite and f"{extras}," in done.stdout
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for name, requirements in project["optional-dependencies"].items():
+        brings = any(each.startswith(("milvus-lite", "faiss-cpu")) for each in requirements)
+        assert brings == (name in ("cpu", "milvus-lite")), name
