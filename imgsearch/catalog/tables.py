@@ -6,24 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Dialect,
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
-    Text,
     TypeDecorator,
     UniqueConstraint,
 )
 
+from imgsearch.catalog.dialects import BIG, MOMENT, PLAIN, VALUES
 from imgsearch.catalog.sqlite_file import from_stored, to_stored
 
 metadata = MetaData(
@@ -40,7 +37,7 @@ metadata = MetaData(
 class PathText(TypeDecorator[str]):
     """A path as UTF-8 text; names that are not UTF-8 are escaped (`sqlite_file.to_stored`)."""
 
-    impl = Text
+    impl = PLAIN
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
@@ -53,7 +50,7 @@ class PathText(TypeDecorator[str]):
 class Lines(TypeDecorator[tuple[str, ...]]):
     """Short texts stored as the lines of one text, so that a full-text index can read them."""
 
-    impl = Text
+    impl = PLAIN
     cache_ok = True
 
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
@@ -66,12 +63,12 @@ class Lines(TypeDecorator[tuple[str, ...]]):
 library = Table(
     "library",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("uuid", Text, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("purge_floor", Integer, nullable=False),
+    Column("id", BIG, primary_key=True),
+    Column("uuid", PLAIN, nullable=False),
+    Column("revision", BIG, nullable=False),
+    Column("purge_floor", BIG, nullable=False),
     Column("default_space_id", ForeignKey("spaces.id")),
-    Column("created_at", DateTime, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
     Column("reads_texts", Boolean, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
@@ -81,8 +78,8 @@ library = Table(
 commits = Table(
     "commits",
     metadata,
-    Column("revision", Integer, primary_key=True),
-    Column("token", Text, nullable=False),
+    Column("revision", BIG, primary_key=True),
+    Column("token", PLAIN, nullable=False),
 )
 """The last revision of every transaction that changed vectors, with a random token: an index whose
 (revision, token) is missing here was built from another history."""
@@ -90,54 +87,54 @@ commits = Table(
 roots = Table(
     "roots",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("path", PathText, nullable=False, unique=True),
-    Column("exclude", JSON, nullable=False),
+    Column("exclude", VALUES, nullable=False),
     Column("hidden", Boolean, nullable=False),
-    Column("mounts", JSON, nullable=False),
-    Column("added_at", DateTime, nullable=False),
-    Column("scanned_at", DateTime),
+    Column("mounts", VALUES, nullable=False),
+    Column("added_at", MOMENT, nullable=False),
+    Column("scanned_at", MOMENT),
 )
 
 images = Table(
     "images",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("root_id", ForeignKey("roots.id"), nullable=False),
     Column("path", PathText, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("mtime_ns", Integer, nullable=False),
-    Column("ctime_ns", Integer, nullable=False, server_default="0"),
-    Column("inode", Integer, nullable=False, server_default="0"),
-    Column("sidecar_stamp", Integer, nullable=False, server_default="0"),
-    Column("content_hash", Text, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("format", Text, nullable=False),
-    Column("orientation", Integer, nullable=False),
-    Column("taken_at", DateTime),
-    Column("taken_precision", Text),
-    Column("taken_source", Text),
-    Column("utc_offset_minutes", Integer),
-    Column("camera_make", Text),
-    Column("camera_model", Text),
+    Column("size", BIG, nullable=False),
+    Column("mtime_ns", BIG, nullable=False),
+    Column("ctime_ns", BIG, nullable=False, server_default="0"),
+    Column("inode", BIG, nullable=False, server_default="0"),
+    Column("sidecar_stamp", BIG, nullable=False, server_default="0"),
+    Column("content_hash", PLAIN, nullable=False),
+    Column("width", BIG, nullable=False),
+    Column("height", BIG, nullable=False),
+    Column("format", PLAIN, nullable=False),
+    Column("orientation", BIG, nullable=False),
+    Column("taken_at", MOMENT),
+    Column("taken_precision", PLAIN),
+    Column("taken_source", PLAIN),
+    Column("utc_offset_minutes", BIG),
+    Column("camera_make", PLAIN),
+    Column("camera_model", PLAIN),
     Column("latitude", Float),
     Column("longitude", Float),
-    Column("title", Text),
-    Column("description", Text),
+    Column("title", PLAIN),
+    Column("description", PLAIN),
     Column("keywords", Lines),
     Column("people", Lines),
-    Column("city", Text),
-    Column("state", Text),
-    Column("country", Text),
-    Column("rating", Integer),
-    Column("note", Text),
-    Column("metadata_version", Integer, nullable=False, server_default="0"),
-    Column("name_key", Text, nullable=False),
-    Column("camera_key", Text),
-    Column("status", Text, nullable=False),
-    Column("added_at", DateTime, nullable=False),
-    Column("gone_at", DateTime),
+    Column("city", PLAIN),
+    Column("state", PLAIN),
+    Column("country", PLAIN),
+    Column("rating", BIG),
+    Column("note", PLAIN),
+    Column("metadata_version", BIG, nullable=False, server_default="0"),
+    Column("name_key", PLAIN, nullable=False),
+    Column("camera_key", PLAIN),
+    Column("status", PLAIN, nullable=False),
+    Column("added_at", MOMENT, nullable=False),
+    Column("gone_at", MOMENT),
     UniqueConstraint("root_id", "path"),
     CheckConstraint("status IN ('present', 'gone', 'unreadable')", name="status"),
     Index("ix_images_content_hash_status", "content_hash", "status"),
@@ -163,8 +160,8 @@ name and `camera_key` the make and model, both folded by `filters.folding.folded
 labels = Table(
     "labels",
     metadata,
-    Column("field", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("field", PLAIN, primary_key=True),
+    Column("key", PLAIN, primary_key=True),
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     Index("ix_labels_image_id", "image_id"),
     sqlite_with_rowid=False,
@@ -175,23 +172,23 @@ Triggers write it."""
 spaces = Table(
     "spaces",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("key", Text, nullable=False, unique=True),
+    Column("id", BIG, primary_key=True),
+    Column("key", PLAIN, nullable=False, unique=True),
     Column("model", PathText, nullable=False),
-    Column("revision", Text, nullable=False),
-    Column("preprocessing", Text, nullable=False),
-    Column("dimension", Integer, nullable=False),
-    Column("created_at", DateTime, nullable=False),
-    Column("instruction", Text, nullable=False, server_default=""),
+    Column("revision", PLAIN, nullable=False),
+    Column("preprocessing", PLAIN, nullable=False),
+    Column("dimension", BIG, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("instruction", PLAIN, nullable=False, server_default=""),
 )
 
 embeddings = Table(
     "embeddings",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
-    Column("revision", Integer, nullable=False),
+    Column("revision", BIG, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     UniqueConstraint("image_id", "space_id"),
     Index("ix_embeddings_space_id_revision", "space_id", "revision"),
@@ -202,24 +199,24 @@ tombstones = Table(
     "tombstones",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("image_id", Integer, primary_key=True),
-    Column("revision", Integer, nullable=False),
+    Column("image_id", BIG, primary_key=True),
+    Column("revision", BIG, nullable=False),
     Index("ix_tombstones_space_id_revision", "space_id", "revision"),
 )
 
 skipped = Table(
     "skipped",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("root_id", ForeignKey("roots.id"), nullable=False),
     Column("path", PathText, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("mtime_ns", Integer, nullable=False),
-    Column("ctime_ns", Integer, nullable=False, server_default="0"),
-    Column("inode", Integer, nullable=False, server_default="0"),
-    Column("reason", Text, nullable=False),
+    Column("size", BIG, nullable=False),
+    Column("mtime_ns", BIG, nullable=False),
+    Column("ctime_ns", BIG, nullable=False, server_default="0"),
+    Column("inode", BIG, nullable=False, server_default="0"),
+    Column("reason", PLAIN, nullable=False),
     Column("transient", Boolean, nullable=False),
-    Column("decoder", Text, nullable=False),
+    Column("decoder", PLAIN, nullable=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     UniqueConstraint("root_id", "path"),
 )
@@ -228,13 +225,13 @@ skipped = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
-    Column("precision", Text, nullable=False),
-    Column("started_at", DateTime, nullable=False),
-    Column("finished_at", DateTime),
-    Column("outcome", Text, nullable=False),
-    Column("counts", JSON, nullable=False),
+    Column("precision", PLAIN, nullable=False),
+    Column("started_at", MOMENT, nullable=False),
+    Column("finished_at", MOMENT),
+    Column("outcome", PLAIN, nullable=False),
+    Column("counts", VALUES, nullable=False),
     sqlite_autoincrement=True,
 )
 """`outcome` is "running" (or killed), "done", "interrupted" or "failed"."""
@@ -243,10 +240,10 @@ reference_scores = Table(
     "reference_scores",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("modality", Text, primary_key=True),
+    Column("modality", PLAIN, primary_key=True),
     Column("location", Float, nullable=False),
     Column("scale", Float, nullable=False),
-    Column("pictures", Integer, nullable=False),
+    Column("pictures", BIG, nullable=False),
 )
 """The scores of a modality's queries against unrelated images; may be empty."""
 
@@ -254,7 +251,7 @@ reference_texts = Table(
     "reference_texts",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("digest", Text, nullable=False),
+    Column("digest", PLAIN, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
 )
 """The vectors of the texts whose hash is `digest`, so that scores can be measured again without a
@@ -263,10 +260,10 @@ model. `vectors` concatenates them in the format of `embeddings.vector`."""
 texts = Table(
     "texts",
     metadata,
-    Column("content_hash", Text, primary_key=True),
-    Column("engine", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("content_hash", PLAIN, primary_key=True),
+    Column("engine", PLAIN, nullable=False),
+    Column("text", PLAIN, nullable=False),
+    Column("reason", PLAIN, nullable=False),
 )
 """The text in the images with these bytes, "" if there is none; `reason` says why it could not be
 read. Triggers delete a row together with the last image that has its bytes."""
@@ -274,14 +271,14 @@ read. Triggers delete a row together with the last image that has its bytes."""
 measures = Table(
     "measures",
     metadata,
-    Column("content_hash", Text, primary_key=True),
+    Column("content_hash", PLAIN, primary_key=True),
     Column("sharpness", Float, nullable=False),
     Column("brightness", Float, nullable=False),
     Column("shadows", Float, nullable=False),
     Column("highlights", Float, nullable=False),
     Column("contrast", Float, nullable=False),
     Column("colourfulness", Float, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", PLAIN, nullable=False),
     sqlite_with_rowid=False,
 )
 """What the pixels of the images with these bytes measure: the fields of `records.Measures`. Images
@@ -292,10 +289,10 @@ clusterings = Table(
     "clusterings",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("revision", Integer, nullable=False),
-    Column("pictures", Integer, nullable=False),
+    Column("revision", BIG, nullable=False),
+    Column("pictures", BIG, nullable=False),
     Column("threshold", Float, nullable=False),
-    Column("words_digest", Text, nullable=False),
+    Column("words_digest", PLAIN, nullable=False),
     Column("words", LargeBinary, nullable=False),
 )
 """What the clusters of a space were made of. `revision`: images of later ones have not joined yet;
@@ -306,12 +303,12 @@ cluster; `words`: the vectors of the words for names, concatenated in the format
 clusters = Table(
     "clusters",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
     Column("parent_id", ForeignKey("clusters.id")),
-    Column("name", Text, nullable=False),
-    Column("name_key", Text, nullable=False),
-    Column("medoid_id", Integer, nullable=False),
+    Column("name", PLAIN, nullable=False),
+    Column("name_key", PLAIN, nullable=False),
+    Column("medoid_id", BIG, nullable=False),
     Column("mean", LargeBinary, nullable=False),
     Index("ix_clusters_name_key", "name_key"),
     Index("ix_clusters_parent_id", "parent_id"),
@@ -336,11 +333,11 @@ cluster_members = Table(
 saved_searches = Table(
     "saved_searches",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("name_key", Text, nullable=False, unique=True),
-    Column("request", Text, nullable=False),
-    Column("saved_at", DateTime, nullable=False),
+    Column("id", BIG, primary_key=True),
+    Column("name", PLAIN, nullable=False),
+    Column("name_key", PLAIN, nullable=False, unique=True),
+    Column("request", PLAIN, nullable=False),
+    Column("saved_at", MOMENT, nullable=False),
     # AUTOINCREMENT: an id that a page shows must not become another search.
     sqlite_autoincrement=True,
 )
