@@ -3,13 +3,16 @@
 from alembic import context
 
 from imgsearch.catalog.tables import metadata
+from imgsearch.migrations.postgresql_0012 import OWN
 
 FULL_TEXT = ("words", "letters")
 """Indexes that migrations create in plain SQL, as SQLAlchemy does not support virtual tables."""
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """False for the internal tables of a full-text index."""
+    """False for what only one of the databases has, such as tables of a full-text index."""
+    if name in OWN:
+        return False
     return kind != "table" or not (name or "").startswith(FULL_TEXT)
 
 

@@ -23,7 +23,8 @@ from sqlalchemy import (
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.comparison import below
-from imgsearch.catalog.dialects import among, glob_match, glob_regex, joined
+from imgsearch.catalog.dialects import among, glob_match, joined
+from imgsearch.catalog.spellings import glob_regex
 from imgsearch.catalog.tables import cluster_members, clusters, images, labels, measures, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
