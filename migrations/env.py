@@ -1,9 +1,9 @@
 """Run by Alembic: migrates the database of the connection passed by the caller."""
 
 from alembic import context
+from imgsearch.migrations.postgresql_0012 import OWN
 
 from imgsearch.catalog.tables import metadata
-from imgsearch.migrations.postgresql_0012 import OWN
 
 FULL_TEXT = ("words", "letters")
 """Indexes that migrations create in plain SQL, as SQLAlchemy does not support virtual tables."""

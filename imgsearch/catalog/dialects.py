@@ -2,7 +2,7 @@
 
 Both hold the same values: dates and JSON are texts in one form, so that one query compares them,
 and rows can be copied from one to the other without a conversion. All texts are compared by code
-points.
+points: on PostgreSQL, migrations give each such column the collation "C".
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def on_server(bind: Connection | Engine) -> bool:
 class _StoredMoment(TypeDecorator[datetime]):
     """A date and time without a zone, in the form in which SQLAlchemy stores it in SQLite."""
 
-    impl = Text(collation="C")
+    impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
@@ -68,7 +68,7 @@ class _StoredMoment(TypeDecorator[datetime]):
 class _StoredJson(TypeDecorator[Any]):
     """JSON as text, in the form in which SQLAlchemy stores it in SQLite."""
 
-    impl = Text(collation="C")
+    impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
@@ -80,8 +80,6 @@ class _StoredJson(TypeDecorator[Any]):
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """A number of 64 bits; SQLite gives an INTEGER the id of its row."""
-PLAIN = Text().with_variant(Text(collation="C"), POSTGRESQL)
-"""A text that is compared by code points, as SQLite does."""
 MOMENT = DateTime().with_variant(_StoredMoment(), POSTGRESQL)
 VALUES = JSON().with_variant(_StoredJson(), POSTGRESQL)
 

@@ -16,11 +16,12 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
 
-from imgsearch.catalog.dialects import BIG, MOMENT, PLAIN, VALUES
+from imgsearch.catalog.dialects import BIG, MOMENT, VALUES
 from imgsearch.catalog.sqlite_file import from_stored, to_stored
 
 metadata = MetaData(
@@ -37,7 +38,7 @@ metadata = MetaData(
 class PathText(TypeDecorator[str]):
     """A path as UTF-8 text; names that are not UTF-8 are escaped (`sqlite_file.to_stored`)."""
 
-    impl = PLAIN
+    impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
@@ -50,7 +51,7 @@ class PathText(TypeDecorator[str]):
 class Lines(TypeDecorator[tuple[str, ...]]):
     """Short texts stored as the lines of one text, so that a full-text index can read them."""
 
-    impl = PLAIN
+    impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
@@ -64,7 +65,7 @@ library = Table(
     "library",
     metadata,
     Column("id", BIG, primary_key=True),
-    Column("uuid", PLAIN, nullable=False),
+    Column("uuid", Text, nullable=False),
     Column("revision", BIG, nullable=False),
     Column("purge_floor", BIG, nullable=False),
     Column("default_space_id", ForeignKey("spaces.id")),
@@ -79,7 +80,7 @@ commits = Table(
     "commits",
     metadata,
     Column("revision", BIG, primary_key=True),
-    Column("token", PLAIN, nullable=False),
+    Column("token", Text, nullable=False),
 )
 """The last revision of every transaction that changed vectors, with a random token: an index whose
 (revision, token) is missing here was built from another history."""
@@ -107,32 +108,32 @@ images = Table(
     Column("ctime_ns", BIG, nullable=False, server_default="0"),
     Column("inode", BIG, nullable=False, server_default="0"),
     Column("sidecar_stamp", BIG, nullable=False, server_default="0"),
-    Column("content_hash", PLAIN, nullable=False),
+    Column("content_hash", Text, nullable=False),
     Column("width", BIG, nullable=False),
     Column("height", BIG, nullable=False),
-    Column("format", PLAIN, nullable=False),
+    Column("format", Text, nullable=False),
     Column("orientation", BIG, nullable=False),
     Column("taken_at", MOMENT),
-    Column("taken_precision", PLAIN),
-    Column("taken_source", PLAIN),
+    Column("taken_precision", Text),
+    Column("taken_source", Text),
     Column("utc_offset_minutes", BIG),
-    Column("camera_make", PLAIN),
-    Column("camera_model", PLAIN),
+    Column("camera_make", Text),
+    Column("camera_model", Text),
     Column("latitude", Float),
     Column("longitude", Float),
-    Column("title", PLAIN),
-    Column("description", PLAIN),
+    Column("title", Text),
+    Column("description", Text),
     Column("keywords", Lines),
     Column("people", Lines),
-    Column("city", PLAIN),
-    Column("state", PLAIN),
-    Column("country", PLAIN),
+    Column("city", Text),
+    Column("state", Text),
+    Column("country", Text),
     Column("rating", BIG),
-    Column("note", PLAIN),
+    Column("note", Text),
     Column("metadata_version", BIG, nullable=False, server_default="0"),
-    Column("name_key", PLAIN, nullable=False),
-    Column("camera_key", PLAIN),
-    Column("status", PLAIN, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("camera_key", Text),
+    Column("status", Text, nullable=False),
     Column("added_at", MOMENT, nullable=False),
     Column("gone_at", MOMENT),
     UniqueConstraint("root_id", "path"),
@@ -160,8 +161,8 @@ name and `camera_key` the make and model, both folded by `filters.folding.folded
 labels = Table(
     "labels",
     metadata,
-    Column("field", PLAIN, primary_key=True),
-    Column("key", PLAIN, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     Index("ix_labels_image_id", "image_id"),
     sqlite_with_rowid=False,
@@ -173,13 +174,13 @@ spaces = Table(
     "spaces",
     metadata,
     Column("id", BIG, primary_key=True),
-    Column("key", PLAIN, nullable=False, unique=True),
+    Column("key", Text, nullable=False, unique=True),
     Column("model", PathText, nullable=False),
-    Column("revision", PLAIN, nullable=False),
-    Column("preprocessing", PLAIN, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("preprocessing", Text, nullable=False),
     Column("dimension", BIG, nullable=False),
     Column("created_at", MOMENT, nullable=False),
-    Column("instruction", PLAIN, nullable=False, server_default=""),
+    Column("instruction", Text, nullable=False, server_default=""),
 )
 
 embeddings = Table(
@@ -214,9 +215,9 @@ skipped = Table(
     Column("mtime_ns", BIG, nullable=False),
     Column("ctime_ns", BIG, nullable=False, server_default="0"),
     Column("inode", BIG, nullable=False, server_default="0"),
-    Column("reason", PLAIN, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("transient", Boolean, nullable=False),
-    Column("decoder", PLAIN, nullable=False),
+    Column("decoder", Text, nullable=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     UniqueConstraint("root_id", "path"),
 )
@@ -227,10 +228,10 @@ runs = Table(
     metadata,
     Column("id", BIG, primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
-    Column("precision", PLAIN, nullable=False),
+    Column("precision", Text, nullable=False),
     Column("started_at", MOMENT, nullable=False),
     Column("finished_at", MOMENT),
-    Column("outcome", PLAIN, nullable=False),
+    Column("outcome", Text, nullable=False),
     Column("counts", VALUES, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -240,7 +241,7 @@ reference_scores = Table(
     "reference_scores",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("modality", PLAIN, primary_key=True),
+    Column("modality", Text, primary_key=True),
     Column("location", Float, nullable=False),
     Column("scale", Float, nullable=False),
     Column("pictures", BIG, nullable=False),
@@ -251,7 +252,7 @@ reference_texts = Table(
     "reference_texts",
     metadata,
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
-    Column("digest", PLAIN, nullable=False),
+    Column("digest", Text, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
 )
 """The vectors of the texts whose hash is `digest`, so that scores can be measured again without a
@@ -260,10 +261,10 @@ model. `vectors` concatenates them in the format of `embeddings.vector`."""
 texts = Table(
     "texts",
     metadata,
-    Column("content_hash", PLAIN, primary_key=True),
-    Column("engine", PLAIN, nullable=False),
-    Column("text", PLAIN, nullable=False),
-    Column("reason", PLAIN, nullable=False),
+    Column("content_hash", Text, primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 """The text in the images with these bytes, "" if there is none; `reason` says why it could not be
 read. Triggers delete a row together with the last image that has its bytes."""
@@ -271,14 +272,14 @@ read. Triggers delete a row together with the last image that has its bytes."""
 measures = Table(
     "measures",
     metadata,
-    Column("content_hash", PLAIN, primary_key=True),
+    Column("content_hash", Text, primary_key=True),
     Column("sharpness", Float, nullable=False),
     Column("brightness", Float, nullable=False),
     Column("shadows", Float, nullable=False),
     Column("highlights", Float, nullable=False),
     Column("contrast", Float, nullable=False),
     Column("colourfulness", Float, nullable=False),
-    Column("kind", PLAIN, nullable=False),
+    Column("kind", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 """What the pixels of the images with these bytes measure: the fields of `records.Measures`. Images
@@ -292,7 +293,7 @@ clusterings = Table(
     Column("revision", BIG, nullable=False),
     Column("pictures", BIG, nullable=False),
     Column("threshold", Float, nullable=False),
-    Column("words_digest", PLAIN, nullable=False),
+    Column("words_digest", Text, nullable=False),
     Column("words", LargeBinary, nullable=False),
 )
 """What the clusters of a space were made of. `revision`: images of later ones have not joined yet;
@@ -306,8 +307,8 @@ clusters = Table(
     Column("id", BIG, primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
     Column("parent_id", ForeignKey("clusters.id")),
-    Column("name", PLAIN, nullable=False),
-    Column("name_key", PLAIN, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
     Column("medoid_id", BIG, nullable=False),
     Column("mean", LargeBinary, nullable=False),
     Index("ix_clusters_name_key", "name_key"),
@@ -334,9 +335,9 @@ saved_searches = Table(
     "saved_searches",
     metadata,
     Column("id", BIG, primary_key=True),
-    Column("name", PLAIN, nullable=False),
-    Column("name_key", PLAIN, nullable=False, unique=True),
-    Column("request", PLAIN, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("request", Text, nullable=False),
     Column("saved_at", MOMENT, nullable=False),
     # AUTOINCREMENT: an id that a page shows must not become another search.
     sqlite_autoincrement=True,

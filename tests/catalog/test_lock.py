@@ -13,6 +13,7 @@ from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.catalog.lock import LOCK_FILE
 from imgsearch.errors import LibraryBusy
 from imgsearch.records import RootRecord
+from tests.conftest import sqlite_only
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
 
 
@@ -25,6 +26,7 @@ def _replace(path: Path) -> None:
     os.replace(path.parent / "new", path)
 
 
+@sqlite_only
 @pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed")
 @pytest.mark.parametrize("change", [_remove, _replace])
 def test_a_writer_whose_lock_file_is_gone_writes_no_more(
