@@ -114,13 +114,14 @@ class Library:
     def catalog(self) -> Catalog:
         """The catalog; raises `LibraryMissing` if there is none yet."""
         if self._catalog is None:
-            self._catalog = open_catalog(self.settings.library)
+            self._catalog = open_catalog(self.settings.library, url=self.settings.catalog)
         return self._catalog
 
     def create(self) -> Catalog:
         """The catalog, made if there is none."""
         if self._catalog is None:
-            self._catalog = open_catalog(self.settings.library, create=True)
+            settings = self.settings
+            self._catalog = open_catalog(settings.library, create=True, url=settings.catalog)
         return self._catalog
 
     @property

@@ -92,12 +92,27 @@ class Context:
         from imgsearch.settings import load_settings
 
         settings = load_settings(self.flags)
-        overview = Overview(settings.library)
+        overview = Overview(settings.library, settings.catalog)
         if not overview.ready:
             overview.close()
             self.library().upgrade()
-            overview = Overview(settings.library)
+            overview = Overview(settings.library, settings.catalog)
         return overview
+
+    def folder(self, hint: str) -> str:
+        """The folder of a library whose catalog is a file in it.
+
+        Raises
+        ------
+        CatalogError
+            The catalog lies on a server; `hint` says what to do instead.
+        """
+        from imgsearch.errors import CatalogError
+
+        settings = self.settings()
+        if settings.catalog:
+            raise CatalogError("the catalog of this library lies on a server, not in a file", hint)
+        return settings.library
 
     def tell(self, note: str) -> None:
         """A note on stderr with -v."""
@@ -167,6 +182,12 @@ class LazyGroup(click.Group):
             raise click.UsageError(error.message + hint, ctx) from None
 
 
+def _catalog(ctx: click.Context, option: click.Parameter, url: str | None) -> None:
+    """Keep the place of the catalog for whatever the command opens."""
+    if _without_password(ctx, option, url) is not None:
+        ctx.ensure_object(Context).flags["catalog"] = url
+
+
 def common(function: F) -> F:
     """Options that may stand before or behind the command."""
     for option in (
@@ -177,6 +198,13 @@ def common(function: F) -> F:
             metavar="DIR",
             shell_complete=folders,
             help="Folder of the library. Default: $IMGSEARCH_LIBRARY, else your data folder.",
+        ),
+        click.option(
+            "--catalog",
+            metavar="URL",
+            expose_value=False,
+            callback=_catalog,
+            help="Where the catalog lies, if not in the library: postgresql://user@host/database.",
         ),
     ):
         function = option(function)
@@ -241,7 +269,7 @@ def _without_password(ctx: click.Context, option: click.Parameter, kind: str | N
     if kind and has_password(kind):
         raise click.BadParameter(
             "other users could read a password on the command line; put it into ~/.pgpass,"
-            " PGPASSWORD, IMGSEARCH_INDEX or config.toml.",
+            f" PGPASSWORD, IMGSEARCH_{(option.name or '').upper()} or config.toml.",
             ctx,
             option,
         )
@@ -286,5 +314,5 @@ def cli(ctx: click.Context, library: str | None, quiet: bool, verbose: bool) -> 
     imgsearch search a dog on a beach
     imgsearch similar photo.jpg
     """
-    ctx.obj = Context()
+    ctx.ensure_object(Context)
     context(library, quiet, verbose)

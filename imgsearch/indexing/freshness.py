@@ -72,6 +72,7 @@ class Estimate:
     """
 
     library: str
+    catalog: str = ""
     new: int = 0
     changed: int = 0
     _thread: threading.Thread | None = None
@@ -97,7 +98,7 @@ class Estimate:
             kept = _load(self.library)
             if not kept:
                 return
-            with closing(Overview(self.library)) as overview:
+            with closing(Overview(self.library, self.catalog)) as overview:
                 roots = overview.roots(counted=False)
                 for root in roots:
                     times = kept.get(root.path)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from imgsearch.catalog import filter_sql, open_catalog, rows
+from imgsearch.catalog import filter_sql, open_catalog, rows, server_words
+from imgsearch.catalog.dialects import on_server
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
@@ -172,6 +173,8 @@ def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
         ).inserted_primary_key  # fmt: skip
         record = ImageRecord(image_id, ImageFile(root, path, size, 1), "x", about)
         records.append((record, status))
+    if on_server(connection):
+        server_words.write(connection)  # as at the end of the transaction
     return records
 
 
