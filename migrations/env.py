@@ -11,9 +11,9 @@ FULL_TEXT = ("words", "letters")
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
     """False for what only one of the databases has, such as tables of a full-text index."""
-    if name in OWN:
-        return False
-    return kind != "table" or not (name or "").startswith(FULL_TEXT)
+    if kind == "table":
+        return name not in OWN and not (name or "").startswith(FULL_TEXT)
+    return kind != "index" or name not in OWN
 
 
 context.configure(
