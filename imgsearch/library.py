@@ -662,6 +662,33 @@ class Library:
 
         return import_vectors(self.catalog, self.spaces, path)
 
+    def migrate(
+        self, target: str, on_table: Callable[[str, int], None] = lambda name, rows: None
+    ) -> int:
+        """Copy the catalog into a database on a server, or from there into a folder.
+
+        Parameters
+        ----------
+        target : str
+            The URL of an empty database, or a folder: a new one, or that of this library if its
+            catalog is on a server. It may have what a copy that was stopped has left.
+        on_table : callable
+            Gets the name of each table and the number of its rows, once it is copied.
+
+        Returns
+        -------
+        int
+            The number of rows that were compared.
+
+        Raises
+        ------
+        CatalogError
+            The target holds a library already, or differs from the library in the end.
+        LibraryBusy
+            Another process is writing to one of them.
+        """
+        return self.catalog.copy_to(target, on_table)
+
     # The library itself
 
     def status(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from imgsearch.catalog import (
     schema,
     takeover,
     timeline,
+    transfer,
     unchanged_files,
 )
 from imgsearch.catalog import measures as measures_of_images
@@ -227,7 +228,14 @@ class Catalog:
         self._file = file_identity(self._path)
         self._stamp = _immutable_stamp(self._path)
         with self._read() as connection:
-            self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
+            uuid = connection.execute(select(library.c.uuid)).scalar()
+        if uuid is None:
+            raise CatalogError(
+                f"the catalog in {server.address if server else folder} is not complete: a copy"
+                " into it has not ended",
+                "Run 'imgsearch migrate' again.",
+            )
+        self.uuid: str = uuid
 
     def close(self) -> None:
         """Close the connections."""
@@ -250,6 +258,22 @@ class Catalog:
         lock = self._server.writer_lock if self._server else partial(writer_lock, self.folder)
         with lock(wait_s) as require_held:
             yield CatalogWriter(self._engine.execution_options(require_held=require_held))
+
+    def copy_to(self, target: str, on_table: transfer.OnTable) -> int:
+        """Copy all of it into a database, or into a folder; see `transfer.copy`."""
+        with self.writer(), self._read() as connection, self._target(target) as engine:
+            return transfer.copy(connection, engine, on_table)
+
+    def _target(self, target: str) -> AbstractContextManager[Engine]:
+        if "://" in target:
+            return transfer.server_target(target)
+        folder = os.path.abspath(os.path.expanduser(target))
+        if not os.path.exists(os.path.join(folder, FILE)):
+            if folder == os.path.abspath(self.folder):
+                _make_file(os.path.join(folder, FILE))
+            else:
+                _prepare(folder, create=True)
+        return transfer.file_target(folder)
 
     @contextmanager
     def rehearsal(self) -> Iterator[tuple[Catalog, Rehearsal]]:

@@ -45,6 +45,7 @@ COMMANDS = (
     "merge",
     "backup",
     "restore",
+    "migrate",
     "bench",
     "daemon",
 )
@@ -184,7 +185,7 @@ class LazyGroup(click.Group):
 
 def _catalog(ctx: click.Context, option: click.Parameter, url: str | None) -> None:
     """Keep the place of the catalog for whatever the command opens."""
-    if _without_password(ctx, option, url) is not None:
+    if without_password(ctx, option, url) is not None:
         ctx.ensure_object(Context).flags["catalog"] = url
 
 
@@ -255,14 +256,14 @@ def index_option(function: F) -> F:
         "--index",
         metavar="KIND",
         shell_complete=indexes,
-        callback=_without_password,
+        callback=without_password,
         help="auto, flat (exact), ivf, faiss-gpu (as auto, on GPUs) or torch (exact, on a GPU where"
         " there is one). auto is exact up to 100 000 pictures, and ivf from there. Or a server:"
         " postgresql://user@host/database.",
     )(function)
 
 
-def _without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
+def without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
     """Refuse a password on the command line, where other users can read it."""
     from imgsearch.settings import has_password
 
