@@ -266,7 +266,7 @@ class Catalog:
 
     def _target(self, target: str) -> AbstractContextManager[Engine]:
         if "://" in target:
-            return transfer.server_target(target)
+            return transfer.server_target(target, self._server)
         folder = os.path.abspath(os.path.expanduser(target))
         if not os.path.exists(os.path.join(folder, FILE)):
             if folder == os.path.abspath(self.folder):

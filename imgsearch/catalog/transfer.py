@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, text, tuple_
 
@@ -22,6 +22,9 @@ from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.catalog.tables import clusters, labels, library, metadata
 from imgsearch.errors import CatalogError
+
+if TYPE_CHECKING:
+    from imgsearch.catalog.postgresql import CatalogServer
 
 ROWS_PER_PAGE = 1000
 TABLES = [each for each in metadata.sorted_tables if each not in (labels, library)]
@@ -43,11 +46,15 @@ def file_target(folder: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def server_target(url: str) -> Iterator[Engine]:
+def server_target(url: str, source: CatalogServer | None) -> Iterator[Engine]:
     """The catalog of a database, made if it is not there, and locked."""
     from imgsearch.catalog.postgresql import CatalogServer
 
     server = CatalogServer(url)
+    if source is not None and server.address == source.address:
+        raise CatalogError(
+            "the target is the library itself", "Name another database, or a folder."
+        )
     engine = server.engine()
     try:
         with server.lock():
