@@ -177,7 +177,8 @@ def _catalog(library: Library) -> Iterator[Check]:
         fix = "Restore a backup, or remove the library folder and index again."
         yield Check("catalog", "wrong", fault, fix)
     if not faults:
-        yield Check("catalog", "ok", f"intact, at revision {library.catalog.head()[0]}")
+        server = f"{library.catalog.server}: " if library.catalog.server else ""
+        yield Check("catalog", "ok", f"{server}intact, at revision {library.catalog.head()[0]}")
 
 
 def _index_server(library: Library) -> Iterator[Check]:

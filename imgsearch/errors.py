@@ -6,6 +6,7 @@
     |  |- LibraryMissing           the folder has no library yet
     |  |- LibraryBusy              another process is writing to it
     |  |- LibraryTooNew            its schema is newer than this program
+    |  |- CatalogServerError       the server that holds the catalog cannot be used
     |  |- IndexServerError         the server that holds the index cannot be used
     |- SpaceMismatch               vectors of two embedding spaces would have been compared
     |- EncoderError                a model cannot be loaded or fails
@@ -67,6 +68,10 @@ class LibraryBusy(CatalogError):
 
 class LibraryTooNew(CatalogError):
     """The catalog was written by a newer version of imgsearch."""
+
+
+class CatalogServerError(CatalogError):
+    """The server that holds the catalog of a library cannot be used."""
 
 
 class IndexServerError(CatalogError):

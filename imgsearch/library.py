@@ -121,7 +121,7 @@ class Library:
     def catalog(self) -> Catalog:
         """The catalog; raises `LibraryMissing` if there is none yet."""
         if self._catalog is None:
-            self._catalog = open_catalog(self.settings.library)
+            self._catalog = open_catalog(self.settings.library, url=self.settings.catalog)
         return self._catalog
 
     def create(self) -> Catalog:
@@ -137,7 +137,8 @@ class Library:
             The folder cannot be used.
         """
         if self._catalog is None:
-            self._catalog = open_catalog(self.settings.library, create=True)
+            settings = self.settings
+            self._catalog = open_catalog(settings.library, create=True, url=settings.catalog)
         return self._catalog
 
     @property
@@ -956,6 +957,33 @@ class Library:
         from imgsearch.exchange.vector_import import import_vectors
 
         return import_vectors(self.catalog, self.spaces, path)
+
+    def migrate(
+        self, target: str, on_table: Callable[[str, int], None] = lambda name, rows: None
+    ) -> int:
+        """Copy the catalog into a database on a server, or from there into a folder.
+
+        Parameters
+        ----------
+        target : str
+            The URL of an empty database, or a folder: a new one, or that of this library if its
+            catalog is on a server. It may have what a copy that was stopped has left.
+        on_table : callable
+            Gets the name of each table and the number of its rows, once it is copied.
+
+        Returns
+        -------
+        int
+            The number of rows that were compared.
+
+        Raises
+        ------
+        CatalogError
+            The target holds a library already, or differs from the library in the end.
+        LibraryBusy
+            Another process is writing to one of them.
+        """
+        return self.catalog.copy_to(target, on_table)
 
     # The library itself
 

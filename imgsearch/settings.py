@@ -16,6 +16,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 REFRESH_CHOICES = ("ask", "always", "never")
 EXACT = "exact"
 """The value of the flag `index` that asks for the exact form of what is configured."""
+CATALOG_SCHEMES = ("postgresql://", "postgres://")
 MODELS_TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
@@ -145,6 +146,14 @@ class Settings:
         " at the end of a URL makes all searches exact",
         secret=True,
     )
+    catalog: str = _setting(
+        "",
+        "Where the catalog lies. If empty, in a file of the library's folder; then the folder has"
+        " all of the library. With a server it has only what is made from the catalog.",
+        values="empty, or the URL of a database on a PostgreSQL server"
+        " (`postgresql://user@host/database`, docs/SCALE.md)",
+        secret=True,
+    )
     thumbnail_bytes: int = _setting(
         1 << 30,
         "Size of the cache of small pictures for the web page, kept in the library. 0 turns it"
@@ -234,9 +243,9 @@ def _exact(kind: str) -> str:
     return kind.removesuffix(f"#{EXACT}") + f"#{EXACT}" if "://" in kind else "flat"
 
 
-def has_password(kind: str) -> bool:
-    """True if a kind of index is a URL with a password."""
-    return re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", kind) is not None
+def has_password(url: str) -> bool:
+    """True if a kind of index, or the place of a catalog, is a URL with a password."""
+    return re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
 
 
 def variable_name(setting: str) -> str:
@@ -334,6 +343,11 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown value of refresh: {settings.refresh}",
             f"Use one of {', '.join(REFRESH_CHOICES)}.",
+        )
+    if settings.catalog and not settings.catalog.startswith(CATALOG_SCHEMES):
+        raise ImgSearchError(
+            "the setting catalog is not the URL of a server that can hold a catalog",
+            "Write postgresql://user@host/database, or leave it empty for a file in the library.",
         )
     for each in fields(Settings):
         if each.metadata["limits"] is None:

@@ -1,6 +1,7 @@
 """Run by Alembic: migrates the database of the connection passed by the caller."""
 
 from alembic import context
+from imgsearch.migrations.postgresql_0012 import OWN
 
 from imgsearch.catalog.tables import metadata
 
@@ -9,8 +10,10 @@ FULL_TEXT = ("words", "letters")
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """False for the internal tables of a full-text index."""
-    return kind != "table" or not (name or "").startswith(FULL_TEXT)
+    """False for what only one of the databases has, such as tables of a full-text index."""
+    if kind == "table":
+        return name not in OWN and not (name or "").startswith(FULL_TEXT)
+    return kind != "index" or name not in OWN
 
 
 context.configure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -116,12 +117,49 @@ def shared() -> Path:
     return SHARED
 
 
+DATABASES = ["sqlite", pytest.param("postgresql", marks=needs_server)]
+"""The databases that can hold a catalog."""
+on_both = pytest.mark.parametrize("database_kind", DATABASES, indirect=True)
+"""Run a test with a catalog in each of `DATABASES`."""
+sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+"""For a test that looks into SQLite's file, in a package whose tests run on both."""
+
+
+@pytest.fixture(scope="module")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """What holds the catalogs of a test: one of `DATABASES`."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="module")
+def new_url(request: pytest.FixtureRequest, database_kind: str) -> Iterator[Callable[[], str]]:
+    """A function that returns a place for a new catalog: "" for a file, or a new database's URL."""
+    if database_kind == "sqlite":
+        yield str
+        return
+    server = request.getfixturevalue("postgres")
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"catalog_{secrets.token_hex(6)}")
+        return str(server.database(names[-1]))
+
+    yield make
+    server.sql(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names))
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """An empty catalog in a folder of its own."""
+def catalog_url(new_url: Callable[[], str]) -> str:
+    """The place for the catalog of a test."""
+    return new_url()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, catalog_url: str) -> Iterator[Catalog]:
+    """An empty catalog in a folder, or a database, of its own."""
     from imgsearch.catalog import open_catalog
 
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     yield catalog
     catalog.close()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import BIG, among, upsert
 from imgsearch.catalog.tables import (
     cluster_members,
     clusterings,
@@ -107,7 +107,7 @@ def facts(connection: Connection, ids: Ids) -> ClusterFacts:
     """Facts that the metadata of images has in common."""
     columns = ("taken_at", "city", "state", "country", "camera_make", "camera_model")
     query = select(*(images.c[name] for name in columns)).where(
-        images.c.id.in_(_listed(ids[:MAX_FACT_IMAGES]))
+        among(images.c.id, ids[:MAX_FACT_IMAGES].tolist())
     )
     found = connection.execute(query).all()
     years = sorted(row.taken_at.year for row in found if row.taken_at is not None)
@@ -175,7 +175,8 @@ def replace(
     )
     kept = [_put(connection, space_id, tree, None) for tree in trees]
     _put_members(connection, space_id, None, outliers)
-    stored = table.c.space_id == space_id, table.c.id.not_in(_listed([i for k in kept for i in k]))
+    dropped = among(table.c.id, [i for ids in kept for i in ids], outside=True)
+    stored = table.c.space_id == space_id, dropped
     connection.execute(update(table).where(*stored).values(parent_id=None))
     connection.execute(delete(table).where(*stored))
 
@@ -200,12 +201,13 @@ def _put(connection: Connection, space_id: int, tree: ClusterTree, parent: int |
 
 
 def _put_members(connection: Connection, space_id: int, cluster_id: int | None, ids: Ids) -> None:
-    there = select(literal(space_id), images.c.id, literal(cluster_id)).where(
-        images.c.id.in_(_listed(ids))
-    )
-    columns = ["space_id", "image_id", "cluster_id"]
+    key = literal(cluster_id, BIG)
+    there = select(literal(space_id), images.c.id, key).where(among(images.c.id, ids.tolist()))
+    put = upsert(cluster_members).from_select(["space_id", "image_id", "cluster_id"], there)
     connection.execute(
-        insert(cluster_members).prefix_with("OR REPLACE").from_select(columns, there)
+        put.on_conflict_do_update(
+            index_elements=["space_id", "image_id"], set_={"cluster_id": put.excluded.cluster_id}
+        )
     )
 
 
@@ -233,9 +235,3 @@ def drop(connection: Connection, space: EmbeddingSpace) -> None:
 def _id_of(connection: Connection, space: EmbeddingSpace) -> int:
     query = select(spaces.c.id).where(spaces.c.key == space.key)
     return int(connection.execute(query).scalar_one())
-
-
-def _listed(ids: Ids | Sequence[int]) -> Select[Any]:
-    """Ids as a subquery, however many."""
-    values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-    return select(func.json_each(json.dumps(values)).table_valued("value").c.value)

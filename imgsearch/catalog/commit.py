@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, text, true, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
+from imgsearch.catalog.dialects import on_server, upsert
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -44,6 +44,9 @@ _LOOKUP_COLUMNS = (
 _STATE_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "content_hash", "status", "gone_at")
 _INSERT = insert(images)
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
+_LAST_ID_ON_SERVER = text(
+    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq"
+)
 _HIGHEST_ID = text("SELECT max(id) FROM images")
 _DELETE_SKIPPED = delete(skipped).where(skipped.c.id == bindparam("skip_id"))
 _VECTORS_OF = select(embeddings.c.space_id, embeddings.c.vector).where(
@@ -324,7 +327,8 @@ class Commit:
 
 def highest_id(connection: Connection) -> int:
     """The highest id that an image ever had; 0 if there was none."""
-    last = connection.execute(_LAST_ID).scalar()
+    query = _LAST_ID_ON_SERVER if on_server(connection) else _LAST_ID
+    last = connection.execute(query).scalar()
     highest = connection.execute(_HIGHEST_ID).scalar()
     return max(last or 0, highest or 0)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, not_, select
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import joined
 from imgsearch.catalog.tables import embeddings, images, roots, skipped
 from imgsearch.records import (
     METADATA_VERSION,
@@ -217,8 +218,7 @@ def missing(
         condition.append(table.c.status != "gone")
     if scope:
         condition.append(below(table.c.path, scope))
-    # All ids as one text: as rows they would take most of the time of a re-scan without changes.
-    query = select(func.group_concat(table.c.id)).where(*condition)
+    query = select(joined(table.c.id)).where(*condition)
     present = np.fromstring(connection.execute(query).scalar() or "", np.int64, sep=",")
     unseen = present[~np.isin(present, seen)]
     if not unvisited:

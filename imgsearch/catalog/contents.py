@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import unindexed
 from imgsearch.catalog.filter_sql import at_or_below
 from imgsearch.catalog.tables import images, roots
 from imgsearch.records import ImageRecord
 
-# The "+" keeps SQLite from using an index on the column: the one on content hashes gives the order.
-_root: ColumnElement[Any] = literal_column("+images.root_id")
-PRESENT: ColumnElement[bool] = literal_column("+images.status") == "present"
+# The index on content hashes gives the order.
+_root: ColumnElement[Any] = unindexed(images.c.root_id)
+PRESENT: ColumnElement[bool] = unindexed(images.c.status) == "present"
 
 
 def present_below(connection: Connection, root: str, scope: str) -> ColumnElement[bool]:

@@ -1,12 +1,14 @@
-"""SQLAlchemy engine for the SQLite file, with explicit read and write transactions."""
+"""SQLAlchemy engines, with explicit read and write transactions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from imgsearch.catalog import server_words
+from imgsearch.catalog.dialects import on_server
 from imgsearch.catalog.sqlite_file import connect, sqlite_errors
 
 
@@ -19,17 +21,32 @@ def open_engine(path: str) -> Engine:
 
 def _begin(connection: Connection) -> None:
     """Begin a transaction; a writer takes the write lock first, so that it cannot fail halfway."""
-    options = connection.get_execution_options()
-    immediate = options.get("immediate", False)
-    if immediate and "require_held" in options:
-        options["require_held"]()
+    immediate = connection.get_execution_options().get("immediate", False)
+    if immediate:
+        _require_held(connection)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _require_held(connection: Connection) -> None:
+    """Raise `LibraryBusy` if this process writes, and is no longer the one that may."""
+    if require_held := connection.get_execution_options().get("require_held"):
+        require_held(connection)
+
+
+def catalog_errors(engine: Engine) -> AbstractContextManager[None]:
+    """Within it, errors of the database are a `CatalogError`."""
+    server = engine.get_execution_options().get("server")
+    return sqlite_errors() if server is None else server.translated()
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A read transaction: every statement in it sees the same state."""
-    with sqlite_errors(), engine.connect() as connection, connection.begin():
+    if on_server(engine):
+        engine = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+    with catalog_errors(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
@@ -37,5 +54,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A write transaction: all or nothing."""
     immediate = engine.execution_options(immediate=True)
-    with sqlite_errors(), immediate.begin() as connection:
+    with catalog_errors(engine), immediate.begin() as connection:
+        if not on_server(engine):
+            yield connection
+            return
+        _require_held(connection)
         yield connection
+        server_words.write(connection)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Label, Select, case, func, select
 
+from imgsearch.catalog.dialects import month_of
 from imgsearch.catalog.filter_sql import Condition, present
 from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.tree import Filter
@@ -43,9 +44,10 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
 
 def _months(count: Label[int]) -> Select[Any]:
     """Counts by month, "00" where only the year is known."""
-    form = case((images.c.taken_precision == "year", "%Y-00"), else_="%Y-%m")
-    month = func.strftime(form, images.c.taken_at).label("month")
-    return select(month, count).where(month.is_not(None)).group_by(month)
+    known = month_of(images.c.taken_at)
+    only_year = func.substr(known, 1, 5).concat("00")
+    month = case((images.c.taken_precision == "year", only_year), else_=known).label("month")
+    return select(month, count).where(known.is_not(None)).group_by("month")
 
 
 def _cameras(count: Label[int]) -> Select[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 import re
@@ -27,6 +26,8 @@ from sqlalchemy import (
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.comparison import below
+from imgsearch.catalog.dialects import among, glob_match, joined
+from imgsearch.catalog.spellings import glob_regex
 from imgsearch.catalog.tables import cluster_members, clusters, images, labels, measures, roots
 from imgsearch.errors import QueryError
 from imgsearch.filters.fields import LABELS, MEASURED, SORTED_MEASURES
@@ -137,7 +138,7 @@ def _measure_of(name: str) -> ColumnElement[Any]:
 _PLACE = (images.c.root_id, images.c.path)
 ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "date": (images.c.taken_at.asc().nulls_last(), images.c.mtime_ns, *_PLACE),
-    "-date": (images.c.taken_at.desc(), images.c.mtime_ns.desc(), *_PLACE),  # SQLite: NULL is least
+    "-date": (images.c.taken_at.desc().nulls_last(), images.c.mtime_ns.desc(), *_PLACE),
     "name": (images.c.name_key, *_PLACE),
     "-name": (images.c.name_key.desc(), *_PLACE),
     "size": (images.c.size, *_PLACE),
@@ -145,7 +146,7 @@ ORDERS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "pixels": (_COLUMNS["pixels"], *_PLACE),
     "-pixels": (_COLUMNS["pixels"].desc(), *_PLACE),
     **{name: (_measure_of(name).asc().nulls_last(), *_PLACE) for name in SORTED_MEASURES},
-    **{f"-{name}": (_measure_of(name).desc(), *_PLACE) for name in SORTED_MEASURES},
+    **{f"-{name}": (_measure_of(name).desc().nulls_last(), *_PLACE) for name in SORTED_MEASURES},
 }
 _BEFORE = ("taken", "<")
 _CLASS = re.compile(r"\[[!^]?+\]?+[^\]]*\]|\[")
@@ -154,11 +155,8 @@ _WILD = re.compile(r"[*?]|\[[!^]?+\]?+[^\]]*\]")
 
 
 def image_ids(connection: Connection, where: Filter | None) -> Ids:
-    """Ids of the present images that pass a filter, sorted.
-
-    SQLite returns them as one text, in a quarter of the time that rows would take.
-    """
-    query = select(func.group_concat(images.c.id)).where(present(connection, where))
+    """Ids of the present images that pass a filter, sorted."""
+    query = select(joined(images.c.id)).where(present(connection, where))
     text = connection.execute(query).scalar_one() or ""
     return np.sort(np.fromstring(text, np.int64, sep=","))
 
@@ -184,8 +182,7 @@ def newest(
 def ordered(connection: Connection, ids: Sequence[int], sort: str) -> list[int]:
     """The ids that the catalog has, in one of `ORDERS`."""
     _require_sortable(connection, sort)
-    given = func.json_each(json.dumps(list(ids))).table_valued("value")
-    query = select(images.c.id).where(images.c.id.in_(select(given.c.value)))
+    query = select(images.c.id).where(among(images.c.id, ids))
     return list(connection.execute(query.order_by(*ORDERS[sort])).scalars())
 
 
@@ -258,8 +255,7 @@ def condition(where: Filter, known: Known, outcome: bool = True) -> Condition:
 def _leaf(where: Leaf, known: Known) -> Condition:
     match where:
         case Compare("camera", op, value):
-            given = func.json_each(json.dumps(known.cameras[op, value])).table_valued("value")
-            return images.c.camera_key.in_(select(given.c.value))
+            return images.c.camera_key.in_(known.cameras[op, value])
         case Compare(field, op, value):
             return _comparison(field, op, value)
         case Has(what):
@@ -326,7 +322,8 @@ def _require_measures(connection: Connection, field: str) -> None:
 
 def _compared(column: ColumnElement[Any], op: str, value: Any) -> Condition:
     if op == "~":
-        return column.op("GLOB", is_comparison=True)(glob(str(value)))
+        pattern = glob(str(value))
+        return glob_match(column, pattern, glob_regex(pattern))
     compared: Condition = _OPERATORS[op](column, value)
     return compared
 
@@ -374,9 +371,8 @@ def _near(place: Near) -> Condition:
 
 def _among(ids: bytes) -> Condition:
     """The images with these ids, however many."""
-    text = json.dumps(np.frombuffer(ids, "<i8").tolist())
-    listed = func.json_each(text).table_valued("value")
-    return images.c.id.in_(select(listed.c.value))
+    found: Condition = among(images.c.id, np.frombuffer(ids, "<i8").tolist())
+    return found
 
 
 def _below(path: str, known: Roots) -> Condition:

@@ -1,8 +1,9 @@
-"""Full-text search over names, folders, captions, labels and OCR texts (SQLite FTS5).
+"""Full-text search over names, folders, captions, labels and OCR texts.
 
 Texts are folded and cut into words by `word_forms` before they are indexed, and queries in the same
 way, because SQLite's tokenizers neither fold by Unicode's rules nor know scripts without spaces.
-Triggers keep the index in step with `images` and `texts`. The column `forms` has what the texts do
+In a file the index is FTS5, and triggers keep it in step with `images` and `texts`; for
+PostgreSQL see `server_words`. The column `forms` has what the texts do
 not say literally; pictures that have the words of a query as they are written come first. The
 ranking is Okapi BM25 (Robertson et al., TREC-3, 1994) with the weights below.
 """
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Result, text
 
-from imgsearch.catalog import word_forms
+from imgsearch.catalog import server_words, word_forms
+from imgsearch.catalog.dialects import on_server
 from imgsearch.catalog.sqlite_file import from_stored
 from imgsearch.vectors import Ids
 
@@ -73,9 +76,17 @@ def _matching(
     words = content_words(query)
     if not words:
         return
+    matches = (_on_server if on_server(connection) else _in_file)(connection, words)
+    for rows in matches.partitions(_PAGE_ROWS):
+        places = _allowed_places(np.array([row.id for row in rows], np.int64), allowed)
+        yield from ((rows[i].id, -rows[i].total) for i in places)
+
+
+def _in_file(connection: Connection, words: Sequence[str]) -> Result[Any]:
+    """Ids and totals of present images with all words, the lowest total first."""
     weights = ", ".join(map(str, WEIGHTS.values()))
     # Materialised, because bm25() works only in the query that reads its index.
-    matches = connection.execute(
+    return connection.execute(
         text(
             f"WITH found AS MATERIALIZED (SELECT rowid AS id, bm25(words, {weights}) AS score"
             " FROM words WHERE words MATCH :every),"
@@ -85,9 +96,26 @@ def _matching(
         ),
         {"every": in_any_form(words), "exact": as_written(words), "bonus": _EXACT_BONUS},
     )
-    for rows in matches.partitions(_PAGE_ROWS):
-        places = _allowed_places(np.array([row.id for row in rows], np.int64), allowed)
-        yield from ((rows[i].id, -rows[i].total) for i in places)
+
+
+def _on_server(connection: Connection, words: Sequence[str]) -> Result[Any]:
+    """The same from PostgreSQL, by its own rank: it has no BM25."""
+    every = in_any_form(words)
+    return connection.execute(
+        text(
+            "SELECT id, -ts_rank(CAST(:weights AS float4[]), doc, CAST(:any AS tsquery), 1)"
+            " - CASE WHEN doc @@ CAST(:exact AS tsquery) THEN :bonus ELSE 0 END AS total"
+            " FROM words JOIN images USING (id)"
+            " WHERE doc @@ CAST(:every AS tsquery) AND status = 'present' ORDER BY total, id"
+        ),
+        {
+            "every": server_words.tsquery(every),
+            "exact": server_words.tsquery(_all_words(words), server_words.AS_WRITTEN),
+            "any": server_words.any_word(every),
+            "weights": list(server_words.WEIGHT_VALUES),
+            "bonus": _EXACT_BONUS,
+        },
+    )
 
 
 def _allowed_places(ids: Ids, allowed: Ids | None) -> Iterator[int]:
@@ -150,7 +178,11 @@ def content_words(query: str) -> list[str]:
 
 def as_written(words: Sequence[str]) -> str:
     """An FTS5 expression for all words, outside the column of other forms."""
-    return f"- forms : {_all(_phrase(word_forms.words(word)) for word in words)}"
+    return f"- forms : {_all_words(words)}"
+
+
+def _all_words(words: Iterable[str]) -> str:
+    return _all(_phrase(word_forms.words(word)) for word in words)
 
 
 def in_any_form(words: Sequence[str]) -> str:

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.schema import driver
+from imgsearch.catalog.dialects import on_server
+from imgsearch.catalog.schema import sqlite_driver
 from imgsearch.catalog.tables import embeddings, images, metadata, spaces, tombstones
 
 MAX_NAMED_ROWS = 20
@@ -38,6 +39,15 @@ _MAX_SHOWN_CHARACTERS = 60
 
 def faults(connection: Connection) -> list[str]:
     """The faults found, one sentence each; empty if the catalog is sound."""
+    sentences = [] if on_server(connection) else _file_faults(connection)
+    if not sentences:
+        for space in connection.execute(select(spaces)).all():
+            sentences += _space_faults(connection, space)
+    return sentences
+
+
+def _file_faults(connection: Connection) -> list[str]:
+    """What SQLite lets happen, and a server does not: damaged pages, rows and values."""
     sentences = [
         f"SQLite reports: {row[0]}"
         for row in connection.execute(text("PRAGMA integrity_check"))
@@ -49,9 +59,6 @@ def faults(connection: Connection) -> list[str]:
     ]
     for table in metadata.sorted_tables:
         sentences += _named(table, list(_damaged_values(connection, table)))
-    if not sentences:
-        for space in connection.execute(select(spaces)).all():
-            sentences += _space_faults(connection, space)
     return sentences
 
 
@@ -80,7 +87,7 @@ def _damaged_values(connection: Connection, table: Table) -> Iterator[str]:
 
 def _raw(connection: Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
     """Rows with texts as bytearrays, which cannot fail, and differ from blobs."""
-    db = driver(connection)
+    db = sqlite_driver(connection)
     before, db.text_factory = db.text_factory, bytearray
     try:
         cursor = db.execute(query, values)
@@ -173,8 +180,19 @@ def _space_faults(connection: Connection, space: Row[Any]) -> list[str]:
 def _damaged_vectors(connection: Connection, space: Row[Any]) -> Iterator[int]:
     """Ids of the images whose vectors nobody can find."""
     length = rows.STORAGE.itemsize * space.dimension
-    query = "SELECT image_id, vector FROM embeddings WHERE space_id = ?"
-    for image_id, vector in _raw(connection, query, space.id):
+    for image_id, vector in _vectors(connection, space.id):
         whole = isinstance(vector, bytes) and len(vector) == length
         if not whole or not np.isfinite(np.frombuffer(vector, rows.STORAGE)).all():
             yield image_id
+
+
+def _vectors(connection: Connection, space_id: int) -> Iterator[tuple[Any, ...]]:
+    """Image ids and stored vectors of a space, page by page."""
+    if not on_server(connection):
+        query = "SELECT image_id, vector FROM embeddings WHERE space_id = ?"
+        yield from _raw(connection, query, space_id)
+        return
+    vectors = select(embeddings.c.image_id, embeddings.c.vector)
+    vectors = vectors.where(embeddings.c.space_id == space_id)
+    pages = connection.execution_options(yield_per=_ROWS_PER_READ).execute(vectors)
+    yield from map(tuple, pages)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import contents
+from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import images, measures
 from imgsearch.records import ImageRecord, Measures
 

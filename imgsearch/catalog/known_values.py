@@ -5,8 +5,7 @@ They are offered while a query is typed, so each list is bounded.
 
 from __future__ import annotations
 
-import sqlite3
-
+from imgsearch.catalog.spellings import Plain
 from imgsearch.catalog.sqlite_file import from_stored
 from imgsearch.filters.text_keys import folded
 from imgsearch.records import KnownValue, camera_name
@@ -39,7 +38,7 @@ _NAMES = (
 _LAST = "\U0010ffff"
 
 
-def known_values(db: sqlite3.Connection) -> list[KnownValue]:
+def known_values(db: Plain) -> list[KnownValue]:
     """Cameras, people, keywords and places, each kind the most frequent first."""
     found = [
         KnownValue("camera", camera_name(make, model) or "", count)
@@ -50,7 +49,7 @@ def known_values(db: sqlite3.Connection) -> list[KnownValue]:
     return found
 
 
-def _labels(db: sqlite3.Connection, field: str, kind: str) -> list[KnownValue]:
+def _labels(db: Plain, field: str, kind: str) -> list[KnownValue]:
     """The values of a label as they are written in one of the pictures."""
     values = []
     for key, count, image_id in db.execute(_LABELS, (field, MAX_VALUES_PER_KIND)).fetchall():
@@ -62,7 +61,7 @@ def _labels(db: sqlite3.Connection, field: str, kind: str) -> list[KnownValue]:
     return values
 
 
-def folders(db: sqlite3.Connection) -> list[str]:
+def folders(db: Plain) -> list[str]:
     """The folders of the library with pictures, and those around them, absolute and sorted."""
     found: set[str] = set()
     for root, below in db.execute(_FOLDERS, (MAX_FOLDERS,)):
@@ -71,7 +70,7 @@ def folders(db: sqlite3.Connection) -> list[str]:
     return sorted(found)
 
 
-def names(db: sqlite3.Connection, beginning: str, limit: int) -> list[str]:
+def names(db: Plain, beginning: str, limit: int) -> list[str]:
     """Names of present files that begin with a text."""
     key = folded(beginning)
     found = db.execute(_NAMES, (key, key + _LAST, limit))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.tables import commits, embeddings, library, tombstones
 from imgsearch.records import Revision

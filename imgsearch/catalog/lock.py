@@ -22,7 +22,7 @@ LOCK_TIMEOUT_SECONDS = 3.0
 
 
 @contextmanager
-def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
+def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[object], None]]:
     """Hold the library's writer lock; the system releases it when the process ends for any reason.
 
     Yields a function that raises `LibraryBusy` if the lock file has been removed or replaced since:
@@ -52,7 +52,7 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[], None]
             "Check its permissions, or choose another library with --library DIR.",
         ) from error
 
-    def require_held() -> None:
+    def require_held(transaction: object) -> None:
         if file_identity(path) != held:
             raise LibraryBusy(
                 f"the lock of this library, {path}, was removed or replaced while it was held",

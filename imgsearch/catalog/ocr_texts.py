@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import contents
+from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import images, library, texts
 from imgsearch.records import ImageRecord, TextFound
 

@@ -1,4 +1,4 @@
-"""The contents of a library, read through the sqlite3 module alone.
+"""The contents of a library, read through the driver of its database alone.
 
 `status`, `roots` and `skipped` finish in less time than importing SQLAlchemy takes. Their queries
 are therefore plain SQL, and `Catalog` calls the same functions.
@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import saved_searches, schema
+from imgsearch.catalog.spellings import Plain
 from imgsearch.catalog.sqlite_file import (
     FILE,
     connect,
@@ -57,21 +58,26 @@ class Overview:
         The catalog cannot be read.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        path = os.path.join(folder, FILE)
+    def __init__(self, folder: str, url: str = "") -> None:
+        self._folder, self._server = folder, ""
+        self._connection: Plain
+        version = self._open_server(url) if url else self._open_file(os.path.join(folder, FILE))
+        self.ready = version == schema.HEAD
+
+    def _open_file(self, path: str) -> str | None:
+        """Open a file; returns the version of its schema."""
         if not os.path.exists(path):
-            raise missing(folder)
+            raise missing(self._folder)
+        self._errors: Callable[[], AbstractContextManager[None]] = sqlite_errors
         with sqlite_errors():
             self._connection = connect(path)
         try:
             with sqlite_errors():
                 self._connection.execute("BEGIN")
-                version = self._version()
+                return self._version()
         except BaseException:
             self.close()
             raise
-        self.ready = version == schema.HEAD
 
     def _version(self) -> str | None:
         with suppress(sqlite3.OperationalError):  # no such table: not our file, or a very old one
@@ -79,70 +85,89 @@ class Overview:
             return None if row is None else str(row[0])
         return None
 
+    def _open_server(self, url: str) -> str | None:
+        """Open a database; returns the version of its schema."""
+        from imgsearch.catalog.postgresql import CatalogServer
+
+        server = CatalogServer(url)
+        self._errors = server.translated
+        with server.translated():
+            self._connection, version = server.open_plain()
+        if version is None:
+            self.close()
+            raise server.missing()
+        self._server = server.described(self._connection.raw, version)
+        return version
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, or the connection."""
         self._connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Plain]:
+        with self._errors(), stored_values():
+            yield self._connection
 
     def summary(self) -> dict[str, Any]:
         """The contents of the library as plain values; see `overview.summary`."""
-        with stored_values():
-            return summary(self._connection, self._folder)
+        with self._reading() as db:
+            return summary(db, self._folder, self._server)
 
     def roots(self, counted: bool = True) -> list[RootRecord]:
         """The folders of the library, by path, with the number of present images in each.
 
         The numbers are 0 if `counted` is false.
         """
-        with stored_values():
-            return roots(self._connection, counted)
+        with self._reading() as db:
+            return roots(db, counted)
 
     def known_files(self, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int, int, int]]:
         """Size in bytes, mtime and ctime in ns, and inode of those paths below a root that are
         present or skipped; the last two are 0 where the file system is not trusted with them."""
-        with stored_values():
-            return known_files(self._connection, root, paths)
+        with self._reading() as db:
+            return known_files(db, root, paths)
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, by path."""
-        with stored_values():
-            return skipped(self._connection)
+        with self._reading() as db:
+            return skipped(db)
 
     def partial(self) -> list[Skipped]:
         """The present images that were indexed in part, by path; `reason` is the note."""
-        with stored_values():
-            return partial(self._connection)
+        with self._reading() as db:
+            return partial(db)
 
     def unreadable_texts(self) -> list[Skipped]:
         """The present images whose text could not be read, by path."""
-        with stored_values():
-            return unreadable_texts(self._connection)
+        with self._reading() as db:
+            return unreadable_texts(db)
 
     def saved_searches(self) -> list[SavedRecord]:
         """The saved searches, by name."""
-        with stored_values():
-            return saved_searches.every(self._connection)
+        with self._reading() as db:
+            return saved_searches.every(db)
 
     def saved_search(self, key: str) -> SavedRecord | None:
         """The saved search of that folded name."""
-        with stored_values():
-            return saved_searches.named(self._connection, key)
+        with self._reading() as db:
+            return saved_searches.named(db, key)
 
     def present(self, ids: Sequence[int]) -> set[int]:
         """Those of the ids that are present images."""
-        with stored_values():
-            return saved_searches.present(self._connection, ids)
+        with self._reading() as db:
+            return saved_searches.present(db, ids)
 
     def indexed(self) -> list[tuple[str, EmbeddingSpace]]:
         """The uuid of the library and the space, for each space in `summary`'s order.
 
         An index belongs to such a pair.
         """
-        with stored_values():
-            (uuid,) = self._connection.execute("SELECT uuid FROM library").fetchone()
-            return [(uuid, space) for _, space in _known_spaces(self._connection)]
+        with self._reading() as db:
+            (uuid,) = db.execute("SELECT uuid FROM library").fetchone()
+            return [(uuid, space) for _, space in _known_spaces(db)]
 
 
-def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
+def roots(db: Plain, counted: bool = True) -> list[RootRecord]:
     """The folders of the library, by path, with the number of present images in each.
 
     The numbers are 0 if `counted` is false.
@@ -163,7 +188,7 @@ def roots(db: sqlite3.Connection, counted: bool = True) -> list[RootRecord]:
     return sorted(records, key=lambda root: root.path)
 
 
-def unused_roots(db: sqlite3.Connection) -> set[str]:
+def unused_roots(db: Plain) -> set[str]:
     """The roots without a picture, whether present, gone or skipped."""
     query = (
         "SELECT path FROM roots"
@@ -173,7 +198,7 @@ def unused_roots(db: sqlite3.Connection) -> set[str]:
     return {from_stored(path) for (path,) in db.execute(query)}
 
 
-def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
+def _present_by_root(db: Plain) -> dict[int, int]:
     keys = [key for (key,) in db.execute("SELECT id FROM roots")]
     present = "SELECT count(*) FROM images WHERE status = 'present'"
     if len(keys) == 1:
@@ -187,9 +212,7 @@ def _present_by_root(db: sqlite3.Connection) -> dict[int, int]:
     return counts
 
 
-def known_files(
-    db: sqlite3.Connection, root: str, paths: Sequence[str]
-) -> dict[str, tuple[int, int, int, int]]:
+def known_files(db: Plain, root: str, paths: Sequence[str]) -> dict[str, tuple[int, int, int, int]]:
     """As `Overview.known_files`."""
     known: dict[str, tuple[int, int, int, int]] = {}
     for start in range(0, len(paths), _VALUES_PER_QUERY):
@@ -205,7 +228,7 @@ def known_files(
     return known
 
 
-def locations(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
+def locations(db: Plain, ids: Sequence[int]) -> dict[int, Location]:
     """Where the files of the present images among `ids` lie; not of one whose path is damaged."""
     folders = {key: from_stored(path) for key, path in db.execute("SELECT id, path FROM roots")}
     found: dict[int, Location] = {}
@@ -224,7 +247,7 @@ def locations(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]
     return found
 
 
-def skipped(db: sqlite3.Connection) -> list[Skipped]:
+def skipped(db: Plain) -> list[Skipped]:
     """The files that could not be indexed, by path."""
     query = (
         "SELECT roots.path, skipped.path, size, mtime_ns, reason, transient"
@@ -233,7 +256,7 @@ def skipped(db: sqlite3.Connection) -> list[Skipped]:
     return _with_reasons(db, query)
 
 
-def partial(db: sqlite3.Connection) -> list[Skipped]:
+def partial(db: Plain) -> list[Skipped]:
     """The present images that were indexed in part, by path; `reason` is the note."""
     query = (
         "SELECT roots.path, images.path, size, mtime_ns, note, 0"
@@ -243,7 +266,7 @@ def partial(db: sqlite3.Connection) -> list[Skipped]:
     return _with_reasons(db, query)
 
 
-def _with_reasons(db: sqlite3.Connection, query: str) -> list[Skipped]:
+def _with_reasons(db: Plain, query: str) -> list[Skipped]:
     """Files by path; a row has root, path, size, mtime, reason and whether to try again."""
     records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
@@ -252,7 +275,7 @@ def _with_reasons(db: sqlite3.Connection, query: str) -> list[Skipped]:
     return sorted(records, key=lambda each: each.file.absolute)
 
 
-def texts(db: sqlite3.Connection) -> TextCounts:
+def texts(db: Plain) -> TextCounts:
     """Counts of present images whose text was read, and the engines that read them."""
     tried, with_text, failed = db.execute(
         "SELECT count(*), count(*) FILTER (WHERE text != ''), count(*) FILTER (WHERE reason != '')"
@@ -265,7 +288,7 @@ def texts(db: sqlite3.Connection) -> TextCounts:
     )
 
 
-def unreadable_texts(db: sqlite3.Connection) -> list[Skipped]:
+def unreadable_texts(db: Plain) -> list[Skipped]:
     """The present images whose text could not be read, by path."""
     query = (
         "SELECT roots.path, images.path, size, mtime_ns, reason, 0"
@@ -275,7 +298,7 @@ def unreadable_texts(db: sqlite3.Connection) -> list[Skipped]:
     return _with_reasons(db, query)
 
 
-def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
+def spaces(db: Plain) -> list[SpaceRecord]:
     """The embedding spaces, oldest first, with the number of present images in each."""
     (default,) = db.execute("SELECT default_space_id FROM library").fetchone() or (None,)
     absent = dict(
@@ -291,7 +314,7 @@ def spaces(db: sqlite3.Connection) -> list[SpaceRecord]:
     return records
 
 
-def _known_spaces(db: sqlite3.Connection) -> list[tuple[int, EmbeddingSpace]]:
+def _known_spaces(db: Plain) -> list[tuple[int, EmbeddingSpace]]:
     """The row ids and spaces, oldest first, without counting anything."""
     return [
         (key, EmbeddingSpace(from_stored(model), *rest))
@@ -299,7 +322,7 @@ def _known_spaces(db: sqlite3.Connection) -> list[tuple[int, EmbeddingSpace]]:
     ]
 
 
-def last_run(db: sqlite3.Connection) -> RunRecord | None:
+def last_run(db: Plain) -> RunRecord | None:
     """The latest run of the indexer."""
     row = db.execute(
         "SELECT model, precision, started_at, finished_at, outcome, counts"
@@ -314,14 +337,16 @@ def last_run(db: sqlite3.Connection) -> RunRecord | None:
     )
 
 
-def summary(db: sqlite3.Connection, folder: str) -> dict[str, Any]:
+def summary(db: Plain, folder: str, server: str = "") -> dict[str, Any]:
     """The contents of a library as plain values for JSON.
 
-    Times are ISO 8601 in local time without a zone; sizes are in bytes.
+    Times are ISO 8601 in local time without a zone; sizes are in bytes. `catalog` is the server
+    that holds the catalog, in words, and missing without one.
     """
     run = last_run(db)
     return {
         "library": folder,
+        **({"catalog": server} if server else {}),
         "bytes": _folder_bytes(folder),
         "images": _number(db, "SELECT count(*) FROM images WHERE status = 'present'"),
         "roots": _number(db, "SELECT count(*) FROM roots"),
@@ -359,7 +384,7 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _number(db: sqlite3.Connection, query: str, *values: object) -> int:
+def _number(db: Plain, query: str, *values: object) -> int:
     return int(db.execute(query, values).fetchone()[0])
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import reference_scores, reference_texts, spaces
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings, EmbeddingSpace

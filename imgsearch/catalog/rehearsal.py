@@ -10,6 +10,7 @@ import os
 import sqlite3
 from contextlib import closing
 
+from imgsearch.catalog.spellings import Plain
 from imgsearch.catalog.sqlite_file import FILE, connect, from_stored
 
 _TABLES = ("library", "spaces", "runs", "roots", "images", "skipped", "embeddings")
@@ -47,7 +48,7 @@ class Rehearsal:
     def __init__(self, folder: str) -> None:
         self._path = os.path.join(folder, FILE)
 
-    def copy(self, source: sqlite3.Connection) -> None:
+    def copy(self, source: Plain) -> None:
         """Copy the rows of another catalog, each vector as an empty one."""
         with closing(connect(self._path)) as target:
             target.execute("PRAGMA foreign_keys=OFF")
@@ -81,14 +82,14 @@ class Rehearsal:
         return names
 
 
-def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
-    columns = [row[1] for row in source.execute(f"PRAGMA table_info({table})")]
+def _copy_table(source: Plain, target: sqlite3.Connection, table: str) -> None:
+    columns = [row[1] for row in target.execute(f"PRAGMA table_info({table})")]
     values = ["x''" if name == "vector" else f'"{name}"' for name in columns]
-    marks = ", ".join("?" * len(columns))
+    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
     cursor = source.execute(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608
     target.execute(f"DELETE FROM {table}")  # noqa: S608
     while rows := cursor.fetchmany(_ROWS_PER_INSERT):
-        target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+        target.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
 
 
 def _absolute(root: str, path: str) -> str:

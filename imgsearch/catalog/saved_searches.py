@@ -6,21 +6,21 @@ Plain SQL, so that a command that a daemon answers need not import SQLAlchemy.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from imgsearch.catalog.spellings import Plain
 from imgsearch.records import SavedRecord
 
 _ROWS = "SELECT id, name, request, saved_at FROM saved_searches"
 
 
-def every(db: sqlite3.Connection) -> list[SavedRecord]:
+def every(db: Plain) -> list[SavedRecord]:
     """All saved searches, by name."""
     return [_record(row) for row in db.execute(f"{_ROWS} ORDER BY name_key")]
 
 
-def named(db: sqlite3.Connection, key: str) -> SavedRecord | None:
+def named(db: Plain, key: str) -> SavedRecord | None:
     """The saved search of that folded name."""
     row = db.execute(f"{_ROWS} WHERE name_key = ?", (key,)).fetchone()
     return None if row is None else _record(row)
@@ -29,7 +29,7 @@ def named(db: sqlite3.Connection, key: str) -> SavedRecord | None:
 class SavedWriter:
     """Changes saved searches within one transaction, and sees their state in it."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Plain) -> None:
         self._db = db
 
     def named(self, key: str) -> SavedRecord | None:
@@ -63,7 +63,7 @@ class SavedWriter:
         self._db.execute("DELETE FROM saved_searches WHERE id = ?", (saved_id,))
 
 
-def present(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+def present(db: Plain, ids: Sequence[int]) -> set[int]:
     """Those of the ids that are present images."""
     listed = json.dumps(list(ids))
     query = "SELECT id, status FROM images WHERE id IN (SELECT value FROM json_each(?))"

@@ -6,8 +6,10 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from imgsearch.catalog.spellings import Plain
 from imgsearch.catalog.sqlite_file import RESTORE_HINT, sqlite_errors
 from imgsearch.errors import CatalogError, LibraryTooNew
 from imgsearch.writing import make_durable, private_opener
@@ -21,21 +23,49 @@ HEAD = "0012"
 
 def version(engine: Engine) -> str | None:
     """The schema version; None for an empty file."""
-    from sqlalchemy import inspect, text
+    from sqlalchemy import text
 
     from imgsearch.catalog.engine import reading
 
     with reading(engine) as connection:
-        tables = inspect(connection).get_table_names()
+        tables = table_names(connection)
         if "alembic_version" not in tables:
             if tables:
-                raise CatalogError(
-                    "the file catalog.sqlite in the library folder belongs to another program",
-                    "Choose another folder with --library DIR.",
-                )
+                raise _foreign(connection)
             return None
         number = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         return None if number is None else str(number)
+
+
+_SERVER_TABLES = (
+    "SELECT relname FROM pg_class"
+    " WHERE relnamespace = to_regnamespace('imgsearch') AND relkind = 'r'"
+)
+
+
+def table_names(connection: Connection) -> list[str]:
+    """The tables of the catalog."""
+    from sqlalchemy import inspect
+
+    from imgsearch.catalog.dialects import on_server
+
+    if on_server(connection):
+        return list(connection.exec_driver_sql(_SERVER_TABLES).scalars())
+    return inspect(connection).get_table_names()
+
+
+def _foreign(connection: Connection) -> CatalogError:
+    from imgsearch.catalog.dialects import on_server
+
+    if on_server(connection):
+        return CatalogError(
+            "the schema imgsearch of the database belongs to another program",
+            "Choose another database with --catalog URL.",
+        )
+    return CatalogError(
+        "the file catalog.sqlite in the library folder belongs to another program",
+        "Choose another folder with --library DIR.",
+    )
 
 
 def require_known(version: str | None) -> None:
@@ -74,10 +104,10 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
         # A migration may rebuild a table, and dropping the old one would delete the rows that
         # refer to it. The pragma has no effect inside a transaction, so it bypasses SQLAlchemy,
         # which would begin one.
-        driver(connection).execute("PRAGMA foreign_keys=OFF")
+        sqlite_driver(connection).execute("PRAGMA foreign_keys=OFF")
         # While the table is missing, the view and the triggers that name it are dangling.
-        driver(connection).execute("PRAGMA legacy_alter_table=ON")
-        driver(connection).execute("PRAGMA journal_mode=WAL")
+        sqlite_driver(connection).execute("PRAGMA legacy_alter_table=ON")
+        sqlite_driver(connection).execute("PRAGMA journal_mode=WAL")
         try:
             with connection.execution_options(immediate=True).begin():
                 command.upgrade(alembic_config(connection), "head")
@@ -86,6 +116,29 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
                     raise CatalogError("the upgraded catalog has dangling references", RESTORE_HINT)
         finally:
             connection.invalidate()
+
+
+def upgrade_server(engine: Engine, fill: Callable[[Connection], None]) -> None:
+    """Create or upgrade the schema on PostgreSQL in one transaction; see `upgrade`."""
+    from alembic import command
+
+    from imgsearch.catalog.engine import catalog_errors
+
+    baseline = import_module("imgsearch.migrations.postgresql_0012")
+    current = version(engine)
+    require_known(current)
+    if current == HEAD:
+        return
+    with catalog_errors(engine), engine.begin() as connection:
+        config = alembic_config(connection)
+        if current is None:
+            raw: Any = connection.connection.driver_connection  # which takes many statements
+            raw.execute("CREATE SCHEMA IF NOT EXISTS imgsearch")
+            raw.execute(baseline.TABLES)
+            raw.execute(baseline.TRIGGERS)
+            command.stamp(config, baseline.BASELINE)
+        command.upgrade(config, "head")
+        fill(connection)
 
 
 def alembic_config(connection: Connection | None = None) -> Any:
@@ -112,7 +165,7 @@ def _keep_copy(engine: Engine, target: str) -> None:
             closing(sqlite3.connect(os.fsencode(target))) as copy,
         ):
             copy.execute("PRAGMA synchronous=FULL")
-            driver(connection).backup(copy)
+            sqlite_driver(connection).backup(copy)
         make_durable(target)
     except (CatalogError, OSError):
         with suppress(OSError):
@@ -120,8 +173,19 @@ def _keep_copy(engine: Engine, target: str) -> None:
         raise
 
 
-def driver(connection: Connection) -> sqlite3.Connection:
+def sqlite_driver(connection: Connection) -> sqlite3.Connection:
     """The sqlite3 connection behind a SQLAlchemy connection."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
+
+
+def driver(connection: Connection) -> Plain:
+    """What runs plain queries behind a SQLAlchemy connection."""
+    from imgsearch.catalog.dialects import on_server
+
+    if not on_server(connection):
+        return sqlite_driver(connection)
+    from imgsearch.catalog.postgresql import PlainConnection
+
+    return PlainConnection(connection.connection.driver_connection)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from itertools import combinations
 from sqlalchemy import Connection, text
 
 from imgsearch.catalog import rows
+from imgsearch.catalog.dialects import plain
 from imgsearch.records import DATE_CHARACTERS
 
 RAW, HEIF = "RAW", "HEIF"
@@ -29,7 +30,7 @@ MAX_SECONDS_APART = 5
 _NEIGHBOURS = """
 WITH stems AS (
   SELECT DISTINCT root_id, rtrim(path, replace(path, '.', '')) AS stem
-  FROM images WHERE id IN ({ids})
+  FROM images WHERE id IN ({ids}) AND instr(path, '.') > 0
 ),
 files AS (
   SELECT stems.root_id, stem, id, format, taken_at, taken_precision,
@@ -37,7 +38,7 @@ files AS (
   FROM stems CROSS JOIN images
     ON images.root_id = stems.root_id
     AND path > stem AND path < substr(stem, 1, length(stem) - 1) || '/'
-  WHERE stem <> '' AND +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
+  WHERE +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
     AND instr(substr(path, length(stem) + 1), '.') = 0
 )
 SELECT root_id, stem, id, format, taken_at, taken_precision FROM files WHERE count > 1
@@ -58,7 +59,7 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
         return {}
     groups: defaultdict[tuple[int, str], dict[int, File]] = defaultdict(dict)
     for chunk in rows.chunks([int(each) for each in ids]):
-        query = text(_NEIGHBOURS.format(ids=", ".join(map(str, chunk))))
+        query = plain(connection, _NEIGHBOURS.format(ids=", ".join(map(str, chunk))))
         for root, stem, *file in connection.execute(query):
             groups[root, stem][file[0]] = (file[0], file[1], file[2], file[3])
     found: dict[int, tuple[int, ...]] = {}

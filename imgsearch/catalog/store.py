@@ -7,14 +7,14 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
-from sqlalchemy.exc import OperationalError
 
 from imgsearch.catalog import (
     clusters,
@@ -33,10 +33,12 @@ from imgsearch.catalog import (
     schema,
     takeover,
     timeline,
+    transfer,
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
-from imgsearch.catalog.engine import open_engine, reading, writing
+from imgsearch.catalog.dialects import damage_errors
+from imgsearch.catalog.engine import catalog_errors, open_engine, reading, writing
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.rehearsal import Rehearsal
 from imgsearch.catalog.saved_searches import SavedWriter
@@ -47,7 +49,6 @@ from imgsearch.catalog.sqlite_file import (
     file_stamp,
     is_immutable,
     missing,
-    sqlite_errors,
     stored_values,
 )
 from imgsearch.catalog.tables import (
@@ -89,15 +90,22 @@ from imgsearch.records import (
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
 from imgsearch.writing import private_folder, private_opener
 
+if TYPE_CHECKING:
+    from imgsearch.catalog.postgresql import CatalogServer
+
 CHANGES_PER_BATCH = 8192
-_DAMAGE = (ValueError, TypeError, OperationalError)
-"""Errors of reading a damaged value; the last one for a text that is not UTF-8."""
 OWN_PREFIXES = ("writer.", "server-token.")
 """Name prefixes of files that may exist before the catalog does."""
 
 
-def open_catalog(folder: str, create: bool = False) -> Catalog:
+def open_catalog(folder: str, create: bool = False, url: str = "") -> Catalog:
     """Open the catalog of the library in `folder`; an older schema is upgraded.
+
+    Parameters
+    ----------
+    url : str
+        The database on PostgreSQL that holds the catalog; then `folder` has only what is made from
+        it, such as index files. "" for the file in the folder.
 
     Raises
     ------
@@ -107,7 +115,11 @@ def open_catalog(folder: str, create: bool = False) -> Catalog:
         It was written by a newer imgsearch.
     CatalogError
         The folder holds something else, or cannot be used.
+    CatalogServerError
+        The server cannot be used.
     """
+    if url:
+        return _open_on_server(folder, create, url)
     path = os.path.join(folder, FILE)
     if not os.path.exists(path):
         _prepare(folder, create)
@@ -124,6 +136,36 @@ def open_catalog(folder: str, create: bool = False) -> Catalog:
                 raise missing(folder) from None
             raise
     return Catalog(folder, engine)
+
+
+def _open_on_server(folder: str, create: bool, url: str) -> Catalog:
+    from imgsearch.catalog.postgresql import CatalogServer
+
+    server = CatalogServer(url)
+    engine = server.engine()
+    try:
+        version = schema.version(engine)
+        schema.require_known(version)
+        if version is None and not create:
+            raise server.missing()
+        _make_folder(folder)
+        if version != schema.HEAD:
+            with server.lock():
+                schema.upgrade_server(engine, _insert_library_row)
+        return Catalog(folder, engine, server)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        private_folder(folder)
+    except OSError as error:
+        raise CatalogError(
+            f"the library folder {folder} cannot be created: {error.strerror}",
+            "Choose another one with --library DIR.",
+        ) from error
 
 
 def _require_upgradable(folder: str, version: str | None) -> None:
@@ -144,15 +186,8 @@ def _require_upgradable(folder: str, version: str | None) -> None:
 def _prepare(folder: str, create: bool) -> None:
     if not create:
         raise missing(folder)
-    try:
-        private_folder(folder)
-        foreign_names = [n for n in os.listdir(folder) if not n.startswith(OWN_PREFIXES)]
-    except OSError as error:
-        raise CatalogError(
-            f"the library folder {folder} cannot be created: {error.strerror}",
-            "Choose another one with --library DIR.",
-        ) from error
-    if foreign_names:
+    _make_folder(folder)
+    if any(not name.startswith(OWN_PREFIXES) for name in os.listdir(folder)):
         raise CatalogError(
             f"{folder} is not an imgsearch library, and it is not empty",
             "Choose a new or empty folder with --library DIR.",
@@ -189,16 +224,25 @@ def _insert_library_row(connection: Connection) -> None:
 class Catalog:
     """Files, metadata and vectors of one library. Reads never block and are never blocked."""
 
-    def __init__(self, folder: str, engine: Engine) -> None:
+    def __init__(self, folder: str, engine: Engine, server: CatalogServer | None = None) -> None:
         self.folder = folder
         self._engine = engine
+        self._server = server
         self._local = threading.local()
         self._damaged: set[int] = set()
-        self._path = os.path.join(folder, FILE)
+        self._damage = damage_errors(engine)
+        self._path = "" if server else os.path.join(folder, FILE)
         self._file = file_identity(self._path)
         self._stamp = _immutable_stamp(self._path)
         with self._read() as connection:
-            self.uuid: str = connection.execute(select(library.c.uuid)).scalar_one()
+            uuid = connection.execute(select(library.c.uuid)).scalar()
+        if uuid is None:
+            raise CatalogError(
+                f"the catalog in {server.address if server else folder} is not complete: a copy"
+                " into it has not ended",
+                "Run 'imgsearch migrate' again.",
+            )
+        self.uuid: str = uuid
 
     def close(self) -> None:
         """Close the connections."""
@@ -218,8 +262,25 @@ class Catalog:
         LibraryBusy
             Another process still holds the writer lock after `wait_s` seconds.
         """
-        with writer_lock(self.folder, wait_s) as require_held:
+        lock = self._server.writer_lock if self._server else partial(writer_lock, self.folder)
+        with lock(wait_s) as require_held:
             yield CatalogWriter(self._engine.execution_options(require_held=require_held))
+
+    def copy_to(self, target: str, on_table: transfer.OnTable) -> int:
+        """Copy all of it into a database, or into a folder; see `transfer.copy`."""
+        with self.writer(), self._read() as connection, self._target(target) as engine:
+            return transfer.copy(connection, engine, on_table)
+
+    def _target(self, target: str) -> AbstractContextManager[Engine]:
+        if "://" in target:
+            return transfer.server_target(target, self._server)
+        folder = os.path.abspath(os.path.expanduser(target))
+        if not os.path.exists(os.path.join(folder, FILE)):
+            if folder == os.path.abspath(self.folder):
+                _make_file(os.path.join(folder, FILE))
+            else:
+                _prepare(folder, create=True)
+        return transfer.file_target(folder)
 
     @contextmanager
     def rehearsal(self) -> Iterator[tuple[Catalog, Rehearsal]]:
@@ -249,7 +310,7 @@ class Catalog:
         snapshot = getattr(self._local, "connection", None)
         if snapshot is not None:
             # The error may be caught inside the snapshot.
-            with self._unchanged(), sqlite_errors():
+            with self._unchanged(), catalog_errors(self._engine):
                 yield snapshot
             return
         self._follow()
@@ -396,7 +457,7 @@ class Catalog:
             for chunk in rows.chunks([int(i) for i in ids]):
                 try:
                     records |= _records(connection, chunk)
-                except _DAMAGE:
+                except self._damage:
                     records |= self._sound_records(connection, chunk)
         return records
 
@@ -406,7 +467,7 @@ class Catalog:
         for image_id in ids:
             try:
                 records |= _records(connection, [image_id])
-            except _DAMAGE:
+            except self._damage:
                 self._damaged.add(image_id)
         return records
 
@@ -802,7 +863,16 @@ class Catalog:
     def summary(self) -> dict[str, Any]:
         """The contents of the library as plain values for JSON; see `overview.summary`."""
         with self._read() as connection:
-            return overview.summary(driver(connection), self.folder)
+            return overview.summary(driver(connection), self.folder, self.server)
+
+    @property
+    def server(self) -> str:
+        """The server that holds the catalog, in words; "" for a file."""
+        if self._server is None:
+            return ""
+        with self._read() as connection:
+            raw: Any = connection.connection.driver_connection
+            return self._server.described(raw, schema.HEAD)
 
     def check(self) -> list[str]:
         """The faults of the catalog itself, one sentence each; empty if it is sound."""

@@ -6,9 +6,9 @@ Each query seeks in an index, so that a page may begin with them in a library of
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 
+from imgsearch.catalog.spellings import Plain
 from imgsearch.records import Period
 
 MAX_PERIODS = 600
@@ -33,13 +33,13 @@ _AFTER_ALL_DATES = "~"
 """Sorts behind every date and time that begins with the text before it."""
 
 
-def months(db: sqlite3.Connection) -> list[Period]:
+def months(db: Plain) -> list[Period]:
     """The months with present images, newest first, with what a filter by that month finds. Images
     of which only the year is known are behind its January, with None for the month."""
     return list(_months(db))
 
 
-def _months(db: sqlite3.Connection) -> Iterator[Period]:
+def _months(db: Plain) -> Iterator[Period]:
     end = _AFTER_ALL_DATES
     for _ in range(MAX_PERIODS):
         row = db.execute(_LATEST, (end,)).fetchone()
@@ -59,9 +59,7 @@ def _months(db: sqlite3.Connection) -> Iterator[Period]:
         end = start
 
 
-def on_this_day(
-    db: sqlite3.Connection, day: str, years: Sequence[int], each_year: int, limit: int
-) -> list[int]:
+def on_this_day(db: Plain, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:
     """Present images taken on a day, such as "11-29", of the given years, in their order."""
     found: list[int] = []
     for year in years:
@@ -73,6 +71,6 @@ def on_this_day(
     return found
 
 
-def latest_added(db: sqlite3.Connection, limit: int) -> list[int]:
+def latest_added(db: Plain, limit: int) -> list[int]:
     """The present images that came into the library last, the last one first."""
     return [key for (key,) in db.execute(_ADDED, (limit,))]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
+from imgsearch.catalog.schema import driver
 from imgsearch.catalog.sqlite_file import to_stored
 from imgsearch.records import METADATA_VERSION, FileRun
 from imgsearch.vectors import Ids
@@ -120,8 +120,9 @@ def page(
     connection: Connection, root_id: int | None, space_id: int | None, after: str
 ) -> list[_Row]:
     """The rows that follow a path, read through the driver: SQLAlchemy took five times as long."""
-    driver: Any = connection.connection.driver_connection
-    rows: list[_Row] = driver.execute(_SQL, (root_id, after, space_id, PAGE_ROWS)).fetchall()
+    rows: list[_Row] = (
+        driver(connection).execute(_SQL, (root_id, after, space_id, PAGE_ROWS)).fetchall()
+    )
     return rows
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     Connection,
     Engine,
+    case,
     delete,
     func,
     insert,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from imgsearch.catalog import (
     clusters,
@@ -30,6 +30,7 @@ from imgsearch.catalog import (
     takeover,
 )
 from imgsearch.catalog.commit import Commit
+from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.ledger import changing
 from imgsearch.catalog.tables import (
@@ -342,9 +343,8 @@ class CatalogWriter:
             )
             connection.execute(delete(tombstones).where(tombstones.c.revision <= flushed))
             connection.execute(delete(commits).where(commits.c.revision < flushed))
-            connection.execute(
-                update(library).values(purge_floor=func.max(library.c.purge_floor, flushed))
-            )
+            higher = case((library.c.purge_floor < flushed, flushed), else_=library.c.purge_floor)
+            connection.execute(update(library).values(purge_floor=higher))
 
 
 def _put_space(connection: Connection, space: EmbeddingSpace) -> int:

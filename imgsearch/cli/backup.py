@@ -25,7 +25,11 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     from imgsearch.exchange.backup import backup
 
     ctx = context(library, quiet, verbose)
-    result = backup(ctx.settings().library, file, replace)
+    folder = ctx.folder(
+        "Write it with the server's own program, for example: pg_dump --schema imgsearch"
+        " --format custom --file FILE DATABASE"
+    )
+    result = backup(folder, file, replace)
     if not quiet:
         click.echo(
             plain(f"{result.images} pictures, {result.vectors} vectors, {result.bytes} bytes")

@@ -141,7 +141,8 @@ def _in_library(ctx: click.Context, read: Callable[[Overview], list[str]]) -> li
 
     library = ctx.params.get("library") or ctx.find_root().params.get("library")
     try:
-        with closing(Overview(load_settings({"library": library}).library)) as overview:
+        settings = load_settings({"library": library})
+        with closing(Overview(settings.library, settings.catalog)) as overview:
             return read(overview) if overview.ready else []
     except ImgSearchError:
         return []

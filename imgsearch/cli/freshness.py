@@ -25,7 +25,7 @@ def begin(ctx: Context, settings: Settings, refresh: bool | None) -> Estimate | 
     elif refresh is None and settings.refresh == "ask" and not ctx.quiet:
         from imgsearch.indexing.freshness import Estimate
 
-        return Estimate(settings.library).start()
+        return Estimate(settings.library, settings.catalog).start()
     return None
 
 

@@ -47,6 +47,7 @@ COMMANDS = (
     "merge",
     "backup",
     "restore",
+    "migrate",
     "bench",
     "daemon",
 )
@@ -109,12 +110,27 @@ class Context:
         from imgsearch.catalog.overview import Overview
 
         settings = self.settings()
-        overview = Overview(settings.library)
+        overview = Overview(settings.library, settings.catalog)
         if not overview.ready:
             overview.close()
             self.library().upgrade()
-            overview = Overview(settings.library)
+            overview = Overview(settings.library, settings.catalog)
         return overview
+
+    def folder(self, hint: str) -> str:
+        """The folder of a library whose catalog is a file in it.
+
+        Raises
+        ------
+        CatalogError
+            The catalog lies on a server; `hint` says what to do instead.
+        """
+        from imgsearch.errors import CatalogError
+
+        settings = self.settings()
+        if settings.catalog:
+            raise CatalogError("the catalog of this library lies on a server, not in a file", hint)
+        return settings.library
 
     def say_verbose(self, note: str) -> None:
         """A note on stderr with -v."""
@@ -184,6 +200,12 @@ class LazyGroup(click.Group):
             raise click.UsageError(error.message + hint, ctx) from None
 
 
+def _catalog(ctx: click.Context, option: click.Parameter, url: str | None) -> None:
+    """Keep the place of the catalog for whatever the command opens."""
+    if without_password(ctx, option, url) is not None:
+        ctx.ensure_object(Context).flags["catalog"] = url
+
+
 def common(function: F) -> F:
     """Options that may stand before or behind the command."""
     for option in (
@@ -194,6 +216,13 @@ def common(function: F) -> F:
             metavar="DIR",
             shell_complete=folders,
             help="Folder of the library. Default: $IMGSEARCH_LIBRARY, else your data folder.",
+        ),
+        click.option(
+            "--catalog",
+            metavar="URL",
+            expose_value=False,
+            callback=_catalog,
+            help="Where the catalog lies, if not in the library: postgresql://user@host/database.",
         ),
     ):
         function = option(function)
@@ -244,21 +273,22 @@ def index_option(function: F) -> F:
         "--index",
         metavar="KIND",
         shell_complete=indexes,
-        callback=_without_password,
+        callback=without_password,
         help="auto, flat (exact), ivf, faiss-gpu (as auto, on GPUs) or torch (exact, on a GPU where"
         " there is one). auto is exact up to 100 000 pictures, and ivf from there. Or a server:"
         " postgresql://user@host/database or milvus://host:19530/database.",
     )(function)
 
 
-def _without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
+def without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
     """Refuse a password on the command line, where other users can read it."""
     from imgsearch.settings import has_password
 
     if kind and has_password(kind):
         raise click.BadParameter(
             "other users could read a password on the command line; put it into ~/.pgpass,"
-            " PGPASSWORD, MILVUS_TOKEN, IMGSEARCH_INDEX or config.toml.",
+            " PGPASSWORD, MILVUS_TOKEN,"
+            f" IMGSEARCH_{(option.name or '').upper()} or config.toml.",
             ctx,
             option,
         )
@@ -303,5 +333,5 @@ def cli(ctx: click.Context, library: str | None, quiet: bool, verbose: bool) -> 
     imgsearch search a dog on a beach
     imgsearch similar photo.jpg
     """
-    ctx.obj = Context()
+    ctx.ensure_object(Context)
     context(library, quiet, verbose)

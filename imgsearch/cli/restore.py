@@ -25,7 +25,10 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     from imgsearch.exchange.backup import restore
 
     ctx = context(library, quiet, verbose)
-    folder = ctx.settings().library
+    folder = ctx.folder(
+        "A file of pg_dump is restored by pg_restore. One of 'imgsearch backup' becomes a library"
+        " without --catalog (IMGSEARCH_CATALOG, config.toml)."
+    )
     result = restore(file, folder, replace)
     if not quiet:
         click.echo(plain(f"{result.images} pictures, {result.vectors} vectors, in {folder}"))

@@ -47,6 +47,7 @@ def _index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> str:
 def _text(summary: dict[str, Any]) -> str:
     lines = [
         f"Library   {plain(summary['library'])} ({summary['bytes'] / 1e6:.1f} MB)",
+        *([f"Catalog   {summary['catalog']}"] if "catalog" in summary else []),
         f"Pictures  {summary['images']} in {count_of(summary['roots'], 'folder')}; "
         f"{count_of(summary['skipped'], 'file')} skipped",
     ]

@@ -115,7 +115,7 @@ def restore(file: str, library: str, replace: bool = False) -> Backup:
             part = _checked_part(file, library, "WAL")
             try:
                 _release(target)
-                require_held()
+                require_held(None)
                 os.replace(part, target)
             except BaseException:
                 _discard_all(part)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from imgsearch.errors import IndexServerError, MissingExtra
 from imgsearch.indexes.builder import norm_slack
-from imgsearch.indexes.mapped import CHUNK_ROWS, SINGLE
+from imgsearch.indexes.mapped_vectors import CHUNK_ROWS, SINGLE
 from imgsearch.indexes.served_index import Codes, Generation, GenerationGone, Selection, ServedIndex
 from imgsearch.records import Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids

@@ -13,9 +13,9 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, LiteralString, TypeAlias, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,12 @@ try:
     import psycopg
     from psycopg import errors, sql
     from psycopg.adapt import Dumper
-    from psycopg.conninfo import conninfo_to_dict
     from psycopg.pq import Format
+
+    from imgsearch.postgresql import SLOW, Connection, Database, Row
 except ImportError as error:
     raise MissingExtra("an index on PostgreSQL", "postgres") from error
 
-CONNECT_TIMEOUT_SECONDS = 4
-"""Unless the URL or PGCONNECT_TIMEOUT has another one."""
 SEARCH_TIMEOUT_SECONDS = 4.0
 """Unless the server, the user or the URL has a `statement_timeout`."""
 GRACE_SECONDS = 0.5
@@ -54,19 +53,9 @@ MIN_CANDIDATES, MAX_CANDIDATES = 400, 1000
 the best (benchmarks/index_server.py); the engine takes no more."""
 _INT8_ARRAY_OID, _INT8_OID = 1016, 20
 _COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
-_PRIVILEGES = (
-    "Let an administrator of the database grant what is missing, for example: GRANT CREATE ON"
-    " DATABASE name TO user. docs/SCALE.md has the commands."
-)
-_SLOW = (
-    "Check that the server is not overloaded. If a search takes longer than this, allow more time:"
-    " ?options=-c%20statement_timeout%3D60s at the end of the URL."
-)
 _LIMIT: LiteralString = "SELECT set_config('statement_timeout', %s, false)"
 SCHEMA = "imgsearch_index"
 T = TypeVar("T")
-Row = tuple[Any, ...]
-Connection: TypeAlias = "psycopg.Connection[Row]"
 
 
 class PgIndex(ServedIndex):
@@ -97,60 +86,19 @@ class Server:
     ----------
     url : str
         As libpq takes it.
-
-    Attributes
-    ----------
-    address : str
-        The URL without the password, for messages.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        kept = "nothing is lost, the catalog has everything"
+        self._database = Database(url, "index", IndexServerError, kept)
         self._connection: Connection | None = None
-        self._password, self.address = "", "the PostgreSQL server"
-        with self.translated():
-            parts = conninfo_to_dict(url)
-        self._password, self.address = str(parts.get("password") or ""), _address(parts)
-        self._timeout: dict[str, Any] = {}
-        if "connect_timeout" not in parts and not os.environ.get("PGCONNECT_TIMEOUT"):
-            self._timeout["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
         self.engine = ""
         self._limit = SEARCH_TIMEOUT_SECONDS
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
+    @property
+    def translated(self) -> Callable[[], AbstractContextManager[None]]:
         """Within it, errors of the engine are `IndexServerError`, with the address and a hint."""
-        try:
-            yield
-        except errors.InsufficientPrivilege as error:
-            raise IndexServerError(self._sentence(error), _PRIVILEGES) from None
-        except errors.DiskFull as error:
-            hint = "Free some space on the server; nothing is lost, the catalog has everything."
-            raise IndexServerError(self._sentence(error), hint) from None
-        except errors.QueryCanceled as error:
-            raise IndexServerError(self._sentence(error), _SLOW) from None
-        except psycopg.OperationalError as error:
-            raise IndexServerError(
-                self._sentence(error),
-                "Check that the server is running, and that address, user and password are right;"
-                " the password is read from ~/.pgpass, PGPASSWORD, or the URL in the settings.",
-            ) from None
-        except psycopg.ProgrammingError as error:
-            if not error.sqlstate:  # the URL is not valid, and the message has parts of it
-                raise IndexServerError(
-                    "the URL of the index server is not valid",
-                    "Write postgresql://user@host:5432/database; characters such as @ : / # % in a"
-                    " name are written in percent-encoding.",
-                ) from None
-            raise IndexServerError(self._sentence(error), "'imgsearch doctor' checks it.") from None
-        except psycopg.Error as error:
-            raise IndexServerError(self._sentence(error), "'imgsearch doctor' checks it.") from None
-
-    def _sentence(self, error: psycopg.Error) -> str:
-        text = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if self._password:
-            text = text.replace(self._password, "***")
-        return f"{self.address} cannot be used: {text}"
+        return self._database.translated
 
     @property
     def connection(self) -> Connection:
@@ -161,16 +109,15 @@ class Server:
         return self._connection
 
     def _connect(self) -> Connection:
-        connection: Connection = psycopg.connect(
-            self._url,
+        connection = self._database.connect(
             autocommit=True,
             prepare_threshold=None,  # a general plan would not know how many ids there are
             application_name="imgsearch",
-            **self._timeout,
         )
         try:
             connection.adapters.register_dumper(np.ndarray, _IdsDumper)
-            self.engine = f"{_versions(connection, self.address)} at {self.address}"
+            address = self._database.address
+            self.engine = f"{_versions(connection, address)} at {address}"
             self._limit = _limited(connection)
         except BaseException:
             connection.close()
@@ -213,8 +160,9 @@ class Server:
                 yield
             except psycopg.OperationalError:
                 if late.is_set():
-                    sentence = f"{self.address} has not answered for {self._limit:g} seconds"
-                    raise IndexServerError(sentence, _SLOW) from None
+                    address = self._database.address
+                    sentence = f"{address} has not answered for {self._limit:g} seconds"
+                    raise IndexServerError(sentence, SLOW) from None
                 raise
             finally:
                 watch.cancel()
@@ -248,14 +196,6 @@ def _limited(connection: Connection) -> float:
         return float(row[0])
     connection.execute(_LIMIT, (str(round(1e3 * SEARCH_TIMEOUT_SECONDS)),))
     return SEARCH_TIMEOUT_SECONDS
-
-
-def _address(parts: dict[str, Any]) -> str:
-    """A URL without a password, from the parts of a connection string."""
-    user = f"{parts['user']}@" if parts.get("user") else ""
-    port = f":{parts['port']}" if parts.get("port") else ""
-    host = parts.get("host") or parts.get("hostaddr") or ""
-    return f"postgresql://{user}{host}{port}/{parts.get('dbname') or ''}"
 
 
 def _versions(connection: Connection, address: str) -> str:

@@ -76,6 +76,7 @@ class Estimate:
     """
 
     library: str
+    catalog: str = ""
     new: int = 0
     changed: int = 0
     _thread: threading.Thread | None = None
@@ -101,7 +102,7 @@ class Estimate:
             kept = _load(self.library)
             if not kept:
                 return
-            with closing(Overview(self.library)) as overview:
+            with closing(Overview(self.library, self.catalog)) as overview:
                 roots = overview.roots(counted=False)
                 for root in roots:
                     times = kept.get(root.path)

@@ -58,7 +58,8 @@ class DaemonSocket:
 
     def _listen(self) -> None:
         gallery = self._gallery
-        if not os.path.exists(os.path.join(gallery.settings.library, FILE)):
+        there = os.path.exists(os.path.join(gallery.settings.library, FILE))
+        if not there and not gallery.settings.catalog:
             return
         try:
             gallery.resident.submit(lambda library: library.catalog.uuid).result()

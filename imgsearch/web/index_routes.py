@@ -222,7 +222,7 @@ class Follower:
     def _roots(self) -> list[RootRecord]:
         """The folders of the library; none before it exists."""
         try:
-            with closing(Overview(self._settings.library)) as overview:
+            with closing(Overview(self._settings.library, self._settings.catalog)) as overview:
                 return overview.roots(counted=False)
         except CatalogError:
             return []

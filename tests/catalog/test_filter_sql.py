@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from imgsearch.catalog import filter_sql, open_catalog, rows
+from imgsearch.catalog import filter_sql, open_catalog, rows, server_words
+from imgsearch.catalog.dialects import on_server
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.store import _with_root
 from imgsearch.catalog.tables import images, roots
@@ -30,7 +31,7 @@ from imgsearch.filters.tree import (
     Or,
 )
 from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Known, RootRecord
-from tests.conftest import examples, full_only
+from tests.conftest import examples, full_only, sqlite_only
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, held, ingest
 from tests.reference_filter import passes
 
@@ -144,8 +145,9 @@ filters = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory):
-    catalog = open_catalog(str(tmp_path_factory.mktemp("filters") / "library"), create=True)
+def catalog(tmp_path_factory, new_url):
+    folder = str(tmp_path_factory.mktemp("filters") / "library")
+    catalog = open_catalog(folder, create=True, url=new_url())
     with writing(catalog._engine) as connection:
         for root in ROOTS:
             values = {"exclude": [], "hidden": False, "mounts": [], "added_at": datetime.now()}
@@ -171,6 +173,8 @@ def put(connection, pictures) -> list[tuple[ImageRecord, str]]:
         ).inserted_primary_key  # fmt: skip
         record = ImageRecord(image_id, ImageFile(root, path, size, 1), "x", about)
         records.append((record, status))
+    if on_server(connection):
+        server_words.write(connection)  # as at the end of the transaction
     return records
 
 
@@ -258,34 +262,34 @@ def test_a_folder_outside_the_library_is_an_error(catalog):
     assert catalog.count(Below("/")) == 0, "it contains all folders"
 
 
-def test_a_link_to_a_folder_counts_as_that_folder(tmp_path):
+def test_a_link_to_a_folder_counts_as_that_folder(tmp_path, catalog_url):
     real = tmp_path / "real"
     (real / "sub").mkdir(parents=True)
     (tmp_path / "link").symlink_to(real)
     folder = MemoryFolder(str(real))
     folder.files = {"sub/a.jpg": ("a", 1), "b.jpg": ("b", 1)}
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     ingest(catalog, folder)
     for path, count in (("link", 2), ("link/sub", 1), ("real/sub/a.jpg", 1), ("real/no", 0)):
         assert catalog.count(Below(str(tmp_path / path))) == count
     assert catalog.count(Below(str(tmp_path))) == 2
 
 
-def test_a_scan_of_a_folder_keeps_a_name_with_the_same_prefix(tmp_path):
+def test_a_scan_of_a_folder_keeps_a_name_with_the_same_prefix(tmp_path, catalog_url):
     folder = MemoryFolder()
     folder.files = {"a/1.jpg": ("1", 1), "a\udcff.jpg": ("2", 1), "a/\udcff.jpg": ("3", 1)}
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     ingest(catalog, folder)
     folder.scope, folder.files = "a", {"a/1.jpg": ("1", 1)}
     assert ingest(catalog, folder).removed == 1
     assert set(held(catalog)) == {"/photos/a/1.jpg", "/photos/a\udcff.jpg"}
 
 
-def test_the_folded_columns_follow_a_picture(tmp_path):
+def test_the_folded_columns_follow_a_picture(tmp_path, catalog_url):
     """They are updated when it is moved, copied or encoded again."""
     folder = MemoryFolder()
     folder.files = {"Old.jpg": ("a", 1)}
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     ingest(catalog, folder)
     folder.files = {"NEW.jpg": ("a", 2), "copy.jpg": ("a", 3)}
     ingest(catalog, folder)
@@ -310,9 +314,9 @@ NOT_PEOPLE = ("people = rosalind", "people ~ 'franklin*zoe*'", "people = lodz", 
               "keyword ~ rosalind", "people != zoë")  # fmt: skip
 
 
-def test_labels_are_filtered_by_each_of_their_values(tmp_path):
+def test_labels_are_filtered_by_each_of_their_values(tmp_path, catalog_url):
     """They follow the picture when it is copied, and when it is encoded again."""
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     metadata = ImageMetadata(
         4, 3, "JPEG", people=("Rosalind Franklin", "Zoë"), keywords=("Łódź", "lab"), city="Łódź",
         state="Woj. łódzkie", country="Polska", title="Opening", description="Line\ntwo",
@@ -347,8 +351,8 @@ def write(catalog, item) -> None:
         ("cafe\u0301.jpg", "CAFE*", True),
     ],
 )
-def test_names_are_folded_as_words_are(tmp_path, name, pattern, matches):
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+def test_names_are_folded_as_words_are(tmp_path, catalog_url, name, pattern, matches):
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     write(catalog, encoded(name, "a"))
     assert catalog.count(comparison("name", "~", pattern)) == matches
 
@@ -420,6 +424,7 @@ def test_a_camera_is_found_by_any_of_its_spellings(tmp_path, expression, found):
         "rating >= 4",
     ],
 )
+@sqlite_only
 def test_an_index_answers_a_filter_on_one_field(catalog, expression):
     """Such a filter never reads the table row by row."""
     with catalog._read() as connection:
@@ -428,9 +433,12 @@ def test_an_index_answers_a_filter_on_one_field(catalog, expression):
         compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(text("EXPLAIN QUERY PLAN " + str(compiled).replace(":", r"\:")))
         steps = [row.detail for row in plan if row.detail.startswith(("SCAN", "SEARCH"))]
+    no_table = ("SCAN CONSTANT ROW", "SCAN (subquery-1)")  # IN () of no camera
+    steps = [step for step in steps if step not in no_table]
     assert steps and all("INDEX" in step or "PRIMARY KEY" in step for step in steps), steps
 
 
+@sqlite_only
 def test_pictures_are_looked_up_by_their_ids(catalog):
     with catalog._read() as connection:
         query = _with_root().where(images.c.id.in_([1, 2, 3]))

@@ -132,16 +132,18 @@ def test_names_are_found_in_whatever_form_they_and_the_query_are_written(
 
 
 @pytest.fixture(scope="module")
-def scratch_catalog(tmp_path_factory):
+def scratch_catalog(tmp_path_factory, new_url):
     """A catalog whose pictures each test replaces."""
-    catalog = open_catalog(str(tmp_path_factory.mktemp("scratch") / "library"), create=True)
+    folder = str(tmp_path_factory.mktemp("scratch") / "library")
+    catalog = open_catalog(folder, create=True, url=new_url())
     yield catalog
     catalog.close()
 
 
 @pytest.fixture(scope="module")
-def spelled_catalog(tmp_path_factory):
-    catalog = open_catalog(str(tmp_path_factory.mktemp("spelled") / "library"), create=True)
+def spelled_catalog(tmp_path_factory, new_url):
+    folder = str(tmp_path_factory.mktemp("spelled") / "library")
+    catalog = open_catalog(folder, create=True, url=new_url())
     found_among(catalog, DECOMPOSED + STROKES, "")
     yield catalog
     catalog.close()
@@ -266,9 +268,13 @@ def test_forgetting_a_folder_forgets_its_words(catalog, folder):
 def sound(catalog: Catalog) -> bool:
     """True if the index matches the table; otherwise SQLite raises."""
     with catalog._engine.connect() as connection:
-        connection.exec_driver_sql("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
+        key = "id"
+        if connection.dialect.name == "sqlite":
+            key = "rowid"
+            check = "INSERT INTO words(words, rank) VALUES ('integrity-check', 1)"
+            connection.exec_driver_sql(check)
         images = set(connection.exec_driver_sql("SELECT id FROM images").scalars())
-        assert set(connection.exec_driver_sql("SELECT rowid FROM words").scalars()) == images
+        assert set(connection.exec_driver_sql(f"SELECT {key} FROM words").scalars()) == images
         labelled = set(connection.exec_driver_sql("SELECT image_id FROM labels").scalars())
         assert labelled <= images
     return True
@@ -285,8 +291,9 @@ CATALOGS: list[Catalog] = []
 
 
 @pytest.fixture(autouse=True, scope="module")
-def some_catalog(tmp_path_factory):
-    CATALOGS.append(open_catalog(str(tmp_path_factory.mktemp("any") / "library"), create=True))
+def some_catalog(tmp_path_factory, new_url):
+    folder = str(tmp_path_factory.mktemp("any") / "library")
+    CATALOGS.append(open_catalog(folder, create=True, url=new_url()))
     folder = MemoryFolder()
     folder.files = {name: (f"content {name}", 1) for name in NAMES}
     ingest(CATALOGS[0], folder)

@@ -14,6 +14,7 @@ from imgsearch.errors import QueryError
 from imgsearch.filters.options import filter_from
 from imgsearch.filters.parser import parse
 from imgsearch.records import Known, Measures, RootRecord
+from tests.conftest import sqlite_only
 from tests.fakes import DECODER, SPACE, encoded
 
 DULL = Measures(0.1, 0.9, 0.0, 0.4, 0.05, 3.0, "document")
@@ -21,8 +22,8 @@ SHARP = Measures(0.8, 0.4, 0.02, 0.0, 0.25, 61.5, "photo")
 
 
 @pytest.fixture
-def catalog(tmp_path):
-    catalog = open_catalog(str(tmp_path / "library"), create=True)
+def catalog(tmp_path, catalog_url):
+    catalog = open_catalog(str(tmp_path / "library"), create=True, url=catalog_url)
     yield catalog
     catalog.close()
 
@@ -136,6 +137,7 @@ def test_measures_belong_to_the_bytes(filled):
         assert connection.execute(select(measures)).all() == []
 
 
+@sqlite_only
 def test_a_damaged_measure_costs_no_other_picture(filled):
     with filled._engine.begin() as connection:
         connection.exec_driver_sql(

@@ -14,6 +14,7 @@ from imgsearch.catalog.lock import LOCK_FILE, writer_lock
 from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.errors import LibraryBusy, LibraryMissing
 from imgsearch.records import RootRecord
+from tests.conftest import sqlite_only
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
 
 
@@ -26,6 +27,7 @@ def _replace(path: Path) -> None:
     os.replace(path.parent / "new", path)
 
 
+@sqlite_only
 @pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed")
 @pytest.mark.parametrize("change", [_remove, _replace])
 def test_a_writer_whose_lock_file_is_gone_writes_no_more(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from imgsearch.catalog import Catalog
+from imgsearch.catalog.engine import writing
 from imgsearch.errors import CatalogError
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync
@@ -41,8 +38,8 @@ def test_a_value_read_once_stays_the_same_until_the_snapshot_ends(
 
 def test_an_error_within_a_snapshot_is_the_same_as_outside(catalog: Catalog) -> None:
     """The snapshot remains usable after one of its reads has failed."""
-    with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
-        other.execute("ALTER TABLE reference_scores RENAME TO gone")
+    with writing(catalog._engine) as other:
+        other.exec_driver_sql("ALTER TABLE reference_scores RENAME TO gone")
     with catalog.snapshot(), pytest.raises(CatalogError):
         catalog.references(SPACE)
 
@@ -54,7 +51,7 @@ def test_an_index_of_the_same_revision_but_another_history_is_rebuilt(
     index = MemoryIndex("", catalog.uuid, SPACE)
     assert sync(catalog, index) == ""
     assert sync(catalog, index) == ""  # nothing to do
-    with closing(sqlite3.connect(os.path.join(catalog.folder, "catalog.sqlite"))) as other, other:
-        other.execute("UPDATE commits SET token = 'another'")
+    with writing(catalog._engine) as other:
+        other.exec_driver_sql("UPDATE commits SET token = 'another'")
     assert "does not belong" in sync(catalog, index)
     assert (index.revision, index.token) == catalog.head()

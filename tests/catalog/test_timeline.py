@@ -6,11 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from imgsearch.catalog import Catalog, timeline
+from imgsearch.catalog.engine import writing
 from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.filters.parser import parse
 from imgsearch.records import Period, years_of
+from tests.conftest import sqlite_only
 from tests.fakes import MemoryFolder, ingest
 
 TAKEN = {
@@ -28,13 +31,13 @@ def dated(catalog: Catalog) -> Catalog:
     folder = MemoryFolder()
     folder.files = {f"{number}.jpg": (f"content {number}", 1) for number in TAKEN}
     ingest(catalog, folder)
-    with sqlite3.connect(Path(catalog.folder) / FILE) as db:
+    query = text(
+        "UPDATE images SET taken_at = :t, taken_precision = :p, status = :s WHERE path = :f"
+    )
+    with writing(catalog._engine) as connection:
         for number, (taken, precision, status) in TAKEN.items():
-            db.execute(
-                "UPDATE images SET taken_at = ?, taken_precision = ?, status = ? WHERE path = ?",
-                (taken, precision, status, f"{number}.jpg"),
-            )
-    db.close()
+            values = {"t": taken, "p": precision, "s": status, "f": f"{number}.jpg"}
+            connection.execute(query, values)
     return catalog
 
 
@@ -59,6 +62,7 @@ def test_what_was_added_last_comes_first(dated: Catalog) -> None:
     assert dated.latest_added(3) == [6, 4, 3]
 
 
+@sqlite_only
 def test_their_number_is_bounded_and_each_query_seeks(
     dated: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,8 +37,8 @@ pytestmark = [
 class Story:
     """A library, its pictures, and the kills that it survives."""
 
-    def __init__(self, place: Path, seed: int, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, place: Path, seed: int, kind: str, url: str = "") -> None:
+        self.kind, self.url = kind, url
         self.random = random.Random(seed)
         self.album = Album(place, seed)
         self.library = str(place / "library")
@@ -99,7 +99,8 @@ class Story:
         return exit, how
 
     def _environment(self) -> dict[str, str]:
-        return {"IMGSEARCH_INDEX": self.kind, "DRIVER_TRAINED": "8"}
+        index = {"IMGSEARCH_INDEX": self.kind, "DRIVER_TRAINED": "8"}
+        return {**index, "IMGSEARCH_CATALOG": self.url} if self.url else index
 
     def _step(self, kind: str) -> int:
         """A step from a uniform or, equally often, a log-uniform distribution."""
@@ -117,7 +118,7 @@ class Story:
         self.revision = max(self.revision, exit.last("revision"))
         self.flushed = max(self.flushed, exit.last("flushed"))
         try:
-            catalog = open_catalog(self.library)
+            catalog = open_catalog(self.library, url=self.url)
         except LibraryMissing:
             assert not self.committed
             return
@@ -137,7 +138,7 @@ class Story:
         assert bool(exit.last("trained")) <= (self.kind == "ivf")
         assert exit.status == 0, exit.stdout
         self._check(exit)
-        catalog = open_catalog(self.library)
+        catalog = open_catalog(self.library, url=self.url)
         try:
             assert inspect(catalog, open_index(catalog), self.album) == self.album.pictures()
             skipped = {each.file.absolute for each in catalog.skipped()}

@@ -1,4 +1,4 @@
-"""An index on Milvus: what is stored, who may change it, exact scores, errors with hints.
+"""An index on Milvus: what is stored, the writer, exact scores, errors with hints.
 
 The contract of all kinds of index is in tests/contracts/test_vector_index.py.
 """
@@ -213,7 +213,7 @@ def test_a_flush_that_was_cut_off_is_masked_and_repeated(make):
     with pytest.raises(KeyboardInterrupt):
         index._store.replace(index._main, gone, broken(), 2, "token")
     again = make()
-    assert again.check() == "", "rows that a flush may have changed are no damage"
+    assert again.check() == "", "rows that a flush may have changed do not count as damage"
     assert again.revision == 1
     again.apply(batch([2, 9], late, since=1, revision=2, removals=(3,)))
     assert len(again) == 3
