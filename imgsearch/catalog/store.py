@@ -89,7 +89,7 @@ from imgsearch.writing import private_folder, private_opener
 
 CHANGES_PER_BATCH = 8192
 _DAMAGE = (ValueError, TypeError, OperationalError)
-"""Errors of reading a damaged value; the last one for a text that is not UTF-8."""
+"""Errors raised by reading a damaged value; the last one for a text that is not UTF-8."""
 OWN_PREFIXES = ("writer.", "server-token.")
 """Name prefixes of files that may exist before the catalog does."""
 
@@ -647,7 +647,7 @@ class Catalog:
             return reference_scores.texts(connection, space, digest)
 
     def clustering(self, space: EmbeddingSpace) -> Clustering | None:
-        """The basis of the clusters of a space; None if there are none."""
+        """The last clustering of a space; None if there is none."""
         with self._read() as connection:
             return clusters.clustering(connection, _space_id(connection, space))
 
@@ -662,7 +662,7 @@ class Catalog:
             return clusters.members(connection, _space_id(connection, space))
 
     def cluster_facts(self, ids: Ids) -> ClusterFacts:
-        """Facts that the metadata of images has in common."""
+        """Range of years, and the place and camera of most, of images of a cluster."""
         with self._read() as connection:
             return clusters.facts(connection, ids)
 
