@@ -32,7 +32,7 @@ _STORE_CTIME = frozenset(
 
 
 class Identity(NamedTuple):
-    """The facts about a file that a file system keeps over a mount."""
+    """Attributes of a file that stay the same after the file system is mounted again."""
 
     ctime: bool
     inode: bool
@@ -42,11 +42,11 @@ UNIDENTIFIED = Identity(ctime=False, inode=False)
 
 
 def identity_of(kind: str) -> Identity:
-    """The identity of files on a file system of this type.
+    """The attributes that identify a file on a file system of this type.
 
     FAT and exFAT number files as they are read, and have no ctime of their own; most FUSE and
     network file systems number them in the order of their use, and some make times up. An unknown
-    type is trusted with nothing: then size and mtime decide.
+    type is not trusted with either: then size and mtime decide.
     """
     return Identity(kind in _STORE_BOTH or kind in _STORE_CTIME, kind in _STORE_BOTH)
 

@@ -55,12 +55,12 @@ def index_class(kind: str) -> type[VectorIndex]:
 
 
 def index_place(kind: str, folder: str) -> str:
-    """The place of a kind of index: its URL, or else the folder of the library's indexes."""
+    """Where an index is stored: the URL if its kind is one, else the folder of the indexes."""
     return kind if is_url(kind) else folder
 
 
 def open_index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> VectorIndex:
-    """The index of a library and a space, as it is stored; empty if nothing is."""
+    """The stored index of a library and a space; empty if there is none."""
     return index_class(kind)(index_place(kind, folder), library, space)
 
 

@@ -230,12 +230,12 @@ class ImageMetadata:
 
 
 PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
-"""Kinds of picture, each a guess."""
+"""Values of `Measures.kind`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Measures of the pixels of a picture (`sources.pixel_measures` has the formulas).
+    """Measures of the pixels of a picture; `sources.pixel_measures` has the formulas.
 
     Attributes
     ----------
@@ -250,7 +250,7 @@ class Measures:
     colourfulness : float
         Of Hasler and Suesstrunk (2003): from 0 for grey to about 110.
     kind : {"photo", "screenshot", "document"}
-        A guess.
+        Guessed from the pixels.
     """
 
     sharpness: float
@@ -399,7 +399,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Scores of queries of one modality against pictures that are not right answers.
+    """Distribution of the scores of queries of one modality against unrelated pictures.
 
     Attributes
     ----------
@@ -409,8 +409,8 @@ class Reference:
         The median score.
     scale : float
         The distance from the median to the 95th percentile, divided by 1.6449: the standard
-        deviation if scores were normal. The upper half is what false hits come from. Of "best":
-        the interquartile range.
+        deviation if scores were normal. False hits come from the upper half. Of "best": the
+        interquartile range.
     pictures : int
         Size of the library when the reference was drawn.
     """
@@ -457,7 +457,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Counts of pictures by the values that filters compare.
+    """Counts of pictures by month, folder, camera and format.
 
     Attributes
     ----------
@@ -613,7 +613,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """The basis of the clusters of a space.
+    """Revision, size and threshold of the last clustering of a space.
 
     Attributes
     ----------
@@ -641,7 +641,7 @@ class ClusterTree:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """Facts that the metadata of a cluster's pictures has in common.
+    """Range of years, and the place and camera of most pictures of a cluster.
 
     Attributes
     ----------
@@ -671,7 +671,7 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Comparison:
-    """The comparison of a batch of scanned files with the catalog.
+    """A batch of scanned files, sorted by what the catalog knows of them.
 
     Attributes
     ----------
@@ -711,7 +711,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class CommitResult:
-    """The result of a commit.
+    """Counts of a commit, and the files that it left for later steps.
 
     Attributes
     ----------
@@ -788,7 +788,7 @@ class TakenOver:
     known : int
         Pictures that were here, with the same bytes at the same path.
     differing : int
-        Pictures left alone: at their path, this library knows other bytes, or that none are there.
+        Pictures left alone: at their path, this library has other bytes, or knows of none there.
     vectors : int
         Vectors added, also to pictures that were here.
     """

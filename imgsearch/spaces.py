@@ -1,4 +1,4 @@
-"""Chooses the model and the embedding space of a library; nothing else does.
+"""The choice of the model and the embedding space of a library, made only here.
 
 A library may hold vectors of several models, and of several spaces of one model (another revision,
 document instruction, dimension or number of visual tokens). `Spaces` picks from the settings, the

@@ -94,7 +94,7 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class SpaceOptions:
-    """A user's choices about a model's space, beside the model.
+    """The user's choices for the space of a model.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class Matches:
 
 
 def members(ids: Ids, others: Ids) -> Ids:
-    """Those of `others` that are among `ids`; both are sorted, and `ids` may be millions."""
+    """The `others` that are in `ids`; both are sorted, and `ids` may be millions."""
     import numpy as np
 
     if len(others) * 16 > len(ids):

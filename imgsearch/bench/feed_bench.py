@@ -41,7 +41,7 @@ TEST_FILES = 4
 
 @dataclass(frozen=True, slots=True)
 class FeedWork:
-    """The options of a measurement.
+    """Options of a measurement of the feed.
 
     Attributes
     ----------
@@ -95,13 +95,13 @@ class FeedReport:
     pixel_bytes: float
 
     def plain(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
 @dataclass(slots=True)
 class _Feed:
-    """The batches that reached the network."""
+    """Totals of the batches that reached the network, and the times of each."""
 
     images: int = 0
     pixel_bytes: int = 0

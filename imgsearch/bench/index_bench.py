@@ -69,7 +69,7 @@ class IndexReport:
     device_peak_bytes: int | None
 
     def plain(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Plain values for JSON."""
         return asdict(self)
 
 

@@ -38,7 +38,7 @@ class ModelReport:
     rows: list[Row]
 
     def plain(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Plain values for JSON."""
         return asdict(self)
 
 

@@ -102,7 +102,7 @@ class SearchReport:
     facts: IndexFacts | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Plain values for JSON."""
         return asdict(self)
 
 

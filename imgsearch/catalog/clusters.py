@@ -37,7 +37,7 @@ MAX_FACT_IMAGES = 5000
 
 
 def clustering(connection: Connection, space_id: int | None) -> Clustering | None:
-    """The basis of the clusters of a space."""
+    """The last clustering of a space; None if there is none."""
     query = select(clusterings).where(clusterings.c.space_id == space_id)
     row = connection.execute(query).first()
     return None if row is None else Clustering(row.revision, row.pictures, row.threshold)
@@ -104,7 +104,7 @@ def unclustered(connection: Connection) -> int:
 
 
 def facts(connection: Connection, ids: Ids) -> ClusterFacts:
-    """Facts that the metadata of images has in common."""
+    """Range of years, and the place and camera of most, of images of a cluster."""
     columns = ("taken_at", "city", "state", "country", "camera_make", "camera_model")
     query = select(*(images.c[name] for name in columns)).where(
         among(images.c.id, ids[:MAX_FACT_IMAGES].tolist())

@@ -23,7 +23,7 @@ from imgsearch.vectors import Ids
 
 
 class _Terms(NamedTuple):
-    """The basis of comparison for all files of a batch: the versions of the decoders, the sizes
+    """Values that each file of a batch is compared with: the versions of the decoders, the sizes
     that occur in the catalog, and the paths to be verified."""
 
     decoder: str

@@ -59,7 +59,7 @@ CameraKeys = Mapping[tuple[str, Any], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Folders and cameras of the library that conditions refer to."""
+    """Folders and cameras of the library, which conditions may name."""
 
     roots: Roots
     cameras: CameraKeys

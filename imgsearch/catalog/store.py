@@ -730,7 +730,7 @@ class Catalog:
             return reference_scores.texts(connection, space, digest)
 
     def clustering(self, space: EmbeddingSpace) -> Clustering | None:
-        """The basis of the clusters of a space; None if there are none."""
+        """The last clustering of a space; None if there is none."""
         with self._read() as connection:
             return clusters.clustering(connection, _space_id(connection, space))
 
@@ -745,7 +745,7 @@ class Catalog:
             return clusters.members(connection, _space_id(connection, space))
 
     def cluster_facts(self, ids: Ids) -> ClusterFacts:
-        """Facts that the metadata of images has in common."""
+        """Range of years, and the place and camera of most, of images of a cluster."""
         with self._read() as connection:
             return clusters.facts(connection, ids)
 

@@ -296,9 +296,9 @@ clusterings = Table(
     Column("words_digest", Text, nullable=False),
     Column("words", LargeBinary, nullable=False),
 )
-"""The basis of the clusters of a space. `revision`: images of later ones have not joined yet;
-`pictures`: how many there were; `threshold`: the least mean inner product of an image with its
-cluster; `words`: the vectors of the words for names, concatenated in the format of
+"""The last clustering of each space. `revision`: images of later ones have not joined yet;
+`pictures`: the number of images that were grouped; `threshold`: the least mean inner product of an
+image with its cluster; `words`: the vectors of the words for names, concatenated in the format of
 `embeddings.vector`, whose texts have the hash `words_digest`."""
 
 clusters = Table(

@@ -1,4 +1,4 @@
-"""Notes or refreshes, in a search, pictures new or changed since the last run of the indexer."""
+"""Before a search: index new and changed pictures, or estimate how many there are."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def begin(ctx: Context, settings: Settings, refresh: bool | None) -> Estimate | None:
-    """Bring the library up before a search, or begin to estimate what is new; None otherwise.
+    """Refresh the library before a search, or start an estimate of what is new; None otherwise.
 
     Parameters
     ----------
     refresh : bool or None
-        Bring it up, or do neither; None leaves that to the settings.
+        True refreshes, False does neither; None leaves the choice to the settings.
     """
     if refresh or (refresh is None and settings.refresh == "always"):
         _bring_up(ctx)
@@ -36,7 +36,7 @@ def end(ctx: Context, estimate: Estimate | None) -> None:
 
 
 def _bring_up(ctx: Context) -> None:
-    """Index what is new, in all folders and as `imgsearch index` does; a search goes on without."""
+    """Index new and changed pictures as `imgsearch index` does; on an error, warn and go on."""
     from imgsearch.cli.index import run_with_progress
     from imgsearch.indexing.plan import IndexRequest
 

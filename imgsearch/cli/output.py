@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Requested uses of the hits; the names are those of the options."""
+    """Options for the output of hits, under their names on the command line."""
 
     unique: bool = False
     color: str = "auto"

@@ -341,7 +341,7 @@ def why_no_hits(request: SearchRequest) -> str:
 
 
 def explained(request: SearchRequest, trace: Trace) -> str:
-    """A trace of a search, one fact per line."""
+    """A trace in words, one fact per line."""
     of = f"{trace.passed} of {trace.total}" if trace.passed is not None else f"all {trace.total}"
     lines = [
         f"filter  {request.where or 'none'}",

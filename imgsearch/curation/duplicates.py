@@ -36,7 +36,7 @@ IMAGES_PER_LOOK = 1000
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRequest:
-    """The duplicates to find.
+    """Options of a search for duplicates.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Matches new clusters to the old ones that they continue, so that ids and names stay."""
+"""Matches new clusters with the old ones that they continue, so that ids and names persist."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from imgsearch.vectors import Ids
 
 MIN_OVERLAP = 0.3
-"""Least Jaccard index of two clusters of which one continues the other."""
+"""Least Jaccard index of a cluster and the old one that it continues."""
 
 
 def continued(old: Sequence[Ids], new: Sequence[Ids]) -> dict[int, int]:
-    """Place of a new cluster to the place of the old one that it continues.
+    """Map the position of each new cluster to the position of the old one that it continues.
 
     The total overlap (Jaccard index) of the pairs is as large as it can be: the assignment problem,
     Kuhn, Naval Research Logistics Quarterly 2 (1955).

@@ -1,10 +1,10 @@
-"""Connects pictures by near-identical pairs, over a whole library in bounded memory.
+"""Finds pictures connected by near-identical pairs, in a whole library, in bounded memory.
 
 Up to `MAX_EXACT_PRODUCTS` pairs all are computed, in tiles. Beyond, each picture is compared with
 those of the lists whose centroids are nearest to it, as in an inverted file: near-identical
 pictures share a list, or lie in neighbouring ones.
 
-Two pictures hang together if a chain of near-identical pairs leads from one to the other. That is
+Two pictures are connected if a chain of near-identical pairs leads from one to the other. That is
 coarser than a group of duplicates, whose members are all near the best one, and it does not depend
 on an order: `searching.duplicates.leaders_of` finds the same groups within each part as in the
 whole library.
@@ -99,7 +99,7 @@ class Parts:
 def join_near(
     parts: Parts, ids: Ids, rows: Halves, others: Callable[[], Blocks], least: float
 ) -> None:
-    """Join the parts of all near-identical pictures of which at least one is new.
+    """Join the parts of near-identical pictures if at least one picture of the pair is new.
 
     Parameters
     ----------

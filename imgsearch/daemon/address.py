@@ -79,7 +79,7 @@ def is_own(connection: socket.socket) -> bool:
 
 
 def greeting(settings: Any) -> dict[str, Any]:
-    """The values that both sides compare before a request."""
+    """Protocol, version and settings, which client and daemon compare before a request."""
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
     if os.path.isdir(values["model"]):
         values["model"] = os.path.realpath(values["model"])
@@ -95,7 +95,7 @@ def greeting(settings: Any) -> dict[str, Any]:
 
 
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """The differences between two greetings: "version", or names of settings."""
+    """Differences between two greetings: ["version"], or names of settings."""
     if any(mine[name] != theirs.get(name) for name in ("protocol", "version")):
         return ["version"]
     own, other = mine["settings"], theirs.get("settings")

@@ -37,7 +37,7 @@ MESSAGE_TIMEOUT_SECONDS = 60.0
 """Limit for a silent connection, for sending a message and for taking an answer."""
 CLOSE_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.2
-"""Interval of the checks that a client still waits."""
+"""Interval between checks whether the client is still waiting."""
 
 Answer = dict[str, Any]
 

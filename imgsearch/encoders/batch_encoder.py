@@ -70,11 +70,11 @@ class BatchedEncoder(ABC):
 
     @abstractmethod
     def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
-        """The network's input for prepared pictures; tensors in it are copied to the device."""
+        """Inputs of the network for prepared images; their tensors are copied to the device."""
 
     @abstractmethod
     def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:
-        """The network's input for texts; tensors in it are copied to the device."""
+        """Inputs of the network for texts; their tensors are copied to the device."""
 
     @abstractmethod
     def rows(self, features: dict[str, Any]) -> torch.Tensor:

@@ -40,7 +40,7 @@ _LOCALE = re.compile(r"([a-z]{2,3})(?:[_.@-]|$)")
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """The hardware that a model could run on.
+    """The hardware of this machine.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ _JOURNALS = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The contents of a backup file.
+    """Counts, size and hash of a backup file.
 
     Attributes
     ----------

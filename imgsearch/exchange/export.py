@@ -52,7 +52,7 @@ _MAX_STATE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """The pictures and the form of an export.
+    """Options of an export.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ IMAGES_PER_COMMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """The target of a root of the other library.
+    """The root here that takes in a root of the other library.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class _Destination:
     root : RootRecord
         The root here.
     below : str
-        Where the one lies below the other: "" or a path that ends with "/".
+        Path of the source below that root: "" or a path that ends with "/".
     """
 
     source: RootRecord
@@ -114,7 +114,7 @@ def _spaces(catalog: Catalog, other: Catalog) -> list[EmbeddingSpace]:
 
 
 def _destinations(theirs: Sequence[RootRecord], mine: Sequence[RootRecord]) -> list[_Destination]:
-    """The target of each root of the other library, the widest first."""
+    """The destination of each root of the other library, shortest paths first."""
     here = {root.path: root for root in mine}
     found = []
     for root in sorted(theirs, key=lambda root: len(root.path)):

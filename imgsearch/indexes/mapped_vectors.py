@@ -71,7 +71,7 @@ class Header:
     places: dict[str, int] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Plain values for JSON."""
         return asdict(self)
 
 

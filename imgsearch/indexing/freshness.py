@@ -1,4 +1,4 @@
-"""Estimates in a few milliseconds how far a library is behind its folders.
+"""A quick estimate of how far a library is behind its folders.
 
 The modification time of a folder changes when a name in it appears, disappears or is replaced. So
 each complete run keeps the times of the folders that it has listed, and a search compares them and
@@ -30,7 +30,7 @@ MAX_ESTIMATE_SECONDS = 1.0
 MAX_FILES = 5000
 """Files in folders with the same times as before that are compared."""
 MAX_WAIT_SECONDS = 0.05
-"""Time that a finished search waits for the estimate."""
+"""Longest time that a finished search waits for the estimate."""
 
 FileState = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns and inode; the last two are 0 where they are not trusted."""
@@ -41,7 +41,7 @@ FolderTimes = dict[str, int]
 def save(library: str, sources: Iterable[FilesystemSource]) -> None:
     """Keep the times of the folders that complete scans have listed.
 
-    After a failure the next searches say nothing about these folders.
+    After a failure, searches have no estimate for these folders until the next run.
     """
     kept = _load(library)
     for source in sources:

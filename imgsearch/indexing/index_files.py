@@ -48,11 +48,11 @@ class IndexFiles:
 
     @property
     def folder(self) -> str:
-        """Folder of the files."""
+        """The folder of the index files."""
         return os.path.join(self._catalog.folder, "index")
 
     def open(self, space: EmbeddingSpace) -> VectorIndex:
-        """The index of a space as it is stored; empty if there is none."""
+        """The stored index of a space; empty if there is none."""
         return plugins.open_index(self._kind, self.folder, self._catalog.uuid, space)
 
     def for_search(self, space: EmbeddingSpace) -> VectorIndex:
@@ -176,7 +176,7 @@ def require_kind(kind: str) -> None:
 
 
 def engine(kind: str) -> str:
-    """The engine of an index of that kind, in words; raises `ImgSearchError` if nothing can."""
+    """The engine of an index of that kind, in words; raises `ImgSearchError` if there is none."""
     return plugins.open_index(kind, "", "", EmbeddingSpace("", "", "", 1)).state.kind
 
 
@@ -234,7 +234,7 @@ def worth_flushing(index: VectorIndex, while_waiting: bool = False) -> bool:
 
 
 def verify(catalog: Catalog, index: VectorIndex) -> list[str]:
-    """The differences of the index from the catalog, one sentence each; empty when they are equal.
+    """Differences between the index and the catalog, one sentence each; empty if there are none.
 
     Both ids and vectors are compared, the vectors bit by bit.
     """

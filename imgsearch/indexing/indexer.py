@@ -133,7 +133,7 @@ class Indexer:
         on_progress: OnProgress = lambda progress: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> IngestReport:
-        """Report what `run` would do, by a run over a copy of the catalog; writes nothing.
+        """Report what `run` would do, from a run over a copy of the catalog; write nothing.
 
         Files whose size is known are hashed, others are not opened.
         """

@@ -99,7 +99,7 @@ def plan(request: IndexRequest, roots: Sequence[RootRecord], library: str) -> li
 
 
 def count_files(planned: Sequence[Planned], max_seconds: float) -> int:
-    """Number of the pictures and faulty files in folders, as far as it is found in some seconds."""
+    """Number of pictures and faulty files in folders, as far as counted in a few seconds."""
     end = time.monotonic() + max_seconds
     count = 0
     roots = with_planned((), planned)

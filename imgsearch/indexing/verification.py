@@ -1,6 +1,6 @@
-"""The position of a verification, so that a run after a stop or kill goes on from there.
+"""The position of a verification, from which the next run continues after a stop or a kill.
 
-The position is a file in the library folder, and no part of the truth: without it, the next
+The position is a file in the library folder and not part of the truth: without it, the next
 verification starts from the beginning.
 """
 

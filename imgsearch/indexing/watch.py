@@ -57,7 +57,7 @@ _Disk = tuple[int, int]
 
 @dataclass(slots=True)
 class _Change:
-    """Begin and end of the events of a folder, in seconds of the monotonic clock."""
+    """Times of the first and the last event of a folder, in seconds of the monotonic clock."""
 
     first: float
     last: float

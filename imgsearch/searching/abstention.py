@@ -1,4 +1,4 @@
-"""The gate that decides whether a library answers a query in words, before the cut-off of hits.
+"""The gate: decides whether a library has any answer to a query in words.
 
 Every query has a nearest picture. The gate asks whether that picture stands out: its score is
 compared with the best scores that unrelated texts reach in the same library
@@ -8,8 +8,8 @@ adds its own log-odds (`ports.ExplainingEncoder.answer_prior`).
     log-odds = SLOPE (best - median) / IQR + prior
 
 The coefficients come from a logistic regression on queries with and without a right picture in
-four sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, what
-a gate does that was fitted on the others (docs/STRENGTH.md).
+four sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, the
+result of a gate that was fitted on the others (docs/STRENGTH.md).
 """
 
 from __future__ import annotations

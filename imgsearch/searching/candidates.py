@@ -50,7 +50,7 @@ class Candidates:
 
     @property
     def order(self) -> Mapping[int, float]:
-        """The scores that rank: the fusion of both, where there are both."""
+        """The scores that decide the order: by meaning, by words, or the fusion of both."""
         if self.fused and self.named:
             fused = fuse([self.fused, self.named], [1.0, WORDS_WEIGHT])
             return dict.fromkeys(self.scores, 0.0) | fused
@@ -101,7 +101,7 @@ class Candidates:
         )
 
     def _strength(self, key: int) -> float:
-        """NaN where it is not known."""
+        """NaN if it is not known."""
         if self.scale is None or key not in self.scores:
             return math.nan
         return self.scale.strength(self.scores[key])

@@ -1,4 +1,4 @@
-"""The results of a search: a ranking of ids, hits with their pictures, and hits as plain values."""
+"""Results of a search: a ranking of ids, hits with their pictures, and hits as plain values."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Ranking:
 
     @property
     def total(self) -> int | None:
-        """The number of pictures found; None where that is not known."""
+        """Number of pictures found; None if it is not known."""
         return len(self.ids) if self.complete else self.matching
 
     def page_ids(self, start: int, limit: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Checks which pictures of a search are still on disk.
+"""Checks which pictures of a result are still on disk.
 
 A search reads the library only, and files may have gone since the last run of the indexer. So the
 few pictures that are shown are looked up. What counts as gone follows the scan: pictures of a root

@@ -289,4 +289,4 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Read], ...] = tuple(
         (rf"(?:(?:in |from |of |during ){_YEAR}|{_YEAR.replace('year', 'end')}\s*$)", _year),
     )
 )
-"""Patterns of periods, the most exact first -> their readers."""
+"""Pattern of a period -> function that reads it; the most specific pattern first."""

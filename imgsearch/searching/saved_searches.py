@@ -74,7 +74,7 @@ class SavedSearch:
 
     @property
     def text(self) -> str:
-        """A description of the search in one line."""
+        """The search in words, on one line."""
         return described(self.request)
 
     def required(self) -> SearchRequest:
@@ -347,7 +347,7 @@ def checked_name(name: str) -> tuple[str, str]:
 
 
 def described(request: SearchRequest) -> str:
-    """A description of a request in one line."""
+    """A request in words, on one line."""
     words = [term for term in request.terms if term.text]
     parts = [term.text or "" for term in words if term.weight > 0]
     parts += [f"without {term.text}" for term in words if term.weight < 0]

@@ -1,8 +1,8 @@
 """The strength of a score: raw inner products put on one scale for all models and modalities.
 
 A cosine of 0.3 is a good match between text and picture in one model, and a poor one between two
-pictures, or in another model. A score means something only next to the scores of what does not
-belong together: texts that are not about a picture, pictures that have nothing in common. Such
+pictures, or in another model. A score means something only next to the scores of unrelated
+pairs: texts that are not about a picture, pictures that have nothing in common. Such
 reference scores are drawn from the library itself (`indexing.references`).
 
 - z = (score - location) / scale, with robust location and scale: the z-normalisation of scores

@@ -345,7 +345,7 @@ class Gallery:
         return self._suggestions.submit(lambda suggestions: suggestions.suggest(text, limit))
 
     def start(self, day: str) -> Future[Start]:
-        """The start of a page; `day` is today as "11-29"."""
+        """Contents of the start page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
 
     def clusters(self) -> Future[Tiles]:

@@ -1,4 +1,4 @@
-"""The start of the page without a search: a few cheap reads of the catalog."""
+"""Contents of the start page, from a few cheap reads of the catalog."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tiles:
     Attributes
     ----------
     model : str
-        Whose vectors were grouped; "" where nothing is indexed.
+        The model whose vectors were grouped; "" if nothing is indexed.
     made : bool
         Clusters were made.
     clusters : sequence of Cluster
@@ -43,7 +43,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The start of a page.
+    """Contents of the start page.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Start:
 
 
 def start(library: Library, day: str) -> Start:
-    """The start of a page; empty without a library.
+    """Contents of the start page; empty without a library.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ _BRADFORD = np.array(
 
 @dataclass(frozen=True, slots=True)
 class ColourSpace:
-    """The colour space that a file states.
+    """The colour space stated by a file.
 
     Attributes
     ----------

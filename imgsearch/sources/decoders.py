@@ -20,7 +20,7 @@ _RULES = 3  # grows when files are read that were skipped before
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """Settings of decoding.
+    """Settings of the decoder.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def decoders() -> list[DecoderInfo]:
 
 
 def decoder_signature(settings: DecodeSettings) -> str:
-    """The versions that decoding depends on besides the file; stored with each skipped file."""
+    """Versions and limits that decide whether a file decodes; stored with each skipped file."""
     versions = ", ".join(f"{name} {_version(name) or '-'}" for name in _PACKAGES)
     avif = "with" if find_spec("PIL._avif") else "without"
     return f"{versions}, {avif} AVIF, rules {_RULES}, limit {settings.max_pixels / 1e6:g} MP"

@@ -78,7 +78,7 @@ def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
 
 
 def sharpness(luma: Luma) -> float:
-    """The sharpness of the sharpest quarter of a picture, 0 to 1; 0.5 is the median of photos.
+    """Sharpness of the sharpest quarter of a picture, 0 to 1; 0.5 is the median of photos.
 
     In each of 4 x 4 tiles: the variance of the Laplacian of the smoothed luma (Pech-Pacheco et al.,
     "Diatom autofocusing in brightfield microscopy", ICPR 2000), divided by the variance of that

@@ -2,10 +2,10 @@
 
 A source is read into a `Statement`, and `merged` makes one of all: the order of the sources is
 written here and nowhere else. Dates and positions follow the composite tags of ExifTool and the
-guidelines of the Metadata Working Group (2.0, 2010): EXIF, then IPTC, then XMP. Texts are asked of
+guidelines of the Metadata Working Group (2.0, 2010): EXIF, then IPTC, then XMP. Texts come from
 XMP first, because programs that edit them write XMP and often leave the other copies stale. A
-sidecar precedes the file, because a program that writes one leaves the file alone; what Google
-Takeout wrote comes after the file, because its times have no zone and its places may be guesses.
+sidecar precedes the file, because a program that writes one leaves the file alone; a file of Google
+Takeout comes after the file, because its times have no zone and its places may be guesses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date as far as it is known.
+    """A date, possibly partial.
 
     Attributes
     ----------

@@ -61,7 +61,7 @@ _MAX_BYTES_PER_PIXEL = 64
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The storage of the samples of a TIFF page.
+    """Layout of the samples of a TIFF page.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def _tuple(tags: Mapping[int, Any], tag: int, default: tuple[int, ...]) -> tuple
 
 
 def _is_deep(layout: Layout) -> bool:
-    """True for the kinds that are read here, though Pillow may open them, too."""
+    """True for the kinds that are read here, even if Pillow can open them."""
     if layout.compression not in _LOSSLESS:
         return False
     if layout.photometric == _YCBCR:

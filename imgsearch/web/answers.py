@@ -258,7 +258,7 @@ class ClustersAnswer(BaseModel):
 
 
 class StartAnswer(BaseModel):
-    """The start of a page without a search."""
+    """Contents of the start page."""
 
     recent: list[PictureAnswer] = Field(description="Added last.")
     on_this_day: list[PictureAnswer] = Field(description="Taken on this day of earlier years.")
@@ -485,7 +485,7 @@ def saved(search: SavedSearch) -> SavedAnswer:
 
 
 def start(begin: Start, prefix: str) -> StartAnswer:
-    """The start of a page."""
+    """Contents of the start page."""
     return StartAnswer(
         recent=[PictureAnswer(**picture(each, prefix)) for each in begin.recent],
         on_this_day=[PictureAnswer(**picture(each, prefix)) for each in begin.on_this_day],

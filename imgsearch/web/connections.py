@@ -38,7 +38,7 @@ _LENGTH_LINE = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
 
 
 class Use(IntEnum):
-    """The use of a connection. To make room, the lowest goes first."""
+    """State of a connection. The lowest is closed first to make room."""
 
     SILENT = 0
     """It has never sent a whole head."""
@@ -174,7 +174,7 @@ class ClientProtocol(H11Protocol):
 
     @property
     def use(self) -> Use:
-        """The use of the connection."""
+        """The present state of the connection."""
         if self.cycle is None or self.transport.is_closing():
             return Use.SILENT
         if self.conn.their_state is h11.SEND_BODY:

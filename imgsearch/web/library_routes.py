@@ -37,7 +37,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/start")
     async def get_start(client: Request, day: Day = None) -> StartAnswer:
-        """The start of a page: pictures added last, periods, clusters, saved searches."""
+        """Contents of the start page: pictures added last, periods, clusters, saved searches."""
         begin = gallery.start(day or f"{datetime.now():%m-%d}")
         return answers.start(await while_connected(client, begin), prefix_of(client))
 

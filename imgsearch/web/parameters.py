@@ -1,4 +1,4 @@
-"""What requests may contain: names, types and bounds. The OpenAPI document is made from it."""
+"""Parameters of requests: names, types and bounds. The OpenAPI document is made from it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ else:
 
 
 class FilterParameters(_FilterFields):
-    """Filters; the values are those of `imgsearch search`."""
+    """Filters, with the values of `imgsearch search`."""
 
     model_config = ConfigDict(populate_by_name=True, extra="forbid")
 
@@ -191,7 +191,7 @@ class RenameParameters(BaseModel):
 
 
 class DuplicateParameters(FilterParameters):
-    """The duplicates to find."""
+    """Options of a search for duplicates."""
 
     level: Literal["exact", "copies", "shots"] = Field(
         "copies", description="Same bytes; also saved again or resized; also near-identical shots."

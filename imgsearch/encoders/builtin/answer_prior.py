@@ -1,4 +1,4 @@
-"""The likelihood that a query has an answer, by the query alone: the model's part of the gate.
+"""The prior of the gate: log-odds that a query has an answer, from the query alone.
 
 `searching.abstention` decides whether a library answers a query at all. It compares the query's
 best score with what unrelated texts score at best. Two facts about the query improve that, and

@@ -1,4 +1,4 @@
-"""Finds words of a query that the built-in model cannot know, and corrections of them.
+"""Finds words of a query that the built-in model cannot know, and suggests spellings.
 
 A word that is not in the English lexicon may still be a name or a word of another language. It is
 unknown if no language that the model reads would spell it so: the tokenizer of the multilingual
