@@ -29,7 +29,15 @@ from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
-from imgsearch.serving.start import Start, Tiles, cluster_tiles, recent_images, start
+from imgsearch.serving.start import (
+    Start,
+    Tiles,
+    Timeline,
+    cluster_tiles,
+    recent_images,
+    start,
+    timeline,
+)
 from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
@@ -339,6 +347,10 @@ class Gallery:
     def suggest(self, text: str, limit: int) -> Future[list[Suggestion]]:
         """Ways to complete a text in a search box."""
         return self._suggestions.submit(lambda suggestions: suggestions.suggest(text, limit))
+
+    def timeline(self, where: Filter | None) -> Future[Timeline]:
+        """How the pictures that pass a filter are spread over months."""
+        return self.reader.submit(lambda library: timeline(library, where))
 
     def start(self, day: str) -> Future[Start]:
         """What a page begins with; `day` is today as "11-29"."""

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 
 from imgsearch.serving.gallery import Gallery
 from imgsearch.web import answers
-from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer
-from imgsearch.web.parameters import DuplicateParameters
+from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer, TimelineAnswer
+from imgsearch.web.parameters import DuplicateParameters, FilterParameters
 from imgsearch.web.problems import PROBLEMS
 from imgsearch.web.search_routes import prefix_of, while_connected
 
@@ -33,6 +33,12 @@ def routes(gallery: Gallery) -> APIRouter:
         """What a page begins with: pictures added last, periods, clusters, saved searches."""
         begin = gallery.start(day or f"{datetime.now():%m-%d}")
         return answers.start(await asyncio.wrap_future(begin), prefix_of(client))
+
+    @router.get("/timeline")
+    async def get_timeline(parameters: Annotated[FilterParameters, Query()]) -> TimelineAnswer:
+        """How many pictures that pass the filters are from each month."""
+        found = gallery.timeline(parameters.where_filter())
+        return answers.timeline(await asyncio.wrap_future(found))
 
     @router.get("/clusters")
     async def get_clusters(client: Request) -> ClustersAnswer:

@@ -68,6 +68,8 @@ export const readQuery = (text) => request(`/query?${new URLSearchParams({ text 
 /** Ways to complete a typed text. */
 export const suggest = (text, signal) => request(`/suggest?${new URLSearchParams({ text })}`, { signal });
 export const facets = (params, signal) => request(`/facets?${params}`, { signal });
+/** Numbers of pictures by month. */
+export const timeline = (params, signal) => request(`/timeline?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);
 const posted = (value) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
