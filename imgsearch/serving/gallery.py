@@ -328,6 +328,19 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    def locate_all(self, ids: Sequence[int]) -> Future[list[Located]]:
+        """The pictures with these ids in their order, without those that there are not."""
+
+        def work(library: Library) -> list[Located]:
+            try:
+                records = library.catalog.get(ids)
+                roots = tuple(root.path for root in library.catalog.roots(counted=False))
+            except LibraryMissing:
+                return []
+            return [Located(records[each], roots) for each in ids if each in records]
+
+        return self.reader.submit(work)
+
     def parts(self, image_id: int) -> Future[list[ImageRecord]]:
         """The other picture files of the same shot, such as the RAW of a JPEG."""
         return self.reader.submit(lambda library: library.searcher.parts(image_id))

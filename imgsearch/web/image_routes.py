@@ -35,7 +35,7 @@ WHOLE_SIDE = 4096
 """Longer side, in pixels, of an original that is rendered."""
 LONG = "private, max-age=31536000, immutable"
 _PIECE = 1 << 18
-_INERT = "default-src 'none'; sandbox"
+INERT = "default-src 'none'; sandbox"
 """Policy for a file as a document of its own: it may do nothing."""
 
 
@@ -90,7 +90,7 @@ def routes(gallery: Gallery) -> APIRouter:
         fresh = v and v == content_hash
         headers = {
             "cache-control": LONG if fresh else "no-cache",
-            "content-security-policy": _INERT,
+            "content-security-policy": INERT,
         }
         return Response(data, media_type="image/webp", headers=headers)
 
@@ -190,6 +190,6 @@ def _headers(path: str, ending: str = "") -> dict[str, str]:
     name = shown(os.path.basename(path)) + ending
     return {
         "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
-        "content-security-policy": _INERT,
+        "content-security-policy": INERT,
         "cache-control": "no-cache",
     }
