@@ -21,15 +21,12 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
     """Counts of the present images that pass a filter."""
     condition = present(connection, where)
     count = func.count().label("pictures")
-    months, cameras, folders = _months(count), _cameras(count), _folders()
+    cameras, folders = _cameras(count), _folders()
     position = func.count(images.c.latitude + images.c.longitude)
     sums = select(count, func.count(images.c.taken_at).label("dated"), position.label("located"))
     whole = connection.execute(sums.select_from(images).where(condition)).one()
     return Facets(
-        months={
-            (int(row.month[:4]), int(row.month[5:7])): row.pictures
-            for row in connection.execute(months.where(condition))
-        },
+        months=month_counts(connection, where),
         folders=_counted(connection, folders.where(condition)),
         cameras=[
             (row.camera_make, row.camera_model, row.pictures)
@@ -40,6 +37,16 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
         located=whole.located,
         total=whole.pictures,
     )
+
+
+def month_counts(connection: Connection, where: Filter | None) -> dict[tuple[int, int], int]:
+    """Counts of the present images that pass a filter by (year, month); month 0 has those of which
+    only the year is known."""
+    months = _months(func.count().label("pictures")).where(present(connection, where))
+    return {
+        (int(row.month[:4]), int(row.month[5:7])): row.pictures
+        for row in connection.execute(months)
+    }
 
 
 def _months(count: Label[int]) -> Select[Any]:

@@ -768,6 +768,16 @@ class Catalog:
         with self._read() as connection:
             return timeline.months(driver(connection))
 
+    def month_counts(self, where: Filter | None) -> dict[tuple[int, int], int]:
+        """Counts of the images that pass a filter by (year, month); month 0 has those of which only
+        the year is known. Without a filter, each month is a seek in an index."""
+        if where is None:
+            periods = self.months()
+            if len(periods) < timeline.MAX_PERIODS:
+                return {(each.year, each.month or 0): each.count for each in periods}
+        with self._read() as connection:
+            return facets.month_counts(connection, where)
+
     def on_this_day(self, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:
         """Ids of present images taken on a day ("11-29") of the given years, in their order."""
         with self._read() as connection:

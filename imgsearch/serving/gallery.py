@@ -30,7 +30,15 @@ from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
 from imgsearch.serving.maps import MapFile, Maps
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
-from imgsearch.serving.start import Start, Tiles, cluster_tiles, recent_images, start
+from imgsearch.serving.start import (
+    Start,
+    Tiles,
+    Timeline,
+    cluster_tiles,
+    recent_images,
+    start,
+    timeline,
+)
 from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
@@ -324,6 +332,19 @@ class Gallery:
 
         return self.reader.submit(work)
 
+    def locate_all(self, ids: Sequence[int]) -> Future[list[Located]]:
+        """The pictures with these ids in their order, without those that there are not."""
+
+        def work(library: Library) -> list[Located]:
+            try:
+                records = library.catalog.get(ids)
+                roots = tuple(root.path for root in library.catalog.roots(counted=False))
+            except LibraryMissing:
+                return []
+            return [Located(records[each], roots) for each in ids if each in records]
+
+        return self.reader.submit(work)
+
     def parts(self, image_id: int) -> Future[list[ImageRecord]]:
         """The other picture files of the same shot, such as the RAW of a JPEG."""
         return self.reader.submit(lambda library: library.searcher.parts(image_id))
@@ -343,6 +364,10 @@ class Gallery:
     def suggest(self, text: str, limit: int) -> Future[list[Suggestion]]:
         """Ways to complete a text in a search box."""
         return self._suggestions.submit(lambda suggestions: suggestions.suggest(text, limit))
+
+    def timeline(self, where: Filter | None) -> Future[Timeline]:
+        """How the pictures that pass a filter are spread over months."""
+        return self.reader.submit(lambda library: timeline(library, where))
 
     def start(self, day: str) -> Future[Start]:
         """Contents of the start page; `day` is today as "11-29"."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from imgsearch.errors import ImgSearchError, LibraryMissing
+from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.records import Cluster, ImageRecord, Period, years_of
 from imgsearch.searching.saved_searches import SavedSearch
@@ -97,6 +99,35 @@ def start(library: Library, day: str) -> Start:
             cluster_tiles(library, MAX_START_CLUSTERS),
             list(library.saved),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """How pictures are spread over time.
+
+    Attributes
+    ----------
+    months : sequence of (year, month, count)
+        Newest first; pictures of which only the year is known are in its January.
+    undated : int
+    """
+
+    months: Sequence[tuple[int, int, int]] = ()
+    undated: int = 0
+
+
+def timeline(library: Library, where: Filter | None) -> Timeline:
+    """How the pictures that pass a filter are spread over months; empty without a library."""
+    try:
+        catalog = library.catalog
+    except LibraryMissing:
+        return Timeline()
+    counts: Counter[tuple[int, int]] = Counter()
+    with catalog.snapshot():
+        for (year, month), count in catalog.month_counts(where).items():
+            counts[year, month or 1] += count
+        undated = catalog.count(where) - counts.total()
+    return Timeline([(*key, counts[key]) for key in sorted(counts, reverse=True)], undated)
 
 
 def recent_images(library: Library, limit: int) -> list[ImageRecord]:

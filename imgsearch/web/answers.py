@@ -27,7 +27,7 @@ from imgsearch.searching.hits import (
 from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
 from imgsearch.serving.places import Listing
-from imgsearch.serving.start import Start, Tiles
+from imgsearch.serving.start import Start, Tiles, Timeline
 from imgsearch.serving.suggestions import Suggestion
 
 API = "/api/v1"
@@ -268,6 +268,21 @@ class StartAnswer(BaseModel):
     saved: list[SavedAnswer]
 
 
+class MonthAnswer(BaseModel):
+    """A month with pictures."""
+
+    year: int
+    month: int = Field(description="From 1. Pictures of which only the year is known count as 1.")
+    count: int
+
+
+class TimelineAnswer(BaseModel):
+    """How pictures are spread over months, the newest first."""
+
+    months: list[MonthAnswer]
+    undated: int = Field(description="Pictures without a date, which lists by date have last.")
+
+
 class CopyAnswer(PictureAnswer):
     """A picture of a group of duplicates."""
 
@@ -493,6 +508,14 @@ def start(begin: Start, prefix: str) -> StartAnswer:
         months=[_period(each, begin.covers, prefix) for each in begin.months],
         clusters=clusters(begin.tiles, prefix),
         saved=[saved(each) for each in begin.saved],
+    )
+
+
+def timeline(found: Timeline) -> TimelineAnswer:
+    """How pictures are spread over months."""
+    return TimelineAnswer(
+        months=[MonthAnswer(year=year, month=month, count=n) for year, month, n in found.months],
+        undated=found.undated,
     )
 
 

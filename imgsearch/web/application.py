@@ -22,6 +22,7 @@ from imgsearch.web import (
     saved_routes,
     search_routes,
     static_files,
+    zip_routes,
 )
 from imgsearch.web.answers import API, HealthAnswer, StatusAnswer
 from imgsearch.web.daemon_socket import DaemonSocket
@@ -100,6 +101,7 @@ def application(
     for router in (
         search_routes.routes(gallery),
         image_routes.routes(gallery),
+        zip_routes.routes(gallery),
         library_routes.routes(gallery),
         saved_routes.routes(gallery),
         index_routes.routes(indexer),

@@ -30,12 +30,12 @@ from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
 from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
 from imgsearch.web.problems import PROBLEMS, problem
 from imgsearch.web.search_routes import PictureId, prefix_of
+from imgsearch.web.static_files import IMMUTABLE_CACHE_CONTROL
 
 MAX_FULL_SIDE_PIXELS = 4096
 """Longer side, in pixels, of an original that is rendered."""
-IMMUTABLE_CACHE_CONTROL = "private, max-age=31536000, immutable"
 _CHUNK_BYTES = 1 << 18
-_INERT = "default-src 'none'; sandbox"
+INERT_POLICY = "default-src 'none'; sandbox"
 """Policy for a file as a document of its own: it may do nothing."""
 
 
@@ -90,7 +90,7 @@ def routes(gallery: Gallery) -> APIRouter:
         fresh = v and v == content_hash
         headers = {
             "cache-control": IMMUTABLE_CACHE_CONTROL if fresh else "no-cache",
-            "content-security-policy": _INERT,
+            "content-security-policy": INERT_POLICY,
         }
         return Response(data, media_type="image/webp", headers=headers)
 
@@ -190,6 +190,6 @@ def _headers(path: str, ending: str = "") -> dict[str, str]:
     name = shown(os.path.basename(path)) + ending
     return {
         "content-disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
-        "content-security-policy": _INERT,
+        "content-security-policy": INERT_POLICY,
         "cache-control": "no-cache",
     }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from imgsearch.serving.gallery import Gallery
 from imgsearch.web import answers
-from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer
+from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer, TimelineAnswer
 from imgsearch.web.parameters import DuplicateParameters, FilterParameters
 from imgsearch.web.problems import PROBLEMS
 from imgsearch.web.search_routes import prefix_of, while_connected
@@ -40,6 +40,14 @@ def routes(gallery: Gallery) -> APIRouter:
         """Contents of the start page: pictures added last, periods, clusters, saved searches."""
         begin = gallery.start(day or f"{datetime.now():%m-%d}")
         return answers.start(await while_connected(client, begin), prefix_of(client))
+
+    @router.get("/timeline")
+    async def get_timeline(
+        client: Request, parameters: Annotated[FilterParameters, Query()]
+    ) -> TimelineAnswer:
+        """How many pictures that pass the filters are from each month."""
+        counting = gallery.timeline(parameters.where_filter())
+        return answers.timeline(await while_connected(client, counting))
 
     @router.get("/clusters")
     async def get_clusters(client: Request) -> ClustersAnswer:

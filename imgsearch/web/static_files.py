@@ -1,10 +1,16 @@
-"""The files of the page, which are part of the package."""
+"""The files of the page, which are part of the package.
+
+The page names them by the version of all of them, so that a browser may keep each for good, and an
+update of the package is seen at once.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
+from functools import lru_cache
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -24,6 +30,11 @@ TYPES = {
     "txt": "text/plain; charset=utf-8",
     "md": "text/plain; charset=utf-8",
 }
+IMMUTABLE_CACHE_CONTROL = "private, max-age=31536000, immutable"
+PACKED = ("html", "js", "css", "json", "webmanifest", "svg", "txt", "md")
+"""Extensions of the files that are sent compressed."""
+_VERSIONED = re.compile(r"~([0-9a-f]{16})/")
+_GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)")
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
@@ -48,6 +59,9 @@ def routes() -> APIRouter:
 
 def answer(request: Request, path: str) -> Response:
     """A file below the folder. No part of the path may start with a dot."""
+    named = _VERSIONED.match(path)
+    current = version()
+    path = path[named.end() :] if named else path
     parts = path.split("/")
     kind = TYPES.get(path.rpartition(".")[2].lower())
     if kind is None or not all(map(_PART.fullmatch, parts)):
@@ -57,8 +71,34 @@ def answer(request: Request, path: str) -> Response:
             data = file.read()
     except OSError:
         raise HTTPException(404, "file not found") from None
-    tag = f'"{hashlib.sha256(data).hexdigest()[:24]}"'
-    headers = {"etag": tag, "cache-control": "no-cache"}
+    if path == "index.html":
+        data = data.replace(b'"static/', f'"static/~{current}/'.encode())
+    keeps = named is not None and named[1] == current
+    packed = path.endswith(PACKED) and _GZIP.search(request.headers.get("accept-encoding", ""))
+    tag = f'"{hashlib.sha256(data).hexdigest()[:24]}{"-gzip" if packed else ""}"'
+    headers = {
+        "etag": tag,
+        "cache-control": IMMUTABLE_CACHE_CONTROL if keeps else "no-cache",
+        "vary": "accept-encoding",
+    }
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
+    if packed:
+        data = _packed(data)
+        headers["content-encoding"] = "gzip"
     return Response(data, media_type=kind, headers=headers)
+
+
+def version() -> str:
+    """16 hex digits for the files as they are now."""
+    states = []
+    for folder, _, names in os.walk(FOLDER):
+        for name in names:
+            status = os.stat(os.path.join(folder, name))
+            states.append((os.path.join(folder, name), status.st_mtime_ns, status.st_size))
+    return hashlib.sha256(repr(sorted(states)).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=256)
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)

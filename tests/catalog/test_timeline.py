@@ -50,6 +50,13 @@ def test_months_and_years_count_what_a_filter_finds(dated: Catalog) -> None:
         assert len(found) == each.count and each.cover in found
 
 
+def test_months_are_counted_with_and_without_a_filter(dated: Catalog) -> None:
+    whole = {(2014, 7): 2, (2014, 0): 1, (2012, 7): 1}
+    assert dated.month_counts(None) == whole
+    assert dated.month_counts(parse("taken > 1900")) == whole
+    assert dated.month_counts(parse("taken > 2013")) == {(2014, 7): 2, (2014, 0): 1}
+
+
 def test_a_day_needs_a_date_that_is_known_to_the_day(dated: Catalog) -> None:
     assert dated.on_this_day("07-09", [2014, 2013, 2012], 3, 9) == [1, 4]
     assert dated.on_this_day("07-01", [2014], 3, 9) == []

@@ -118,7 +118,7 @@ def test_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
 SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
 
 
-def many_pictures(library: Path) -> None:
+def many_pictures(library: Path, many: int = PICTURES, apart: timedelta = timedelta(hours=2)) -> None:
     """Create a catalog of pictures without files, with just the data that a list by date needs.
 
     The first picture is committed like the indexer does it; the others are copies of its row.
@@ -155,13 +155,13 @@ def many_pictures(library: Path) -> None:
             database.execute(f"drop trigger {name}")
         database.executemany(
             f"insert into images ({', '.join(names)}) values ({', '.join('?' * len(names))})",
-            ((*_row(number), *values) for number in range(2, PICTURES + 1)),
+            ((*_row(number, apart), *values) for number in range(2, many + 1)),
         )
 
 
-def _row(number: int) -> tuple[object, ...]:
+def _row(number: int, apart: timedelta) -> tuple[object, ...]:
     name = f"{number:06}.jpg"
-    taken = datetime(2000, 1, 1) + timedelta(hours=2 * number)
+    taken = datetime(2000, 1, 1) + number * apart
     path = f"{number // 1000:03}/{name}"
     hours = taken.isoformat(" ", "microseconds")
     return (number, path, name, f"{number:032x}", number, *SHAPES[number % len(SHAPES)], hours)

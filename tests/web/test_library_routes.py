@@ -63,6 +63,23 @@ def test_the_start_has_periods_anniversaries_and_what_came_last(own: Served) -> 
     assert listed["total"] == 2, "as many as the tile says"
 
 
+def test_the_timeline_counts_months_of_what_passes_the_filters(own: Served) -> None:
+    whole = own.get("/timeline")
+    assert [tuple(each.values()) for each in whole["months"] if each["year"] < 2015] == [
+        (2014, 7, 2), (2014, 3, 1), (2012, 3, 1)
+    ]  # fmt: skip
+    assert sum(each["count"] for each in whole["months"]) + whole["undated"] == 10
+    some = own.get("/timeline", name="block", after="2013")
+    assert some == {
+        "months": [
+            {"year": 2014, "month": 7, "count": 2},
+            {"year": 2014, "month": 3, "count": 1},
+        ],
+        "undated": 0,
+    }
+    assert own.get("/timeline", where="not has date")["undated"] == whole["undated"]
+
+
 def test_days_that_make_no_sense_are_refused(own: Served) -> None:
     for day in ("13-01", "1-1", "02-30x", "'"):
         assert own.ask(f"{API}/start", day=day).status == 400
@@ -122,6 +139,7 @@ def test_an_empty_library_has_an_empty_start(tmp_path: Path) -> None:
     with serving(tmp_path / "none") as served:
         assert served.get("/start")["months"] == []
         assert served.get("/clusters")["made"] is False
+        assert served.get("/timeline") == {"months": [], "undated": 0}
         assert served.get("/saved")["saved"] == []
         assert served.ask(f"{API}/dupes").status == 409
         assert not (tmp_path / "none").exists()

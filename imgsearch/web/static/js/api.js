@@ -1,7 +1,7 @@
 /** Requests to the page's own server, and to no other. */
 
-/** Beside /static/, below the path that a proxy may serve the page under. */
-const BASE = new URL("../../api/v1", import.meta.url).pathname;
+/** Below the path that a proxy may serve the page under. */
+const BASE = new URL("api/v1", document.baseURI).pathname;
 /** Retries of a request that exceeded the rate limit. */
 const MAX_RETRIES = 3;
 
@@ -85,6 +85,8 @@ export const readQuery = (text) => request(`/query?${new URLSearchParams({ text 
 /** Ways to complete a typed text. */
 export const suggest = (text, signal) => request(`/suggest?${new URLSearchParams({ text })}`, { signal });
 export const facets = (params, signal) => request(`/facets?${params}`, { signal });
+/** Numbers of pictures by month. */
+export const timeline = (params, signal) => request(`/timeline?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);
 const posted = (value) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
@@ -137,5 +139,7 @@ export function original(hit) {
 /** URL of a small picture of which only the id is known. */
 export const thumbnailOf = (id) => `${BASE}/thumb/${encodeURIComponent(id)}?size=256`;
 
+/** URL of a ZIP file of the unchanged files. */
+export const zip = (ids) => `${BASE}/zip?${new URLSearchParams(ids.map((id) => ["id", id]))}`;
 /** URL of the unchanged file. */
 export const file = (hit) => `${BASE}/original/${encodeURIComponent(hit.id)}`;

@@ -2,7 +2,7 @@
 
 import { copyText, h, icon, toast } from "./dom.js";
 import * as api from "./api.js";
-import { bytes, longDate, number, plural, reason, zone } from "./words.js";
+import { bytes, endOf, longDate, number, plural, reason, zone } from "./words.js";
 
 const has = (value) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
@@ -31,7 +31,7 @@ const SOURCES = {
   "file name": "the file name", iptc: "IPTC", xmp: "XMP", sidecar: "a sidecar file", takeout: "Google Takeout", text: "a text in the file",
 };
 
-const place = (all) => [all.city, all.state, all.country].filter(has).join(", ");
+const places = (all) => [...new Set([all.city, all.state, all.country].filter(has))];
 const rating = (stars) => (stars < 0 ? "rejected" : `${"★".repeat(stars)} ${stars} of 5`);
 
 /** Fields that the panel already shows, or never does; "More" lists the others. */
@@ -79,7 +79,7 @@ export class Details {
       hit.description ? h("p", { class: "details-text" }, hit.description) : null,
       match ? this.#match(hit, match) : null,
       h("dl", {}, this.#lines(hit, all ?? {})),
-      has(hit.keywords) ? h("p", { class: "keywords" }, [hit.keywords].flat().map((word) => h("span", { class: "keyword" }, word))) : null,
+      has(hit.keywords) ? h("p", { class: "keywords" }, [hit.keywords].flat().map((word) => h("button", { type: "button", class: "keyword", title: `Pictures with the keyword ${word}`, onclick: () => this.actions.filter({ keyword: [word] }) }, word))) : null,
       all ? this.#rest(all) : null,
     ].filter(Boolean));
   }
@@ -95,18 +95,18 @@ export class Details {
   #lines(hit, all) {
     const mega = (hit.width * hit.height) / 1e6;
     const line = (label, ...content) => [h("dt", {}, label), h("dd", {}, ...content)];
-    const size = [hit.width && `${number(hit.width)} × ${number(hit.height)}`, mega >= 0.1 && `${mega.toFixed(1)} MP`, all.size_bytes && bytes(all.size_bytes), String(hit.type ?? "").toUpperCase()];
+    const size = [hit.width && `${number(hit.width)} × ${number(hit.height)}`, mega >= 0.1 && `${mega.toFixed(1)} MP`, all.size_bytes && bytes(all.size_bytes), ];
     const shot = exposure(all);
     return [
-      hit.taken ? line("Taken", taken(hit, all)) : null,
-      has(all.people) ? line("People", all.people.join(", ")) : null,
-      has(place(all)) ? line("Place", place(all)) : null,
-      has(all.rating) ? line("Rating", rating(all.rating)) : null,
+      hit.taken ? line("Taken", this.#taken(hit, all)) : null,
+      has(all.people) ? line("People", ...all.people.map((name) => this.#action(name, `Pictures with ${name}`, { person: [name] }))) : null,
+      places(all).length ? line("Place", ...places(all).map((name) => this.#action(name, `Pictures from ${name}`, { place: [name] }))) : null,
+      has(all.rating) ? line("Rating", all.rating > 0 ? this.#action(rating(all.rating), "Pictures with at least as many stars", { rating: String(all.rating) }) : rating(all.rating)) : null,
       has(all.note) ? line("Note", all.note) : null,
       has(all.camera) ? line("Camera", this.#action(all.camera, "Pictures taken with this camera", { camera: [all.camera] })) : null,
       has(all.lens) ? line("Lens", all.lens) : null,
       shot ? line("Exposure", shot) : null,
-      line("Picture", size.filter(Boolean).join(" · ")),
+      line("Picture", size.filter(Boolean).join(" · "), has(hit.type) ? this.#action(String(hit.type).toUpperCase(), "Pictures of this type", { type: [String(hit.type).toLowerCase()] }) : null),
       line("Folder", this.#action(hit.folder, "Pictures in this folder", { in: [hit.folder] })),
       line("File", h("span", { class: "path" }, hit.name), h("button", { type: "button", class: "plain", onclick: () => this.copyPath() }, icon("copy"), "Copy path")),
       all.gps ? line("Location", this.#location(all.gps)) : null,
@@ -121,6 +121,12 @@ export class Details {
     const row = (opener) => h("span", { class: "part" }, opener);
     if (id === null) return row(h("a", { href: original, target: "_blank", rel: "noopener" }, `${name} (video)`));
     return row(h("button", { type: "button", class: "link", title: `Open ${name}`, onclick: () => this.actions.show(id) }, `${name} (${type})`));
+  }
+
+  /** The date, which leads to the pictures of that day, or of its month or year if no more is known. */
+  #taken(hit, all) {
+    const from = hit.taken.slice(0, 10);
+    return this.#action(taken(hit, all), "Pictures of that time", { after: from, before: endOf(from).slice(0, from.length) });
   }
 
   #action(words, title, patch) {

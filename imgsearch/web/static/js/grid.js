@@ -15,13 +15,16 @@ const PREFETCH_SCREENS = 3;
 const FAST_SCROLL_SCREENS = 0.7;
 /** Pause in scrolling, in milliseconds, after which pictures are drawn anyway. */
 const SETTLE_MS = 90;
+/** A row of which less is in sight below the bar is not the first on screen. */
+const REPORT_PIXELS = 12;
 const SIZES = { small: 0.68, medium: 1, large: 1.5 };
 
 export class Grid {
   /**
    * @param {HTMLElement} place
    * @param {Object} actions  what tiles do, see tile.js; `more()` requests more results and
-   *   `sections()` returns the headings among them, see sections.js
+   *   `sections()` returns the headings among them, see sections.js; `scrolled(hit, heading)` gets the
+   *   first picture below the bar and the heading above it that is out of sight
    */
   constructor(place, actions) {
     this.place = place;
@@ -86,6 +89,16 @@ export class Grid {
     const bar = document.querySelector(".bar").getBoundingClientRect().bottom + 8;
     if (above < bar) scrollBy({ top: above - bar, behavior: "instant" });
     else if (above + row.height > innerHeight - 8) scrollBy({ top: above + row.height - innerHeight + 8, behavior: "instant" });
+  }
+
+  /** Scroll so that a picture is in the first row, below its heading if that begins a section. */
+  scrollTo(index) {
+    const number = this.rows.rowOf(index);
+    const row = this.rows.rows[this.rows.rows[number - 1]?.heading ? number - 1 : number];
+    if (!row) return;
+    const bar = document.querySelector(".bar").getBoundingClientRect().bottom;
+    scrollBy({ top: this.place.getBoundingClientRect().top + row.top - bar - 4, behavior: "instant" });
+    this.update();
   }
 
   tileAt(index) {
@@ -179,8 +192,19 @@ export class Grid {
       if (!this.mounted.has(number)) this.#mount(number);
     }
     this.#keepReachable(top);
+    this.#report(top);
     this.#draw(top, screen);
     if (!this.done && top + screen * PREFETCH_SCREENS > this.rows.bottom) this.actions.more();
+  }
+
+  #report(top) {
+    const bar = document.querySelector(".bar").clientHeight;
+    let number = this.rows.rowAt(top + bar + REPORT_PIXELS);
+    const { rows } = this.rows;
+    let passed = Math.min(number, rows.length - 1);
+    while (passed >= 0 && !(rows[passed].heading && rows[passed].top < top + bar)) passed -= 1;
+    while (rows[number]?.heading) number += 1;
+    this.actions.scrolled(this.hits[rows[number]?.first] ?? null, rows[passed]?.heading ?? "");
   }
 
   #settleTimer = 0;

@@ -10,7 +10,7 @@ const KEYS = [
   ["g, b", "Mark as relevant (g) or not relevant (b) to refine the search"],
   ["s", "More like this"],
   ["i, z, + and −", "In an open picture: details, zoom"],
-  ["c", "In an open picture: copy its path"],
+  ["c, p", "In an open picture: copy its path, slide show"],
   ["f", "Filters"],
   ["m", "The map; arrows, +, − and 0 move and zoom it"],
   ["?", "Show this help"],

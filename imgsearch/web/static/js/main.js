@@ -12,6 +12,7 @@ import { Indexing } from "./indexing.js";
 import { sizeControl, themeButton } from "./look.js";
 import { MapView } from "./map.js";
 import { Notice } from "./notice.js";
+import { Scrubber } from "./scrubber.js";
 import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
 import { Sections } from "./sections.js";
@@ -21,7 +22,7 @@ import { SortMenu, orderOf } from "./sort.js";
 import { EMPTY, MAX_VALUES, Store, filtersOf, format, hasFilters, hasTerms, isSearch, isStart, parameters, query, searchObject } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
-import { number, plural } from "./words.js";
+import { monthOf, number, parseDate, plural } from "./words.js";
 
 /** Pause between two attempts to reach a server that does not respond. */
 const RECONNECT_MS = 1500;
@@ -91,6 +92,7 @@ const actions = {
   address: (hit) => `${location.pathname}${format({ ...store.state, view: idOf(hit) })}`,
   sections,
   changed: () => grid?.refresh(),
+  scrolled,
   close: closeViewer,
   go: (index) => {
     openAt(index, { push: false });
@@ -108,7 +110,29 @@ function sections() {
   return new Sections(all && ["", "score"].includes(sort) ? "fit" : "");
 }
 
+/** Tell the scrubber, and the heading that sticks below the bar, where the reader is. */
+function scrolled(hit, heading) {
+  const period = byId("period");
+  period.textContent = heading;
+  period.hidden = !heading;
+  if (hit) scrubber.mark(hit.taken);
+}
+
+/** Go to a month of a list by date: by scrolling, or with a list that begins there. */
+function goTo(month) {
+  const oldestFirst = store.state.sort === "date";
+  const reached = ({ taken }) => taken && (oldestFirst ? taken.slice(0, 7) >= month : taken.slice(0, 7) <= month);
+  const index = grid.hits.findIndex(reached);
+  const isLoaded = index > 0 || (index === 0 && (!store.state.at || grid.hits[0].taken.startsWith(month)));
+  if (isLoaded) grid.scrollTo(index);
+  else store.set({ at: month }, { push: !store.state.at });
+}
+
+/** Whether the pictures are in the order of their dates. */
+const isByDate = (state) => !state.show && !isSearch(state) && ["", "date", "-date"].includes(state.sort);
+
 let openedHere = false;
+const scrubber = new Scrubber(goTo);
 const selection = new Selection(actions);
 search = new Search((keys) => examples.fetchAll(keys), { showWaiting, showAnswer, appendHits, showError });
 grid = new Grid(byId("grid"), actions);
@@ -152,6 +176,8 @@ const map = new MapView({
 });
 const mapButton = h("button", { type: "button", class: "toggle", "aria-label": "Map", title: "Similar pictures side by side (m)", onclick: toggleMap }, icon("map"), h("span", {}, "Map"));
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
+const newer = h("button", { type: "button", class: "toggle newer", hidden: true });
+byId("grid").before(newer);
 byId("view-tools").append(mapButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
 
 function toggleMap() {
@@ -204,6 +230,7 @@ function showAnswer(answer) {
   count.textContent = answer.missing ? "Picture missing" : summary(answer);
   showMore(answer);
   showTitle();
+  offerNewer();
   if (answer.hits.length) notice.hide();
   else if (answer.missing) notice.missing(store.state);
   else notice.nothing(store.state, first);
@@ -216,6 +243,16 @@ function appendHits(hits, answer) {
   count.textContent = summary(answer);
   showMore(answer);
   if (viewer.isOpen) showViewer();
+}
+
+/** A list that begins in the middle has a way back. */
+function offerNewer() {
+  const { at, sort } = store.state;
+  newer.hidden = !at;
+  if (!at) return;
+  const before = scrubber.before(at);
+  newer.textContent = before ? `${sort === "date" ? "Older" : "Newer"}: ${before.words}` : "All pictures";
+  newer.onclick = () => store.set({ at: before?.key ?? "" }, { push: false });
 }
 
 /** The server ranks a limited number of pictures; say so at the end of the list. */
@@ -264,11 +301,13 @@ const librarySize = (status) => status.images ?? null;
 function summary({ hits, total, first }) {
   if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
   const listsAll = !isSearch(store.state) && !hasFilters(store.state);
-  const size = total ?? (listsAll ? librarySize(indexing.status) : null);
+  const { at } = store.state;
+  const size = total ?? (at ? scrubber.countFrom(at) : listsAll ? librarySize(indexing.status) : null);
   const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
   const usual = first.by_date ? "newest first" : isSearch(store.state) ? "best first" : "";
   const chosen = orderOf(store.state) || usual;
-  const order = chosen ? `, ${chosen}` : "";
+  const place = at ? ` ${store.state.sort === "date" ? "from" : "up to"} ${monthOf(parseDate(at))}` : "";
+  const order = `${place}${chosen ? `, ${chosen}` : ""}`;
   return `${pictures}${order}${first.note ? `. ${first.note}` : ""}`;
 }
 
@@ -280,6 +319,7 @@ function begin(options = {}) {
   document.body.classList.toggle("empty", Boolean(isEmpty()));
   if (isEmpty() && !views[state.show]) {
     showView(null);
+    scrubber.show(null);
     shelves.show(false);
     results.removeAttribute("data-starting");
     count.textContent = "No pictures";
@@ -287,6 +327,8 @@ function begin(options = {}) {
     return;
   }
   const view = views[state.show];
+  if (options.reload) scrubber.renew();
+  scrubber.show(isByDate(state) ? filtersOf(state) : null, state.sort === "date");
   showView(view ?? null);
   if (view) {
     results.removeAttribute("data-starting");
@@ -461,6 +503,7 @@ addEventListener("keydown", (event) => {
 
 showTools(store.state);
 showMap(store.state);
+document.body.classList.toggle("by-date", isByDate(store.state));
 if (isStart(store.state)) shelves.load();
 document.documentElement.dataset.ready = "";
 indexing.poll().then(() => {

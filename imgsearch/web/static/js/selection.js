@@ -1,7 +1,11 @@
 /** The selected pictures and the actions on them. */
 
+import { zip } from "./api.js";
 import { byId, copyText, h, icon, iconButton, toast } from "./dom.js";
 import { number, plural } from "./words.js";
+
+/** Pictures that the server packs into one file. */
+const MAX_ZIP_PICTURES = 500;
 
 export class Selection {
   /** @param {Object} actions  `markAll(ids, what)`, `similarTo(ids)`, `changed()` */
@@ -16,6 +20,7 @@ export class Selection {
       iconButton("close", "Clear selection", () => this.clear()),
       this.message,
       button("copy", "Copy paths", () => this.#copy()),
+      button("download", "Download", () => this.#download()),
       button("similar", "More like these", () => this.#apply((ids) => actions.similarTo(ids))),
       button("good", "Relevant", () => this.#apply((ids) => actions.markAll(ids, "good"))),
       button("bad", "Not relevant", () => this.#apply((ids) => actions.markAll(ids, "bad"))),
@@ -67,6 +72,18 @@ export class Selection {
   async #copy() {
     await copyText([...this.hits.values()].map((hit) => hit.path).join("\n"));
     toast(`${plural(this.size, "path", "paths")} copied.`);
+  }
+
+  #download() {
+    const ids = [...this.hits.keys()];
+    if (ids.length > MAX_ZIP_PICTURES) {
+      toast(`A download takes ${MAX_ZIP_PICTURES} pictures: select fewer.`);
+      return;
+    }
+    const link = h("a", { href: zip(ids), download: "pictures.zip" });
+    document.body.append(link);
+    link.click();
+    link.remove();
   }
 
   #apply(action) {

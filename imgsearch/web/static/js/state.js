@@ -1,5 +1,7 @@
 /** The state of the page is its URL: the query, the filters and the open picture. */
 
+import { endOf, startOf } from "./words.js";
+
 export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "where"];
 export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved", "region"];
 export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where", "region"];
@@ -10,6 +12,8 @@ export const MAX_VALUES = 32;
 /** The view in place of the pictures, such as "duplicates", and its choices. They are part of a query, but not sent
  * with a search. */
 const SHOW = ["show", "level"];
+/** The month that a list by date begins with, such as "2019-05": the place of the reader, and not a filter. */
+const PLACE = ["at"];
 /** Parameters of the display, which are not sent with a search. */
 const VIEW = ["view", "map"];
 
@@ -18,7 +22,7 @@ export const EMPTY = Object.freeze({
   ...Object.fromEntries(TEXTS.map((name) => [name, ""])),
   all: false,
   unique: true,
-  ...Object.fromEntries([...SHOW, ...VIEW].map((name) => [name, ""])),
+  ...Object.fromEntries([...SHOW, ...PLACE, ...VIEW].map((name) => [name, ""])),
 });
 
 /** Parse a query string such as "?q=dog&not=water". Unknown names are ignored. */
@@ -26,7 +30,7 @@ export function parse(search) {
   const params = new URLSearchParams(search);
   const state = { ...EMPTY };
   for (const name of LISTS) state[name] = params.getAll(name).filter(Boolean).slice(0, MAX_VALUES);
-  for (const name of [...TEXTS, ...SHOW, ...VIEW]) state[name] = params.get(name) ?? "";
+  for (const name of [...TEXTS, ...SHOW, ...PLACE, ...VIEW]) state[name] = params.get(name) ?? "";
   for (const name of FLAGS) state[name] = params.get(name) === "1";
   state.unique = params.get("unique") !== "0";
   return state;
@@ -35,7 +39,7 @@ export function parse(search) {
 /** The query string of a state; parse(format(state)) equals the state. */
 export function format(state) {
   const params = new URLSearchParams();
-  for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...SHOW, ...VIEW]) {
+  for (const name of ["q", ...LISTS, ...TEXTS.slice(1), ...SHOW, ...PLACE, ...VIEW]) {
     for (const value of [state[name]].flat()) if (value) params.append(name, value);
   }
   for (const name of FLAGS) if (state[name]) params.set(name, "1");
@@ -52,7 +56,12 @@ export function query(state) {
 /** The parameters of the search API; example pictures are sent as files. */
 export function parameters(state) {
   const params = new URLSearchParams(format(query(state)));
-  for (const name of ["image", ...SHOW]) params.delete(name);
+  for (const name of ["image", ...SHOW, ...PLACE]) params.delete(name);
+  if (startOf(state.at)) {
+    const [name, bound] = state.sort === "date" ? ["after", startOf(state.at)] : ["before", endOf(state.at.slice(0, 7))];
+    const chosen = startOf(state[name]);
+    if (!chosen || (name === "before" ? bound < chosen : bound > chosen)) params.set(name, bound);
+  }
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
   return params;
@@ -69,7 +78,7 @@ export function mapParameters(state) {
 /** The same as an object, with lists for what may occur several times; the API takes numbers and
  * flags as text, and each filter several times. */
 export function searchObject(state) {
-  const params = parameters(state);
+  const params = parameters({ ...state, at: "" });
   const listed = new Set([...LISTS, ...FILTERS]);
   const names = [...new Set(params.keys())];
   return Object.fromEntries(names.map((name) => [name, listed.has(name) ? params.getAll(name) : params.get(name)]));
@@ -84,7 +93,7 @@ export const hasTerms = (state) =>
 /** The filters of a state except the named ones. */
 export function filtersOf(state, except = []) {
   const filters = new URLSearchParams();
-  for (const [name, value] of parameters(state)) {
+  for (const [name, value] of parameters({ ...state, at: "" })) {
     if (FILTERS.includes(name) && !except.includes(name)) filters.append(name, value);
   }
   return filters;
@@ -131,6 +140,8 @@ export class Store {
    */
   set(patch, { push = true } = {}) {
     const next = { ...this.#state, ...patch };
+    // Another list begins at its beginning.
+    if (next.at && !("at" in patch) && Object.keys(patch).some((name) => name !== "view" && String(patch[name]) !== String(this.#state[name]))) next.at = "";
     // A new search shows pictures.
     if (next.show && !("show" in patch) && TERMS.some((name) => name in patch && String(patch[name]) !== String(this.#state[name]))) next.show = "";
     const address = location.pathname + format(next);

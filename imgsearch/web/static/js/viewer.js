@@ -9,6 +9,8 @@ import { Zoom } from "./zoom.js";
 
 /** Minimum length of a swipe, in CSS pixels. */
 const MIN_SWIPE_PIXELS = 60;
+/** How long a picture of a slide show stays. */
+const SLIDE_MS = 4000;
 /** Details fit beside the picture; on narrower screens they start closed. */
 const WIDE_SCREEN = matchMedia("(min-width: 901px)");
 
@@ -49,12 +51,14 @@ export class Viewer {
     this.nextButton.disabled = index < 0 || index >= hits.length - 1;
     this.openFile.href = api.file(hit);
     this.#load(hit);
+    if (this.playing) this.#schedule();
     this.refresh();
     this.details.show(hit);
     this.#preload();
   }
 
   close() {
+    this.play(false);
     if (this.isOpen) this.dialog.close();
     this.image.removeAttribute("src");
     this.hit = null;
@@ -71,6 +75,30 @@ export class Viewer {
     this.zoom.reset();
   }
 
+  /** Start or end the slide show: each picture stays for some seconds. */
+  play(playing) {
+    this.playing = playing;
+    clearTimeout(this.timer);
+    const words = playing ? "End the slide show (p)" : "Slide show (p)";
+    this.player.replaceChildren(icon(playing ? "pause" : "play"));
+    this.player.title = words;
+    this.player.setAttribute("aria-label", words);
+    this.player.setAttribute("aria-pressed", String(playing));
+    this.dialog.classList.toggle("playing", playing);
+    if (playing) this.#schedule();
+  }
+
+  /** The next slide follows when this one has been drawn, or as soon as there is one. */
+  #schedule() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(async () => {
+      await this.image.decode().catch(() => {});
+      if (!this.playing) return;
+      if (this.hits[this.index + 1]) this.#step(1);
+      else this.play(false);
+    }, SLIDE_MS);
+  }
+
   #toggleAndStoreDetails() {
     this.toggleDetails();
     write("details", this.dialog.classList.contains("plain-view") ? "closed" : "open");
@@ -82,6 +110,7 @@ export class Viewer {
     this.title = h("p", { class: "viewer-title" });
     this.place = h("p", { class: "viewer-place", role: "status" });
     this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": "Open original file", title: "Open original file" }, icon("open"));
+    this.player = iconButton("play", "Slide show (p)", () => this.play(!this.playing), { "aria-pressed": "false" });
     this.detailsButton = iconButton("info", "Details (i)", () => this.#toggleAndStoreDetails(), { "aria-expanded": "true" });
     this.previousButton = iconButton("left", "Previous picture", () => this.#step(-1), { class: "round arrow before" });
     this.nextButton = iconButton("right", "Next picture", () => this.#step(1), { class: "round arrow after" });
@@ -93,6 +122,7 @@ export class Viewer {
       mark("bad", "Not relevant: less like this (b)"),
       iconButton("similar", "More like this (s)", () => actions.similar(this.hit)),
       iconButton("zoom", "Zoom (z)", () => this.zoom.toggle()),
+      this.player,
       this.openFile,
       this.detailsButton,
     );
@@ -186,6 +216,7 @@ export class Viewer {
       g: () => this.actions.mark(this.hit, "good"),
       b: () => this.actions.mark(this.hit, "bad"),
       c: () => this.details.copyPath(),
+      p: () => this.play(!this.playing),
     }[event.key];
     if (!command) return;
     event.preventDefault();
