@@ -58,7 +58,8 @@ docs: $(READY) ## write what is generated: CLI, SETTINGS, PYTHON, the drawing in
 
 examples: $(READY) ## run the examples of README and docs again, and write their outputs
 	$(BIN)/imgsearch --library build/demo-library index -q data/photos
-	$(BIN)/python -m tools.documented_output build/demo-library README.md docs/TOUR.md docs/SEARCH.md
+	$(BIN)/python -m tools.documented_output build/demo-library \
+	  README.md docs/TOUR.md docs/SEARCH.md docs/CURATION.md docs/EXCHANGE.md
 
 man: $(READY) ## write manual pages into .venv/share/man
 	$(BIN)/python -m imgsearch.cli.manual

@@ -74,7 +74,8 @@ def _named(table: Table, damaged: list[str]) -> list[str]:
 def _damaged_values(connection: Connection, table: Table) -> Iterator[str]:
     """A sentence for each value that its column cannot hold: SQLite stores whatever it gets."""
     columns = [column for column in table.c if not isinstance(column.type, LargeBinary)]
-    checks = [(column.name, _check(column)) for column in columns]
+    ranges = _RANGES.get(table.name, {})
+    checks = [(column.name, _check(column, ranges.get(column.name))) for column in columns]
     key = next((c.name for c in table.primary_key), columns[0].name)
     names = ", ".join(f'"{name}"' for name, _ in checks)
     query = f'SELECT "{key}", {names} FROM "{table.name}"'  # noqa: S608 - names of our own
@@ -107,8 +108,10 @@ def _shown(value: Any) -> str:
     return repr(plain)[:_MAX_SHOWN_CHARACTERS]
 
 
-def _check(column: Column[Any]) -> Callable[[Any], bool]:
-    """True if a raw value fits a column."""
+def _check(
+    column: Column[Any], in_range: Callable[[Any], bool] | None = None
+) -> Callable[[Any], bool]:
+    """True if a raw value fits a column, and the range of its values if it has one."""
     kinds: tuple[tuple[type, Callable[[Any], bool]], ...] = (
         (DateTime, _is_date),
         (JSON, _is_json),
@@ -116,7 +119,8 @@ def _check(column: Column[Any]) -> Callable[[Any], bool]:
         (Integer, _is_integer),
         (Boolean, _is_integer),
     )
-    holds = next((check for kind, check in kinds if isinstance(column.type, kind)), _is_text)
+    fits = next((check for kind, check in kinds if isinstance(column.type, kind)), _is_text)
+    holds = fits if in_range is None else lambda value: fits(value) and in_range(value)
     if column.nullable:
         return lambda value: value is None or holds(value)
     return holds
@@ -149,6 +153,59 @@ def _is_integer(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+# Ranges
+
+
+def _within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: low <= value <= high
+
+
+def _one_of(*texts: str) -> Callable[[Any], bool]:
+    return lambda value: value.decode() in texts
+
+
+def _is_year_of_a_photo(value: Any) -> bool:
+    return datetime.fromisoformat(value.decode()).year in YEARS
+
+
+def _is_texts(value: Any) -> bool:
+    listed = json.loads(value)
+    return isinstance(listed, list) and all(isinstance(each, str) for each in listed)
+
+
+YEARS = range(1826, 2201)
+"""Those of `sources.dates`: others cannot have been read from a picture."""
+_SHARE = _within(0, 1)
+_RANGES: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "roots": {"exclude": _is_texts, "mounts": _is_texts},
+    "images": {
+        "size": _within(0, 1 << 62),
+        "width": _within(1, 1 << 31),
+        "height": _within(1, 1 << 31),
+        "orientation": _within(1, 8),
+        "taken_at": _is_year_of_a_photo,
+        "taken_precision": _one_of("year", "month", "day", "second"),
+        "utc_offset_minutes": _within(-15 * 60, 15 * 60),
+        "latitude": _within(-90, 90),
+        "longitude": _within(-180, 180),
+        "rating": _within(-1, 5),
+    },
+    "spaces": {"dimension": _within(1, 1 << 16)},
+    "reference_scores": {"scale": _within(0, 4)},
+    "measures": {
+        "sharpness": _SHARE,
+        "brightness": _SHARE,
+        "shadows": _SHARE,
+        "highlights": _SHARE,
+        "contrast": _SHARE,
+        "colourfulness": _within(0, 1000),
+        "kind": _one_of("photo", "screenshot", "document"),
+    },
+    "saved_searches": {"request": _is_json},
+}
+"""What values mean something, by table and column."""
 
 
 # Vectors

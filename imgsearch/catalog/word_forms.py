@@ -151,24 +151,74 @@ def _stemmer() -> Any:
 
 
 def _regular(word: str) -> str:
+    """The singular of an irregular plural, and the infinitive of an irregular verb."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     for ending, singular in _IRREGULAR_ENDINGS.items():
         if word.endswith(ending):
             return word.removesuffix(ending) + singular
-    return word
+    return _LATIN_PLURAL.sub("a", word)
+
+
+_LATIN_PLURAL = re.compile("(?<=...)ae$")  # vertebrae; "reggae" gets a form that no word has
 
 
 def _american(word: str) -> str:
-    """The American spelling of a word."""
+    """The American spelling of a word.
+
+    The rules may change words that have one spelling ("detour"): that does no harm, because their
+    result is no other word. They spare words for which it is one ("tour", "timbre").
+    """
     for end in range(len(word), 1, -1):
-        if word[:end] in _SPELLINGS and (end > 5 or word[end:] in _ENDINGS):
-            return _SPELLINGS[word[:end]] + word[end:]
-    return _ISE.sub(r"\1iz\2", _YSE.sub(r"\1yz\2", word))
+        american = _SPELLINGS.get(word[:end], "")
+        longer = len(american) > end and word.startswith(american)  # "fulfill" has "fulfil" in it
+        if american and not longer and (end > 5 or word[end:] in _ENDINGS):
+            word = american + word[end:]
+            break
+    if word in _SPARED:
+        return word
+    for pattern, american in _RULES:
+        word = pattern.sub(american, word)
+    return word
 
 
-_ISE = re.compile("^(.{4,})is(e|es|ed|er|ers|ing|ation|ations)$")
-_YSE = re.compile("^(.{3,})ys(e|es|ed|er|ers|ing)$")
+_SPARED = frozenset(("timbre", "timbres"))
+_RULES = tuple(
+    (re.compile(pattern), american)
+    for pattern, american in (
+        (  # colour, favourite, neighbourhood; not four, tour, flour
+            "(?<=...)our(?=(s|ed|er|ers|ing|ings|ful|fully|less|able|ably|ite|ites|ist|ists|hood"
+            "|hoods|y|al|ally|ous|ously|[iy][sz](e|es|ed|er|ers|ing|ation))?$)",
+            "or",
+        ),
+        ("(?<=..[bcgptv])re(?=s?$)|(?<=.ch)re(?=s?$)", "er"),  # centre, louvre, ochre; not acre
+        ("(?<=..[bcgptv])red$|(?<=.ch)red$", "ered"),
+        ("(?<=....)is(?=(e|es|ed|er|ers|ing|ings|able|ability|ation|ations|ational)$)", "iz"),
+        ("(?<=...)ys(?=(e|es|ed|er|ers|ing)$)", "yz"),
+        ("(?<=...)og(ue(?=s?$)|u(?=(ed|ing|er|ers)$))", "og"),  # catalogue; not rogue, vogue
+        ("(?<=[aeiou][aeiou])ll(?=(ed|ing|er|ers)$)", "l"),  # fuelled; the stemmer knows travelled
+        ("(?<=dg)ement(?=s?$)", "ment"),  # judgement
+        ("(?<=nne|fle)xion(?=s?$)", "ction"),  # connexion; not complexion
+        ("(?<=gram)me(?=s?$)", ""),  # kilogramme
+        ("sulph", "sulf"),
+        ("arch?aeo", "archeo"),
+        (
+            "(?<=p)ae(?=d|leo)|(?<=pal)ae|(?<=gyn)ae(?=c)|(?<=medi|prim)ae(?=v)|(?<=chim)ae(?=r)",
+            "e",
+        ),
+        (
+            "ae(?=sth)|(?<=h)ae(?=m)|(?<=^hy)ae(?=na)|(?<=an|uk)ae(?=m)|(?<=f)ae(?=c)|(?<=^c)ae(?=sar[ei])",
+            "e",
+        ),
+        ("^ae(?=ons?$|ti?ol)|(?<=^d)ae(?=mon)", "e"),
+        ("oe(?=soph|str|dem)|(?<=^f)oe(?=t)|(?<=rrh)oe|(?<=am)oe(?=b)|(?<=hom)oe(?=o)", "e"),
+        ("(?<=^c)oe(?=li)|^oe(?=nolog)", "e"),
+        ("(?<=man)oeuv(re|er)", "euver"),
+    )
+)
+"""Endings and parts of words -> the American spelling. ae and oe are part of many names (Michael,
+Noel), so only roots of science are listed."""
+
 _ENDINGS = ("", "s", "ed", "ing", "ish", "er", "est", "d")
 
 
@@ -202,7 +252,23 @@ _IRREGULAR = _table("""
     bite bit bitten, dig dug, hang hung, swing swung, kneel knelt, leap leapt, lose lost
     sell sold, teach taught, think thought, say said, keep kept, weep wept, sweep swept
     creep crept, feed fed, shoot shot, send sent, spend spent, bend bent, burn burnt
-    dream dreamt, learn learnt, spill spilt, spell spelt
+    dream dreamt, learn learnt, spill spilt, spell spelt, spoil spoilt, lean leant
+    brother brethren, penny pence pennies, quiz quizzes, gas gases gasses, turf turves
+    codex codices, vortex vortices, helix helices, apex apices, focus foci, locus loci
+    bacillus bacilli, cumulus cumuli, gladiolus gladioli, narcissus narcissi, papyrus papyri
+    tumulus tumuli, terminus termini, sarcophagus sarcophagi, abacus abaci, nautilus nautili
+    hyacinthus hyacinthi, platypus platypi platypodes, uterus uteri, cherub cherubim
+    seraph seraphim, kibbutz kibbutzim, datum data, medium media, stratum strata
+    memorandum memoranda, millennium millennia, podium podia, planetarium planetaria
+    emporium emporia, sanatorium sanatoria, symposium symposia, spectrum spectra
+    automaton automata, polyhedron polyhedra, ovum ova, erratum errata, cranium crania
+    solarium solaria, auditorium auditoria, curriculum curricula, phylum phyla
+    vivarium vivaria, herbarium herbaria, mausoleum mausolea, colosseum colossea
+    museum musea, schema schemata, genus genera, corpus corpora
+    metamorphosis metamorphoses, hypothesis hypotheses, synopsis synopses
+    parenthesis parentheses, neurosis neuroses, ellipsis ellipses, virtuoso virtuosi
+    paparazzo paparazzi, fresco frescoes, libretto libretti, tempo tempi, bandit banditti
+    trousseau trousseaux, beau beaux, milieu milieux, adieu adieux, portmanteau portmanteaux
 """)
 """Irregular forms -> the word that they belong to."""
 
@@ -214,36 +280,33 @@ _IRREGULAR_ENDINGS = {
 """Ends of compounds: "grandchildren", "snowmen", "housewives"."""
 
 _SPELLINGS = _table("""
-    color colour, harbor harbour, honor honour, favor favour, flavor flavour
-    neighbor neighbour, labor labour, humor humour, rumor rumour, vapor vapour, odor odour
-    armor armour, parlor parlour, behavior behaviour, endeavor endeavour, savior saviour
-    savor savour, splendor splendour, vigor vigour, tumor tumour, candor candour
-    ardor ardour, rancor rancour, clamor clamour, glamor glamour, arbor arbour
-    demeanor demeanour, succor succour, valor valour, theater theatre, center centre
-    centered centred, meter metre, kilometer kilometre, centimeter centimetre
-    millimeter millimetre, liter litre, milliliter millilitre, fiber fibre, saber sabre
-    caliber calibre, specter spectre, luster lustre, somber sombre, meager meagre
-    ocher ochre, scepter sceptre, maneuver manoeuvre, sepulcher sepulchre
-    amphitheater amphitheatre, gray grey, greyhound grayhound, tire tyre, curb kerb
+    odor odour, ardor ardour, candor candour, meter metre, liter litre
+    practicing practising, gray grey, greyhound grayhound, tire tyre, curb kerb
     plow plough, mustache moustache, pajama pyjama, airplane aeroplane, aluminum aluminium
-    jewelry jewellery, jeweler jeweller, catalog catalogue, dialog dialogue, analog analogue
-    monolog monologue, travelog travelogue, epilog epilogue, prolog prologue, defense defence
-    offense offence, license licence, pretense pretence, practice practise
-    practicing practising, skeptic sceptic, artifact artefact, sulfur sulphur, donut doughnut
-    yogurt yoghurt yoghourt, whiskey whisky, cozy cosy, mom mum, program programme
-    draft draught, check cheque, checkered chequered, story storey, ax axe, disk disc
-    mold mould, molt moult, smolder smoulder, archeology archaeology
-    archeological archaeological, archeologist archaeologist, pediatric paediatric
-    anesthesia anaesthesia, anesthetic anaesthetic, encyclopedia encyclopaedia
-    medieval mediaeval, esthetic aesthetic, paleontology palaeontology
-    orthopedic orthopaedic, hemoglobin haemoglobin, leukemia leukaemia, estrogen oestrogen
-    fetus foetus, diarrhea diarrhoea, fulfill fulfil, enroll enrol, skillful skilful
-    willful wilful, installment instalment, enrollment enrolment, woolen woollen
-    counselor counsellor, marvelous marvellous, traveler traveller, chili chilli
-    omelet omelette, carburetor carburettor, ton tonne, snowplow snowplough
-    specialty speciality, likable likeable, sizable sizeable, judgment judgement
-    acknowledgment acknowledgement, aging ageing, phony phoney, pudgy podgy, furor furore
-    licorice liquorice, inquiry enquiry
+    jewelry jewellery, jeweler jeweller, defense defence, offense offence, license licence
+    pretense pretence, practice practise, skeptic sceptic, artifact artefact
+    donut doughnut, yogurt yoghurt yoghourt, whiskey whisky, cozy cosy, mom mum
+    program programme, draft draught, check cheque, checkered chequered, story storey, ax axe
+    disk disc, mold mould, molt moult, smolder smoulder, fulfill fulfil, enroll enrol
+    instill instil, distill distil, appall appal, enthrall enthral, skillful skilful
+    willful wilful, installment instalment, enrollment enrolment, woolen woollen, woolly wooly
+    counselor counsellor, marvelous marvellous, traveler traveller, tranquility tranquillity
+    chili chilli, omelet omelette, carburetor carburettor, ton tonne, snowplow snowplough
+    specialty speciality, likable likeable, sizable sizeable, aging ageing, phony phoney
+    pudgy podgy, furor furore, licorice liquorice, inquiry enquiry, jail gaol, jailer gaoler
+    czar tsar tzar, czarina tsarina, gypsy gipsy gipsey, gypsies gipsies, wagon waggon
+    pygmy pigmy, pygmies pigmies
+    cipher cypher, siphon syphon, syrup sirup, mollusk mollusc, raccoon racoon, sheik sheikh
+    veranda verandah, savanna savannah, tepee teepee tipi, dispatch despatch, carcass carcase
+    bandanna bandana, barbecue barbeque, caliper calliper, caliph calif, cantaloupe cantaloup
+    caviar caviare, fjord fiord, gauntlet gantlet, gaiety gayety, hiccup hiccough
+    impostor imposter, jibe gybe, ketchup catsup, kebab kabob, lasagna lasagne, lichgate lychgate
+    naught nought, orangutan orangutang, peddler pedlar, pickax pickaxe, pita pitta
+    rumba rhumba, tidbit titbit, vial phial, whiz whizz, smidgen smidgin, parakeet paroquet
+    dike dyke, flyer flier, fetid foetid, gage gauge, glycerin glycerine, neuron neurone
+    math maths, cigarette cigaret, mileage milage, behoove behove, eyrie aerie, carat karat
+    burqa burka, grommet grummet, embed imbed, leukocyte leucocyte
+    grayscale greyscale, plowman ploughman, draftsman draughtsman
 """)
 """British and rare spellings -> the American one."""
 

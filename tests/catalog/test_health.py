@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from imgsearch.catalog import Catalog, open_catalog
+from imgsearch.catalog import Catalog, health, open_catalog
 from imgsearch.catalog.overview import Overview
 from imgsearch.errors import CatalogError
 from imgsearch.library import Library
+from imgsearch.searching.hits import hit_to_plain
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.settings import Settings
+from imgsearch.sources import dates
 from tests.fakes import SPACE, MemoryFolder, held, ingest, vector_of
 
 NAMES = {f"{n}.jpg" for n in range(5)}
@@ -73,6 +76,65 @@ def test_a_damaged_value_of_a_picture_costs_no_other(folder: Path, value: str) -
             result = library.search(request)
             assert {hit.image.file.path for hit in result} == NAMES - {"2.jpg"}
             assert any("imgsearch doctor" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "taken_at = '0019-01-01 00:00:00'",
+        "taken_at = '9999-12-31 23:59:59'",
+        "taken_precision = 'century'",
+        "utc_offset_minutes = 100000",
+        "latitude = 90.5",
+        "latitude = -1e30",
+        "longitude = 9e999",
+        "width = 0",
+        "height = -5",
+        "orientation = 9",
+        "rating = 99",
+        "size = -1",
+    ],
+)
+def test_a_value_out_of_its_range_is_named_and_does_not_stop_a_search(
+    folder: Path, value: str
+) -> None:
+    damage(folder, f"UPDATE images SET {value} WHERE path = '2.jpg'")
+    with closing(open_catalog(str(folder))) as catalog:
+        (fault,) = catalog.check()
+        assert f"of images (2.jpg): {value.split(maxsplit=1)[0]} is damaged" in fault
+    with closing(Library(Settings(library=str(folder), index="memory"))) as library:
+        for request in (SearchRequest(), SearchRequest([Term(vector=vector_of("x"))])):
+            for hit in library.search(request):
+                json.dumps(hit_to_plain(hit))
+            assert {hit.image.file.path for hit in library.search(request)} >= NAMES - {"2.jpg"}
+
+
+def test_the_years_are_those_that_are_read() -> None:
+    assert health.YEARS == dates.YEARS
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE measures SET sharpness = 7",
+        "UPDATE measures SET brightness = -1",
+        "UPDATE measures SET kind = 'painting'",
+        "UPDATE spaces SET dimension = 0",
+        "UPDATE roots SET exclude = '[1]'",
+        """UPDATE roots SET mounts = '{"a": 1}'""",
+        "UPDATE saved_searches SET request = 'x'",
+    ],
+)
+def test_ranges_of_other_tables(folder: Path, statement: str) -> None:
+    measured = "INSERT INTO measures SELECT DISTINCT content_hash, .5, .5, .5, .5, .5, 9, 'photo'"
+    saved = "INSERT INTO saved_searches VALUES (1, 'a', 'a', '{}', '2026-01-01 00:00:00')"
+    damage(folder, f"{measured} FROM images")
+    damage(folder, saved)
+    with closing(open_catalog(str(folder))) as catalog:
+        assert catalog.check() == []
+    damage(folder, statement)
+    with closing(open_catalog(str(folder))) as catalog:
+        assert f"{statement.split()[3]} is damaged" in catalog.check()[0]
 
 
 @pytest.mark.parametrize("value", ["2O20-13-45", "2020", "9999999", "2020-13-01 00:00:00", ""])

@@ -99,6 +99,47 @@ def test_a_list_by_date(album, arguments, names):
     assert listed(album, *arguments) == names
 
 
+def test_a_multi_picture_file_is_found_as_what_it_is_and_as_jpeg(tmp_path):
+    """Its first picture is a JPEG that every program shows."""
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    picture(place.photos / "plain.jpg", 1)
+    pictures = [Image.new("RGB", (64, 48), colour) for colour in ("teal", "red")]
+    pictures[0].save(place.photos / "stereo.jpg", "MPO", save_all=True, append_images=pictures[1:])
+    place.index()
+    both = ["plain.jpg", "stereo.jpg"]
+    assert sorted(listed(place, "--type", "jpeg")) == sorted(listed(place, "--type", "jpg")) == both
+    assert "stereo.jpg" in listed(place, "--type", "mpo")
+
+
+def test_partial_dates_in_a_list_by_date(tmp_path):
+    """Each is at its first day; pictures without a date come last."""
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    dates = {
+        "year": "1965:00:00 00:00:00", "month": "1965:07:00 00:00:00",
+        "day": "1965:07:04", "time": "1965:07:04 10:00:00", "later": "1966:01:01 00:00:00",
+        "none": "",
+    }  # fmt: skip
+    for seed, (name, taken) in enumerate(dates.items()):
+        photo(place.photos / f"{name}.jpg", seed, taken)
+    place.index()
+    dated = ["year.jpg", "month.jpg", "day.jpg", "time.jpg", "later.jpg"]
+    assert listed(place, "--has", "date", "--sort", "date") == dated
+    assert listed(place, "--has", "date", "--sort", "-date") == dated[::-1]
+    assert listed(place, "red", "--all", "--sort", "date")[:5] == dated
+    outcome = place.call("search", "--name", "month", "--format", "json")
+    assert outcome.json[0]["taken"] == "1965-07"
+
+
+def test_a_date_from_the_name_is_marked_as_such(tmp_path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    photo(place.photos / "IMG-20190504-WA0001.jpg", 1)
+    photo(place.photos / "20190505.jpg", 2, "2019:05:06 10:00:00")
+    place.index()
+    outcome = place.call("search", "--has", "date", "--sort", "date", "--format", "json")
+    found = [(each["taken"], each["taken_source"]) for each in outcome.json]
+    assert found == [("2019-05-04", "file name"), ("2019-05-06T10:00:00", "exif")]
+
+
 def test_in_a_folder(album, monkeypatch):
     assert listed(album, "--in", album.photos) == [PARIS, FIJI, ETE, OLD]
     assert listed(album, "--in", album.photos / "2022") == [ETE, OLD]

@@ -118,7 +118,9 @@ def test_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
 SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
 
 
-def many_pictures(library: Path, many: int = PICTURES, apart: timedelta = timedelta(hours=2)) -> None:
+def many_pictures(
+    library: Path, many: int = PICTURES, apart: timedelta = timedelta(hours=2)
+) -> None:
     """Create a catalog of pictures without files, with just the data that a list by date needs.
 
     The first picture is committed like the indexer does it; the others are copies of its row.

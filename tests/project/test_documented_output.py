@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from tests.conftest import CHECKOUT, ROOT
+from tests.conftest import CHECKOUT, ROOT, full_only
 
 pytest.importorskip("tools.documented_output", reason="only in a checkout: tools/ is not here")
 
-from tools.documented_output import output_of, rewritten
+from tools.documented_output import current, output_of, rewritten
 
 PAGE = """\
 # A page
@@ -49,6 +49,17 @@ def test_outputs_are_those_of_the_program(demo, monkeypatch):
         "an old output\n", "  1          data/photos/jaguars.jpg  (1024x683)  2017-09-24\n"
     ).replace("another\none\n", "  1          data/photos/polar_bear.jpg  (1024x768)\n")
     assert rewritten(page, run) == page
+
+
+@full_only
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["docs/CURATION.md", "docs/EXCHANGE.md"])
+def test_outputs_of_pages_are_those_of_today(demo, monkeypatch, name):
+    """'make examples' writes them. These have no scores, which differ by machine."""
+    monkeypatch.chdir(ROOT)
+    page = (CHECKOUT / name).read_text(encoding="utf-8")
+    assert "$ imgsearch" in page
+    assert current(str(CHECKOUT / name), str(demo.library)) == page
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/TOUR.md"])
