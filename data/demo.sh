@@ -23,6 +23,7 @@ show search a mountain landscape -n 3
 show search a cat -n 3
 show similar data/photos/tabby_cat_face.jpg -n 3
 show clusters
+show map --html build/demo-map.html
 
 cat <<END
 

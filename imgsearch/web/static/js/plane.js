@@ -1,6 +1,7 @@
 /**
- * A plane of points that can be moved and zoomed, drawn with WebGL, or with a 2D canvas where there
- * is none. It imports nothing, because the page of `imgsearch map --html` contains it as well.
+ * A plane of points that can be moved and zoomed. WebGL draws it where a graphics card does the
+ * work; elsewhere the pixels are written here, which is faster than WebGL on a processor. It imports
+ * nothing, because the page of `imgsearch map --html` contains it as well.
  */
 
 const MAX_ZOOM = 1000;
@@ -40,6 +41,16 @@ function shuffled(count) {
   while (divisor(stride, count) > 1) stride += 1;
   for (let i = 0, at = 0; i < count; i += 1, at = (at + stride) % count) order[i] = at;
   return order;
+}
+
+/** Whether WebGL is the work of a graphics card: drivers on a processor are slower than paintFlat. */
+function hasCard() {
+  const gl = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  if (!gl) return false;
+  const names = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : "";
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
 
 function program(gl) {
@@ -123,20 +134,23 @@ export class Plane {
     return Math.min(this.side - 1, Math.max(0, Math.floor((value / 65536) * this.side)));
   }
 
-  /** Send the points to the graphics card, in the order in which they are drawn. */
+  /** Bring the points into the order in which they are drawn, and to the graphics card. */
   prepare() {
-    const order = (this.order = shuffled(this.count));
-    const gl = (this.gl = this.canvas.getContext("webgl", { premultipliedAlpha: true }));
-    if (!gl) {
-      this.flat = this.canvas.getContext("2d");
-      return;
-    }
-    const places = new Uint16Array(2 * this.count);
-    const numbers = new Uint8Array(this.count);
+    const order = shuffled(this.count);
+    const places = (this.places = new Uint16Array(2 * this.count));
+    const numbers = (this.numbers = new Uint8Array(this.count));
     for (let i = 0; i < this.count; i += 1) {
       places[2 * i] = this.points[2 * order[i]];
       places[2 * i + 1] = this.points[2 * order[i] + 1];
       numbers[i] = this.colours[order[i]];
+    }
+    const gl = (this.gl = hasCard() ? this.canvas.getContext("webgl") : null);
+    if (!gl) {
+      this.flat = this.canvas.getContext("2d");
+      const rgb = new Uint8Array(4 * this.palette.length).fill(255);
+      this.palette.forEach((parts, i) => rgb.set(parts, 4 * i));
+      this.pixels = new Uint32Array(rgb.buffer);
+      return;
     }
     const whole = program(gl);
     gl.useProgram(whole);
@@ -286,7 +300,7 @@ export class Plane {
       const frame = now - (this.last ?? now);
       this.last = now;
       if (this.moving) {
-        if (frame > SLOW_FRAME_MS && frame < 1000) this.budget = Math.max(MIN_BUDGET, this.budget >> 1);
+        if (frame > SLOW_FRAME_MS) this.budget = Math.max(MIN_BUDGET, this.budget >> 1);
         else if (frame > 0) this.budget = Math.min(this.count, Math.ceil(this.budget * 1.1));
       }
       this.paint(Math.min(this.count, this.budget));
@@ -303,7 +317,7 @@ export class Plane {
   paint(count, resting = false) {
     const size = Math.min(16, Math.max(2, (700 / Math.sqrt(this.count)) ** 0.5 * this.zoom ** 0.35));
     if (this.gl) this.paintCard(count, size);
-    else this.paintFlat(Math.min(count, MIN_BUDGET), size);
+    else this.paintFlat(count, size);
     this.paintOver();
     if (resting || this.near.size) this.placePictures();
   }
@@ -325,16 +339,35 @@ export class Plane {
     gl.drawArrays(gl.POINTS, 0, count);
   }
 
+  /** Write the pixels: a disc for each point, or a square where discs are too small to be seen. */
   paintFlat(count, size) {
-    const pen = this.flat;
-    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
-    for (let i = 0; i < count; i += 1) {
-      const [left, top] = this.toScreen(...this.place(this.order[i]));
-      if (left < 0 || top < 0 || left > this.width || top > this.height) continue;
-      pen.fillStyle = `rgb(${this.palette[this.colours[this.order[i]]]})`;
-      pen.fillRect(left - size / 2, top - size / 2, size, size);
+    const { width, height } = this.canvas;
+    if (this.image?.width !== width || this.image?.height !== height) {
+      this.image = new ImageData(width, height);
+      this.target = new Uint32Array(this.image.data.buffer);
     }
+    const { target, places, numbers, pixels } = this;
+    target.fill(0);
+    const side = Math.round(size * this.ratio);
+    const disc = [];
+    for (let y = 0; y < side; y += 1) {
+      for (let x = 0; x < side; x += 1) {
+        const far = Math.hypot(x - (side - 1) / 2, y - (side - 1) / 2);
+        if (side < 4 || far <= side / 2) disc.push(x + width * y);
+      }
+    }
+    const scale = (this.scale * this.ratio) / 32767.5;
+    const left = (this.width / 2 - (this.x + 1) * this.scale) * this.ratio - side / 2;
+    const top = (this.height / 2 + (this.y + 1) * this.scale) * this.ratio - side / 2;
+    for (let i = 0; i < count; i += 1) {
+      const x = Math.floor(left + places[2 * i] * scale);
+      const y = Math.floor(top - places[2 * i + 1] * scale);
+      if (x < 0 || y < 0 || x > width - side || y > height - side) continue;
+      const colour = pixels[numbers[i]];
+      const start = x + width * y;
+      for (let j = 0; j < disc.length; j += 1) target[start + disc[j]] = colour;
+    }
+    this.flat.putImageData(this.image, 0, 0);
   }
 
   /** Outlines and names of the regions, where they do not cover each other, and the lasso. */
