@@ -39,7 +39,15 @@ def require(package: str) -> None:
 
 
 class MilvusServer:
-    """A server with a data folder of its own."""
+    """A server with a data folder of its own.
+
+    Attributes
+    ----------
+    write_seconds : float
+        Duration of a flush of a few hundred vectors, then a build.
+    """
+
+    write_seconds = 20.0 if WHOLE else 3.0
 
     def __init__(self) -> None:
         require("pymilvus")

@@ -42,7 +42,14 @@ class PostgresServer:
     """A server with a data folder of its own.
 
     Local users are trusted, except `guest`, who needs a password.
+
+    Attributes
+    ----------
+    write_seconds : float
+        Duration of a flush of a few hundred vectors, then a build.
     """
+
+    write_seconds = 1.0
 
     def __init__(self) -> None:
         self._bin = programs()

@@ -331,7 +331,8 @@ class MilvusStore:
     def _rows(
         self, collection: str, condition: str, fields: list[str], level: str = _BOUNDED
     ) -> list[dict[str, Any]]:
-        options = {"consistency_level": level, "timeout": self._server.timeout}
+        timeout = self._server.timeout if level == _BOUNDED else WRITE_TIMEOUT_SECONDS
+        options = {"consistency_level": level, "timeout": timeout}
         return list(
             self._ask(
                 collection,
@@ -432,10 +433,7 @@ class MilvusStore:
             wide, condition = MAX_RESULTS, ""
         ef = {"ef": max(MIN_CANDIDATES, min(2 * k, MAX_RESULTS), wide)}
         ids, scores = self._hits(generation.approximate, query, wide, condition, ef)
-        if rows.only is None:
-            fits = ~np.isin(ids, rows.without)
-        else:
-            fits = np.isin(ids, rows.only)
+        fits = _selected(ids, rows)
         return self._with_codes(generation, ids[fits][:k], scores[fits][:k])
 
     def _hits(
@@ -473,10 +471,7 @@ class MilvusStore:
         """The best k of more results, or of longer lists of ids, than the engine takes."""
         parts = [(np.empty(0, np.int64), np.empty(0, np.float64))]
         for ids, codes in self.pages(generation):
-            if rows.only is None:
-                fits = ~np.isin(ids, rows.without)
-            else:
-                fits = np.isin(ids, rows.only)
+            fits = _selected(ids, rows)
             scores = (codes[fits] @ query).astype(np.float64)
             parts = [_joined([*parts, (ids[fits], scores)], k)]
         return self._with_codes(generation, *parts[0])
@@ -711,6 +706,11 @@ def _in(ids: Ids) -> str:
 def _not_in(ids: Ids) -> str:
     """The condition that leaves out ids; "" for none."""
     return " and ".join(f"id not in {part.tolist()}" for part in _parts(ids, MAX_IDS))
+
+
+def _selected(ids: Ids, rows: Selection) -> NDArray[np.bool_]:
+    """True for the ids that may be found."""
+    return ~np.isin(ids, rows.without) if rows.only is None else np.isin(ids, rows.only)
 
 
 def _joined(

@@ -88,7 +88,8 @@ class Writer:
 class Story:
     """A catalog that changes, and an index on the server that is written and killed."""
 
-    def __init__(self, folder, url: str) -> None:
+    def __init__(self, folder, url: str, write_seconds: float) -> None:
+        self.write_seconds = write_seconds
         self.random = random.Random(SEED)
         self.folder, self.url = str(folder / "library"), url
         self.catalog = open_catalog(self.folder, create=True)
@@ -109,7 +110,8 @@ class Story:
         self.change()
         writer = Writer(self.folder, self.url)
         # within the first flush, or anywhere in a later build or flush
-        time.sleep(self.random.choice([0.0, 0.02, 0.1, 0.5, 1.0]) * self.random.random())
+        share = self.random.choice([0.0, 0.02, 0.1, 0.5, 1.0]) * self.random.random()
+        time.sleep(share * self.write_seconds)
         kill(writer)
         self.before += writer.steps
         self.check()
@@ -135,8 +137,11 @@ def server(request):
 @pytest.fixture
 def story(tmp_path, server):
     print(f"IMGSEARCH_KILL_SEED={SEED}")
-    story = Story(tmp_path, server.database("kills"))
+    story = Story(tmp_path, server.database("kills"), server.write_seconds)
     yield story
+    steps = {step: story.before.count(step) for step in ("begin", "flushed", "built")}
+    print(f"finished before the kills: {steps}")
+    assert KILLS < 20 or steps["flushed"], "no kill came after a flush"
     story.catalog.close()
 
 
