@@ -97,6 +97,10 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self._launch()
+        self.wait()
+
+    def _launch(self) -> None:
         options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -110,7 +114,6 @@ class PostgresServer:
         command = self._command("postgres", "-D", str(self.folder / "data"), *settings)
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(**command, stdout=log, stderr=log)  # type: ignore[call-overload]
-        self.wait()
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -124,6 +127,8 @@ class PostgresServer:
             except psycopg.OperationalError:
                 assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
                 time.sleep(0.05)
+                if self._process is not None and self._process.poll() is not None:
+                    self._launch()  # processes of the killed server had not ended yet
 
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""

@@ -34,6 +34,8 @@ MIN_VERSION = 13
 LOCK = 0x696D6773
 """The key of the advisory lock of the writer: "imgs"."""
 POLL_SECONDS = 0.05
+MAX_IDLE_SECONDS = 0.1
+"""A connection that was used later than that is not checked before it is used again."""
 _HOLDER = (
     "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND granted AND objid = %s"
@@ -95,14 +97,14 @@ class CatalogServer(Database):
     def engine(self) -> Engine:
         """An engine of SQLAlchemy for the catalog. Connections that the server has closed are
         replaced when they are taken from the pool."""
-        from sqlalchemy import create_engine
+        from sqlalchemy import create_engine, event
 
-        return create_engine(
-            "postgresql+psycopg://",
-            creator=self.open,
-            pool_pre_ping=True,
-            execution_options={"server": self},
+        engine = create_engine(
+            "postgresql+psycopg://", creator=self.open, execution_options={"server": self}
         )
+        event.listen(engine, "checkin", _note_time)
+        event.listen(engine, "checkout", _require_alive)
+        return engine
 
     def missing(self) -> LibraryMissing:
         """The error for a database without a library."""
@@ -178,6 +180,23 @@ class CatalogServer(Database):
                     )
 
             yield require_held
+
+
+def _note_time(connection: Connection, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _require_alive(connection: Connection, record: Any, proxy: Any) -> None:
+    """Replace a connection that has idled and does not answer; asking each time would be slow."""
+    from sqlalchemy.exc import DisconnectionError
+
+    if time.monotonic() - record.info.get("used", float("inf")) < MAX_IDLE_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.OperationalError as error:
+        raise DisconnectionError from error
 
 
 def _busy(connection: Connection) -> LibraryBusy:

@@ -8,16 +8,16 @@ images, D for the other forms of all of them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy import Connection, text
 
 from imgsearch.catalog import word_forms
 from imgsearch.catalog.sqlite_file import from_stored
-from imgsearch.catalog.tables import labels
 from imgsearch.filters.text_keys import folded
 
 WEIGHTS = {
@@ -50,9 +50,16 @@ IMAGES_PER_WRITE = 1000
 
 _DUE = text("DELETE FROM words_due RETURNING id")
 _ROWS = text("SELECT * FROM searchable WHERE id = ANY(:ids)")
+# Rows travel as one value: as many statements they would take most of the time of a commit.
 _PUT = text(
-    "INSERT INTO words (id, doc) VALUES (:id, CAST(:doc AS tsvector))"
+    "INSERT INTO words SELECT id, CAST(doc AS tsvector)"
+    " FROM json_to_recordset(CAST(:rows AS json)) AS new (id bigint, doc text)"
     " ON CONFLICT (id) DO UPDATE SET doc = excluded.doc"
+)
+_UNLABEL = text("DELETE FROM labels WHERE image_id = ANY(:ids)")
+_LABEL = text(
+    "INSERT INTO labels (field, key, image_id) SELECT field, key, image_id"
+    " FROM json_to_recordset(CAST(:rows AS json)) AS new (field text, key text, image_id bigint)"
 )
 _PHRASE = re.compile('"([^"]*)"')
 
@@ -68,10 +75,11 @@ def _write(connection: Connection, ids: list[int]) -> None:
     rows = connection.execute(_ROWS, {"ids": ids}).mappings().all()
     if not rows:  # deleted again
         return
-    connection.execute(_PUT, [{"id": row["id"], "doc": document(row)} for row in rows])
-    connection.execute(delete(labels).where(labels.c.image_id.in_(ids)))
+    documents = [{"id": row["id"], "doc": document(row)} for row in rows]
+    connection.execute(_PUT, {"rows": json.dumps(documents)})
+    connection.execute(_UNLABEL, {"ids": ids})
     if found := [label for row in rows for label in _labels(row)]:
-        connection.execute(insert(labels), found)
+        connection.execute(_LABEL, {"rows": json.dumps(found)})
 
 
 def _labels(row: Any) -> Iterator[dict[str, Any]]:
