@@ -15,7 +15,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 REFRESH_CHOICES = ("ask", "always", "never")
 EXACT = "exact"
-"""The value of the flag `index` that asks for the exact form of what is configured."""
+"""The value of the flag `index` for the exact form of the configured kind."""
 MODELS_TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
@@ -34,7 +34,7 @@ def _setting(
     Parameters
     ----------
     doc : str
-        What the setting means, in Markdown.
+        Meaning of the setting, in Markdown.
     unit : str
         Unit of a number.
     values : str
@@ -192,7 +192,7 @@ def usable_cores() -> int:
 def load_settings(
     flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Load settings: flags go before IMGSEARCH_* variables, and these before the TOML file.
+    """Load settings: flags override IMGSEARCH_* variables, and these override the TOML file.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def members(connection: Connection, space_id: int | None) -> dict[int, Ids]:
 
 
 def unclustered(connection: Connection) -> int:
-    """The number of present images that are newer than the clusters of their space."""
+    """Number of present images newer than the clusters of their space."""
     query = (
         select(func.count())
         .select_from(embeddings)
@@ -236,6 +236,6 @@ def _id_of(connection: Connection, space: EmbeddingSpace) -> int:
 
 
 def _listed(ids: Ids | Sequence[int]) -> Select[Any]:
-    """Ids as a subquery, however many."""
+    """Any number of ids as a subquery."""
     values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     return select(func.json_each(json.dumps(values)).table_valued("value").c.value)

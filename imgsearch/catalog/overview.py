@@ -127,12 +127,12 @@ class Overview:
             return saved_searches.named(self._connection, key)
 
     def present(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids that are present images."""
+        """The ids among these that belong to present images."""
         with stored_values():
             return saved_searches.present(self._connection, ids)
 
     def indexed(self) -> list[tuple[str, EmbeddingSpace]]:
-        """The uuid of the library and the space, for each space in `summary`'s order.
+        """The uuid of the library and the space, for each space in the order of `summary`.
 
         An index belongs to such a pair.
         """
@@ -205,7 +205,7 @@ def known_files(
 
 
 def locations(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
-    """Where the files of the present images among `ids` lie; not of one whose path is damaged."""
+    """Locations of the present images among `ids`, except those with a damaged path."""
     folders = {key: from_stored(path) for key, path in db.execute("SELECT id, path FROM roots")}
     found: dict[int, Location] = {}
     for start in range(0, len(ids), _VALUES_PER_QUERY):

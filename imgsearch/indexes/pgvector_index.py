@@ -1,8 +1,8 @@
 """PostgreSQL with pgvector behind `ServedIndex`: `--index postgresql://user@host/database`.
 
-All that is stored lies in the schema `imgsearch_index`: the table `generations` with a row for each
-generation, and a table of vectors for each, named by the generation. Password and certificates are
-libpq's matter: `~/.pgpass`, the PG* variables, or the URL.
+All data is in the schema `imgsearch_index`: the table `generations` with a row for each generation,
+and a table of vectors for each, named by the generation. Password and certificates are left to
+libpq: `~/.pgpass`, the PG* variables, or the URL.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ except ImportError as error:
     raise MissingExtra("an index on PostgreSQL", "postgres") from error
 
 CONNECT_TIMEOUT_SECONDS = 4
-"""Unless the URL or PGCONNECT_TIMEOUT has another one."""
+"""Default; the URL or PGCONNECT_TIMEOUT may set another one."""
 MIN_EXTENSION = (0, 8)
-"""The version of pgvector that has halfvec, and index scans that go on until there is enough."""
+"""The first version with halfvec and with index scans that continue until they have enough rows."""
 MAX_DIMENSION = 16_000
 TYPES = {HALF: ("halfvec", 4000), SINGLE: ("vector", 2000)}
 """The type of a column for each dtype, and the maximum dimension that HNSW takes."""
@@ -85,7 +85,7 @@ class Server:
     Parameters
     ----------
     url : str
-        As libpq takes it.
+        In a form that libpq takes.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Server:
         return connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns; it is repeated once if the server has closed the connection."""
+        """The result of `work`, which is repeated once if the server has closed the connection."""
         with self.translated():
             try:
                 return work(self.connection)
@@ -511,7 +511,7 @@ def _table(name: str) -> sql.Identifier:
 
 
 def _candidates(k: int) -> int:
-    """The value of hnsw.ef_search: twice the number of results, within what the engine takes."""
+    """The value of hnsw.ef_search: twice the number of results, within the limits of the engine."""
     return max(MIN_CANDIDATES, min(2 * k, MAX_CANDIDATES))
 
 
@@ -521,7 +521,7 @@ def _in_brackets(vector: Embeddings) -> str:
 
 
 def _create_schema(connection: Connection) -> None:
-    """Make what is missing of extension, schema and table; two processes may begin together."""
+    """Make missing extension, schema and table; two processes may begin at the same time."""
     found = connection.execute("SELECT to_regclass('imgsearch_index.generations')").fetchone()
     if found is not None and found[0] is not None:
         return

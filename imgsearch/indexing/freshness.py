@@ -132,7 +132,7 @@ def _time_of(root: str, path: str) -> int | None:
 
 def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, tuple[int, int]], list[str]]:
     """The size and time of each picture in a folder, by its path below the root; its folders.
-    Links are passed over: what they lead to may be indexed under its own name."""
+    Links are ignored, because their targets may be indexed under their own names."""
     files: dict[str, tuple[int, int]] = {}
     folders: list[str] = []
     prefix = f"{path}/" if path else ""

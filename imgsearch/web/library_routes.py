@@ -1,4 +1,4 @@
-"""Routes that show what is in a library: its start, its clusters, its duplicates."""
+"""Routes for the contents of a library: the start page, clusters, duplicates."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/clusters")
     async def get_clusters(client: Request) -> ClustersAnswer:
-        """The clusters of the model in use, as 'imgsearch clusters' has made them."""
+        """The clusters of the model in use, as made by 'imgsearch clusters'."""
         found = await asyncio.wrap_future(gallery.clusters())
         return answers.clusters(found, prefix_of(client))
 
