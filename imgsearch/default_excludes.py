@@ -1,7 +1,7 @@
 """Folders that a scan leaves out unless the user names them: trash, snapshots and copies.
 
 Programs keep smaller or older copies of pictures beside the originals. Both would be found for each
-query. Originals stay: in `Family.photoslibrary`, a scan visits `originals` and nothing else.
+query. Originals are kept: in `Family.photoslibrary`, a scan visits `originals` and nothing else.
 Names are compared in lower case. docs/FOLDERS.md has the same list for users.
 """
 
@@ -64,7 +64,7 @@ COPIES_INSIDE = {
     ".aplibrary": frozenset(("thumbnails", "previews", "database", "masks")),
     ".cocatalog": frozenset(("cache",)),
 }
-"""Aperture and Capture One: folders to leave out of a folder whose name has that end."""
+"""Aperture and Capture One: suffix of a folder's name -> folders in it to leave out."""
 
 
 def left_out(name: str, parent: str) -> bool:

@@ -41,7 +41,7 @@ MAX_NAMED_FILES = 5
 
 
 def check_to_plain(check: Check) -> dict[str, str]:
-    """The values of a check for JSON; its fix is called "mend" there, as scripts know it."""
+    """A check as values for JSON, where the key of the fix stays "mend" for scripts."""
     return {
         "name": check.name,
         "verdict": check.verdict,

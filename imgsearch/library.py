@@ -204,11 +204,11 @@ class Library:
         Parameters
         ----------
         languages : sequence of str, optional
-            Tags of the languages of queries; by default English and that of the system.
+            Tags of the languages of queries; by default English and the system's language.
         images : int, optional
             Number of pictures; by default those of the library.
         request : IndexRequest, optional
-            Where the library is still empty: count the files in these folders, for some seconds.
+            For an empty library: count the files in these folders, for a few seconds.
 
         Returns
         -------
@@ -519,7 +519,7 @@ class Library:
         trace : Trace, optional
             Filled in with what the search did.
         shown : int
-            Places that will be shown at once: pictures that are gone from disk are left out there.
+            Number of hits shown first; among these, pictures that are gone from disk are left out.
 
         Returns
         -------
@@ -591,7 +591,7 @@ class Library:
             return {ids[each.file.absolute]: each for each in made}
 
     def decoder(self, size: InputSize) -> Decoder:
-        """Decoder processes as the settings have them; close them after use.
+        """Decoder processes according to the settings; close them after use.
 
         Parameters
         ----------
@@ -619,7 +619,7 @@ class Library:
         refit : bool
             Group all pictures again. Clusters that continue old ones keep their ids and names.
         seed : int
-            Of the sample of a library of more than 5000 pictures.
+            Seed of the sample of a library of more than 5000 pictures.
         examples : int
             Number of example pictures of each cluster.
 
@@ -732,7 +732,7 @@ class Library:
         where : Filter or None
             As `parse_filter` makes it; None for all pictures.
         seed : int
-            Another one draws other pictures.
+            Seed of the draw; another one draws other pictures.
 
         Returns
         -------
@@ -765,13 +765,13 @@ class Library:
         searcher = self.searcher
         return Clusters(self.catalog, searcher.index, searcher.encoder, self._note)
 
-    # In and out
+    # Exchange
 
     def merge(self, folder: str) -> TakenOver:
-        """Take the pictures, vectors and texts of the library in a folder into this one.
+        """Add the pictures, vectors and texts of the library in a folder to this one.
 
-        Folders that both have are joined, and what is here stays. This library is made if there is
-        none yet.
+        Folders that both have are joined, and existing data is kept. This library is made if there
+        is none yet.
 
         Parameters
         ----------
@@ -781,7 +781,7 @@ class Library:
         Returns
         -------
         TakenOver
-            Counts of what was taken.
+            Counts of the merge.
 
         Raises
         ------
@@ -861,7 +861,7 @@ class Library:
         Returns
         -------
         ids : ndarray of shape (n,), int64, sorted
-            Those of the pictures that have a vector.
+            Ids of the pictures that have a vector.
         vectors : memmap of shape (n, dimension), float32, unit norm
             Row by row. It is mapped from a temporary file in the library folder, which takes
             4 * n * dimension bytes until the array is deleted.
@@ -899,7 +899,7 @@ class Library:
         form : {"clip-retrieval", "parquet"} or ""
             "" for parquet if the target's name ends with ".parquet", else clip-retrieval.
         dtype : {"float16", "float32"} or ""
-            Of the vectors; "" for float16 in shards and float32 in one parquet file.
+            Type of the vectors; "" for float16 in shards and float32 in one parquet file.
         shard_rows : int
             Pictures of a shard.
         replace : bool
@@ -930,15 +930,15 @@ class Library:
         return export(catalog, space, target, request, places=places)
 
     def import_vectors(self, path: str) -> Import:
-        """Take over the vectors of an export for pictures with the same bytes.
+        """Import the vectors of an export for pictures with the same bytes.
 
-        Pictures of the library that have a vector in that space already keep it. Those that are not
-        in the library are reported.
+        Vectors that pictures already have in that space are kept. Rows whose pictures are not in
+        the library are counted.
 
         Parameters
         ----------
         path : str
-            What `export` has written, here or on another machine.
+            The target of an `export`, here or on another machine.
 
         Returns
         -------
@@ -1021,9 +1021,9 @@ class Library:
         return self._catalog is not None and self._catalog.replaced
 
     def renew(self) -> None:
-        """Open what lies in the library's folder by now, and search in the space in use by now.
+        """Open the library again as it is now, and search in the space in use now.
 
-        Meanwhile a copy may have been put back, or another model used to index.
+        A backup may have been restored meanwhile, or another model used to index.
         """
         if self.replaced:
             self.close()
@@ -1032,7 +1032,7 @@ class Library:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Within it, all searches see one state of the library, which is read but once.
+        """A context in which all searches see one state of the library, which is read only once.
 
         Nothing is held before the first search: opening an index must see the latest state.
 

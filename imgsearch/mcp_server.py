@@ -1,6 +1,6 @@
-"""A library as tools of the Model Context Protocol, over stdin and stdout. They only read.
+"""Serves a library as read-only tools of the Model Context Protocol, over stdin and stdout.
 
-Pictures are named by ids, and a file is read only where it lies below a folder of the library.
+Pictures are named by ids, and a file is read only if it lies below a folder of the library.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from imgsearch.settings import Settings
 
 MAX_HITS = 50
 MAX_SENTENCES = 3
-"""Sentences about the arguments of one call."""
+"""Notes about the arguments of one call."""
 MAX_SIDE_PIXELS = 1024
 """Longer side of a picture that is returned."""
 
@@ -254,7 +254,7 @@ async def _serve_stdio(tools: MCPServer[Any]) -> None:
 
 
 async def _forward(incoming: Any, valid: Any, outgoing: Any) -> None:
-    """Hand messages on, and answer what is not a message with an error of JSON-RPC."""
+    """Pass messages on, and answer invalid ones with an error of JSON-RPC."""
     async with valid:
         async for message in incoming:
             if isinstance(message, ValidationError):

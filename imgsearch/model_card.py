@@ -20,7 +20,7 @@ class Preparation(Protocol):
         """Width and height to which a decoder scales an image; None to follow `InputSize`."""
 
     def final_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the model's input. An image of that size is left as it is."""
+        """Width and height of the model's input. An image of that size is not changed."""
 
     def apply(self, image: Any) -> Any:
         """The model's input. Applying it again changes nothing."""

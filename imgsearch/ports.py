@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Unchanged = Callable[[FileRun], Sequence[int]]
-"""Given files of one root, returns the places of those that differ from the catalog. It takes many
+"""Given files of one root, returns the indices of those that differ from the catalog. It takes many
 files at once, because usually all are unchanged."""
 
 
@@ -101,7 +101,7 @@ class BatchEncoder(Encoder, Protocol):
     def encode_in_batches(
         self, images: Sequence[Pixels]
     ) -> Iterator[tuple[Sequence[int], Embeddings]]:
-        """Places among the pictures, each once, and their rows, as they are computed."""
+        """Indices of the pictures, each once, with their rows, as they are computed."""
 
 
 @runtime_checkable
@@ -109,7 +109,7 @@ class ExplainingEncoder(Encoder, Protocol):
     """An `Encoder` that knows what it does not know."""
 
     def explain(self, text: str) -> QueryReading:
-        """How it reads a query."""
+        """The reading of a query."""
 
     def answer_prior(self, texts: Embeddings) -> NDArray[np.float64]:
         """Log-odds that queries have an answer, by their vectors alone, shape (n,)."""
@@ -181,7 +181,7 @@ class VectorIndex(Protocol):
     def state(self) -> IndexState: ...
     def __len__(self) -> int: ...
     def among(self, ids: Ids) -> Ids:
-        """Those of `ids`, sorted, that the index holds."""
+        """The `ids` that the index holds, sorted."""
 
     def vectors(self, ids: Ids) -> Embeddings:
         """The vectors of these ids, in this order; KeyError if one is not there."""
@@ -225,7 +225,7 @@ class VectorIndex(Protocol):
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> Matches:
         """The k best by inner product, with exact scores.
 
-        Among `allowed` they are exactly the best. Among all (None) they are, too, unless the kind
-        of index looks at a part of the vectors. A server may look at a part of `allowed`, if there
-        are more than a million; `method` says so. There are min(k, number of allowed vectors).
+        Among `allowed` they are exactly the best. So they are among all (None), unless the kind of
+        index looks at a part of the vectors. A server may look at a part of `allowed`, if there are
+        more than a million; `method` says so. There are min(k, number of allowed vectors).
         """

@@ -29,7 +29,7 @@ each picture, and `imgsearch index --verify` reads the metadata of older ones ag
 
 
 def clamped(mtime_ns: int) -> int:
-    """The time, limited to what the catalog can hold: the years 1677 to 2262."""
+    """The time, limited to the range of the catalog: the years 1677 to 2262."""
     return max(-_MAX_TIME_NS, min(_MAX_TIME_NS, mtime_ns))
 
 
@@ -81,12 +81,12 @@ class ImageFile:
 
     @property
     def state(self) -> tuple[int, int]:
-        """Size and mtime: what every file system and every earlier catalog has."""
+        """Size and mtime, which every file system and every earlier catalog has."""
         return self.size, self.mtime_ns
 
 
 class Location(NamedTuple):
-    """Where a picture file lies: all that looking for it takes.
+    """Location of a picture file, enough to look for it.
 
     `root` and `path` are those of `ImageFile`.
     """
@@ -168,13 +168,13 @@ class ImageMetadata:
     format : str
         Pillow's name of the format, decided by content: "JPEG", "HEIF", ...
     orientation : int
-        EXIF orientation 1-8 as found in the file; 1 where there is none.
+        EXIF orientation 1-8 as found in the file; 1 if there is none.
     taken_at : datetime or None
         Local time of the exposure, without time zone; for a partial date, its start.
     taken_precision : {"year", "month", "day", "second"} or None
         Unit of the last part of the date that is known; None without a date.
     taken_source : str or None
-        Where the date comes from: "exif", "xmp", "iptc", "sidecar", "file name", ...
+        Source of the date: "exif", "xmp", "iptc", "sidecar", "file name", ...
     utc_offset_minutes : int or None
         Local time minus UTC at the exposure.
     latitude, longitude : float or None
@@ -187,7 +187,7 @@ class ImageMetadata:
     rating : int or None
         -1 (rejected) to 5; None if it is not rated.
     note : str or None
-        What is wrong with a picture that was indexed nevertheless, such as a missing part.
+        The fault of a picture that was indexed nevertheless, such as a missing part.
     metadata_version : int
         Version of the reader of metadata (`METADATA_VERSION`); 0 for those from
         before there were versions.
@@ -218,7 +218,7 @@ class ImageMetadata:
 
     @property
     def taken(self) -> str | None:
-        """The date as far as it is known, in ISO 8601: "1965-07"; None without one."""
+        """The date in ISO 8601, possibly partial: "1965-07"; None without one."""
         if self.taken_at is None:
             return None
         return self.taken_at.isoformat()[: DATE_CHARACTERS.get(self.taken_precision)]
@@ -326,11 +326,11 @@ class ImageRecord:
     id : int
         Never used again for another picture.
     file : ImageFile
-        Where it is, its size in bytes and its times in ns.
+        Its location, its size in bytes and its times in ns.
     content_hash : str
         xxh3-128 of the file, 32 hex digits.
     metadata : ImageMetadata
-        Width and height in pixels, the right way up, and what the file states.
+        Width and height in pixels, upright, and the statements of the file.
     measures : Measures or None
         None until it has been measured.
     """
@@ -423,16 +423,16 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class QueryReading:
-    """How a model reads the words of a query.
+    """A model's reading of the words of a query.
 
     Attributes
     ----------
     text : str
-        What it reads instead of the query; the query itself unless it was rewritten.
+        The text that it reads instead of the query; the query itself unless it was rewritten.
     unknown : tuple of str
         Words of the query that it cannot know.
     understood : bool
-        False if these are all that the query is about.
+        False if the query has no other content.
     suggestion : str
         The query with its probable typing errors corrected; "" if there are none.
     """
@@ -747,7 +747,7 @@ class TextFound:
     engine : str
         Name and revision of the reader.
     text : str
-        A line per text box; "" where there is none.
+        A line per text box; "" if there is none.
     reason : str
         Why it could not be read; "" if it could.
     """
@@ -861,7 +861,7 @@ class IngestReport:
     Attributes
     ----------
     scanned, added, updated, moved, unchanged, removed, skipped : int
-        Files found, and what became of them or of their pictures.
+        Files found, and the results for them or their pictures.
     encoded : int
         Pictures that the model has encoded.
     seconds : float
@@ -880,7 +880,7 @@ class IngestReport:
     notes : list of str
         Folders that could not be scanned, and why.
     remarks : list of str
-        What else there is to say about the folders and patterns of the request.
+        Further notes on the folders and patterns of the request.
     texts : TextReport or None
         None if no texts were read.
     measures : MeasureReport or None
@@ -930,9 +930,9 @@ OnProgress = Callable[[Progress], None]
 
 
 def camera_name(make: str | None, model: str | None) -> str | None:
-    """Make and model in one, without the make where the model begins with a word of it.
+    """Make and model in one, without the make if the model begins with a word of it.
 
-    "Canon EOS 5D" of Canon, "NIKON D40" of NIKON CORPORATION; None where neither is known.
+    "Canon EOS 5D" of Canon, "NIKON D40" of NIKON CORPORATION; None if neither is known.
     """
     if not make or not model:
         return model or make

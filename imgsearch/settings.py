@@ -35,7 +35,7 @@ def _setting(
     Parameters
     ----------
     doc : str
-        What the setting means, in Markdown.
+        Meaning of the setting, in Markdown.
     unit : str
         Unit of a number.
     values : str
@@ -209,7 +209,7 @@ def usable_cores() -> int:
 def load_settings(
     flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Load settings: flags go before IMGSEARCH_* variables, and these before the TOML file.
+    """Load settings: flags override IMGSEARCH_* variables, and these override the TOML file.
 
     Parameters
     ----------

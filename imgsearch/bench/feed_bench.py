@@ -1,4 +1,4 @@
-"""Measures how fast pictures reach a model: all of indexing but the network and the catalog."""
+"""Measures how fast pictures reach a model: indexing without the network and the catalog."""
 
 from __future__ import annotations
 
@@ -157,9 +157,9 @@ def _random(settings: Settings, name: str) -> Encoder:
 
 
 def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
-    """A copy whose batches are assembled and copied to the device as ever, and end there.
+    """A copy whose batches are assembled and copied to the device as usual, and dropped there.
 
-    The encoder itself stays whole: others may use it, too.
+    The encoder itself is not changed, because others may use it.
     """
     pictures = encoder.pictures if isinstance(encoder, TwoTowerEncoder) else encoder
     if not isinstance(pictures, BatchedEncoder):

@@ -92,7 +92,7 @@ def members(connection: Connection, space_id: int | None) -> dict[int, Ids]:
 
 
 def unclustered(connection: Connection) -> int:
-    """The number of present images that are newer than the clusters of their space."""
+    """Number of present images newer than the clusters of their space."""
     query = (
         select(func.count())
         .select_from(embeddings)

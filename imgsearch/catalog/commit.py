@@ -261,8 +261,8 @@ class Commit:
         row = self._image_row(file)
         examined = file.state != (0, 0)
         changed = row is not None and _has_changed(row, file)
-        # What cannot be read for a moment (a network disk, a file that is being written) keeps its
-        # place, as what lies in a folder that cannot be listed does.
+        # A file that cannot be read for a moment (a network disk, a file being written) keeps its
+        # row, like the files of a folder that cannot be listed.
         lost = changed and examined and not item.transient
         if row is not None and row.status == "present" and lost:
             # This file no longer holds the image that the vector came from. The vector is kept in

@@ -96,7 +96,7 @@ def _is_final(skip: Row[Any], terms: _Terms) -> bool:
 
 
 def _compare_unchanged(result: Comparison, file: ImageFile, image: Row[Any], terms: _Terms) -> None:
-    """Compare what may have changed beside the bytes of a file."""
+    """Compare attributes that may have changed beside the bytes of a file."""
     if image.sidecar_stamp != file.sidecar_stamp:
         result.changed += 1
         result.to_describe.append(file)

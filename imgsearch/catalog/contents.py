@@ -1,4 +1,4 @@
-"""Lists images by content hash: those that lack something which the catalog keeps per content."""
+"""Lists images that lack data which the catalog keeps by content hash, such as texts."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def _camera_keys(connection: Connection, where: Filter) -> CameraKeys:
 def _passing(
     connection: Connection, spelled: Sequence[tuple[str, str]], op: str, value: Any
 ) -> Iterator[str]:
-    """Keys of the cameras of which a spelling passes; SQLite compares, as it does columns."""
+    """Keys of the cameras with a spelling that passes; SQLite compares them as it does columns."""
     for chunk in rows.chunks(spelled):
         tests = [_compared(literal(spelling), op, value) for _, spelling in chunk]
         for (key, _), passes in zip(chunk, connection.execute(select(*tests)).one(), strict=True):
@@ -229,7 +229,7 @@ def _passing(
 
 
 def camera_spellings(make: str | None, model: str | None) -> set[str]:
-    """The folded texts that name a camera: as it is shown, its model, and make before model."""
+    """The folded names of a camera: the name shown, its model, and make with model."""
     both = " ".join(filter(None, (make, model)))
     return {folded(each) for each in (camera_name(make, model), model, both) if each}
 
@@ -329,10 +329,10 @@ def _compared(column: ColumnElement[Any], op: str, value: Any) -> Condition:
 
 
 def _all_before(moment: Any) -> list[Condition]:
-    """Conditions that a partial date that starts before a moment ends before it, too.
+    """Conditions for a partial date that starts before a moment to end before it as well.
 
-    One that does not starts with the year, the month or the day of the moment, so that the
-    precision is read of few rows only.
+    One that does not starts with the year, the month or the day of the moment, so the precision is
+    read of only a few rows.
     """
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     starts = {"year": day.replace(month=1, day=1), "month": day.replace(day=1), "day": day}
@@ -376,7 +376,7 @@ def _among(ids: bytes) -> Condition:
 
 
 def _below(path: str, known: Roots) -> Condition:
-    """The images at or below a path, which lies in a folder of the library or contains some.
+    """The images at or below a path, which is inside a folder of the library or around some.
 
     A folder of the library may have become a link, or be reached through one.
     """

@@ -2,10 +2,10 @@
 
 Texts are folded and cut into words by `word_forms` before they are indexed, and queries in the same
 way, because SQLite's tokenizers neither fold by Unicode's rules nor know scripts without spaces.
-In a file the index is FTS5, and triggers keep it in step with `images` and `texts`; for
-PostgreSQL see `server_words`. The column `forms` has what the texts do
-not say literally; pictures that have the words of a query as they are written come first. The
-ranking is Okapi BM25 (Robertson et al., TREC-3, 1994) with the weights below.
+In a file the index is FTS5, and triggers keep it in step with `images` and `texts`; `server_words`
+has the one on PostgreSQL. The column `forms` has other forms of their words; pictures that have the
+words of a query as written come first. The ranking is Okapi BM25 (Robertson et al., TREC-3, 1994)
+with the weights below.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STOP_WORDS = frozenset(
     which who with you your photo photos picture pictures image images""".split()  # noqa: SIM905
 )
 _EXACT_BONUS = 1e6
-"""Added to the score of pictures that have all words as they are written: more than any BM25."""
+"""Added to the score of pictures that have all words as written: more than any BM25."""
 
 _MAX_WORDS = 32
 _PAGE_ROWS = 1000
@@ -58,7 +58,7 @@ def ranked(
     """Present images that contain all words of the query, best first, with their scores.
 
     Stop words ("the", "photo") are ignored unless the query has no others. A score is BM25, plus a
-    constant if all words occur as they are written and not only in another form.
+    constant if all words occur as written and not only in another form.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _allowed_places(ids: Ids, allowed: Ids | None) -> Iterator[int]:
 
 
 def places(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Where images have words of the query: "name", "text" (captions, text in the image), or both.
+    """Places of the query's words in images: "name", "text" (captions, text in the image) or both.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _occurs(word: str, content: str) -> bool:
 
 
 def content_words(query: str) -> list[str]:
-    """The distinct words of a query as they are written, without stop words, `_MAX_WORDS` at most.
+    """The distinct words of a query as written, without stop words, at most `_MAX_WORDS`.
 
     If the query has nothing but stop words, these are kept.
     """
@@ -197,7 +197,7 @@ def in_any_form(words: Sequence[str]) -> str:
 
 
 def _forms(word: str) -> Iterator[str]:
-    """FTS5 expressions, each of which is one way to match a word of a query."""
+    """FTS5 expressions for the ways to match a word of a query."""
     plain = word_forms.words(word)
     yield from _stems(plain)
     for parts in word_forms.splits(word):

@@ -1,4 +1,4 @@
-"""Reads and writes what images measure, and lists the images that are not measured yet."""
+"""Reads and writes measures of images, and lists the images that are not measured yet."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def writer_lock(folder: str, wait_s: float = 0.0) -> Iterator[Callable[[object],
     """Hold the library's writer lock; the system releases it when the process ends for any reason.
 
     Yields a function that raises `LibraryBusy` if the lock file has been removed or replaced since:
-    then the lock holds nobody else off, and another process may be writing.
+    then the lock no longer excludes other processes, and one may be writing.
 
     Raises
     ------

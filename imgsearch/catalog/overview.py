@@ -158,7 +158,7 @@ class Overview:
             return saved_searches.present(db, ids)
 
     def indexed(self) -> list[tuple[str, EmbeddingSpace]]:
-        """The uuid of the library and the space, for each space in `summary`'s order.
+        """The uuid of the library and the space, for each space in the order of `summary`.
 
         An index belongs to such a pair.
         """

@@ -42,7 +42,7 @@ class SavedWriter:
         return int(count)
 
     def put(self, name: str, key: str, request: str) -> int:
-        """Save a request, in place of one of the same folded name, whose id stays; the id."""
+        """Save a request and return its id, which stays if it replaces one of that folded name."""
         query = (
             "INSERT INTO saved_searches (name, name_key, request, saved_at) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (name_key) DO UPDATE"
@@ -54,7 +54,7 @@ class SavedWriter:
         return int(saved_id)
 
     def rename(self, saved_id: int, name: str, key: str) -> None:
-        """Give a saved search another name, which no other one has."""
+        """Rename a saved search; no other one may have the new name."""
         query = "UPDATE saved_searches SET name = ?, name_key = ? WHERE id = ?"
         self._db.execute(query, (name, key, saved_id))
 

@@ -23,7 +23,7 @@ RAW, HEIF = "RAW", "HEIF"
 VIEWABLE_FORMATS = ("JPEG", HEIF, RAW)
 """Formats of the files of a shot, the most viewable first."""
 MAX_SECONDS_APART = 5
-"""Between the dates of two files of one shot: the clocks of their writers differ."""
+"""Limit between the dates of two files of one shot: the clocks of their writers differ."""
 
 # RTRIM takes all but dots from the end, which leaves the path up to its last dot. The paths between
 # "stem." and "stem/" begin with "stem."; the unique index on (root_id, path) finds them.
@@ -48,13 +48,13 @@ SELECT EXISTS (SELECT 1 FROM images WHERE status = 'present' AND format IN ('RAW
 """
 
 Shots = Mapping[int, tuple[int, ...]]
-"""Id of an image to all ids of its shot, the most viewable format first."""
+"""Id of an image -> all ids of its shot, the most viewable format first."""
 File = tuple[int, str, str | None, str | None]
 """Id, format, date and its precision."""
 
 
 def shots(connection: Connection, ids: Sequence[int]) -> Shots:
-    """The shots of these images, where other files of them are present."""
+    """The shots of these images that have other present files."""
     if not connection.execute(text(_ANY_SOURCE)).scalar_one():
         return {}
     groups: defaultdict[tuple[int, str], dict[int, File]] = defaultdict(dict)
@@ -72,7 +72,7 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
 
 
 def _shot(files: Sequence[File]) -> tuple[int, ...]:
-    """The ids of the files that belong to another one, of files that share a name."""
+    """Ids of the files that belong to another one, among files of one name."""
     together = {
         each[0]
         for first, second in combinations(files, 2)

@@ -99,9 +99,9 @@ def is_immutable(path: str) -> bool:
     """True if a catalog is read as a file that nobody changes.
 
     SQLite cannot create its log and its shared memory in a folder that is read-only here. While a
-    writer elsewhere has the catalog open, both are there, and SQLite follows that writer. When the
-    last writer has closed it, they are gone: then only such a reading is possible, and it misses
-    what a later writer does. `file_stamp` shows that there was one.
+    writer elsewhere has the catalog open, both exist, and SQLite follows that writer. After the
+    last writer has closed it, they are gone: then the file can only be read as immutable, which
+    misses the changes of a later writer. `file_stamp` reveals them.
     """
     return _is_read_only(path) and not os.path.exists(f"{path}-wal")
 
@@ -161,8 +161,8 @@ def sqlite_errors() -> Iterator[None]:
 
 @contextmanager
 def stored_values() -> Iterator[None]:
-    """`sqlite_errors`, around code that only reads stored values: one that cannot be converted is
-    an error of the catalog, too."""
+    """`sqlite_errors`, around code that only reads stored values: a value that cannot be converted
+    is an error of the catalog as well."""
     with sqlite_errors():
         try:
             yield

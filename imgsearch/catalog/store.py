@@ -329,7 +329,7 @@ class Catalog:
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
-        """Refuse what was read from an immutable file that changed meanwhile: it may be torn."""
+        """Raise if an immutable file changed while it was read: the values may be torn."""
         stamp = self._stamp
         try:
             yield
@@ -442,7 +442,7 @@ class Catalog:
             return comparison.compare(connection, root_id, space_id, decoder, files, pending)
 
     def outdated(self, files: Sequence[ImageFile]) -> set[ImageFile]:
-        """Those of the files whose metadata an older reader has read."""
+        """The files among these whose metadata an older reader has read."""
         with self._read() as connection:
             places = comparison.outdated(connection, files)
         return {file for file in files if (file.root, file.path) in places}
@@ -473,7 +473,7 @@ class Catalog:
 
     @property
     def damaged(self) -> int:
-        """Number of images that could not be read so far, because a value of theirs is damaged."""
+        """Number of images so far that could not be read, because a value is damaged."""
         return len(self._damaged)
 
     def paths(self, ids: Sequence[int]) -> dict[int, str]:
@@ -481,7 +481,7 @@ class Catalog:
         return {image_id: each.absolute for image_id, each in self.locations(ids).items()}
 
     def locations(self, ids: Sequence[int]) -> dict[int, Location]:
-        """Where the files of the present images among `ids` lie, by id.
+        """Locations of the present images among `ids`, by id.
 
         Reads nothing else of them, so it takes a small part of the time of `get`.
         """
@@ -513,7 +513,7 @@ class Catalog:
             return shots_of_images.shots(connection, ids)
 
     def word_places(self, query: str, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        """Where images that `with_words` found have words of the query: "name", "text" or both."""
+        """Places of the query's words in images from `with_words`: "name", "text" or both."""
         with self._read() as connection:
             return {
                 image_id: places
@@ -583,7 +583,7 @@ class Catalog:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
     def equal_bytes(self) -> tuple[Ids, Ids]:
-        """The present images whose bytes others have, too, and a number for the bytes of each.
+        """The present images that share their bytes with others, and a number for each content.
 
         Returns
         -------
@@ -700,9 +700,9 @@ class Catalog:
         Returns
         -------
         ids : ndarray of shape (m,), int64, sorted
-            Those that have a vector, but for damaged ones.
+            The ids with a vector that is not damaged.
         vectors : ndarray of shape (m, dimension), float16
-            Of norm 1, but for rounding: within 0.0005.
+            Of norm 1, up to rounding (0.0005).
         """
         query = select(embeddings.c.image_id, embeddings.c.vector).order_by(embeddings.c.image_id)
         found: list[Any] = []
@@ -801,7 +801,7 @@ class Catalog:
             return saved_searches.named(driver(connection), key)
 
     def present(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids that are present images."""
+        """The ids among these that belong to present images."""
         with self._read() as connection:
             return saved_searches.present(driver(connection), ids)
 
@@ -918,7 +918,7 @@ def _sound_vectors(upserts: Sequence[Any], dimension: int) -> tuple[Ids, Embeddi
 def _sound_rows(found: Sequence[Any], dimension: int) -> tuple[Ids, NDArray[np.float16]]:
     """Ids and vectors, without those of a wrong length and those with values that are not finite.
 
-    A damaged vector can be found by nobody; `imgsearch doctor` names it.
+    A damaged vector cannot be found; `imgsearch doctor` names it.
     """
     size = rows.STORAGE.itemsize * dimension
     whole = [row for row in found if isinstance(row.vector, bytes) and len(row.vector) == size]

@@ -1,4 +1,4 @@
-"""Takes over what another library has: vectors of pictures with the same bytes, and pictures."""
+"""Takes over data of another library: vectors of pictures with the same bytes, and pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = [column for column in images.columns if column.name not in ("root_id"
 
 
 def present(connection: Connection, hashes: Sequence[str]) -> set[str]:
-    """Those of the content hashes that present images have."""
+    """The content hashes among these that present images have."""
     query = select(images.c.content_hash).where(images.c.status == "present")
     return {
         each
@@ -27,7 +27,7 @@ def present(connection: Connection, hashes: Sequence[str]) -> set[str]:
 
 
 def add_vectors(ledger: Ledger, space_id: int, vectors: Mapping[str, bytes]) -> int:
-    """Give the present images with these bytes that have no vector in the space their vector.
+    """Add vectors for the present images with these bytes that have none in the space.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def add_vectors(ledger: Ledger, space_id: int, vectors: Mapping[str, bytes]) -> 
     Returns
     -------
     int
-        The number of images that got one.
+        Number of vectors added.
     """
     embedded = select(embeddings.c.id).where(
         embeddings.c.image_id == images.c.id, embeddings.c.space_id == space_id
@@ -55,7 +55,7 @@ def add_vectors(ledger: Ledger, space_id: int, vectors: Mapping[str, bytes]) -> 
 
 
 def foreign_images(connection: Connection, root: str, after: int, limit: int) -> ForeignImages:
-    """Present images of a root, with what else the catalog has of them, by ids above `after`."""
+    """Present images of a root with ids above `after`, with their vectors and texts."""
     query = (
         select(*_COLUMNS)
         .join(roots)
@@ -100,7 +100,7 @@ def take_over(
     Parameters
     ----------
     below : str
-        Where the other root lies below this one: "" or a path that ends with "/".
+        Path of the other root below this one: "" or a path that ends with "/".
     space_ids : mapping of key to id
         The spaces of the vectors.
     """
@@ -154,7 +154,7 @@ def _insert(ledger: Ledger, root_id: int, new: Sequence[dict[str, Any]]) -> None
 
 
 def _put_texts(connection: Connection, found: Sequence[TextFound]) -> None:
-    """Write texts of images that are here, except where one was read already."""
+    """Write texts of images that are here, except for images whose text was read already."""
     present = set()
     for chunk in rows.chunks([each.content_hash for each in found]):
         query = select(images.c.content_hash).where(images.c.content_hash.in_(chunk))

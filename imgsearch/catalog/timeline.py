@@ -1,6 +1,6 @@
 """Pictures over time: periods with a cover, anniversaries, and what was added last.
 
-Each query seeks in an index, so that a page may begin with them in a library of any size.
+Each query seeks in an index, so a start page can show them for a library of any size.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ _AFTER_ALL_DATES = "~"
 
 
 def months(db: Plain) -> list[Period]:
-    """The months with present images, newest first, with what a filter by that month finds. Images
-    of which only the year is known are behind its January, with None for the month."""
+    """The months with present images, newest first, with the number that a filter by month finds.
+
+    Images of which only the year is known follow its January, with None for the month.
+    """
     return list(_months(db))
 
 

@@ -127,5 +127,5 @@ def page(
 
 
 def beginning(scope: str) -> str:
-    """The path after which all paths below `scope` come."""
+    """The path just before all paths below `scope`."""
     return f"{to_stored(scope)}/" if scope else ""

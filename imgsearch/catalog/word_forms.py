@@ -1,8 +1,8 @@
 """The words of a text, and the other forms under which they are found.
 
-`words` is what a text says, folded. `forms` adds what it does not say literally: the parts of words
-that are run together ("BirthdayParty"), stems ("parties" and "party"), irregular forms ("mice"),
-one spelling for British and American English, and months in words and numbers.
+`words` has the words of a text, folded. `forms` adds other forms of them: the parts of words that
+are run together ("BirthdayParty"), stems ("parties" and "party"), irregular forms ("mice"), one
+spelling for British and American English, and months in words and numbers.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _word_forms(word: str) -> tuple[str, ...]:
 
 
 def raw_words(text: str) -> list[str]:
-    """The words of a text as they are written, composed (NFKC)."""
+    """The words of a text as written, composed (NFKC)."""
     if text.isascii():
         return _ASCII_WORD.findall(text)
     plain = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode())
@@ -112,7 +112,7 @@ def raw_words(text: str) -> list[str]:
 
 
 def splits(word: str) -> list[list[str]]:
-    """The ways to take a raw word apart where case changes or digits begin, parts folded.
+    """The ways to split a raw word where case changes or digits begin, parts folded.
 
     None if it is in one piece, two if it is unclear where a run of capitals ends: "IMGParis" and
     "PARISbeach".
@@ -135,7 +135,7 @@ def _cut(word: str, lengths: list[int]) -> list[str]:
 def stem(word: str) -> str:
     """The form that a folded English word shares with its inflections and other spellings.
 
-    Other words, and words in other scripts, are returned as they are.
+    Other words, and words in other scripts, are returned unchanged.
     """
     if not (word.isascii() and word.isalpha()):
         return word
@@ -336,12 +336,12 @@ _DATES = (
     (rf"(?<![0-9]){_YEAR}{_SIGN}*{_NAME}(?![a-z])(?:{_SIGN}*{_MONTH_DAY}(?![0-9]))?",
      "ymd"),
 )  # fmt: skip
-"""How dates are written in names, and which parts the groups are."""
+"""Patterns of dates in names, with the part of the date for each group."""
 
 
 @cache
 def _date_patterns() -> list[tuple[re.Pattern[str], str]]:
-    """`_DATES`, compiled: a run without news needs none."""
+    """`_DATES`, compiled when first needed: a run without changes needs none."""
     return [(re.compile(pattern), order) for pattern, order in _DATES]
 
 

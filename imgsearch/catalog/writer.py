@@ -116,13 +116,13 @@ class CatalogWriter:
     def add_vectors(
         self, space: EmbeddingSpace, hashes: Sequence[str], vectors: NDArray[np.float16]
     ) -> tuple[set[str], int]:
-        """Give present images that have no vector in a space one by their content hash.
+        """Add vectors, by content hash, for present images that have none in a space.
 
         Parameters
         ----------
         hashes : sequence of str
         vectors : ndarray of shape (n, dimension), float16
-            Of unit norm, but for rounding.
+            Of unit norm, up to rounding.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class CatalogWriter:
         Parameters
         ----------
         below : str
-            Where the other root lies below this one: "" or a path that ends with "/".
+            Path of the other root below this one: "" or a path that ends with "/".
         spaces : sequence of EmbeddingSpace
             Those of the other library. The first becomes the default if there is none.
         """

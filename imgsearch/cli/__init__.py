@@ -6,7 +6,7 @@ from __future__ import annotations
 def main() -> None:
     """Entry point of the console script.
 
-    Decoder processes import this file, too, so it imports lazily.
+    Decoder processes import this file as well, so it imports lazily.
     """
     from imgsearch.cli.boundary import run
 

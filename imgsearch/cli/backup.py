@@ -15,8 +15,8 @@ from imgsearch.cli.terminal import plain
 def command(library: str | None, quiet: bool, verbose: bool, file: str, replace: bool) -> None:
     """Write the library into one file, while others search and index.
 
-    The file holds everything but the search index, which is rebuilt after 'imgsearch restore'.
-    It is checked, and gets its name when it is complete. Pictures are not in it.
+    The file holds everything but the search index, which is rebuilt after 'imgsearch restore'. It
+    is checked, and gets its name when it is complete. It contains no pictures.
 
     \b
     imgsearch backup /mnt/disk/pictures.imgsearch

@@ -327,12 +327,12 @@ def feed(
     verbose: bool,
     **flags: Any,
 ) -> None:
-    """Measure how fast pictures reach a model: all of indexing but its network and the catalog.
+    """Measure how fast pictures reach a model: indexing without its network and the catalog.
 
-    Files of FOLDER, or test pictures, are decoded by the decoder processes, assembled to batches
-    of the model's input and copied to its device, where they are dropped. The floor is what as
-    many processes decode and prepare if they keep the result, without hash, metadata and colours,
-    in rounds that alternate with the others.
+    Files of FOLDER, or test pictures, are decoded by the decoder processes, assembled into batches
+    of the model's input and copied to its device, where they are dropped. The floor is what as many
+    processes decode and prepare if they keep the result, without hash, metadata and colours, in
+    rounds that alternate with the others.
 
     \b
     imgsearch bench feed --model builtin

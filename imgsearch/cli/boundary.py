@@ -21,7 +21,7 @@ FREE_SPACE = "Free some disk space and run the command again; committed pictures
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 1 error, 2 usage, 130 or 143 interrupted."""
-    # Modules and rows are never garbage; collecting among them takes a tenth of a short run.
+    # Modules and rows are never garbage; scanning them takes a tenth of a short run.
     gc.set_threshold(50_000, 20, 50)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process

@@ -38,13 +38,16 @@ MAX_NAME_COLUMNS = 24
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="json has the paths of the examples, and what the metadata says.",
+    help="json has the paths of the examples, and facts from the metadata.",
 )
 @page_option("small pictures of each cluster")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=0, help="Of the sample of a large library."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=0,
+    help="Seed of the sample of a large library.",
 )
-@click.option("--forget", is_flag=True, help="Delete the clusters, and touch nothing else.")
+@click.option("--forget", is_flag=True, help="Delete the clusters and nothing else.")
 @model_options
 @index_option
 @common

@@ -1,7 +1,8 @@
 """Values that a shell completes with the tab key.
 
 Each function takes what click gives a `shell_complete`: the context of the command, the parameter
-and the word so far. What cannot be looked up, such as folders of a missing library, has no values.
+and the word so far. Values that cannot be looked up, such as folders of a missing library, are left
+out.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def write_sheet(
     Parameters
     ----------
     marks : mapping of id to str, optional
-        What to say about pictures. Pictures of one rank then share a row.
+        Notes about pictures. Pictures of one rank then share a row.
     """
     return write_sections(ctx, lib, [("", hits)], target, title, marks)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRASH_FOLDER = os.path.join("~", ".imgsearch-trash")
 
 
-@click.command("dupes", short_help="Find duplicates and what to keep of them.")
+@click.command("dupes", short_help="Find duplicates, and the pictures to keep.")
 @click.option(
     "--level",
     type=click.Choice(["exact", "copies", "shots"]),
@@ -35,7 +35,10 @@ TRASH_FOLDER = os.path.join("~", ".imgsearch-trash")
     help="Same bytes; also saved again or resized; also near-identical shots.",
 )
 @click.option(
-    "--prefer", multiple=True, metavar="GLOB", help="Keep pictures with such paths: '*/Photos/*'."
+    "--prefer",
+    multiple=True,
+    metavar="GLOB",
+    help="Prefer to keep pictures with such paths: '*/Photos/*'.",
 )
 @click.option(
     "--format",
@@ -73,7 +76,7 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> int:
-    """Find duplicates and what to keep of them.
+    """Find duplicates, and the pictures to keep.
 
     Nothing is deleted or moved. The picture to keep is the one with a preferred path, then the one
     with the most pixels, the better format (RAW, lossless, others), the most metadata, the largest

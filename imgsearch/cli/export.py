@@ -58,8 +58,8 @@ def command(
     metadata/metadata_N.parquet, row by row. One parquet file has the vectors in the column vector,
     for embedding-atlas, FiftyOne or pandas. 'imgsearch import' takes both.
 
-    The filters are those of search. Pictures without a vector of the model are left out. Run the
-    same command again after it was stopped: shards that are complete are checked and kept.
+    The filters are those of search. Pictures without a vector of the model are left out. After an
+    interruption, run the same command again: complete shards are checked and kept.
 
     \b
     imgsearch export ~/vectors

@@ -1,4 +1,4 @@
-"""The command group, and what all commands share."""
+"""The command group, with the options and the context that all commands share."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Context:
-    """Flags of every command, and the library that they lead to."""
+    """Flags of every command, and the library that they select."""
 
     flags: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
@@ -100,7 +100,7 @@ class Context:
         return Session(self.settings(**flags, daemon=off), self)
 
     def overview(self) -> Overview:
-        """The contents of the library, without loading what searches or changes it.
+        """The contents of the library, without loading the code that searches or changes it.
 
         Raises
         ------
@@ -230,7 +230,7 @@ def common(function: F) -> F:
 
 
 def model_option(function: F) -> F:
-    """The model option of commands that compare stored vectors and load none."""
+    """The option of commands that compare stored vectors and load no model."""
     return click.option(
         "--model",
         metavar="NAME",

@@ -13,19 +13,19 @@ from imgsearch.cli.terminal import complain, count_of, plain
 MAX_SHOWN_PATHS = 3
 
 
-@click.command("import", short_help="Take over vectors that another machine has made.")
+@click.command("import", short_help="Import vectors that another machine has made.")
 @click.argument("source", metavar="DIR|FILE", type=click.Path(), shell_complete=files)
 @common
 def command(source: str, library: str | None, quiet: bool, verbose: bool) -> int:
-    """Take over the vectors of an export for pictures with the same bytes.
+    """Import the vectors of an export for pictures with the same bytes.
 
     Encode on a machine with a GPU, search on a laptop: index the pictures on both, on the laptop
     with any model; export there, import here. The next 'imgsearch index --model NAME' encodes only
     pictures that got no vector.
 
-    Vectors of a model, or of a version of it, that this machine does not have are refused. Vectors
-    that are in the library stay. Pictures that are not in the library are listed (-v: up to 1000),
-    and nothing is done about them. Exit status 1 if rows were damaged and left out.
+    Vectors of a model, or of a version of it, that this machine does not have are refused. Existing
+    vectors are kept. Pictures that are not in the library are listed (-v: up to 1000) and ignored.
+    The exit status is 1 if rows were damaged and left out.
 
     \b
     imgsearch import /mnt/usb/vectors

@@ -112,9 +112,9 @@ def command(
     """Index the pictures below each PATH, or update the index.
 
     --exclude takes patterns as in a .gitignore file. They add up from run to run until
-    --no-exclude, and each run lists those that hold.
+    --no-exclude, and each run lists those in force.
 
-    Before the first run on a terminal, it offers the model that suits this machine ('imgsearch
+    Before the first run on a terminal, the model that suits this machine is offered ('imgsearch
     models recommend').
 
     Only new and changed files are read. Deleted files are removed from the library, unless their
@@ -126,9 +126,9 @@ def command(
     need not be repeated.
     'imgsearch models' lists the models that support them.
 
-    With --verify, files that seem unchanged are read, too, and those with other content are
-    indexed again; so is metadata that an older version has read. A verification that was stopped
-    continues where it was.
+    With --verify, files that seem unchanged are read as well, and those with other content are
+    indexed again; metadata that an older version has read is also read again. A verification
+    continues where it was stopped.
 
     New pictures are measured as they are read. With --measure, so are those that an older
     version has indexed, without encoding them again.
@@ -164,7 +164,7 @@ def command(
 
 
 def _is_first(ctx: Context, lib: Library) -> bool:
-    """True before a first run by a person at a terminal who has chosen no model yet."""
+    """True before a first run on a terminal if no model has been chosen yet."""
     if ctx.quiet or not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
         return False
     settings = lib.settings
@@ -189,7 +189,7 @@ def print_outcome(
     dry_run: bool = False,
     prune: bool = False,
 ) -> None:
-    """Print the report of a run on stdout, and what it noticed on stderr."""
+    """Print the report of a run on stdout, and its notes on stderr."""
     from imgsearch.indexing.ingest import KEPT_NOTE
 
     for root, patterns in report.exclude.items():
@@ -231,7 +231,7 @@ def _stopping(ctx: Context) -> Iterator[list[int]]:
 
 
 class _Bar:
-    """Progress bars on stderr, one for each stage; none where that is not a terminal."""
+    """Progress bars on stderr, one for each stage; none if stderr is not a terminal."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx

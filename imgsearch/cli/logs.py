@@ -18,7 +18,7 @@ class PlainFormatter(logging.Formatter):
 
 
 def set_up_logging(verbose: bool) -> None:
-    """Log errors, and with -v what imgsearch reports."""
+    """Log errors, and with -v also the messages of imgsearch."""
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])

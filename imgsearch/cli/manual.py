@@ -21,11 +21,11 @@ DEFAULT_FOLDER = os.path.join(sys.prefix, "share", "man", "man1")
 GLYPHS = str.maketrans({
     "\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti",
 })  # fmt: skip
-"""Characters that troff would print as others, and what it prints as them."""
+"""Characters that troff would replace -> their escapes."""
 NOTHING_FOUND = ("3", "With --exit-code: nothing was found.")
 EXIT_CODES = (
-    ("0", "Done. A search that found nothing has done its work, too."),
-    ("1", "An error; stderr has a sentence and a way to fix it."),
+    ("0", "Done. This includes a search that found nothing."),
+    ("1", "An error; stderr has a message and a way to fix it."),
     ("2", "The command line is not valid."),
     ("130", "Interrupted with Ctrl-C; finished work is kept."),
     ("143", "Stopped by SIGTERM; finished work is kept."),
@@ -62,7 +62,7 @@ class ManualFormatter(click.HelpFormatter):
 
 
 def escaped(text: str) -> str:
-    """Text that troff prints as it is."""
+    """Text escaped for troff, which prints it unchanged."""
     return re.sub(r"^(?=\.)", r"\\&", text.translate(GLYPHS), flags=re.M)
 
 

@@ -11,17 +11,17 @@ from imgsearch.cli.group import common, context
 from imgsearch.cli.terminal import count_of
 
 
-@click.command("merge", short_help="Take the pictures of another library into this one.")
+@click.command("merge", short_help="Add the pictures of another library to this one.")
 @click.argument("other", metavar="DIR", type=click.Path(), shell_complete=folders)
 @common
 def command(other: str, library: str | None, quiet: bool, verbose: bool) -> None:
-    """Take the pictures, vectors and texts of the library in DIR into this one.
+    """Add the pictures, vectors and texts of the library in DIR to this one.
 
-    Folders that both have are joined. What is here stays, and the other library is only read; an
-    older one is brought up to date first. A merge that was stopped is run again.
+    Folders that both have are joined. Existing data is kept. The other library is only read, after
+    an upgrade if its schema is older. Run a merge again if it was stopped.
 
-    Both need vectors of the model that this library searches with. The search index follows with
-    the next search.
+    Both need vectors of the model that this library searches with. The next search updates the
+    search index.
 
     \b
     imgsearch merge /mnt/laptop/pictures.library

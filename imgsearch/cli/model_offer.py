@@ -22,8 +22,8 @@ OFFER_FILE = "model-offered"
 def chosen_model(ctx: Context, lib: Library, request: IndexRequest) -> str:
     """The recommended model, if the user takes the offer for a new library; else "".
 
-    Asks on the terminal, and downloads after a yes. Nothing is offered where the model would have
-    to be downloaded and HF_HUB_OFFLINE is set.
+    Asks on the terminal, and downloads after a yes. Nothing is offered if the model would have to
+    be downloaded and HF_HUB_OFFLINE is set.
     """
     from imgsearch.encoders.download import is_offline
 

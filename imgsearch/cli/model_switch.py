@@ -25,10 +25,10 @@ from imgsearch.cli.terminal import plain
 def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags: Any) -> int:
     """Encode all pictures of the library with the model NAME, and then search with it.
 
-    Searches go on with the present model until the last picture is encoded; then they change over
-    in one step. Stop with Ctrl-C at any time, and run the command again to continue; pictures that
-    are encoded stay so. The vectors of the present model stay in the library, so that switching
-    back only encodes what has come since; 'imgsearch models forget' deletes them.
+    Searches continue with the present model until the last picture is encoded; then they switch in
+    one step. Stop with Ctrl-C at any time, and run the command again to continue; encoded pictures
+    are kept. The vectors of the present model stay in the library, so switching back encodes only
+    pictures added since; 'imgsearch models forget' deletes them.
 
     \b
     imgsearch models switch siglip2-base
@@ -59,7 +59,7 @@ def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags:
 
 
 def _warn_of_setting(ctx: Context, model: str) -> None:
-    """Say so if a setting names another model, which goes before the library's own."""
+    """Warn if a setting names another model, which overrides the library's own."""
     from imgsearch.encoders.registry import canonical
 
     setting = ctx.settings().model

@@ -163,8 +163,8 @@ def recommend(
 def forget(name: str, library: str | None, quiet: bool, verbose: bool) -> None:
     """Delete the vectors of the model NAME from the library, after a switch to another one.
 
-    The index of the model shrinks at once. The catalog keeps its size, and fills the free space
-    with what is indexed next. The downloaded model stays on this machine.
+    The index of the model shrinks at once. The catalog keeps its size, and later runs use the free
+    space in it. The downloaded model stays on this machine.
 
     \b
     imgsearch models forget builtin

@@ -106,7 +106,7 @@ def collect_options(pictures: str = "the pictures") -> Callable[[F], F]:
 
 
 def output_options(function: F) -> F:
-    """Options that say what else is to be done with hits; the command gets one `output`."""
+    """Options for further uses of hits; the command gets one `output`."""
     function = _gathered(function)
     for option in (
         click.option("--open", "open_them", is_flag=True, help="Open the pictures on the desktop."),

@@ -1,4 +1,4 @@
-"""From the words of the command line to the terms of a request, which nothing has read yet.
+"""Turns the words of the command line into terms of a request, without reading pictures.
 
 A picture is a file, - for stdin, '#3' for a result of the last search, or a URL.
 """
@@ -27,7 +27,7 @@ MAX_STDIN_BYTES = 256 << 20
 _RESULT = re.compile(r"#([0-9]{1,9})")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-"""Of any scheme: RFC 3986, 3.1. Words that somebody searches for do not look like that."""
+"""Of any scheme: RFC 3986, 3.1. Words of a search do not look like that."""
 
 
 def is_picture(word: str) -> bool:
@@ -57,7 +57,7 @@ class TermReader:
         return bool(special) or is_picture(word)
 
     def picture(self, word: str, weight: float = 1.0) -> Term:
-        """The picture that a word stands for; raises `QueryError` if it cannot be had."""
+        """The picture that a word stands for; raises `QueryError` if there is none."""
         if word == STDIN:
             return Term(data=self._stdin(), name="what came from stdin", weight=weight)
         if _is_address(word):
@@ -147,7 +147,7 @@ def fused_term(reader: TermReader, words: Sequence[str], like: Sequence[str]) ->
 
 
 def _split_weight(word: str, default: float) -> tuple[str, float]:
-    """As `split_weight`, but a file may have "^" in its name."""
+    """Like `split_weight`, but a file may have "^" in its name."""
     return (word, default) if os.path.exists(word) else split_weight(word, default)
 
 

@@ -102,7 +102,7 @@ def _values(setting: Field[Any]) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {"CLI.md": reference, "SETTINGS.md": settings_reference}
-"""File name in docs/ -> what writes its text."""
+"""File name in docs/ -> function that writes its text."""
 
 
 if __name__ == "__main__":

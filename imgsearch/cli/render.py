@@ -17,7 +17,7 @@ from imgsearch.records import Measures
 from imgsearch.searching.hits import Hit, hit_to_plain
 
 Paint = Callable[[Hit, str, str, str], str]
-"""Makes a line of a table of its hit, its start, its path and its end, none of them coloured."""
+"""Makes a line of a table from a hit and its uncoloured start, path and end."""
 
 FIELDS = (
     "rank",
@@ -51,7 +51,7 @@ FIELDS = (
 """Of a record; that of a folded hit ends with `duplicates`."""
 
 _TEXTS = ("camera_make", "camera_model", "people", "city", "state", "country", "note")
-"""Fields with what files say, which may be anything."""
+"""Fields copied from files, which may contain anything."""
 _MIN_PATH_COLUMNS = 16  # columns of a path, however narrow the terminal is
 
 
@@ -99,14 +99,14 @@ def _table(hits: Sequence[Hit], paint: Paint | None = None, reasons: bool = Fals
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal; None where stdout is none, and nothing is to be cut."""
+    """Columns of the terminal; None if stdout is not one, so that nothing is cut."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def table_line(
     hit: Hit, width: int | None = None, paint: Paint | None = None, reasons: bool = False
 ) -> str:
-    """A hit for people: its path is cut in the middle where it would not fit into `width`."""
+    """A hit for people: a path too long for `width` is cut in the middle."""
     metadata = hit.image.metadata
     score = "" if hit.score is None else f"{hit.score:.3f}"
     reason = f"{hit.reason:>4}  " if hit.reason else ""
@@ -144,7 +144,7 @@ def _jsonl(hits: Sequence[Hit]) -> str:
 
 
 def _csv(hits: Sequence[Hit]) -> str:
-    """As RFC 4180 has it; of parts the number, and of duplicates, where hits are folded."""
+    """Hits as CSV (RFC 4180), with the numbers of parts and, if folded, of duplicates."""
     import csv
 
     folded = any(hit.duplicates is not None for hit in hits)
@@ -158,7 +158,7 @@ def _csv(hits: Sequence[Hit]) -> str:
 
 
 def _cells(values: dict[str, Any]) -> dict[str, Any]:
-    """For a spreadsheet, which would run a camera called "=cmd()"; a path begins with no such."""
+    """A text escaped for a spreadsheet, which would run a camera called "=cmd()"."""
     values["matched"] = " ".join(values["matched"])
     values["parts"] = len(values["parts"])
     if "duplicates" in values:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 @click.command("sample", short_help="Choose a few pictures: at random, diverse, or typical.")
 @click.argument("count", metavar="N", type=click.IntRange(min=1))
-@click.option("--diverse", "kind", flag_value="diverse", help="As unlike each other as can be.")
+@click.option("--diverse", "kind", flag_value="diverse", help="As unlike each other as possible.")
 @click.option("--typical", "kind", flag_value="typical", help="One of each of N groups.")
-@click.option("--outliers", "kind", flag_value="outliers", help="Those that are like no others.")
+@click.option("--outliers", "kind", flag_value="outliers", help="Pictures that are like no others.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=0, help="Another one draws other pictures."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=0,
+    help="Seed of the random choice; another one draws other pictures.",
 )
 @format_option
 @page_option()
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     "--model",
     metavar="NAME",
     shell_complete=completion.models,
-    help="Whose vectors to compare; the library's by default.",
+    help="Model whose vectors to compare. Default: the library's.",
 )
 @index_option
 @common
@@ -53,9 +56,9 @@ def command(
     """Choose N pictures out of the library, or out of those that pass the filters.
 
     Without an option they are drawn at random, and the same call draws the same ones. The others
-    compare stored vectors; no picture is read, and no model is loaded. --diverse goes on from the
-    most usual picture to the one that is most unlike those before it. --typical takes the picture
-    in the middle of each of N groups, that of the largest group first. The filters are those of
+    compare stored vectors; no picture is read, and no model is loaded. --diverse starts with the
+    most usual picture and repeatedly adds the one most unlike those chosen. --typical takes the
+    picture in the middle of each of N groups, the largest group first. The filters are those of
     search.
 
     \b

@@ -33,7 +33,7 @@ saved_name = click.argument("name", shell_complete=completion.saved)
 def command() -> None:
     """Save searches under a name, list them, and search with them again.
 
-    A saved search is kept in the library, not what it found: it shows what is there now.
+    The library keeps the query, not its results: it searches the pictures that are there now.
 
     \b
     imgsearch saved add beaches a beach --not people --after 2023
@@ -67,8 +67,8 @@ def add(
 ) -> None:
     """Save a search as NAME, with the words, terms and filters that search takes.
 
-    Names are found whatever their case and accents. Example pictures are kept as pictures of the
-    library, or by their path; one from stdin or a URL cannot be kept.
+    Case and accents of names do not matter. Example pictures are kept as pictures of the library,
+    or by their path; one from stdin or a URL cannot be kept.
 
     \b
     imgsearch saved add beaches a beach --not people --after 2023

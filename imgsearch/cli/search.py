@@ -59,11 +59,11 @@ def command(
     text or a picture; it may have a weight: 'red car^0.5'. A picture is a file, - for stdin,
     '#3' for the third result of the last search, or with --allow-url a URL.
 
-    Filters say which pictures may be found, and all of them must hold; of several --in, --type or
-    --orientation any may. With filters and nothing to search for, pictures are listed by date,
-    newest first. In an EXPR, comparisons are joined by and, or, not and parentheses;
-    docs/SEARCH.md has all of it. A comparison with something that a picture lacks is false: 'not
-    taken < 2020' finds pictures without a date, too.
+    Filters restrict the pictures that may be found, and all of them must match; of several --in,
+    --type or --orientation, any one. With filters alone, pictures are listed by date, newest
+    first. In an EXPR, comparisons are joined by and, or, not and parentheses; docs/SEARCH.md has
+    the whole language. A comparison with a value that a picture lacks is false: 'not
+    taken < 2020' also finds pictures without a date.
 
     \b
     EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)

@@ -38,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OutputFormat(Choice):
-    """Formats of the output; a hint for a user who means a format of pictures."""
+    """The formats of the output, with a hint if the value is a format of pictures."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
@@ -52,7 +52,7 @@ class OutputFormat(Choice):
 
 
 def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """No hit would ever pass, or fail, a comparison with NaN."""
+    """A comparison with NaN would neither pass nor fail a hit."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("it must be a number", ctx, option)
     return value
@@ -67,7 +67,7 @@ def _strength(ctx: click.Context, option: click.Parameter, value: str | None) ->
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """Values of the options of a command that finds pictures, but for the filters."""
+    """Values of the options of a command that finds pictures, except the filters."""
 
     limit: int
     plus: tuple[str, ...]
@@ -207,7 +207,7 @@ _CUT_OFF = (
         metavar="MIN",
         help="Leave out weaker hits: 30%, 30 or 0.3. The default is"
         f" {MIN_STRENGTH_OF_ANSWERS:.0%}, after a check whether there is a match at all, and"
-        f" {MIN_STRENGTH:.0%} where that check is not made.",
+        f" {MIN_STRENGTH:.0%} if that check is not made.",
     ),
     click.option(
         "--max-false-matches",
@@ -216,7 +216,7 @@ _CUT_OFF = (
         help="Answer at most this share of the queries in words that no picture matches: 10%. An"
         " average over libraries; the fewer, the more right answers are lost.",
     ),
-    click.option("--all", "everything", is_flag=True, help="Show weak hits, too; same as -t 0."),
+    click.option("--all", "everything", is_flag=True, help="Also show weak hits; same as -t 0."),
     click.option(
         "--min-score",
         type=float,
@@ -227,8 +227,8 @@ _CUT_OFF = (
     click.option(
         "--federated",
         is_flag=True,
-        help="Ask every model that the library has vectors of, and fuse their rankings; while"
-        " 'imgsearch models switch' is on its way.",
+        help="Use every model that the library has vectors of, and fuse their rankings, while"
+        " 'imgsearch models switch' is in progress.",
     ),
     click.option(
         "--mode",
@@ -257,7 +257,7 @@ _FILTERS = (
     click.option(
         "--refresh/--no-refresh",
         default=None,
-        help="Index new and changed pictures first, or do not look for any. Default: say how many.",
+        help="Index new and changed pictures first, or do not look for any. Default: count them.",
     ),
     _APART,
     click.option(

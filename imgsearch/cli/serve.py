@@ -19,7 +19,7 @@ from imgsearch.cli.group import Context, common, context, model_options
     show_default=True,
     help="Port to listen on; 0 selects a free one.",
 )
-@click.option("--watch", is_flag=True, help="Index what changes in the folders of the library.")
+@click.option("--watch", is_flag=True, help="Index changes in the folders of the library.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @click.option(
     "--new-token",
@@ -33,7 +33,7 @@ from imgsearch.cli.group import Context, common, context, model_options
     metavar="FILE",
     help="Require the token in this file, such as a secret of a container.",
 )
-@click.option("--require-token", is_flag=True, help="Require the token on this machine, too.")
+@click.option("--require-token", is_flag=True, help="Also require the token on this machine.")
 @click.option(
     "--allow-host", multiple=True, metavar="NAME", help="Additional host name of the server."
 )
@@ -84,12 +84,11 @@ def command(
 ) -> None:
     """Serve a web page and an HTTP API to search the library and view its pictures.
 
-    By default the server listens on this machine only. With another --host, clients need the
-    token that --new-token creates, and so they do behind a proxy named with --trust-proxy.
-    Connections are not encrypted: on an untrusted network, use a tunnel or a proxy with TLS. Stop
-    with Ctrl-C.
+    By default the server listens on this machine only. With another --host, clients need the token
+    that --new-token creates; so do clients behind a proxy named with --trust-proxy. Connections are
+    not encrypted: on an untrusted network, use a tunnel or a proxy with TLS. Stop with Ctrl-C.
 
-    With --watch, pictures that are added, changed or deleted are indexed at once, as by 'imgsearch
+    With --watch, the index follows pictures that are added, changed or deleted, as with 'imgsearch
     watch'.
 
     \b

@@ -26,7 +26,7 @@ def plain(text: str, keep: str = "") -> str:
 
 
 def visible(text: str) -> str:
-    """A value for stdout: a terminal gets it as `plain` makes it, a pipe as it is."""
+    """A value for stdout: made `plain` for a terminal, unchanged for a pipe."""
     return plain(text) if sys.stdout.isatty() else text
 
 

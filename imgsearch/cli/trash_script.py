@@ -1,4 +1,4 @@
-"""Shell script that moves duplicates into a trash folder; imgsearch prints it and never runs it."""
+"""Shell script that moves duplicates to a trash folder; imgsearch prints it and never runs it."""
 
 from __future__ import annotations
 

@@ -68,10 +68,10 @@ def command(
 
     Without PATH, all folders of the library are watched, also those that join it later.
 
-    A changed folder is indexed when nothing in it has changed for --settle seconds, as 'imgsearch
-    index FOLDER' would do it, with the same options of earlier runs. Network disks report no
-    changes of other machines: they are scanned every --poll seconds. A disk that is unmounted
-    loses no picture, and is scanned when it is back.
+    A changed folder is indexed when nothing in it has changed for --settle seconds, as by
+    'imgsearch index FOLDER', with the options of earlier runs. Network disks report no changes of
+    other machines: they are scanned every --poll seconds. An unmounted disk loses no pictures, and
+    is scanned when it is back.
 
     The model is loaded for each batch of changes, and takes no memory in between.
 
@@ -100,7 +100,7 @@ def _follow(
     stop: threading.Event,
     index: Callable[[Sequence[str]], bool],
 ) -> None:
-    """Index what changes. What fails is reported once, and tried again later."""
+    """Index changes. A failure is reported once, and the work is tried again later."""
     reported = ""
     for changed in watch.batches(stop):
         try:
@@ -135,7 +135,7 @@ def _has_changes(report: IngestReport) -> bool:
 
 
 def _roots(ctx: Context, paths: Sequence[str]) -> list[RootRecord]:
-    """The folders of the library that contain one of the paths; all of them without paths."""
+    """The folders of the library that contain one of the paths; without paths, all folders."""
     with closing(ctx.overview()) as overview:
         roots = overview.roots(counted=False)
     real = [os.path.realpath(os.path.expanduser(path)) for path in paths]

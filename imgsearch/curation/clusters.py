@@ -1,4 +1,4 @@
-"""The clusters of a library: made, caught up with new pictures, and described."""
+"""Makes the clusters of a library, lets new pictures join them, and describes them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ClusterReport:
     Attributes
     ----------
     model : str
-        Whose vectors were grouped.
+        The model whose vectors were grouped.
     clusters : list of ClusterSummary
         Broad ones, largest first, each followed by its parts.
     outliers : list of ImageRecord
@@ -82,7 +82,7 @@ class Clusters:
     Parameters
     ----------
     index : VectorIndex
-        Of the space.
+        The index of the space.
     encoder : callable
         Returns the encoder of the space; called when names are given, once in the life of a space.
     note : callable
@@ -107,7 +107,7 @@ class Clusters:
         refit : bool
             Make them in any case. Clusters that continue old ones keep their ids and names.
         seed : int
-            Of the sample of a large library.
+            Seed of the sample of a large library.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Clusters:
             writer.drop_clusters(self._space)
 
     def report(self, examples: int) -> ClusterReport:
-        """The clusters as they are stored, each with a number of example pictures."""
+        """The stored clusters, each with a number of example pictures."""
         with self._catalog.snapshot():
             members = self._catalog.cluster_members(self._space)
             clusters = [each for each in self._catalog.clusters(self._space) if each.count]
@@ -262,7 +262,7 @@ class Clusters:
         return [replace(tree, parts=tuple(next(fine) for _ in tree.parts)) for tree in broad]
 
     def _named(self, trees: Sequence[ClusterTree]) -> tuple[list[ClusterTree], str, Embeddings]:
-        """The clusters, all with names; the hash of the words and their vectors."""
+        """The clusters, all with names, and the hash and the vectors of the words."""
         parts = [part for tree in trees for part in tree.parts]
         present = [tree.cluster.name for tree in (*trees, *parts)]
         digest, vectors = self._words(needed="" in present)

@@ -2,7 +2,7 @@
 
 The groups are those of `searching.duplicates.leaders_of`, as in `search --unique`, with the
 pictures of the library in the order in which they are worth keeping (`KeepOrder`). So each picture
-of a group is near the one that is kept, and not only near another copy of it.
+of a group is near-identical to the one that is kept, not only to another copy of it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Duplicate:
     kind : {"exact", "copy", "shot"}
         The same bytes; saved again or resized; another exposure of the same scene.
     score : float or None
-        The inner product with the picture to keep, -1 to 1; None where the model has not seen both.
+        The inner product with the picture to keep, -1 to 1; None if the model has not seen both.
     """
 
     image: ImageRecord
@@ -79,7 +79,7 @@ class KeepOrder:
     Parameters
     ----------
     prefer : sequence of str
-        Glob patterns for absolute paths; "*" matches "/", too.
+        Glob patterns for absolute paths; "*" also matches "/".
 
     Raises
     ------
@@ -163,9 +163,9 @@ def groups_of(
     level: str,
     order: KeepOrder,
 ) -> Iterator[DuplicateGroup]:
-    """The groups among pictures that hang together.
+    """The groups among connected pictures.
 
-    RAW files are compared only with each other: a RAW and what was developed from it are two works.
+    RAW files are compared only with each other: a RAW and its development are two works.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The duplicates of a library: stored links and equal bytes to groups of pictures on disk."""
+"""The duplicates of a library: groups of pictures on disk, from stored links and equal bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DuplicateFinder:
         self._catalog, self._searcher, self._note = catalog, searcher, note
 
     def find(self, request: DuplicateRequest) -> Iterator[DuplicateGroup]:
-        """The groups; those of pictures that came first come first.
+        """The groups, in the order in which their pictures were added.
 
         Raises
         ------

@@ -15,7 +15,7 @@ MIN_OVERLAP = 0.3
 def continued(old: Sequence[Ids], new: Sequence[Ids]) -> dict[int, int]:
     """Map the position of each new cluster to the position of the old one that it continues.
 
-    The total overlap (Jaccard index) of the pairs is as large as it can be: the assignment problem,
+    The total overlap (Jaccard index) of the pairs is as large as possible: the assignment problem,
     Kuhn, Naval Research Logistics Quarterly 2 (1955).
 
     Parameters

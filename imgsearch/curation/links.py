@@ -1,8 +1,8 @@
-"""The stored links of near-identical pictures: a projection of the catalog, kept up as it grows.
+"""The stored links of near-identical pictures: a projection of the catalog, updated as it grows.
 
 The file `duplicates/<library uuid>.<space key>.npz` in the library folder holds the pictures that
-hang together with others (`near_pairs`), and the revision and token of the catalog that it has
-reached. Only what has changed since is compared. On any doubt it is made from scratch.
+are connected with others (`near_pairs`), and the revision and token of the catalog that it has
+reached. Only pictures that have changed since are compared. On any doubt it is rebuilt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = "duplicates"
 
 
 class Links(NamedTuple):
-    """Pictures that hang together with others, and the state of the catalog they belong to.
+    """Pictures that are connected with others, and the state of the catalog they belong to.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Links(NamedTuple):
 
 
 def links(catalog: Catalog, index: VectorIndex, least: float, note: Callable[[str], None]) -> Links:
-    """The links of the index's space, brought up to the catalog and stored.
+    """The links of the index's space, updated from the catalog and stored.
 
-    They are not stored where the library cannot be written to.
+    They are not stored if the library cannot be written to.
     """
     path = os.path.join(catalog.folder, FOLDER, f"{catalog.uuid}.{index.space.key}.npz")
     with catalog.snapshot():
@@ -94,7 +94,7 @@ def _changed(
 
 
 def _labels(present: Ids, stored: Links | None) -> Ids | None:
-    """A label for each present picture, as stored; the others are on their own."""
+    """A label for each present picture, as stored; unlinked ones have one of their own."""
     if stored is None or not len(present):
         return None
     kept = np.isin(stored.ids, present, assume_unique=True)

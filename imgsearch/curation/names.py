@@ -10,8 +10,8 @@ from imgsearch.records import Cluster
 from imgsearch.vectors import Embeddings, normalize
 
 CONTRAST = 0.5
-"""Share of a word's mean fit over the other clusters that is taken off its fit: with 0, words that
-fit everything name several clusters, with 1 rare words that fit nothing well."""
+"""Share of a word's mean fit over the other clusters that is subtracted from its fit: with 0, words
+that fit everything name several clusters, with 1 rare words that fit nothing well."""
 UNNAMED = "unnamed"
 
 
@@ -21,14 +21,14 @@ def completed(
     vectors: Embeddings,
     taken: Collection[str] = (),
 ) -> list[str]:
-    """The name of each cluster, a new one where it has none; no name twice.
+    """The name of each cluster, a new one if it has none; no name is used twice.
 
     Parameters
     ----------
     clusters : sequence of Cluster
         Of one level. Those first in order choose first.
     vectors : ndarray of shape (words, dimension), float32, unit norm
-        The words, as the text encoder of the space has them; empty if it cannot be loaded.
+        The words, encoded in the space; empty if its text encoder cannot be loaded.
     taken : collection of str
         Names that are used already.
     """

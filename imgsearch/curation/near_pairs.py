@@ -25,7 +25,7 @@ MAX_EXACT_PRODUCTS = 10**10
 TILE_ROWS = 4096
 """A tile of products takes 64 MiB, however large the library is."""
 STORED_ROUNDING = 2e-3
-"""Allowance for vectors held as float16. A pair that is not near after all joins parts, but no
+"""Allowance for vectors held as float16. A pair that turns out not to be near joins parts, but no
 group."""
 MAX_PENDING_PAIRS = 1_000_000
 MAX_TILE_PAIRS = 4 * TILE_ROWS
@@ -40,14 +40,14 @@ Blocks = Iterator[tuple[Ids, Embeddings]]
 
 
 class Parts:
-    """Pictures in parts that hang together.
+    """A partition of pictures into connected parts.
 
     Parameters
     ----------
     ids : ndarray of shape (n,), int64
         All pictures, sorted.
     labels : ndarray of shape (n,), int, optional
-        Pictures with the same label hang together; without it each is a part of its own.
+        Pictures with the same label are connected; without labels each is a part of its own.
     """
 
     def __init__(self, ids: Ids, labels: NDArray[np.int64] | None = None) -> None:
@@ -57,7 +57,7 @@ class Parts:
         self._count = 0
 
     def join(self, one: NDArray[np.intp], other: NDArray[np.intp]) -> None:
-        """Join the parts of pictures, by their places among `ids`, pair by pair."""
+        """Join the parts of pairs of pictures, given by their positions in `ids`."""
         apart = self._labels[one] != self._labels[other]
         if apart.any():
             self._pending.append(np.stack([one[apart], other[apart]]))
@@ -66,7 +66,7 @@ class Parts:
                 self._settle()
 
     def apart(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """True for pairs that are not known to hang together, shape (rows, columns)."""
+        """True for pairs not known to be connected, shape (rows, columns)."""
         apart: NDArray[np.bool_] = self._labels[rows, None] != self._labels[None, columns]
         return apart
 
@@ -184,7 +184,7 @@ def _join_listed(parts: Parts, places: NDArray[np.intp], rows: Halves, least: fl
 
 
 def _by_list(lists: NDArray[np.int32], count: int) -> list[NDArray[np.intp]]:
-    """For each list the places at which it is named."""
+    """For each list, the positions at which it occurs."""
     order = np.argsort(lists, kind="stable")
     return np.split(order, np.searchsorted(lists[order], np.arange(1, count)))
 

@@ -1,4 +1,4 @@
-"""Vectors to groups on two levels: Buckshot, a sampled hierarchy that seeds spherical k-means.
+"""Groups vectors on two levels: Buckshot, a sampled hierarchy that seeds spherical k-means.
 
 Ward's hierarchy is built over all pictures, or over a sample of a large library, and cut twice, so
 that fine groups nest in broad ones. In a large library, all pictures then go to the nearest centre,
@@ -75,7 +75,7 @@ def partition(ids: Ids, read: Read, seed: int = 0) -> Partition:
     ids : ndarray of shape (n,), int64, sorted
         At least two.
     seed : int
-        Of the sample; without effect on a library of `MAX_TREE_IMAGES` or fewer.
+        Seed of the sample; without effect on a library of `MAX_TREE_IMAGES` or fewer.
     """
     rng = np.random.default_rng(seed)
     sampled = ids
@@ -97,7 +97,7 @@ def partition(ids: Ids, read: Read, seed: int = 0) -> Partition:
 
 
 def nearest(vectors: Embeddings, means: Embeddings, threshold: float) -> Labels:
-    """The group of each picture that joins existing groups: `OUTLIER` where none is near enough.
+    """The group of each picture that joins existing groups: `OUTLIER` if none is near enough.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _cut(vectors: Embeddings, count: int) -> tuple[Labels, Labels]:
 
 
 def distances(vectors: Embeddings) -> NDArray[np.float64]:
-    """Euclidean distances of all pairs, as SciPy's linkage takes them."""
+    """Euclidean distances of all pairs, in the form that SciPy's linkage takes."""
     from scipy.spatial.distance import squareform
 
     squares = np.maximum(2 - 2 * (vectors @ vectors.T), 0)

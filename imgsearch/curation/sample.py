@@ -1,4 +1,4 @@
-"""Chooses a few pictures out of many: at random, diverse, typical, or unlike all others."""
+"""Chooses a few pictures: at random, diverse, typical, or unlike all others."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from imgsearch.vectors import Embeddings, Ids
 Kind = Literal["random", "diverse", "typical", "outliers"]
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_COMPARED_IMAGES = 50_000
-"""Pictures among which diverse ones and outliers are chosen; of more, as many are drawn first."""
+"""Maximum number of pictures to choose from; from more, this many are drawn first."""
 NEIGHBOURS = 10
-"""Nearest pictures whose likeness says how usual a picture is."""
+"""Nearest pictures whose likeness measures how usual a picture is."""
 _BLOCK_IMAGES = 256
 _DECIMALS = 5
-"""Decimals of an inner product that are compared. The last bits of one depend on where its operands
-lie in memory, and the order of equal pictures must not."""
+"""Decimals of an inner product that are compared. Its last bits depend on the position of its
+operands in memory; the order of equal pictures must not."""
 
 
 def sample(
@@ -33,13 +33,13 @@ def sample(
     read : callable or None
         Returns the vectors of ids, shape (ids, dimension), float32, unit norm; None for "random".
     kind : {"random", "diverse", "typical", "outliers"}
-        diverse: each picture as far as can be from those before it, the most usual one first
+        diverse: each picture as far as possible from those before it, the most usual one first
         (farthest-point traversal, Gonzalez, Theoretical Computer Science 38 (1985)).
         typical: the medoids of `count` groups of Ward's hierarchy, that of the largest group first.
         outliers: the pictures with the least mean inner product with their nearest neighbours
         (after Ramaswamy, Rastogi, Shim, SIGMOD 2000), the most unusual one first.
     seed : int
-        Of what is drawn. "diverse", "typical" and "outliers" draw from large libraries only.
+        Seed of the draw. "diverse", "typical" and "outliers" draw from large libraries only.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Words that a cluster of pictures may be named with: subjects that a camera can see.
+"""Words for names of clusters: subjects that a camera can see.
 
 Any model that reads English works with them. Changing the list changes names of new clusters only.
 """

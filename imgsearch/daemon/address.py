@@ -1,7 +1,7 @@
 """The address of a library's socket, and whether two processes would answer alike.
 
-The library folder holds a folder that only its owner may look into, with a socket that only its
-owner may use. A path too long for the address of a socket is replaced by one below /tmp.
+The library folder holds a folder that only its owner can open, with a socket that only its owner
+can use. A path too long for the address of a socket is replaced by one below /tmp.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imgsearch.errors import ImgSearchError
 PROTOCOL = 2
 FOLDER, SOCKET = "daemon", "socket"
 MAX_ADDRESS_BYTES = 100
-"""macOS takes 104 with the NUL, Linux 108."""
+"""The limit is 104 on macOS and 108 on Linux, with the NUL."""
 IRRELEVANT_SETTINGS = frozenset(
     {"library", "instruction", "daemon", "workers", "decode_seconds", "keep_days"}
     | {"thumbnail_bytes", "refresh", "trust_proxy", "folder_places"}
@@ -56,7 +56,7 @@ def socket_path(library: str) -> str:
 
 
 def is_private(path: str) -> bool:
-    """True if the folder that holds `path` is one, is ours, and is closed to everybody else."""
+    """True if the folder of `path` is a real folder, is ours, and is closed to everybody else."""
     try:
         status = os.lstat(os.path.dirname(path))
     except OSError:
@@ -68,7 +68,8 @@ def is_private(path: str) -> bool:
 def is_own(connection: socket.socket) -> bool:
     """True if the process at the other end has the same user, as far as the system says.
 
-    Where it does not say (macOS, the BSDs), the modes of folder and socket keep others out.
+    On systems that do not report it (macOS, the BSDs), the modes of folder and socket keep others
+    out.
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:

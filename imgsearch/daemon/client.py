@@ -1,8 +1,8 @@
-"""Searches answered by a process that has the library open already, and none lost without one.
+"""Sends searches to a process that has the library open already, if there is one.
 
-Whatever goes wrong on the way (no daemon, another version or other settings, a broken connection,
-no answer) ends with this process opening the library: the same answer, later. Only errors that are
-about the request are raised.
+After any failure on the way (no daemon, another version or other settings, a broken connection, no
+answer), this process opens the library: the same answer, later. Only errors about the request are
+raised.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ GREETING_TIMEOUT_SECONDS = 3.0
 ANSWER_TIMEOUT_SECONDS = 60.0
 """Includes loading the model."""
 _PRIVATE_PATHS = ("/dev/", "/proc/")
-"""Paths that mean something else to another process."""
+"""Paths with another meaning in another process."""
 
 Note = Callable[[str], None]
 
 
 class Unanswered(Exception):
-    """This process has to answer."""
+    """No daemon has answered, so this process has to."""
 
 
 class Daemon:
@@ -103,7 +103,7 @@ def connect(library: str) -> Daemon | None:
 def search(
     settings: Settings, request: SearchRequest, note: Note, detail: Note
 ) -> SearchResult | None:
-    """The answer of a daemon that would answer as this process does; None if there is none.
+    """The answer of a daemon with the same version and settings; None if there is none.
 
     Parameters
     ----------

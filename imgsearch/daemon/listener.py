@@ -1,8 +1,8 @@
-"""The other end of `client`: a resident library answers requests of other processes of its owner.
+"""The server of the daemon: a resident library answers requests of its owner's other processes.
 
 One thread accepts connections, and each connection has a thread that reads its messages and writes
-the answers, so that a slow one delays nobody. The searches themselves run in the one thread that
-owns the library (`serving.resident`), in their turn.
+the answers, so that a slow one delays nobody. The searches themselves run one after another in the
+thread that owns the library (`serving.resident`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Listener:
     notes : sequence of str
         The notes of that library are appended here.
     stop : callable or None
-        Called when a client asks this process to end; None where no client may.
+        Called when a client asks this process to end; None if clients may not.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class Listener:
     LibraryBusy
         Another process listens for this library.
     CatalogError
-        The folder for the socket cannot be made, or others may look into it.
+        The folder for the socket cannot be made, or others can open it.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Listener:
             return {"error": [type(error).__name__, str(error), error.hint]}
         except _ClientLeft:
             raise
-        except Exception as error:  # the client then opens the library itself, and meets it too
+        except Exception as error:  # the client then opens the library itself
             return {"failed": f"{type(error).__name__}: {error}"}
 
     def _dispatch(self, what: str, message: Any, connection: socket.socket) -> Answer:
@@ -233,7 +233,7 @@ def listen(
     notes: MutableSequence[str] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> Listener:
-    """Let other processes of this user search a resident library; close what is returned.
+    """Let other processes of this user search a resident library; close the listener after use.
 
     For parameters and errors see `Listener`.
     """

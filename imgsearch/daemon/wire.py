@@ -1,7 +1,7 @@
-"""Frames of the daemon, and results in them. A request in one is that of `request_to_plain`.
+"""Frames of the daemon, and results in them. Requests are those of `request_to_plain`.
 
-A frame is four bytes, big-endian, that give its length, and that many bytes of JSON in ASCII.
-Paths keep their surrogate escapes, which JSON has a notation for.
+A frame is its length in four bytes, big-endian, and that many bytes of JSON in ASCII. Paths keep
+their surrogate escapes, which JSON can express.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imgsearch.searching.hits import SearchResult, hit_from_plain, hit_to_plain
 from imgsearch.searching.trace import Trace
 
 MAX_FRAME_BYTES = 64 << 20
-"""Either way: a picture from stdin, or ten thousand hits, take a tenth of it."""
+"""In both directions. A picture from stdin, or ten thousand hits, take a tenth of it."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -29,7 +29,7 @@ class BadFrame(ImgSearchError):
 
 
 def send(connection: socket.socket, message: Any) -> None:
-    """Send one frame; `BadFrame` if it would be too long, `OSError` if nobody takes it in time."""
+    """Send one frame; `BadFrame` if it would be too long, `OSError` if it is not taken in time."""
     data = json.dumps(message, separators=(",", ":")).encode("ascii")
     if len(data) > MAX_FRAME_BYTES:
         raise BadFrame("a message of the daemon is too long")
@@ -37,7 +37,7 @@ def send(connection: socket.socket, message: Any) -> None:
 
 
 def receive(connection: socket.socket, seconds: float) -> Any:
-    """The next frame, which has to be complete after this many seconds.
+    """The next frame, which must be complete within this many seconds.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
 
 
 def result_to_plain(result: SearchResult) -> dict[str, Any]:
-    """A result as values for JSON, but for the vectors of its trace."""
+    """A result as values for JSON, without the vectors of its trace."""
     trace = result.trace
     return {
         "hits": [hit_to_plain(hit) | {"strength": hit.strength} for hit in result.hits],

@@ -43,7 +43,7 @@ class BatchedEncoder(ABC):
     alike : bool
         True if the model resizes all pictures to one size, so that any can share a batch.
     device : torch.device, optional
-        Where the features of a batch go; None is the CPU.
+        Device of the features of a batch; None is the CPU.
     room : float
         Maximum cost of a batch with its padding, in the unit of `image_cost`.
     """
@@ -85,8 +85,8 @@ class BatchedEncoder(ABC):
         return 1.0 if self._alike else float(width * height)
 
     def text_batches(self, texts: Sequence[str]) -> list[list[int]]:
-        """Places of texts that share a batch, the longest first: a text is padded to the longest of
-        its batch."""
+        """Indices of texts that share a batch, the longest first: a text is padded to the longest
+        of its batch."""
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
         return split_batches([order], self.batch_size)
 

@@ -1,4 +1,4 @@
-"""Queries with known answers, and the pictures that they name."""
+"""Queries with known answers, and the lookup of the pictures that they name."""
 
 from __future__ import annotations
 

@@ -27,13 +27,13 @@ from imgsearch.searching.term_vectors import encode_term
 from imgsearch.spaces import no_pictures, require_trained
 
 MAX_CANDIDATES = 20_000
-"""Pictures of a larger library that a sample is drawn from, themselves drawn at random."""
+"""Pictures of a larger library, drawn at random, from which the sample is taken."""
 MAX_PICTURES_PER_CALL = 32
 BYTES_PER_NUMBER = 4
-"""Of a vector: two bytes in the catalog, and two in the index."""
+"""Bytes per number of a vector: two in the catalog, and two in the index."""
 MIN_QUERIES = 4
 GENERAL_QUERIES = ("people", "an animal", "a street with cars", "food on a table")
-"""Queries that fill up those of the user."""
+"""General queries, added to those of the user."""
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def past_queries(library: Library) -> list[str]:
 
 
 def sample(library: Library, count: int) -> list[ImageRecord]:
-    """Pictures of the library, fairly from its folders and years; the same ones each time."""
+    """Pictures drawn evenly from the folders and years of a library, the same ones each time."""
     chance = random.Random(0)  # noqa: S311 - nothing is secret
     ids = library.catalog.all_ids().tolist()
     if not ids:
@@ -150,7 +150,7 @@ def fair(images: Iterable[ImageRecord], count: int) -> list[ImageRecord]:
 
 
 def _in_turn(groups: Iterable[Iterable[T]]) -> Iterator[T]:
-    """One of each group, then a second one of each, until all have ended."""
+    """One item of each group, then a second one of each, and so on until all are used up."""
     waiting = deque(iter(group) for group in groups)
     while waiting:
         group = waiting.popleft()

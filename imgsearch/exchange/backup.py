@@ -1,4 +1,4 @@
-"""Backups of a library: its catalog as one file, and back.
+"""Backups: writes the catalog of a library into one file, and restores it.
 
 The catalog holds everything that cannot be computed again, so a backup has no index files; the
 first search after `restore` rebuilds them.
@@ -37,7 +37,7 @@ class Backup:
     Attributes
     ----------
     images, vectors : int
-        Rows of the catalog, those of pictures that are gone included.
+        Rows of the catalog, including those of absent pictures.
     bytes : int
         Size of the file.
     sha256 : str
@@ -147,10 +147,10 @@ def _left_behind(name: str) -> bool:
 
 
 def _release(target: str) -> None:
-    """Fold the log of a catalog that is to be replaced into its file, and remove it.
+    """Merge the log of a catalog that is to be replaced into its file, and remove the log.
 
-    SQLite would apply a log that is left to the new file. Leaving the write-ahead log needs the
-    only connection, so this also shows that no other process has the catalog open.
+    SQLite would apply a remaining log to the new file. Leaving the write-ahead log needs the only
+    connection, so this also shows that no other process has the catalog open.
     """
     if not os.path.exists(target):
         _remove_journals(target)

@@ -1,7 +1,7 @@
 """Pictures as columns of Arrow: for data frames, and for files that other programs read.
 
-The names are those of `record_to_plain`, which `imgsearch search --format json` has as well. A name
-that is not UTF-8 is escaped as in the catalog (docs/internals.md), because Arrow's texts are UTF-8.
+The names are those of `record_to_plain`, as in `imgsearch search --format json`. A name that is not
+UTF-8 is escaped as in the catalog (docs/internals.md), because Arrow's texts are UTF-8.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def schema_of(
 
 
 def space_to_json(space: EmbeddingSpace) -> bytes:
-    """A space as it travels with its vectors."""
+    """A space as plain values, stored with its vectors."""
     return json.dumps({"space": asdict(space), "key": space.key}).encode()
 
 

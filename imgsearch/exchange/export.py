@@ -1,11 +1,11 @@
-"""Exports: pictures with their vectors as files that other programs, and `import`, read.
+"""Exports: writes pictures with their vectors into files for other programs and for `import`.
 
 Two layouts. That of clip-retrieval (https://github.com/rom1504/clip-retrieval) has shards:
 `img_emb/img_emb_N.npy` with the vectors and `metadata/metadata_N.parquet` with the pictures, row by
 row. The other is one parquet file, with the vectors as lists of a fixed size.
 
-A shard that is complete has its final name, and its checksums are in `imgsearch.json`: the same
-export, run again after a kill or on a full disk, checks it and goes on behind it.
+A complete shard has its final name, and its checksums are in `imgsearch.json`: the same export, run
+again after a kill or a full disk, checks it and continues after it.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class ExportRequest:
     form : {"clip-retrieval", "parquet"} or ""
         "" for parquet if the target's name ends with ".parquet", else clip-retrieval.
     dtype : {"float16", "float32"} or ""
-        Of the vectors; "" for float16 in shards and float32 in one parquet file. The catalog has
-        float16, and both have the same values.
+        Type of the vectors; "" for float16 in shards and float32 in one parquet file. The catalog
+        has float16, and both have the same values.
     shard_rows : int
         Pictures of a shard.
     replace : bool
@@ -102,7 +102,7 @@ class Export:
 
 
 OnShard = Callable[[int, int], None]
-"""Called with the number of pictures written and that of all, after each shard."""
+"""Called after each shard with the number of pictures written and the total."""
 
 
 def export(
@@ -262,7 +262,7 @@ class _Folder:
         self._state = _State(folder, self._selection(), request.replace)
 
     def _selection(self) -> str:
-        """A hash of everything that decides what the shards have."""
+        """A hash of everything that determines the content of the shards."""
         parts = (*self._catalog.head(), self._catalog.uuid, self._space.key, self._dtype.str)
         head = "\n".join(map(str, (*parts, self._rows))).encode()
         where = b"" if self._places is None else self._places.positions.tobytes()
@@ -333,7 +333,7 @@ def _write_header(file: IO[bytes], dtype: np.dtype[Any], count: int, dimension: 
 
 
 class _State:
-    """The file that says which shards are complete."""
+    """The file that lists the complete shards."""
 
     def __init__(self, folder: str, selection: str, replace: bool) -> None:
         self._folder, self._selection = folder, selection
@@ -364,7 +364,7 @@ class _State:
         return {}
 
     def begin(self) -> None:
-        """Make the folders, and remove what a killed export has left."""
+        """Make the folders, and remove leftovers of a killed export."""
         for name in (VECTORS_FOLDER, PICTURES_FOLDER):
             os.makedirs(os.path.join(self._folder, name), exist_ok=True)
         self._sweep(
@@ -380,7 +380,7 @@ class _State:
                     discard(os.path.join(path, name))
 
     def complete(self, number: int, names: tuple[str, str]) -> int | None:
-        """The pictures of a shard, if it is as it was written; else None."""
+        """The pictures of a shard; None if its files differ from what was written."""
         match self._shards.get(str(number)):
             case [int(images), str(), str()] as known if known[1:] == [*map(_digest, names)]:
                 return images
@@ -401,7 +401,7 @@ def _is_shard(folder: str, name: str) -> Any:
 
 
 def _read_state(path: str) -> dict[str, Any] | None:
-    """What an export has written there; None if it is not there or of another kind."""
+    """The manifest that an export has written there; None if there is none of this kind."""
     try:
         with open(path, "rb") as file:
             state = json.loads(file.read(_MAX_STATE_BYTES))

@@ -1,7 +1,7 @@
-"""Files of an export, read with distrust: they may come from another machine, and be damaged.
+"""Reads the files of an export, which may come from another machine and be damaged.
 
-Before anything is read into memory, the headers have to agree: rows, dimension, dtype and the space
-of the vectors. Then rows are read in batches, and NumPy never unpickles.
+Before anything is read into memory, the headers must agree: rows, dimension, dtype and the space of
+the vectors. Then rows are read in batches, and NumPy never unpickles.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from imgsearch.vectors import EmbeddingSpace
 
 MAX_DIMENSION = 1 << 16
 MAX_TEXT_CHARACTERS = 1 << 16
-"""Of a path or a hash in a file."""
+"""Limit for a path or a hash in a file."""
 PATHS = ("path", "image_path")
 """Names of the column of paths, ours and that of clip-retrieval."""
 MAX_SPACE_BYTES = 1 << 16
@@ -166,8 +166,8 @@ def _checked(shard: _Shard) -> tuple[EmbeddingSpace, int]:
 
 
 def _parquet(path: str) -> Any:
-    """An open file, which reads texts as dictionaries: one long text in many rows takes no more
-    memory than it does in the file."""
+    """An open file with texts read as dictionaries: a long text repeated in many rows takes no
+    more memory than in the file."""
     from pyarrow import types
     from pyarrow.parquet import ParquetFile, read_schema
 

@@ -1,4 +1,4 @@
-"""Merges: the pictures, vectors and texts of another library, taken into this one."""
+"""Merges: adds the pictures, vectors and texts of another library to this one."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def merge(
     folder: str,
     on_commit: Callable[[TakenOver], None] = lambda total: None,
 ) -> TakenOver:
-    """Take the present pictures of another library into this one.
+    """Add the present pictures of another library to this one.
 
-    Roots at the same path are joined. What is here stays: a picture keeps its id, its metadata and
-    its vectors, and gets those vectors and texts that it lacks. The other library is only read. A
-    merge that was stopped is run again; a second one changes nothing.
+    Roots at the same path are joined. Existing data is kept: a picture keeps its id, its metadata
+    and its vectors, and gets the vectors and texts that it lacks. The other library is only read.
+    Run a merge again if it was stopped; a second run changes nothing.
 
     Parameters
     ----------
     folder : str
         Folder of the other library.
     on_commit : callable
-        Called with what was taken over so far, after each transaction.
+        Called after each transaction with the counts so far.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _destination(root: RootRecord, mine: Sequence[RootRecord]) -> _Destination:
 
 
 def _require_included(other: Catalog, destination: _Destination) -> None:
-    """Refuse pictures that the next scan of the root here would take out again."""
+    """Refuse pictures that the next scan of the root here would remove again."""
     source, root = destination.source, destination.root
     # No picture of the other library fits the patterns that it has at the same place itself.
     if not root.exclude or (root.path, root.exclude) == (source.path, source.exclude):

@@ -1,4 +1,4 @@
-"""Imports: vectors that another machine has made, for pictures with the same bytes."""
+"""Imports vectors that another machine has made, for pictures with the same bytes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Import:
     added : int
         Pictures of the library that got a vector.
     known : int
-        Rows whose pictures are in the library, whether they got a vector or had one.
+        Rows whose pictures are in the library, with or without a vector before.
     unknown : int
         Rows whose pictures are not in the library.
     unknown_paths : list of str
-        Where the first 1000 of these were.
+        Paths of the first 1000 of these.
     unsound : int
         Rows left out: no content hash, or a vector that is not finite or not of unit norm.
     notes : list of str
@@ -50,7 +50,7 @@ class Import:
 
 
 OnBatch = Callable[[int, int], None]
-"""Called with the number of rows read and that of all, after each commit."""
+"""Called after each commit with the number of rows read and the total."""
 
 
 def import_vectors(
@@ -59,10 +59,10 @@ def import_vectors(
     path: str,
     on_batch: OnBatch = lambda done, total: None,
 ) -> Import:
-    """Take over the vectors of an export for the present pictures that have none in their space.
+    """Import the vectors of an export for the present pictures that have none in their space.
 
-    Each batch is one transaction, and what is there already is left alone: an import that was
-    stopped is run again.
+    Each batch is one transaction, and existing vectors are kept. Run an import again if it was
+    stopped.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The vectors of a library as an array that is mapped from a file, for computing with them."""
+"""Maps the vectors of a library from a file as one array, for computations."""
 
 from __future__ import annotations
 

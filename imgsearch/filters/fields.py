@@ -58,7 +58,7 @@ FIELDS = {
 pass a comparison if one of them does."""
 
 LABELS = ("title", "description", "keywords", "people", "city", "state", "country")
-"""The fields that people have written into a picture."""
+"""The fields written into a picture by people."""
 
 MEASURED = (*SORTED_MEASURES, "kind")
 """The fields that are measured from the pixels of a picture: those of `records.Measures`."""
@@ -96,7 +96,7 @@ HAS_NAMES = {"date": "date", "gps": "gps", "camera": "camera", "title": "title",
         "rating": "rating", "cluster": "cluster", "measures": "measures",
         "taken": "date", "position": "gps", "keyword": "keywords", "tags": "keywords",
         "person": "people"}  # fmt: skip
-"""What a picture may have, and other words for it. A place is a city, state or country in words."""
+"""Word after `has` -> property of a picture. A place is a city, state or country in words."""
 
 MAX_INTEGER = 2**63 - 1
 """SQLite's largest integer."""

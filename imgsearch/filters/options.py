@@ -13,7 +13,7 @@ from imgsearch.filters import fields
 from imgsearch.filters.tree import And, Filter, all_of, any_of
 
 MAX_VALUES = 32
-"""Values of one filter that a server takes."""
+"""Maximum number of values of one filter in a request to a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class FilterOption:
     read : callable
         Value to filter; raises `QueryError` for one that makes no sense.
     any_of : bool
-        Of several values any may hold, because a picture has only one folder, one format and one
-        shape. Otherwise all must.
+        Any of several values suffices, because a picture has only one folder, one format and one
+        shape. Otherwise all must match.
     """
 
     name: str
@@ -134,7 +134,7 @@ FILTERS = (
 
 
 def filter_from(values: Mapping[str, Sequence[str]]) -> Filter | None:
-    """The filter that options stand for; None where none is given.
+    """The filter for the values of options; None if none is given.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _parts(option: FilterOption, texts: Iterable[str]) -> list[Filter]:
 
 
 def why_none(passing: Callable[[Filter], int], where: Filter) -> str:
-    """A sentence that says which part of a filter no picture passes.
+    """A sentence that names the part of a filter that no picture passes.
 
     Parameters
     ----------

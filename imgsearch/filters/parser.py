@@ -79,7 +79,7 @@ def parse(text: str) -> Filter:
 
 
 def parse_whole(text: str) -> Filter:
-    """As `parse`, however long: the text that `str` makes of a filter."""
+    """Like `parse`, without a limit on the length: parses `str(filter)`."""
     try:
         whole: Filter = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:

@@ -21,7 +21,7 @@ _LETTERS_WITH_MARKS = {unicodedata.normalize("NFD", letter): letter for letter i
 _WITH_MARKS = re.compile("|".join(_LETTERS_WITH_MARKS))
 
 _WIDE_WILDCARDS = re.compile("([\uff0a\uff1f\uff3b\ufe16\ufe47\ufe56\ufe61\u2047\u2048\u2049])")
-"""Full-width and other variants of * ? [ stay: made narrow, they would be wildcards in patterns."""
+"""Full-width and other variants of * ? [ are kept: made narrow, they would be wildcards."""
 
 
 def folded(text: str) -> str:

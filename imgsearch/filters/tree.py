@@ -180,7 +180,7 @@ def leaves(whole: Filter) -> Iterator[Leaf]:
 
 
 def subjects(whole: Filter | None) -> set[str]:
-    """The fields that a filter compares, and what it asks pictures to have."""
+    """The fields that a filter compares, and the properties that it requires."""
     found: set[str] = set()
     for each in () if whole is None else leaves(whole):
         match each:

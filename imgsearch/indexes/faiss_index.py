@@ -164,7 +164,7 @@ class FaissIndex:
         )
 
     def among(self, ids: Ids) -> Ids:
-        """Those of `ids`, sorted, that the index holds."""
+        """The `ids` that the index holds, sorted."""
         return members(self.ids(), ids)
 
     def ids(self) -> Ids:
@@ -235,7 +235,7 @@ class FaissIndex:
         return self.gpu_after == 0 or gpus.count() > 0
 
     def _on_gpus(self, work: Callable[[GpuCopy], T]) -> T | None:
-        """The result of `work` with the copy on GPUs; None if the processor has to do it."""
+        """The result of `work` with the copy on GPUs; None if the processor must compute it."""
         if self._main is None or not self._gpus_are_due:
             return None
         try:
@@ -406,13 +406,13 @@ class IvfIndex(FaissIndex):
 
 
 class GpuIndex(FaissIndex):
-    """As `auto`, on GPUs from the first search on."""
+    """Like `auto`, on GPUs from the first search on."""
 
     gpu_after = 0
 
 
 def _no_note(text: str) -> None:
-    """Nobody waits for notes."""
+    """A sink for notes that nobody reads."""
 
 
 def _first_line(error: BaseException) -> str:

@@ -46,7 +46,7 @@ class GpuCopy:
     index : faiss.Index
         All of its vectors, with row numbers as ids.
     place : str
-        Where they are, in words.
+        Their place, in words.
     """
 
     def __init__(self, main: Stored, index: Any, place: str) -> None:
@@ -56,7 +56,7 @@ class GpuCopy:
     def scan(
         self, queries: Embeddings, k: int, bitmap: NDArray[np.uint8] | None, probes: int = 0
     ) -> tuple[Embeddings, Rows]:
-        """Approximate scores and rows of the best k, best first; row -1 where there are fewer.
+        """Approximate scores and rows of the best k, best first; row -1 if there are fewer.
 
         Parameters
         ----------

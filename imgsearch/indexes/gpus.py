@@ -22,7 +22,7 @@ _PADDING_RATIO = 1.25
 """Bytes on a GPU over those in the file: FAISS pads each list, and lists are allocated singly."""
 _ID_BYTES = 8
 _DEVICE_FILES = ("/dev/nvidiactl", "/dev/dxg")
-"""Exist where Linux, and Linux inside Windows, have a driver for NVIDIA GPUs."""
+"""Files that exist if Linux, or Linux inside Windows, has a driver for NVIDIA GPUs."""
 
 
 class NoGpu(Exception):
@@ -48,7 +48,7 @@ def chosen(header: Mapping[str, Any]) -> list[int]:
 
 
 def free_bytes() -> dict[int, int]:
-    """Free memory of each GPU by its number; raises `NoGpu` if it cannot be asked."""
+    """Free memory of each GPU by its number; raises `NoGpu` if it cannot be found."""
     from imgsearch.indexes.torch_index import free_device_bytes
 
     free = free_device_bytes()
@@ -87,7 +87,7 @@ def named(numbers: list[int]) -> str:
 
 
 def place(kind: str, header: Mapping[str, Any]) -> str:
-    """Where an index is searched, in words with a semicolon before; "" for the processor.
+    """The device of a search, in words after a semicolon; "" for the processor.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def place(kind: str, header: Mapping[str, Any]) -> str:
 
 
 def _likely() -> bool:
-    """True if this machine has a driver for GPUs and FAISS's build for them; asks neither."""
+    """True if this machine has a driver for GPUs and FAISS's build for them; loads neither."""
     if not any(map(os.path.exists, _DEVICE_FILES)):
         return False
     from importlib import metadata  # tens of milliseconds, which `status` does without

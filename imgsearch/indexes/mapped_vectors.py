@@ -263,7 +263,7 @@ class Stored:
         return self.product(queries, k, rows, self.as_stored)
 
     def as_stored(self, rows: Rows) -> Embeddings:
-        """Vectors as a scan uses them: as stored, without normalising them again."""
+        """The stored vectors for a scan, which does not normalise them again."""
         codes = self.codes(rows)
         if self.header.dtype == SINGLE:
             return codes

@@ -64,7 +64,7 @@ class MemoryIndex:
         )
 
     def among(self, ids: Ids) -> Ids:
-        """Those of `ids`, sorted, that the index holds."""
+        """The `ids` that the index holds, sorted."""
         return members(self.ids(), ids)
 
     def ids(self) -> Ids:

@@ -1,8 +1,8 @@
 """PostgreSQL with pgvector behind `ServedIndex`: `--index postgresql://user@host/database`.
 
-All that is stored lies in the schema `imgsearch_index`: the table `generations` with a row for each
-generation, and a table of vectors for each, named by the generation. Password and certificates are
-libpq's matter: `~/.pgpass`, the PG* variables, or the URL.
+All data is in the schema `imgsearch_index`: the table `generations` with a row for each generation,
+and a table of vectors for each, named by the generation. Password and certificates are left to
+libpq: `~/.pgpass`, the PG* variables, or the URL.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SEARCH_TIMEOUT_SECONDS = 4.0
 GRACE_SECONDS = 0.5
 """Further time for the server to end a statement, which a server that hangs does not do."""
 MIN_EXTENSION = (0, 8)
-"""The version of pgvector that has halfvec, and index scans that go on until there is enough."""
+"""The first version with halfvec and with index scans that continue until they have enough rows."""
 MAX_DIMENSION = 16_000
 TYPES = {HALF: ("halfvec", 4000), SINGLE: ("vector", 2000)}
 """The type of a column for each dtype, and the maximum dimension that HNSW takes."""
@@ -531,7 +531,7 @@ def _table(name: str) -> sql.Identifier:
 
 
 def _candidates(k: int) -> int:
-    """The value of hnsw.ef_search: twice the number of results, within what the engine takes."""
+    """The value of hnsw.ef_search: twice the number of results, within the limits of the engine."""
     return max(MIN_CANDIDATES, min(2 * k, MAX_CANDIDATES))
 
 
@@ -541,7 +541,7 @@ def _in_brackets(vector: Embeddings) -> str:
 
 
 def _create_schema(connection: Connection) -> None:
-    """Make what is missing of extension, schema and table; two processes may begin together."""
+    """Make missing extension, schema and table; two processes may begin at the same time."""
     found = connection.execute("SELECT to_regclass('imgsearch_index.generations')").fetchone()
     if found is not None and found[0] is not None:
         return

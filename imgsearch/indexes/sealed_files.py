@@ -76,7 +76,7 @@ def stored_kind(folder: str, library: str, space: str, setting: str) -> str:
     Parameters
     ----------
     setting : str
-        The kind of index that is set, which decides whether a GPU searches it.
+        The configured kind of index, which decides whether a GPU searches it.
     """
     name = newest(folder, library, space)
     with contextlib.suppress(OSError, ValueError, KeyError):
@@ -131,7 +131,7 @@ def write(folder: str, name: IndexName, save: Callable[[str], None]) -> None:
 
 
 def _clear_place(path: str) -> None:
-    """Move a folder that has the name of an index file aside: it is not ours to remove."""
+    """Move a folder with the name of an index file aside, because it is not ours to remove."""
     if os.path.isdir(path) and not os.path.islink(path):
         number = 1
         while os.path.lexists(f"{path}.moved-{number}"):

@@ -1,14 +1,14 @@
-"""An index on a server: the main part lies there, the changes since then in memory.
+"""An index on a server: the main part is there, later changes are in memory.
 
-It has the form of `FaissIndex`, with rows on a server in place of a file. Searches do not write to
+It is built like `FaissIndex`, with rows on a server in place of a file. Searches do not write to
 the server: they replay what the catalog has changed since the stored revision. `flush` and `build`
 write, under the catalog's writer lock.
 
 Crashes. Data goes first, the state (revision and token) last. If a flush was cut off, the server
 still has the old state, so that every change since then is replayed. Each id of the lost flush is
 then among the changed ones, for which the rows on the server do not count. An engine without
-transactions is therefore safe, too. `build` fills a new generation of rows beside the live one, and
-then makes it the live one; what a killed build has left is dropped by the next write (ADR 32).
+transactions is therefore safe as well. `build` fills a new generation of rows beside the live one,
+and then makes it the live one; leftovers of a killed build are dropped by the next write (ADR 32).
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ class Selection:
     Attributes
     ----------
     only : Ids or None
-        Just these; None for all.
+        Only these; None for all.
     without : Ids
-        But not these.
+        Excluding these.
     """
 
     only: Ids | None
@@ -121,10 +121,10 @@ class Store(Protocol):
         """Number of rows whose id is not among these."""
 
     def missing(self, generation: Generation, ids: Ids) -> Ids:
-        """Those of `ids` that have no row."""
+        """The `ids` that have no row."""
 
     def codes(self, generation: Generation, ids: Ids) -> tuple[Ids, Codes]:
-        """Ids and rows of those of `ids` that have a row, in any order."""
+        """Ids and rows of the `ids` that have a row, in any order."""
 
     def pages(self, generation: Generation) -> Iterator[tuple[Ids, Codes]]:
         """All rows, in the order of ids, some thousand at a time."""
@@ -292,14 +292,14 @@ class ServedIndex:
     # Vectors
 
     def among(self, ids: Ids) -> Ids:
-        """Those of `ids`, sorted, that the index holds."""
+        """The `ids` that the index holds, sorted."""
         stored = self._stored(ids)
         return np.union1d(stored, self._tail.among(ids)) if len(self._tail) else stored
 
     def _stored(self, ids: Ids) -> Ids:
-        """Those of `ids` that have a row on the server that counts, unique and sorted.
+        """The `ids` that have a valid row on the server, unique and sorted.
 
-        A search gets the ids that `among` has returned just before: these are not asked for again.
+        A search gets the ids that `among` has returned just before: these are not looked up again.
         """
         ids = self._unchanged(ids)
         if not self._main.name or not len(ids):
@@ -310,7 +310,7 @@ class ServedIndex:
         return self._present
 
     def _unchanged(self, ids: Ids) -> Ids:
-        """Those of `ids` that are not removed or replaced, unique and sorted."""
+        """The `ids` that are not removed or replaced, unique and sorted."""
         return np.setdiff1d(ids, self._changed) if len(self._changed) else np.unique(ids)
 
     def ids(self) -> Ids:
@@ -326,7 +326,7 @@ class ServedIndex:
         return out
 
     def _stored_vectors(self, ids: Ids) -> Embeddings:
-        """The vectors of rows on the server; KeyError if one does not count or is not there."""
+        """The vectors of rows on the server; KeyError if one is missing or not valid."""
         held, codes = ids[:0], np.empty((0, self.space.dimension), HALF)
         wanted = self._unchanged(ids)
         if len(wanted) and self._main.name:
@@ -338,7 +338,7 @@ class ServedIndex:
         return rows
 
     def _rows(self) -> Iterator[tuple[Ids, Embeddings]]:
-        """All ids and vectors: those on the server that count, then the tail."""
+        """All ids and vectors: the valid ones on the server, then the tail."""
         if self._main.name:
             for ids, codes in self._store.pages(self._main):
                 kept = ~np.isin(ids, self._changed)

@@ -8,13 +8,13 @@ from imgsearch.ports import Decoder
 from imgsearch.records import Decoded, ImageRecord, Skipped
 
 Page = Callable[[str], list[ImageRecord]]
-"""The next pictures of one root, by content hash, behind the given one."""
+"""The next pictures of one root, by content hash, after the given one."""
 
 
 def decoded_contents(
     decoder: Decoder, page: Page, stop: Callable[[], bool]
 ) -> Iterator[tuple[ImageRecord, Decoded | Skipped]]:
-    """Pictures and what decoding them yields, until there are no more or `stop` returns True."""
+    """Pictures with their decoded results, until there are no more or `stop` returns True."""
     after = ""
     while not stop() and (found := page(after)):
         records = {record.file.path: record for record in found}

@@ -16,7 +16,7 @@ from imgsearch.vectors import Embeddings, Pixels
 
 WINDOW_BYTES = 512 << 20
 FILES_AHEAD = 64
-"""Files to look at before the model is loaded: more decoder processes than these are not needed."""
+"""Files to count before the model is loaded: no more decoder processes than these are needed."""
 
 
 class LocalPool:
@@ -33,8 +33,8 @@ class LocalPool:
     window_bytes : int
         Limit on decoded pixels in memory; one picture may exceed it.
     start : callable
-        Gets the number of files that wait, as far as it has looked, before `load` is called: for
-        what can start meanwhile.
+        Gets the number of waiting files, as far as counted, before `load` is called, to start work
+        meanwhile.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class LocalPool:
     def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
         """The hash and metadata of each file, in any order, without the model.
 
-        The decoders do what they do for a new picture, and the pixels are dropped: what is known of
-        a picture (its size, a part that is missing) must not depend on when it was read.
+        The decoders do the same as for a new picture, and the pixels are dropped: facts about a
+        picture (its size, a missing part) must not depend on when it was read.
         """
         if self._describing is None:
             self._describing = self._decoder(MEASURED_SIZE, self._batch_size)

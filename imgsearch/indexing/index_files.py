@@ -1,8 +1,8 @@
-"""The life of a stored index: opened, synced with the catalog, rebuilt, flushed, trained.
+"""The life of a stored index: open, sync with the catalog, rebuild, flush, train.
 
 It is stored in files of the library, or on a server. An index is a projection of the catalog's
-vectors of one space. It knows the revision it has reached; what happened since is replayed, and on
-any doubt it is rebuilt from the catalog.
+vectors of one space. It knows the revision it has reached; later changes are replayed, and on any
+doubt it is rebuilt from the catalog.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MAX_TAIL_VECTORS = 4096
 MAX_TAIL_SHARE = 0.1
 MAX_REPLAYED_CHANGES = 65_536
-"""More changes are not replayed into memory where the file can be rebuilt from the catalog. It
-cannot while another process indexes: then they are replayed all the same."""
+"""With more changes than this, the file is rebuilt from the catalog instead of replaying them in
+memory; while another process indexes it cannot be rebuilt, so they are replayed."""
 
 
 class IndexFiles:
@@ -58,8 +58,8 @@ class IndexFiles:
     def for_search(self, space: EmbeddingSpace) -> VectorIndex:
         """The index, caught up, for a search.
 
-        Nothing is trained. A file is written only where it is missing, or so old that each search
-        would replay for longer; and not where another process writes or the library is read-only.
+        Nothing is trained. A file is written only if it is missing, or so old that each search
+        would replay for longer; and not if another process writes or the library is read-only.
         """
         catalog, index = self._catalog, self.open(space)
         doubt = index.state.doubt
@@ -91,7 +91,7 @@ class IndexFiles:
         Returns
         -------
         index, flushed
-            `flushed` is the revision of what was written here; 0 if nothing was.
+            `flushed` is the revision that was written; 0 if nothing was.
         """
         catalog, index = self._catalog, self.open(space)
         doubt, flushed = index.state.doubt, 0
@@ -135,7 +135,7 @@ class IndexFiles:
         return min([flushed, *recent])
 
     def follower(self, space: EmbeddingSpace) -> Callable[[], None]:
-        """A function for each commit of a long run, which brings the file up when it is far behind.
+        """A function to call at each commit of a long run, which updates a file that is far behind.
 
         Searches would replay for long otherwise: during the run they cannot write a file.
         """
@@ -171,7 +171,7 @@ def described(kind: str, folder: str, library: str, space: EmbeddingSpace) -> st
 
 
 def require_kind(kind: str) -> None:
-    """Fail now, and not after hours of encoding, where no index of that kind can be made."""
+    """Fail before hours of encoding if no index of that kind can be made."""
     engine(kind)
 
 
@@ -181,7 +181,7 @@ def engine(kind: str) -> str:
 
 
 def sync(catalog: Catalog, index: VectorIndex) -> str:
-    """Replay what happened after the index's revision; on any doubt rebuild it from nothing.
+    """Replay the changes after the index's revision; on any doubt, rebuild it.
 
     Returns
     -------
@@ -210,7 +210,7 @@ def _replayable(catalog: Catalog, index: VectorIndex) -> bool:
 
 
 def far_behind(catalog: Catalog, index: VectorIndex) -> bool:
-    """True if a replay of what happened since the index was written would fill the memory."""
+    """True if a replay of the changes since the index was written would fill the memory."""
     with catalog.snapshot():
         known = index.state.revision if _replayable(catalog, index) else 0
         return catalog.head()[0] - known > MAX_REPLAYED_CHANGES

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from imgsearch.sources.worker_process import SpareProcesses
 
 MAX_COMMIT_IMAGES = 32
-"""Pictures per commit, and per call of a model that does not say how many it wants."""
+"""Pictures per commit, and per call of a model that does not state a number."""
 MAX_IMAGES_IN_FLIGHT = 512
-"""Pictures that are decoded or wait for the model; the decoder bounds their pixels, too."""
+"""Pictures that are decoded or wait for the model; the decoder also bounds their pixels."""
 
 OUTDATED = (
     "The metadata of {count} pictures was read by an older version of imgsearch, which read less:"
@@ -76,7 +76,7 @@ class Indexer:
         on_progress: OnProgress = lambda progress: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> IngestReport:
-        """Bring the library up to what lies in the folders.
+        """Bring the library up to date with its folders.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class Indexer:
         return f"{len(index)} vectors: {index.state.kind}"
 
     def _new_space(self, decoders: _Decoders) -> EmbeddingSpace:
-        """The space of a model that is new to this library; says what the model can do."""
+        """The space of a model that is new to this library; notes what the model can do."""
         require_kind(self._settings.index)
         decoders.start(self._settings.decoders)  # all pictures are new
         card = self._spaces.new_encoder().card
@@ -316,7 +316,7 @@ class Indexer:
             self._note(note)
 
     def _calibrate(self, writer: CatalogWriter, index: VectorIndex) -> None:
-        """A failure here is not worth failing a run whose pictures are all in the library."""
+        """A failure here does not fail a run whose pictures are all in the library."""
         try:
             Calibrator(
                 self._catalog, writer, index, lambda: self._spaces.encoder_for(index.space)
@@ -346,8 +346,8 @@ class Indexer:
     # Texts
 
     def _reader(self, writer: CatalogWriter, ocr: bool | None) -> TextReader:
-        """The reader of texts; one that reads nothing where it was never requested, or where it
-        is not installed though an earlier run requested it."""
+        """The reader of texts; one that reads nothing if it was never requested, or if it is not
+        installed although an earlier run requested it."""
         enabled = self._catalog.wants_texts() if ocr is None else ocr
         try:
             reader = RapidReader(self._settings.threads) if enabled else NullReader()
@@ -407,7 +407,7 @@ def decoder_pool(
     spares: SpareProcesses | None = None,
     measured: bool = False,
 ) -> Decoder:
-    """Decoder processes as the settings have them; close them after use.
+    """Decoder processes according to the settings; close them after use.
 
     Parameters
     ----------
@@ -419,7 +419,7 @@ def decoder_pool(
     measured : bool
         Take the measures of each picture as well.
     """
-    from imgsearch.sources.decoder_pool import ProcessDecoder  # a run without news needs no Pillow
+    from imgsearch.sources.decoder_pool import ProcessDecoder  # unchanged files need no Pillow
 
     return ProcessDecoder(
         DecodeSettings(max_pixels=settings.max_pixels, input_size=size, measured=measured),

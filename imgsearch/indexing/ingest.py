@@ -224,7 +224,7 @@ class Ingestor:
     def _verify(self, sources: Sequence[ImageSource], work: Worklist) -> None:
         """Hash files that seem unchanged, and read at once those that are not.
 
-        A position is saved when nothing before it waits any more.
+        A position is saved when nothing before it is waiting.
         """
         total, done = work.waiting(VERIFY), 0
         if not total or self.verification is None or self.stop():

@@ -1,6 +1,6 @@
-"""Takes the measures of pictures that are in the catalog without: decode, measure, commit.
+"""Measures pictures whose measures the catalog lacks: decode, measure, commit.
 
-A run of the indexer measures what it decodes. This is for pictures that an older version has read.
+A run of the indexer measures pictures when it decodes them. This is for older pictures.
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ class IndexRequest:
     ocr : bool or None
         Also read texts in pictures; None keeps the library's setting.
     verify : bool
-        Hash the files that seem unchanged, too, and read old metadata again.
+        Also hash the files that seem unchanged, and read old metadata again.
     measure : bool
-        Measure the pictures that an older version has read without.
+        Measure the pictures that an older version has not measured.
     add : bool
-        Add new folders to the library. If False, they are refused, also behind links.
+        Add new folders to the library. If False, they are refused, even behind links.
     """
 
     paths: Sequence[str] = ()
@@ -122,14 +122,14 @@ def with_planned(roots: Sequence[RootRecord], planned: Sequence[Planned]) -> lis
 def without_empty(
     planned: Sequence[Planned], roots: Sequence[RootRecord], unused: Collection[str]
 ) -> tuple[list[Planned], list[str]]:
-    """The folders to scan but for those that never had a picture, and a sentence about each such.
+    """The folders to scan, and a sentence about each one left out because it never had a picture.
 
     Parameters
     ----------
     roots : sequence of RootRecord
         The roots of the library.
     unused : collection of str
-        Those of them without any picture, also of the past.
+        The roots that have never had a picture.
 
     Raises
     ------

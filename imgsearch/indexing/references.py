@@ -1,4 +1,4 @@
-"""Reference scores: what queries score in this library against pictures that they do not mean.
+"""Reference scores: the scores of queries in this library against unrelated pictures.
 
 The vectors of a sample of pictures are compared with unrelated texts and with each other. Two
 numbers sum up each distribution; `searching.strength` turns scores into strengths with them.
@@ -17,7 +17,7 @@ from imgsearch.vectors import Embeddings
 
 TEXT, IMAGE, BEST = "text", "image", "best"
 MIN_IMAGES = 16
-"""A smaller library says too little about what is usual in it; its hits have no strength."""
+"""A smaller library has too few pictures for a reference; its hits have no strength."""
 MAX_SAMPLE_IMAGES = 5000
 """Pictures that a reference is drawn from."""
 MAX_PAIRS = 200_000
@@ -70,7 +70,7 @@ def best_reference(best: NDArray[np.floating], count: int) -> Reference | None:
 def image_reference(pictures: Embeddings, count: int) -> Reference | None:
     """The reference of image queries: pairs of different pictures, which are in no order.
 
-    Where all pictures are alike the spread is limited, so that a picture always finds itself.
+    If all pictures are alike, the spread is limited, so that a picture always finds itself.
     """
     n = len(pictures)
     shifts = range(1, min(n, 1 + MAX_PAIRS // max(n, 1)))
@@ -84,7 +84,7 @@ def image_reference(pictures: Embeddings, count: int) -> Reference | None:
 
 
 def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Reference | None:
-    """None where there are too few scores, or all alike, to say anything."""
+    """The reference; None if there are too few scores, or all are alike."""
     if len(scores) < 2:
         return None
     middle, upper = np.quantile(scores.astype(np.float64), (0.5, 0.95))
@@ -94,7 +94,7 @@ def _reference(modality: str, scores: NDArray[np.floating], count: int) -> Refer
 
 
 def outdated(references: Mapping[str, Reference], count: int) -> bool:
-    """True where a library of `count` pictures needs new references."""
+    """True if a library of `count` pictures needs new references."""
     if count < MIN_IMAGES:
         return bool(references)
     if not {TEXT, IMAGE, BEST} <= references.keys():

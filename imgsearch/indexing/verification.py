@@ -29,7 +29,7 @@ class _Position:
 
 
 class Verification:
-    """The files that a verification has still to hash.
+    """The files that a verification still has to hash.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Verification:
     Attributes
     ----------
     resumed : str
-        When the verification began that is continued here, "" for a new one.
+        Start of the verification that is continued; "" for a new one.
     """
 
     def __init__(self, folder: str, uuid: str) -> None:
@@ -59,9 +59,9 @@ class Verification:
         return None
 
     def pending(self, place: str, paths: Sequence[str]) -> frozenset[str]:
-        """Those of the next scanned paths that an earlier run has not verified.
+        """The next scanned paths, without those that an earlier run has verified.
 
-        Only files behind links come out of the order of paths, at the end of a scan: they are all
+        Only files behind links are out of path order, at the end of a scan; all of them are
         verified again.
         """
         start = self._start.get(place, "")

@@ -1,9 +1,9 @@
-"""Watches folders: which of them to index again, because files in them have changed.
+"""Watches folders, and decides which to index again because their files have changed.
 
-The events of the operating system are hints only. They decide when a folder is scanned; what has
-changed is found by the scan, so that an event that is lost, doubled or wrong costs time and nothing
-else. Folders without events (network disks, more folders than the system can watch) are scanned at
-intervals, and all folders once in a while.
+The events of the operating system are hints only. They decide when a folder is scanned; the scan
+finds the changes, so a lost, doubled or wrong event costs only time. Folders without events
+(network disks, more folders than the system can watch) are scanned at intervals, and all folders
+once in a while.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from imgsearch.records import RootRecord
 from imgsearch.sources.folder_source import FilesystemSource
 
 MAX_DELAY_SECONDS = 300.0
-"""A folder that is written without a pause is scanned after this time."""
+"""A folder that is written to without a pause is scanned after this time."""
 CHECK_SECONDS = 5.0
 """Interval at which folders are compared with the list of roots and their disks."""
 RESCAN_SECONDS = 3600.0
@@ -49,7 +49,7 @@ EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileMovedEvent, FileDeletedEvent,
     DirCreatedEvent, DirMovedEvent, DirDeletedEvent,
 ]  # fmt: skip
-"""Reading is not among them: a scan would cause the next one."""
+"""Events of changes, not of reading: a scan would cause the next one."""
 
 Roots = Callable[[], Sequence[RootRecord]]
 _Disk = tuple[int, int]
@@ -65,7 +65,7 @@ class _Change:
 
 @dataclass(slots=True)
 class _Watched:
-    """A root, and what is known of its changes.
+    """A root, and the known changes in it.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ class Watch:
                 observer.join()
 
     def _poll_all(self, error: OSError) -> None:
-        """Watch nothing from now on, and say why and how to change that."""
+        """Stop watching, and note why and how to change that."""
         self._unwatchable = True
         for each in self._watched.values():
             each.polled = True

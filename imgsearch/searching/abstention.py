@@ -7,9 +7,9 @@ adds its own log-odds (`ports.ExplainingEncoder.answer_prior`).
 
     log-odds = SLOPE (best - median) / IQR + prior
 
-The coefficients come from a logistic regression on queries with and without a right picture in
-four sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, the
-result of a gate that was fitted on the others (docs/STRENGTH.md).
+The coefficients come from a logistic regression on queries with and without a right picture in four
+sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, the result
+of a gate that was fitted on the others (docs/STRENGTH.md).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from imgsearch.vectors import Embeddings
 
 SLOPE = 2.2
 PRIOR = -0.23
-"""Log-odds of a query about which the model knows nothing more; fitted without the other terms."""
+"""Prior for models that have none of their own; fitted without the other terms."""
 
 MIN_LOG_ODDS = -0.88
 """The default gate: about one in twenty of the queries with a right picture is refused."""

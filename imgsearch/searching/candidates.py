@@ -16,7 +16,7 @@ from imgsearch.searching.strength import Scale
 
 WORDS_WEIGHT = 2.0
 """Weight of the ranking by words in the fusion. Those pictures have all words of the query in their
-names, captions or texts: dozens of them come before any other, however little they look like it."""
+names, captions or texts: dozens of them come before any other, whatever they look like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Candidates:
         Those of `scores` that are fused with `named`: as many as they are, however deep the
         ranking, so that a deeper one begins like it. The others come behind.
     matching : int or None
-        How many pictures there are, where that is known.
+        Number of pictures, if it is known.
     notes : tuple of str
-        Sentences about how the query was read.
+        Notes on the reading of the query.
     """
 
     scores: Mapping[int, float]

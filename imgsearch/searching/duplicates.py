@@ -1,13 +1,13 @@
 """Pictures folded into one: near-identical ones, and the files of one shot.
 
 `fold` takes copies, other sizes and exports of the same picture. `fold_parts` takes the RAW and the
-JPEG of one shot, whatever they look like; `catalog.shots` says which belong together.
+JPEG of one shot, whatever they look like; `catalog.shots` finds the files of a shot.
 
 `leaders_of` is the one algorithm: `fold` uses it for the command line, the page, MCP and Python,
 and `curation.duplicate_groups` for the whole library. It goes through an order from the best place
 down. A picture that no better place has taken stays, and takes every later picture that is
 near-identical to it: whose vector has at least a model's inner product with its own, or whose file
-has the same bytes. A ranking is folded `MAX_FOLDED_PLACES` deep; places behind stay as they are.
+has the same bytes. A ranking is folded `MAX_FOLDED_PLACES` deep; later places are not changed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NEAR_IDENTICAL = {"builtin": 0.95}
 `python benchmarks/near_identical.py`; see docs/adr/0014-output-that-writes.md."""
 
 NEAR_IDENTICAL_IF_UNMEASURED = 0.985
-"""For other models: so high that little is folded that should not be."""
+"""For other models: high enough to fold few pictures by mistake."""
 
 MAX_FOLDED_PLACES = 5000
 _BLOCK_PLACES = 64
 """Places that are compared with those behind them in one product of matrices, but for those that a
-better one has taken. Where most are copies, small blocks compare few."""
+better one has taken. If most are copies, small blocks compare few."""
 
 
 def near_identical(model: str) -> float:
@@ -113,7 +113,7 @@ def leaders_of(
 
 
 def _differ(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """True for two exposures at different times; False where one is unknown."""
+    """True for two exposures at different times; False if one is unknown."""
     differ: NDArray[np.bool_] = (one != other) & (one != 0) & (other != 0)
     return differ
 

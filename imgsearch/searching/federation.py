@@ -1,4 +1,4 @@
-"""One ranking from those of several models, whose scores have nothing in common.
+"""One ranking from those of several models, whose scores are not comparable.
 
 While `imgsearch models switch` encodes, the present model knows all pictures and the next one only
 some. Reciprocal ranks (`searching.fusion`) are averaged over the models that know a picture, so
@@ -37,8 +37,8 @@ def federate(parts: Sequence[ModelRanking], limit: int) -> Ranking:
     Parameters
     ----------
     parts : sequence of ModelRanking
-        That of the model in use comes first. Scores are those of this model alone; strengths and
-        all else that describes a ranking are its own where it has them.
+        The model in use comes first. Scores are those of this model alone; so are strengths and all
+        other values of a ranking, if it has them.
     """
     ids = np.unique(np.concatenate([part.ranking.ids for part in parts]))
     total = max(len(part.index) for part in parts)

@@ -47,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class LastSearch:
-    """A search, as far as the next one can refer to it.
+    """The parts of a search that the next one can refer to.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class LastSearch:
         return record
 
     def terms_for(self, space: EmbeddingSpace) -> list[Term]:
-        """The terms for a search in `space`; words are encoded again where it is another one.
+        """The terms for a search in `space`; words are encoded again if it is another one.
 
         Raises
         ------
@@ -135,7 +135,7 @@ def from_search(
     space : EmbeddingSpace or None
         The space of the search; None if it used no index.
     vectors : sequence of ndarray of shape (dimension,), float32, unit norm
-        What the terms became, in their order; empty if the search used no vectors.
+        Vectors of the terms, in their order; empty if the search used no vectors.
     """
     known: list[Embeddings | None] = list(vectors) or [term.vector for term in terms]
     kept = [
@@ -157,7 +157,7 @@ def from_search(
 
 
 def no_last_search(part: str) -> QueryError:
-    """The error for a request that refers to a part of a last search, where there is none."""
+    """The error for a request that refers to a last search that does not exist."""
     return QueryError(
         f"there is no last search in this library to take {part} from",
         "Search first: imgsearch search a dog",

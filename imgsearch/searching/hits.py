@@ -38,7 +38,7 @@ class Hit:
     rank : int
         From 1.
     score : float or None
-        The inner product with the query, -1 to 1; None where no model was used.
+        The inner product with the query, -1 to 1; None if no model was used.
     image : ImageRecord
     strength : float or None
         An estimate, 0 to 1, of how likely the picture is a right answer (`searching.strength`);
@@ -46,12 +46,12 @@ class Hit:
     named : bool
         Its name, its captions or the text in it have the words of the query.
     duplicates : tuple of ImageRecord or None
-        Near-identical pictures folded into this one; None where the search folded nothing.
+        Near-identical pictures folded into this one; None if the search folded nothing.
     parts : tuple of ImageRecord
         The other files of the same shot, such as the RAW of a JPEG.
     matched : tuple of str
-        Why it was found: "name" and "text" (captions, text in the picture) have words of the
-        query, "meaning" where the model finds it likely enough. Empty in a list by date.
+        Why it was found: "name" and "text" (captions, text in the picture) have words of the query,
+        "meaning" if the model finds it likely enough. Empty in a list by date.
     """
 
     rank: int
@@ -70,10 +70,10 @@ class Hit:
 
     @property
     def reason(self) -> str:
-        """Why it was found, in one column: "name" or "text" where words found it, else its strength
+        """Reason in one column: "name" or "text" if words found it, else its strength
         as a percentage, "" if unknown.
 
-        Words go before any likeness, so a percentage beside them would contradict the ranks.
+        Words take precedence over likeness, so a percentage beside them would contradict the ranks.
         """
         if self.named:
             return next((each for each in self.matched if each != MEANING), "name")
@@ -108,17 +108,17 @@ class Ranking:
     by_date : bool
         The request had no terms: newest first.
     complete : bool
-        False where there are more than were ranked.
+        False if there are more than were ranked.
     matching : int or None
-        How many there are, ranked or not; None where that is not known.
+        Number of pictures found, ranked or not; None if it is not known.
     folded : mapping of id to ids, or None
-        Ids that were folded into one of `ids`; None where the search folded nothing.
+        Ids that were folded into one of `ids`; None if the search folded nothing.
     note : str
         Why nothing passed the filter, in a sentence; "" otherwise.
     revision : int
         Revision of the catalog.
     notes : tuple of str
-        Sentences about how the query was read.
+        Notes on the reading of the query.
     words : str
         The words that `named` pictures have.
     cut_off : float
@@ -128,7 +128,7 @@ class Ranking:
     source : SearchRequest or None
         The request that was ranked, with vectors in place of texts and pictures: to rank deeper.
     space : EmbeddingSpace or None
-        The space of these vectors; None where no vectors were compared.
+        The space of these vectors; None if no vectors were compared.
     """
 
     ids: Ids
@@ -182,14 +182,14 @@ class Ranking:
         limit: int,
         word_places: Mapping[int, tuple[str, ...]] | None = None,
     ) -> list[Hit]:
-        """The hits of the places from `start` on, but for pictures that left the library.
+        """The hits of the places from `start` on, without pictures that left the library.
 
         Parameters
         ----------
         records : mapping of id to ImageRecord
             The pictures of these places. Only those that are here are listed as duplicates.
         word_places : mapping of id to texts
-            Where the named pictures have the words: `Catalog.word_places`.
+            Places of the words in the named pictures: `Catalog.word_places`.
         """
         word_places = word_places or {}
         hits = []
@@ -279,7 +279,7 @@ def _number(value: float, digits: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The hits of a search, best first, and what there is to say about them.
+    """The hits of a search, best first, with notes.
 
     Attributes
     ----------
@@ -287,11 +287,11 @@ class SearchResult:
     notes : list of str
         Sentences for the user.
     why_empty : str
-        Which part of the filter nothing passes; "" otherwise.
+        The part of the filter that nothing passes; "" otherwise.
     text : str
         The words of the query.
     trace : Trace
-        What the search did, and how long each step took.
+        The steps of the search, and the time of each.
     thumbnails : callable or None
         Returns small copies of hits; a notebook shows them.
     """
@@ -314,7 +314,7 @@ class SearchResult:
         return [hit_to_plain(hit) for hit in self.hits]
 
     def _repr_html_(self) -> str:
-        """The first hits with small pictures, as a notebook shows them."""
+        """The first hits with small pictures, for a notebook."""
         from imgsearch.searching import notebook
 
         notes = [*self.notes, *([self.why_empty] if self.why_empty else [])]

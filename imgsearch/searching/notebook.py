@@ -1,4 +1,4 @@
-"""Results as a notebook shows them: HTML with small pictures in it."""
+"""Results for a notebook: HTML with small pictures in it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEMPLATE = """\
 
 
 def page(hits: Sequence[Hit], notes: Sequence[str], thumbnails: Thumbnails | None) -> str:
-    """The first hits as HTML, with pictures where `thumbnails` returns them."""
+    """The first hits as HTML, with the pictures that `thumbnails` returns."""
     from jinja2 import Environment
 
     shown = hits[:MAX_SHOWN_HITS]

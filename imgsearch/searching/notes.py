@@ -11,7 +11,7 @@ from imgsearch.searching.terms import foreign_script
 
 
 def script_note(card: ModelCard, terms: Sequence[Term]) -> str:
-    """For a query in a script that the model cannot read; "" for others."""
+    """Note on a query in a script that the model cannot read; "" for others."""
     text = " ".join(term.text for term in terms if term.text)
     script = foreign_script(text, card.scripts)
     if not script:
@@ -24,7 +24,7 @@ def script_note(card: ModelCard, terms: Sequence[Term]) -> str:
 
 
 def instruction_note(card: ModelCard, terms: Sequence[Term]) -> str:
-    """For a search with an instruction that has no use; "" where it has one."""
+    """Note on an instruction that the model cannot use; "" if it can."""
     if not any(term.text for term in terms):
         return "imgsearch: an instruction is about the words of a query, and this one has none."
     if not card.instructions:
@@ -36,26 +36,26 @@ def instruction_note(card: ModelCard, terms: Sequence[Term]) -> str:
 
 
 def gone_note(count: int) -> str:
-    """For pictures that were found but are no longer on disk."""
+    """Note on pictures that were found but are no longer on disk."""
     if count == 1:
         return "1 picture that is no longer on disk is left out. To update: imgsearch index"
     return f"{count} pictures that are no longer on disk are left out. To update: imgsearch index"
 
 
 def clusters_note(count: int) -> str:
-    """For a filter by cluster, where pictures have come since."""
+    """Note on a filter by cluster, for pictures that are not in clusters yet."""
     pictures = "1 picture is" if count == 1 else f"{count} pictures are"
     return f"{pictures} not in clusters yet. To let new ones join: imgsearch clusters"
 
 
 def measures_note(count: int) -> str:
-    """For a filter or an order by a measure, where an older version has read pictures."""
+    """Note on a filter or an order by a measure, for pictures without measures."""
     pictures = "1 picture has" if count == 1 else f"{count} pictures have"
     return f"{pictures} not been measured. To measure once: imgsearch index --measure"
 
 
 def damaged_note(count: int) -> str:
-    """For pictures whose row in the catalog cannot be read."""
+    """Note on pictures whose row in the catalog cannot be read."""
     pictures = "1 picture is" if count == 1 else f"{count} pictures are"
     return (
         f"{pictures} left out, because a value in the catalog is damaged:"
@@ -64,7 +64,7 @@ def damaged_note(count: int) -> str:
 
 
 def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[str, ...]:
-    """How the model reads a query, where that is not as it was typed.
+    """Notes on a query that the model reads differently from what was typed.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Checks which pictures of a result are still on disk.
 
 A search reads the library only, and files may have gone since the last run of the indexer. So the
-few pictures that are shown are looked up. What counts as gone follows the scan: pictures of a root
+few pictures that are shown are looked up. Pictures count as gone as in a scan: pictures of a root
 that is missing, empty or on an unmounted disk stay. A dead network disk can block a process for
 minutes, so each root is examined in a thread of its own, and one that takes too long counts as
 unmounted.

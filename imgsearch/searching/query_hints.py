@@ -1,8 +1,7 @@
 """Hints for words that no model follows: exclusions and dates.
 
-A model reads "without people" as people, and does not see a year. A hint names the options that do
-what the words say. It never changes what is searched for: "summer 2012" may be the name of a
-folder.
+A model reads "without people" as people, and cannot see a year. A hint names the options that do
+what the words say. It never changes the search: "summer 2012" may be the name of a folder.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from imgsearch.searching.request import SearchRequest
 MAX_EXCLUSIONS = 3
 """Hints for one text, and options of one hint."""
 MAX_EXCLUDED_WORDS = 3
-"""Words of one exclusion; what follows belongs to the rest of the sentence."""
+"""Maximum number of words of one exclusion; later ones belong to the rest of the sentence."""
 
 _EXCLUSIONS = {
     "without", "w/o", "no", "not", "except", "excluding", "minus",
@@ -30,7 +29,7 @@ _ENDS = {
     "at", "behind", "but", "by", "during", "from", "in", "into", "is", "near", "of", "on", "that",
     "under", "where", "which", "while", "with",
 }  # fmt: skip
-"""Words that end what is excluded."""
+"""Words that end an exclusion."""
 _PERSONS = {"anybody", "anyone", "one", "persons", "somebody", "someone"}
 _IDIOMS = {
     "entry", "longer", "matter", "more", "only", "parking", "sign", "signs", "smoking", "stopping",
@@ -43,7 +42,7 @@ _MONTHS = (
     "october", "november", "december",
 )  # fmt: skip
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
-"""Season -> its first month, on the northern half of the earth."""
+"""Season -> its first month, in the northern hemisphere."""
 _FEASTS = {
     "christmas": (12, 24, 3), "xmas": (12, 24, 3), "halloween": (10, 31, 1),
     "new year's eve": (12, 31, 1), "valentine's day": (2, 14, 1),
@@ -78,7 +77,7 @@ def query_hints(request: SearchRequest, today: date | None = None) -> list[str]:
     Parameters
     ----------
     today : date or None
-        What "last year" counts from; None for the date of this machine.
+        The day from which "last year" counts; None for the date of this machine.
     """
     notes = []
     for term in request.terms:
@@ -126,7 +125,7 @@ def _excluded(words: list[str], strict: bool) -> Iterator[str]:
 
 
 def _begins(words: list[str], place: int) -> bool:
-    """True for "and a dog": another thing that is looked for."""
+    """True for "and a dog": another thing to look for."""
     return words[place] == "and" and words[place + 1 : place + 2] in (["a"], ["an"], ["the"])
 
 
@@ -239,7 +238,7 @@ def _relative(match: re.Match[str], today: date) -> Period:
 
 
 def _recent(match: re.Match[str], today: date) -> Period:
-    """The season, month or feast that began last, or for "last" the last one that is over."""
+    """The season, month or feast that began last, or for "last" the last one that has ended."""
     name, last = match["name"].casefold().replace("’", "'"), match["which"].casefold() == "last"
     for year in range(today.year, today.year - 3, -1):
         if name in _FEASTS:

@@ -1,7 +1,7 @@
-"""What to search for: plain data that the command line, the page, MCP and Python all build.
+"""A search request: plain data that the command line, the page, MCP and Python all build.
 
 A request can travel to another process (`daemon.wire`) and be saved (`searching.saved_searches`),
-but for terms that hold pixels.
+except for terms that hold pixels.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Term:
     image : ndarray of shape (height, width, 3), uint8, or None
         A decoded picture. It stays in this process.
     vector : ndarray of shape (dimension,), float32, unit norm, or None
-        What the term became in the space of the search.
+        The vector of the term in the space of the search.
     weight : float
     fused : bool
         `text` and the picture are one input.
@@ -88,7 +88,7 @@ class Term:
     result : int or None
         Rank of a result of the last search, from 1.
     name : str
-        What the user called the picture, for messages.
+        The user's name for the picture, for messages.
     """
 
     text: str | None = None
@@ -131,21 +131,21 @@ class SearchRequest:
     Attributes
     ----------
     terms : sequence of Term
-        Empty to list what passes the filter, newest first.
+        Empty to list the pictures that pass the filter, newest first.
     limit : int
         Maximum number of hits.
     mode : {"hybrid", "semantic", "text"}
         Look for text terms by meaning (semantic), in names, captions and texts (text), or both.
     where : Filter or None
-        Which pictures may be found; None for all.
+        Only pictures that pass it are found; None for all.
     good, bad : sequence of Term
         Pictures of the library that were right or wrong: relevance feedback. Without terms, results
         of the last search refine that search.
     min_score : float or None
         Leave out hits below this inner product.
     min_strength : float or None
-        Leave out hits below this strength, 0 to 1, where strengths are known. A picture found by
-        the words of its name or captions stays. None for the default of the terms.
+        Leave out hits below this strength, 0 to 1, if strengths are known. A picture found by the
+        words of its name or captions is kept. None for the default of the terms.
     max_false_matches : float or None
         Share of the queries in words without a right picture that may be answered nevertheless, 0
         to 1; None for the default. Not with `min_score` or `min_strength`.
@@ -260,7 +260,7 @@ _TYPES: dict[str, type] = {
 
 
 def request_to_plain(request: SearchRequest) -> dict[str, Any]:
-    """A request without pixels as values for JSON; what has its default is left out.
+    """A request without pixels as values for JSON; defaults are left out.
 
     Pictures are base64, vectors base64 of little-endian float32, filters the text of `--where` that
     reads back as the same filter.

@@ -1,7 +1,7 @@
-"""Saved searches: requests kept in the catalog by name, which always show what is found now.
+"""Saved searches: requests kept in the catalog by name, and answered from its present state.
 
 A request is kept as `request_to_plain` writes it. Pictures in it are ids, or paths of files outside
-the library; pixels and uploaded files are not kept. A name is found whatever its case and accents.
+the library; pixels and uploaded files are not kept. Case and accents of names do not matter.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_NAME_CHARACTERS = 100
 MAX_SAVED_SEARCHES = 1000
 """Saved searches of a library."""
 MAX_REQUEST_BYTES = 64 << 10
-"""Of one request as JSON."""
+"""Limit for one request as JSON."""
 _JOINERS = "\u200c\u200d"
 """Zero-width characters that Persian and emojis need; other invisible ones are refused."""
 
@@ -56,7 +56,7 @@ class SavedSearch:
     Attributes
     ----------
     id : int
-        Stays when the search is renamed or replaced.
+        Does not change when the search is renamed or replaced.
     name : str
     request : SearchRequest
         For `Library.search`.
@@ -178,7 +178,7 @@ class SavedSearches:
         return names[saved_id]
 
     def _stored(self, request: SearchRequest) -> str:
-        """A request as the catalog keeps it."""
+        """A request in the form that the catalog keeps."""
         if not request.terms and request.where is None:
             if request.good or request.bad:
                 raise QueryError(
@@ -248,7 +248,7 @@ def saved_search(catalog: Catalog | Overview, name: str) -> SavedSearch:
     ------
     NoSuchSearch
     CatalogError
-        What is stored of it cannot be read.
+        The stored request cannot be read.
     """
     record = catalog.saved_search(checked_name(name)[1])
     if record is None:

@@ -1,4 +1,4 @@
-"""Request to hits: terms to vectors, the ranking, the pictures."""
+"""Answers requests: terms to vectors, the ranking, the pictures."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ FUSION_DEPTH = 1000
 MAX_PARTS = 2
 """Files of a shot beside the one that is shown: RAW and HEIC of a JPEG."""
 TIED_PLACES = 32
-"""Places beyond those wanted that are looked for at once: copies have equal scores."""
+"""Places to rank beyond the requested ones: copies have equal scores."""
 MAX_WORD_MATCHES = 10_000
-"""Pictures that have the words of a query and are looked at: the best of those that pass."""
+"""Maximum number of pictures ranked by words: the best of those that pass."""
 MAX_SORTED_PLACES = 10_000
-"""Best places that are brought into another order than that of their scores."""
+"""Maximum number of best places that are sorted in another order."""
 MAX_GONE_IMAGES = 20_000
-"""Pictures that are gone from disk and left out of one search; those behind may be shown."""
+"""Maximum number of absent pictures left out of one search; later ones may be shown."""
 
 
 class Searcher:
-    """Answers requests over one library, in the space in use. It writes nothing but the index
-    file, where that is missing or far behind, and the last search."""
+    """Answers requests over one library, in the space in use. It writes only the index
+    file, if that is missing or far behind, and the last search."""
 
     def __init__(
         self, settings: Settings, catalog: Catalog, spaces: Spaces, index_files: IndexFiles
@@ -112,7 +112,7 @@ class Searcher:
         sync(self._catalog, self.index)
 
     def renew(self) -> None:
-        """Close the index if another space is in use by now."""
+        """Close the index if another space is in use now."""
         if self._index is not None:
             with self._catalog.snapshot():
                 space = self._spaces.searchable()
@@ -121,9 +121,9 @@ class Searcher:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Within it, all searches see one state of the library, which is read but once.
+        """A context in which all searches see one state of the library, which is read only once.
 
-        Nothing is held where the index is not open yet.
+        Nothing is held if the index is not open yet.
         """
         with nullcontext() if self._index is None else self._catalog.snapshot():
             yield
@@ -167,7 +167,7 @@ class Searcher:
         return SearchResult(hits, notes, ranking.note, text, trace)
 
     def _waiting(self, request: SearchRequest) -> list[str]:
-        """Sentences about pictures of which it is not known yet whether they pass the filter."""
+        """Notes on pictures for which the filter cannot be decided yet."""
         named = subjects(request.where) | {request.sort.removeprefix("-")}
         notes = []
         if "cluster" in named and (count := self._catalog.unclustered()):
@@ -184,7 +184,7 @@ class Searcher:
         Parameters
         ----------
         shown : int
-            Places that will be shown at once: pictures that are gone from disk are left out there,
+            Number of hits shown first: among these, pictures that are gone from disk are left out,
             with a note.
         """
         trace = trace or Trace()
@@ -208,7 +208,7 @@ class Searcher:
         Parameters
         ----------
         duplicates : bool
-            Look up the pictures that were folded into them, too.
+            Also look up the pictures that were folded into them.
         """
         ids = ranking.page_ids(start, limit)
         if duplicates:
@@ -248,8 +248,8 @@ class Searcher:
     ) -> Ranking:
         """The ranking of a resolved request, without pictures that are gone from disk.
 
-        Only places that are shown are looked up, and those that follow take the place of what is
-        gone. If many are, more places are looked up at a time.
+        Only places that are shown are looked up, and the following ones replace pictures that are
+        gone. If many are gone, more places are looked up at a time.
         """
         ranking, places = self._rank(request, trace, partners), shown
         while True:
@@ -359,7 +359,7 @@ class Searcher:
         return history.load(self._catalog.folder, self._catalog.uuid)
 
     def _vector_of_file(self, path: str) -> Embeddings | None:
-        """The vector of a file that is indexed and unchanged since."""
+        """The vector of a file that is indexed and has not changed since."""
         try:
             status = os.stat(path)
         except (OSError, ValueError):  # not there, or not a path
@@ -461,8 +461,7 @@ class Searcher:
         return fold(ranking, vectors, hashes, least)
 
     def _by_date(self, request: SearchRequest, trace: Trace) -> Candidates:
-        """The pictures that pass the filter, newest first or as requested; those of models not in
-        use, too."""
+        """The pictures that pass the filter, newest first or as requested, whatever their model."""
         if request.sort == "score":
             raise QueryError(
                 "a list without words or pictures has no scores to sort by",
@@ -482,7 +481,7 @@ class Searcher:
         return Candidates({}, {}, by_date=ids, matching=passed)
 
     def _by_words(self, request: SearchRequest, trace: Trace) -> Candidates:
-        """The pictures that have all words of the query; those of models not in use, too."""
+        """The pictures that have all words of the query, whatever their model."""
         allowed: Ids | None = None
         with trace.step("filter"):
             trace.total = self._catalog.count()
@@ -540,7 +539,7 @@ class Searcher:
         return Candidates(fused | scores, named, scale, fused=fused, notes=notes)
 
     def _readings(self, request: SearchRequest, explain_all: bool) -> dict[str, QueryReading]:
-        """How the model reads the texts of the query, if it can explain that.
+        """The model's readings of the texts of the query, if it can explain them.
 
         Texts whose vectors are known are left out unless `explain_all`: then no model is loaded.
         """
@@ -574,7 +573,7 @@ class Searcher:
         self, request: SearchRequest, trace: Trace | None = None
     ) -> tuple[Embeddings, Scale | None]:
         """The terms as one vector of shape (1, dimension), float32, unit norm, and the scale of its
-        scores, None where the library has no reference scores."""
+        scores, None if the library has no reference scores."""
         if not request.terms:
             raise QueryError(*EMPTY_QUERY)
         references = self._catalog.references(self.space)
@@ -650,7 +649,7 @@ class Searcher:
 
 
 def _depth(request: SearchRequest) -> int:
-    """Places to rank, so that enough stay after folding."""
+    """Number of places to rank, so that enough remain after folding."""
     places = request.limit * (1 if request.apart else 1 + MAX_PARTS)
     return places + (MAX_FOLDED_PLACES if request.unique else 0)
 
@@ -666,7 +665,7 @@ def _require_words(request: SearchRequest) -> None:
 
 
 def _with_vectors(request: SearchRequest, trace: Trace) -> SearchRequest:
-    """A resolved request with the vectors of its terms, as far as they were needed."""
+    """A resolved request with those vectors of its terms that were needed."""
     if not trace.vectors:
         return request
     terms = [

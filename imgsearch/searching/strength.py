@@ -1,9 +1,9 @@
 """The strength of a score: raw inner products put on one scale for all models and modalities.
 
 A cosine of 0.3 is a good match between text and picture in one model, and a poor one between two
-pictures, or in another model. A score means something only next to the scores of unrelated
-pairs: texts that are not about a picture, pictures that have nothing in common. Such
-reference scores are drawn from the library itself (`indexing.references`).
+pictures, or in another model. A score means something only next to the scores of unrelated pairs:
+texts that are not about a picture, pictures that have nothing in common. Such reference scores are
+drawn from the library itself (`indexing.references`).
 
 - z = (score - location) / scale, with robust location and scale: the z-normalisation of scores
   as used in speaker verification (Auckenthaler et al., Digital Signal Processing 2000) and in the
@@ -26,7 +26,7 @@ from imgsearch.records import Reference
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From scores of one query to strengths."""
+    """Maps scores of one query to strengths."""
 
     location: float
     scale: float

@@ -1,4 +1,4 @@
-"""Terms to vectors: a picture decoded, a term through the encoder."""
+"""Turns terms into vectors: decodes pictures and encodes terms."""
 
 from __future__ import annotations
 

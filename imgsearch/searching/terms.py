@@ -1,4 +1,4 @@
-"""From what a user wrote to text terms: weights, limits, scripts."""
+"""Reads text terms as users write them: weights, limits, scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ everything excluded behind them; a full weight costs right pictures (docs/SEARCH
 LIKE_WEIGHT = 0.5
 """Default weight of an example picture beside words: it orders what the words find."""
 MAX_TEXT_CHARACTERS = 10_000
-"""Of a text term; models read a few hundred at most."""
+"""Limit for a text term; models read a few hundred at most."""
 
 EMPTY_QUERY = ("the query is empty", "Say what to look for: imgsearch search a dog")
 
@@ -29,7 +29,7 @@ def text_term(text: str, weight: float = 1.0) -> Term:
 
 
 def checked_text(text: str) -> str:
-    """The text as UTF-8 can hold it; raises `QueryError` if it is too long."""
+    """The text as valid UTF-8; raises `QueryError` if it is too long."""
     if len(text) > MAX_TEXT_CHARACTERS:
         raise QueryError(
             f"the query has {len(text)} characters; the maximum is {MAX_TEXT_CHARACTERS}",
@@ -46,7 +46,7 @@ def build_terms(
     like: Sequence[int] = (),
     unlike: Sequence[int] = (),
 ) -> list[Term]:
-    """The terms of a search by words and by pictures that are already known as such.
+    """The terms of a search by words and by pictures, given separately.
 
     Parameters
     ----------

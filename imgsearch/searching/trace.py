@@ -19,15 +19,15 @@ class Trace:
     Attributes
     ----------
     passed : int or None
-        Pictures that pass the filter; None where there is no filter.
+        Pictures that pass the filter; None if there is no filter.
     total : int
         Pictures that could be found without it.
     method : str
-        How the best among them were found, in words.
+        The method by which the best were found, in words.
     seconds : dict of str to float
         Wall time by step, in the order in which each first began.
     vectors : sequence of ndarray of shape (dimension,), float32, unit norm
-        What the terms of the query became; empty where no vectors were compared.
+        Vectors of the terms of the query; empty if no vectors were compared.
     """
 
     passed: int | None = None

@@ -1,4 +1,4 @@
-"""Groups of duplicates page by page: lists that stay open at the place they were read to."""
+"""Groups of duplicates page by page: lists that stay open where reading stopped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DuplicateLists:
         self._library.close()
 
     def renew(self) -> None:
-        """Open what lies in the library's folder by now; lists of another library end."""
+        """Open the library again as it is now; lists of another library end."""
         if self._library.replaced:
             self._lists.clear()
         self._library.renew()

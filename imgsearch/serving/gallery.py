@@ -1,4 +1,4 @@
-"""A library for a server: searches, pictures by id, thumbnails, facets. It knows no HTTP.
+"""A library for a server: searches, pictures by id, thumbnails, facets; independent of HTTP.
 
 Lanes of their own for searches (`Resident`), reads of the catalog, renderings and uploads, so that
 none waits for another. All methods return futures.
@@ -54,7 +54,7 @@ from imgsearch.vectors import Pixels
 T = TypeVar("T")
 
 RANKED_IMAGES = 500
-"""Pictures of a ranking for the first page. A page that ends behind them is ranked deeper."""
+"""Pictures of a ranking for the first page. A page that ends after them is ranked deeper."""
 MAX_GROWTH_RATIO = 16.0
 """Factor by which a ranking that was not deep enough is made deeper."""
 MAX_RANKED_IMAGES = 100_000
@@ -63,7 +63,7 @@ MAX_STRONG_IMAGES = 10_000
 """Pictures of a ranking from which weak hits are left out."""
 MAX_NOTES = 50
 RENDER_TIMEOUT_SECONDS = 20.0
-"""A picture that takes longer to render for a browser is not shown."""
+"""Time limit for rendering a picture for a browser."""
 MAX_UPLOAD_BYTES = 64 << 20
 MAX_MOTION_PHOTO_BYTES = 256 << 20
 """Larger files are not looked into for a video."""
@@ -223,7 +223,7 @@ class Gallery:
         library.renew()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Finish the jobs in hand and close everything; what hangs is left to the exit."""
+        """Finish the jobs in hand and close everything; hanging threads are left to the exit."""
         until = time.monotonic() + timeout_s
         lanes = (self.resident, self.reader, self._duplicates, self._suggestions, self._maps)
         for lane in (*lanes, self.renders, self.uploads):
@@ -296,7 +296,7 @@ class Gallery:
         places: int,
         trace: Trace,
     ) -> Ranking:
-        """A ranking of more than `places`, where there are as many; it begins like `known`.
+        """A ranking of more than `places`, if there are as many; it begins like `known`.
 
         Folding leaves an unknown part of the places: the next try supposes the same part again.
         """

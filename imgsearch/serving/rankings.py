@@ -1,9 +1,9 @@
-"""Rankings kept for a while, so that page two belongs to page one while pictures come in.
+"""Rankings kept for a while, so that page two matches page one while pictures are added.
 
 A ranking is a snapshot of ids and scores, 17 bytes for each picture; the pictures themselves are
-looked up page by page. It is a few hundred places deep, and grows as its pages are turned. A
-cursor names a ranking and a place in it, and nothing else: it holds no secret, and one that was
-made up leads nowhere.
+looked up page by page. It is a few hundred places deep, and grows as its pages are turned. A cursor
+names a ranking and a place in it, and nothing else: it holds no secret, and an invented one leads
+nowhere.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Rankings:
         return key
 
     def deepen(self, key: str, ranking: Ranking) -> None:
-        """Keep a deeper ranking in the place of one that is still kept."""
+        """Replace a ranking that is still kept by a deeper one."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and len(kept.ranking) < len(ranking):
@@ -127,7 +127,7 @@ class Rankings:
 
 
 def cursor(key: str, ranking: Ranking, place: int) -> str | None:
-    """The cursor of the page that begins at a place; None behind the end."""
+    """The cursor of the page that begins at a place; None after the end."""
     if place >= len(ranking):
         return None
     return base64.urlsafe_b64encode(f"{key}.{place}".encode()).decode().rstrip("=")

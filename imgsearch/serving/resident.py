@@ -1,4 +1,4 @@
-"""A library that stays open: one thread owns it, and others put jobs in its queue.
+"""A library that stays open: one thread owns it, and other threads put jobs in its queue.
 
 A model, an index and SQLite connections must not be shared between threads. So a `Lane` is a
 thread that makes the object it owns, uses it and closes it; callers get futures. Texts of requests
@@ -71,7 +71,7 @@ class Job(Generic[Owned]):
     since: float = field(default_factory=time.perf_counter)
 
     def begin(self) -> bool:
-        """Whether to work on it: not if it was cancelled. From now on it cannot be."""
+        """True unless it was cancelled; from now on it cannot be."""
         return self.future.set_running_or_notify_cancel()
 
 
@@ -95,7 +95,7 @@ class Lane(Generic[Owned]):
         Maximum number of jobs in the queue.
     renew : callable
         Called with the object, in the thread, before each batch of jobs: others may have changed
-        what it stands for.
+        its source.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Resident(Lane[Library]):
     open_library : callable
         Makes the library, in the thread that will own it.
     watch : callable
-        Gets how long requests wait and how their texts are encoded, in that thread.
+        Gets measurements of waiting and encoding, in that thread.
     renew : callable
         As for a `Lane`.
     """
@@ -269,9 +269,9 @@ class Resident(Lane[Library]):
         return self._put(Job(work, request))
 
     def warm(self) -> Future[None]:
-        """Open the index and load what texts need, before the first request.
+        """Open the index and load the model's part for texts, before the first request.
 
-        The future raises `QueryError` where nothing is indexed yet.
+        The future raises `QueryError` if nothing is indexed yet.
         """
 
         def load(library: Library) -> None:

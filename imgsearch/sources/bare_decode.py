@@ -1,7 +1,7 @@
-"""Decoding and preparation alone: the bound of what decoder processes could deliver.
+"""Decoding and preparation alone: an upper bound for the decoder processes.
 
-`imgsearch bench feed` compares the way of pictures to a model with it, and makes its test files
-here, because Pillow stays in this room.
+`imgsearch bench feed` compares the delivery of pictures to a model with it, and makes its test
+files here, because Pillow stays in this room.
 """
 
 from __future__ import annotations

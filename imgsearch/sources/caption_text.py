@@ -11,7 +11,7 @@ MAX_KEYWORDS = 200
 _CAMERA_WORDS = frozenset(
     ("olympus digital camera", "digital camera", "sony dsc", "dcim", "image", "photo", "default")
 )
-"""Texts that cameras write by default, and that people do not search for."""
+"""Texts that cameras write by default, which people do not search for."""
 _BANNER = re.compile(
     r"creator: gd-jpeg|lav[cf]\d|lead technologies|ffmpeg|x264|intel\(r\) (?:jpeg|ipp)|applemark"
     r"|created (?:with|by|using) (?:the )?(?:gimp|imagej|inkscape|openjpeg|paint\.net|ulead|snagit)"

@@ -65,7 +65,7 @@ class ColourSpace:
     Attributes
     ----------
     profile : bytes or None
-        An ICC profile, which comes before the numbers.
+        An ICC profile, which takes precedence over the numbers.
     primaries : tuple of 8 floats
         Chromaticities x, y of red, green, blue and white.
     transfer : int
@@ -96,8 +96,8 @@ SRGB = ColourSpace()
 def stated_space(image: Image.Image, data: bytes) -> ColourSpace:
     """The colour space that an open image file states; `data` are its bytes.
 
-    In PNG, cICP comes before a profile, and that before sRGB, gAMA and cHRM. Elsewhere a profile
-    comes first.
+    In PNG, cICP takes precedence over a profile, and a profile over sRGB, gAMA and cHRM. In other
+    formats a profile comes first.
     """
     profile = image.info.get("icc_profile")
     profile = profile if isinstance(profile, bytes) and profile else None
@@ -256,7 +256,7 @@ def _hlg_display(scene: Floats, primaries: tuple[float, ...]) -> Floats:
 def tone_mapped(light: Floats) -> Floats:
     """Light in units of the reference white, compressed to the range of sRGB.
 
-    Up to 0.8 nothing changes; what is above nears 1 exponentially.
+    Up to 0.8 nothing changes; higher values approach 1 exponentially.
     """
     room = 1 - _KNEE
     return np.where(light <= _KNEE, light, 1 - room * np.exp((_KNEE - light) / room))

@@ -98,7 +98,7 @@ def raw_blocks(exif: Image.Exif, data: bytes) -> Blocks:
 
 
 def raw_exif(data: bytes) -> Image.Exif:
-    """EXIF of a RAW file, from where its maker puts it; empty if it is not found."""
+    """EXIF of a RAW file, from the place that its maker uses; empty if it is not found."""
     exif = Image.Exif()
     with suppress(Exception):
         if data.startswith(_TIFF_LIKE):

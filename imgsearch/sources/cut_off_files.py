@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from imgsearch.sources.openers import open_image
 
 MIN_SHARE = 0.25
-"""Of the rows; with less of it, a picture stays skipped."""
+"""Least share of the rows; with less, a picture stays skipped."""
 
 _IN_ROWS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "TGA", "PPM")
 _NO_DATA_LEVEL = 128  # of blocks that libjpeg has no data for
@@ -52,7 +52,7 @@ def load_part(data: bytes) -> tuple[Image.Image, tuple[int, int]] | None:
         again = _loaded_over(data, _WHITE)
         if again is None:
             return None
-        same = np.asarray(image) == np.asarray(again)  # what is missing is black and white
+        same = np.asarray(image) == np.asarray(again)  # the missing part is black and white
         decoded = same.reshape(image.height, -1).all(1)
     rows = _first_run(decoded)
     return (image, rows) if rows[1] - rows[0] >= MIN_SHARE * image.height else None

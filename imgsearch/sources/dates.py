@@ -1,9 +1,9 @@
-"""Reads dates as files and programs write them, each as far as it is known. Nothing here raises.
+"""Reads full and partial dates in the forms that files and programs use. Nothing here raises.
 
 The forms are those of Exif 2.32 ("2019:03:21 11:04:22", unknown parts blank or zero), of XMP and
 ISO 8601 ("2009", "2009-05-04T12:01:02.5+02:00"), of IPTC-IIM ("20090504", "120102+0200"), of RFC
 1123 and of C's asctime, which the texts in PNG use. A part that cannot be (month 13, hour 24) is
-unknown, and what stands before it is kept.
+unknown, and the parts before it are kept.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _numeric(text: str, offset: str) -> Moment | None:
 
 
 def _year_first(first: int, second: int, year: int, separator: str) -> list[int]:
-    """Year, month and day; 0 for both where "4/5/2019" may be of April or of May."""
+    """Year, month and day; month and day are 0 for "4/5/2019", which may be in April or May."""
     if separator == "." or first > 12 or first == second:
         return [year, second, first]
     return [year, first, second] if second > 12 else [year, 0, 0]

@@ -112,7 +112,7 @@ def decode_picture(
     name : str, optional
         File name; its extension distinguishes RAW from TIFF, and it may hold a date.
     beside : sequence of Statement, optional
-        What other files say about the image.
+        Statements of other files about the image.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def _read_frame(
 
 
 def _least_size(full: tuple[int, int], settings: DecodeSettings) -> tuple[int, int]:
-    """The size that the measures need; 0 where none are taken."""
+    """The size that the measures need; 0 if none are taken."""
     return MEASURED_SIZE.decoded_size(*full) if settings.measured else (0, 0)
 
 

@@ -1,7 +1,7 @@
 """Converts samples of any depth (integers, floats, scientific data) to 8 bits.
 
-A picture keeps its brightness where the depth says what black and white are. Otherwise the range of
-its values is stretched, without the few that lie far outside: hot pixels and no-data values.
+A picture keeps its brightness if its depth defines black and white. Otherwise the range of its
+values is stretched, without the few that lie far outside: hot pixels and no-data values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def eight_bits(
     ----------
     values : ndarray of integers or floats, of any shape
     declared_bits : int, optional
-        Bits per sample that the file declares, where they are fewer than those of `values`.
+        Bits per sample that the file declares, if they are fewer than those of `values`.
     no_data : float, optional
         The value of samples without data, which become 0.
     """
@@ -104,8 +104,8 @@ def _sample(values: NDArray[Any]) -> NDArray[Any]:
 def _without_lone_value(values: NDArray[Any], end: int) -> NDArray[Any]:
     """Sorted values without the one at an end, however frequent, that is far from the others.
 
-    At the limit of an unsigned type, which is an ordinary white, it must be farther. 0 is a no-data
-    value, too, where the rest does not come near it: a photo whose values fill a third of the depth
+    At the limit of an unsigned type, which is an ordinary white, it must be farther. 0 is also a
+    no-data value if the others are not near it: a photo whose values fill a third of the depth
     looks the same either way.
     """
     lone = values[end]

@@ -1,4 +1,4 @@
-"""Exclude patterns: what a user writes, understood or refused, and matched against paths.
+"""Exclude patterns of users: parses or refuses them, and matches them against paths.
 
 The syntax is that of a .gitignore file. Pictures are often excluded because they are private, so a
 pattern that could match nothing is never accepted in silence: `#name` is a name and not a comment,
@@ -53,7 +53,7 @@ class Excludes:
         return bool(result.include)
 
     def unmatched(self) -> list[str]:
-        """The patterns that have decided about no path so far.
+        """The patterns that have not decided about any path so far.
 
         A scan never sees what lies below an excluded folder, so a pattern for that is not listed.
         """
@@ -68,7 +68,7 @@ class Excludes:
 
 
 class ForeignExcludes:
-    """What the other folders of a library exclude: a link in this one must not lead there.
+    """Places that other folders of a library exclude: a link in this one must not lead there.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _compiled(patterns: Sequence[str]) -> GitIgnoreSpec:
 
 
 def _named(pattern: str) -> str:
-    """A pattern of which "#" is a part, and not the start of a comment."""
+    """A pattern in which "#" is a character, not the start of a comment."""
     return f"\\{pattern}" if pattern.startswith("#") else pattern
 
 

@@ -24,7 +24,7 @@ from imgsearch.sources.public_addresses import Names
 SCHEMES = ("http", "https")
 MAX_BYTES = 64 << 20
 TIMEOUT_SECONDS = 20.0
-"""For the whole fetch: name, connection, redirects and data."""
+"""Limit for the whole fetch: name, connection, redirects and data."""
 _CHUNK_BYTES = 1 << 16
 
 

@@ -42,7 +42,7 @@ class FilesystemSource:
     prune : bool
         Accept an empty root and missing mount points.
     roots : sequence of RootRecord
-        The folders of the library. What another one excludes is not found through a link here.
+        The folders of the library. A link here does not lead to places that another one excludes.
     ismount : callable
         Returns whether a folder is a mount point; tests pass their own.
 

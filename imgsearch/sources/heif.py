@@ -28,7 +28,7 @@ def states_turn(data: bytes) -> bool:
 def colour_numbers(data: bytes) -> tuple[int, int]:
     """Colour primaries and transfer function of the primary image, as numbers of ITU-T H.273.
 
-    2 stands for unspecified, which is also the result where the container cannot be parsed.
+    2 stands for unspecified, which is also the result if the container cannot be parsed.
     """
     try:
         for kind, content in _primary_properties(memoryview(data)):
@@ -55,9 +55,9 @@ def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def box_places(data: memoryview, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Type, start and end of the content of consecutive boxes, of which the first is at `at`.
+    """Type, start and end of the content of consecutive boxes, the first of them at `at`.
 
-    The last one may end behind the data. Raises `ValueError` or `IndexError` for a header that is
+    The last one may end after the data. Raises `ValueError` or `IndexError` for a header that is
     not valid.
     """
     while at + 8 <= len(data):

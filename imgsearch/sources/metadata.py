@@ -1,6 +1,6 @@
-"""Reads what a file says of its image: EXIF, XMP, IPTC, texts, comments and the file's name.
+"""Reads the statements of a file about its image: EXIF, XMP, IPTC, texts, comments, file name.
 
-Nothing here raises, whatever the tags contain. `statement` says which source counts for what.
+Nothing here raises, whatever the tags contain. `statement` decides which source counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from imgsearch.sources.texts import read_comments, read_texts
 from imgsearch.sources.xmp import read_xmp
 
 _FORMATS = {"MPO": "JPEG"}
-"""Pillow's names of formats that are another one with more in the file."""
+"""Pillow's names of formats that extend another one -> that one."""
 
 
 def image_statements(
@@ -52,7 +52,7 @@ def read_metadata(
     format : str
         Pillow's name.
     statements : iterable of Statement, optional
-        What other sources than EXIF say, in any order.
+        Statements of sources other than EXIF, in any order.
     """
     whole, source = merged((read_exif(exif), *statements))
     taken, position = whole.taken, whole.position

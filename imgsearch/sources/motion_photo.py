@@ -2,7 +2,7 @@
 
 A JPEG has the video behind the picture, a HEIC or AVIF in the box `mpvd` ("Motion Photo format
 1.0", Android; Google's earlier MicroVideo and Samsung's files are JPEGs of the same form). XMP
-states the place, too, but many programs drop it, or copy it without the video. So the video itself
+also states the place, but many programs drop it, or copy it without the video. So the video itself
 is looked for: boxes of ISO/IEC 14496-12 that begin with `ftyp`, among them the index of a film,
 `moov`.
 """

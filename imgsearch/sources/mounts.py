@@ -1,4 +1,4 @@
-"""Mount points below a root, by which a scan notices that a disk is missing.
+"""Mount points below a root, which show a scan that a disk is missing.
 
 An unmounted disk leaves an empty folder, or older files, in its place. If the catalog believed
 them, it would forget every image on the disk. So a scan remembers where file systems start, and the

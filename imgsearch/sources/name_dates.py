@@ -1,8 +1,8 @@
 """Dates that cameras, phones and messengers write into the names of files.
 
 `IMG_20190504_120102`, `PXL_20210101_120102123`, `IMG-20190504-WA0001`, `2019-05-04 12.01.02`,
-`Screenshot_2019-05-04-12-01-02`, `WhatsApp Image 2019-05-04 at 12.01.02`, in other languages, too,
-`20190504120102`. A date after today is the number of something else.
+`Screenshot_2019-05-04-12-01-02`, `WhatsApp Image 2019-05-04 at 12.01.02`, also in other languages,
+`20190504120102`. A date after today is taken for another number.
 """
 
 from __future__ import annotations

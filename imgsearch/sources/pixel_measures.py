@@ -1,4 +1,4 @@
-"""Measures of a picture: sharpness, exposure, contrast, colours, and what kind it seems to be.
+"""Measures of a picture: sharpness, exposure, contrast, colours, and a guess of its kind.
 
 They are taken while a file is decoded, from pixels that are decoded anyway, scaled to one size for
 all models. docs/CURATION.md describes them for users.
@@ -17,8 +17,8 @@ from imgsearch.model_card import InputSize
 from imgsearch.records import DOCUMENT, PHOTO, SCREENSHOT, ImageMetadata, Measures
 
 SIZE = InputSize(long=192)
-"""The size at which pictures are measured, a bit smaller than what any model takes: then the last
-filter is the same for all of them."""
+"""The size at which pictures are measured, slightly smaller than any model's input, so that the
+last filter is the same for all models."""
 SHARPNESS_MIDPOINT = 0.175
 """The median of (variance of Laplacian / variance of luma) of 454 photos, which becomes 0.5."""
 TILES_PER_SIDE = 4
@@ -56,7 +56,7 @@ def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
     Parameters
     ----------
     image : Image
-        8-bit sRGB, at least as large as `decoders.MEASURED_SIZE` has it for this picture.
+        8-bit sRGB, at least of the size that `decoders.MEASURED_SIZE` gives for this picture.
     metadata : ImageMetadata
         Its full size, format and camera.
     """

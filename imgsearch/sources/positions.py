@@ -18,7 +18,7 @@ _DEGREES = re.compile(
 def valid_position(latitude: float | None, longitude: float | None) -> tuple[float, float] | None:
     """Latitude and longitude in degrees (WGS 84); None if they are not a place.
 
-    0,0 is what devices without a fix write, and there is only water.
+    Devices without a fix write 0,0, where there is only water.
     """
     if latitude is None or longitude is None:
         return None

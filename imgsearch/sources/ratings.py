@@ -8,7 +8,7 @@ MAX_STARS = 5
 
 
 def from_stars(value: float) -> int | None:
-    """-1 (rejected) to 5; None for 0, which is "not rated", and for what is out of range."""
+    """-1 (rejected) to 5; None for 0, which is "not rated", and for values out of range."""
     if not math.isfinite(value) or not -1 <= value <= MAX_STARS:
         return None
     return math.trunc(value) or None

@@ -26,7 +26,7 @@ class ScanRules:
     hidden : bool
         Include names that start with a dot.
     roots : sequence of RootRecord
-        The folders of the library. What another one excludes is not found through a link here.
+        The folders of the library. A link here does not lead to places that another one excludes.
     ismount : callable
         Returns whether a folder is a mount point.
 
@@ -76,7 +76,7 @@ class ScanRules:
         return self._foreign.match(place, folder)
 
     def unmatched(self, patterns: Sequence[str]) -> list[str]:
-        """Those of the patterns that the scan has met nothing for.
+        """The patterns that have not matched anything in the scan.
 
         A pattern below a folder that the scan leaves out anyway is not one of them.
         """

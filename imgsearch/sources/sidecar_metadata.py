@@ -55,8 +55,8 @@ def read_takeout(data: bytes, path: str = "") -> Statement:
     Parameters
     ----------
     path : str
-        Path of the image. A title counts only if it says more than the name of the file, which it
-        usually is.
+        Path of the image. A title counts only if it differs from the name of the file, which it
+        usually repeats.
     """
     try:
         values = json.loads(data.decode("utf-8-sig"))
@@ -88,7 +88,7 @@ def _title(title: str, path: str) -> str:
 
 
 def _moment(value: Any) -> Moment | None:
-    """A time in seconds since 1970; Takeout gives UTC, and not where that was."""
+    """A time in seconds since 1970; Takeout gives UTC without the local time zone."""
     stamp = value.get("timestamp") if isinstance(value, dict) else None
     try:
         seconds = int(stamp) if isinstance(stamp, (str, int)) else 0
@@ -101,7 +101,7 @@ def _moment(value: Any) -> Moment | None:
 
 
 def _position(values: Any) -> tuple[float, float] | None:
-    """Latitude and longitude; 0, 0 is how Takeout writes that it knows none."""
+    """Latitude and longitude; Takeout writes 0, 0 for an unknown place."""
     return valid_position(_number(values, "latitude"), _number(values, "longitude"))
 
 

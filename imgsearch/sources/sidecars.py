@@ -1,8 +1,8 @@
 """Finds the metadata files of an image beside it: XMP sidecars, and JSON of Google Takeout.
 
-Names of XMP files are `x.jpg.xmp` and `x.xmp`; the latter belongs to every `x.*`. Takeout's are as
-people have reported them: the name of the image, then in newer exports
-".supplemental-metadata", the whole cut to 46 characters, then the number of a copy, then ".json".
+Names of XMP files are `x.jpg.xmp` and `x.xmp`; the latter belongs to every `x.*`. Takeout's follow
+public reports: the name of the image, then in newer exports ".supplemental-metadata", the whole cut
+to 46 characters, then the number of a copy, then ".json".
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _EDITED = tuple(
         "已修改", "已编辑", "已編輯", "수정됨", "แก้ไขแล้ว", "đã chỉnh sửa",
     )
 )  # fmt: skip
-"""What Google Photos adds to the name of an edited copy, which has no JSON file of its own."""
+"""Suffixes that Google Photos adds to an edited copy, which has no JSON file of its own."""
 _ORIGINAL_EXTENSIONS = ("heic", "jpg", "jpeg", "png", "dng")
 """An edited copy may be a JPEG though the original is not."""
 
 _Key = tuple[str, str]
-"""The folded name of an image, as far as a JSON file has it, and the number of the copy."""
+"""The folded name of an image, as much of it as a JSON file has, and the number of the copy."""
 
 
 class FolderSidecars:
@@ -124,7 +124,7 @@ class FolderSidecars:
 
 
 def folded_name(name: str) -> str:
-    """A name as it is compared: archives of other systems change case and normal form."""
+    """A name in the form for comparison: archives of other systems change case and normal form."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -135,7 +135,7 @@ def _numbered(stem: str) -> _Key:
 
 
 def _written(stem: str) -> Iterator[str]:
-    """The name of the image in that of a JSON file, as far as it was not cut."""
+    """The name of the image in the name of a JSON file, possibly cut."""
     yield stem
     name, dot, end = stem.rpartition(".")
     if dot and _SUFFIX.startswith(end):
@@ -143,7 +143,7 @@ def _written(stem: str) -> Iterator[str]:
 
 
 def _originals(folded: str) -> Iterator[_Key]:
-    """The image itself, and images of which it may be a numbered or edited copy, best first."""
+    """The image itself, and the images that it may be a numbered or edited copy of, best first."""
     yield folded, ""
     stem, _, end = folded.rpartition(".")
     plain, number = _numbered(stem)

@@ -2,10 +2,10 @@
 
 A source is read into a `Statement`, and `merged` makes one of all: the order of the sources is
 written here and nowhere else. Dates and positions follow the composite tags of ExifTool and the
-guidelines of the Metadata Working Group (2.0, 2010): EXIF, then IPTC, then XMP. Texts come from
-XMP first, because programs that edit them write XMP and often leave the other copies stale. A
-sidecar precedes the file, because a program that writes one leaves the file alone; a file of Google
-Takeout comes after the file, because its times have no zone and its places may be guesses.
+guidelines of the Metadata Working Group (2.0, 2010): EXIF, then IPTC, then XMP. Texts come from XMP
+first, because programs that edit them write XMP and often leave the other copies stale. A sidecar
+precedes the file, because a program that writes one leaves the file alone; a file of Google Takeout
+comes after the file, because its times have no zone and its places may be guesses.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Moment:
 
     @property
     def detail(self) -> tuple[int, bool]:
-        """Sorts moments by how much they say."""
+        """Sorts moments by their precision."""
         return _PRECISIONS.index(self.precision), self.utc_offset_minutes is not None
 
     def allows(self, other: Moment) -> bool:
@@ -76,7 +76,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The statements of one source; None, "" and () where it states nothing.
+    """The statements of one source; None, "" and () for what it does not state.
 
     Attributes
     ----------
@@ -120,10 +120,10 @@ class Statement:
 def merged(statements: Iterable[Statement]) -> tuple[Statement, str | None]:
     """One statement of all, and the source of its `taken`.
 
-    `taken` is the first of the times of exposure, then of digitizing, of editing, and of the
-    name. The zero of Unix time counts only if there is nothing else. A source that says the same
-    more exactly replaces one that says less. Keywords and people are the union; of all other
-    fields the first that is stated counts.
+    `taken` is the first of the times of exposure, then of digitizing, of editing, and of the name.
+    The zero of Unix time counts only if there is nothing else. A source that states the same date
+    more exactly replaces a less exact one. Keywords and people are the union; of all other fields
+    the first that is stated counts.
 
     Returns
     -------

@@ -264,7 +264,7 @@ def _picture(layout: Layout, tags: Mapping[int, Any], data: bytes) -> Image.Imag
 
 
 def _declared_bits(layout: Layout) -> int:
-    """Bits that a file declares where the samples would fit into fewer; 0 to find them."""
+    """Bits that a file declares if the samples would fit into fewer; 0 to find them."""
     return layout.bits if layout.bits not in (16, 32, 64) and layout.sample_format == 1 else 0
 
 
@@ -290,7 +290,7 @@ def _share(values: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
 
 
 def _straight(band: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[Any]:
-    """A premultiplied band as one that is not."""
+    """A band with its premultiplication undone."""
     full = band / np.maximum(alpha, np.float32(1e-3))
     return (full if band.dtype.kind == "f" else full.clip(0, np.iinfo(band.dtype).max)).astype(
         band.dtype

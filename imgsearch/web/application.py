@@ -53,7 +53,7 @@ def application(
 ) -> Guard:
     """The ASGI application for a library; it opens the library when it starts.
 
-    With `watch`, it indexes what changes in the folders of the library.
+    With `watch`, it indexes changes in the folders of the library.
     """
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)

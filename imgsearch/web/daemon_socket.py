@@ -13,7 +13,7 @@ from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.serving.gallery import Gallery
 
 POLL_SECONDS = 2.0
-"""Interval of looking whether the library exists by now and no other process listens."""
+"""Interval between checks that the library exists and no other process listens."""
 
 
 class DaemonSocket:

@@ -181,7 +181,7 @@ class Indexer:
 
 
 class Follower:
-    """A thread that has the indexer index what changes in the folders of a library.
+    """A thread that has the indexer index changes in the folders of a library.
 
     Parameters
     ----------

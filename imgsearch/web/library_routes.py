@@ -1,4 +1,4 @@
-"""Routes that show what is in a library: its start, its clusters, its duplicates."""
+"""Routes for the contents of a library: the start page, clusters, duplicates."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A trusted proxy reports the client's address (X-Forwarded-For), whether the client uses TLS
 (X-Forwarded-Proto) and the path below which it serves us (X-Forwarded-Prefix). From any other
-address these headers are ignored, because a client can write what it likes into them. See ADR 27.
+address these headers are ignored, because a client can write anything into them. See ADR 27.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _is_prefix(text: str) -> bool:
 
 
 def _without(prefix: str, path: str) -> str:
-    """The path below a prefix; a path that is not below it is returned as it is."""
+    """The path below a prefix; a path that is not below it is returned unchanged."""
     if prefix and (path == prefix or path.startswith(f"{prefix}/")):
         return path[len(prefix) :]
     return path

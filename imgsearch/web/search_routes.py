@@ -50,7 +50,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.post("/search", openapi_extra={"requestBody": _BODY})
     async def search_with_pictures(request: Request) -> SearchAnswer:
-        """Find pictures by uploaded examples, too. The fields are those of `GET /search`. Without
+        """Find pictures, also by uploaded examples. The fields are those of `GET /search`. Without
         pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
         return await page(gallery, parameters, parameters.request(uploads), request)

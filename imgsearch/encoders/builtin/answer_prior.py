@@ -1,8 +1,8 @@
 """The prior of the gate: log-odds that a query has an answer, from the query alone.
 
 `searching.abstention` decides whether a library answers a query at all. It compares the query's
-best score with what unrelated texts score at best. Two facts about the query improve that, and
-both are found from its vector:
+best score with the best scores of unrelated texts. Two facts about the query improve that, and both
+are found from its vector:
 
 - A query that names colours, people or light spreads its weight over several blocks, so even the
   right picture scores lower than for a query about a thing alone.

@@ -101,7 +101,7 @@ class ConceptEncoder(BatchedEncoder):
         return rows
 
     def explain(self, text: str) -> QueryReading:
-        """How a query is read."""
+        """The reading of a query."""
         return self._towers.text.languages.explain(text)
 
     def answer_prior(self, texts: Embeddings) -> NDArray[np.float64]:

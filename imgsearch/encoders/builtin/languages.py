@@ -73,7 +73,7 @@ class Languages:
     def _read(self, text: str) -> Reading:
         """An English query unchanged, or any other as the English words closest to it.
 
-        A query of unknown words is unchanged, too: any reading would be arbitrary.
+        A query of unknown words is also unchanged: any reading would be arbitrary.
         """
         if not is_foreign(text, self._lexicon):
             return Reading(text, None)
@@ -85,7 +85,7 @@ class Languages:
         return Reading(english, normalize(with_one(meaning) @ self._map)[0])
 
     def _explain(self, text: str) -> QueryReading:
-        """How a query is read, and the words in it that are unknown."""
+        """The reading of a query, and its unknown words."""
         unknown, understood = self._unknown(text)
         if not understood and self.read(text).sentence is not None:
             unknown, understood = [], True

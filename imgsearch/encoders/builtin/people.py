@@ -1,8 +1,8 @@
 """Kinds of people: in a text by its words, in a picture by faces and bodies.
 
-Both sides use the same `KINDS`. A face says most; if it is turned away or too small, a body still
-shows that a person is there. Whether a face belongs to a woman, a man, a child or an old person is
-a small network's guess, and counts only as much as that network is certain.
+Both sides use the same `KINDS`. A face is the best evidence; if it is turned away or too small, a
+body still shows that a person is there. Whether a face belongs to a woman, a man, a child or an old
+person is a small network's guess, and counts only as much as that network is certain.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Finds words of a query that the built-in model cannot know, and suggests spellings.
 
 A word that is not in the English lexicon may still be a name or a word of another language. It is
-unknown if no language that the model reads would spell it so: the tokenizer of the multilingual
-network gives it a low probability per letter. The limit was chosen on random letters and on real
-queries in fifteen languages: docs/STRENGTH.md, "Unknown words".
+unknown if it is improbable in every language that the model reads: the tokenizer of the
+multilingual network gives it a low probability per letter. The limit was chosen on random letters
+and on real queries in fifteen languages: docs/STRENGTH.md, "Unknown words".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgsearch.encoders.builtin.sentencepiece import Pieces
 
 MIN_LOG_PROBABILITY = -4.0
-"""Of a letter, natural logarithm: a word with less is unknown."""
+"""Natural logarithm per letter: a word with less is unknown."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 _MIN_LETTERS_OF_ONE_EDIT = 5  # every shorter word is one edit away from some other
@@ -60,7 +60,7 @@ def _is_improbable(words: Sequence[str], pieces: Pieces) -> bool:
 
 
 def _log_probability(text: str, pieces: Pieces) -> float:
-    """That of the most probable of the usual spellings."""
+    """The log-probability of the most probable of the usual spellings."""
     return max(map(pieces.log_probability, (text, text.lower(), text.capitalize())))
 
 
