@@ -778,6 +778,11 @@ class Catalog:
         with self._read() as connection:
             return facets.month_counts(connection, where)
 
+    def undated_count(self) -> int:
+        """The number of present images without a date; a seek in an index."""
+        with self._read() as connection:
+            return timeline.undated(driver(connection))
+
     def on_this_day(self, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:
         """Ids of present images taken on a day ("11-29") of the given years, in their order."""
         with self._read() as connection:

@@ -18,6 +18,7 @@ _LATEST = (
     " ORDER BY taken_at DESC LIMIT 1"
 )
 _COUNT = "SELECT count(*) FROM images WHERE status = 'present' AND taken_at >= ? AND taken_at < ?"
+_UNDATED = "SELECT count(*) FROM images WHERE status = 'present' AND taken_at IS NULL"
 _YEAR_ONLY = (
     "SELECT count(*) FROM images WHERE status = 'present' AND taken_at = ?"
     " AND taken_precision = 'year'"
@@ -59,6 +60,11 @@ def _months(db: Plain) -> Iterator[Period]:
         if rough:
             yield Period(int(year), None, rough, image_id)
         end = start
+
+
+def undated(db: Plain) -> int:
+    """The number of present images without a date."""
+    return int(db.execute(_UNDATED).fetchone()[0])
 
 
 def on_this_day(db: Plain, day: str, years: Sequence[int], each_year: int, limit: int) -> list[int]:

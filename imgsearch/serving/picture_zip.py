@@ -71,7 +71,7 @@ def picture_zip(images: Sequence[Located]) -> Generator[bytes, None, None]:
 
 
 class _Names:
-    """Names in the ZIP file: those of the files, told apart by numbers."""
+    """Names in the ZIP file: those of the files, with numbers where they are equal."""
 
     def __init__(self) -> None:
         self._used = {LEFT_OUT}

@@ -126,7 +126,9 @@ def timeline(library: Library, where: Filter | None) -> Timeline:
     with catalog.snapshot():
         for (year, month), count in catalog.month_counts(where).items():
             counts[year, month or 1] += count
-        undated = catalog.count(where) - counts.total()
+        undated = (
+            catalog.undated_count() if where is None else catalog.count(where) - counts.total()
+        )
     return Timeline([(*key, counts[key]) for key in sorted(counts, reverse=True)], undated)
 
 

@@ -53,6 +53,7 @@ def test_months_and_years_count_what_a_filter_finds(dated: Catalog) -> None:
 def test_months_are_counted_with_and_without_a_filter(dated: Catalog) -> None:
     whole = {(2014, 7): 2, (2014, 0): 1, (2012, 7): 1}
     assert dated.month_counts(None) == whole
+    assert dated.undated_count() == 1
     assert dated.month_counts(parse("taken > 1900")) == whole
     assert dated.month_counts(parse("taken > 2013")) == {(2014, 7): 2, (2014, 0): 1}
 

@@ -58,7 +58,7 @@ def read(text: str) -> QueryText:
         ("   ", "", (), ()),
     ],
 )  # fmt: skip
-def test_words_exclusions_and_filters_are_told_apart(
+def test_words_exclusions_and_filters_are_distinguished(
     text: str, words: str, excluded: tuple[str, ...], filters: tuple[tuple[str, str], ...]
 ) -> None:
     found = read(text)

@@ -110,7 +110,7 @@ function sections() {
   return new Sections(all && ["", "score"].includes(sort) ? "fit" : "");
 }
 
-/** Tell the scrubber, and the heading that sticks below the bar, where the reader is. */
+/** Report the place of the reader to the scrubber, and to the heading that sticks below the bar. */
 function scrolled(hit, heading) {
   const period = byId("period");
   period.textContent = heading;
