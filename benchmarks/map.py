@@ -7,8 +7,8 @@ that there are few gaps and no copies. openTSNE, UMAP and PaCMAP are measured wh
 installed; none is needed otherwise: pip install opentsne umap-learn pacmap
 
 Columns: trustworthiness and continuity of ten neighbours (Venna and Kaski, Neural Networks 19,
-2006; 1 is perfect), of 1000 pictures at most among all; processor time, and its ratio to that of the
-first row; memory beyond the vectors. Made sets are made of the last library.
+2006; 1 is perfect), of 1000 pictures at most among all; processor time, and its ratio to that of
+the first row; memory beyond the vectors. Made sets are made of the last library.
 """
 
 from __future__ import annotations
