@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.cli.calls import Place, picture
+from tests.cli.calls import Place, picture, process
 from tests.conftest import full_only
 
 NAME = "a\x1b]0;owned\x07\x1b[31m\rb\tc\nd.jpg"
@@ -23,11 +23,14 @@ def place(tmp_path):
     return place
 
 
-def on_terminal(*arguments: str) -> bytes:
-    """What a command writes to a terminal."""
+def on_terminal(*arguments: str, notes: bool = False) -> bytes:
+    """What a command writes to a terminal; with `notes`, what goes to stderr, too."""
     terminal, side_of_child = pty.openpty()
     command = [sys.executable, "-m", "imgsearch", *arguments]
-    with subprocess.Popen(command, stdout=side_of_child, stdin=side_of_child) as child:
+    stderr = side_of_child if notes else None
+    with subprocess.Popen(
+        command, stdout=side_of_child, stdin=side_of_child, stderr=stderr
+    ) as child:
         os.close(side_of_child)
         output = b""
         while True:
@@ -64,3 +67,15 @@ def test_the_exit_status_of_a_search_that_found_nothing(place):
     assert place.call("search", "--name", "nothing").status == 0
     assert place.call("search", "--name", "nothing", "--exit-code").status == 3
     assert place.call("search", "--name", "a*", "--exit-code").status == 0
+
+
+@full_only
+def test_a_progress_bar_is_on_terminals_only(tmp_path):
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    for seed in range(40):
+        picture(place.photos / f"{seed}.jpg", seed)
+    arguments = ("--library", str(place.library), "index", str(place.photos))
+    piped = process(*arguments)
+    assert piped.status == 0 and "\r" not in piped.err and "%|" not in piped.err
+    picture(place.photos / "new.jpg", 99)
+    assert b"\r" in on_terminal(*arguments, notes=True)

@@ -276,3 +276,30 @@ def test_a_live_photo_is_one_picture_with_its_parts(served: Served, gallery: Ope
     panel.get_by_role("button", name="IMG_7.JPG (JPEG)").wait_for()
     nothing = here.page.request.get(f"{address}/api/v1/original/1?as=video")
     assert nothing.status == 404
+
+
+@pytest.fixture
+def from_a_phone(browser, tmp_path: Path) -> Iterator[str]:
+    """The URL of a server with two dates, one in a name and one in a file."""
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    picture(place.photos / "IMG-20190504-WA0001.jpg", 1)
+    dated(place.photos / "camera.jpg", "crab.jpg", datetime(2014, 7, 1))
+    index(place)
+    with serving(place.library, tmp_path / "server.log") as address:
+        yield address
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("IMG-20190504-WA0001.jpg", "4 May 2019, from the file name"),
+        ("camera.jpg", "1 July 2014, 00:00"),
+    ],
+)
+def test_a_date_says_where_it_comes_from(
+    from_a_phone: str, gallery: OpenGallery, name: str, line: str
+):
+    """Unless the camera wrote it."""
+    here = gallery(from_a_phone, f"/?name={name}")
+    here.tile(name).locator("a").click()
+    here.page.locator(".details").get_by_text(line, exact=True).wait_for()
