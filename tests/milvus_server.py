@@ -26,7 +26,7 @@ import pytest
 
 WHEEL = "milvus_lite"
 WHOLE = os.environ.get("IMGSEARCH_TEST_MILVUS", "")
-START_SECONDS = 180.0 if WHOLE else 60.0
+START_SECONDS = 400.0 if WHOLE else 60.0
 
 
 def require(package: str) -> None:
