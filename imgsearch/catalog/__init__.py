@@ -1,4 +1,4 @@
-"""The catalog: the only truth, kept in SQLite.
+"""The catalog: the only truth, kept in SQLite or on PostgreSQL.
 
 SQLAlchemy is imported when one of the names below is first used, so `overview` works without it.
 """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "imgsearch"
 MIN_VERSION = 13
-"""The oldest version that PostgreSQL's developers had lately, and that has all we use."""
+"""Older ones are refused; the tests run on 18."""
 LOCK = 0x696D6773
 """The key of the advisory lock of the writer: "imgs"."""
 POLL_SECONDS = 0.05

@@ -235,14 +235,14 @@ class Catalog:
         self._file = file_identity(self._path)
         self._stamp = _immutable_stamp(self._path)
         with self._read() as connection:
-            uuid = connection.execute(select(library.c.uuid)).scalar()
-        if uuid is None:
+            identity = connection.execute(select(library.c.uuid)).scalar()
+        if identity is None:
             raise CatalogError(
                 f"the catalog in {server.address if server else folder} is not complete: a copy"
                 " into it has not ended",
                 "Run 'imgsearch migrate' again.",
             )
-        self.uuid: str = uuid
+        self.uuid: str = identity
 
     def close(self) -> None:
         """Close the connections."""
@@ -815,8 +815,8 @@ class Catalog:
         """A transaction on the saved searches, all or nothing.
 
         It does not take the writer lock, so that a search can be saved while pictures are indexed:
-        SQLite lets one transaction wait for another, and this one changes nothing that the indexer
-        reads.
+        the database lets one transaction wait for another, and this one changes nothing that the
+        indexer reads.
         """
         with writing(self._engine) as connection:
             yield SavedWriter(driver(connection))

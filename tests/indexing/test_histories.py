@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from imgsearch.catalog import open_catalog
 from imgsearch.catalog.rows import from_blobs, to_blob
@@ -19,7 +27,7 @@ from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import rebuild, sync, verify
 from imgsearch.ports import VectorIndex
 from imgsearch.records import Unvisited
-from tests.conftest import examples
+from tests.conftest import examples, needs_server
 from tests.fakes import (
     DIMENSION,
     OTHER,
@@ -31,6 +39,7 @@ from tests.fakes import (
     ingest,
     vector_of,
 )
+from tests.postgres_server import PostgresServer
 
 PATHS = ["x.jpg", "y.jpg", "a/x.jpg", "a/b/z.jpg"]
 CONTENTS = [f"content {n}" for n in range(6)] + ["broken 1", "broken 22"]
@@ -43,12 +52,15 @@ class Histories(RuleBasedStateMachine):
     """Two folders change in all possible ways; runs succeed, fail or stop early."""
 
     kind: type[FaissIndex] = FlatIndex
+    new_url: Callable[[], str] = str
+    """Returns the place of the next catalog."""
 
     @initialize()
     def open(self) -> None:
         self.place = tempfile.mkdtemp(prefix="imgsearch-test-")
         self.library = str(Path(self.place) / "library")
-        self.catalog = open_catalog(self.library, create=True)
+        self.url = type(self).new_url()
+        self.catalog = open_catalog(self.library, create=True, url=self.url)
         self.folders = [MemoryFolder("/one"), MemoryFolder("/two")]
         self.clock = 1
         self.reader = MemoryIndex("", self.catalog.uuid, SPACE)
@@ -132,7 +144,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.catalog.close()
-        self.catalog = open_catalog(self.library)
+        self.catalog = open_catalog(self.library, url=self.url)
 
     @rule(train=st.booleans(), retrain=st.booleans())
     def flush_and_purge(self, train: bool, retrain: bool) -> None:
@@ -215,6 +227,24 @@ class TrainedHistories(Histories):
     """The same with an inverted file, which has lists from four pictures on."""
 
     kind = SmallIvf
+
+
+class ServerHistories(Histories):
+    """The same with the catalog on PostgreSQL."""
+
+
+@needs_server
+def test_histories_of_a_catalog_on_a_server(postgres: PostgresServer) -> None:
+    ServerHistories.new_url = staticmethod(lambda: postgres.database("history"))
+    run_state_machine_as_test(
+        ServerHistories,
+        settings=settings(
+            max_examples=examples(20),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 TestHistories = Histories.TestCase
