@@ -666,6 +666,11 @@ class Library:
             Make the clusters first, or let new pictures join them, as `clusters` does; False to
             take them as they are.
 
+        Returns
+        -------
+        PictureMap
+            Ids, positions from -1 to 1, and the regions of the clusters.
+
         Raises
         ------
         QueryError
@@ -688,7 +693,18 @@ class Library:
         return shown
 
     def kept_map(self, refit: bool = False, seed: int = 0) -> KeptMap:
-        """The positions of all pictures on the map, caught up with the library; see `map`."""
+        """The positions of all pictures on the map, caught up with the library.
+
+        Parameters
+        ----------
+        refit, seed
+            As in `map`.
+
+        Returns
+        -------
+        KeptMap
+            Ids and positions, and the state of the library that they belong to.
+        """
         from imgsearch.curation.map import kept_map
 
         return kept_map(self.catalog, self.searcher.index, self._note, refit, seed)
@@ -700,6 +716,11 @@ class Library:
         ----------
         corners : sequence of (x, y)
             Three or more, in order; x and y as in `PictureMap.positions`.
+
+        Returns
+        -------
+        Filter
+            Passes the pictures that lie inside now; it does not follow a later `map(refit=True)`.
 
         Raises
         ------

@@ -166,8 +166,8 @@ _LATIN_PLURAL = re.compile("(?<=...)ae$")  # vertebrae; "reggae" gets a form tha
 def _american(word: str) -> str:
     """The American spelling of a word.
 
-    The rules may change words that have one spelling ("detour"): that does no harm, because their
-    result is no other word. They spare words for which it is one ("tour", "timbre").
+    The rules may change words that have one spelling ("detour"): that does no harm, because no
+    other word results. They spare those of which another word would result ("tour", "timbre").
     """
     for end in range(len(word), 1, -1):
         american = _SPELLINGS.get(word[:end], "")

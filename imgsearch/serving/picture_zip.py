@@ -35,7 +35,7 @@ class _Sink:
         """Nothing to do."""
 
     def take(self) -> bytes:
-        """What was written since the last call."""
+        """The bytes written since the last call."""
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data

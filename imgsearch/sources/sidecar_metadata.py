@@ -55,7 +55,7 @@ def read_takeout(data: bytes, path: str = "") -> Statement:
     Parameters
     ----------
     path : str
-        Path of the image. A title counts only if it differs from the name of the file, which it
+        Path of the image. A title counts only if it says more than the name of the file, which it
         usually repeats.
     """
     try:

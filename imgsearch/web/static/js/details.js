@@ -87,7 +87,7 @@ export class Details {
   #match(hit, match) {
     const score = has(hit.score) ? ` Score ${hit.score.toFixed(3)}, comparable only within this search.` : "";
     const explanation = hit.named
-      ? `${wordsIn(hit.matched)}${hit.matched?.includes("meaning") ? " It looks like them, too." : ""}`
+      ? `${wordsIn(hit.matched)}${hit.matched?.includes("meaning") ? " It also looks like them." : ""}`
       : `Strength ${hit.strength.toFixed(2)} out of 1: an estimate of how likely this picture is to match.${score}`;
     return h("div", { class: "match" }, h("p", { class: "match-word" }, match.word[0].toUpperCase() + match.word.slice(1)), h("p", { class: "match-explanation" }, explanation));
   }

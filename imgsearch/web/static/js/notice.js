@@ -73,7 +73,7 @@ export class Notice {
         searching && filters.length ? ["Search without filters", set(noFilters)] : null,
         !searching && filters.length > 1 ? ["Clear all filters", set(noFilters)] : null,
         ...filters.slice(0, 4).map(({ words, without }) => [`Remove “${words}”`, set(without)]),
-        state.mode === "text" ? ["Search picture content, too", set({ mode: "" })] : null,
+        state.mode === "text" ? ["Also search picture content", set({ mode: "" })] : null,
         state.q && !state.mode ? ["Search names and captions only", set({ mode: "text" })] : null,
         state.not.length ? ["Remove all exclusions", set({ not: [] })] : null,
       ),
