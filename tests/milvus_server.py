@@ -75,21 +75,32 @@ class MilvusServer:
 
     def _command(self) -> list[str]:
         data, port = str(self.folder / "data"), str(self.port)
+        if WHOLE and (self.folder / "data" / "bin" / "milvus").exists():  # else the port changes
+            return [str(self.folder / "data" / "bin" / "milvus"), "run", "standalone"]
         if WHOLE:
             program = os.path.join(WHOLE, "bin", "milvus-server")
             return [sys.executable, program, "--data", data, "--proxy-port", port]
         where = ["--host", "127.0.0.1", "--port", port, "--data-dir", data]
         return [sys.executable, "-m", WHEEL, "server", *where]
 
+    def _environment(self) -> dict[str, str]:
+        if not WHOLE:
+            return dict(os.environ)
+        data = str(self.folder / "data")
+        own = {"DEPLOY_MODE": "STANDALONE", "MILVUS_RUN_DIR": f"{data}/run"}
+        return {**os.environ, **own, "PYTHONPATH": WHOLE, "LD_LIBRARY_PATH": f"{data}/bin"}
+
     def start(self) -> None:
         """Start it and wait until it answers."""
-        environment = {**os.environ, **({"PYTHONPATH": WHOLE} if WHOLE else {})}
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
                 stdout=log,
                 stderr=log,
-                env=environment,
+                cwd=data,
+                env=self._environment(),
                 start_new_session=True,  # the wheel `milvus` has a process that starts the server
             )
         self.wait()

@@ -214,7 +214,7 @@ def test_a_selection_and_help_on_a_phone(served: Served, gallery: OpenGallery):
         box = button.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360
         assert box["width"] >= 36
-    assert bar.get_by_role("button").count() == 5
+    assert bar.get_by_role("button").count() == 6
     bar.get_by_role("button", name="Clear selection").tap()
     here.page.get_by_role("button", name="How to search").tap()
     here.page.get_by_role("heading", name="How to search").wait_for()

@@ -91,7 +91,8 @@ export class Scrubber {
 
   #draw() {
     if (this.element.hidden) return;
-    const { clientHeight } = this.track;
+    this.height = this.track.clientHeight; // reading it while pictures scroll would cost a layout
+    const clientHeight = this.height;
     let last = -LABEL_PIXELS;
     const labels = [];
     this.months.forEach(({ year }, place) => {
@@ -110,7 +111,7 @@ export class Scrubber {
     const month = this.months[place];
     if (!month) return;
     this.current = place;
-    this.thumb.style.transform = `translateY(${this.places[place].top * this.track.clientHeight}px)`;
+    this.thumb.style.transform = `translateY(${this.places[place].top * this.height}px)`;
     this.track.setAttribute("aria-valuenow", String(place));
     this.track.setAttribute("aria-valuetext", `${wordsOf(month)}, ${plural(month.count, "picture", "pictures")}`);
   }

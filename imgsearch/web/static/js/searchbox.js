@@ -82,10 +82,14 @@ export class SearchBox {
   }
 
   #input() {
+    this.suggestions.type();
+    this.#readLater();
+  }
+
+  #readLater() {
     const { value } = this.field;
     this.clearer.hidden = !value;
     clearTimeout(this.#timer);
-    this.suggestions.type();
     if (/\s$/.test(value) && SYNTAX.test(value) && !hasOpenQuote(value)) this.#read(value);
     else this.#timer = setTimeout(() => this.#read(finished(this.field.value)), TYPING_PAUSE_MS);
   }
@@ -114,7 +118,7 @@ export class SearchBox {
     }
     const { value } = this.field;
     if (!value.startsWith(text)) {
-      this.#input(); // an earlier answer, or the user, has changed the text
+      this.#readLater(); // an earlier answer, or the user, has changed the text
       return;
     }
     const faults = found.faults.map((each) => each.text).join(" ");

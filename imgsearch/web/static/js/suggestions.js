@@ -1,7 +1,7 @@
 /** A list below the search field: values of filters, saved searches, and earlier searches. */
 
 import * as api from "./api.js";
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { number } from "./words.js";
 
 /** Pause in typing after which suggestions are requested. */
@@ -65,7 +65,8 @@ export class Suggestions {
     this.abort?.abort();
     const { value } = this.field;
     if (!value.trim()) {
-      this.#show(value ? [] : this.#earlier(""));
+      // The list would cover the chips of a search.
+      this.#show(!value && byId("terms").hidden ? this.#earlier("") : []);
       return;
     }
     this.#timer = setTimeout(() => this.#request(value), TYPING_PAUSE_MS);
