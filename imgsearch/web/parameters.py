@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,8 +32,7 @@ MAX_TEXT_CHARACTERS = 2000
 MAX_ID = 2**63 - 1
 MAX_CORNERS = 64
 """Corners of a region of the map."""
-_NUMBER = r"-?[0-9](\.[0-9]{1,6})?"
-_CORNER = f"{_NUMBER},{_NUMBER}"
+_CORNER = re.compile(r"-?[0-9](\.[0-9]{1,6})?,-?[0-9](\.[0-9]{1,6})?")
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[
@@ -88,19 +88,22 @@ class FilterParameters(_FilterFields):
 class RegionParameters(FilterParameters):
     """Filters, and a region of the map."""
 
-    region: str = Field(
+    region: Text = Field(
         "",
-        max_length=MAX_TEXT_CHARACTERS,
-        pattern=rf"^({_CORNER}(;{_CORNER}){{2,{MAX_CORNERS - 1}}})?$",
-        description="Only pictures inside this polygon of the map (`GET /map`): corners as x,y from"
-        " -1 to 1, separated by semicolons.",
+        description="Only pictures inside this polygon of the map (`GET /map`): three to"
+        f" {MAX_CORNERS} corners as x,y from -1 to 1, separated by semicolons.",
         examples=["-1,-1;0,-1;0,0.5"],
     )
 
     def corners(self) -> list[tuple[float, float]]:
-        """The corners of the region; none if there is no region."""
-        pairs = (each.split(",") for each in self.region.split(";") if each)
-        return [(float(x), float(y)) for x, y in pairs]
+        """The corners of the region; raises `QueryError` for a text of another form."""
+        corners = self.region.split(";")
+        if not 3 <= len(corners) <= MAX_CORNERS or not all(map(_CORNER.fullmatch, corners)):
+            raise QueryError(
+                f"the region is not a polygon of three to {MAX_CORNERS} corners",
+                "Write x,y;x,y;x,y with numbers from -1 to 1.",
+            )
+        return [(float(x), float(y)) for x, y in (each.split(",") for each in corners)]
 
 
 class SearchParameters(RegionParameters):
