@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from imgsearch.serving.gallery import Gallery
@@ -66,9 +66,7 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/map", response_class=Response, responses=_MAP)
     async def get_map(
-        parameters: Annotated[FilterParameters, Query()],
-        client: Request,
-        if_none_match: Annotated[str, Header(max_length=200)] = "",
+        parameters: Annotated[FilterParameters, Query()], client: Request
     ) -> Response:
         """The pictures that pass the filters on a plane, similar ones together; the first answer
         for a large library takes minutes. Little-endian: the length of a header as uint32; the
@@ -76,7 +74,7 @@ def routes(gallery: Gallery) -> APIRouter:
         ids as int64, x and y as uint16 pairs (0 is -1, 65535 is 1, y upwards), and as uint16 the
         place from 1 of the cluster in `regions`, 0 for none. After the header's length, each part
         starts at a multiple of 8 bytes."""
-        known = if_none_match.strip().removeprefix("W/").strip('"')
+        known = client.headers.get("if-none-match", "").strip().removeprefix("W/").strip('"')
         found = await while_connected(client, gallery.map(parameters.where_filter(), known))
         headers = {"etag": f'"{found.tag}"', "cache-control": "private, no-cache"}
         if found.data is None:
