@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, expect
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
-from tests.page.serving import serving
+from tests.page.page_server import serving
 from tests.page.test_library import many_pictures
 
 pytestmark = pytest.mark.slow

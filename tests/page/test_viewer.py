@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
 from tests.page.conftest import OpenGallery, index
-from tests.page.serving import serving
+from tests.page.page_server import serving
 
 pytestmark = pytest.mark.slow
 

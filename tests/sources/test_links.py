@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from imgsearch.sources.rendering import render, render_request
 
 from imgsearch.records import Decoded, ImageFile, RootRecord, Thumbnail
+from imgsearch.sources.browser_images import render, render_request
 from imgsearch.sources.decode import decode_file
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource

@@ -12,7 +12,7 @@ import pytest
 from imgsearch.web.tokens import new_token
 from tests.cli.calls import Place
 from tests.conftest import full_only
-from tests.web.served import serving
+from tests.web.server_process import serving
 
 GENERATOR = shutil.which("openapi-python-client") or ""
 """It needs an older typer than we test with, so it lives in an environment of its own, whose Python

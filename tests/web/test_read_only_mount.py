@@ -16,7 +16,7 @@ from tests.catalog.test_read_only import MOUNT
 from tests.catalog.test_read_only import pytestmark as needs_mounts
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
-from tests.web.served import Served
+from tests.web.server_process import Served
 
 pytestmark = [needs_mounts, full_only, pytest.mark.slow]
 

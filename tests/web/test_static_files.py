@@ -11,7 +11,7 @@ from pathlib import Path
 from imgsearch.web import static_files
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
-from tests.web.served import API, Served
+from tests.web.server_process import API, Served
 
 GZIP = {"Accept-Encoding": "br, gzip;q=0.8"}
 
