@@ -21,7 +21,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "form", "color", "preview", "html", "copy_to", "link_to", "open_them", "exit_code",
     ),
     "Engine": (
-        "model", "federated", "device", "precision", "threads", "index", "no_daemon", "refresh",
+        "model", "federated", "device", "precision", "threads", "index", "catalog", "no_daemon",
+        "refresh",
     ),
     GENERAL: ("explain", "library", "quiet", "verbose", "help"),
 }  # fmt: skip

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from imgsearch.serving.gallery import Gallery
 from imgsearch.web import answers
 from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer, TimelineAnswer
-from imgsearch.web.parameters import DuplicateParameters, FilterParameters
+from imgsearch.web.parameters import DuplicateParameters, RegionParameters
 from imgsearch.web.problems import PROBLEMS
-from imgsearch.web.search_routes import prefix_of, while_connected
+from imgsearch.web.search_routes import prefix_of, while_connected, within
 
 Day = Annotated[
     str | None,
@@ -43,11 +43,11 @@ def routes(gallery: Gallery) -> APIRouter:
 
     @router.get("/timeline")
     async def get_timeline(
-        client: Request, parameters: Annotated[FilterParameters, Query()]
+        client: Request, parameters: Annotated[RegionParameters, Query()]
     ) -> TimelineAnswer:
         """How many pictures that pass the filters are from each month."""
-        counting = gallery.timeline(parameters.where_filter())
-        return answers.timeline(await while_connected(client, counting))
+        where = await within(gallery, parameters, parameters.where_filter(), client)
+        return answers.timeline(await while_connected(client, gallery.timeline(where)))
 
     @router.get("/clusters")
     async def get_clusters(client: Request) -> ClustersAnswer:
@@ -61,12 +61,14 @@ def routes(gallery: Gallery) -> APIRouter:
     ) -> DuplicatesAnswer:
         """Groups of duplicates with the picture to keep. Nothing is ever deleted or moved; the
         first answer for a large library takes minutes."""
-        finding = gallery.duplicates(parameters.request(), parameters.cursor, parameters.limit)
+        where = await within(gallery, parameters, parameters.where_filter(), client)
+        request = parameters.request(where)
+        finding = gallery.duplicates(request, parameters.cursor, parameters.limit)
         return answers.duplicates(await while_connected(client, finding), prefix_of(client))
 
     @router.get("/map", response_class=Response, responses=_MAP)
     async def get_map(
-        parameters: Annotated[FilterParameters, Query()], client: Request
+        parameters: Annotated[RegionParameters, Query()], client: Request
     ) -> Response:
         """The pictures that pass the filters on a plane, similar ones together; the first answer
         for a large library takes minutes. Little-endian: the length of a header as uint32; the
@@ -75,7 +77,8 @@ def routes(gallery: Gallery) -> APIRouter:
         place from 1 of the cluster in `regions`, 0 for none. After the header's length, each part
         starts at a multiple of 8 bytes."""
         known = client.headers.get("if-none-match", "").strip().removeprefix("W/").strip('"')
-        found = await while_connected(client, gallery.map(parameters.where_filter(), known))
+        where = await within(gallery, parameters, parameters.where_filter(), client)
+        found = await while_connected(client, gallery.map(where, known))
         headers = {"etag": f'"{found.tag}"', "cache-control": "private, no-cache"}
         if found.data is None:
             return Response(status_code=304, headers=headers)

@@ -193,7 +193,7 @@ class RenameParameters(BaseModel):
     name: Name
 
 
-class DuplicateParameters(FilterParameters):
+class DuplicateParameters(RegionParameters):
     """Options of a search for duplicates."""
 
     level: Literal["exact", "copies", "shots"] = Field(
@@ -203,9 +203,9 @@ class DuplicateParameters(FilterParameters):
     limit: int = Field(20, ge=1, le=100, description="Maximum number of groups per page.")
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
 
-    def request(self) -> DuplicateRequest:
-        """The request; raises `QueryError` for a filter that makes no sense."""
-        return DuplicateRequest(self.where_filter(), self.level, tuple(self.prefer))
+    def request(self, where: Filter | None) -> DuplicateRequest:
+        """The request for pictures that pass a filter."""
+        return DuplicateRequest(where, self.level, tuple(self.prefer))
 
 
 class IndexParameters(BaseModel):

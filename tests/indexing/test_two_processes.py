@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgsearch.catalog import open_catalog
+from imgsearch.errors import LibraryBusy, LibraryMissing
 from imgsearch.indexing.index_files import verify
 from imgsearch.library import Library
 from imgsearch.searching.hits import Hit
@@ -49,6 +51,7 @@ def stopped_writer(library: Path, album: Album) -> Iterator[subprocess.Popen[str
     process = start(*index(library, album))
     try:
         _wait_for(library / "writer.json", process)
+        _wait_for_catalog(library, process)
         process.send_signal(signal.SIGSTOP)
         yield process
     finally:
@@ -61,6 +64,13 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     while not (path.exists() and str(process.pid) in path.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def _wait_for_catalog(library: Path, process: subprocess.Popen[str]) -> None:
+    while True:
+        assert process.poll() is None
+        with suppress(LibraryMissing, LibraryBusy):
+            return open_catalog(str(library)).close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGSTOP")

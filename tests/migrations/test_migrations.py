@@ -222,6 +222,7 @@ def test_rows_from_before_folding_are_folded_and_other_programs_can_read_them(tm
     connection = sqlite3.connect(path)
     connection.execute(
         "UPDATE images SET path = 'Łódź.jpg', name_key = 'łódź.jpg', camera_key = 'éclair',"
+        " camera_model = 'Éclair',"
         " people = 'Zoë' || char(10) || 'Łucja', city = 'Kraków' WHERE id = 1"
     )
     connection.commit()

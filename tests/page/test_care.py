@@ -14,7 +14,7 @@ from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.page_server import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 HARMFUL = "<img src=x onerror=window.harmed=1>"
 

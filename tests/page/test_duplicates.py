@@ -15,7 +15,7 @@ from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, index
 from tests.page.page_server import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 NAMES = ("koala.jpg", "owl.jpg")
 Copies = tuple[Place, str]

@@ -17,7 +17,7 @@ from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
 from tests.page.page_server import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 PLANE = ".plane"
 MESSAGES = ["GL Driver Message", "WebGL"]
@@ -245,7 +245,6 @@ def _fulfil(data: bytes, route: Any) -> None:
     route.fulfill(body=data)
 
 
-@full_only
 def test_a_million_points_are_smooth(own: str, gallery: OpenGallery) -> None:
     """Frames while it zooms, drawn by a processor: while it moves, fewer points are drawn. A map of
     few points measures how busy the machine is."""

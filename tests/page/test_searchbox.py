@@ -11,7 +11,7 @@ from tests.conftest import full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 
 def chips(here: Gallery) -> list[str]:

@@ -60,6 +60,7 @@ def test_the_page_begins_with_shelves_above_all_pictures(own: str, gallery: Open
     assert not here.page.locator("#start").is_visible()
 
 
+@full_only
 def test_pictures_are_sorted_by_the_menu(own: str, gallery: OpenGallery) -> None:
     here = gallery(own)
     menu = here.page.get_by_label("Order")
@@ -74,6 +75,7 @@ def test_pictures_are_sorted_by_the_menu(own: str, gallery: OpenGallery) -> None
     here.page.wait_for_url(lambda url: "sort" not in url)
 
 
+@full_only
 def test_a_search_is_saved_opened_renamed_and_deleted(own: str, gallery: OpenGallery) -> None:
     name = f"Grey & “soft” {os.urandom(3).hex()}"  # another one in each attempt
     here = gallery(own, "/?q=a+koala&type=jpeg")
@@ -102,6 +104,7 @@ def test_a_search_is_saved_opened_renamed_and_deleted(own: str, gallery: OpenGal
     assert "Owls" in here.page.locator(SAVED).inner_text()
 
 
+@full_only
 def test_nothing_moves_while_the_start_is_drawn(own: str, gallery: OpenGallery) -> None:
     here = gallery(own)
     here.pictures_drawn()
@@ -120,6 +123,7 @@ def test_the_start_is_accessible(
     assert here.violations() == []
 
 
+@full_only
 def test_an_address_with_a_kind_or_a_rating_filters(own: str, gallery: OpenGallery) -> None:
     here = gallery(own, "/?kind=photo")
     here.page.get_by_role("button", name="Remove: photo").wait_for()

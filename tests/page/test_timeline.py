@@ -15,7 +15,7 @@ from tests.page.gallery import Gallery
 from tests.page.page_server import serving
 from tests.page.test_library import many_pictures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 MANY = 3000
 """One picture a day from 2 January 2000; the last one, of which no date is known, is the first."""

@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.cli.calls import Place
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, index
 from tests.page.page_server import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, full_only]
 
 SIDECAR = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description

@@ -78,6 +78,14 @@ def test_a_region_is_a_filter_of_searches_and_facets(own: Served) -> None:
     ranked = own.get("/search", q="a dog", all="true", region=region, limit=500)
     assert {hit["id"] for hit in ranked["hits"]} == left
     assert len(own.get("/search", region=WHOLE, limit=500)["hits"]) == 44
+    some, every = (own.get("/timeline", **given) for given in ({"region": region}, {}))
+    inside, total = (
+        each["undated"] + sum(month["count"] for month in each["months"]) for each in (some, every)
+    )
+    assert 0 < inside < total
+    groups = own.get("/dupes", region=region, level="shots")["groups"]
+    shown = [image["id"] for group in groups for image in (group["keep"], *group["duplicates"])]
+    assert {*shown} <= {hit["id"] for hit in listed["hits"]}
     counts = own.get("/facets", region=region, type="jpeg")
     both = own.get("/search", region=region, type="jpeg", limit=500)
     assert counts["total"] == len(both["hits"]) < len(left)
