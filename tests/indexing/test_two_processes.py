@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.catalog import open_catalog
-from imgsearch.errors import LibraryBusy, LibraryMissing
 from imgsearch.indexing.index_files import verify
 from imgsearch.library import Library
 from imgsearch.searching.hits import Hit
@@ -51,7 +49,7 @@ def stopped_writer(library: Path, album: Album) -> Iterator[subprocess.Popen[str
     process = start(*index(library, album))
     try:
         _wait_for(library / "writer.json", process)
-        _wait_for_catalog(library, process)
+        _wait_for_run(library, process)
         process.send_signal(signal.SIGSTOP)
         yield process
     finally:
@@ -66,11 +64,13 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
-def _wait_for_catalog(library: Path, process: subprocess.Popen[str]) -> None:
+def _wait_for_run(library: Path, process: subprocess.Popen[str]) -> None:
+    catalog = f"file:{library / 'catalog.sqlite'}?mode=ro"
     while True:
         assert process.poll() is None
-        with suppress(LibraryMissing, LibraryBusy):
-            return open_catalog(str(library)).close()
+        with suppress(sqlite3.OperationalError), sqlite3.connect(catalog, uri=True) as connection:
+            if connection.execute("SELECT count(*) FROM runs").fetchone()[0]:
+                return
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGSTOP")
