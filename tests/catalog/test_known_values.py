@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from imgsearch.catalog import Catalog
-from imgsearch.catalog.sqlite_file import FILE, connect
-from imgsearch.records import KnownValue
-from tests.fakes import MemoryFolder, ingest
+from imgsearch.records import KnownValue, RootRecord
+from tests.fakes import SPACE, encoded
 
 
 @pytest.fixture
 def labelled(catalog: Catalog) -> Catalog:
-    folder = MemoryFolder()
-    names = ("2019/Rome/IMG_1.jpg", "2019/Rome/img_2.jpg", "2020/a/b/dsc.jpg", "top.jpg")
-    folder.files = {name: (f"content {name}", 1) for name in names}
-    ingest(catalog, folder)
-    db = connect(str(Path(catalog.folder) / FILE))
-    db.execute(
-        "UPDATE images SET camera_make = 'Canon', camera_model = 'EOS 5D',"
-        " camera_key = 'canon eos 5d' WHERE path LIKE '2019%'"
-    )
-    for name, people in zip(names, ("Zoë\nAnn Lee", "ZOE", None, None), strict=True):
-        db.execute("UPDATE images SET people = ? WHERE path = ?", (people, name))
-    db.close()
+    pictures = {
+        "2019/Rome/IMG_1.jpg": ("Canon", ("Zoë", "Ann Lee")),
+        "2019/Rome/img_2.jpg": ("Canon", ("ZOE",)),
+        "2020/a/b/dsc.jpg": (None, ()),
+        "top.jpg": (None, ()),
+    }
+    with catalog.writer() as writer:
+        writer.put_root(RootRecord("/photos"))
+        writer.begin_run(SPACE, "none", "fp32")
+        for name, (make, people) in pictures.items():
+            made = encoded(name, f"content {name}")
+            model = make and "EOS 5D"
+            facts = replace(made.metadata, camera_make=make, camera_model=model, people=people)
+            writer.commit([replace(made, metadata=facts)])
+        writer.end_run("done", {})
     return catalog
 
 

@@ -106,8 +106,8 @@ def test_the_script_shows_commands_and_ranked_hits(output):
     assert sum(" search " in command for command in commands) >= 4
     assert sum(" similar " in command for command in commands) >= 1
     assert "44 added" in parts[0] or f"{len(list(PHOTOS.iterdir()))} added" in parts[0]
-    assert commands[-1].endswith(" clusters")
-    for command, part in zip(commands[1:-1], parts[1:-1], strict=True):
+    assert commands[-2].endswith(" clusters") and " map " in commands[-1]
+    for command, part in zip(commands[1:-2], parts[1:-2], strict=True):
         hits = re.findall(
             r"^ +(\d+) +(?:\d+%|name) +(-?\d\.\d{3})  data/photos/(\S+)  \(\d+x\d+\)", part, re.M
         )

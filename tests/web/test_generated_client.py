@@ -48,7 +48,7 @@ def test_a_generated_client_searches_lists_and_gets_typed_errors(
     demo: Place, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    shutil.copytree(demo.library, library)
+    shutil.copytree(demo.library, library, ignore=shutil.ignore_patterns("daemon"))
     token = new_token(str(library))
     document, output = tmp_path / "openapi.json", tmp_path / "client"
     with serving(library, "--require-token") as server:
