@@ -29,7 +29,7 @@ _LABELS = (
 # Without the characters of its name at its end, a path is its folder: SQLite cannot split it.
 _FOLDERS = (
     "SELECT DISTINCT roots.path, rtrim(images.path, replace(images.path, '/', ''))"
-    " FROM images JOIN roots ON roots.id = root_id LIMIT ?"
+    " FROM images JOIN roots ON roots.id = root_id WHERE status = 'present' LIMIT ?"
 )
 _NAMES = (
     "SELECT path FROM images WHERE status = 'present' AND name_key >= ? AND name_key < ?"

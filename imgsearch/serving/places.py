@@ -98,7 +98,12 @@ class Places:
                 "Add them in a terminal: imgsearch index FOLDER. Or set folder_places.",
             )
         plain = os.path.normpath(path)
-        if "\0" not in path and len(path) <= MAX_PATH_CHARACTERS and os.path.isabs(path):
+        if (
+            "\0" not in path
+            and _is_text(path)
+            and len(path) <= MAX_PATH_CHARACTERS
+            and os.path.isabs(path)
+        ):
             for place in sorted(self.paths, key=len, reverse=True):
                 below = os.path.relpath(plain, place)
                 parts = [] if below == os.curdir else below.split(os.sep)

@@ -32,7 +32,17 @@ logger = logging.getLogger("imgsearch.web")
 API = "/api/v1/"
 COSTLY_PATHS = tuple(
     API + each
-    for each in ("search", "similar/", "facets", "start", "clusters", "dupes", "timeline")
+    for each in (
+        "search",
+        "similar/",
+        "facets",
+        "start",
+        "clusters",
+        "dupes",
+        "timeline",
+        "map",
+        "zip",
+    )
 )
 """Beginnings of the paths whose requests count as searches."""
 UPLOAD_PATHS = frozenset((f"{API}search",))
