@@ -96,11 +96,7 @@ def document(row: Any) -> str:
     """The words of a row of `searchable` in the text form of a tsvector."""
     texts = {name: from_stored(row[name]) for name in WEIGHTS if row[name]}
     places: dict[str, list[str]] = defaultdict(list)
-    size = 0
-    for word in word_forms.forms(tuple(texts.values())).split():
-        places[word].append(f"{MAX_POSITION}D")
-        size += len(word.encode())
-    position = 0
+    size = position = 0
     for name, value in texts.items():
         for word in word_forms.words(value).split():
             position = min(position + 1, MAX_POSITION)
@@ -108,6 +104,10 @@ def document(row: Any) -> str:
             if size < MAX_DOCUMENT_BYTES:
                 places[word].append(f"{position}{WEIGHTS[name]}")
         position += 1  # a phrase ends with its column
+    for word in word_forms.forms(tuple(texts.values())).split():
+        size += len(word.encode())
+        if size < MAX_DOCUMENT_BYTES:
+            places[word].append(f"{MAX_POSITION}D")
     return " ".join(
         f"{_quoted(word)}:{','.join(at)}"
         for word, at in places.items()
@@ -133,4 +133,6 @@ def any_word(expression: str) -> str:
 
 
 def _quoted(word: str) -> str:
+    """A word as a tsvector or tsquery takes it; no document has longer ones."""
+    word = word.encode()[:MAX_WORD_BYTES].decode(errors="ignore")
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"

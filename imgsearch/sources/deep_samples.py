@@ -64,10 +64,10 @@ def _unpacked(data: bytes, mode: str, raw_mode: str) -> Image.Image:
 
 
 def _of_ppm(image: Image.Image, data: bytes) -> Image.Image | None:
-    """The picture of a binary PPM with a maximum above 255."""
+    """The picture of a binary PPM of 16 bits; Pillow scales by any other maximum itself."""
     with Image.open(io.BytesIO(data), formats=("PPM",)) as opened:
         coding, offset = opened.tile[0].args, opened.tile[0].offset
-    deep = isinstance(coding, tuple) and len(coding) == 2 and coding[1] > 255
+    deep = isinstance(coding, tuple) and len(coding) == 2 and coding[1] == 65535
     count = image.width * image.height * 3
     if not deep or len(data) < offset + 2 * count or fills_its_depth(np.asarray(image)):
         return None

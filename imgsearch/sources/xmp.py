@@ -20,6 +20,7 @@ from imgsearch.sources.positions import read_degrees, valid_position
 from imgsearch.sources.ratings import from_percent, from_stars
 from imgsearch.sources.statement import XMP, Moment, Statement, first_stated
 
+MAX_CAMERA_CHARACTERS = 100
 MAX_BYTES = 16 << 20
 """Larger packets are not read. Editing histories fill megabytes."""
 
@@ -127,8 +128,8 @@ def _statement(fields: Fields) -> Statement:
             texts(*_offsets("OffsetTimeDigitized")),
         ),
         position=_position(fields),
-        camera_make=first_line(texts(f"{_TIFF}Make")),
-        camera_model=first_line(texts(f"{_TIFF}Model")),
+        camera_make=first_line(texts(f"{_TIFF}Make"))[:MAX_CAMERA_CHARACTERS],
+        camera_model=first_line(texts(f"{_TIFF}Model"))[:MAX_CAMERA_CHARACTERS],
         title=title or headline,
         description=first_line([*descriptions, *texts(f"{_ACDSEE}caption"), title and headline]),
         keywords=unique_lines(chain(_keywords(fields), pets)),
