@@ -32,7 +32,7 @@ def own(browser, copy_demo, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield address
 
 
-def opened(gallery: OpenGallery, address: str, path: str = "/?map=1", **context) -> Gallery:
+def opened(gallery: OpenGallery, address: str, path: str = "/?show=map", **context) -> Gallery:
     here = gallery(address, path, **context)
     here.expected += MESSAGES
     here.page.locator(".plane-points").wait_for()
@@ -52,11 +52,13 @@ def test_the_map_takes_the_place_of_the_grid(own: str, gallery: OpenGallery) -> 
     here.shows("44 pictures")
     here.page.get_by_role("button", name="Map", exact=True).click()
     here.page.locator(".plane-points").wait_for()
-    assert here.parameters == {"map": ["1"]}
+    assert here.parameters == {"show": ["map"]}
     assert not here.tiles.first.is_visible() and not here.page.locator("#start").is_visible()
     expect(here.page.locator(".plane-near img")).to_have_count(44)
     here.press("m")
     here.page.locator(PLANE).wait_for(state="detached")
+    here.shows("44 pictures")
+    here.tiles.first.wait_for()
     here.first_is(here.names[0])
     assert here.tiles.first.is_visible()
 
@@ -83,7 +85,7 @@ def test_a_line_around_pictures_lists_them(own: str, gallery: OpenGallery) -> No
         }"""
     )
     here.shows(f"{found} pictures")
-    assert 0 < found < 44 and "map" not in here.parameters
+    assert 0 < found < 44 and "show" not in here.parameters
     here.page.reload()
     here.shows(f"{found} pictures")
     here.type("a cat")
@@ -132,9 +134,9 @@ def test_a_picture_is_named_and_opened(own: str, gallery: OpenGallery) -> None:
 
 
 def test_filters_choose_what_is_on_the_map(own: str, gallery: OpenGallery) -> None:
-    here = opened(gallery, own, "/?map=1&type=png")
+    here = opened(gallery, own, "/?show=map&type=png")
     assert here.page.locator(".plane-near img").count() < 10
-    here.go("/?map=1&type=gif")
+    here.go("/?show=map&type=gif")
     here.expected += ["400"]
     here.page.get_by_text("no picture on the map passes the filter").wait_for()
 
@@ -176,7 +178,7 @@ def test_points_are_drawn_with_and_without_webgl_in_the_same_places(
         here = gallery(own)
         here.expected += MESSAGES
         here.page.add_init_script(script)
-        here.go("/?map=1")
+        here.go("/?show=map")
         here.page.locator(".plane-points").wait_for()
         here.page.wait_for_function(f"async () => (await ({COLOURED})()).length > 500")
         found.append(np.array(here.page.evaluate(COLOURED)))
@@ -254,7 +256,7 @@ def test_a_million_points_are_smooth(own: str, gallery: OpenGallery) -> None:
         here.expected += MESSAGES
         data = packed(count)
         here.context.route("**/api/v1/map?*", partial(_fulfil, data))
-        here.go("/?map=1")
+        here.go("/?show=map")
         here.page.get_by_text(f"{count:,} pictures").wait_for()
         here.page.wait_for_timeout(1500)
         medians_ms.append(here.page.evaluate(FRAMES))

@@ -167,13 +167,14 @@ const care = new Care({
   indexed: () => indexing.poll(),
   filter: actions.filter,
 });
-/** What is shown in place of the pictures, by the `show` of the state. */
-const views = { duplicates, library: care };
-const sortMenu = new SortMenu(store);
 const map = new MapView({
+  leave: leaveView,
   show: actions.show,
-  region: (corners) => store.set({ region: corners, map: "", view: "" }),
+  region: (corners) => store.set({ region: corners, show: "", view: "" }),
 });
+/** What is shown in place of the pictures, by the `show` of the state. */
+const views = Object.assign(Object.create(null), { duplicates, library: care, map });
+const sortMenu = new SortMenu(store);
 const mapButton = h("button", { type: "button", class: "toggle", "aria-label": "Map", title: "Similar pictures side by side (m)", onclick: toggleMap }, icon("map"), h("span", {}, "Map"));
 const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
 const newer = h("button", { type: "button", class: "toggle newer", hidden: true });
@@ -181,7 +182,7 @@ byId("grid").before(newer);
 byId("view-tools").append(mapButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
 
 function toggleMap() {
-  store.set({ map: store.state.map ? "" : "1", view: "" });
+  store.set({ show: store.state.show === "map" ? "" : "map", level: "", view: "" });
 }
 
 /** Add the first folder of a library. */
@@ -352,6 +353,7 @@ function showView(view) {
   const place = byId("view");
   results.toggleAttribute("data-show", Boolean(view));
   place.hidden = !view;
+  if (view !== map) map.stop(); // which holds megabytes
   if (!view) {
     place.replaceChildren();
     return;
@@ -371,7 +373,6 @@ async function showPictures(state, options) {
 
 store.subscribe((state, previous, options) => {
   const newQuery = format(query(state)) !== format(query(previous));
-  showMap(state);
   openedHere = Boolean(state.view) && !options.back && (openedHere || !previous.view);
   box.show(state);
   if (newQuery) {
@@ -385,13 +386,6 @@ store.subscribe((state, previous, options) => {
     showViewer();
   }
 });
-
-/** The map of what passes the filters, in place of the grid. */
-function showMap(state) {
-  results.classList.toggle("mapped", Boolean(state.map));
-  mapButton.setAttribute("aria-pressed", String(Boolean(state.map)));
-  map.show(state);
-}
 
 function showTools(state) {
   weaker.hidden = !hasTerms(state) || state.mode === "text";
@@ -458,9 +452,8 @@ function showStatus(status) {
 /** Reload a changed library if that disturbs nothing; otherwise offer it. */
 function offerUpdate() {
   filters.load(store.state, { reload: true });
-  map.reload(store.state);
   shelves.load();
-  if (scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
+  if (store.state.show !== "map" && scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
   else offerReload();
 }
 
@@ -502,7 +495,6 @@ addEventListener("keydown", (event) => {
 });
 
 showTools(store.state);
-showMap(store.state);
 document.body.classList.toggle("by-date", isByDate(store.state));
 if (isStart(store.state)) shelves.load();
 document.documentElement.dataset.ready = "";

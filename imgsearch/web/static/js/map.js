@@ -1,9 +1,8 @@
-/** The map of meaning: all pictures on a plane, similar ones together, in place of the grid. */
+/** The map of meaning: all pictures on a plane, similar ones together. */
 
 import * as api from "./api.js";
-import { byId, h, icon, iconButton } from "./dom.js";
+import { h, icon, iconButton } from "./dom.js";
 import { Plane } from "./plane.js";
-import { mapParameters } from "./state.js";
 import { number, plural } from "./words.js";
 
 /** Pause before the name of the picture under the pointer is requested. */
@@ -14,44 +13,43 @@ export class MapView {
   #abort = new AbortController();
   #hover = 0;
 
-  /** @param {Object} actions  `show(id)` a picture, `region(corners)` as the API takes it */
+  /** @param {Object} actions  `leave()`, `show(id)` a picture, `region(corners)` as the API takes it */
   constructor(actions) {
     this.actions = actions;
-    this.place = byId("map");
+    this.place = h("div", {});
+    this.element = h("div", { class: "view" },
+      h("div", { class: "view-head" }, h("h2", {}, "Map"), iconButton("close", "Back to the pictures (m)", () => actions.leave())),
+      this.place);
+    this.summary = "Similar pictures side by side";
+    this.hits = [];
     this.plane = null;
     this.key = null;
   }
 
-  /** Show the map of what passes the filters of a state, or hide it. */
-  show(state) {
-    this.place.hidden = !state.map;
-    const key = state.map ? mapParameters(state).toString() : null;
-    if (key === this.key) return;
-    this.key = key;
-    this.#close();
-    if (key !== null) this.#load(state);
+  /** Show the map of the pictures that pass the filters; a region of it chooses none of them. */
+  show(params) {
+    params.delete("region");
+    if (this.key === `${params}`) return;
+    this.stop();
+    this.key = `${params}`;
+    this.#load(params);
   }
 
-  /** Show the map again after the library has changed. */
-  reload(state) {
-    if (this.key === null) return;
-    this.key = null;
-    this.show(state);
-  }
-
-  #close() {
+  /** Forget the map, so that it is requested again when it is shown. */
+  stop() {
     this.#abort.abort();
     this.#abort = new AbortController();
     this.plane?.close();
     this.plane = null;
+    this.key = null;
     this.place.replaceChildren();
   }
 
-  async #load(state) {
+  async #load(params) {
     const { signal } = this.#abort;
     this.place.append(h("p", { class: "map-note", role: "status" }, "Laying out the pictures. The first time takes minutes in a large library."));
     try {
-      const map = await api.map(mapParameters(state), signal);
+      const map = await api.map(params, signal);
       if (!signal.aborted) this.#draw(map);
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;

@@ -15,7 +15,7 @@ const SHOW = ["show", "level"];
 /** The month that a list by date begins with, such as "2019-05": the place of the reader, and not a filter. */
 const PLACE = ["at"];
 /** Parameters of the display, which are not sent with a search. */
-const VIEW = ["view", "map"];
+const VIEW = ["view"];
 
 export const EMPTY = Object.freeze({
   ...Object.fromEntries(LISTS.map((name) => [name, Object.freeze([])])),
@@ -50,7 +50,7 @@ export function format(state) {
 
 /** The state without the parameters of the display. */
 export function query(state) {
-  return { ...state, view: "", map: "" };
+  return { ...state, view: "" };
 }
 
 /** The parameters of the search API; example pictures are sent as files. */
@@ -64,14 +64,6 @@ export function parameters(state) {
   }
   if (state.unique) params.set("unique", "1");
   else params.delete("unique");
-  return params;
-}
-
-/** The filters alone, but for the region: what the map shows. */
-export function mapParameters(state) {
-  const params = parameters(state);
-  const names = new Set(FILTERS.filter((name) => name !== "region"));
-  for (const name of [...params.keys()]) if (!names.has(name)) params.delete(name);
   return params;
 }
 
