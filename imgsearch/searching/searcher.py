@@ -188,16 +188,18 @@ class Searcher:
             with a note.
         """
         trace = trace or Trace()
+        partners, notes = self._partner_rankings(request, trace)
         with self._ready(request, trace):
             resolved = self._resolve(request)[0]
             if shown:
                 presence = self._presence()
-                ranking = self._present(resolved, presence, shown, trace)
-                ranking = replace(ranking, notes=(*ranking.notes, *self._left_out(presence)))
+                ranking = self._present(resolved, presence, shown, trace, partners)
+                notes += self._left_out(presence)
             else:
-                ranking = self._folded(request, self._rank(resolved, trace), trace)
+                ranking = self._folded(request, self._rank(resolved, trace, partners), trace)
             return replace(
                 ranking,
+                notes=(*ranking.notes, *notes),
                 source=_with_vectors(resolved, trace),
                 space=self.space if trace.vectors else None,
             )
@@ -381,19 +383,23 @@ class Searcher:
         notes: list[str] = []
         if not request.federated or not request.needs_model or request.mode == "text":
             return rankings, notes
+        others = self._spaces.others()
+        if not others:
+            return [], ["The library has vectors of one model only; there is nothing to fuse."]
+        terms = [replace(term, vector=None) if term.text else term for term in request.terms]
+        if any(term.vector is not None for term in terms):  # of a picture, in the space in use
+            return rankings, notes
         alone = replace(
-            request, federated=False, unique=False, apart=True, sort="", remember=False,
-            limit=max(request.limit, FUSION_DEPTH),
+            request, terms=terms, federated=False, unique=False, apart=True, sort="",
+            remember=False, limit=max(request.limit, FUSION_DEPTH),
         )  # fmt: skip
         with trace.step("federate"):
-            for spaces in self._spaces.others():
+            for spaces in others:
                 partner = self._partner(spaces)
                 try:
                     rankings.append(ModelRanking(partner.rank(alone), partner.index))
                 except ImgSearchError as error:
                     notes.append(f"{spaces.model} takes no part in this search: {error}.")
-        if not rankings and not notes:
-            notes.append("The library has vectors of one model only; there is nothing to fuse.")
         return rankings, notes
 
     def _partner(self, spaces: Spaces) -> Searcher:
@@ -401,6 +407,7 @@ class Searcher:
         if partner is None:
             partner = Searcher(self._settings, self._catalog, spaces, self._index_files)
             self._partners[spaces.model] = partner
+        partner.renew()
         return partner
 
     def _rank(

@@ -360,6 +360,11 @@ def test_a_federated_search_fuses_the_rankings_of_all_models(two_models, catalog
     scores = {hit.image.file.path: hit.score for hit in found}
     assert scores["d.jpg"] is None and scores["e.jpg"] is None, "only the model in use has scores"
     assert {hit.image.file.path: hit.score for hit in alone}.items() <= scores.items()
+    ranking = searcher.rank(SearchRequest(terms, min_score=-1, federated=True))
+    assert ranking.ids.tolist() == [hit.image.id for hit in found]
+    assert ranking.source is not None
+    again = searcher.rank(ranking.source)  # with vectors of the model in use
+    assert sorted(again.ids.tolist()) == sorted(ids[f"{each}.jpg"] for each in "abc")
     first = searcher.search(SearchRequest(terms, 2, min_score=-1, federated=True))
     assert paths(first) == paths(found)[:2]
     where = parse("name = d.jpg or name = a.jpg")
