@@ -61,7 +61,7 @@ def beside(vectors: Embeddings, landmarks: Embeddings, positions: Positions) -> 
     vectors : ndarray of shape (n, dimension), float32, unit norm
     landmarks : ndarray of shape (m, dimension), float32, unit norm
     positions : ndarray of shape (m, 2)
-        Of the landmarks, of which there is at least one.
+        Positions of the landmarks; at least one.
     """
     rows, fixed = _rounded(vectors), _rounded(landmarks)
     squares, near = _nearest(rows, fixed, min(NEIGHBOURS, len(fixed)))

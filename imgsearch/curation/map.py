@@ -126,10 +126,14 @@ class PictureMap:
         """Where the broad clusters lie, largest first."""
         return tuple(each for each in self.regions if each.parent is None)
 
-    def colours(self) -> NDArray[np.uint8]:
-        """For each picture the place in `COLOURS` of its broad cluster; 0 for none."""
+    def colour_numbers(self) -> dict[int, int]:
+        """For the id of each region the place in `COLOURS` of its broad cluster; 0 for none."""
         numbers = {each.id: n % (len(COLOURS) - 1) + 1 for n, each in enumerate(self.broad())}
-        of_cluster = {each.id: numbers.get(each.parent or each.id, 0) for each in self.regions}
+        return {each.id: numbers.get(each.parent or each.id, 0) for each in self.regions}
+
+    def colours(self) -> NDArray[np.uint8]:
+        """The same for each picture."""
+        of_cluster = self.colour_numbers()
         keys, places = np.unique(self.clusters, return_inverse=True)
         found = np.array([of_cluster.get(key, 0) for key in keys.tolist()], np.uint8)
         chosen: NDArray[np.uint8] = found[places]

@@ -80,22 +80,18 @@ class Maps:
 def packed(shown: PictureMap) -> bytes:
     """A map as `GET /api/v1/map` sends it; see `imgsearch.web.library_routes`."""
     chosen = shown.spread(MAX_MAP_IMAGES)
-    places = np.zeros(len(chosen), np.uint16)
-    clusters = shown.clusters[chosen]
-    for number, each in enumerate(shown.regions, start=1):
-        places[clusters == each.id] = number
+    numbers = {each.id: number for number, each in enumerate(shown.regions, start=1)}
+    clusters, of_image = np.unique(shown.clusters[chosen], return_inverse=True)
+    places = np.array([numbers.get(key, 0) for key in clusters.tolist()], np.uint16)[of_image]
     scaled = np.round((shown.positions[chosen].astype(np.float64) + 1) * 32767.5)
-    numbers = {each.id: n % (len(COLOURS) - 1) + 1 for n, each in enumerate(shown.broad())}
+    colours = shown.colour_numbers()
     head = {
         "model": shown.model,
         "count": len(chosen),
         "total": len(shown.ids),
         "unindexed": shown.unindexed,
         "palette": COLOURS,
-        "regions": [
-            region_to_plain(each) | {"colour": numbers[each.parent or each.id]}
-            for each in shown.regions
-        ],
+        "regions": [region_to_plain(each) | {"colour": colours[each.id]} for each in shown.regions],
     }
     text = json.dumps(head).encode()
     text += b" " * (-(len(text) + 4) % 8)
