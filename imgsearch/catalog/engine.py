@@ -28,7 +28,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _require_held(connection: Connection) -> None:
-    """Raise `LibraryBusy` if this process writes, and is no longer the one that may."""
+    """Raise `LibraryBusy` if this process writes although another one holds the lock by now."""
     if require_held := connection.get_execution_options().get("require_held"):
         require_held(connection)
 

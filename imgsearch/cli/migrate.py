@@ -42,4 +42,4 @@ def command(target: str, library: str | None, quiet: bool, verbose: bool) -> Non
         return
     click.echo(f"{count_of(rows, 'row')} copied and compared")
     setting = "--catalog URL, IMGSEARCH_CATALOG or config.toml" if "://" in target else "--library"
-    ctx.say(plain(f"From now on, name the copy: {setting}. The original is no longer kept up."))
+    ctx.say(plain(f"From now on, name the copy: {setting}. Later runs do not update the original."))
