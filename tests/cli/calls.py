@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from imgsearch.cli import boundary
+from tests.crash.process import PLUGIN, environment
 
 
 @dataclass(frozen=True)
@@ -137,3 +139,12 @@ class Place:
         outcome = self.call("similar", self.photos / "a.jpg", *options)
         assert outcome.status == 0, outcome.err
         return sorted(os.path.relpath(path, self.photos) for path in outcome.paths)
+
+
+def eight_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Pictures that are not yet indexed, and the model "cheap" for processes, too."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    for number, name in enumerate("abcdefgh"):
+        picture(folder / "photos" / f"{name}.jpg", number)
+    return Place(folder / "photos", folder / "library")

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.calls import Place, blocking, picture, process
+from tests.cli.calls import Place, blocking, eight_pictures, picture, process
 from tests.conftest import needs_server
-from tests.crash.process import PLUGIN, environment
 from tests.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.slow, needs_server]
@@ -23,12 +22,9 @@ def database_kind() -> str:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Place:
-    monkeypatch.syspath_prepend(str(PLUGIN))
-    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-    for number, name in enumerate("abcdefgh"):
-        picture(tmp_path / "photos" / f"{name}.jpg", number)
-    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
-    return Place(tmp_path / "photos", tmp_path / "library")
+    place = eight_pictures(tmp_path, monkeypatch)
+    (place.photos / "broken.jpg").write_bytes(b"no picture")
+    return place
 
 
 def answers(place: Place) -> dict[str, object]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.calls import Place, blocking, call, picture, process
+from tests.cli.calls import Place, blocking, call, eight_pictures, picture, process
 from tests.conftest import needs_server
-from tests.crash.process import PLUGIN, environment
 
 pytestmark = [pytest.mark.slow, needs_server]
 MODEL = ("--model", "cheap")
@@ -24,11 +23,7 @@ def milvus_url(milvus) -> str:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Place:
-    monkeypatch.syspath_prepend(str(PLUGIN))
-    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-    for number, name in enumerate("abcdefgh"):
-        picture(tmp_path / "photos" / f"{name}.jpg", number)
-    return Place(tmp_path / "photos", tmp_path / "library")
+    return eight_pictures(tmp_path, monkeypatch)
 
 
 def found(place: Place, *options: object) -> list[str]:
@@ -37,10 +32,8 @@ def found(place: Place, *options: object) -> list[str]:
     return outcome.paths
 
 
-def test_commands_give_the_same_answers(place, url, postgres, monkeypatch):
-    place.index(place.photos, *MODEL, "--index", url)
-    stored = "SELECT vectors, revision FROM imgsearch_index.generations WHERE live"
-    assert postgres.sql(stored, database="photos")[0][0] == 8
+def require_same_answers(place: Place, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches answer from the server as from files, also after a run that changes the library."""
     assert not (place.library / "index").exists(), "no file beside the server"
     local = found(place)
     monkeypatch.setenv("IMGSEARCH_INDEX", url)
@@ -53,19 +46,17 @@ def test_commands_give_the_same_answers(place, url, postgres, monkeypatch):
     assert len(found(place)) == 8 and any(path.endswith("new.jpg") for path in found(place))
 
 
+def test_commands_give_the_same_answers(place, url, postgres, monkeypatch):
+    place.index(place.photos, *MODEL, "--index", url)
+    stored = "SELECT vectors, revision FROM imgsearch_index.generations WHERE live"
+    assert postgres.sql(stored, database="photos")[0][0] == 8
+    require_same_answers(place, url, monkeypatch)
+
+
 def test_commands_give_the_same_answers_on_milvus(place, milvus_url, milvus, monkeypatch):
     place.index(place.photos, *MODEL, "--index", milvus_url)
     assert '"vectors": 8' in milvus.states("photos")[0]["state"]
-    assert not (place.library / "index").exists(), "no file beside the server"
-    local = found(place)
-    monkeypatch.setenv("IMGSEARCH_INDEX", milvus_url)
-    assert found(place) == local and len(local) == 8
-    first = found(place, "--name", "a*", "--no-daemon")
-    assert first == [path for path in local if path.endswith("/a.jpg")]
-    picture(place.photos / "new.jpg", 99)
-    (place.photos / "a.jpg").unlink()
-    place.index(place.photos, *MODEL)
-    assert len(found(place)) == 8 and any(path.endswith("new.jpg") for path in found(place))
+    require_same_answers(place, milvus_url, monkeypatch)
     monkeypatch.setenv("IMGSEARCH_INDEX", milvus_url.replace("://", "://me:hidden@"))
     status, report = place.call("status"), place.call("doctor")
     where = milvus_url.replace("://", "://me@")

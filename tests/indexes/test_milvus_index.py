@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import IndexServerError
-from imgsearch.vectors import EmbeddingSpace, normalize
+from imgsearch.vectors import normalize
 from tests.conftest import needs_server
 from tests.fakes import SPACE, batch, unit_rows
+from tests.indexes.served_laws import refusal, require_copies_apart
 
 pytestmark = [pytest.mark.slow, needs_server]
 
@@ -266,17 +267,7 @@ def test_an_id_that_comes_twice_leaves_nothing(milvus, make):
 
 
 def test_two_copies_of_a_library_do_not_mix(make):
-    one, other = make(), make()
-    one.apply(batch([1], unit_rows(1), token="one"))
-    one.flush()
-    other = make()
-    other.apply(batch([2], unit_rows(1), since=1, revision=2, token="other"))
-    other.flush()
-    one.apply(batch([3], unit_rows(1), since=1, revision=2, token="one"))
-    with pytest.raises(IndexServerError, match="another process has changed") as caught:
-        one.flush()
-    assert "two copies" in caught.value.hint
-    assert make().ids().tolist() == [1, 2]
+    require_copies_apart(make, unit_rows(1))
 
 
 def test_check_finds_rows_that_somebody_has_deleted(milvus, make):
@@ -304,18 +295,6 @@ def test_a_search_works_again_after_the_server_was_away(milvus, make):
 
 
 # Errors: an address and a hint, within five seconds
-
-
-def refusal(url: str, space: EmbeddingSpace = SPACE) -> IndexServerError:
-    """The error of opening an index at a URL."""
-    from imgsearch.indexes.milvus_index import MilvusIndex
-
-    started = time.monotonic()
-    with pytest.raises(IndexServerError) as caught:
-        MilvusIndex(url, "library", space)
-    assert time.monotonic() - started < 5
-    assert caught.value.hint
-    return caught.value
 
 
 def test_a_server_that_is_down():

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import IndexServerError
-from imgsearch.vectors import EmbeddingSpace, normalize
+from imgsearch.vectors import normalize
 from tests.conftest import needs_server
 from tests.fakes import SPACE, batch, unit_rows
+from tests.indexes.served_laws import refusal, require_copies_apart
 
 pytestmark = [pytest.mark.slow, needs_server]
 GENERATIONS = "SELECT name, live, revision, vectors FROM imgsearch_index.generations"
@@ -237,17 +238,7 @@ def test_a_build_that_fails_leaves_nothing(postgres, make):
 
 
 def test_two_copies_of_a_library_do_not_mix(make):
-    one, other = make(), make()
-    one.apply(batch([1], catalog_rows(1), token="one"))
-    one.flush()
-    other = make()
-    other.apply(batch([2], catalog_rows(1), since=1, revision=2, token="other"))
-    other.flush()
-    one.apply(batch([3], catalog_rows(1), since=1, revision=2, token="one"))
-    with pytest.raises(IndexServerError, match="another process has changed") as caught:
-        one.flush()
-    assert "two copies" in caught.value.hint
-    assert make().ids().tolist() == [1, 2]
+    require_copies_apart(make, catalog_rows(1))
 
 
 def test_check_finds_rows_that_somebody_has_deleted(postgres, make):
@@ -273,18 +264,6 @@ def test_a_search_works_again_after_the_server_was_away(postgres, make):
 
 
 # Errors: an address and a hint, within five seconds
-
-
-def refusal(url: str, space: EmbeddingSpace = SPACE) -> IndexServerError:
-    """The error of opening an index at a URL."""
-    from imgsearch.indexes.pgvector_index import PgIndex
-
-    started = time.monotonic()
-    with pytest.raises(IndexServerError) as caught:
-        PgIndex(url, "library", space)
-    assert time.monotonic() - started < 5
-    assert caught.value.hint
-    return caught.value
 
 
 def test_a_server_that_is_down():
@@ -405,5 +384,5 @@ def test_a_user_who_may_only_read(postgres, make):
 
 @pytest.mark.parametrize("url", ["postgresql://me:p%zz@h/db", "postgresql://me:hid%@h:x/db", "x"])
 def test_a_url_that_is_not_valid_is_not_repeated(url):
-    error = refusal(url)
+    error = refusal(url, kind="postgresql")
     assert "is not valid" in str(error) and "p%zz" not in str(error) and "hid%" not in str(error)
