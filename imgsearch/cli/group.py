@@ -282,13 +282,14 @@ def index_option(function: F) -> F:
 
 def without_password(ctx: click.Context, option: click.Parameter, kind: str | None) -> str | None:
     """Refuse a password on the command line, where other users can read it."""
-    from imgsearch.settings import has_password
+    from imgsearch.settings import Settings, has_password
 
     if kind and has_password(kind):
+        name, where = option.name or "", "~/.pgpass or PGPASSWORD"
+        if hasattr(Settings, name):
+            where = f"~/.pgpass, PGPASSWORD, MILVUS_TOKEN, IMGSEARCH_{name.upper()} or config.toml"
         raise click.BadParameter(
-            "other users could read a password on the command line; put it into ~/.pgpass,"
-            " PGPASSWORD, MILVUS_TOKEN,"
-            f" IMGSEARCH_{(option.name or '').upper()} or config.toml.",
+            f"other users could read a password on the command line; put it into {where}.",
             ctx,
             option,
         )

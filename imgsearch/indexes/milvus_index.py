@@ -33,7 +33,14 @@ from numpy.typing import NDArray
 from imgsearch.errors import IndexServerError, MissingExtra
 from imgsearch.indexes.builder import norm_slack
 from imgsearch.indexes.mapped_vectors import CHUNK_ROWS, SINGLE
-from imgsearch.indexes.served_index import Codes, Generation, GenerationGone, Selection, ServedIndex
+from imgsearch.indexes.served_index import (
+    Codes,
+    Generation,
+    GenerationGone,
+    Selection,
+    ServedIndex,
+    require_dimension,
+)
 from imgsearch.records import Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
@@ -257,12 +264,7 @@ class MilvusStore:
         self._server, self._library, self._space = Server(where), library, space
         self._owner = hashlib.sha256(f"{library}\n{space.key}".encode()).hexdigest()[:16]
         self._loaded: set[str] = set()
-        if space.dimension > MAX_DIMENSION:
-            raise IndexServerError(
-                f"Milvus takes vectors of at most {MAX_DIMENSION} numbers, and {space.model} has"
-                f" {space.dimension}",
-                "Index with a smaller --dimension, or without the server: --index auto",
-            )
+        require_dimension("Milvus", MAX_DIMENSION, space)
 
     @property
     def engine(self) -> str:

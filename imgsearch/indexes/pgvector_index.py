@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from imgsearch.errors import IndexServerError, MissingExtra
 from imgsearch.indexes.builder import norm_slack
 from imgsearch.indexes.mapped_vectors import CHUNK_ROWS, HALF, SINGLE
-from imgsearch.indexes.served_index import Codes, Generation, GenerationGone, Selection, ServedIndex
+from imgsearch.indexes.served_index import (
+    Codes,
+    Generation,
+    GenerationGone,
+    Selection,
+    ServedIndex,
+    require_dimension,
+)
 from imgsearch.records import Revision
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
 
@@ -250,12 +257,7 @@ class PgStore:
 
     def __init__(self, where: str, library: str, space: EmbeddingSpace) -> None:
         self._server, self._library, self._space = Server(where), library, space
-        if space.dimension > MAX_DIMENSION:
-            raise IndexServerError(
-                f"pgvector takes vectors of at most {MAX_DIMENSION} numbers, and {space.model} has"
-                f" {space.dimension}",
-                "Index with a smaller --dimension, or without the server: --index auto",
-            )
+        require_dimension("pgvector", MAX_DIMENSION, space)
 
     @property
     def engine(self) -> str:

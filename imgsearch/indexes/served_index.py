@@ -176,6 +176,16 @@ class Store(Protocol):
         """Make the approximate index, or make it again."""
 
 
+def require_dimension(engine: str, maximum: int, space: EmbeddingSpace) -> None:
+    """Raise `IndexServerError` for vectors that an engine does not take."""
+    if space.dimension > maximum:
+        raise IndexServerError(
+            f"{engine} takes vectors of at most {maximum} numbers, and {space.model} has"
+            f" {space.dimension}",
+            "Index with a smaller --dimension, or without the server: --index auto",
+        )
+
+
 class ServedIndex:
     """A `VectorIndex` on a server.
 

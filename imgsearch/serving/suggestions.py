@@ -145,8 +145,8 @@ class Suggestions:
         if path.startswith(("/", "~")):
             return [path]
         parts = folded(path.strip("/"))
-        found = [each for each in self._folders if folded(each).endswith(f"/{parts}")]
-        return [each for each in found if not any(_inside(each, other) for other in found)]
+        found = {each: None for each in self._folders if folded(each).endswith(f"/{parts}")}
+        return [each for each in found if not any(above in found for above in _above(each))]
 
     def _refresh(self) -> None:
         """Read the values again, if the library has changed."""
@@ -210,5 +210,7 @@ def _written(known: KnownValue) -> str:
     return f"{known.kind}:{known.value if plain else quoted(known.value)}"
 
 
-def _inside(path: str, folder: str) -> bool:
-    return path.startswith(f"{folder}/")
+def _above(path: str) -> Iterator[str]:
+    """The folders around an absolute path, the nearest first."""
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -71,7 +72,8 @@ async def _pieces(images: Sequence[Located]) -> AsyncIterator[bytes]:
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
     finally:
-        pieces.close()
+        with suppress(ValueError):  # a thread is in it still; it ends with the last reference
+            pieces.close()
 
 
 def routes(gallery: Gallery) -> APIRouter:

@@ -166,6 +166,9 @@ def test_a_library_migrates_to_a_server_and_back(
     url, back = new_url(), Place(place.photos, place.library.with_name("back"))
     place.index(place.photos, *MODEL)
     local = answers(place)
+    refused = place.call("migrate", "--to", "postgresql://me:hidden@127.0.0.1/photos")
+    assert refused.status == 2 and "~/.pgpass or PGPASSWORD" in refused.err
+    assert "hidden" not in refused.err and "IMGSEARCH_" not in refused.err
     outcome = place.call("-v", "migrate", "--to", url)
     assert outcome.status == 0 and "rows copied and compared" in outcome.text, outcome.err
     assert "images: 8 rows" in outcome.err
