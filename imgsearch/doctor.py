@@ -14,7 +14,6 @@ from importlib import metadata
 from imgsearch import plugins
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
-from imgsearch.filesystems import network_warning
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import engine, sync, verify
@@ -22,6 +21,7 @@ from imgsearch.library import Library
 from imgsearch.ocr import rapid
 from imgsearch.records import Known
 from imgsearch.sources.decoders import decoders
+from imgsearch.sources.filesystems import network_warning
 from imgsearch.sources.guarded_files import digest_file
 from imgsearch.vectors import EmbeddingSpace
 

@@ -38,7 +38,6 @@ BANDS: Mapping[str, tuple[str, ...]] = {
         "default_excludes",
         "vectors",
         "writing",
-        "filesystems",
         "errors",
     ),
 }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
-from imgsearch.filesystems import network_warning
 from imgsearch.indexing import freshness, measure_run, ocr_run
 from imgsearch.indexing.calibration import Calibrator
 from imgsearch.indexing.encode_pool import LocalPool
@@ -29,6 +28,7 @@ from imgsearch.records import IngestReport, MeasureReport, OnProgress, RootRecor
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings, decoder_signature
 from imgsearch.sources.excludes import understood
+from imgsearch.sources.filesystems import network_warning
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.spaces import Spaces, require_trained
 from imgsearch.vectors import EmbeddingSpace

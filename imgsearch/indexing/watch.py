@@ -30,8 +30,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from imgsearch.filesystems import NETWORK, filesystem
 from imgsearch.records import RootRecord
+from imgsearch.sources.filesystems import NETWORK, filesystem
 from imgsearch.sources.folder_source import FilesystemSource
 
 MAX_DELAY_SECONDS = 300.0

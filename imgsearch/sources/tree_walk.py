@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from imgsearch.filesystems import UNIDENTIFIED, Identity, filesystem, identity_of
 from imgsearch.ports import Unchanged
 from imgsearch.records import FileRun, ImageFile, Skipped, Unvisited, clamped, signed
 from imgsearch.sources import mounts as mounted
 from imgsearch.sources import sidecars
+from imgsearch.sources.filesystems import UNIDENTIFIED, Identity, filesystem, identity_of
 from imgsearch.sources.formats import CANDIDATES, UNSUPPORTED_EXTENSIONS, extension
 from imgsearch.sources.guarded_files import os_reason
 from imgsearch.sources.scan_rules import ScanRules

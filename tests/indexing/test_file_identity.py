@@ -14,9 +14,8 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from sqlalchemy import text
 
-from imgsearch import filesystems
 from imgsearch.catalog import Catalog
-from imgsearch.sources import tree_walk
+from imgsearch.sources import filesystems, tree_walk
 from tests.crash.plugin.cheap_encoder import CheapEncoder
 from tests.fakes import rehearsed
 from tests.indexing.real_files import CountingSource, Photos, picture
