@@ -49,6 +49,7 @@ def places(plain) -> dict[int, tuple[float, float]]:
     return {each["id"]: (each["x"], each["y"]) for each in plain["points"]}
 
 
+@full_only
 def test_pictures_lie_among_those_like_them(mapped, listed):
     """Better than principal components keep neighbours, by trustworthiness."""
     with open_library(str(mapped.library)) as library:
@@ -67,6 +68,7 @@ def nearest(where, key: int) -> int:
     return min(far, key=far.__getitem__)
 
 
+@full_only
 def test_json_has_every_picture_once(listed):
     assert (listed["pictures"], listed["unindexed"]) == (COUNT, 0)
     assert len(places(listed)) == COUNT
@@ -78,6 +80,7 @@ def test_json_has_every_picture_once(listed):
         assert each["count"] == sum(p["cluster"] in parts for p in listed["points"])
 
 
+@full_only
 def test_a_table_of_the_broad_clusters(mapped, listed):
     outcome = mapped.call("map")
     assert "imgsearch map --html" in outcome.err
@@ -90,6 +93,7 @@ def test_a_table_of_the_broad_clusters(mapped, listed):
     ]
 
 
+@full_only
 def test_a_filter_moves_nothing(mapped, listed):
     some = mapped.call("map", "--json", "--type", "jpeg").json
     assert 0 < some["pictures"] < COUNT
@@ -98,6 +102,7 @@ def test_a_filter_moves_nothing(mapped, listed):
     assert (none.status, none.out) == (1, b"") and "no picture on the map" in none.err
 
 
+@full_only
 def test_new_pictures_move_no_others(copied, listed, tmp_path):
     folder = tmp_path / "more"
     folder.mkdir()
@@ -122,6 +127,7 @@ def written(mapped, tmp_path_factory):
     return folder
 
 
+@full_only
 def test_the_page_holds_all_it_needs_behind_a_strict_policy(written, listed):
     page = (written / "map.html").read_text("utf-8")
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="(.*?)"', page, re.S)
@@ -142,6 +148,7 @@ def test_the_page_holds_all_it_needs_behind_a_strict_policy(written, listed):
     ]
 
 
+@full_only
 def test_drawings(written, listed):
     with Image.open(written / "map.png") as image:
         assert image.size == (1600, 1600) and len(image.getcolors(1 << 22)) > 1000
@@ -152,6 +159,7 @@ def test_drawings(written, listed):
     assert len(list(root.iter("{http://www.w3.org/2000/svg}image"))) == COUNT
 
 
+@full_only
 def test_a_table_with_x_and_y(written, listed):
     from pyarrow.parquet import read_table
 
@@ -161,6 +169,7 @@ def test_a_table_with_x_and_y(written, listed):
     assert "vector" not in rows[0] and rows[0]["path"]
 
 
+@full_only
 @pytest.mark.parametrize("target", ("pictures.parquet", "shards"))
 def test_an_export_has_x_and_y_if_there_is_a_map(mapped, demo, listed, tmp_path, target):
     from pyarrow.parquet import read_table
@@ -180,6 +189,7 @@ def test_an_export_has_x_and_y_if_there_is_a_map(mapped, demo, listed, tmp_path,
             assert outcome.status == 0, outcome.err
 
 
+@full_only
 @pytest.mark.parametrize(
     ("option", "name"), (("--png", "owl.jpg"), ("--svg", "notes.txt"), ("--html", "a.html"))
 )
@@ -193,6 +203,7 @@ def test_no_file_is_replaced_that_is_not_a_map(mapped, tmp_path, option, name):
     assert outcome.status == 1 and "does not exist" in outcome.err
 
 
+@full_only
 def test_a_map_of_ours_is_replaced(mapped, written):
     for kind in ("png", "svg"):
         before = (written / f"map.{kind}").read_bytes()
