@@ -31,7 +31,8 @@ OUTLIER_DEVIATIONS = 1.0
 pictures, on average, than two pictures of the library are."""
 MAX_PAIRS = 200_000
 _BLOCK_IMAGES = 8192
-
+MAX_ROUNDING = 1e-6
+"""Cosines that differ by less are equal; the mean of two unit vectors is as near to both."""
 OUTLIER = -1
 
 Labels = NDArray[np.intp]
@@ -210,16 +211,21 @@ def _sums(
 
 
 def _medoids(ids: Ids, read: Read, labels: Labels, means: Embeddings) -> Ids:
-    best, medoids = np.full(len(means), -np.inf), np.zeros(len(means), np.int64)
+    """The picture nearest to each mean. Of those that differ by rounding alone, as both pictures of
+    a pair do, the one with the lowest id; 0 for a group without pictures."""
+    scores = np.full(len(ids), -np.inf)
     for place, vectors in _blocks(ids, read):
         inside = np.flatnonzero(labels[place] != OUTLIER)
-        groups = labels[place][inside]
-        scores = np.einsum("ij,ij->i", vectors[inside], means[groups])
-        for row in np.argsort(scores, kind="stable"):
-            if scores[row] > best[groups[row]]:
-                best[groups[row]] = scores[row]
-                medoids[groups[row]] = ids[place][inside[row]]
-    return medoids
+        of_group = means[labels[place][inside]]
+        scores[place][inside] = np.einsum("ij,ij->i", vectors[inside], of_group)
+    inside = np.flatnonzero(labels != OUTLIER)
+    best = np.full(len(means), -np.inf)
+    np.maximum.at(best, labels[inside], scores[inside])
+    nearest = inside[scores[inside] >= best[labels[inside]] - MAX_ROUNDING]
+    last = np.iinfo(np.int64).max
+    medoids = np.full(len(means), last)
+    np.minimum.at(medoids, labels[nearest], ids[nearest])
+    return np.where(medoids == last, 0, medoids)
 
 
 def _blocks(ids: Ids, read: Read) -> Iterator[tuple[slice, Embeddings]]:

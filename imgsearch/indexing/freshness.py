@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.records import clamped, signed
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.sources.formats import CANDIDATES, extension
+from imgsearch.sources.tree_walk import path_below
 from imgsearch.writing import replace_file
 
 FILE = "folders.json"
@@ -153,16 +154,14 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, FileState], 
     folders: list[str] = []
     prefix = f"{path}/" if path else ""
     place = os.path.join(source.root, path)
-    real = os.path.realpath(place) if source.rules.has_foreign_excludes else place
+    leaves_out = _rule(source, place)
     for entry in _entries(place):
         if entry.is_symlink():
             continue
         folder = entry.is_dir(follow_symlinks=False)
         if not folder and extension(entry.name) not in CANDIDATES:
             continue
-        if source.rules.leaves_out(entry.name, prefix, folder):
-            continue
-        if source.rules.excludes_elsewhere(os.path.join(real, entry.name), folder):
+        if leaves_out(entry.name, prefix, folder):
             continue
         if folder:
             folders.append(prefix + entry.name)
@@ -176,6 +175,15 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, FileState], 
                     signed(status.st_ino),
                 )
     return files, folders
+
+
+def _rule(source: FilesystemSource, place: str) -> Callable[[str, str, bool], bool]:
+    """The names that a scan ignores in a folder, which may have been reached by a link."""
+    real_root, real = os.path.realpath(source.root), os.path.realpath(place)
+    inside = path_below(real_root, real)
+    if inside is not None and os.path.join(source.root, inside) == place:
+        return source.rules.leaves_out
+    return source.rules.behind_link(real, inside)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -42,8 +42,8 @@ class _Sink:
 
 
 def picture_zip(images: Sequence[Located]) -> Generator[bytes, None, None]:
-    """The pieces of a ZIP file with the files of pictures. One that cannot be read is left out, and
-    named with the reason in a text file at the end."""
+    """The pieces of a ZIP file with the files of pictures. One that cannot be read is left out or
+    cut off, and named with the reason in a text file at the end."""
     sink, left_out = _Sink(), []
     names = _Names()
     file_like = cast(IO[bytes], sink)  # all that `zipfile` needs for writing in one go
@@ -61,13 +61,24 @@ def picture_zip(images: Sequence[Located]) -> Generator[bytes, None, None]:
                 info.external_attr = 0o644 << 16
                 with archive.open(info, "w", force_zip64=status.st_size >= 1 << 31) as entry:
                     left = status.st_size
-                    while left and (piece := file.read(min(_PIECE_BYTES, left))):
+                    while left and (piece := _piece(file, left)):
                         left -= len(piece)
                         entry.write(piece)
                         yield sink.take()
+                if left:
+                    name = _plain(image.record.file.absolute)
+                    left_out.append(f"{name}: its last {left:,} bytes could not be read")
         if left_out:
             archive.writestr(LEFT_OUT, "\n".join([*left_out, ""]))
     yield sink.take()
+
+
+def _piece(file: IO[bytes], left: int) -> bytes:
+    """The next bytes; none if the disk fails, because a part of the answer has been sent."""
+    try:
+        return file.read(min(_PIECE_BYTES, left))
+    except OSError:
+        return b""
 
 
 class _Names:

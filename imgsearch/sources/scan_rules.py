@@ -61,6 +61,29 @@ class ScanRules:
         parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
         return folder and left_out(name, parent)
 
+    def behind_link(self, real: str, inside: str | None) -> Callable[[str, str, bool], bool]:
+        """The rule, like `leaves_out`, for the names in a folder that was reached by a link: what
+        the user excludes where it lies is excluded behind the link, too.
+
+        Parameters
+        ----------
+        real : str
+            The folder's absolute path without links.
+        inside : str or None
+            Its path below the root, if it lies there.
+        """
+        own = f"{inside}/" if inside else ""
+
+        def leaves_out(name: str, prefix: str, folder: bool) -> bool:
+            if self.leaves_out(name, prefix, folder):
+                return True
+            if inside is not None and self.excludes(name, own, folder):
+                return True
+            elsewhere = self.has_foreign_excludes
+            return elsewhere and self.excludes_elsewhere(os.path.join(real, name), folder)
+
+        return leaves_out
+
     def excludes(self, name: str, prefix: str, folder: bool) -> bool:
         """True for a name that the user excludes."""
         return self._exclude.match(f"{prefix}{name}/" if folder else prefix + name)

@@ -246,7 +246,7 @@ class TreeWalk:
         beside: list[str] = []
         leaves_out: Callable[[str, str, bool], bool] = self._rules.leaves_out
         if folder.real is not None:
-            leaves_out = self._leaves_out_behind(folder.real)
+            leaves_out = self._rules.behind_link(folder.real, self._below(folder.real))
         candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
         for entry in entries:  # a re-scan does this, too, for every file
             name = entry.name
@@ -269,21 +269,6 @@ class TreeWalk:
                 folder.failures.append(self._unseen(prefix + name, error))
         if beside:
             folder.sidecars = FolderSidecars(folder.absolute, beside, folder.identity.ctime)
-
-    def _leaves_out_behind(self, real: str) -> Callable[[str, str, bool], bool]:
-        """The rule for the names in a folder behind a link, whose absolute path is given."""
-        rules, inside = self._rules, self._below(real)
-        own = f"{inside}/" if inside else ""
-
-        def leaves_out(name: str, prefix: str, folder: bool) -> bool:
-            if rules.leaves_out(name, prefix, folder):
-                return True
-            if inside is not None and rules.excludes(name, own, folder):
-                return True
-            elsewhere = rules.has_foreign_excludes
-            return elsewhere and rules.excludes_elsewhere(os.path.join(real, name), folder)
-
-        return leaves_out
 
     def _unseen(self, path: str, error: OSError) -> Skipped:
         return Skipped(ImageFile(self._root, path, 0, 0), os_reason(error), transient=True)
@@ -364,11 +349,7 @@ class TreeWalk:
         return os.path.realpath(self._absolute(path))
 
     def _below(self, real: str) -> str | None:
-        """The path below the root of a place, links resolved; None if it lies elsewhere."""
-        top = self._real_root.rstrip(os.sep) + os.sep
-        if real == self._real_root:
-            return ""
-        return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
+        return path_below(self._real_root, real)
 
     def _device(self, path: str) -> int | None:
         try:
@@ -378,6 +359,15 @@ class TreeWalk:
 
     def _absolute(self, path: str) -> str:
         return os.path.join(self._root, *path.split("/")) if path else self._root
+
+
+def path_below(real_root: str, real: str) -> str | None:
+    """The path of a place below a root, both without links, with "/" between its parts; None if it
+    lies elsewhere."""
+    top = real_root.rstrip(os.sep) + os.sep
+    if real == real_root:
+        return ""
+    return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
 
 
 def _picture(file: ImageFile, status: os.stat_result) -> ImageFile | Skipped:

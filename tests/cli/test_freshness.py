@@ -96,6 +96,21 @@ def test_excluded_and_skipped_files_are_not_new(indexed: Place) -> None:
     assert news(indexed.call("search", "red")) == []
 
 
+def test_what_is_excluded_behind_a_link_is_not_new(indexed: Place) -> None:
+    """The link leads to a folder that a scan does not visit under its own name."""
+    store = indexed.photos / ".store"
+    picture(store / "p.jpg", 80)
+    (indexed.photos / "album").symlink_to(".store")
+    indexed.index(indexed.photos, "--exclude", ".store/secret/")
+    assert news(indexed.call("search", "red")) == []
+    picture(store / "secret" / "s.jpg", 81)
+    assert news(indexed.call("search", "red")) == []
+    picture(store / "q.jpg", 82)
+    assert news(indexed.call("search", "red")) == ["1 new since the last index: imgsearch index"]
+    indexed.index(indexed.photos)
+    assert news(indexed.call("search", "red")) == []
+
+
 def test_only_complete_runs_count(indexed: Place) -> None:
     """A part of a folder that was scanned says nothing about the rest."""
     picture(indexed.photos / "new.jpg", 50)

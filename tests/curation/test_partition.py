@@ -34,6 +34,7 @@ def sound(found: Partition, vectors: Embeddings) -> None:
         ids = found.ids[found.labels == number]
         scores = dict(zip(ids.tolist(), rows @ mean, strict=True))
         assert scores[int(medoid)] >= max(scores.values()) - 1e-5, "two alike tie"
+        assert len(ids) > 2 or medoid == ids.min(), "the first of a pair"
 
 
 @settings(max_examples=examples(60))

@@ -63,6 +63,26 @@ def test_the_map_takes_the_place_of_the_grid(own: str, gallery: OpenGallery) -> 
     assert here.tiles.first.is_visible()
 
 
+def test_a_map_that_takes_longer_than_an_answer_may_is_requested_again(
+    own: str, gallery: OpenGallery
+) -> None:
+    here = gallery(own)
+    here.expected += [*MESSAGES, "503"]
+    answers = iter([503, 503])
+
+    def late(route: Any) -> None:
+        if status := next(answers, None):
+            route.fulfill(status=status, body='{"detail": "the search took too long"}')
+        else:
+            route.continue_()
+
+    here.context.route("**/api/v1/map?*", late)
+    here.go("/?show=map")
+    here.page.get_by_text("Laying out the pictures").wait_for()
+    here.page.locator(".plane-points").wait_for(timeout=15_000)
+    assert next(answers, None) is None
+
+
 def test_a_line_around_pictures_lists_them(own: str, gallery: OpenGallery) -> None:
     here = opened(gallery, own)
     here.page.get_by_role("button", name="Draw around pictures").click()

@@ -53,6 +53,21 @@ def test_what_cannot_be_read_or_lies_outside_is_left_out_and_named(tmp_path: Pat
         assert len(lines) == 2 and all("cannot be shown" in line for line in lines)
 
 
+def test_a_file_that_ends_early_is_cut_off_and_named(tmp_path: Path) -> None:
+    """By then, its first part has been sent."""
+    (tmp_path / "big.jpg").write_bytes(b"x" * (3 << 20))
+    (tmp_path / "good.jpg").write_bytes(b"good")
+    pieces = picture_zip(located(tmp_path, "big.jpg", "good.jpg"))
+    data = next(pieces)
+    os.truncate(tmp_path / "big.jpg", 1 << 20)
+    with zipfile.ZipFile(io.BytesIO(data + b"".join(pieces))) as archive:
+        assert archive.testzip() is None
+        assert archive.getinfo("big.jpg").file_size == 1 << 20
+        assert archive.read("good.jpg") == b"good"
+        (line,) = archive.read(LEFT_OUT).decode().splitlines()
+        assert line == f"{tmp_path}/big.jpg: its last 2,097,152 bytes could not be read"
+
+
 def test_a_download_that_is_given_up_closes_its_files(tmp_path: Path) -> None:
     (tmp_path / "big.jpg").write_bytes(b"x" * (3 << 20))
     before = len(os.listdir("/proc/self/fd"))

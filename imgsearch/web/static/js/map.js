@@ -7,6 +7,8 @@ import { number, plural } from "./words.js";
 
 /** Pause before the name of the picture under the pointer is requested. */
 const HOVER_MS = 120;
+/** Pause before a map that was not ready within the server's time limit is requested again. */
+const RETRY_MS = 3000;
 const MAX_LISTED_REGIONS = 60;
 
 export class MapView {
@@ -47,13 +49,14 @@ export class MapView {
 
   async #load(params) {
     const { signal } = this.#abort;
-    this.place.append(h("p", { class: "map-note", role: "status" }, "Laying out the pictures. The first time takes minutes in a large library."));
+    this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, "Laying out the pictures. The first time takes minutes in a large library."));
     try {
       const map = await api.map(params, signal);
       if (!signal.aborted) this.#draw(map);
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
-      this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, `${error.message} ${error.hint ?? ""}`));
+      if (error.status === 503) setTimeout(() => !signal.aborted && this.#load(params), RETRY_MS);
+      else this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, `${error.message} ${error.hint ?? ""}`));
     }
   }
 
