@@ -24,6 +24,7 @@ from imgsearch.catalog.sqlite_file import (
     FILE,
     connect,
     from_stored,
+    incomplete,
     missing,
     sqlite_errors,
     stored_values,
@@ -63,6 +64,18 @@ class Overview:
         self._connection: Plain
         version = self._open_server(url) if url else self._open_file(os.path.join(folder, FILE))
         self.ready = version == schema.HEAD
+        if self.ready:
+            self._require_complete(self._server or folder)
+
+    def _require_complete(self, place: str) -> None:
+        try:
+            with self._reading() as db:
+                complete = db.execute("SELECT id FROM library").fetchone() is not None
+            if not complete:
+                raise incomplete(place)
+        except BaseException:
+            self.close()
+            raise
 
     def _open_file(self, path: str) -> str | None:
         """Open a file; returns the version of its schema."""

@@ -125,6 +125,14 @@ def file_identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def incomplete(place: str) -> CatalogError:
+    """The error for a catalog without the row of its library, which a copy writes last."""
+    return CatalogError(
+        f"the catalog in {place} is not complete: a copy into it has not ended",
+        "Run 'imgsearch migrate' again.",
+    )
+
+
 def missing(folder: str) -> LibraryMissing:
     """The error for a folder without a library."""
     return LibraryMissing(

@@ -47,6 +47,7 @@ from imgsearch.catalog.sqlite_file import (
     FILE,
     file_identity,
     file_stamp,
+    incomplete,
     is_immutable,
     missing,
     stored_values,
@@ -208,6 +209,14 @@ def _make_file(path: str) -> None:
         ) from error
 
 
+def _absolute(folder: str) -> str:
+    return os.path.abspath(os.path.expanduser(folder))
+
+
+def _same_place(folder: str, other: str) -> bool:
+    return os.path.realpath(_absolute(folder)) == os.path.realpath(other)
+
+
 def _insert_library_row(connection: Connection) -> None:
     if connection.execute(select(library.c.id)).first() is None:
         connection.execute(
@@ -237,11 +246,7 @@ class Catalog:
         with self._read() as connection:
             identity = connection.execute(select(library.c.uuid)).scalar()
         if identity is None:
-            raise CatalogError(
-                f"the catalog in {server.address if server else folder} is not complete: a copy"
-                " into it has not ended",
-                "Run 'imgsearch migrate' again.",
-            )
+            raise incomplete(server.address if server else folder)
         self.uuid: str = identity
 
     def close(self) -> None:
@@ -268,13 +273,15 @@ class Catalog:
 
     def copy_to(self, target: str, on_table: transfer.OnTable) -> int:
         """Copy all of it into a database, or into a folder; see `transfer.copy`."""
+        if not self._server and "://" not in target and _same_place(target, self.folder):
+            raise transfer.copy_of_itself()
         with self.writer(), self._read() as connection, self._target(target) as engine:
             return transfer.copy(connection, engine, on_table)
 
     def _target(self, target: str) -> AbstractContextManager[Engine]:
         if "://" in target:
             return transfer.server_target(target, self._server)
-        folder = os.path.abspath(os.path.expanduser(target))
+        folder = _absolute(target)
         if not os.path.exists(os.path.join(folder, FILE)):
             if folder == os.path.abspath(self.folder):
                 _make_file(os.path.join(folder, FILE))

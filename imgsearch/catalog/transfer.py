@@ -32,6 +32,11 @@ OnTable = Callable[[str, int], None]
 """Gets the name of a table and the number of its rows, once it is copied."""
 
 
+def copy_of_itself() -> CatalogError:
+    """The error for a copy into the catalog that is copied."""
+    return CatalogError("the target is the library itself", "Name a database, or another folder.")
+
+
 @contextmanager
 def file_target(folder: str) -> Iterator[Engine]:
     """The catalog file of a folder, made if it is not there, and locked."""
@@ -52,9 +57,7 @@ def server_target(url: str, source: CatalogServer | None) -> Iterator[Engine]:
 
     server = CatalogServer(url)
     if source is not None and server.address == source.address:
-        raise CatalogError(
-            "the target is the library itself", "Name another database, or a folder."
-        )
+        raise copy_of_itself()
     engine = server.engine()
     try:
         with server.lock():

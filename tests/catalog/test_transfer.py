@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from imgsearch.catalog import Catalog, open_catalog, transfer
 from imgsearch.catalog.engine import writing
+from imgsearch.catalog.overview import Overview
 from imgsearch.errors import CatalogError, LibraryBusy
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
@@ -150,6 +151,8 @@ def test_a_stopped_copy_cannot_be_opened_and_goes_on(
             open_catalog(local, url=url)
         with pytest.raises(CatalogError, match="not complete"):
             open_catalog(local, create=True, url=url)
+        with pytest.raises(CatalogError, match="not complete"):
+            Overview(local, url)
     original.copy_to(url, ignore)
     with closing(open_catalog(local, url=url)) as there:
         assert contents(there) == contents(original)

@@ -181,4 +181,6 @@ def test_a_library_migrates_to_a_server_and_back(
     assert place.call("migrate", "--to", back.library).status == 0
     monkeypatch.delenv("IMGSEARCH_CATALOG")
     assert answers(back) == local
+    same = back.call("migrate", "--to", back.library)
+    assert same.status == 1 and "the target is the library itself" in same.err
     assert place.call("migrate", "--to", back.library).status == 1, "it holds a library"
