@@ -29,6 +29,8 @@ BYTES_AHEAD = 512 << 20
 """Limit on decoded pixels waiting for the model; bounds a run's memory if images are large."""
 _FILES_PER_WORKER = 4  # in flight: enough that no worker waits for the consumer
 _BUSY_SHARE = 0.25  # share of the time limit spent computing above which the decoder hung
+_QUICK_SECONDS = 1.0  # the processor time of a file is asked for only if it takes longer
+_MAX_SLOTS = 64
 
 
 class InlineDecoder:
@@ -89,7 +91,9 @@ class ProcessDecoder:
     ) -> None:
         self._bytes_ahead = bytes_ahead
         self._in_flight = in_flight or _FILES_PER_WORKER * max(1, workers)
-        options = WorkerOptions(settings, decode_one, memory_limit)
+        # Beside those in flight, pictures wait in the batch that is being encoded.
+        slots = min(_MAX_SLOTS, 2 * self._in_flight // max(1, workers) + 2)
+        options = WorkerOptions(settings, decode_one, memory_limit, slots)
         self._workers = [_Worker(timeout_s, options, spares) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
         self._run: _Run | None = None
@@ -232,6 +236,7 @@ class _Worker:
         self, timeout_s: float, options: WorkerOptions, spares: SpareProcesses | None = None
     ) -> None:
         self._timeout = timeout_s
+        self._quick = min(_QUICK_SECONDS, timeout_s / 8)
         self._options = options
         self._spares = spares
         self._process: WorkerProcess | None = None
@@ -248,11 +253,12 @@ class _Worker:
                 process = self._connected()
                 if stopped():
                     break
-                spent = process.cpu_seconds()
-                process.requests.send(file)
-                if not process.results.poll(self._timeout):
-                    return self._hung(file, process.cpu_seconds() - spent)
-                result: Decoded | Skipped = receive_result(process.results)
+                slot = process.send(file)
+                if not process.results.poll(self._quick):
+                    spent = process.cpu_seconds()
+                    if not process.results.poll(self._timeout - self._quick):
+                        return self._hung(file, process.cpu_seconds() - spent)
+                result: Decoded | Skipped = receive_result(process.results, slot)
                 return result
             except (EOFError, OSError):
                 verdict = self._crashed(file)
@@ -301,7 +307,7 @@ class _Worker:
     def _hung(self, file: ImageFile, cpu_seconds: float) -> Skipped:
         self.kill()
         self.stop()
-        busy = cpu_seconds >= _BUSY_SHARE * self._timeout
+        busy = cpu_seconds >= _BUSY_SHARE * (self._timeout - self._quick)
         reason = f"took longer than {self._timeout:g} seconds to be "
         reason += "decoded" if busy else "read"
         return Skipped(file, reason, transient=not busy)

@@ -16,6 +16,7 @@ import numpy as np
 
 from imgsearch.records import Decoded, ImageFile, Skipped
 from imgsearch.sources.decoders import DecodeSettings
+from imgsearch.sources.pixel_slots import PixelSlot, SlotWriter
 
 _WATCH_SECONDS = 1.0
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
@@ -25,14 +26,16 @@ DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start."""
+    """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start, and
+    `slots` the number of those for pixels in shared memory, 0 without it."""
 
     settings: DecodeSettings
     decode_one: DecodeOne
     memory_limit: int | None
+    slots: int = 0
 
 
-def serve(requests: Connection, results: Connection, parent: int) -> None:
+def serve(requests: Connection, results: Connection, parent: int, shared: int | None) -> None:
     """Return a result for each file until the parent closes the pipe or dies.
 
     The first request is the `WorkerOptions`, because a process may start before they are known.
@@ -43,36 +46,47 @@ def serve(requests: Connection, results: Connection, parent: int) -> None:
     _one_thread_each()
     with contextlib.suppress(EOFError, BrokenPipeError):
         options = requests.recv()  # imports the module of `decode_one`
+        slots = SlotWriter(shared, options.slots) if shared is not None and options.slots else None
         _limit(options.memory_limit)
         results.send(None)  # ready
         _silence_stderr()
         while True:
-            send_result(results, options.decode_one(requests.recv(), options.settings))
+            file, slot = requests.recv()
+            send_result(results, options.decode_one(file, options.settings), slots, slot)
 
 
-def send_result(pipe: Connection, result: Any) -> None:
-    """Send a result; the pixels of a picture follow as they are, because pickling copies them."""
+def send_result(
+    pipe: Connection, result: Any, slots: SlotWriter | None = None, slot: int | None = None
+) -> None:
+    """Send a result. The pixels of a picture go into the slot, or follow as they are, because
+    pickling copies them."""
     if not _travels_apart(result):
-        pipe.send((result, None))
+        pipe.send((result, None, False))
         return
     pixels = result.pixels
-    pipe.send((replace(result, pixels=_NO_PIXELS), pixels.shape))
+    shared = slots is not None and slot is not None and slots.write(slot, pixels.data)
+    pipe.send((replace(result, pixels=_NO_PIXELS), pixels.shape, shared))
+    if shared:
+        return
     rest = memoryview(pixels.data).cast("B")
     while rest:
         rest = rest[os.write(pipe.fileno(), rest) :]
 
 
-def receive_result(pipe: Connection) -> Any:
-    """The next result; its pixels are read from the pipe into their array without another copy.
+def receive_result(pipe: Connection, slot: PixelSlot | None = None) -> Any:
+    """The next result. Its pixels are those in the slot, not copied, or are read from the pipe into
+    their array.
 
     Raises
     ------
     EOFError
         The process ended before it had sent all of it.
     """
-    result, shape = pipe.recv()
+    result, shape, shared = pipe.recv()
     if shape is None:
         return result
+    if shared and slot is not None:
+        return replace(result, pixels=np.asarray(slot.holding(shape)))
     pixels = np.empty(shape, np.uint8)
     rest = memoryview(pixels.data).cast("B")
     while rest:

@@ -6,7 +6,7 @@ import os
 from multiprocessing.connection import Connection
 
 
-def start(requests: Connection, results: Connection, parent: int) -> None:
+def start(requests: Connection, results: Connection, parent: int, shared: int | None) -> None:
     """Import what decoding needs, then decode until the parent closes the pipe or dies.
 
     NumPy's OpenBLAS starts a thread for each core when it is imported. A decoder multiplies no
@@ -15,4 +15,4 @@ def start(requests: Connection, results: Connection, parent: int) -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from imgsearch.sources import decode, decoder_process  # noqa: F401 - `decode` is for later
 
-    decoder_process.serve(requests, results, parent)
+    decoder_process.serve(requests, results, parent, shared)

@@ -11,14 +11,17 @@ import signal
 import threading
 from collections import deque
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 import psutil
 
 from imgsearch.sources.decoder_start import start
+from imgsearch.sources.pixel_slots import PixelSlot, PixelSlots, shared_file
 
 if TYPE_CHECKING:
+    from imgsearch.records import ImageFile
     from imgsearch.sources.decoder_process import WorkerOptions
 
 _PIPE_BYTES = 1 << 20
@@ -30,7 +33,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class WorkerProcess:
-    """One decoder process and the two pipes to it; it starts at once."""
+    """One decoder process, the two pipes to it, and memory for pixels; it starts at once."""
 
     def __init__(self) -> None:
         # One-way pipes, because a duplex one is a socket pair.
@@ -42,9 +45,13 @@ class WorkerProcess:
             theirs.enter_context(their_results)
             ours.enter_context(self.results)
             _widen(self.results)
+            self._slots: PixelSlots | None = None
+            if (shared := shared_file()) is not None:
+                ours.callback(shared.close)
+            self._shared = shared
             self._process = _SPAWN.Process(
                 target=start,
-                args=(their_requests, their_results, os.getpid()),
+                args=(their_requests, their_results, os.getpid(), shared),
                 name="imgsearch decoder",
                 daemon=True,
             )
@@ -57,10 +64,20 @@ class WorkerProcess:
 
         The time that a file may take begins after that, and imports do not count.
         """
-        self.requests.send(options)
+        if self._shared is not None:
+            with suppress(OSError):  # else pixels come through the pipe
+                self._slots = PixelSlots(self._shared, options.slots)
+            self._shared.close()
+        self.requests.send(options if self._slots else replace(options, slots=0))
         if not self.results.poll(_START_SECONDS):
             raise EOFError
         self.results.recv()
+
+    def send(self, file: ImageFile) -> PixelSlot | None:
+        """Send a file to decode; returns the slot that its pixels may come in."""
+        slot = self._slots.take() if self._slots else None
+        self.requests.send((file, slot.number if slot else None))
+        return slot
 
     def cpu_seconds(self) -> float:
         """CPU seconds that the process has used so far; 0 if it has ended."""
@@ -83,6 +100,8 @@ class WorkerProcess:
         """Terminate the process, or kill it, and close its pipes."""
         self.requests.close()
         self.results.close()
+        if self._shared is not None:
+            self._shared.close()
         self._process.terminate()
         self._process.join(_GRACE_SECONDS)
         self._process.kill()
