@@ -789,7 +789,7 @@ class Library:
     # Exchange
 
     def merge(self, folder: str) -> TakenOver:
-        """Add the pictures, vectors and texts of the library in a folder to this one.
+        """Add pictures, vectors, texts and saved searches of the library in a folder to this one.
 
         Folders that both have are joined, and existing data is kept. This library is made if there
         is none yet.

@@ -791,12 +791,15 @@ class TakenOver:
         Pictures left alone: at their path, this library has other bytes, or knows of none there.
     vectors : int
         Vectors added, also to pictures that were here.
+    searches : int
+        Saved searches added.
     """
 
     added: int = 0
     known: int = 0
     differing: int = 0
     vectors: int = 0
+    searches: int = 0
 
 
 @dataclass(slots=True)

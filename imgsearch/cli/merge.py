@@ -15,7 +15,7 @@ from imgsearch.cli.terminal import count_of
 @click.argument("other", metavar="DIR", type=click.Path(), shell_complete=folders)
 @common
 def command(other: str, library: str | None, quiet: bool, verbose: bool) -> None:
-    """Add the pictures, vectors and texts of the library in DIR to this one.
+    """Add the pictures, vectors, texts and saved searches of the library in DIR to this one.
 
     Folders that both have are joined. Existing data is kept. The other library is only read, after
     an upgrade if its schema is older. Run a merge again if it was stopped.
@@ -40,3 +40,6 @@ def command(other: str, library: str | None, quiet: bool, verbose: bool) -> None
             f"{count_of(done.added, 'picture')} added, {done.known} here already,"
             f" {count_of(done.vectors, 'vector')} added"
         )
+        if done.searches:
+            searches = "search" if done.searches == 1 else "searches"
+            click.echo(f"{done.searches} saved {searches} added")

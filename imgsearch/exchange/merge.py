@@ -1,4 +1,4 @@
-"""Merges: adds the pictures, vectors and texts of another library to this one."""
+"""Merges: adds the pictures, vectors, texts and saved searches of another library to this one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.catalog.sqlite_file import FILE
 from imgsearch.errors import ExchangeError, LibraryMissing, SpaceMismatch
 from imgsearch.records import ForeignImages, RootRecord, TakenOver
+from imgsearch.searching.saved_searches import take_over
 from imgsearch.sources.excludes import Excludes, is_excluded
 from imgsearch.vectors import EmbeddingSpace
 
@@ -42,7 +43,7 @@ def merge(
     folder: str,
     on_commit: Callable[[TakenOver], None] = lambda total: None,
 ) -> TakenOver:
-    """Add the present pictures of another library to this one.
+    """Add the present pictures and the saved searches of another library to this one.
 
     Roots at the same path are joined. Existing data is kept: a picture keeps its id, its metadata
     and its vectors, and gets the vectors and texts that it lacks. The other library is only read.
@@ -87,6 +88,7 @@ def merge(
                     on_commit(total)
             if other.wants_texts() and not catalog.wants_texts():
                 writer.want_texts(True)
+        total.searches = take_over(catalog, other)
     return total
 
 

@@ -31,6 +31,7 @@ from imgsearch.searching.terms import EMPTY_QUERY, text_term
 if TYPE_CHECKING:
     from imgsearch.catalog import Catalog
     from imgsearch.catalog.overview import Overview
+    from imgsearch.catalog.saved_searches import SavedWriter
 
 MAX_NAME_CHARACTERS = 100
 MAX_SAVED_SEARCHES = 1000
@@ -236,6 +237,61 @@ class SavedSearches:
         return (
             replace(term, path=path, name=path) if record is None else self._of_image(term, record)
         )
+
+
+# From another library
+
+
+def take_over(catalog: Catalog, other: Catalog) -> int:
+    """Add the saved searches of another library; returns how many.
+
+    A search whose name is taken here by another one gets a number behind its name. Pictures in a
+    search are found here by their paths, and searches that are here already are left out.
+    """
+    added = 0
+    for each in listed(other)[0]:
+        request = _moved(each.request, catalog, other)
+        text = json.dumps(request_to_plain(request), separators=(",", ":"))
+        with catalog.saving() as writer:
+            name = _free_name(writer, each.name, text)
+            if name is not None and writer.count() < MAX_SAVED_SEARCHES:
+                writer.put(*checked_name(name), text)
+                added += 1
+    return added
+
+
+def _free_name(writer: SavedWriter, name: str, text: str) -> str | None:
+    """The name, or the name with the first number that is free; None if one of these holds the
+    same search."""
+    for number in range(1, MAX_SAVED_SEARCHES + 2):
+        ending = f" ({number})" if number > 1 else ""
+        numbered = name[: MAX_NAME_CHARACTERS - len(ending)].rstrip() + ending
+        taken = writer.named(checked_name(numbered)[1])
+        if taken is None:
+            return numbered
+        if taken.request == text:
+            return None
+    return None
+
+
+def _moved(request: SearchRequest, catalog: Catalog, other: Catalog) -> SearchRequest:
+    """A request of another library with its pictures as this one knows them."""
+    terms, good, bad = (
+        [_moved_term(term, catalog, other) for term in terms]
+        for terms in (request.terms, request.good, request.bad)
+    )
+    return replace(request, terms=terms, good=good, bad=bad)
+
+
+def _moved_term(term: Term, catalog: Catalog, other: Catalog) -> Term:
+    if term.image_id is not None:
+        theirs = other.get([term.image_id]).get(term.image_id)
+        path = theirs.file.absolute if theirs else term.name
+        term = replace(term, image_id=None, path=path, name=path)
+    if term.path is None or term.fused:
+        return term
+    record = catalog.locate(term.path)
+    return term if record is None else replace(term, path=None, image_id=record.id)
 
 
 # Reading, also where only an `Overview` is open

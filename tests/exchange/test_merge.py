@@ -20,7 +20,9 @@ from imgsearch.errors import ExchangeError, ImgSearchError, LibraryMissing, Spac
 from imgsearch.exchange import merge as merging
 from imgsearch.exchange.merge import merge
 from imgsearch.filters.parser import parse
-from imgsearch.records import RootRecord, TakenOver, TextFound
+from imgsearch.records import ImageRecord, RootRecord, TakenOver, TextFound
+from imgsearch.searching.request import SearchRequest, Term
+from imgsearch.searching.saved_searches import SavedSearches
 from tests.conftest import ROOT
 from tests.exchange.libraries import add, library, picture, stored
 from tests.fakes import DECODER, OTHER, SPACE, MemoryFolder, MemoryPool, ingest
@@ -66,6 +68,42 @@ def test_the_union_and_again(tmp_path: Path) -> None:
         assert (again.added, again.known, again.differing, again.vectors) == (0, 3, 1, 0)
         assert catalog.head() == head
     assert stored(other) == before
+
+
+def saved_in(catalog: Catalog) -> SavedSearches:
+    def result_of(rank: int) -> ImageRecord:
+        raise AssertionError(rank)
+
+    return SavedSearches(catalog, result_of)
+
+
+def test_saved_searches_come_over_with_their_pictures(tmp_path: Path) -> None:
+    """Under names that are free here, and once."""
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(b"a picture")
+    with library(
+        tmp_path / "other", picture("first.jpg", "1"), picture("both.jpg", "both")
+    ) as other:
+        searches = saved_in(other)
+        both = other.locate("/photos/both.jpg").id
+        searches.add("Like both", SearchRequest([Term(image_id=both), Term(path=str(outside))]))
+        searches.add("Beach", "a beach in winter")
+        searches.add("Dogs", "dogs")
+    outside.unlink()
+    with library(tmp_path / "mine", picture("both.jpg", "both")) as catalog:
+        searches = saved_in(catalog)
+        searches.add("béach", "my own beach")
+        searches.add("dogs", "dogs")
+        assert merge(catalog, str(tmp_path / "other")).searches == 2
+        assert [each.name for each in searches] == ["béach", "Beach (2)", "dogs", "Like both"]
+        assert searches["beach (2)"].text == "a beach in winter"
+        found, gone = searches["like both"].request.terms
+        mine = catalog.locate("/photos/both.jpg").id
+        assert (found.image_id, found.path) == (mine, None) and mine != both
+        assert (gone.image_id, gone.path) == (None, str(outside))
+        assert searches["like both"].missing == (str(outside),)
+        assert merge(catalog, str(tmp_path / "other")).searches == 0
+        assert len(searches) == 4
 
 
 def test_ids_are_new_and_a_later_index_encodes_nothing(tmp_path: Path) -> None:
