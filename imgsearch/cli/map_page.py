@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from imgsearch.cli.contact_sheet import PAGE_MARK, rendered
 from imgsearch.cli.terminal import count_of, plain
+from imgsearch.curation.density import level_to_plain
 from imgsearch.curation.map import COLOURS, PictureMap, region_to_plain
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ new Plane(holder, {
   colours: bytes(data.colours),
   palette: data.palette,
   regions: data.regions,
+  levels: data.levels,
   picture: (i) => (data.pictures[i] ? `data:image/jpeg;base64,${data.pictures[i]}` : null),
   onhover(i, left, top) {
     name.hidden = i === null;
@@ -100,8 +102,8 @@ SVG = """\
 {% endfor %}{% for image in images %}<image x="{{ image.x }}" y="{{ image.y }}"
  width="{{ image.width }}" height="{{ image.height }}"
  href="data:image/jpeg;base64,{{ image.data }}"/>
-{% endfor %}{% for outline in outlines %}<polygon points="{{ outline }}" fill="none" stroke="#333"
- stroke-opacity=".4"/>
+{% endfor %}{% for line in lines %}<polyline points="{{ line }}" fill="none" stroke="#333"
+ stroke-opacity=".3"/>
 {% endfor %}<g font-family="sans-serif" font-size="15" text-anchor="middle" fill="#1b1c1e"
  stroke="#fff" stroke-width="4" paint-order="stroke" stroke-linejoin="round">
 {% for name in names %}<text x="{{ name.x }}" y="{{ name.y }}">{{ name.text }}</text>
@@ -129,6 +131,7 @@ def map_page(
         "colours": b64encode(shown.colours().tobytes()).decode(),
         "palette": COLOURS,
         "regions": [region_to_plain(each) for each in shown.regions],
+        "levels": [level_to_plain(each) for each in shown.levels()],
         "names": [plain(names.get(each, "")) for each in ids],
         "pictures": {
             place: b64encode(pictures[each].data).decode()
@@ -159,7 +162,7 @@ def _hash(text: str) -> str:
 
 
 def map_svg(shown: PictureMap, pictures: Mapping[int, Thumbnail]) -> bytes:
-    """The map as an SVG: points, outlines and names of the broad clusters."""
+    """The map as an SVG: points, lines of density, and names of the broad clusters."""
     where = dict(zip(shown.ids.tolist(), shown.positions.tolist(), strict=True))
     colours = shown.colours()
     dots = [
@@ -185,9 +188,13 @@ def map_svg(shown: PictureMap, pictures: Mapping[int, Thumbnail]) -> bytes:
         size=round(min(12.0, max(1.5, 500 / len(shown.ids) ** 0.5)), 1),
         dots=dots,
         images=images,
-        outlines=[" ".join(f"{_at(x)},{_at(-y)}" for x, y in each.outline) for each in broad],
+        lines=[_corners(line) for level in shown.levels() for line in level.lines],
         names=[{"x": _at(each.x), "y": _at(-each.y), "text": plain(each.name)} for each in broad],
     )
+
+
+def _corners(line: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_at(x)},{_at(-y)}" for x, y in line)
 
 
 def _at(value: float, offset: float = 0) -> float:
@@ -195,7 +202,7 @@ def _at(value: float, offset: float = 0) -> float:
 
 
 def map_png(shown: PictureMap, pictures: Mapping[int, Thumbnail]) -> bytes:
-    """The map as a PNG: points, outlines and names of the broad clusters."""
+    """The map as a PNG: points, lines of density, and names of the broad clusters."""
     from imgsearch.sources import map_drawing
 
     places = {key: place for place, key in enumerate(shown.ids.tolist())}
@@ -204,7 +211,7 @@ def map_png(shown: PictureMap, pictures: Mapping[int, Thumbnail]) -> bytes:
         shown.positions,
         COLOURS,
         shown.colours(),
-        [each.outline for each in broad],
+        [line for level in shown.levels() for line in level.lines],
         [(plain(each.name), each.x, each.y) for each in broad],
         {places[key]: each.data for key, each in pictures.items()},
     )

@@ -17,6 +17,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from imgsearch.curation.array_files import read_arrays, write_arrays
+from imgsearch.curation.density import DensityLevel, density_levels
 from imgsearch.curation.layout import MAX_LANDMARKS, Positions, beside, layout
 from imgsearch.errors import QueryError
 from imgsearch.indexing.index_files import sync
@@ -138,6 +139,10 @@ class PictureMap:
         found = np.array([of_cluster.get(key, 0) for key in keys.tolist()], np.uint8)
         chosen: NDArray[np.uint8] = found[places]
         return chosen
+
+    def levels(self) -> tuple[DensityLevel, ...]:
+        """Lines around the densest parts; see `density_levels`."""
+        return density_levels(self.positions)
 
     def spread(self, count: int) -> NDArray[np.intp]:
         """Places of pictures that lie all over the map; all of them if there are no more.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgsearch.curation.density import level_to_plain
 from imgsearch.curation.map import COLOURS, PictureMap, map_state, region_to_plain
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
@@ -91,6 +92,7 @@ def packed(shown: PictureMap) -> bytes:
         "total": len(shown.ids),
         "unindexed": shown.unindexed,
         "palette": COLOURS,
+        "levels": [level_to_plain(each) for each in shown.levels()],
         "regions": [region_to_plain(each) | {"colour": colours[each.id]} for each in shown.regions],
     }
     text = json.dumps(head).encode()

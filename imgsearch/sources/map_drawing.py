@@ -1,4 +1,4 @@
-"""Draws a map of pictures as a PNG: points, outlines, names, and small pictures."""
+"""Draws a map of pictures as a PNG: points, lines of density, names, and small pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def map_png(
     positions: NDArray[np.float32],
     colours: Sequence[tuple[int, int, int]],
     numbers: NDArray[np.uint8],
-    outlines: Sequence[Sequence[_Point]],
+    lines: Sequence[Sequence[_Point]],
     names: Sequence[tuple[str, float, float]],
     thumbnails: Mapping[int, bytes],
 ) -> bytes:
@@ -34,7 +34,8 @@ def map_png(
         From -1 to 1, y upwards.
     numbers : ndarray of shape (n,)
         Place of each point's colour in `colours`.
-    outlines : sequence of polygons
+    lines : sequence of lines
+        Of equal density.
     names : sequence of (text, x, y)
         The most important first; one that would cover another is left out.
     thumbnails : mapping of int to bytes
@@ -45,10 +46,8 @@ def map_png(
     pen = ImageDraw.Draw(canvas, "RGBA")
     for number, data in thumbnails.items():
         _paste(canvas, data, *_place(*positions[number].tolist()))
-    for outline in outlines:
-        corners = [_place(*corner) for corner in outline]
-        if corners:
-            pen.line([*corners, corners[0]], fill=(40, 42, 46, 110), width=2)
+    for line in lines:
+        pen.line([_place(*corner) for corner in line], fill=(40, 42, 46, 80), width=2)
     _names(pen, names)
     out = io.BytesIO()
     about = PngImagePlugin.PngInfo()

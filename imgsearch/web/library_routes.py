@@ -72,7 +72,8 @@ def routes(gallery: Gallery) -> APIRouter:
     ) -> Response:
         """The pictures that pass the filters on a plane, similar ones together; the first answer
         for a large library takes minutes. Little-endian: the length of a header as uint32; the
-        header, JSON with `count`, `total`, `palette` and `regions`; then for `count` pictures the
+        header, JSON with `count`, `total`, `palette`, `levels` (lines of equal density around
+        shares of the pictures) and `regions`; then for `count` pictures the
         ids as int64, x and y as uint16 pairs (0 is -1, 65535 is 1, y upwards), and as uint16 the
         place from 1 of the cluster in `regions`, 0 for none. After the header's length, each part
         starts at a multiple of 8 bytes."""

@@ -71,6 +71,7 @@ export class MapView {
       colours: Uint8Array.from(map.places, (place) => ofRegion[place]),
       palette: map.palette,
       regions: map.regions,
+      levels: map.levels,
       picture: (i) => api.thumbnailOf(this.ids[i]),
       onhover: (i, left, top) => this.#name(i, left, top),
       onopen: (i) => this.actions.show(String(this.ids[i])),

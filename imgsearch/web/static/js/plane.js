@@ -74,13 +74,14 @@ export class Plane {
    * @param {Uint8Array} what.colours  place of each point's colour in the palette
    * @param {number[][]} what.palette  red, green and blue, 0 to 255
    * @param {Object[]} what.regions  name, x, y, parent and outline, largest first
+   * @param {Object[]} what.levels  lines of equal density: share, and lines of corners
    * @param {function(number): ?string} what.picture  URL of the small picture of a point, if any
    * @param {function(?number, number, number)} what.onhover  point under the pointer, and where
    * @param {function(number)} what.onopen  a point was clicked
    * @param {function(number[][])} what.onlasso  corners that were drawn
    */
   constructor(holder, what) {
-    Object.assign(this, { picture: () => null, onhover() {}, onopen() {}, onlasso() {} }, what);
+    Object.assign(this, { levels: [], picture: () => null, onhover() {}, onopen() {}, onlasso() {} }, what);
     this.holder = holder;
     this.count = this.colours.length;
     this.x = 0;
@@ -370,12 +371,13 @@ export class Plane {
     this.flat.putImageData(this.image, 0, 0);
   }
 
-  /** Outlines and names of the regions, where they do not cover each other, and the lasso. */
+  /** Lines of density and names of the regions, where they do not cover each other, and the lasso. */
   paintOver() {
     const pen = this.over.getContext("2d");
     const style = getComputedStyle(this.holder);
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
+    this.paintLevels(pen, style);
     const taken = [];
     for (const region of this.regions) {
       if (region.parent !== null && this.zoom < 2) continue;
@@ -391,13 +393,20 @@ export class Plane {
     }
   }
 
-  paintRegion(pen, style, region, taken) {
+  paintLevels(pen, style) {
     pen.strokeStyle = style.color;
-    pen.globalAlpha = region.parent === null ? 0.3 : 0.18;
+    pen.globalAlpha = 0.2;
     pen.lineWidth = 1;
-    this.trace(pen, region.outline);
-    pen.stroke();
+    for (const { lines } of this.levels) {
+      for (const line of lines) {
+        this.trace(pen, line);
+        pen.stroke();
+      }
+    }
     pen.globalAlpha = 1;
+  }
+
+  paintRegion(pen, style, region, taken) {
     const [left, top] = this.toScreen(region.x, region.y);
     pen.font = `${region.parent === null ? 600 : 400} 14px ${style.fontFamily}`;
     const half = pen.measureText(region.name).width / 2 + 4;
