@@ -25,7 +25,8 @@ MAX_WORDS = 3
 MIN_CHARACTERS = 2
 """Shorter texts would match almost everything."""
 MAX_AGE_SECONDS = 60.0
-"""While pictures are indexed, values are read again after this time, and not for each revision."""
+"""While pictures are indexed, values are read again after this time, and not for each revision;
+clusters, which have no revision, are always read again after it."""
 
 CHOICES = {
     "type": ("jpeg", "png", "heic", "raw", "webp", "gif", "tiff", "avif"),
@@ -72,6 +73,7 @@ class Suggestions:
         self._state: object = None
         self._read_at = 0.0
         self._values: list[KnownValue] = []
+        self._clusters: list[KnownValue] = []
         self._folders: list[str] = []
 
     def close(self) -> None:
@@ -125,6 +127,7 @@ class Suggestions:
             if option.name != "where":
                 yield KnownValue("filter", option.name.replace("_", "-"), 0)
         yield from self._values
+        yield from self._clusters
         for folder in self._folders:
             yield KnownValue("in", folder, 0)
 
@@ -154,17 +157,17 @@ class Suggestions:
             catalog = self._library.catalog
             state = (catalog.uuid, catalog.head())
         except LibraryMissing:
-            self._state, self._values, self._folders = None, [], []
+            self._state, self._values, self._clusters, self._folders = None, [], [], []
             return
-        recent = time.monotonic() - self._read_at < MAX_AGE_SECONDS
-        if state == self._state or (self._state is not None and recent):
+        if self._state is not None and time.monotonic() - self._read_at < MAX_AGE_SECONDS:
             return
         with catalog.snapshot():
-            self._values = [*catalog.known_values(), *self._clusters()]
-            self._folders = catalog.folders()
+            if state != self._state:
+                self._values, self._folders = catalog.known_values(), catalog.folders()
+            self._clusters = self._cluster_names()
         self._state, self._read_at = state, time.monotonic()
 
-    def _clusters(self) -> list[KnownValue]:
+    def _cluster_names(self) -> list[KnownValue]:
         with suppress(ImgSearchError):  # nothing is indexed with the model in use
             found = self._library.catalog.clusters(self._library.spaces.searchable())
             return [KnownValue("cluster", each.name, each.count) for each in found if each.count]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from imgsearch.library import Library
 from imgsearch.searching.request import SearchRequest
 from imgsearch.searching.terms import text_term
+from imgsearch.serving import suggestions as module
 from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.settings import load_settings
 from tests.cli.calls import Place, picture
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, full_only
 
 SIDECAR = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
@@ -107,3 +109,16 @@ def test_new_values_are_suggested_and_a_library_may_be_missing(
     assert values(none.suggest("cam", 8)) == [("filter", "camera")]
     assert none.query("in:rome x").words == "x"
     none.close()
+
+
+@full_only
+def test_clusters_that_are_made_meanwhile_are_suggested(
+    copy_demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change no revision of the catalog."""
+    place = copy_demo()
+    monkeypatch.setattr(module, "MAX_AGE_SECONDS", 0.0)
+    with closing(Suggestions(load_settings({"library": str(place.library)}))) as made:
+        assert "cluster" not in [each.kind for each in made.suggest("kitchen", 8)]
+        assert place.call("clusters", "-q").status == 0
+        assert ("cluster", "kitchenware") in values(made.suggest("kitchen", 8))

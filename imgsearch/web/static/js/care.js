@@ -109,6 +109,7 @@ export class Care {
 
   async #moreFiles() {
     const { kind } = this;
+    this.more.disabled = true;
     try {
       const { total, files } = await api.skipped(kind, this.files.childElementCount, FILES_PER_PAGE);
       if (kind !== this.kind) return;
@@ -118,6 +119,8 @@ export class Care {
       this.more.textContent = `${number(total - this.files.childElementCount)} more`;
     } catch (error) {
       this.filesNote.textContent = `${error.message} ${error.hint}`;
+    } finally {
+      this.more.disabled = false;
     }
   }
 
