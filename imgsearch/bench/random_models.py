@@ -16,8 +16,9 @@ import torch
 from tokenizers import decoders, processors
 
 from imgsearch.bench import random_gme as gme
+from imgsearch.bench import random_qwen3_vl as qwen3_vl
 from imgsearch.bench.measurement import TEXT
-from imgsearch.encoders import generic, presets
+from imgsearch.encoders import generic
 from imgsearch.encoders.devices import choose_weights_dtype
 from imgsearch.encoders.generic import SentenceEncoder
 from imgsearch.encoders.transformers_logging import no_warnings
@@ -63,21 +64,11 @@ def random_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
         The architecture is unknown, or the device or the precision is not available.
     """
     if name not in ARCHITECTURES:
-        raise EncoderError(*_refusal(name))
-    return ARCHITECTURES[name](options or EncoderOptions())
-
-
-def _refusal(name: str) -> tuple[str, str]:
-    known = f"Available with random weights: {', '.join(ARCHITECTURES)}."
-    card = presets.preset(name)
-    if card and card.needs:
-        return (
-            f"{name} is not available with random weights: its processor in transformers needs"
-            f" {', '.join(card.needs)}, which imgsearch does not install",
-            f"If its weights and {', '.join(card.needs)} are on this machine, leave out"
-            f" --random-weights. {known}",
+        raise EncoderError(
+            f"unknown architecture {name!r} for random weights",
+            f"Available with random weights: {', '.join(ARCHITECTURES)}.",
         )
-    return (f"unknown architecture {name!r} for random weights", known)
+    return ARCHITECTURES[name](options or EncoderOptions())
 
 
 def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:
@@ -204,8 +195,8 @@ def _tokenizer(begin: str, end: str, pad: str, max_tokens: int) -> Any:
 
 
 ARCHITECTURES: dict[str, Callable[[EncoderOptions], Encoder]] = {
-    name: partial(gme.random_weights, name) for name in gme.ARCHITECTURES
-} | {
+    **{name: partial(gme.random_weights, name) for name in gme.ARCHITECTURES},
+    **{name: partial(qwen3_vl.random_weights, name) for name in qwen3_vl.ARCHITECTURES},
     "clip-vit-b-32": partial(
         _clip, name="clip-vit-b-32", text=_CLIP_TEXT, vision=_CLIP_VISION, dimension=512
     ),

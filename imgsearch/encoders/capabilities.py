@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import ModelCard
 
+MIN_VISUAL_TOKENS = 64
+"""The smallest maximum number of visual tokens of a picture."""
+
 
 def choose_dimension(card: ModelCard, dimension: int, full: int) -> int:
     """The length to which vectors are cut.
@@ -57,6 +60,28 @@ def refuse_document_instruction(card: ModelCard, instruction: str) -> None:
             "Leave out the document instruction, or choose a model that takes one, such as"
             " gme-qwen2-vl-2b.",
         )
+
+
+def choose_visual_tokens(maximum: int, largest: int) -> int:
+    """The requested maximum number of visual tokens of a picture, checked; 0 for the model's own.
+
+    Parameters
+    ----------
+    largest : int
+        The largest maximum with which a prompt still holds the instruction and a picture.
+
+    Raises
+    ------
+    EncoderError
+        The maximum is below `MIN_VISUAL_TOKENS` or above `largest`.
+    """
+    if maximum and not MIN_VISUAL_TOKENS <= maximum <= largest:
+        raise EncoderError(
+            f"a picture cannot have at most {maximum} visual tokens",
+            f"Choose from {MIN_VISUAL_TOKENS} to {largest}: --visual-tokens, or visual_tokens in"
+            " the settings.",
+        )
+    return maximum
 
 
 def refuse_visual_tokens(card: ModelCard, tokens: int) -> None:

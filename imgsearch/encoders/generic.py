@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -175,7 +174,6 @@ def load(name: str, options: EncoderOptions | None = None) -> SentenceEncoder:
     device = choose_device(options.device)
     weights, autocast = choose_weights_dtype(options.precision, device)
     folder = find_model(name, options.source)
-    _require(presets.preset(folder.name))
     model = open_model(folder, device, weights)
     missing = [kind for kind in ("text", "image") if not model.supports(kind)]
     if missing:
@@ -241,17 +239,6 @@ def _reads_pixels(model: SentenceTransformer) -> bool:
         return False
     changed = {"image", "common"} & reader.processing_kwargs.keys()
     return "image" in reader.modality_config and not changed
-
-
-def _require(card: ModelCard | None) -> None:
-    """Raise `EncoderError` if a package that a preset needs is not installed."""
-    lacking = [package for package in (card.needs if card else ()) if not find_spec(package)]
-    if card and lacking:
-        raise EncoderError(
-            f"the model {card.name} needs {', '.join(lacking)}, which is not installed",
-            "Install the build that matches your PyTorch, or choose another model:"
-            " imgsearch models",
-        )
 
 
 def open_model(

@@ -62,9 +62,9 @@ class FixedSize:
         return int(self.width * width / shorter), int(self.height * height / shorter)
 
 
-def within_aspect(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the part of a picture that counts, of an aspect up to `MAX_ASPECT`."""
-    longest = MAX_ASPECT * min(width, height)
+def within_aspect(width: int, height: int, max_aspect: int = MAX_ASPECT) -> tuple[int, int]:
+    """Width and height of the part of a picture that counts, of an aspect up to `max_aspect`."""
+    longest = max_aspect * min(width, height)
     return min(width, longest), min(height, longest)
 
 

@@ -24,11 +24,16 @@ GME_QUERY = "Find images that visually match this description:"
 """The default instruction of gme for queries."""
 GME_DOCUMENT = "You are a helpful assistant."
 """The default instruction of gme for pictures: that of its model card, used in its training."""
+QWEN3_QUERY = "Retrieve images or text relevant to the user's query."
+"""The default instruction of Qwen3-VL-Embedding for queries: that of the example in its README."""
+QWEN3_DOCUMENT = "Represent the user's input."
+"""The default instruction of Qwen3-VL-Embedding for pictures: that of its published code."""
 TEXT = "-text"
 """Suffix to the name of a two-part preset: its text tower, in the table `[models]`."""
 
-_QWEN_INSTRUCTION = "Represent the user's input."
 _GME_LIMITS = "Without a GPU it takes seconds for each picture."
+_QWEN3_LIMITS = f"Its published weights have not been run with imgsearch. {_GME_LIMITS}"
+_QWEN3_LANGUAGES = "More than 30"
 _ENGLISH_AND_CHINESE = "English and Chinese; other languages of Qwen2-VL with less certainty"
 
 GME = (
@@ -124,27 +129,42 @@ SENTENCE = (
         dimension=1152,
         speed=SLOW,
     ),
+)
+QWEN3_VL = (
     ModelCard(
         name="qwen3-vl-embedding-2b",
         summary="A multimodal language model trained for retrieval; takes instructions.",
-        languages="More than 30",
-        limits=(
-            "Not tried yet with imgsearch. Its processor needs torchvision, which imgsearch does"
-            " not install. Without a GPU it takes seconds for each picture."
-        ),
+        languages=_QWEN3_LANGUAGES,
+        limits=_QWEN3_LIMITS,
         licence="Apache-2.0",
         hub="Qwen/Qwen3-VL-Embedding-2B",
         parameters=2_127_532_032,
         dimension=2048,
         dimensions=range(64, 2049),
         instructions=True,
-        query_instruction=_QWEN_INSTRUCTION,
-        document_instruction=_QWEN_INSTRUCTION,
+        query_instruction=QWEN3_QUERY,
+        document_instruction=QWEN3_DOCUMENT,
+        visual_tokens=1800,
         speed=GPU,
-        needs=("torchvision",),
+    ),
+    ModelCard(
+        name="qwen3-vl-embedding-8b",
+        summary="The larger version of qwen3-vl-embedding-2b.",
+        languages=_QWEN3_LANGUAGES,
+        limits=_QWEN3_LIMITS,
+        licence="Apache-2.0",
+        hub="Qwen/Qwen3-VL-Embedding-8B",
+        parameters=8_144_793_840,
+        dimension=4096,
+        dimensions=range(64, 4097),
+        instructions=True,
+        query_instruction=QWEN3_QUERY,
+        document_instruction=QWEN3_DOCUMENT,
+        visual_tokens=1800,
+        speed=GPU,
     ),
 )
-_CARDS = {card.name: card for card in (*GME, *SENTENCE)}
+_CARDS = {card.name: card for card in (*GME, *SENTENCE, *QWEN3_VL)}
 # The image tower of a two-part model is also a model of its own, for English texts.
 _OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values() if not card.text_hub}
 NAMES = tuple(_CARDS)

@@ -1,17 +1,17 @@
-"""Published models: chooses gme or sentence-transformers by the files of a model."""
+"""Published models: chooses gme, Qwen3-VL or sentence-transformers by the files of a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsearch.encoders import gme, presets
+from imgsearch.encoders import gme, presets, qwen3_vl
 from imgsearch.encoders.model_folder import find_model, locate, model_type
 from imgsearch.model_card import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.ports import Encoder
 
-CARDS = presets.SENTENCE
+CARDS = (*presets.SENTENCE, *presets.QWEN3_VL)
 
 
 def load(name: str, options: EncoderOptions | None = None) -> Encoder:
@@ -34,6 +34,8 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
         return two_towers.load(name, options)
     if _is_gme(name, options.source):
         return gme.load(name, options)
+    if qwen3_vl.fits(locate(name, options.source)):
+        return qwen3_vl.load(name, options)
     from imgsearch.encoders import generic
 
     return generic.load(name, options)

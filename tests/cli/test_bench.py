@@ -170,12 +170,6 @@ def test_missing_models_and_devices(arguments, words):
     assert "Traceback" not in outcome.err
 
 
-def test_qwen3_names_its_missing_requirement():
-    outcome = call("bench", "--model", "qwen3-vl-embedding-2b", "--random-weights", *QUICK)
-    assert outcome.status == 1
-    assert "needs torchvision" in outcome.err
-
-
 def test_help_loads_no_torch():
     outcome = process("bench", "--help", prelude=NO_TORCH)
     assert (outcome.status, outcome.err) == (0, "loaded []\n")

@@ -21,7 +21,7 @@ from imgsearch.settings import Settings, load_settings
 from tests.conftest import ROOT, full_only
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
-CARDS = [builtin.CARD, *presets.GME, *presets.SENTENCE]
+CARDS = [builtin.CARD, *presets.GME, *presets.SENTENCE, *presets.QWEN3_VL]
 SO400M = {
     "hidden_size": 1152,
     "intermediate_size": 4304,
@@ -150,17 +150,6 @@ def test_a_folder_that_lacks_a_shard_is_not_whole(tmp_path):
     index.write_text("[]")
     with pytest.raises(EncoderError, match="damaged"):
         published_models.revision(str(tmp_path))
-
-
-def test_a_package_that_a_preset_needs_is_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setattr("imgsearch.encoders.generic.find_spec", lambda name: None)
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EncoderError, match="needs torchvision, which is not installed"):
-        published_models.load(
-            "qwen3-vl-embedding-2b", EncoderOptions(device="cpu", source=str(folder))
-        )
 
 
 class TestSettings:

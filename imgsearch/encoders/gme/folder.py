@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import torch
 
-from imgsearch.encoders.capabilities import choose_dimension
+from imgsearch.encoders.capabilities import choose_dimension, choose_visual_tokens
 from imgsearch.encoders.devices import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.gme import CARDS, SCHEME
 from imgsearch.encoders.gme.encoder import GmeEncoder
 from imgsearch.encoders.gme.files import check_folder, find_folder, read
 from imgsearch.encoders.gme.module import GmeModule
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.transformers_logging import no_progress_bars
-from imgsearch.errors import EncoderError
+from imgsearch.encoders.network import load_network
 from imgsearch.model_card import EncoderOptions, ModelCard
 
 __all__ = ["COLOURS", "check_folder", "choose_weights_dtype", "find_folder", "load"]
 
-MIN_TOKENS = 64
 MAX_VISUAL_TOKENS = 1600
-"""Range of the maximum number of visual tokens; a prompt of `MAX_TOKENS` holds instruction and
+"""The largest maximum number of visual tokens: a prompt of `MAX_TOKENS` holds instruction and
 picture."""
 
 COLOURS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -71,13 +68,7 @@ def load(
 
 def choose_tokens(maximum: int) -> VisualTokens:
     """The range of visual tokens up to a maximum; 0 is the published one."""
-    if maximum and not MIN_TOKENS <= maximum <= MAX_VISUAL_TOKENS:
-        raise EncoderError(
-            f"a picture cannot have at most {maximum} visual tokens",
-            f"Choose from {MIN_TOKENS} to {MAX_VISUAL_TOKENS}: --visual-tokens, or visual_tokens in"
-            " the settings.",
-        )
-    return VisualTokens.up_to(maximum)
+    return VisualTokens.up_to(choose_visual_tokens(maximum, MAX_VISUAL_TOKENS))
 
 
 def _open(
@@ -85,28 +76,13 @@ def _open(
 ) -> GmeModule:
     from transformers import AutoTokenizer, Qwen2VLModel
 
-    with no_progress_bars():
-        loaded: Any = Qwen2VLModel.from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    model, report = loaded
-    if report["missing_keys"] or report["mismatched_keys"]:
-        raise EncoderError(
-            f"the weights in {folder} are not complete: {sorted(report['missing_keys'])[:3]}",
-            "Fetch the model again; one of its files is damaged or of another version.",
-        )
+    model = load_network(Qwen2VLModel, folder, dtype)
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )
     look = read(folder, "preprocessor_config.json")
     colours = look.get("image_mean", COLOURS[0]), look.get("image_std", COLOURS[1])
-    return GmeModule(model.eval(), tokenizer, colours, tokens=tokens, resizers=resizers)
+    return GmeModule(model, tokenizer, colours, tokens=tokens, resizers=resizers)
 
 
 def _card(name: str) -> ModelCard:

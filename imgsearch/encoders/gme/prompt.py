@@ -29,16 +29,23 @@ _CONTROL = re.compile(r"<\|(?=\w+\|>)")
 def write_prompt(instruction: str, text: str, picture: bool) -> str:
     """The prompt, with one `<|image_pad|>` in place of a picture.
 
-    A space is inserted into text that spells a control token; otherwise a query could close the
-    user's turn or announce a picture that does not exist.
+    Control tokens that are spelled in the text have no effect; see `plain_text`.
     """
-    instruction, text = (_CONTROL.sub("< |", part) for part in (instruction, text))
+    instruction, text = plain_text(instruction), plain_text(text)
     image = f"<|vision_start|>{PICTURE}<|vision_end|>" if picture else ""
     return (
         f"<|im_start|>system\n{instruction}<|im_end|>\n"
         f"<|im_start|>user\n{image}{text}<|im_end|>\n"
         "<|im_start|>assistant\n<|endoftext|>"
     )
+
+
+def plain_text(text: str) -> str:
+    """The text, with a space inserted into each control token that it spells.
+
+    Otherwise a query could close the user's turn or announce a picture that does not exist.
+    """
+    return _CONTROL.sub("< |", text)
 
 
 def number_prompts(

@@ -50,25 +50,25 @@ class VisualTokens:
             raise ValueError(f"visual tokens must be 1 <= minimum <= maximum, not {self}")
 
 
-def fit(width: int, height: int, tokens: VisualTokens) -> tuple[int, int]:
-    """Width and height in multiples of 28, within `tokens`, close to the aspect of the picture.
+def fit(
+    width: int, height: int, tokens: VisualTokens, token_side: int = TOKEN_SIDE_PIXELS
+) -> tuple[int, int]:
+    """Width and height in multiples of a token's side, within `tokens`, close to the aspect of the
+    picture.
 
     Rounds half to even, then shrinks (rounding down) or grows (rounding up) into the range.
     """
-    w, h = (
-        max(TOKEN_SIDE_PIXELS, round(side / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS)
-        for side in (width, height)
-    )
-    smallest, largest = (n * TOKEN_SIDE_PIXELS**2 for n in (tokens.minimum, tokens.maximum))
+    w, h = (max(token_side, round(side / token_side) * token_side) for side in (width, height))
+    smallest, largest = (n * token_side**2 for n in (tokens.minimum, tokens.maximum))
     if w * h > largest:
         scale = math.sqrt(width * height / largest)
-        w, h = (max(TOKEN_SIDE_PIXELS, _round_down(side / scale)) for side in (width, height))
-    elif w * h < smallest:
-        scale = math.sqrt(smallest / (width * height))
         w, h = (
-            math.ceil(side * scale / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS
+            max(token_side, math.floor(side / scale / token_side) * token_side)
             for side in (width, height)
         )
+    elif w * h < smallest:
+        scale = math.sqrt(smallest / (width * height))
+        w, h = (math.ceil(side * scale / token_side) * token_side for side in (width, height))
     return w, h
 
 
@@ -124,7 +124,3 @@ def resize(pixels: Pixels, tokens: VisualTokens) -> Pixels:
     if final_size(width, height, tokens) == (width, height):
         return pixels
     return np.asarray(SquareSteps(tokens).apply(Image.fromarray(pixels)))
-
-
-def _round_down(side: float) -> int:
-    return math.floor(side / TOKEN_SIDE_PIXELS) * TOKEN_SIDE_PIXELS
