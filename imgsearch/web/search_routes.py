@@ -109,7 +109,7 @@ async def page(
         ranking, hits = await while_connected(client, future)
         gallery.rankings.deepen(key, ranking)
     else:
-        terms = [await _decoded(gallery, term, client) for term in request.terms]
+        terms = [await decoded(gallery, term, client) for term in request.terms]
         future = gallery.rank(replace(request, terms=terms))
         ranking, hits = await while_connected(client, future)
         more = len(ranking) > request.limit
@@ -177,12 +177,12 @@ async def _left(client: Request) -> None:
         pass
 
 
-async def _decoded(gallery: Gallery, term: Term, client: Request) -> Term:
+async def decoded(gallery: Gallery, term: Term, client: Request) -> Term:
     """An uploaded picture as pixels, decoded in a guarded process; other terms as they are."""
     if term.data is None:
         return term
-    pixels = await while_connected(client, gallery.decode(term.data, term.name))
-    return term.resolved(image=pixels)
+    decoded = await while_connected(client, gallery.decode(term.data, term.name))
+    return term.resolved(image=decoded.pixels)
 
 
 def _body() -> dict[str, Any]:
