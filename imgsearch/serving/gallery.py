@@ -42,6 +42,8 @@ from imgsearch.serving.start import (
     Tiles,
     Timeline,
     cluster_tiles,
+    images_of_day,
+    random_images,
     recent_images,
     start,
     timeline,
@@ -400,6 +402,14 @@ class Gallery:
         """Contents of the start page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
 
+    def of_day(self, day: str, limit: int) -> Future[list[ImageRecord]]:
+        """Pictures taken on a day ("11-29") of earlier years, the latest year first."""
+        return self.reader.submit(lambda library: images_of_day(library, day, limit))
+
+    def random(self, where: Filter | None, day: str, count: int) -> Future[list[ImageRecord]]:
+        """Pictures drawn at random, see `random_images`."""
+        return self.reader.submit(lambda library: random_images(library, where, day, count))
+
     def clusters(self) -> Future[Tiles]:
         """The clusters of the model in use; none if none were made."""
         return self.reader.submit(cluster_tiles)
@@ -481,6 +491,10 @@ class Gallery:
     def recent(self, limit: int) -> Future[list[ImageRecord]]:
         """The pictures that came into the library last, the last one first."""
         return self.reader.submit(lambda library: recent_images(library, limit))
+
+    def revision(self) -> Future[int]:
+        """The revision of the library, which each change of its pictures raises; 0 for none."""
+        return self.reader.submit(_revision)
 
     def status(self) -> Future[dict[str, Any]]:
         """Counts of the library's contents; zeros if there is no library."""
@@ -589,6 +603,13 @@ def cannot_show(reason: str) -> ImgSearchError:
         f"the file of this picture cannot be shown: {reason}",
         "'imgsearch index' brings the library up to what lies in its folders.",
     )
+
+
+def _revision(library: Library) -> int:
+    try:
+        return library.catalog.head()[0]
+    except LibraryMissing:
+        return 0
 
 
 def _status(library: Library) -> dict[str, Any]:

@@ -23,8 +23,7 @@ from imgsearch.searching.request import Term
 from imgsearch.searching.terms import checked_text
 from imgsearch.serving.embedding import MAX_TERMS_PER_JOB, Embedded
 from imgsearch.serving.gallery import Gallery
-from imgsearch.vectors import Embeddings
-from imgsearch.web.answers import API
+from imgsearch.web.answers import API, EncodingFormat, vector
 from imgsearch.web.guard import EMBED_PATHS, PREDICT_PATH
 from imgsearch.web.problems import PROBLEMS, NoSuchModel, problem
 from imgsearch.web.search_routes import decoded, while_connected
@@ -36,7 +35,6 @@ ANY_MODEL = ("", "imgsearch")
 """Names for the model in use, beside its own."""
 _OFF_HINT = "Start it with: imgsearch serve --embed"
 
-EncodingFormat = Literal["float", "base64"]
 InputText = Annotated[str, Field(min_length=1)]
 
 
@@ -203,7 +201,7 @@ async def embeddings(
     rows = found.cut(parameters.dimensions)
     return EmbeddingsAnswer(
         data=[
-            EmbeddingAnswer(index=index, embedding=written(row, parameters.encoding_format))
+            EmbeddingAnswer(index=index, embedding=vector(row, parameters.encoding_format))
             for index, row in enumerate(rows)
         ],
         model=found.space.model,
@@ -296,10 +294,3 @@ def _no_picture() -> QueryError:
         "an image is neither a data URI nor base64",
         "Send data:image/jpeg;base64,...; this server fetches nothing from other addresses.",
     )
-
-
-def written(row: Embeddings, form: EncodingFormat) -> list[float] | str:
-    """A vector of shape (dimension,) as numbers, or as base64 of little-endian float32."""
-    if form == "base64":
-        return base64.b64encode(row.astype("<f4").tobytes()).decode()
-    return [float(each) for each in row]

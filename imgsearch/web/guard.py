@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import math
 import time
@@ -104,7 +105,7 @@ def rates(per_second: float) -> dict[str, Rate]:
     """The limits for one client. Thumbnails are requested by the screenful, tokens tried rarely."""
     return {
         "any": Rate(5 * per_second, 20 * per_second),
-        "search": Rate(per_second, 2 * per_second),
+        "search": Rate(per_second, max(1.0, 2 * per_second)),
         "batch": Rate(per_second / BATCH_SEARCHES, max(1.0, 2 * per_second / BATCH_SEARCHES)),
         "session": Rate(0.2, 5),
     }
@@ -283,8 +284,7 @@ class Guard:
             return True
         if path in (f"{API}session", f"{API}health"):
             return True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._door.fits(token.strip()):
+        if self._door.fits(token_of(headers.get("authorization", ""))):
             return True
         return self._door.knows(session_of(headers))
 
@@ -346,6 +346,20 @@ class _Body:
                 self.fault = _TooLarge()
                 raise self.fault
         return message
+
+
+def token_of(authorization: str) -> str:
+    """The token in an Authorization header: of Bearer, or the password of Basic, which photo frames
+    and cameras of Home Assistant send; "" if there is none."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def session_of(headers: Headers) -> str:
