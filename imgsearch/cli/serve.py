@@ -62,6 +62,11 @@ from imgsearch.cli.group import Context, common, context, model_options
     show_default=True,
     help="Maximum number of searches per second and client.",
 )
+@click.option(
+    "--embed",
+    is_flag=True,
+    help="Encode texts and pictures for other programs (OpenAI's and Immich's requests).",
+)
 @model_options
 @common
 def command(
@@ -77,6 +82,7 @@ def command(
     root_path: str,
     allow_origin: tuple[str, ...],
     rate: float,
+    embed: bool,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -89,7 +95,7 @@ def command(
     not encrypted: on an untrusted network, use a tunnel or a proxy with TLS. Stop with Ctrl-C.
 
     With --watch, the index follows pictures that are added, changed or deleted, as with 'imgsearch
-    watch'.
+    watch'. With --embed, other programs may use the model of the library: an OpenAI client, Immich.
 
     \b
     imgsearch serve --open
@@ -118,7 +124,8 @@ def command(
         if note := close_to_others(settings.library):
             ctx.say(note)
         ctx.say("It is not shown again. It gives access to all pictures of this library.")
-    place = Place(host, port, allow_host, require_token or new_token, proxies, origins, token_file)
+    required = require_token or new_token
+    place = Place(host, port, allow_host, required, proxies, origins, token_file, embed)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
         serve(settings, place, lambda url: _announce(ctx, url, open_page), rate, ctx.say, watch)
 

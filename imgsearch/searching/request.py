@@ -229,7 +229,7 @@ class SearchRequest:
         return MIN_STRENGTH if words else MIN_STRENGTH_OF_IMAGES
 
     def digest(self) -> str:
-        """A hash of the search: pictures count by their bytes, and the limit does not count.
+        """A hash of the search: pictures and vectors count by their bytes, the limit does not.
 
         Returns
         -------
@@ -238,9 +238,10 @@ class SearchRequest:
         """
         parts = []
         for term in (*self.terms, None, *self.good, None, *self.bad):
-            if term is not None and term.data is not None:
-                parts.append(hashlib.sha256(term.data).hexdigest())
-                term = replace(term, data=None)  # noqa: PLW2901
+            if term is not None:
+                known = (term.data, None if term.vector is None else term.vector.tobytes())
+                parts += [hashlib.sha256(each).hexdigest() for each in known if each is not None]
+                term = replace(term, data=None, vector=None)  # noqa: PLW2901
             parts.append(repr(term))
         parts.append(repr(replace(self, terms=(), good=(), bad=(), limit=0, remember=False)))
         return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

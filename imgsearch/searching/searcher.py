@@ -524,7 +524,7 @@ class Searcher:
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
             readings = self._readings(request, explain_all=gate is not None)
-        if gate is not None and not any(each.understood for each in readings.values()):
+        if gate is not None and readings and not any(each.understood for each in readings.values()):
             notes = reading_notes(readings, refused=True)
             return Candidates({}, named, scale, notes=notes)
         with trace.step("search"):

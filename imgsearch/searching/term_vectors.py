@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from imgsearch.errors import EncoderError, ImgSearchError, QueryError
@@ -9,7 +11,7 @@ from imgsearch.ports import Encoder
 from imgsearch.searching.request import Term
 from imgsearch.searching.terms import EMPTY_QUERY
 from imgsearch.sources.decoders import DecodeSettings
-from imgsearch.vectors import Embeddings
+from imgsearch.vectors import Embeddings, Pixels
 
 
 def with_pixels(term: Term, settings: DecodeSettings) -> Term:
@@ -44,13 +46,30 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
     if term.image is None and not (term.text or "").strip():
         raise QueryError(*EMPTY_QUERY)
     _require_unicode(term.text or "")
+    if term.fused:
+        rows = _encoded(partial(_encode_fused, encoder, term, instruction))
+    elif term.image is not None:
+        rows = encode_images(encoder, [term.image])
+    else:
+        rows = _encoded(partial(encoder.encode_texts, [term.text or ""], instruction))
+    vector: Embeddings = rows[0]
+    return vector
+
+
+def encode_images(encoder: Encoder, images: Sequence[Pixels]) -> Embeddings:
+    """Pictures as unit vectors of shape (n, dimension), float32, in one call of the model.
+
+    Raises
+    ------
+    EncoderError
+        The model fails on them.
+    """
+    return _encoded(partial(encoder.encode_images, images))
+
+
+def _encoded(encode: Callable[[], Embeddings]) -> Embeddings:
     try:
-        if term.fused:
-            rows = _encode_fused(encoder, term, instruction)
-        elif term.image is not None:
-            rows = encoder.encode_images([term.image])
-        else:
-            rows = encoder.encode_texts([term.text or ""], instruction)
+        return encode()
     except ImgSearchError:
         raise
     except Exception as error:  # a device may be out of memory, or lack an operation
@@ -58,8 +77,6 @@ def encode_term(encoder: Encoder, term: Term, instruction: str | None = None) ->
             f"the model cannot encode the query: {error}",
             "Try --device cpu or --precision fp32; 'imgsearch doctor' shows what is set up.",
         ) from error
-    vector: Embeddings = rows[0]
-    return vector
 
 
 def _require_unicode(text: str) -> None:

@@ -21,12 +21,19 @@ from imgsearch.filters.query_text import QueryText
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.model_card import InputSize
-from imgsearch.records import Facets, ImageRecord, RootRecord, Skipped, Thumbnail
+from imgsearch.records import Decoded, Facets, ImageRecord, RootRecord, Skipped, Thumbnail
 from imgsearch.searching.hits import Hit, Ranking
-from imgsearch.searching.request import SearchRequest
+from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved_searches import SavedSearch, saved_search
 from imgsearch.searching.trace import Trace
 from imgsearch.serving.duplicate_lists import DuplicateLists, DuplicatePage
+from imgsearch.serving.embedding import (
+    Embedded,
+    StoredVectors,
+    embed,
+    require_space,
+    stored_vectors,
+)
 from imgsearch.serving.maps import MapFile, Maps
 from imgsearch.serving.rankings import CursorLost, Rankings
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
@@ -35,6 +42,8 @@ from imgsearch.serving.start import (
     Tiles,
     Timeline,
     cluster_tiles,
+    images_of_day,
+    random_images,
     recent_images,
     start,
     timeline,
@@ -49,7 +58,6 @@ from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.formats import VIDEO_TYPES, extension, is_picture_name
 from imgsearch.sources.guarded_files import TOO_MANY_FILES, Unusable, open_below, read_below
 from imgsearch.sources.motion_photo import FORMATS_WITH_VIDEO, embedded_video
-from imgsearch.vectors import Pixels
 
 T = TypeVar("T")
 
@@ -128,8 +136,8 @@ class Uploads:
         self._max_pixels = min(max_pixels, MAX_UPLOAD_PIXELS)
         self._decoders: dict[InputSize, UploadDecoder] = {}
 
-    def decode(self, data: bytes, name: str, size: InputSize) -> Pixels:
-        """The pixels; raises `QueryError` with the reason if it cannot be decoded."""
+    def decode(self, data: bytes, name: str, size: InputSize) -> Decoded:
+        """The picture; raises `QueryError` with the reason if it cannot be decoded."""
         if size not in self._decoders:
             bounds = DecodeSettings(size, self._max_pixels, MAX_UPLOAD_BYTES)
             self._decoders[size] = UploadDecoder(bounds, UPLOAD_TIMEOUT_SECONDS)
@@ -144,7 +152,7 @@ class Uploads:
             os.unlink(path)
         if isinstance(result, Skipped):
             raise query_image_error("the picture that was sent", result.reason)
-        return result.pixels
+        return result
 
     def close(self) -> None:
         """Stop the process and remove its folder."""
@@ -231,15 +239,36 @@ class Gallery:
 
     # Searching
 
-    def decode(self, data: bytes, name: str) -> Future[Pixels]:
+    def decode(self, data: bytes, name: str) -> Future[Decoded]:
         """An uploaded picture, sized for the model in use."""
         size = self.resident.submit(lambda library: library.encoder().input_size)
         return self.uploads.submit(lambda uploads: uploads.decode(data, name, size.result()))
 
-    def rank(self, request: SearchRequest) -> Future[tuple[Ranking, list[Hit]]]:
-        """The ranking for a request, deeper than its first page, and the hits of that page."""
+    def embed(self, terms: Sequence[Term]) -> Future[Embedded]:
+        """The vectors of texts and decoded pictures, `MAX_TERMS_PER_JOB` at most."""
+        return self.resident.ask(SearchRequest(terms), embed)
+
+    def model(self) -> Future[str]:
+        """Name of the model in use."""
+        return self.reader.submit(lambda library: library.model)
+
+    def vectors(self, ids: Sequence[int]) -> Future[StoredVectors]:
+        """The vectors of pictures of the library, in the space in use."""
+        return self.reader.submit(lambda library: stored_vectors(library, ids))
+
+    def rank(self, request: SearchRequest, space: str = "") -> Future[tuple[Ranking, list[Hit]]]:
+        """The ranking for a request, deeper than its first page, and the hits of that page.
+
+        Parameters
+        ----------
+        space : str
+            The space that the client names for the vectors of its terms; "" without such terms.
+        """
+        given = [term.vector for term in request.terms if term.vector is not None]
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
+            for each in given:
+                require_space(library, space, len(each))
             return self._page(library, request, None, 0, request.limit)
 
         return self._ask(request, work)
@@ -373,6 +402,14 @@ class Gallery:
         """Contents of the start page; `day` is today as "11-29"."""
         return self.reader.submit(lambda library: start(library, day))
 
+    def of_day(self, day: str, limit: int) -> Future[list[ImageRecord]]:
+        """Pictures taken on a day ("11-29") of earlier years, the latest year first."""
+        return self.reader.submit(lambda library: images_of_day(library, day, limit))
+
+    def random(self, where: Filter | None, day: str, count: int) -> Future[list[ImageRecord]]:
+        """Pictures drawn at random, see `random_images`."""
+        return self.reader.submit(lambda library: random_images(library, where, day, count))
+
     def clusters(self) -> Future[Tiles]:
         """The clusters of the model in use; none if none were made."""
         return self.reader.submit(cluster_tiles)
@@ -454,6 +491,10 @@ class Gallery:
     def recent(self, limit: int) -> Future[list[ImageRecord]]:
         """The pictures that came into the library last, the last one first."""
         return self.reader.submit(lambda library: recent_images(library, limit))
+
+    def revision(self) -> Future[int]:
+        """The revision of the library, which each change of its pictures raises; 0 for none."""
+        return self.reader.submit(_revision)
 
     def status(self) -> Future[dict[str, Any]]:
         """Counts of the library's contents; zeros if there is no library."""
@@ -562,6 +603,13 @@ def cannot_show(reason: str) -> ImgSearchError:
         f"the file of this picture cannot be shown: {reason}",
         "'imgsearch index' brings the library up to what lies in its folders.",
     )
+
+
+def _revision(library: Library) -> int:
+    try:
+        return library.catalog.head()[0]
+    except LibraryMissing:
+        return 0
 
 
 def _status(library: Library) -> dict[str, Any]:

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
 from imgsearch.records import Cluster, ImageRecord, Period, years_of
 from imgsearch.searching.saved_searches import SavedSearch
+from imgsearch.vectors import members
 
 MAX_RECENT_IMAGES = 24
 MAX_IMAGES_OF_A_DAY = 24
 MAX_IMAGES_OF_A_DAY_PER_YEAR = 6
 MAX_START_CLUSTERS = 24
+MAX_DRAWN_OF_A_DAY = 10_000
+"""Pictures of a day from which some are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,8 @@ def start(library: Library, day: str) -> Start:
     with catalog.snapshot():
         months = catalog.months()
         years = years_of(months)
-        earlier = [each.year for each in years if each.year < datetime.now().year]
-        anniversaries = catalog.on_this_day(
-            day, earlier, MAX_IMAGES_OF_A_DAY_PER_YEAR, MAX_IMAGES_OF_A_DAY
+        anniversaries = _on_this_day(
+            library, day, years, MAX_IMAGES_OF_A_DAY_PER_YEAR, MAX_IMAGES_OF_A_DAY
         )
         recent = catalog.latest_added(MAX_RECENT_IMAGES)
         covers = catalog.get([each.cover for each in months])
@@ -99,6 +103,47 @@ def start(library: Library, day: str) -> Start:
             cluster_tiles(library, MAX_START_CLUSTERS),
             list(library.saved),
         )
+
+
+def images_of_day(library: Library, day: str, limit: int) -> list[ImageRecord]:
+    """Pictures taken on a day ("11-29") of earlier years, the latest year first; none without a
+    library."""
+    try:
+        with library.catalog.snapshot():
+            years = years_of(library.catalog.months())
+            return _records(library, _on_this_day(library, day, years, limit, limit))
+    except LibraryMissing:
+        return []
+
+
+def random_images(
+    library: Library, where: Filter | None, day: str, count: int
+) -> list[ImageRecord]:
+    """Pictures that pass a filter, drawn at random, each once; none without a library.
+
+    Parameters
+    ----------
+    day : str
+        Only those taken on this day of earlier years, such as "11-29"; "" for all.
+    """
+    try:
+        with library.catalog.snapshot():
+            ids = library.catalog.select(where)
+            if day:
+                years = years_of(library.catalog.months())
+                of_day = _on_this_day(library, day, years, MAX_DRAWN_OF_A_DAY, MAX_DRAWN_OF_A_DAY)
+                ids = members(ids, np.array(sorted(of_day), np.int64))
+            drawn = np.random.default_rng().choice(ids, min(count, len(ids)), replace=False)
+            return _records(library, drawn.tolist())
+    except LibraryMissing:
+        return []
+
+
+def _on_this_day(
+    library: Library, day: str, years: Sequence[Period], each_year: int, limit: int
+) -> list[int]:
+    earlier = [each.year for each in years if each.year < datetime.now().year]
+    return library.catalog.on_this_day(day, earlier, each_year, limit)
 
 
 @dataclass(frozen=True, slots=True)

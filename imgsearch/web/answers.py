@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -26,9 +27,11 @@ from imgsearch.searching.hits import (
 )
 from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
+from imgsearch.serving.embedding import StoredVectors
 from imgsearch.serving.places import Listing
 from imgsearch.serving.start import Start, Tiles, Timeline
 from imgsearch.serving.suggestions import Suggestion
+from imgsearch.vectors import Embeddings
 
 API = "/api/v1"
 MAX_SHOWN_DUPLICATES = 200
@@ -99,6 +102,56 @@ class SearchAnswer(BaseModel):
     revision: int = Field(description="Of the library when the search was made.")
     seconds: float
     note: str
+
+
+class BatchAnswer(BaseModel):
+    """A page of hits of each search, in their order."""
+
+    answers: list[SearchAnswer]
+
+
+class VectorAnswer(BaseModel):
+    """The vector of a picture: float32, unit L2 norm."""
+
+    id: int
+    vector: list[float] | str
+
+
+class PictureVectorAnswer(VectorAnswer):
+    """The vector of a picture with its space, as a search by vector needs them."""
+
+    model: str
+    space: str = Field(description="Vectors of other spaces cannot be compared with it.")
+
+
+class VectorsAnswer(BaseModel):
+    """Vectors of pictures, in the order of the ids."""
+
+    model: str
+    space: str
+    vectors: list[VectorAnswer]
+    missing: list[int] = Field(description="Ids without a vector in the space.")
+
+
+class ThumbAnswer(BaseModel):
+    """A small picture."""
+
+    id: int
+    data: str = Field(description="WebP, upright, in base64.")
+
+
+class MissingThumb(BaseModel):
+    """A picture that cannot be shown."""
+
+    id: int
+    reason: str
+
+
+class ThumbsAnswer(BaseModel):
+    """Small pictures, in the order of the ids."""
+
+    thumbs: list[ThumbAnswer]
+    missing: list[MissingThumb]
 
 
 class Position(BaseModel):
@@ -368,7 +421,7 @@ class SkippedAnswer(BaseModel):
 
 
 class RecentAnswer(BaseModel):
-    """Pictures, the one that was added last first."""
+    """Pictures in the order that the request is about."""
 
     pictures: list[PictureAnswer]
 
@@ -416,6 +469,32 @@ def shown(text: str) -> str:
 def clean(text: str | None) -> str | None:
     """A text of a file's metadata as JSON can carry it."""
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+EncodingFormat = Literal["float", "base64"]
+"""How vectors are written: numbers, or base64 of little-endian float32."""
+
+
+def vector(row: Embeddings, form: EncodingFormat) -> list[float] | str:
+    """A vector of shape (dimension,), float32."""
+    if form == "base64":
+        return base64.b64encode(row.astype("<f4").tobytes()).decode()
+    return [float(each) for each in row]
+
+
+def vectors(found: StoredVectors, ids: Sequence[int], form: EncodingFormat) -> VectorsAnswer:
+    """Vectors of pictures, each once."""
+    unique = list(dict.fromkeys(ids))
+    return VectorsAnswer(
+        model=found.space.model,
+        space=found.space.key,
+        vectors=[
+            VectorAnswer(id=each, vector=vector(found.rows[each], form))
+            for each in unique
+            if each in found.rows
+        ],
+        missing=[each for each in unique if each not in found.rows],
+    )
 
 
 def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
 from imgsearch.settings import Settings
 from imgsearch.web import (
+    embed_routes,
     folder_routes,
     image_routes,
     index_routes,
@@ -50,10 +51,12 @@ def application(
     proxies: Proxies | None = None,
     origins: Sequence[str] = (),
     watch: bool = False,
+    embed: bool = False,
 ) -> Guard:
     """The ASGI application for a library; it opens the library when it starts.
 
-    With `watch`, it indexes changes in the folders of the library.
+    With `watch`, it indexes changes in the folders of the library; with `embed`, it encodes texts
+    and pictures for other programs.
     """
     metrics = Metrics()
     gallery = Gallery(settings, say, metrics.watch)
@@ -109,6 +112,8 @@ def application(
         _about(gallery, indexer, metrics, door),
     ):
         app.include_router(router, prefix=API)
+    for router in embed_routes.routers(gallery, embed):
+        app.include_router(router)
     app.include_router(static_files.routes())
     describe(app, door.locked)
     return Guard(app, hosts, door, per_second, indexer.leave, proxies, origins)

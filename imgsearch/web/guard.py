@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import math
 import time
@@ -30,6 +31,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("imgsearch.web")
 
 API = "/api/v1/"
+PREDICT_PATH = "/predict"
+EMBED_PATHS = (f"{API}embed", "/v1/embeddings")
+PRIVATE_PATHS = (API, "/v1/", PREDICT_PATH)
+"""Beginnings of the paths that need the token, if the server has one."""
 COSTLY_PATHS = tuple(
     API + each
     for each in (
@@ -42,12 +47,28 @@ COSTLY_PATHS = tuple(
         "timeline",
         "map",
         "zip",
+        "random",
+        "thumbs",
+        "vectors",
     )
 )
 """Beginnings of the paths whose requests count as searches."""
-UPLOAD_PATHS = frozenset((f"{API}search",))
+BATCH_PATHS = frozenset((f"{API}search/batch", *EMBED_PATHS))
+"""Paths whose requests do the work of up to `BATCH_SEARCHES` searches."""
+BATCH_SEARCHES = 16
 MAX_UPLOAD_BYTES = 80 << 20
 """Size of a search with pictures."""
+MAX_EMBED_BYTES = 32 << 20
+"""Size of texts and pictures to encode, which are in memory several times while they are read."""
+MAX_BATCH_BYTES = 1 << 20
+"""Size of several searches, which may be by vectors."""
+UPLOAD_BYTES = {
+    f"{API}search": MAX_UPLOAD_BYTES,
+    f"{API}search/batch": MAX_BATCH_BYTES,
+    PREDICT_PATH: MAX_UPLOAD_BYTES,
+    **dict.fromkeys(EMBED_PATHS, MAX_EMBED_BYTES),
+}
+"""Paths of requests that may be larger than `MAX_BODY_BYTES`, and their limits."""
 MAX_BODY_BYTES = 64 << 10
 """Size of any other request."""
 MAX_UPLOADS = 8
@@ -84,7 +105,8 @@ def rates(per_second: float) -> dict[str, Rate]:
     """The limits for one client. Thumbnails are requested by the screenful, tokens tried rarely."""
     return {
         "any": Rate(5 * per_second, 20 * per_second),
-        "search": Rate(per_second, 2 * per_second),
+        "search": Rate(per_second, max(1.0, 2 * per_second)),
+        "batch": Rate(per_second / BATCH_SEARCHES, max(1.0, 2 * per_second / BATCH_SEARCHES)),
         "session": Rate(0.2, 5),
     }
 
@@ -93,6 +115,8 @@ def kind_of(method: str, path: str) -> str:
     """The kind of limit that applies to a request."""
     if path == f"{API}session":
         return "session"
+    if path in BATCH_PATHS:
+        return "batch"
     costly = path.startswith(COSTLY_PATHS)
     return "search" if costly or method not in SAFE_METHODS else "any"
 
@@ -233,9 +257,8 @@ class Guard:
         if len(headers.getlist("host")) != 1 or not self._hosts.knows(headers["host"]):
             hint = "Use the URL that the server printed, or start it with --allow-host NAME."
             return problem(403, "The host name of the request is not allowed.", hint)
-        if (path.startswith(API) or method not in SAFE_METHODS) and self._is_cross_site(
-            method, headers
-        ):
+        private = path.startswith(PRIVATE_PATHS) or method not in SAFE_METHODS
+        if private and self._is_cross_site(method, headers):
             hint = "Open the page of this server instead."
             return problem(403, "Requests from other sites are not allowed.", hint)
         return None
@@ -257,12 +280,11 @@ class Guard:
 
     def _is_authorized(self, path: str, headers: Headers) -> bool:
         """The page itself needs no token: it contains no library data and asks for the token."""
-        if not self._door.locked or not path.startswith(API):
+        if not self._door.locked or not path.startswith(PRIVATE_PATHS):
             return True
         if path in (f"{API}session", f"{API}health"):
             return True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._door.fits(token.strip()):
+        if self._door.fits(token_of(headers.get("authorization", ""))):
             return True
         return self._door.knows(session_of(headers))
 
@@ -326,6 +348,20 @@ class _Body:
         return message
 
 
+def token_of(authorization: str) -> str:
+    """The token in an Authorization header: of Bearer, or the password of Basic, which photo frames
+    and cameras of Home Assistant send; "" if there is none."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
 def session_of(headers: Headers) -> str:
     """The secret in the session cookie of a request; "" if there is none."""
     try:
@@ -336,14 +372,14 @@ def session_of(headers: Headers) -> str:
 
 
 def _is_upload(scope: Scope) -> bool:
-    """True for a search with pictures, or one of unknown length."""
+    """True for a request with pictures, or one of unknown length that may have some."""
     headers = Headers(scope=scope)
     unknown = scope["method"] not in SAFE_METHODS and "content-length" not in headers
-    return route_path(scope) in UPLOAD_PATHS and (unknown or _length(headers) > MAX_BODY_BYTES)
+    return route_path(scope) in UPLOAD_BYTES and (unknown or _length(headers) > MAX_BODY_BYTES)
 
 
 def _max_bytes(path: str) -> int:
-    return MAX_UPLOAD_BYTES if path in UPLOAD_PATHS else MAX_BODY_BYTES
+    return UPLOAD_BYTES.get(path, MAX_BODY_BYTES)
 
 
 def _length(headers: Headers) -> int:

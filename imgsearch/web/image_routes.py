@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from io import FileIO
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from imgsearch.records import Skipped
 from imgsearch.serving.gallery import (
     Gallery,
     Located,
+    NoSuchPicture,
     Opened,
     cannot_show,
     open_original,
@@ -26,10 +28,22 @@ from imgsearch.serving.gallery import (
 from imgsearch.serving.thumbnail_cache import snapped
 from imgsearch.sources.formats import VIDEO_TYPES, extension
 from imgsearch.web import answers
-from imgsearch.web.answers import BROWSER_TYPES, DetailsAnswer, Problem, shown
+from imgsearch.web.answers import (
+    BROWSER_TYPES,
+    DetailsAnswer,
+    EncodingFormat,
+    MissingThumb,
+    PictureVectorAnswer,
+    Problem,
+    ThumbAnswer,
+    ThumbsAnswer,
+    VectorsAnswer,
+    shown,
+)
 from imgsearch.web.byte_ranges import NoSuchPart, is_named, part_of, tag_of
+from imgsearch.web.parameters import Id
 from imgsearch.web.problems import PROBLEMS, problem
-from imgsearch.web.search_routes import PictureId, prefix_of
+from imgsearch.web.search_routes import PictureId, prefix_of, while_connected
 from imgsearch.web.static_files import IMMUTABLE_CACHE_CONTROL
 
 MAX_FULL_SIDE_PIXELS = 4096
@@ -37,6 +51,26 @@ MAX_FULL_SIDE_PIXELS = 4096
 _CHUNK_BYTES = 1 << 18
 INERT_POLICY = "default-src 'none'; sandbox"
 """Policy for a file as a document of its own: it may do nothing."""
+
+
+MAX_VECTORS = 500
+"""Pictures of a request for vectors."""
+MAX_THUMBS = 100
+"""Pictures of a request for small pictures."""
+
+ThumbSize = Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")]
+VectorFormat = Annotated[
+    EncodingFormat,
+    Query(alias="encoding_format", description="base64: of little-endian float32."),
+]
+
+
+def _ids(most: int) -> Any:
+    return Query(alias="id", min_length=1, max_length=most, description="Ids of pictures.")
+
+
+VectorIds = Annotated[list[Id], _ids(MAX_VECTORS)]
+ThumbIds = Annotated[list[Id], _ids(MAX_THUMBS)]
 
 
 class As(StrEnum):
@@ -77,11 +111,39 @@ def routes(gallery: Gallery) -> APIRouter:
         video = await asyncio.to_thread(video_name, located)
         return answers.details(located.record, prefix_of(request), parts, video)
 
+    @router.get("/images/{image_id}/vector")
+    async def get_vector(
+        image_id: PictureId, client: Request, form: VectorFormat = "float"
+    ) -> PictureVectorAnswer:
+        """The vector of a picture in the space that is searched."""
+        found = await while_connected(client, gallery.vectors([image_id]))
+        if image_id not in found.rows:
+            raise NoSuchPicture(
+                f"there is no picture {image_id} with a vector of {found.space.model}",
+                "It may have left the library: search again.",
+            )
+        row = answers.vector(found.rows[image_id], form)
+        space = found.space
+        return PictureVectorAnswer(id=image_id, vector=row, model=space.model, space=space.key)
+
+    @router.get("/vectors")
+    async def get_vectors(
+        ids: VectorIds, client: Request, form: VectorFormat = "float"
+    ) -> VectorsAnswer:
+        """The vectors of pictures; 'imgsearch export' writes those of a whole library."""
+        return answers.vectors(await while_connected(client, gallery.vectors(ids)), ids, form)
+
+    @router.get("/thumbs")
+    async def get_thumbs(ids: ThumbIds, client: Request, size: ThumbSize = 256) -> ThumbsAnswer:
+        """Small pictures, upright, in one answer."""
+        images = await while_connected(client, gallery.locate_all(list(dict.fromkeys(ids))))
+        return await thumbs(gallery, ids, images, snapped(size))
+
     @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     async def get_thumb(
         image_id: PictureId,
-        size: Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")] = 256,
+        size: ThumbSize = 256,
         v: Annotated[str, Query(max_length=64, description="The content it is of.")] = "",
     ) -> Response:
         """A small picture, upright. With `v`, the content hash, browsers may keep it."""
@@ -120,6 +182,30 @@ def routes(gallery: Gallery) -> APIRouter:
         return answer
 
     return router
+
+
+async def thumbs(
+    gallery: Gallery, ids: Sequence[int], images: Sequence[Located], side: int
+) -> ThumbsAnswer:
+    """Small pictures, and the ids of those that cannot be shown, with reasons."""
+    known = {each.record.id for each in images}
+    missing = [
+        MissingThumb(id=each, reason="not in the library")
+        for each in dict.fromkeys(ids)
+        if each not in known
+    ]
+    jobs = [rendered(gallery, each, side, "WEBP") for each in images]
+    shown_images = []
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    for image, result in zip(images, results, strict=True):
+        if isinstance(result, NoSuchPicture):
+            missing.append(MissingThumb(id=image.record.id, reason=shown(str(result))))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            data = base64.b64encode(result[0]).decode()
+            shown_images.append(ThumbAnswer(id=image.record.id, data=data))
+    return ThumbsAnswer(thumbs=shown_images, missing=missing)
 
 
 async def rendered(gallery: Gallery, located: Located, side: int, form: str) -> tuple[bytes, str]:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from imgsearch.catalog.overview import Overview
-from imgsearch.errors import CatalogError, LibraryBusy, QueryError
+from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy, QueryError
 from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
 from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
@@ -32,6 +32,8 @@ MAX_WATCHERS, MAX_WATCHERS_PER_CLIENT = 64, 16
 not trusted, all clients are one."""
 KEEP_ALIVE_SECONDS = 15.0
 """Interval of keep-alive comments in an event stream."""
+POLL_SECONDS = 2.0
+"""Interval in which the revision of the library is read for an event stream."""
 
 
 class Indexer:
@@ -179,6 +181,25 @@ class Indexer:
             except TimeoutError:
                 yield b": still here\n\n"
 
+    async def library_events(self) -> AsyncIterator[bytes]:
+        """Server-sent events: the revision of the library, then each change of it, by any process;
+        asked of the catalog every `POLL_SECONDS`."""
+        seen, silent_s = -1, 0.0
+        while not self._leaving:
+            with suppress(ImgSearchError):  # a busy or replaced library answers the next time
+                revision = await asyncio.wrap_future(self._gallery.revision())
+                if revision != seen:
+                    seen, silent_s = revision, 0.0
+                    data = json.dumps({"revision": revision})
+                    yield f"event: library\ndata: {data}\n\n".encode()
+            if silent_s >= KEEP_ALIVE_SECONDS:
+                silent_s = 0.0
+                yield b": still here\n\n"
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS), self._changed:
+                    await self._changed.wait_for(lambda: self._leaving)
+            silent_s += POLL_SECONDS
+
 
 class Follower:
     """A thread that has the indexer index changes in the folders of a library.
@@ -229,11 +250,17 @@ class Follower:
 
 
 class EventStream(StreamingResponse):
-    """The events of an indexer, for as long as the client reads them."""
+    """Events, for as long as the client reads them.
 
-    def __init__(self, indexer: Indexer) -> None:
+    Parameters
+    ----------
+    indexer : Indexer
+        Counts the streams.
+    """
+
+    def __init__(self, indexer: Indexer, events: AsyncIterator[bytes]) -> None:
         headers = {"x-accel-buffering": "no"}  # nginx would keep events back
-        super().__init__(indexer.events(), headers=headers, media_type="text/event-stream")
+        super().__init__(events, headers=headers, media_type="text/event-stream")
         self._indexer = indexer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -270,6 +297,10 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "Events named `progress`."}
 }
 
+_CHANGES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "Events named `library`."}
+}
+
 
 def routes(indexer: Indexer) -> APIRouter:
     """The routes over an indexer."""
@@ -291,6 +322,12 @@ def routes(indexer: Indexer) -> APIRouter:
     @router.get("/index/events", response_class=StreamingResponse, responses=_STREAM)
     async def index_events() -> Response:
         """Progress of the run, as it goes."""
-        return EventStream(indexer)
+        return EventStream(indexer, indexer.events())
+
+    @router.get("/events", response_class=StreamingResponse, responses=_CHANGES)
+    async def library_events() -> Response:
+        """The revision of the library, then each change: pictures that were added, changed or
+        removed, by this server or another process."""
+        return EventStream(indexer, indexer.library_events())
 
     return router

@@ -6,20 +6,34 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from imgsearch.serving.gallery import Gallery
+from imgsearch.records import ImageRecord
+from imgsearch.serving.gallery import Gallery, NoSuchPicture
 from imgsearch.web import answers
-from imgsearch.web.answers import ClustersAnswer, DuplicatesAnswer, StartAnswer, TimelineAnswer
-from imgsearch.web.parameters import DuplicateParameters, RegionParameters
+from imgsearch.web.answers import (
+    ClustersAnswer,
+    DuplicatesAnswer,
+    RecentAnswer,
+    StartAnswer,
+    TimelineAnswer,
+)
+from imgsearch.web.parameters import (
+    DAY_PATTERN,
+    DrawParameters,
+    DuplicateParameters,
+    FrameParameters,
+    RandomParameters,
+    RegionParameters,
+)
 from imgsearch.web.problems import PROBLEMS
 from imgsearch.web.search_routes import prefix_of, while_connected, within
 
 Day = Annotated[
     str | None,
     Query(
-        pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
-        description="Month and day of `on_this_day`, such as 11-29; today by default.",
+        pattern=DAY_PATTERN,
+        description="Month and day, such as 11-29, or today, the default.",
     ),
 ]
 
@@ -31,6 +45,19 @@ _MAP: dict[int | str, dict[str, Any]] = {
 }
 
 
+def _month_and_day(day: str | None) -> str:
+    return day if day and day != "today" else f"{datetime.now():%m-%d}"
+
+
+async def draw(
+    gallery: Gallery, parameters: DrawParameters, count: int, client: Request
+) -> list[ImageRecord]:
+    """Pictures drawn at random."""
+    where = await within(gallery, parameters, parameters.where_filter(), client)
+    day = _month_and_day(parameters.day) if parameters.day else ""
+    return await while_connected(client, gallery.random(where, day, count))
+
+
 def routes(gallery: Gallery) -> APIRouter:
     """The routes over a library."""
     router = APIRouter(tags=["library"], responses=PROBLEMS)
@@ -38,8 +65,36 @@ def routes(gallery: Gallery) -> APIRouter:
     @router.get("/start")
     async def get_start(client: Request, day: Day = None) -> StartAnswer:
         """Contents of the start page: pictures added last, periods, clusters, saved searches."""
-        begin = gallery.start(day or f"{datetime.now():%m-%d}")
+        begin = gallery.start(_month_and_day(day))
         return answers.start(await while_connected(client, begin), prefix_of(client))
+
+    @router.get("/on-this-day")
+    async def list_of_day(
+        client: Request,
+        day: Day = None,
+        limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of pictures.")] = 60,
+    ) -> RecentAnswer:
+        """Pictures taken on a day of earlier years, the latest year first."""
+        found = await while_connected(client, gallery.of_day(_month_and_day(day), limit))
+        return answers.recent(found, prefix_of(client))
+
+    @router.get("/random")
+    async def list_random(
+        parameters: Annotated[RandomParameters, Query()], client: Request
+    ) -> RecentAnswer:
+        """Pictures drawn at random from those that pass the filters, each once."""
+        drawn = await draw(gallery, parameters, parameters.count, client)
+        return answers.recent(drawn, prefix_of(client))
+
+    @router.get("/random/picture", status_code=302, response_class=RedirectResponse)
+    async def get_random(
+        parameters: Annotated[FrameParameters, Query()], client: Request
+    ) -> Response:
+        """Leads to a picture drawn at random, for photo frames: each request to another one."""
+        drawn = await draw(gallery, parameters, 1, client)
+        if not drawn:
+            raise NoSuchPicture("no picture passes these filters", "Use fewer of them.")
+        return RedirectResponse(parameters.target(prefix_of(client), drawn[0].id), 302)
 
     @router.get("/timeline")
     async def get_timeline(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
     BaseModel,
@@ -23,15 +26,26 @@ from imgsearch.errors import QueryError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
 from imgsearch.filters.tree import Filter
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
-from imgsearch.searching.terms import build_terms
+from imgsearch.searching.terms import LIKE_WEIGHT, build_terms
+from imgsearch.serving.embedding import vector_term
+from imgsearch.serving.thumbnail_cache import SIDES
+from imgsearch.vectors import Embeddings
+from imgsearch.web.answers import API
+from imgsearch.web.guard import BATCH_SEARCHES
 
 MAX_EXAMPLES = 8
 """Example pictures of one search."""
 MAX_TEXT_CHARACTERS = 2000
 """Of one text: of four bytes each they still fit into a URL."""
 MAX_ID = 2**63 - 1
+DAY_PATTERN = r"^(today|(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))$"
 MAX_CORNERS = 64
 """Corners of a region of the map."""
+MAX_VECTOR_ITEMS = 1 << 16
+"""Numbers, or characters, of a vector that a client sends."""
+MAX_BATCH_HITS = 1000
+"""Hits on the pages of a request with several searches."""
+MAX_FLOAT = float(np.finfo(np.float32).max)
 _CORNER = re.compile(r"-?[0-9](\.[0-9]{1,6})?,-?[0-9](\.[0-9]{1,6})?")
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
@@ -175,6 +189,60 @@ class SearchParameters(RegionParameters):
         )
 
 
+class PostedParameters(SearchParameters):
+    """Parameters of a search that is posted, which may hold a vector."""
+
+    vector: list[float] | str = Field(
+        "",
+        description="Search by a vector of unit norm, such as `POST /embed` and"
+        " `GET /images/{id}/vector` return: numbers, or base64 of little-endian float32.",
+    )
+    vector_of: Literal["picture", "text"] = Field(
+        "picture", description="What the vector was made of. Scores of texts are lower."
+    )
+    space: str = Field(
+        "", max_length=64, description="`space` of the answer with the vector; required with one."
+    )
+
+    def request(self, uploads: Sequence[Upload] = (), like: Sequence[int] = ()) -> SearchRequest:
+        """The search, with further example pictures and the vector; raises `QueryError`."""
+        request = super().request(uploads, like)
+        if not self.vector:
+            return request
+        if not self.space:
+            raise QueryError(
+                "the space of the vector is missing",
+                "Send `space` from the answer with the vector.",
+            )
+        weight = LIKE_WEIGHT if any(term.text for term in request.terms) else 1.0
+        term = vector_term(self._numbers(), self.vector_of == "text", weight)
+        return replace(request, terms=[*request.terms, term])
+
+    def _numbers(self) -> Embeddings:
+        if len(self.vector) > MAX_VECTOR_ITEMS:
+            raise QueryError("the vector is too long", "Send one of the space.")
+        if not isinstance(self.vector, str):
+            return np.array(self.vector, np.float64).clip(-MAX_FLOAT, MAX_FLOAT).astype(np.float32)
+        try:
+            return np.frombuffer(base64.b64decode(self.vector, validate=True), "<f4")
+        except ValueError:
+            raise QueryError(
+                "the vector is not base64 of little-endian float32", "Send numbers instead."
+            ) from None
+
+
+class BatchParameters(BaseModel):
+    """Several searches."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    searches: list[PostedParameters] = Field(
+        min_length=1,
+        max_length=BATCH_SEARCHES,
+        description=f"Their `limit` may add up to {MAX_BATCH_HITS}.",
+    )
+
+
 class SavedParameters(BaseModel):
     """A search to save; `limit` and `cursor` of it have no effect."""
 
@@ -191,6 +259,36 @@ class RenameParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
+
+
+class DrawParameters(RegionParameters):
+    """Filters of pictures that are drawn at random."""
+
+    day: str = Field(
+        "",
+        pattern=rf"^$|{DAY_PATTERN}",
+        description="Only pictures taken on this day of earlier years: 11-29, or today.",
+    )
+
+
+class RandomParameters(DrawParameters):
+    """Filters and number of pictures that are drawn at random."""
+
+    count: int = Field(1, ge=1, le=100, description="Maximum number of pictures.")
+
+
+class FrameParameters(DrawParameters):
+    """Filters and size of a picture for a photo frame."""
+
+    size: int = Field(
+        1024, ge=1, le=4096, description="Longer side: 256, 512, 1024, or 4096 for more."
+    )
+
+    def target(self, prefix: str, image_id: int) -> str:
+        """Path of a picture in a size that fits."""
+        if self.size > SIDES[-1]:
+            return f"{prefix}{API}/original/{image_id}?as=jpeg"
+        return f"{prefix}{API}/thumb/{image_id}?size={self.size}"
 
 
 class DuplicateParameters(RegionParameters):
@@ -260,13 +358,13 @@ class SessionParameters(BaseModel):
     token: str = Field(max_length=200)
 
 
-async def posted(request: Request) -> tuple[SearchParameters, list[Upload]]:
+async def posted(request: Request) -> tuple[PostedParameters, list[Upload]]:
     """The parameters and pictures of a search that was posted, as a form or as JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
             payload = await request.json()
-            return SearchParameters.model_validate(payload, strict=True), []
+            return PostedParameters.model_validate(payload, strict=True), []
         if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
             return await _form(request)
     except ValidationError as error:
@@ -279,7 +377,7 @@ async def posted(request: Request) -> tuple[SearchParameters, list[Upload]]:
     )
 
 
-async def _form(request: Request) -> tuple[SearchParameters, list[Upload]]:
+async def _form(request: Request) -> tuple[PostedParameters, list[Upload]]:
     values: dict[str, Any] = {}
     uploads: list[Upload] = []
     bounds: dict[str, Any] = {"max_files": MAX_EXAMPLES, "max_fields": 400}
@@ -293,7 +391,7 @@ async def _form(request: Request) -> tuple[SearchParameters, list[Upload]]:
                 values.setdefault(name, []).append(value)
             else:
                 values[name] = value
-    return SearchParameters.model_validate(values), uploads
+    return PostedParameters.model_validate(values), uploads
 
 
 LISTS = frozenset(

@@ -27,6 +27,7 @@ from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
 from imgsearch.serving.validation import sentence
 from imgsearch.web.answers import Problem
+from imgsearch.web.proxies import route_path
 
 logger = logging.getLogger("imgsearch.web")
 
@@ -44,9 +45,19 @@ class ClientLeft(ImgSearchError):
         super().__init__("the client has closed the connection")
 
 
+class NoSuchModel(QueryError):
+    """A client names a model that the library does not use."""
+
+    def __init__(self, name: str, model: str) -> None:
+        super().__init__(
+            f"there is no model {name[:80]!r} here", f"This library uses {model}: name that one."
+        )
+
+
 STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
     (NoSuchSearch, 404),
+    (NoSuchModel, 404),
     (NameTaken, 409),
     (QueryError, 400),
     (SourceError, 400),
@@ -64,7 +75,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not valid."},
     401: {"model": Problem, "description": "The token is missing."},
     403: {"model": Problem, "description": "The origin or host name is not allowed."},
-    404: {"model": Problem, "description": "The picture or the saved search does not exist."},
+    404: {"model": Problem, "description": "The picture, saved search or model does not exist."},
     405: {"model": Problem, "description": "The URL does not support this method."},
     408: {"model": Problem, "description": "The request took too long to arrive."},
     409: {
@@ -90,7 +101,7 @@ def handle_problems(app: FastAPI) -> None:
             return Response(status_code=CLIENT_LEFT)
         if status == 500:
             logger.error("%s %s: %s", request.method, request.url.path, error)
-        answer = problem(status, str(error), error.hint)
+        answer = _problem_for(request, status, str(error), error.hint)
         if status == 503:
             answer.headers["retry-after"] = "1"
         return answer
@@ -103,7 +114,8 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem(400, sentence(error.errors()[0], skip=("query", "body", "path")), _HINT)
+        fault = sentence(error.errors()[0], skip=("query", "body", "path"))
+        return _problem_for(request, 400, fault, _HINT)
 
     @app.exception_handler(ClientDisconnect)
     async def on_client_left(request: Request, error: ClientDisconnect) -> Response:
@@ -133,6 +145,16 @@ class ProblemResponse(JSONResponse):
 def problem(status: int, error: str, hint: str = "") -> Response:
     """An error answer."""
     return ProblemResponse(problem_body(status, error, hint), status)
+
+
+def _problem_for(request: Request, status: int, error: str, hint: str) -> Response:
+    """An error answer, in OpenAI's shape for its clients, which show no other."""
+    if not route_path(request.scope).startswith("/v1/"):
+        return problem(status, error, hint)
+    body = problem_body(status, error, hint)
+    message = f"{body['detail']}. {body['hint']}".strip()
+    fault = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return JSONResponse({"error": fault}, status)
 
 
 def problem_body(status: int, error: str, hint: str = "") -> dict[str, Any]:

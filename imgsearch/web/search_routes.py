@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 
+from imgsearch.errors import QueryError
 from imgsearch.filters.tree import Filter, all_of
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved_searches import combined
@@ -17,10 +19,19 @@ from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import cursor
 from imgsearch.serving.suggestions import MAX_SUGGESTIONS
 from imgsearch.web import answers
-from imgsearch.web.answers import FacetsAnswer, QueryAnswer, SearchAnswer, SuggestionsAnswer
+from imgsearch.web.answers import (
+    BatchAnswer,
+    FacetsAnswer,
+    QueryAnswer,
+    SearchAnswer,
+    SuggestionsAnswer,
+)
 from imgsearch.web.parameters import (
+    MAX_BATCH_HITS,
     MAX_ID,
     MAX_TEXT_CHARACTERS,
+    BatchParameters,
+    PostedParameters,
     RegionParameters,
     SearchParameters,
     posted,
@@ -53,7 +64,14 @@ def routes(gallery: Gallery) -> APIRouter:
         """Find pictures, also by uploaded examples. The fields are those of `GET /search`. Without
         pictures, they may also be sent as an object of `application/json`."""
         parameters, uploads = await posted(request)
-        return await page(gallery, parameters, parameters.request(uploads), request)
+        asked = parameters.request(uploads)
+        return await page(gallery, parameters, asked, request, parameters.space)
+
+    @router.post("/search/batch")
+    async def search_batch(parameters: BatchParameters, client: Request) -> BatchAnswer:
+        """Make several searches; texts of all of them are encoded together. Each has the fields of
+        `POST /search`, without pictures. If one is not valid, there is no answer to any."""
+        return BatchAnswer(answers=await pages(gallery, parameters.searches, client))
 
     @router.get("/similar/{image_id}")
     async def search_similar(
@@ -93,10 +111,47 @@ def prefix_of(request: Request) -> str:
     return str(request.scope["root_path"])
 
 
+async def pages(
+    gallery: Gallery, searches: Sequence[PostedParameters], client: Request
+) -> list[SearchAnswer]:
+    """A page of hits of each search; raises the error of the first that has one."""
+    if sum(each.limit for each in searches) > MAX_BATCH_HITS:
+        raise QueryError(
+            f"the searches ask for more than {MAX_BATCH_HITS} hits together",
+            "Give each a smaller `limit`.",
+        )
+
+    async def one(number: int, parameters: PostedParameters) -> SearchAnswer:
+        try:
+            request = parameters.request()
+            return await page(gallery, parameters, request, client, parameters.space)
+        except QueryError as error:
+            if type(error) is not QueryError:  # its kind says more than its number
+                raise
+            raise QueryError(f"search {number}: {error}", error.hint) from error
+
+    jobs = [one(number, each) for number, each in enumerate(searches, 1)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in results if isinstance(each, SearchAnswer)]
+
+
 async def page(
-    gallery: Gallery, parameters: SearchParameters, request: SearchRequest, client: Request
+    gallery: Gallery,
+    parameters: SearchParameters,
+    request: SearchRequest,
+    client: Request,
+    space: str = "",
 ) -> SearchAnswer:
-    """A page of hits, the first of a search or a later one."""
+    """A page of hits, the first of a search or a later one.
+
+    Parameters
+    ----------
+    space : str
+        The space that the client names for a vector; "" without one.
+    """
     prefix = prefix_of(client)
     started = time.perf_counter()
     request = await whole(gallery, parameters, request, client)
@@ -109,8 +164,8 @@ async def page(
         ranking, hits = await while_connected(client, future)
         gallery.rankings.deepen(key, ranking)
     else:
-        terms = [await _decoded(gallery, term, client) for term in request.terms]
-        future = gallery.rank(replace(request, terms=terms))
+        terms = [await decoded(gallery, term, client) for term in request.terms]
+        future = gallery.rank(replace(request, terms=terms), space)
         ranking, hits = await while_connected(client, future)
         more = len(ranking) > request.limit
         key = gallery.rankings.keep(ranking, digest) if more else ""
@@ -177,16 +232,16 @@ async def _left(client: Request) -> None:
         pass
 
 
-async def _decoded(gallery: Gallery, term: Term, client: Request) -> Term:
+async def decoded(gallery: Gallery, term: Term, client: Request) -> Term:
     """An uploaded picture as pixels, decoded in a guarded process; other terms as they are."""
     if term.data is None:
         return term
-    pixels = await while_connected(client, gallery.decode(term.data, term.name))
-    return term.resolved(image=pixels)
+    decoded = await while_connected(client, gallery.decode(term.data, term.name))
+    return term.resolved(image=decoded.pixels)
 
 
 def _body() -> dict[str, Any]:
-    fields = SearchParameters.model_json_schema()
+    fields = PostedParameters.model_json_schema()
     form = {
         **fields,
         "title": "SearchForm",

@@ -46,6 +46,8 @@ class Place:
         Trusted proxies; other machines reach the server through them, so a token is required.
     origins : tuple of str
         Other origins whose pages may use the API.
+    embed : bool
+        Encode texts and pictures for other programs.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +57,7 @@ class Place:
     proxies: Proxies = field(default_factory=Proxies)
     origins: tuple[str, ...] = ()
     token_file: str = ""
+    embed: bool = False
 
     @property
     def reachable(self) -> bool:
@@ -111,7 +114,9 @@ def serve(
     door = door_for(settings, place)
     listener = _listener(place)
     names = hosts_for(place.host, place.names)
-    app = application(settings, names, door, per_second, say, place.proxies, place.origins, watch)
+    app = application(
+        settings, names, door, per_second, say, place.proxies, place.origins, watch, place.embed
+    )
     config = uvicorn.Config(
         app,
         http=partial(ClientProtocol, Connections(place.proxies)),  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from contextlib import suppress
 
 import pytest
@@ -131,3 +132,28 @@ def test_a_body_that_does_not_arrive_times_out(monkeypatch: pytest.MonkeyPatch) 
     }
     in_a_loop(guard.Guard(reads, hosts_for("127.0.0.1"), Door(""), 100)(scope, nothing, send))
     assert [message["status"] for message in messages if "status" in message] == [408]
+
+
+@pytest.mark.parametrize(
+    ("authorization", "token"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("Basic " + base64.b64encode(b"frame:a:bc").decode(), "a:bc"),
+        ("Basic " + base64.b64encode(b"abc").decode(), ""),
+        ("Basic " + base64.b64encode(b"\xff:\xff").decode(), ""),
+        ("Basic not base64", ""),
+        ("Digest abc", ""),
+        ("abc", ""),
+        ("", ""),
+    ],
+)
+def test_the_token_in_an_authorization_header(authorization: str, token: str) -> None:
+    assert guard.token_of(authorization) == token
+
+
+def test_requests_that_do_the_work_of_many_searches_count_as_many() -> None:
+    limits, batch = guard.rates(16.0), guard.kind_of("POST", "/api/v1/search/batch")
+    assert limits[batch].per_second == limits["search"].per_second / guard.BATCH_SEARCHES
+    assert batch == guard.kind_of("POST", "/v1/embeddings") != guard.kind_of("POST", "/predict")
+    assert all(rate.at_once >= 1 for rate in guard.rates(0.1).values())

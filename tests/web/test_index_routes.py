@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from imgsearch.web.server import STOP_SECONDS
-from tests.cli.calls import Place, process
+from tests.cli.calls import Place, picture, process
 from tests.conftest import PHOTOS, full_only
 from tests.web.server_process import API, TIMEOUT_SECONDS, Reply, Served, serving
 
@@ -40,11 +40,11 @@ def served(place: Place) -> Iterator[Served]:
 
 
 class Events:
-    """The event stream of a server."""
+    """An event stream of a server."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, path: str = "/index/events") -> None:
         self._connection = socket.create_connection(("127.0.0.1", served.port), TIMEOUT_SECONDS)
-        head = f"GET {API}/index/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        head = f"GET {API}{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
         self._connection.sendall(head.encode())
         self._lines = self._connection.makefile("rb")
 
@@ -229,3 +229,15 @@ def test_an_open_page_does_not_delay_the_stop(light: Place) -> None:
         served.stop()
         assert time.monotonic() - started < STOP_SECONDS, "uvicorn had to cancel the stream"
         events.close()
+
+
+def test_changes_of_the_library_are_events_whoever_makes_them(served: Served, place: Place) -> None:
+    """Here another process: the command line."""
+    events = Events(served, "/events")
+    before = events.until(lambda event: True)[-1]["revision"]
+    assert before == served.get("/status")["revision"]
+    picture(place.photos / "new for events.jpg", 4711)
+    place.index()
+    after = events.until(lambda event: event["revision"] > before)[-1]["revision"]
+    assert after == served.get("/status")["revision"]
+    events.close()

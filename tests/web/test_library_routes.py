@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imgsearch.web.tokens import new_token
 from tests.cli.calls import Place, picture
-from tests.conftest import PHOTOS, full_only
+from tests.conftest import CHECKOUT, PHOTOS, full_only
 from tests.web.server_process import API, Served, serving
 
 DATE_TIME_ORIGINAL = 0x9003
@@ -143,3 +146,56 @@ def test_an_empty_library_has_an_empty_start(tmp_path: Path) -> None:
         assert served.get("/saved")["saved"] == []
         assert served.ask(f"{API}/dupes").status == 409
         assert not (tmp_path / "none").exists()
+
+
+def test_pictures_of_a_day_are_those_of_earlier_years(own: Served) -> None:
+    named = [each["name"] for each in own.get("/on-this-day", day="03-05")["pictures"]]
+    assert named == ["block 1.jpg", "block 0.jpg"]
+    assert len(own.get("/on-this-day", day="03-05", limit=1)["pictures"]) == 1
+    assert own.get("/on-this-day", day="02-29")["pictures"] == []
+    assert own.ask(f"{API}/on-this-day", day="02-30x").status == 400
+
+
+def test_random_pictures_pass_the_filters_and_differ(own: Served) -> None:
+    drawn = own.get("/random", count=100)["pictures"]
+    assert sorted(each["id"] for each in drawn) == sorted(
+        hit["id"] for hit in own.get("/search", limit=100, apart="true")["hits"]
+    )
+    blocks = {each["name"] for each in own.get("/random", name="block*", count=100)["pictures"]}
+    assert blocks == {f"block {number}.jpg" for number in range(4)}
+    of_day = own.get("/random", day="03-05", name="*0*", count=5)["pictures"]
+    assert [each["name"] for each in of_day] == ["block 0.jpg"]
+    firsts = {own.get("/random")["pictures"][0]["id"] for _ in range(40)}
+    assert len(firsts) > 1, "chance of 10 ** -39"
+
+
+def test_a_photo_frame_is_led_to_a_random_picture_of_its_size(own: Served) -> None:
+    """Also through the root path of a proxy, and to another one with each request."""
+    image_id = own.id_of("block 2.jpg")
+    small = own.ask(f"{API}/random/picture", name="block 2*", size=512)
+    assert (small.status, small.headers["location"]) == (302, f"{API}/thumb/{image_id}?size=512")
+    assert small.headers["cache-control"] == "no-store"
+    assert own.ask(small.headers["location"]).headers["content-type"] == "image/webp"
+    large = own.ask(f"{API}/random/picture", name="block 2*", size=1920)
+    assert own.ask(large.headers["location"]).headers["content-type"] == "image/jpeg"
+    none = own.ask(f"{API}/random/picture", name="nothing")
+    assert (none.status, bool(none.json["hint"])) == (404, True)
+
+
+@full_only
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_documented_request_of_a_photo_frame_works(light: Place, tmp_path: Path) -> None:
+    """With the token as a password, which curl also sends to the place that it is led to."""
+    page = (CHECKOUT / "docs" / "SERVER.md").read_text(encoding="utf-8")
+    match = re.search(r"```\n(curl -L .*?)```", page, re.DOTALL)
+    assert match is not None
+    token = new_token(str(light.library))
+    with serving(light.library, "--require-token") as locked:
+        command = match[1].replace("http://photos.local:8765/", locked.url).replace("TOKEN", token)
+        for filters, form in (("&rating=4&orientation=landscape", "JPEG"), ("size=1920", "WEBP")):
+            assert filters in command
+            command = command.replace(filters, "")
+            subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
+            with Image.open(tmp_path / "picture.jpg") as image:
+                assert image.format == form
+        assert locked.ask(f"{API}/random/picture").status == 401

@@ -1,4 +1,4 @@
-"""Searches whose client does not wait for them."""
+"""Searches by vectors, several in one request, and those whose client does not wait for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import asyncio
 import socket
 import time
 from concurrent.futures import Future
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from imgsearch.library import Library
+from imgsearch.settings import Settings
 from imgsearch.web.problems import ClientLeft
 from imgsearch.web.search_routes import while_connected
+from tests.cli.calls import Place
 from tests.web.server_process import API, Served, in_a_loop
 
 ABANDONED = 120
@@ -100,3 +104,90 @@ def test_suggestions_are_bounded(server: Served) -> None:
     assert listed["total"] == found[0]["count"]
     assert server.ask(f"{API}/suggest", text="a", limit=99).status == 400
     assert server.ask(f"{API}/suggest", text="a" * 2001).status == 400
+
+
+def _found(answer: Any) -> list[tuple[str, float]]:
+    return [(hit["name"], round(hit["score"], 3)) for hit in answer["hits"]]
+
+
+def test_several_searches_in_one_request_are_answered_as_one_by_one(server: Served) -> None:
+    searches = [{"q": "a crab", "limit": 5}, {"q": "an owl", "name": ["o*"]}, {"sort": "name"}]
+    reply = server.post("/search/batch", {"searches": searches})
+    assert reply.status == 200, reply.body
+    batch = reply.json["answers"]
+    alone = [server.post("/search", each).json for each in searches]
+    assert [_names(each) for each in batch] == [_names(each) for each in alone]
+    later = {**searches[2], "cursor": batch[2]["next"]} if batch[2]["next"] else {"sort": "name"}
+    assert server.post("/search", later).status == 200
+
+
+def _names(answer: Any) -> list[str]:
+    return [hit["name"] for hit in answer["hits"]]
+
+
+@pytest.mark.parametrize(
+    ("searches", "words"),
+    [
+        ([], "at least 1"),
+        ([{"q": "a"}] * 17, "at most 16"),
+        ([{"limit": 500}] * 3, "more than 1000 hits"),
+        ([{"q": "a"}, {"where": ["width >"]}], "search 2: "),
+        ([{"q": "a", "image": "x"}], "image"),
+        ([{"limit": 501}], "limit can be at most 500"),
+    ],
+    ids=str,
+)
+def test_batches_are_bounded_and_name_the_search_at_fault(
+    server: Served, searches: object, words: str
+) -> None:
+    reply = server.post("/search/batch", {"searches": searches})
+    assert (reply.status, words in reply.json["detail"]) == (400, True), reply.json
+
+
+def test_a_search_by_the_vector_of_a_picture_finds_what_is_like_it(server: Served) -> None:
+    image_id = server.id_of("crab.jpg")
+    given = server.get(f"/images/{image_id}/vector")
+    body = {"vector": given["vector"], "space": given["space"], "all": True, "limit": 20}
+    first = server.post("/search", body).json
+    assert _found(first) == _found(server.get(f"/similar/{image_id}", all="true", limit=20))
+    second = server.post("/search", body | {"cursor": first["next"]}).json
+    assert _names(second) and not set(_names(first)) & set(_names(second))
+    packed = server.get(f"/images/{image_id}/vector", encoding_format="base64")["vector"]
+    assert _found(server.post("/search", body | {"vector": packed}).json) == _found(first)
+    reply = server.send_pictures(vector=packed, space=given["space"], all="true", limit="20")
+    assert _found(reply.json) == _found(first)
+
+
+def test_a_search_by_the_vector_of_a_text_is_that_of_the_text(server: Served, demo: Place) -> None:
+    """Also what counts as no match."""
+    with Library(Settings(library=str(demo.library))) as library:
+        texts = ["a crab on the sand", "invoice number 4711"]
+        rows = library.encoder().encode_texts(texts)
+        space = library.searcher.space.key
+    for text, row in zip(texts, rows, strict=True):
+        body = {"vector": row.tolist(), "vector_of": "text", "space": space, "mode": "semantic"}
+        answer = server.post("/search", body).json
+        expected = server.get("/search", q=text, mode="semantic")
+        assert answer["no_match"] == expected["no_match"]
+        assert [(hit["name"], hit["strength"]) for hit in answer["hits"]] == [
+            (hit["name"], pytest.approx(hit["strength"], abs=0.01)) for hit in expected["hits"]
+        ]
+
+
+def test_vectors_that_cannot_be_of_the_space_are_refused(server: Served) -> None:
+    given = server.get(f"/images/{server.id_of('crab.jpg')}/vector")
+    vector, space = given["vector"], given["space"]
+    for body, words in (
+        ({"vector": vector}, "space of the vector is missing"),
+        ({"vector": vector, "space": "0123456789ab"}, "not of the space"),
+        ({"vector": [1.0], "space": space}, "has 1 numbers"),
+        ({"vector": [2 * each for each in vector], "space": space}, "unit vector"),
+        ({"vector": [0.0] * len(vector), "space": space}, "unit vector"),
+        ({"vector": [float("nan"), *vector[1:]], "space": space}, "vector"),
+        ({"vector": [1e300, *vector[1:]], "space": space}, "unit vector"),
+        ({"vector": "AAAA", "space": space}, "base64"),
+        ({"vector": "!", "space": space}, "base64"),
+        ({"vector": [0.1] * 70_000, "space": space}, "too long"),
+    ):
+        reply = server.post("/search", body)
+        assert (reply.status, words in reply.json["detail"]) == (400, True), (words, reply.json)
