@@ -37,10 +37,11 @@ MIN_SCORE = 0.75
 little real text does (docs/adr/0016-texts-in-pictures.md)."""
 
 GLANCE_SIDE_PIXELS = 640
-MIN_GLANCE_SCORE = 0.4
-MIN_GLANCE_ASPECT = 1.6
-"""What counts as text at a glance: the detector's confidence in a text box, and the length of that
-box over its height. Most squarer ones are no letters, or a single one."""
+MIN_GLANCE_SCORE, MIN_GLANCE_ASPECT = 0.25, 1.6
+MIN_SQUARE_GLANCE_SCORE = 0.8
+"""What counts as text at a glance: the detector's confidence in a text box, and the length of the
+box over its height. Most squarer boxes have a single letter or none, and must be surer: "No" in
+large letters is (docs/adr/0016-texts-in-pictures.md)."""
 
 
 class RapidReader:
@@ -71,8 +72,8 @@ class RapidReader:
 
         `read` scales small images up. This does not, and never sees more than `glance_size`.
         """
-        boxes = self._detector(_bgr(pixels)).boxes
-        return boxes is not None and bool((_aspects(boxes) >= MIN_GLANCE_ASPECT).any())
+        result = self._detector(_bgr(pixels))
+        return result.boxes is not None and _is_text(result.boxes, np.array(result.scores))
 
     def read(self, pixels: Pixels) -> str:
         """The text in an image of shape (height, width, 3), uint8, RGB; one line per text box."""
@@ -86,16 +87,7 @@ class RapidReader:
     @cached_property
     def _detector(self) -> Any:
         """An engine with the model of detection alone loaded."""
-        return self._loaded(
-            {
-                "Global.use_cls": False,
-                "Global.use_rec": False,
-                "Det.limit_type": "max",
-                "Det.limit_side_len": GLANCE_SIDE_PIXELS,
-                "Det.thresh": 0.2,  # of a pixel; small letters are faint
-                "Det.box_thresh": MIN_GLANCE_SCORE,
-            }
-        )
+        return self._loaded(detection(GLANCE_SIDE_PIXELS, MIN_GLANCE_SCORE))
 
     def _loaded(self, options: dict[str, Any], **first_call: bool) -> Any:
         """An engine with its models loaded.
@@ -149,6 +141,26 @@ def model_files() -> dict[str, Path]:
             "In your clone of imgsearch, run: pip install -c constraints.txt '.[ocr]'",
         )
     return paths
+
+
+def detection(side_pixels: int, min_score: float) -> dict[str, Any]:
+    """Options of an engine that only detects text boxes, in images scaled down to this side."""
+    return {
+        "Global.use_cls": False,
+        "Global.use_rec": False,
+        "Det.limit_type": "max",
+        "Det.limit_side_len": side_pixels,
+        "Det.thresh": 0.2,  # of a pixel; small letters are faint
+        "Det.box_thresh": min_score,
+    }
+
+
+def _is_text(boxes: NDArray[np.int32], scores: NDArray[np.float64]) -> bool:
+    """True if one of the boxes, shape (n, 4, 2), is text with its score, shape (n,)."""
+    least = np.where(
+        _aspects(boxes) >= MIN_GLANCE_ASPECT, MIN_GLANCE_SCORE, MIN_SQUARE_GLANCE_SCORE
+    )
+    return bool((scores >= least).any())
 
 
 def _aspects(boxes: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ def receipt(tmp_path: Path) -> Place:
     """The receipt of the demo photos under a neutral name, and two other photos."""
     photos = tmp_path / "photos"
     photos.mkdir()
-    for name in ("owl.jpg", "crab.jpg"):
+    for name in ("owl.jpg", "great_wall.jpg"):
         shutil.copy(PHOTOS / name, photos / name)
     shutil.copy(PHOTOS / "receipt.jpg", photos / "IMG_0001.jpg")
     return Place(photos, tmp_path / "library")
