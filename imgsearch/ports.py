@@ -153,6 +153,13 @@ class TextReader(Protocol):
     def input_size(self) -> InputSize:
         """The size at which small print is legible."""
 
+    @property
+    def glance_size(self) -> InputSize:
+        """The smaller size for `sees_text`."""
+
+    def sees_text(self, pixels: Pixels) -> bool:
+        """True if there seems to be text in a picture; much faster than `read`."""
+
     def read(self, pixels: Pixels) -> str:
         """The text of a picture, one line per text box; "" if it has none.
 

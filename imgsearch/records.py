@@ -749,13 +749,19 @@ class TextFound:
     text : str
         A line per text box; "" if there is none.
     reason : str
-        Why it could not be read; "" if it could.
+        Why there is none to read: what failed, `PASSED_OVER` or `SEEN`. "" if it was read.
     """
 
     content_hash: str
     engine: str
     text: str = ""
     reason: str = ""
+
+
+PASSED_OVER = "no text seen at a glance"
+"""The reason of a picture that `--ocr auto` does not read."""
+SEEN = "text seen at a glance, not read yet"
+"""The reason of a picture that `--ocr auto` reads next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -814,6 +820,8 @@ class TextReport:
         Pictures whose text could not be read; this engine does not try again.
     put_off : int
         Pictures whose file could not be read or has changed: the next run tries again.
+    passed_over : int
+        Pictures without text at a glance, which `--ocr auto` does not read.
     """
 
     read: int = 0
@@ -821,6 +829,7 @@ class TextReport:
     failed: int = 0
     put_off: int = 0
     seconds: float = 0.0
+    passed_over: int = 0
 
 
 @dataclass(slots=True)
@@ -845,9 +854,15 @@ class TextCounts:
     Attributes
     ----------
     wanted : bool
-        True if the indexer reads the texts of new pictures.
+        True if the library's `mode` is "on" or "auto".
     engines : tuple of str
         Names of the readers.
+    mode : str
+        "auto", "on" or "off"; "" if neither --ocr nor --no-ocr was ever used.
+    passed_over : int
+        Pictures without text at a glance.
+    seen : int
+        Pictures with text at a glance that are not read yet.
     """
 
     wanted: bool
@@ -855,6 +870,9 @@ class TextCounts:
     with_text: int
     failed: int
     engines: tuple[str, ...]
+    mode: str = ""
+    passed_over: int = 0
+    seen: int = 0
 
 
 @dataclass(slots=True)
@@ -921,7 +939,8 @@ class IngestReport:
 class Progress:
     """Progress of a run; `total` is None while unknown.
 
-    `stage` is "scan", "digest", "describe", "encode", "verify", "read" or "measure".
+    `stage` is "scan", "digest", "describe", "encode", "verify", "glance", "read"
+    or "measure".
     """
 
     stage: str

@@ -14,6 +14,8 @@ from imgsearch.errors import ImgSearchError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "autocast")
 REFRESH_CHOICES = ("ask", "always", "never")
+OCR_MODES = ("auto", "on", "off")
+"""Which pictures are read: those where text is seen at a glance, all, or none."""
 EXACT = "exact"
 """The value of the flag `index` that asks for the exact form of what is configured."""
 CATALOG_SCHEMES = ("postgresql://", "postgres://")
@@ -186,6 +188,12 @@ class Settings:
         " number, `always` indexes them first, `never` does not look.",
         values="`ask`, `always`, `never`",
     )
+    ocr: str = _setting(
+        "off",
+        "Which pictures `index` reads the text in, until `--ocr` or `--no-ocr` is used for a"
+        " library: `auto` where text is seen at a glance, `on` all.",
+        values="`auto`, `on`, `off`",
+    )
     models: tuple[tuple[str, str], ...] = _setting(
         (),
         "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
@@ -343,6 +351,10 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown value of refresh: {settings.refresh}",
             f"Use one of {', '.join(REFRESH_CHOICES)}.",
+        )
+    if settings.ocr not in OCR_MODES:
+        raise ImgSearchError(
+            f"unknown value of ocr: {settings.ocr}", f"Use one of {', '.join(OCR_MODES)}."
         )
     if settings.catalog and not settings.catalog.startswith(CATALOG_SCHEMES):
         raise ImgSearchError(

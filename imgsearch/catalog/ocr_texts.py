@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from imgsearch.catalog import contents
 from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import images, library, texts
-from imgsearch.records import ImageRecord, TextFound
+from imgsearch.records import PASSED_OVER, SEEN, ImageRecord, TextFound
 
 _SAME_CONTENT = texts.c.content_hash == images.c.content_hash
 
 
+Unread = Literal["any", "new", "seen"]
+"""Images to list: "any" that was not read, passed over or not; "new" ones, without a glance either;
+those with text "seen" at a glance. An image on which only another engine failed is in the first and
+the last."""
+
+
 def unread(
-    connection: Connection, root: str, scope: str, engine: str, after: str, limit: int
+    connection: Connection,
+    root: str,
+    scope: str,
+    engine: str,
+    after: str,
+    limit: int,
+    which: Unread = "any",
 ) -> list[ImageRecord]:
     """Images whose text has not been read yet, one per content hash greater than `after`."""
-    return contents.page(connection, _waiting(connection, root, scope, engine), after, limit)
+    condition = _waiting(connection, root, scope, engine, which)
+    return contents.page(connection, condition, after, limit)
 
 
-def unread_count(connection: Connection, root: str, scope: str, engine: str) -> int:
+def unread_count(
+    connection: Connection, root: str, scope: str, engine: str, which: Unread = "any"
+) -> int:
     """The number of content hashes whose text has not been read yet."""
-    return contents.count(connection, _waiting(connection, root, scope, engine))
+    return contents.count(connection, _waiting(connection, root, scope, engine, which))
 
 
-def _waiting(connection: Connection, root: str, scope: str, engine: str) -> ColumnElement[bool]:
-    """The condition that a text is unread, or that only another engine has failed on it."""
-    settled = select(texts.c.content_hash).where(
-        _SAME_CONTENT, or_(texts.c.reason == "", texts.c.engine == engine)
-    )
-    return and_(contents.present_below(connection, root, scope), ~settled.exists())
+def _waiting(
+    connection: Connection, root: str, scope: str, engine: str, which: Unread
+) -> ColumnElement[bool]:
+    """The condition that an image is present, below the folder, and due."""
+    row = select(texts.c.content_hash).where(_SAME_CONTENT)
+    glanced = texts.c.reason.in_((PASSED_OVER, SEEN))
+    failed_here = and_(texts.c.engine == engine, ~glanced)
+    failed_elsewhere = and_(texts.c.engine != engine, texts.c.reason != "", ~glanced)
+    due = {
+        "any": ~row.where(or_(texts.c.reason == "", failed_here)).exists(),
+        "new": ~row.exists(),
+        "seen": row.where(or_(texts.c.reason == SEEN, failed_elsewhere)).exists(),
+    }
+    return and_(contents.present_below(connection, root, scope), due[which])
 
 
 def put(connection: Connection, readings: Sequence[TextFound], keep: bool = False) -> None:
@@ -52,11 +76,11 @@ def put(connection: Connection, readings: Sequence[TextFound], keep: bool = Fals
         connection.execute(statement)
 
 
-def set_enabled(connection: Connection, enabled: bool) -> None:
-    """Store whether the indexer reads texts."""
-    connection.execute(update(library).values(reads_texts=enabled))
+def set_mode(connection: Connection, mode: str) -> None:
+    """Store which images the indexer reads: "auto", "on" or "off"."""
+    connection.execute(update(library).values(ocr=mode))
 
 
-def enabled(connection: Connection) -> bool:
-    """True if the indexer reads texts."""
-    return bool(connection.execute(select(library.c.reads_texts)).scalar_one())
+def mode(connection: Connection) -> str:
+    """Which images the indexer reads; "" before the first choice."""
+    return str(connection.execute(select(library.c.ocr)).scalar_one())

@@ -31,6 +31,8 @@ from imgsearch.catalog.sqlite_file import (
     to_stored,
 )
 from imgsearch.records import (
+    PASSED_OVER,
+    SEEN,
     ImageFile,
     Location,
     RootRecord,
@@ -279,25 +281,34 @@ def partial(db: Plain) -> list[Skipped]:
     return _with_reasons(db, query)
 
 
-def _with_reasons(db: Plain, query: str) -> list[Skipped]:
+def _with_reasons(db: Plain, query: str, values: Sequence[str] = ()) -> list[Skipped]:
     """Files by path; a row has root, path, size, mtime, reason and whether to try again."""
     records = [
         Skipped(ImageFile(from_stored(root), from_stored(path), size, mtime), reason, bool(again))
-        for root, path, size, mtime, reason, again in db.execute(query)
+        for root, path, size, mtime, reason, again in db.execute(query, values)
     ]
     return sorted(records, key=lambda each: each.file.absolute)
 
 
 def texts(db: Plain) -> TextCounts:
     """Counts of present images whose text was read, and the engines that read them."""
-    tried, with_text, failed = db.execute(
-        "SELECT count(*), count(*) FILTER (WHERE text != ''), count(*) FILTER (WHERE reason != '')"
-        " FROM texts JOIN images USING (content_hash) WHERE +status = 'present'"
+    tried, with_text, unread, passed_over, seen = db.execute(
+        "SELECT count(*), count(*) FILTER (WHERE text != ''), count(*) FILTER (WHERE reason != ''),"
+        " count(*) FILTER (WHERE reason = ?), count(*) FILTER (WHERE reason = ?)"
+        " FROM texts JOIN images USING (content_hash) WHERE +status = 'present'",
+        (PASSED_OVER, SEEN),
     ).fetchone()
     engines = db.execute("SELECT DISTINCT engine FROM texts ORDER BY engine").fetchall()
-    enabled = bool(_number(db, "SELECT reads_texts FROM library"))
+    (mode,) = db.execute("SELECT ocr FROM library").fetchone() or ("",)
     return TextCounts(
-        enabled, tried - failed, with_text, failed, tuple(name for (name,) in engines)
+        wanted=mode in ("on", "auto"),
+        read=tried - unread,
+        with_text=with_text,
+        failed=unread - passed_over - seen,
+        engines=tuple(name for (name,) in engines),
+        mode=mode,
+        passed_over=passed_over,
+        seen=seen,
     )
 
 
@@ -306,9 +317,9 @@ def unreadable_texts(db: Plain) -> list[Skipped]:
     query = (
         "SELECT roots.path, images.path, size, mtime_ns, reason, 0"
         " FROM texts JOIN images USING (content_hash) JOIN roots ON roots.id = root_id"
-        " WHERE reason != '' AND +status = 'present'"
+        " WHERE reason NOT IN ('', ?, ?) AND +status = 'present'"
     )
-    return _with_reasons(db, query)
+    return _with_reasons(db, query, (PASSED_OVER, SEEN))
 
 
 def spaces(db: Plain) -> list[SpaceRecord]:

@@ -529,16 +529,24 @@ class Catalog:
             }
 
     def unread(
-        self, root: str, scope: str, engine: str, after: str, limit: int
+        self,
+        root: str,
+        scope: str,
+        engine: str,
+        after: str,
+        limit: int,
+        which: ocr_texts.Unread = "any",
     ) -> list[ImageRecord]:
         """Present images whose text is unread, one per content hash greater than `after`."""
         with self._read() as connection:
-            return ocr_texts.unread(connection, root, scope, engine, after, limit)
+            return ocr_texts.unread(connection, root, scope, engine, after, limit, which)
 
-    def unread_count(self, root: str, scope: str, engine: str) -> int:
+    def unread_count(
+        self, root: str, scope: str, engine: str, which: ocr_texts.Unread = "any"
+    ) -> int:
         """The number of content hashes whose text has not been read yet."""
         with self._read() as connection:
-            return ocr_texts.unread_count(connection, root, scope, engine)
+            return ocr_texts.unread_count(connection, root, scope, engine, which)
 
     def unmeasured(self, root: str, scope: str, after: str, limit: int) -> list[ImageRecord]:
         """Present images without measures, one per content hash greater than `after`."""
@@ -556,10 +564,10 @@ class Catalog:
                 return image_measures.waiting(connection)
             return image_measures.unmeasured_count(connection, places)
 
-    def wants_texts(self) -> bool:
-        """True if the indexer reads the texts in new images."""
+    def ocr_mode(self) -> str:
+        """Which images the indexer reads: "auto", "on", "off", or "" before the first choice."""
         with self._read() as connection:
-            return ocr_texts.enabled(connection)
+            return ocr_texts.mode(connection)
 
     def texts(self) -> TextCounts:
         """Counts of present images whose text was read, and the engines that read them."""

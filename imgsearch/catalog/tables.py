@@ -70,11 +70,11 @@ library = Table(
     Column("purge_floor", BIG, nullable=False),
     Column("default_space_id", ForeignKey("spaces.id")),
     Column("created_at", MOMENT, nullable=False),
-    Column("reads_texts", Boolean, nullable=False, server_default="0"),
+    Column("ocr", Text, nullable=False, server_default=""),
     CheckConstraint("id = 1", name="one_row"),
 )
 """One row. `revision` is the latest one assigned; tombstones up to `purge_floor` have been purged.
-`reads_texts` says whether the indexer reads the texts in images."""
+`ocr` is "auto", "on" or "off", or "" before the first choice."""
 
 commits = Table(
     "commits",

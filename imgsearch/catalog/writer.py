@@ -280,10 +280,10 @@ class CatalogWriter:
         with writing(self._engine) as connection:
             image_measures.put(connection, found)
 
-    def want_texts(self, enabled: bool) -> None:
-        """Store whether the indexer reads the texts in new images."""
+    def set_ocr_mode(self, mode: str) -> None:
+        """Store which images the indexer reads: "auto", "on" or "off"."""
         with writing(self._engine) as connection:
-            ocr_texts.set_enabled(connection, enabled)
+            ocr_texts.set_mode(connection, mode)
 
     def retire(
         self,

@@ -23,6 +23,7 @@ from imgsearch.cli.group import (
     workers_option,
 )
 from imgsearch.cli.terminal import count_of, plain
+from imgsearch.settings import OCR_MODES
 
 if TYPE_CHECKING:
     from imgsearch.library import Library
@@ -35,7 +36,20 @@ GONE_FOR_GOOD = (
 )
 
 
-@click.command("index", short_help="Index pictures, or update the index.")
+class _IndexCommand(click.Command):
+    """`index`, where --ocr may stand without a mode, and a folder may follow it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give each --ocr without a mode the mode "on"."""
+        end = args.index("--") if "--" in args else len(args)
+        for place in reversed(range(end)):
+            if args[place] == "--ocr":
+                named = place + 1 < end and args[place + 1] in OCR_MODES
+                args[place] = f"--ocr={args.pop(place + 1) if named else 'on'}"
+        return super().parse_args(ctx, args)
+
+
+@click.command("index", cls=_IndexCommand, short_help="Index pictures, or update the index.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=folders)
 @model_options
 @index_option
@@ -74,10 +88,13 @@ GONE_FOR_GOOD = (
     help="Remove missing pictures even if a disk looks unmounted or a folder is empty.",
 )
 @click.option(
-    "--ocr/--no-ocr",
-    default=None,
-    help="Also read text in pictures, in this run and later ones.",
+    "--ocr",
+    type=click.Choice(OCR_MODES),
+    metavar="[auto|on|off]",
+    help="Also read text in pictures, in this run and later ones: in all of them, or with 'auto'"
+    " where text is seen at a glance.",
 )
+@click.option("--no-ocr", "ocr", flag_value="off", help="The same as --ocr off.")
 @click.option(
     "--measure",
     is_flag=True,
@@ -99,7 +116,7 @@ def command(
     no_exclude: bool,
     hidden: bool | None,
     prune: bool,
-    ocr: bool | None,
+    ocr: str | None,
     measure: bool,
     verify: bool,
     dry_run: bool,
@@ -134,11 +151,13 @@ def command(
     version has indexed, without encoding them again.
 
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
-    the pictures are indexed, at about half a second per picture on one core.
+    the pictures are indexed, at about a second per picture on one core. With --ocr auto, pictures
+    in which no text is seen at a glance are passed over; --ocr reads them later. A folder with the
+    name of a mode is written as ./auto.
 
     \b
     imgsearch index ~/Pictures
-    imgsearch index --ocr
+    imgsearch index --ocr auto
     imgsearch index /mnt/nas/photos --exclude 'Thumbnails/' --workers 4
     """
     from imgsearch.indexing.plan import IndexRequest
@@ -261,12 +280,12 @@ class _Bar:
         words = {
             "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
             "encode": "Encoding", "verify": "Verifying", "read": "Reading",
-            "measure": "Measuring",
+            "measure": "Measuring", "glance": "Looking for text",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
             total=progress.total,
-            unit=" images" if progress.stage in ("encode", "read") else " files",
+            unit=" images" if progress.stage in ("encode", "glance", "read") else " files",
             leave=progress.stage in ("encode", "read"),
             dynamic_ncols=True,
         )
@@ -326,9 +345,10 @@ def _measures_summary(measures: MeasureReport) -> str:
 
 
 def _texts_summary(texts: TextReport) -> str:
-    rate = f" in {texts.seconds:.1f} s" if texts.read else ""
+    rate = f" in {texts.seconds:.1f} s" if texts.read or texts.passed_over else ""
     words = f"Read {count_of(texts.read, 'picture')}{rate}: {texts.with_text} with text"
     words += f", {texts.failed} failed ('imgsearch skipped --texts')" if texts.failed else ""
+    words += f", {texts.passed_over} passed over" if texts.passed_over else ""
     return words + (f", {texts.put_off} postponed to the next run." if texts.put_off else ".")
 
 

@@ -26,12 +26,14 @@ def command(as_json: bool, library: str | None, quiet: bool, verbose: bool) -> N
     imgsearch --library /data/imgsearch status --json
     """
     ctx = context(library, quiet, verbose)
-    kind = ctx.settings().index
+    settings = ctx.settings()
     with closing(ctx.overview()) as overview:
         summary = overview.summary()
         folder = os.path.join(summary["library"], "index")
         for space, owner in zip(summary["spaces"], overview.indexed(), strict=True):
-            space["index"] = _index(kind, folder, *owner)
+            space["index"] = _index(settings.index, folder, *owner)
+    texts = summary["texts"]
+    texts["wanted"] = (texts["mode"] or settings.ocr) != "off"
     click.echo(json.dumps(summary, indent=2) if as_json else _text(summary))
 
 
@@ -60,7 +62,7 @@ def _text(summary: dict[str, Any]) -> str:
         if space["index"]:
             lines.append(f"Index     {space['index']}")
     texts = summary["texts"]
-    if texts["wanted"] or texts["read"]:
+    if texts["wanted"] or texts["read"] or texts["passed_over"]:
         lines.append(f"Texts     {_texts(texts, summary['images'])}")
     run = summary["last_run"]
     if run:
@@ -81,6 +83,8 @@ def _variant(space: dict[str, Any], spaces: list[dict[str, Any]]) -> str:
 
 def _texts(texts: dict[str, Any], images: int) -> str:
     words = f"{texts['read']} of {count_of(images, 'picture')} read, {texts['with_text']} with text"
+    words += f", {texts['passed_over']} passed over" if texts["passed_over"] else ""
+    words += f", {texts['seen']} to be read" if texts["seen"] else ""
     words += f", {texts['failed']} failed" if texts["failed"] else ""
     words += f" ({plain('; '.join(texts['engines']))})" if texts["engines"] else ""
     return words + ("" if texts["wanted"] else "; new pictures are not read")

@@ -86,8 +86,8 @@ def merge(
                         known.add(each.root)
                     _add(total, writer.take_over(each.root.path, each.below, page, spaces))
                     on_commit(total)
-            if other.wants_texts() and not catalog.wants_texts():
-                writer.want_texts(True)
+            if catalog.ocr_mode() in ("", "off") and other.ocr_mode() in ("on", "auto"):
+                writer.set_ocr_mode(other.ocr_mode())
         total.searches = take_over(catalog, other)
     return total
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
@@ -21,9 +22,8 @@ from imgsearch.indexing.plan import IndexRequest, Planned, plan, with_planned, w
 from imgsearch.indexing.references import outdated
 from imgsearch.indexing.verification import Verification
 from imgsearch.model_card import InputSize
-from imgsearch.ocr.null import NullReader
-from imgsearch.ocr.rapid import RapidReader
-from imgsearch.ports import Decoder, Encoder, TextReader, VectorIndex
+from imgsearch.ocr import rapid
+from imgsearch.ports import Decoder, Encoder, VectorIndex
 from imgsearch.records import IngestReport, MeasureReport, OnProgress, RootRecord, TextReport
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings, decoder_signature
@@ -94,7 +94,7 @@ class Indexer:
             catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer,
             closing(_Decoders(self._settings)) as decoders,
         ):
-            reader = self._reader(writer, request.ocr)
+            ocr = self._ocr_mode(writer, request.ocr_mode)
             space = require_trained(self._spaces.indexed() or self._new_space(decoders))
             for root, _ in planned:
                 writer.put_root(root)
@@ -109,8 +109,8 @@ class Indexer:
             if request.measure and not report.interrupted:
                 report.measures = self._measure(writer, places, on_progress, stop)
                 report.interrupted = stop()
-            if reader.engine and not report.interrupted:
-                report.texts = self._read_texts(writer, reader, places, on_progress, stop)
+            if ocr != "off" and not report.interrupted:
+                report.texts = self._read_texts(writer, ocr, places, on_progress, stop)
                 report.interrupted = stop()
         report.remarks += remarks
         return report
@@ -345,35 +345,37 @@ class Indexer:
 
     # Texts
 
-    def _reader(self, writer: CatalogWriter, ocr: bool | None) -> TextReader:
-        """The reader of texts; one that reads nothing if it was never requested, or if it is not
-        installed although an earlier run requested it."""
-        enabled = self._catalog.wants_texts() if ocr is None else ocr
-        try:
-            reader = RapidReader(self._settings.threads) if enabled else NullReader()
-        except MissingExtra as error:
-            if ocr:
-                raise
+    def _ocr_mode(self, writer: CatalogWriter, chosen: str) -> str:
+        """Which pictures to read: by the request, which the library remembers; else by the library;
+        else by the settings. "off" if the engine is missing, unless this request needs it."""
+        mode = chosen or self._catalog.ocr_mode() or self._settings.ocr
+        if mode != "off" and not rapid.installed():
+            error = MissingExtra("reading the text in pictures", "ocr")
+            if chosen:
+                raise error
             self._note(f"Texts in pictures are not read: {error}. {error.hint}")
-            return NullReader()
-        if ocr is not None:
-            writer.want_texts(ocr)
-        return reader
+            return "off"
+        if chosen:
+            writer.set_ocr_mode(chosen)
+        return mode
 
     def _read_texts(
         self,
         writer: CatalogWriter,
-        reader: TextReader,
+        mode: str,
         places: Sequence[tuple[str, str]],
         on_progress: OnProgress,
         stop: Callable[[], bool],
     ) -> TextReport:
-        decoder = decoder_pool(self._settings, reader.input_size, ocr_run.BATCH_IMAGES)
-        try:
-            ingestor = TextIngestor(self._catalog, writer, decoder, reader, on_progress, stop)
-            return ingestor.run(places)
-        finally:
-            decoder.close()
+        reader = rapid.RapidReader(self._settings.threads)
+        run = TextIngestor(self._catalog, writer, reader, on_progress, stop)
+        pool = partial(decoder_pool, self._settings, images=ocr_run.BATCH_IMAGES)
+        if mode == "auto":
+            with closing(pool(reader.glance_size, measured=True)) as decoder:
+                run.glance(decoder, places)
+        with closing(pool(reader.input_size)) as decoder:
+            run.read(decoder, places, "seen" if mode == "auto" else "any")
+        return run.report
 
 
 class _Decoders:

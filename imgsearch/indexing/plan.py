@@ -9,8 +9,9 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from imgsearch.errors import SourceError
+from imgsearch.errors import QueryError, SourceError
 from imgsearch.records import RootRecord, Unvisited
+from imgsearch.settings import OCR_MODES
 from imgsearch.sources.excludes import Excludes, added, is_excluded, understood
 from imgsearch.sources.folder_source import FilesystemSource
 
@@ -34,8 +35,9 @@ class IndexRequest:
         Include hidden files; None keeps the setting of the last run.
     prune : bool
         Remove missing pictures even if a disk looks unmounted or a folder is empty.
-    ocr : bool or None
-        Also read texts in pictures; None keeps the library's setting.
+    ocr : bool or "auto", "on", "off" or None
+        Read texts in all pictures, or with "auto" in those where text is seen at a glance; None
+        keeps the library's choice.
     verify : bool
         Also hash the files that seem unchanged, and read old metadata again.
     measure : bool
@@ -48,11 +50,25 @@ class IndexRequest:
     exclude: Sequence[str] | None = None
     hidden: bool | None = None
     prune: bool = False
-    ocr: bool | None = None
+    ocr: bool | str | None = None
     verify: bool = False
     add: bool = True
     no_exclude: bool = False
     measure: bool = False
+
+    @property
+    def ocr_mode(self) -> str:
+        """One of `OCR_MODES`; "" keeps the library's choice.
+
+        Raises
+        ------
+        QueryError
+            `ocr` is another text.
+        """
+        mode = {None: "", True: "on", False: "off"}.get(self.ocr, self.ocr)  # type: ignore[arg-type]
+        if mode and mode not in OCR_MODES:
+            raise QueryError(f"unknown value of ocr: {mode}", f"Use one of {', '.join(OCR_MODES)}.")
+        return str(mode)
 
     @property
     def changes_roots(self) -> bool:

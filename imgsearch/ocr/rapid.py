@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgsearch.errors import EncoderError, MissingExtra
 from imgsearch.model_card import InputSize
@@ -35,6 +36,13 @@ MIN_SCORE = 0.75
 """The engine's confidence in a line. Most false letters in leaves, fur and water score lower, and
 little real text does (docs/adr/0016-texts-in-pictures.md)."""
 
+GLANCE_SIDE_PIXELS = 640
+MIN_GLANCE_SCORE, MIN_GLANCE_ASPECT = 0.25, 1.6
+MIN_SQUARE_GLANCE_SCORE = 0.8
+"""What counts as text at a glance: the detector's confidence in a text box, and the length of the
+box over its height. Most squarer boxes have a single letter or none, and must be surer: "No" in
+large letters is (docs/adr/0016-texts-in-pictures.md)."""
+
 
 class RapidReader:
     """A `TextReader` using RapidOCR, loaded with the first image.
@@ -51,6 +59,7 @@ class RapidReader:
     """
 
     input_size = InputSize(long=MAX_SIDE_PIXELS)
+    glance_size = InputSize(long=GLANCE_SIDE_PIXELS)
 
     def __init__(self, threads: int = 0) -> None:
         if not installed():
@@ -58,14 +67,30 @@ class RapidReader:
         self._threads = threads or -1
         self.engine = f"rapidocr {metadata.version('rapidocr')}, PP-OCRv6 small"
 
+    def sees_text(self, pixels: Pixels) -> bool:
+        """True if there is a text box in an image of shape (height, width, 3), uint8, RGB.
+
+        `read` scales small images up. This does not, and never sees more than `glance_size`.
+        """
+        result = self._detector(_bgr(pixels))
+        return result.boxes is not None and _is_text(result.boxes, np.array(result.scores))
+
     def read(self, pixels: Pixels) -> str:
         """The text in an image of shape (height, width, 3), uint8, RGB; one line per text box."""
-        result = self._rapidocr(np.ascontiguousarray(_with_margins(pixels)[:, :, ::-1]))  # BGR
-        return "\n".join(result.txts or ())
+        return "\n".join(self._rapidocr(_bgr(pixels)).txts or ())
 
     @cached_property
     def _rapidocr(self) -> Any:
-        """The engine with all its models loaded.
+        """The engine with all its models loaded."""
+        return self._loaded({"Global.text_score": MIN_SCORE}, use_det=False)
+
+    @cached_property
+    def _detector(self) -> Any:
+        """An engine with the model of detection alone loaded."""
+        return self._loaded(detection(GLANCE_SIDE_PIXELS, MIN_GLANCE_SCORE))
+
+    def _loaded(self, options: dict[str, Any], **first_call: bool) -> Any:
+        """An engine with its models loaded.
 
         Its faults show here, so that they are not taken for faults of the first image.
         """
@@ -77,10 +102,10 @@ class RapidReader:
             from rapidocr import RapidOCR
 
             onnxruntime.disable_telemetry_events()  # in the builds for Windows
-            options = {"Global.log_level": "critical", "Global.text_score": MIN_SCORE}
-            engine = RapidOCR(params={**options, **threads, **paths})
+            quiet = {"Global.log_level": "critical"}
+            engine = RapidOCR(params={**quiet, **options, **threads, **paths})
             blank = np.full((48, 96, 3), 255, np.uint8)
-            engine(blank, use_det=False)
+            engine(blank, **first_call)
             engine(blank, use_det=True)
         except Exception as error:
             raise EncoderError(
@@ -116,6 +141,38 @@ def model_files() -> dict[str, Path]:
             "In your clone of imgsearch, run: pip install -c constraints.txt '.[ocr]'",
         )
     return paths
+
+
+def detection(side_pixels: int, min_score: float) -> dict[str, Any]:
+    """Options of an engine that only detects text boxes, in images scaled down to this side."""
+    return {
+        "Global.use_cls": False,
+        "Global.use_rec": False,
+        "Det.limit_type": "max",
+        "Det.limit_side_len": side_pixels,
+        "Det.thresh": 0.2,  # of a pixel; small letters are faint
+        "Det.box_thresh": min_score,
+    }
+
+
+def _is_text(boxes: NDArray[np.int32], scores: NDArray[np.float64]) -> bool:
+    """True if one of the boxes, shape (n, 4, 2), is text with its score, shape (n,)."""
+    least = np.where(
+        _aspects(boxes) >= MIN_GLANCE_ASPECT, MIN_GLANCE_SCORE, MIN_SQUARE_GLANCE_SCORE
+    )
+    return bool((scores >= least).any())
+
+
+def _aspects(boxes: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The longer side of each box over its shorter one, from its corners, shape (n, 4, 2)."""
+    sides = np.linalg.norm(np.diff(boxes[:, :3].astype(np.float64), axis=1), axis=2)
+    aspects: NDArray[np.float64] = sides.max(axis=1) / np.maximum(sides.min(axis=1), 1.0)
+    return aspects
+
+
+def _bgr(pixels: Pixels) -> Pixels:
+    """The image as the engine takes it, with margins."""
+    return np.ascontiguousarray(_with_margins(pixels)[:, :, ::-1])
 
 
 def _with_margins(pixels: Pixels) -> Pixels:

@@ -58,7 +58,7 @@ def original(tmp_path: Path) -> Catalog:
         item = replace(encoded("b.jpg", "b", "/more"), metadata=metadata, measures=measures)
         writer.commit([item])
         writer.put_texts([TextFound("b", "engine", "Total 12.50", "")])
-        writer.want_texts(True)
+        writer.set_ocr_mode("on")
         ids = catalog.all_ids()
         mean = unit_rows(1)[0]
         parts = [Cluster(0, None, f"part {i}", int(ids[i]), mean, 1) for i in range(2)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
+from imgsearch.cli.index import command
 from tests.cli.calls import Place, blocking, process
 from tests.conftest import PHOTOS, full_only
 
@@ -20,7 +21,7 @@ def receipt(tmp_path: Path) -> Place:
     """The receipt of the demo photos under a neutral name, and two other photos."""
     photos = tmp_path / "photos"
     photos.mkdir()
-    for name in ("owl.jpg", "crab.jpg"):
+    for name in ("owl.jpg", "great_wall.jpg"):
         shutil.copy(PHOTOS / name, photos / name)
     shutil.copy(PHOTOS / "receipt.jpg", photos / "IMG_0001.jpg")
     return Place(photos, tmp_path / "library")
@@ -35,6 +36,79 @@ def engine() -> None:
 def names(outcome) -> list[str]:
     assert outcome.status == 0, outcome.err
     return [os.path.basename(path) for path in outcome.paths]
+
+
+@pytest.mark.parametrize(("arguments", "mode", "paths"), [
+    ([], None, ()),
+    (["--ocr"], "on", ()),
+    (["--ocr", "photos"], "on", ("photos",)),
+    (["photos", "--ocr"], "on", ("photos",)),
+    (["--ocr", "auto"], "auto", ()),
+    (["--ocr", "auto", "auto"], "auto", ("auto",)),
+    (["--ocr=auto", "photos"], "auto", ("photos",)),
+    (["--ocr", "./auto"], "on", ("./auto",)),
+    (["--ocr", "off", "photos"], "off", ("photos",)),
+    (["--no-ocr", "photos"], "off", ("photos",)),
+    (["--ocr", "--no-ocr"], "off", ()),
+    (["--no-ocr", "--ocr"], "on", ()),
+    (["--ocr", "--", "auto"], "on", ("auto",)),
+    (["--", "--ocr"], None, ("--ocr",)),
+])  # fmt: skip
+def test_a_mode_may_follow_the_option_and_so_may_a_folder(arguments, mode, paths):
+    parameters = command.make_context("index", list(arguments)).params
+    assert (parameters["ocr"], parameters["paths"]) == (mode, paths)
+
+
+def test_another_mode_is_refused(receipt):
+    outcome = receipt.call("index", receipt.photos, "--ocr=always")
+    assert outcome.status == 2 and "'auto', 'on', 'off'" in outcome.err
+
+
+def texts_of(place: Place, *options: str, **environment: str) -> dict[str, int] | None:
+    """The texts of a run in its own process."""
+    prelude = f"import os\nos.environ |= {environment}\n"
+    done = process(
+        *("--library", place.library, "index", place.photos, "--json", "--workers", 1, *options),
+        prelude=prelude,
+    )
+    assert done.status == 0, done.err
+    return done.json["texts"]
+
+
+@full_only
+@pytest.mark.usefixtures("engine")
+def test_auto_reads_the_receipt_and_passes_over_the_others(receipt):
+    report = receipt.index(receipt.photos, "--ocr", "auto")["texts"]
+    expected = {"read": 1, "with_text": 1, "passed_over": 2, "failed": 0}
+    assert report == report | expected
+    found = receipt.call("search", "chocolate", "--mode", "text", "--format", "json")
+    assert names(found) == ["IMG_0001.jpg"]
+    status = receipt.call("status").text
+    assert "1 of 3 pictures read, 1 with text, 2 passed over (rapidocr 3" in status
+    assert receipt.call("skipped", "--texts").text == ""
+    assert receipt.index()["texts"]["read"] == 0, "the library remembers auto"
+    outcome = receipt.call("index", "--ocr")
+    assert "Read 2 pictures in" in outcome.text and "passed over" not in outcome.text
+    assert "3 of 3 pictures read, 1 with text (rapidocr 3" in receipt.call("status").text
+
+
+@full_only
+@pytest.mark.usefixtures("engine")
+def test_the_setting_holds_until_the_library_has_a_choice_of_its_own(receipt):
+    assert texts_of(receipt) is None
+    assert texts_of(receipt, IMGSEARCH_OCR="auto")["passed_over"] == 2
+    assert texts_of(receipt, "--no-ocr", IMGSEARCH_OCR="auto") is None
+    assert texts_of(receipt, IMGSEARCH_OCR="on") is None, "--no-ocr is remembered"
+
+
+@full_only
+def test_the_setting_without_the_extra_is_a_note(receipt):
+    prelude = "import os\nos.environ['IMGSEARCH_OCR'] = 'auto'\n" + blocking("rapidocr")
+    outcome = process(
+        "--library", receipt.library, "index", receipt.photos, "--workers", 1, prelude=prelude
+    )
+    assert outcome.status == 0, outcome.err
+    assert "Texts in pictures are not read" in outcome.err and "3 added" in outcome.text
 
 
 @full_only
@@ -129,7 +203,7 @@ def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
     receipt.index()
     catalog = open_catalog(str(receipt.library))
     with catalog.writer() as writer:
-        writer.want_texts(True)
+        writer.set_ocr_mode("on")
     catalog.close()
     shutil.copy(receipt.photos / "owl.jpg", receipt.photos / "other.jpg")
     outcome = process("--library", receipt.library, "index", prelude=blocking("rapidocr"))

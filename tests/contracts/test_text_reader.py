@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from imgsearch.ocr import rapid
-from imgsearch.ocr.null import NullReader
 from imgsearch.ports import TextReader
 from imgsearch.sources.decode import decode_path
 from imgsearch.sources.decoders import DecodeSettings
@@ -16,10 +15,8 @@ LONG = 3000 if FULL else 600
 SHAPES = [(1, 1), (1, LONG), (LONG, 3), (31, 33), (300, 400)]
 
 
-@pytest.fixture(scope="module", params=["null", "rapidocr"])
-def reader(request) -> TextReader:
-    if request.param == "null":
-        return NullReader()
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
     if not rapid.installed():
         pytest.skip("the extra ocr is not installed")
     return rapid.RapidReader(threads=1)
@@ -30,14 +27,15 @@ def reader(request) -> TextReader:
 def test_a_blank_picture_of_any_shape_has_no_text(reader, shape):
     pixels = np.full((*shape, 3), 200, np.uint8)
     before = pixels.copy()
-    assert reader.read(pixels) == ""
+    assert reader.read(pixels) == "" and not reader.sees_text(pixels)
     assert np.array_equal(pixels, before)
 
 
 def test_it_describes_itself(reader):
     assert reader.engine.isprintable()
-    assert (reader.engine == "") == isinstance(reader, NullReader)
-    assert 0 < reader.input_size.scale(30_000, 20_000) < 1, "memory is limited"
+    assert reader.engine
+    glance, full = (each.scale(30_000, 20_000) for each in (reader.glance_size, reader.input_size))
+    assert 0 < glance < full < 1, "memory is limited"
 
 
 @full_only

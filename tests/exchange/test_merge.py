@@ -144,7 +144,7 @@ def test_vectors_and_texts_that_are_missing_here_are_filled_in(tmp_path: Path) -
     hashes = [each.content_hash for each in both]
     other = other_of(tmp_path, *both)
     with library(tmp_path / "other") as catalog, catalog.writer() as writer:
-        writer.want_texts(True)
+        writer.set_ocr_mode("on")
         writer.put_texts([TextFound(each, "reader", "theirs") for each in hashes])
     with library(tmp_path / "other") as catalog:
         add(catalog, *both, space=OTHER)
@@ -157,7 +157,7 @@ def test_vectors_and_texts_that_are_missing_here_are_filled_in(tmp_path: Path) -
                 ]
             )
         assert merge(catalog, other).vectors == 2
-        assert len(stored(catalog.folder, OTHER)) == 2 and catalog.wants_texts()
+        assert len(stored(catalog.folder, OTHER)) == 2 and catalog.ocr_mode() == "on"
         assert catalog.with_words("mine", 5) and catalog.with_words("theirs", 5)
         assert catalog.texts().failed == 0 and catalog.texts().read == 2
 

@@ -13,7 +13,17 @@ from imgsearch.catalog import Catalog
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.ocr_run import TextIngestor
 from imgsearch.model_card import InputSize
-from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped, TextFound, TextReport
+from imgsearch.records import (
+    PASSED_OVER,
+    SEEN,
+    Decoded,
+    ImageFile,
+    ImageMetadata,
+    Measures,
+    Skipped,
+    TextFound,
+    TextReport,
+)
 from imgsearch.vectors import Pixels
 from tests.catalog.test_full_text import matching_paths, sound
 from tests.conftest import full_only
@@ -38,16 +48,21 @@ class ContentDecoder:
                 yield Skipped(now, content, transient=content.startswith("away"))
             else:
                 pixels = np.frombuffer(content.encode(), np.uint8)
-                yield Decoded(now, content, ImageMetadata(4, 3, "JPEG"), pixels)
+                measures = Measures(0.1, 0.9, 0.0, 0.4, 0.05, 3.0, kind_of(content))
+                yield Decoded(now, content, ImageMetadata(4, 3, "JPEG"), pixels, measures)
 
     def close(self) -> None:
         pass
 
 
+def kind_of(content: str) -> str:
+    return "document" if content.startswith("page") else "photo"
+
+
 class ContentReader:
     """The text of a picture is its content; "fail" and "stop" raise."""
 
-    input_size = InputSize()
+    input_size = glance_size = InputSize()
 
     def __init__(self, engine: str = "reader 1") -> None:
         self.engine = engine
@@ -60,16 +75,31 @@ class ContentReader:
             raise EncoderError("nothing works")
         return "" if content.startswith("blank") else content
 
+    def sees_text(self, pixels: Pixels) -> bool:
+        """Small print is overlooked, and a fence is taken for letters."""
+        content = pixels.tobytes().decode()
+        if content.startswith("glance fails"):
+            raise ValueError("the glance fails")
+        return not content.startswith(("blank", "small print", "page"))
+
 
 def read(
-    catalog: Catalog, folder: MemoryFolder, scope: str = "", engine: str = "reader 1", **more
+    catalog: Catalog,
+    folder: MemoryFolder,
+    scope: str = "",
+    engine: str = "reader 1",
+    mode: str = "on",
+    **more,
 ) -> tuple[TextReport, list[str]]:
     """Run once; returns the report and the files opened."""
     decoder = ContentDecoder(folder)
     with catalog.writer() as writer:
         options = {"on_progress": lambda _: None, "stop": lambda: False, **more}
-        ingestor = TextIngestor(catalog, writer, decoder, ContentReader(engine), **options)
-        return ingestor.run([(ROOT, scope)]), sorted(decoder.decoded)
+        run = TextIngestor(catalog, writer, ContentReader(engine), **options)
+        if mode == "auto":
+            run.glance(decoder, [(ROOT, scope)])
+        run.read(decoder, [(ROOT, scope)], "seen" if mode == "auto" else "any")
+        return run.report, sorted(decoder.decoded)
 
 
 @pytest.fixture
@@ -201,9 +231,9 @@ def test_a_killed_run_loses_the_batch_in_flight(catalog, folder):
             return super().read(pixels)
 
     with catalog.writer() as writer, pytest.raises(KeyboardInterrupt):
-        TextIngestor(
-            catalog, writer, ContentDecoder(folder), Killed(), lambda _: None, lambda: False
-        ).run([(ROOT, "")])
+        TextIngestor(catalog, writer, Killed(), lambda _: None, lambda: False).read(
+            ContentDecoder(folder), [(ROOT, "")]
+        )
     assert catalog.texts().read == 16
     assert len(read(catalog, folder)[1]) == 4
 
@@ -231,9 +261,9 @@ def test_any_text_can_be_stored(catalog, folder, text, stored):
             return text
 
     with catalog.writer() as writer:
-        TextIngestor(
-            catalog, writer, ContentDecoder(folder), Odd(), lambda _: None, lambda: False
-        ).run([(ROOT, "sub")])
+        TextIngestor(catalog, writer, Odd(), lambda _: None, lambda: False).read(
+            ContentDecoder(folder), [(ROOT, "sub")]
+        )
     with catalog._engine.connect() as connection:
         texts = connection.exec_driver_sql("SELECT text FROM texts").scalars().all()
     assert texts == [stored] and sound(catalog)
@@ -248,7 +278,8 @@ def test_many_pictures_are_queried_in_pages(catalog):
     assert catalog.texts().read == 300, "counted in pictures"
 
 
-def test_pages_are_sorted_by_an_index(catalog, folder):
+@pytest.mark.parametrize("which", ["any", "new", "seen"])
+def test_pages_are_sorted_by_an_index(catalog, folder, which):
     """Pages must not sort all unread pictures."""
     seen = []
 
@@ -259,7 +290,7 @@ def test_pages_are_sorted_by_an_index(catalog, folder):
     from sqlalchemy import event
 
     event.listen(catalog._engine, "before_cursor_execute", note)
-    catalog.unread(ROOT, "", "reader 1", "", 5)
+    catalog.unread(ROOT, "", "reader 1", "", 5, which)
     event.remove(catalog._engine, "before_cursor_execute", note)
     with catalog._engine.connect() as connection:
         plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + seen[0][0], seen[0][1]).all()
@@ -292,3 +323,109 @@ def test_a_touched_file_does_not_change_the_text_index(catalog, folder):
     ingest(catalog, folder)
     assert entries() != before
     assert matching_paths(catalog, "corner") == ["renamed.jpg"] and sound(catalog)
+
+
+@pytest.fixture
+def glanced(folder) -> MemoryFolder:
+    """Pictures with text that is seen, overlooked, or on a page, and two without text."""
+    folder.files = {
+        "sign.jpg": ("corner shop", 1),
+        "small.jpg": ("small print", 1),
+        "page.jpg": ("page of a letter", 1),
+        "cat.jpg": ("blank cat", 1),
+        "fence.jpg": ("blank", 1),
+    }
+    return folder
+
+
+def test_auto_reads_what_it_sees_at_a_glance(catalog, glanced):
+    ingest(catalog, glanced)
+    report, opened = read(catalog, glanced, mode="auto")
+    assert (report.read, report.with_text, report.passed_over, report.failed) == (2, 2, 3, 0)
+    assert opened.count("cat.jpg") == 1 and opened.count("sign.jpg") == 2, "a glance, and to read"
+    assert matching_paths(catalog, "corner") == ["sign.jpg"]
+    assert matching_paths(catalog, "letter") == ["page.jpg"], "documents are always read"
+    counts = catalog.texts()
+    assert (counts.read, counts.with_text, counts.passed_over, counts.failed) == (2, 2, 3, 0)
+    assert catalog.unreadable_texts() == [], "passed over is not failed"
+    assert read(catalog, glanced, mode="auto")[1] == [], "nothing is repeated"
+
+
+def test_what_auto_passed_over_is_read_later(catalog, glanced):
+    ingest(catalog, glanced)
+    read(catalog, glanced, mode="auto")
+    assert matching_paths(catalog, "print") == []
+    report, opened = read(catalog, glanced, mode="on")
+    assert opened == ["cat.jpg", "fence.jpg", "small.jpg"] and report.read == 3
+    assert matching_paths(catalog, "print") == ["small.jpg"] and sound(catalog)
+    assert catalog.texts().passed_over == 0 and catalog.texts().read == 5
+    assert read(catalog, glanced, mode="auto")[1] == [], "what was read is not glanced at"
+
+
+def test_auto_continues_where_it_was_stopped(catalog, folder):
+    """Each picture is glanced at once and read once, however often the run is stopped."""
+    folder.files = {f"{n:02}.jpg": (f"{n:02} text", 1) for n in range(10)}
+    folder.files |= {f"{n:02}.jpg": (f"blank {n}", 1) for n in range(10, 20)}
+    ingest(catalog, folder)
+    opened: list[str] = []
+    for _ in range(99):
+        stops = iter([False] * 5 + [True] * 99)
+        found = read(catalog, folder, mode="auto", stop=lambda stops=stops: next(stops))[1]
+        if not found:
+            break
+        opened += found
+    assert catalog.texts().read == 10 and catalog.texts().passed_over == 10
+    assert [opened.count(f"{n:02}.jpg") for n in range(20)] == [2] * 10 + [1] * 10
+
+
+def test_pictures_with_text_at_a_glance_wait_for_the_next_run(catalog, glanced):
+    ingest(catalog, glanced)
+    with catalog.writer() as writer:
+        run = TextIngestor(catalog, writer, ContentReader(), lambda _: None, lambda: False)
+        run.glance(ContentDecoder(glanced), [(ROOT, "")])
+    counts = catalog.texts()
+    assert (counts.read, counts.seen, counts.passed_over, counts.failed) == (0, 2, 3, 0)
+    assert catalog.unreadable_texts() == []
+    assert read(catalog, glanced, mode="auto")[1] == ["page.jpg", "sign.jpg"]
+
+
+def test_failures_at_a_glance_are_reported_and_tried_by_the_next_engine(catalog, folder):
+    folder.files = {"g.jpg": ("glance fails", 1), "f.jpg": ("fail", 1), "b.jpg": ("gone bad", 1)}
+    ingest(catalog, folder)
+    folder.files["b.jpg"] = ("undecodable", 1)
+    report, _ = read(catalog, folder, mode="auto")
+    assert (report.read, report.failed, report.put_off) == (0, 2, 1)
+    assert sorted(each.reason for each in catalog.unreadable_texts()) == [
+        "ValueError: it fails",
+        "ValueError: the glance fails",
+    ]
+    report, opened = read(catalog, folder, engine="reader 2", mode="auto")
+    assert opened == ["b.jpg", "f.jpg", "g.jpg"] and report.read == 2
+    assert matching_paths(catalog, "glance") == ["g.jpg"]
+
+
+def test_a_changed_picture_is_glanced_at_again(catalog, glanced):
+    ingest(catalog, glanced)
+    read(catalog, glanced, mode="auto")
+    glanced.files["cat.jpg"] = ("cat food on sale", 2)
+    ingest(catalog, glanced)
+    assert read(catalog, glanced, mode="auto")[0].read == 1
+    assert matching_paths(catalog, "sale") == ["cat.jpg"]
+
+
+def test_a_text_of_another_library_replaces_what_a_glance_saw(catalog, glanced):
+    from imgsearch.catalog import ocr_texts
+    from imgsearch.catalog.engine import writing
+
+    ingest(catalog, glanced)
+    read(catalog, glanced, mode="auto")
+    with catalog.writer(), writing(catalog._engine) as connection:
+        for text in (
+            TextFound("small print", "theirs", "small print"),
+            TextFound("corner shop", "theirs", reason=PASSED_OVER),
+            TextFound("blank", "theirs", reason=SEEN),
+        ):
+            ocr_texts.put(connection, [text], keep=True)
+    assert matching_paths(catalog, "print") == ["small.jpg"]
+    assert matching_paths(catalog, "corner") == ["sign.jpg"], "what was read here stays"
+    assert catalog.texts().passed_over == 2

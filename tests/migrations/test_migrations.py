@@ -198,12 +198,12 @@ def test_captions_of_an_older_library_are_found_together_with_new_texts(tmp_path
     connection.close()
     catalog = open_catalog(str(tmp_path))
     assert [i for i, _ in catalog.with_words("opera night", 9)] == [1]
-    assert not catalog.wants_texts() and catalog.texts().read == 0
+    assert catalog.ocr_mode() == "" and catalog.texts().read == 0
     with catalog.writer() as writer:
         writer.put_texts([TextFound("content 1", "reader", "corner shop")])
-        writer.want_texts(True)
+        writer.set_ocr_mode("on")
     assert [i for i, _ in catalog.with_words("opera shop", 9)] == [1]
-    assert catalog.wants_texts()
+    assert catalog.ocr_mode() == "on"
     catalog.close()
     connection = connect(path)
     connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
@@ -399,3 +399,17 @@ def test_the_pictures_of_an_old_library_are_not_measured_until_they_are_read(tmp
     with pytest.raises(QueryError, match="have not been measured"):
         catalog.select(parse("sharpness > 0"))
     assert catalog.check() == []
+
+
+@pytest.mark.parametrize(("reads_texts", "mode"), [(0, ""), (1, "on")])
+def test_a_library_that_reads_texts_goes_on_reading_all_of_them(tmp_path, reads_texts, mode):
+    path = make_0001(tmp_path)
+    upgraded_to(tmp_path, "0012")
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE library SET reads_texts = ?", (reads_texts,))
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    assert catalog.ocr_mode() == mode and catalog.texts().wanted == bool(reads_texts)
+    assert catalog.uuid == "abc"
+    catalog.close()

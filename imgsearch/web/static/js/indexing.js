@@ -13,7 +13,7 @@ const FEW_PICTURES = 400;
 const MAX_STRIP = 8;
 const STRIP_MS = 2000;
 
-const STAGES = { scan: "Scanning folders", digest: "Comparing files", describe: "Reading metadata", encode: "Indexing new pictures" };
+const STAGES = { scan: "Scanning folders", digest: "Comparing files", describe: "Reading metadata", encode: "Indexing new pictures", glance: "Looking for text", read: "Reading text" };
 
 const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 

@@ -1,0 +1,24 @@
+"""Keep which pictures `index` reads ("auto", "on", "off"), instead of whether it reads them.
+
+A library that reads texts reads all of them, as before. One that does not may never have been
+asked: the setting `ocr` decides until the first choice.
+
+Revision ID: 0014
+Revises: 0012
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("library") as library:
+        library.add_column(sa.Column("ocr", sa.Text, nullable=False, server_default=""))
+    op.execute("UPDATE library SET ocr = 'on' WHERE reads_texts")
+    with op.batch_alter_table("library") as library:
+        library.drop_column("reads_texts")
