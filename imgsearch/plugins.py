@@ -1,4 +1,4 @@
-"""Finds encoders, model servers and indexes by name in entry-point groups; ours are there, too."""
+"""Finds encoders, model servers and indexes by name in entry-point groups, ours as well."""
 
 from __future__ import annotations
 
