@@ -328,8 +328,10 @@ class _Answer:
             watch.cancel()
         if time.monotonic() >= until and short:
             raise TimeoutError("no complete answer in time")
-        if short or len(self.body) > MAX_ANSWER_BYTES:
-            raise ValueError("the answer is cut off, or too long")
+        if len(self.body) > MAX_ANSWER_BYTES:
+            raise ValueError("the answer is too long")
+        if short:
+            raise ConnectionError("the connection was closed in the middle of an answer")
         self.header_length = response.getheader("Inference-Header-Content-Length")
         self.reusable = not response.will_close
 

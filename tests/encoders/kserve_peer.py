@@ -7,6 +7,7 @@ one into the file `mode`. The vectors are those of `tests.encoders.kserve_peer.v
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -26,7 +27,12 @@ from imgsearch.vectors import EmbeddingSpace
 
 MODEL = "builtin"
 DIMENSION = 8
+BATCH = 4
 SPACE = EmbeddingSpace(MODEL, "of a peer", "64 pixels", DIMENSION)
+
+
+SEEN: list[str] = []
+"""The requests for pictures, in the mode "dies later"."""
 
 
 class Model:
@@ -49,10 +55,14 @@ def answer(part: str, items: list[bytes], mode: str) -> dict[str, tuple[str, lis
         model = Model()
         if mode == "another model":
             model.space = replace(SPACE, model="somebody-else")
-        card = describe(model, 32)
+        card = describe(model, BATCH)
         if mode == "no card":
             card = b'{"version": 1, "space": []}'
         return {"CARD": ("BYTES", [1, 1], _texts([card]))}
+    if mode == "dies later" and part == "image":
+        SEEN.append(part)
+        if len(SEEN) > 5:
+            os._exit(1)
     rows = np.stack([vector(each) for each in items])
     key = SPACE.key.encode()
     if mode == "another space":

@@ -6,6 +6,7 @@ The server here is a small one that can be at fault; `test_triton_server.py` has
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -90,7 +91,7 @@ def test_an_answer_that_is_not_valid_is_refused(server, url, mode):
         lambda: encoder.encode_texts(["a", "b"]),
         lambda: encoder.encode_images([np.zeros((64, 64, 3), np.uint8)] * 2),
     ):
-        assert "not valid" in str(refusal(encode))
+        assert re.search(r"not valid|middle of an answer", str(refusal(encode)))
 
 
 @pytest.mark.parametrize("mode", ["not JSON", "a drip"])

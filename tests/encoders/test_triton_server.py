@@ -1,4 +1,4 @@
-"""A model served by the real Triton gives the vectors of the local one, to any number of clients."""
+"""A model served by the real Triton gives the vectors of the local one, to many clients."""
 
 from __future__ import annotations
 
