@@ -6,7 +6,7 @@ import os
 import platform
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -59,6 +59,7 @@ def examine(library: Library, deep: bool = False) -> list[Check]:
         _decoders,
         _texts,
         _models,
+        _model_servers,
         _disk,
         _catalog,
         _index_server,
@@ -139,13 +140,34 @@ def _models(library: Library) -> Iterator[Check]:
         used = library.model
     for name, error in plugins.load_failures(plugins.ENCODERS):
         yield Check("model", "wrong", f"cannot load the plug-in {name}: {error}", "Update it.")
+    served = dict(library.models.servers())
     others = [name for name in (card.name for card in model_cards()) if name != used]
-    for name in filter(None, (used, *others)):
+    for name in (each for each in (used, *others) if each and each not in served):
         try:
             yield Check("model", "ok", f"{name}, revision {library.models.revision(name)}")
         except ImgSearchError as error:
             if name == used:
                 yield Check("model", "wrong", str(error), error.hint)
+
+
+def _model_servers(library: Library) -> Iterator[Check]:
+    """Reach the servers that the setting `models` names, and compare their spaces with ours."""
+    spaces: Sequence[EmbeddingSpace] = ()
+    with suppress(ImgSearchError):  # _catalog reports a damaged catalog
+        spaces = library.catalog.known_spaces(filled=True)
+    for name, url in library.models.servers():
+        try:
+            space = library.models.encoder(name).space
+        except ImgSearchError as error:
+            yield Check("model server", "wrong", str(error), error.hint)
+            continue
+        known = [each for each in spaces if each.model == name]
+        if known and space not in known:
+            finding = f"{url} serves {space}; pictures are indexed with {known[-1]}"
+            fix = f"Serve that again, or index the pictures again: imgsearch index --model {name}"
+            yield Check("model server", "wrong", finding, fix)
+        else:
+            yield Check("model server", "ok", f"{url} serves {space}")
 
 
 def _disk(library: Library) -> Iterator[Check]:

@@ -10,6 +10,7 @@
     |  |- IndexServerError         the server that holds the index cannot be used
     |- SpaceMismatch               vectors of two embedding spaces would have been compared
     |- EncoderError                a model cannot be loaded or fails
+    |  |- ModelServerError         the server that runs a model cannot be used
     |- QueryError                  a query that cannot be answered
     |- SourceError                 a folder that cannot be indexed
     |- ExchangeError               an export that cannot be written, files that cannot be imported
@@ -84,6 +85,10 @@ class SpaceMismatch(ImgSearchError):
 
 class EncoderError(ImgSearchError):
     """A model cannot be loaded, or fails on every input."""
+
+
+class ModelServerError(EncoderError):
+    """The server that runs a model cannot be used, whatever the input."""
 
 
 class QueryError(ImgSearchError):

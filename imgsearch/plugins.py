@@ -1,4 +1,4 @@
-"""Finds encoders and indexes by name in entry-point groups, where ours are registered as well."""
+"""Finds encoders, model servers and indexes by name in entry-point groups, ours as well."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from imgsearch.vectors import EmbeddingSpace
 
 ENCODERS = "imgsearch.encoders"
 INDEXES = "imgsearch.indexes"
+MODEL_SERVERS = "imgsearch.model_servers"
+"""Modules as in `ENCODERS`, by the scheme of the URL of a server that runs a model."""
 GENERIC = "sentence-transformers"
 """The encoder for folders and hub ids that are not names of entry points."""
 
@@ -44,8 +46,13 @@ def encoder_module(model: str) -> EncoderModule:
     return cast(EncoderModule, _load(ENCODERS, name))
 
 
+def model_server(url: str) -> EncoderModule:
+    """The module that reaches the model server of a URL, which it gets as `source`."""
+    return cast(EncoderModule, _load(MODEL_SERVERS, url.split("://", 1)[0]))
+
+
 def is_url(kind: str) -> bool:
-    """True if a kind of index is the URL of a server that holds it."""
+    """True if a kind of index, or the place of a model, is the URL of a server."""
     return "://" in kind
 
 
@@ -70,7 +77,7 @@ def _load(group: str, name: str) -> Any:
             return _import(entry)
     near = difflib.get_close_matches(name, names(group), 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names(group))}."
-    kind = {ENCODERS: "encoder", INDEXES: "index"}[group]
+    kind = {ENCODERS: "encoder", INDEXES: "index", MODEL_SERVERS: "model server"}[group]
     raise ImgSearchError(f"there is no {kind} called {name}", hint)
 
 

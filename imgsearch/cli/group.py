@@ -39,6 +39,7 @@ COMMANDS = (
     "models",
     "eval",
     "serve",
+    "serve-model",
     "mcp",
     "doctor",
     "optimize",
@@ -182,7 +183,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"imgsearch.cli.{cmd_name}")
+        module = importlib.import_module(f"imgsearch.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -248,6 +249,11 @@ def workers_option(function: F) -> F:
 
 def model_options(function: F) -> F:
     """Options that choose and run a model."""
+    return model_option(run_options(function))
+
+
+def run_options(function: F) -> F:
+    """Options that run a model."""
     for option in (
         click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the model."),
         click.option(
@@ -261,7 +267,6 @@ def model_options(function: F) -> F:
             shell_complete=values(*DEVICES),
             help="auto, cpu, cuda, cuda:N or mps.",
         ),
-        model_option,
     ):
         function = option(function)
     return function

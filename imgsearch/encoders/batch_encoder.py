@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from imgsearch.encoders.batches import halved, plan_batches, split_batches
 from imgsearch.encoders.memory import MAX_CPU_BATCH, release_unused
-from imgsearch.encoders.preparation import within_aspect
+from imgsearch.encoders.preparation import prepared
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import InputSize, ModelCard
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels, normalize
@@ -167,12 +166,7 @@ class BatchedEncoder(ABC):
 
     def _prepared(self, pixels: Pixels) -> Pixels:
         """The picture as the decoder processes deliver it, which have prepared most of them."""
-        steps, (rows, columns) = self._input_size.preparation, pixels.shape[:2]
-        if steps is None:
-            return _middle(pixels)
-        if steps.final_size(columns, rows) == (columns, rows):
-            return pixels
-        return np.asarray(steps.apply(Image.fromarray(pixels)))
+        return prepared(pixels, self._input_size)
 
     def _gather(self, count: int, batches: Iterator[tuple[list[int], Embeddings]]) -> Embeddings:
         rows = np.empty((count, self._space.dimension), np.float32)
@@ -209,11 +203,3 @@ class BatchedEncoder(ABC):
                 self.not_finite_hint,
             )
         return normalize(rows[:, : self._space.dimension])
-
-
-def _middle(pixels: Pixels) -> Pixels:
-    """The part of the picture that counts; see `preparation.within_aspect`."""
-    rows, columns = pixels.shape[:2]
-    width, height = within_aspect(columns, rows)
-    top, left = (rows - height) // 2, (columns - width) // 2
-    return pixels[top : top + height, left : left + width]

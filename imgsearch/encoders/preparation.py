@@ -1,6 +1,6 @@
 """The steps of transformers' image processors from a picture to a network's input, as data.
 
-Decoder processes apply them, so this imports nothing heavier than Pillow.
+Decoder processes apply them, so this imports nothing heavier than NumPy and Pillow.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
+
+from imgsearch.model_card import InputSize
+from imgsearch.vectors import Pixels
 
 MAX_ASPECT = 32
 """Maximum ratio of the longer to the shorter side. A longer picture is cropped to its middle:
@@ -60,6 +64,21 @@ class FixedSize:
             return self.width, self.height
         shorter = min(width, height)
         return int(self.width * width / shorter), int(self.height * height / shorter)
+
+
+def prepared(pixels: Pixels, size: InputSize) -> Pixels:
+    """A picture as the decoder processes deliver it, which have prepared most of them.
+
+    Without a preparation it is the part of the picture that counts; see `within_aspect`.
+    """
+    steps, (rows, columns) = size.preparation, pixels.shape[:2]
+    if steps is None:
+        width, height = within_aspect(columns, rows)
+        top, left = (rows - height) // 2, (columns - width) // 2
+        return pixels[top : top + height, left : left + width]
+    if steps.final_size(columns, rows) == (columns, rows):
+        return pixels
+    return np.asarray(steps.apply(Image.fromarray(pixels)))
 
 
 def within_aspect(width: int, height: int, max_aspect: int = MAX_ASPECT) -> tuple[int, int]:

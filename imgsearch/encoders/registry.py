@@ -16,7 +16,7 @@ from imgsearch.encoders.gme import SCHEME
 from imgsearch.encoders.gme import revision as gme_revision
 from imgsearch.errors import EncoderError, ImgSearchError
 from imgsearch.model_card import EncoderOptions, ModelCard
-from imgsearch.ports import Encoder
+from imgsearch.ports import Encoder, EncoderModule
 from imgsearch.settings import Settings
 from imgsearch.vectors import SpaceOptions
 
@@ -80,13 +80,13 @@ class Registry:
         Raises
         ------
         EncoderError
-            The model is not on this machine.
+            The model is not on this machine, or its server cannot be used.
         """
         places = {
             "source": self._source_of(model),
             "text_source": self._source_of(model + presets.TEXT),
         }
-        module = plugins.encoder_module(model)
+        module = self._module(model)
         return module.revision(model, **{name: place for name, place in places.items() if place})
 
     def card(self, model: str) -> ModelCard | None:
@@ -94,10 +94,29 @@ class Registry:
         name = canonical(model)
         return next((c for c in plugins.encoder_module(name).CARDS if c.name == name), None)
 
+    def servers(self) -> list[tuple[str, str]]:
+        """The models that run on a server, each with its URL without options."""
+        return [
+            (name, place.partition("?")[0])
+            for name, place in self._settings.models
+            if plugins.is_url(place)
+        ]
+
+    def _module(self, model: str) -> EncoderModule:
+        """The module that loads a model, or reaches the server that runs it."""
+        place = self._source_of(model)
+        return (
+            plugins.model_server(place) if plugins.is_url(place) else plugins.encoder_module(model)
+        )
+
     def _source_of(self, model: str) -> str:
-        """The place of a model's weights in the settings; "" if they name none."""
+        """The place of a model in the settings; "" if they name none.
+
+        A server may run any model, also one that has no short name.
+        """
         places = dict(self._settings.models)
-        presets.require_known(places, "[models] in the settings")
+        weights = [name for name, place in places.items() if not plugins.is_url(place)]
+        presets.require_known(weights, "[models] in the settings")
         return places.get(model, "")
 
     def download(
@@ -117,6 +136,12 @@ class Registry:
             hub lists.
         """
         name = canonical(model)
+        for served, url in self.servers():
+            if served == name:
+                raise EncoderError(
+                    f"{name} runs on {url} and needs no download",
+                    "To run it on this machine, remove its line from [models] in the settings.",
+                )
         places = self._places(name)
         hubs = [presets.hub_id(each) for each in places if not _is_folder(each)]
         if not hubs:
@@ -164,20 +189,24 @@ class Registry:
                 dimension=space.dimension,
                 visual_tokens=space.visual_tokens,
             )
-            self._encoders[name, space] = plugins.encoder_module(name).load(name, options)
+            self._encoders[name, space] = self._module(name).load(name, options)
         return self._encoders[name, space]
 
 
 def default_model(device: str, source: str = "") -> DefaultModel:
-    """`LARGE_MODEL` if its weights are here and a CUDA GPU can hold them, else `SMALL_MODEL`.
+    """`LARGE_MODEL` if it runs on a server, or its weights are here and a CUDA GPU can hold them;
+    else `SMALL_MODEL`.
 
     Parameters
     ----------
     device : str
         As `EncoderOptions.device`: only "auto" and CUDA devices can lead to `LARGE_MODEL`.
     source : str
-        Where to look for the weights of `LARGE_MODEL`; "" for the usual place.
+        Where to look for the weights of `LARGE_MODEL`, or the URL of its server; "" for the usual
+        place.
     """
+    if plugins.is_url(source):
+        return DefaultModel(LARGE_MODEL, f"{source.partition('?')[0]} runs it")
     try:
         gme_revision(LARGE_MODEL, source)
     except EncoderError:

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.errors import EncoderError, ImgSearchError, ModelServerError
 from imgsearch.model_card import InputSize
 from imgsearch.ports import BatchEncoder, Decoder, Encoder
 from imgsearch.records import Decoded, Encoded, ImageFile, Known, Skipped
@@ -97,6 +97,8 @@ class LocalPool:
                 self._succeeded = True
                 for place, vector in zip(places, vectors, strict=True):
                     yield _result(left.pop(place), vector)
+        except ModelServerError:  # about the server: no picture is at fault, and the run ends
+            raise
         except Exception as error:
             if not left:
                 raise
