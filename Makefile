@@ -72,7 +72,7 @@ $(READY): $(INPUTS)
 	@touch $@
 
 $(READY)-test: $(INPUTS)
-	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS)$(LITE),export,mcp,milvus,ocr,postgres,preview,raw,test,triton,web
+	@$(FIND_PYTHON); "$$python" .ci/install.py $(VENV) $(EXTRAS)$(LITE),export,mcp,milvus,ocr,postgres,preview,raw,ray,test,triton,web
 	@touch $@ $(READY)
 
 clean: ## remove .venv, the demo library, builds and caches

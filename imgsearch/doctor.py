@@ -20,6 +20,7 @@ from imgsearch.indexing.index_files import engine, sync, verify
 from imgsearch.library import Library
 from imgsearch.ocr import rapid
 from imgsearch.records import Known
+from imgsearch.settings import LOCAL
 from imgsearch.sources.decoders import decoders
 from imgsearch.sources.filesystems import network_warning
 from imgsearch.sources.guarded_files import digest_file
@@ -63,6 +64,7 @@ def examine(library: Library, deep: bool = False) -> list[Check]:
         _disk,
         _catalog,
         _index_server,
+        _encoders,
         _indexes,
         _roots,
         *((_contents,) if deep else ()),
@@ -212,6 +214,40 @@ def _index_server(library: Library) -> Iterator[Check]:
         yield Check("index server", "ok", engine(kind))
     except ImgSearchError as error:
         yield Check("index server", "wrong", str(error), error.hint)
+
+
+def _encoders(library: Library) -> Iterator[Check]:
+    """Reach the machines that the setting `encoders` names."""
+    settings, found = library.settings, False
+    if settings.encoders == LOCAL:
+        return
+    try:
+        space, witnesses = library.spaces.indexed(), _witnesses(library)
+        pool = plugins.encoder_pool(settings.encoders)
+        for machine, reason in pool.survey(settings, space, witnesses):
+            found = True
+            fix = "'imgsearch index' leaves it out until this is fixed." if reason else ""
+            finding = f"{machine}: {reason}" if reason else machine
+            yield Check("encoders", "wrong" if reason else "ok", finding, fix)
+    except ImgSearchError as error:
+        yield Check("encoders", "wrong", str(error), error.hint)
+        return
+    if not found:
+        fix = "Add one, or lower the resources of an actor in the setting encoders."
+        yield Check("encoders", "wrong", "no machine has the resources for an actor", fix)
+
+
+def _witnesses(library: Library) -> list[Known]:
+    """A file of each folder, as it is now, for comparison with other machines."""
+    try:
+        ids = library.catalog.all_ids().tolist()
+        drawn = random.sample(ids, min(MAX_SAMPLE_IMAGES, len(ids)))
+        records = library.catalog.get(drawn).values()
+    except LibraryMissing:
+        return []
+    by_root = {record.file.root: record.file for record in records}
+    digests = [digest_file(file) for file in by_root.values()]
+    return [each for each in digests if isinstance(each, Known)]
 
 
 def _indexes(library: Library) -> Iterator[Check]:

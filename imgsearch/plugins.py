@@ -1,4 +1,4 @@
-"""Finds encoders, model servers and indexes by name in entry-point groups, ours as well."""
+"""Finds encoders, model servers, pools and indexes by name in entry-point groups."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ ENCODERS = "imgsearch.encoders"
 INDEXES = "imgsearch.indexes"
 MODEL_SERVERS = "imgsearch.model_servers"
 """Modules as in `ENCODERS`, by the scheme of the URL of a server that runs a model."""
+POOLS = "imgsearch.encoder_pools"
+_KINDS = {
+    ENCODERS: "encoder",
+    INDEXES: "index",
+    MODEL_SERVERS: "model server",
+    POOLS: "encoder pool",
+}
 GENERIC = "sentence-transformers"
 """The encoder for folders and hub ids that are not names of entry points."""
 
@@ -71,14 +78,23 @@ def open_index(kind: str, folder: str, library: str, space: EmbeddingSpace) -> V
     return index_class(kind)(index_place(kind, folder), library, space)
 
 
+def encoder_pool(where: str) -> Any:
+    """The class of an `EncoderPool` elsewhere: the entry point with its name or URL's scheme.
+
+    It is made from `Settings`, the `EmbeddingSpace`, an `EncoderPool` of this machine, and a
+    function that gets notes for the user. A class method `survey` checks its machines for
+    `imgsearch doctor`, like that of `RayPool`.
+    """
+    return _load(POOLS, where.split("?", 1)[0].split("://", 1)[0])
+
+
 def _load(group: str, name: str) -> Any:
     for entry in entry_points(group=group):
         if entry.name == name:
             return _import(entry)
     near = difflib.get_close_matches(name, names(group), 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names(group))}."
-    kind = {ENCODERS: "encoder", INDEXES: "index", MODEL_SERVERS: "model server"}[group]
-    raise ImgSearchError(f"there is no {kind} called {name}", hint)
+    raise ImgSearchError(f"there is no {_KINDS[group]} called {name}", hint)
 
 
 def _unknown(model: str) -> EncoderError:

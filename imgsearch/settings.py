@@ -19,6 +19,8 @@ OCR_MODES = ("auto", "on", "off")
 EXACT = "exact"
 """The value of the flag `index` that asks for the exact form of what is configured."""
 CATALOG_SCHEMES = ("postgresql://", "postgres://")
+LOCAL = "local"
+"""The value of `encoders` for this machine."""
 MODELS_TABLE = "models"
 """The setting that is a table of the configuration file, and cannot be set anywhere else."""
 
@@ -155,6 +157,13 @@ class Settings:
         values="empty, or the URL of a database on a PostgreSQL server"
         " (`postgresql://user@host/database`, docs/SCALE.md)",
         secret=True,
+    )
+    encoders: str = _setting(
+        LOCAL,
+        "Where pictures are decoded and encoded. On a Ray cluster all machines need the folders"
+        " under the same paths, and the model.",
+        values="`local`; `ray`, the cluster that this machine is part of; `ray://host:10001`, a"
+        " cluster by its head (docs/SCALE.md); or the name or URL scheme of a plug-in",
     )
     thumbnail_bytes: int = _setting(
         1 << 30,

@@ -20,6 +20,7 @@ from imgsearch.cli.group import (
     context,
     index_option,
     model_options,
+    without_password,
     workers_option,
 )
 from imgsearch.cli.terminal import count_of, plain
@@ -59,6 +60,13 @@ class _IndexCommand(click.Command):
     help="Pictures per model call. Default: 0, as many as fit in the free memory.",
 )
 @workers_option
+@click.option(
+    "--encoders",
+    metavar="PLACE",
+    callback=without_password,
+    help="Where pictures are decoded and encoded: local, ray://host:10001 (a Ray cluster) or ray"
+    " (the one that this machine is part of).",
+)
 @click.option(
     "--document-instruction",
     metavar="TEXT",

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from imgsearch import plugins
 from imgsearch.catalog.lock import LOCK_TIMEOUT_SECONDS
 from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
@@ -23,9 +24,9 @@ from imgsearch.indexing.references import outdated
 from imgsearch.indexing.verification import Verification
 from imgsearch.model_card import InputSize
 from imgsearch.ocr import rapid
-from imgsearch.ports import Decoder, Encoder, VectorIndex
+from imgsearch.ports import Decoder, Encoder, EncoderPool, VectorIndex
 from imgsearch.records import IngestReport, MeasureReport, OnProgress, RootRecord, TextReport
-from imgsearch.settings import Settings
+from imgsearch.settings import LOCAL, Settings
 from imgsearch.sources.decoders import MEASURED_SIZE, DecodeSettings, decoder_signature
 from imgsearch.sources.excludes import understood
 from imgsearch.sources.filesystems import network_warning
@@ -198,7 +199,8 @@ class Indexer:
     def _new_space(self, decoders: _Decoders) -> EmbeddingSpace:
         """The space of a model that is new to this library; notes what the model can do."""
         require_kind(self._settings.index)
-        decoders.start(self._settings.decoders)  # all pictures are new
+        if self._settings.encoders == LOCAL:
+            decoders.start(self._settings.decoders)  # all pictures are new
         card = self._spaces.new_encoder().card
         why = f" ({self._models.automatic.reason})" if self._models.automatic_in_use else ""
         more = "'imgsearch models' has its limits, and other models."
@@ -218,12 +220,7 @@ class Indexer:
         stop: Callable[[], bool],
     ) -> IngestReport:
         batch_size = self._settings.batch_size
-        pool = LocalPool(
-            lambda: self._encoder(space),
-            decoders.pool,
-            batch_size or MAX_COMMIT_IMAGES,
-            start=decoders.start,
-        )
+        pool = self._pool(space, decoders)
         ingestor = Ingestor(
             catalog=self._catalog,
             writer=writer,
@@ -246,6 +243,21 @@ class Indexer:
         if not report.interrupted:
             freshness.save(self._catalog.folder, [source for source, _ in sources])
         return report
+
+    def _pool(self, space: EmbeddingSpace, decoders: _Decoders) -> EncoderPool:
+        """What encodes the files of a run: this machine, or others for which it writes."""
+        local = LocalPool(
+            lambda: self._encoder(space),
+            decoders.pool,
+            self._settings.batch_size or MAX_COMMIT_IMAGES,
+            start=decoders.start,
+        )
+        if self._settings.encoders == LOCAL:
+            return local
+        require_kind(self._settings.index)
+        remote = plugins.encoder_pool(self._settings.encoders)
+        pool: EncoderPool = remote(self._settings, space, local, self._note)
+        return pool
 
     def _verification(self) -> Verification:
         verification = Verification(self._catalog.folder, self._catalog.uuid)
@@ -277,7 +289,7 @@ class Indexer:
 
     @contextmanager
     def _run_record(
-        self, writer: CatalogWriter, space: EmbeddingSpace, ingestor: Ingestor, pool: LocalPool
+        self, writer: CatalogWriter, space: EmbeddingSpace, ingestor: Ingestor, pool: EncoderPool
     ) -> Iterator[None]:
         """Record the run in the catalog, and how it ended."""
         writer.begin_run(space, self._signature, self._settings.precision)
