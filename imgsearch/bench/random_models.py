@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tokenizers import decoders, processors
 
+from imgsearch.bench import random_embedding_gemma2 as gemma
 from imgsearch.bench import random_gme as gme
 from imgsearch.bench import random_qwen3_vl as qwen3_vl
 from imgsearch.bench.measurement import TEXT
@@ -196,6 +197,7 @@ def _tokenizer(begin: str, end: str, pad: str, max_tokens: int) -> Any:
 
 ARCHITECTURES: dict[str, Callable[[EncoderOptions], Encoder]] = {
     **{name: partial(gme.random_weights, name) for name in gme.ARCHITECTURES},
+    **{name: partial(gemma.random_weights, name) for name in gemma.ARCHITECTURES},
     **{name: partial(qwen3_vl.random_weights, name) for name in qwen3_vl.ARCHITECTURES},
     "clip-vit-b-32": partial(
         _clip, name="clip-vit-b-32", text=_CLIP_TEXT, vision=_CLIP_VISION, dimension=512

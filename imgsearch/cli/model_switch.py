@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from itertools import chain
 from typing import Any
 
 import click
@@ -21,8 +25,20 @@ from imgsearch.cli.terminal import plain
     help="Pictures per model call. Default: 0, as many as fit in the free memory.",
 )
 @workers_option
+@click.option(
+    "--background",
+    is_flag=True,
+    help="Return at once; the encoding continues after the terminal is closed.",
+)
 @common
-def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags: Any) -> int:
+def command(
+    name: str,
+    background: bool,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+    **flags: Any,
+) -> int:
     """Encode all pictures of the library with the model NAME, and then search with it.
 
     Searches continue with the present model until the last picture is encoded; then they switch in
@@ -30,13 +46,20 @@ def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags:
     are kept. The vectors of the present model stay in the library, so switching back encodes only
     pictures added since; 'imgsearch models forget' deletes them.
 
+    With --background, 'imgsearch status' shows how many pictures are encoded, and messages go to a
+    file whose path is printed.
+
     \b
     imgsearch models switch siglip2-base
+    imgsearch models switch siglip2-base --background
     imgsearch models switch builtin
     """
     from imgsearch.indexing.plan import IndexRequest
 
     ctx = context(library, quiet, verbose)
+    if background:
+        _start(ctx, name, flags)
+        return 0
     with ctx.library(**flags, model=name) as lib:
         before = lib.catalog.default_space()
         report, status = run_with_progress(ctx, lib.index, IndexRequest())
@@ -56,6 +79,29 @@ def command(name: str, library: str | None, quiet: bool, verbose: bool, **flags:
         if done:
             _warn_of_setting(ctx, lib.model)
     return status or int(not done)
+
+
+def _start(ctx: Context, name: str, flags: dict[str, Any]) -> None:
+    """Run the same command without --background, in a process that outlives this one."""
+    import platformdirs
+
+    with ctx.library(**flags, model=name) as lib:
+        lib.models.revision(name)  # raises an error here rather than in the log
+        folder, uuid = lib.catalog.folder, lib.catalog.uuid
+    given = [[f"--{key.replace('_', '-')}", str(each)] for key, each in flags.items() if each]
+    command_line = ["models", "switch", name, *chain(*given), "--library", str(folder)]
+    states = platformdirs.user_state_dir("imgsearch", appauthor=False, ensure_exists=True)
+    log = os.path.join(states, f"switch-{uuid}.log")
+    with open(log, "wb") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
+            [sys.executable, "-m", "imgsearch", *command_line],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    ctx.say(f"Process {process.pid} encodes the library with {plain(name)}; its messages: {log}")
+    ctx.say(f"If it is stopped, continue: imgsearch models switch {plain(name)}")
 
 
 def _warn_of_setting(ctx: Context, model: str) -> None:

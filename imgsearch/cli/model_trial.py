@@ -74,9 +74,9 @@ def command(
     """Try the model NAME on a sample of your pictures, beside the model in use.
 
     Both models encode the sample, which is drawn evenly from the folders and years of the library,
-    and search it for each QUERY; by default for the words of your last search, and some general
-    ones. It prints the measured time per picture, an estimate for the whole library, and the best
-    pictures of both. Nothing in the library changes.
+    and search it for each QUERY; by default for the words of your last search and of your saved
+    ones, and for some general ones. It prints the measured time per picture, an estimate for the
+    whole library, and the best pictures of both. Nothing in the library changes.
 
     \b
     imgsearch models try siglip2-base --html try.html

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from imgsearch.encoders.model_folder import ModelFolder
 from imgsearch.encoders.transformers_logging import no_warnings
 from imgsearch.errors import EncoderError
 
@@ -11,13 +14,15 @@ if TYPE_CHECKING:
     import torch
 
 
-def load_network(kind: Any, folder: str, dtype: torch.dtype) -> Any:
+def load_network(kind: Any, folder: str, dtype: torch.dtype, config: Any = None) -> Any:
     """The network in evaluation mode, on the host, from safetensors only.
 
     Parameters
     ----------
     kind : class of transformers
         Such as `Qwen2VLModel`. Its keys may have the prefix of a model that generates text.
+    config : configuration of transformers, optional
+        By default that of the folder.
 
     Raises
     ------
@@ -27,6 +32,7 @@ def load_network(kind: Any, folder: str, dtype: torch.dtype) -> Any:
     with no_warnings():
         network, report = kind.from_pretrained(
             folder,
+            config=config,
             dtype=dtype,
             attn_implementation="sdpa",
             use_safetensors=True,
@@ -41,3 +47,21 @@ def load_network(kind: Any, folder: str, dtype: torch.dtype) -> Any:
             "Fetch the model again; one of its files is damaged or of another version.",
         )
     return network.eval()
+
+
+@contextmanager
+def loading(folder: ModelFolder) -> Iterator[None]:
+    """A context in which a missing or damaged file of a folder raises `EncoderError`."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise incomplete(folder, next(iter(str(error).splitlines()), "")) from error
+
+
+def incomplete(folder: ModelFolder, reason: str) -> EncoderError:
+    """The error for a folder that lacks a file, or has one that cannot be read."""
+    return EncoderError(
+        f"the model {folder.name} cannot be loaded: {reason}",
+        f"Fetch the missing files from its source into {folder.path}; 'imgsearch models download'"
+        " continues where it stopped.",
+    )

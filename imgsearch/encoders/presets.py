@@ -130,6 +130,24 @@ SENTENCE = (
         speed=SLOW,
     ),
 )
+EMBEDDING_GEMMA2 = ModelCard(
+    name="embeddinggemma-2",
+    summary="A small multimodal model trained for retrieval, without a language model's weight.",
+    languages="More than 100",
+    limits=(
+        "Its published weights have not been run with imgsearch. Computed in bfloat16 or float32"
+        " only."
+    ),
+    licence="Apache-2.0",
+    hub="google/embeddinggemma-2",
+    parameters=740_000_000,
+    dimension=768,
+    dimensions=(128, 256, 512),
+    instructions=True,
+    query_instruction="task: search result | query: ",
+    visual_tokens=280,
+    speed=SLOW,
+)
 QWEN3_VL = (
     ModelCard(
         name="qwen3-vl-embedding-2b",
@@ -164,7 +182,7 @@ QWEN3_VL = (
         speed=GPU,
     ),
 )
-_CARDS = {card.name: card for card in (*GME, *SENTENCE, *QWEN3_VL)}
+_CARDS = {card.name: card for card in (*GME, *SENTENCE, EMBEDDING_GEMMA2, *QWEN3_VL)}
 # The image tower of a two-part model is also a model of its own, for English texts.
 _OF_HUB = {card.hub.lower(): card.name for card in _CARDS.values() if not card.text_hub}
 NAMES = tuple(_CARDS)

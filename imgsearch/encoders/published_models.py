@@ -1,17 +1,17 @@
-"""Published models: chooses gme, Qwen3-VL or sentence-transformers by the files of a model."""
+"""Published models: chooses how to load one by the files of a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsearch.encoders import gme, presets, qwen3_vl
+from imgsearch.encoders import embedding_gemma2, gme, presets, qwen3_vl
 from imgsearch.encoders.model_folder import find_model, locate, model_type
 from imgsearch.model_card import EncoderOptions
 
 if TYPE_CHECKING:
     from imgsearch.ports import Encoder
 
-CARDS = (*presets.SENTENCE, *presets.QWEN3_VL)
+CARDS = (*presets.SENTENCE, presets.EMBEDDING_GEMMA2, *presets.QWEN3_VL)
 
 
 def load(name: str, options: EncoderOptions | None = None) -> Encoder:
@@ -34,6 +34,8 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
         return two_towers.load(name, options)
     if _is_gme(name, options.source):
         return gme.load(name, options)
+    if model_type(locate(name, options.source).path) == embedding_gemma2.ARCHITECTURE:
+        return embedding_gemma2.load(name, options)
     if qwen3_vl.fits(locate(name, options.source)):
         return qwen3_vl.load(name, options)
     from imgsearch.encoders import generic

@@ -32,6 +32,8 @@ MAX_PICTURES_PER_CALL = 32
 BYTES_PER_NUMBER = 4
 """Bytes per number of a vector: two in the catalog, and two in the index."""
 MIN_QUERIES = 4
+MAX_OWN_QUERIES = 8
+"""Queries of the user to show: more would make a page that nobody reads to its end."""
 GENERAL_QUERIES = ("people", "an animal", "a street with cars", "food on a table")
 """General queries, added to those of the user."""
 
@@ -90,7 +92,8 @@ def try_model(
     name : str
         Name or folder of the other model, which must be on this machine.
     queries : sequence of str
-        Words to search for; by default those of the last search, and some general ones.
+        Words to search for; by default those of the last search and of saved ones, and
+        some general ones.
     note : callable
         Gets a sentence before each model starts.
 
@@ -119,10 +122,13 @@ def try_model(
 
 
 def past_queries(library: Library) -> list[str]:
-    """The words of the last search, and general ones if they are few."""
+    """The words of the last search and of saved ones, and general ones if they are few."""
     last = history.load(library.catalog.folder, library.catalog.uuid)
-    texts = [term.text for term in last.terms if term.text and term.weight > 0] if last else []
-    return list(dict.fromkeys([*texts, *GENERAL_QUERIES]))[: max(len(texts), MIN_QUERIES)]
+    searches = [last.terms] if last else []
+    searches += [saved.request.terms for saved in library.saved]
+    texts = [term.text for terms in searches for term in terms if term.text and term.weight > 0]
+    own = list(dict.fromkeys(texts))[:MAX_OWN_QUERIES]
+    return list(dict.fromkeys([*own, *GENERAL_QUERIES]))[: max(len(own), MIN_QUERIES)]
 
 
 # The sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,30 @@ def test_a_setting_that_goes_before_it_is_named(place: Place, cheap, siglip, mon
     assert done.status == 0 and "still name cheap for all libraries" in done.err
     assert default_of(place) == str(siglip)
     assert "still name" not in place.call("models", "switch", cheap).err
+
+
+@full_only
+def test_it_continues_in_the_background(place: Place, cheap, siglip, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place.index(place.photos, "--model", cheap)
+    started = place.call("models", "switch", siglip, "--background", "--batch-size", 2)
+    assert (started.status, started.out) == (0, b""), started.err
+    assert default_of(place) == cheap
+    (log,) = (tmp_path / "state").rglob("switch-*.log")
+    assert str(log) in started.err
+    deadline = time.monotonic() + 120
+    while default_of(place) == cheap:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    assert images_of(place) == {cheap: 4, str(siglip): 4}
+
+
+def test_a_missing_model_is_reported_before_it_starts(place: Place, cheap, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place.index(place.photos, "--model", cheap)
+    failed = place.call("models", "switch", str(tmp_path / "none"), "--background")
+    assert failed.status == 1 and "there is no model folder" in failed.err
+    assert not list(tmp_path.rglob("switch-*.log"))
 
 
 def test_what_cannot_be_switched(place: Place, indexed: Place, tmp_path):

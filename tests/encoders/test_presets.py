@@ -21,7 +21,13 @@ from imgsearch.settings import Settings, load_settings
 from tests.conftest import ROOT, full_only
 
 GME = ROOT / "tests" / "golden" / "gme" / "model"
-CARDS = [builtin.CARD, *presets.GME, *presets.SENTENCE, *presets.QWEN3_VL]
+CARDS = [
+    builtin.CARD,
+    *presets.GME,
+    *presets.SENTENCE,
+    presets.EMBEDDING_GEMMA2,
+    *presets.QWEN3_VL,
+]
 SO400M = {
     "hidden_size": 1152,
     "intermediate_size": 4304,

@@ -59,6 +59,12 @@ def test_past_queries_are_those_of_the_last_search(copy_demo, opener, one_model)
         assert past_queries(library) == list(GENERAL_QUERIES)
         library.search("a polar bear", remember=True)
         assert past_queries(library) == ["a polar bear", *GENERAL_QUERIES[:3]]
+        library.saved.add("fruit", "a pineapple")
+        library.saved.add("bears", "a polar bear")
+        assert past_queries(library) == ["a polar bear", "a pineapple", *GENERAL_QUERIES[:2]]
+        for number in range(9):
+            library.saved.add(f"number {number}", f"{number} birds")
+        assert len(past_queries(library)) == 8
 
 
 @full_only

@@ -11,10 +11,9 @@ from imgsearch.encoders.capabilities import choose_dimension, choose_visual_toke
 from imgsearch.encoders.devices import choose_device, choose_weights_dtype, limit_threads
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.encoders.model_folder import ModelFolder, find_model, matryoshka_dimensions
-from imgsearch.encoders.network import load_network
+from imgsearch.encoders.network import incomplete, load_network, loading
 from imgsearch.encoders.qwen3_vl.encoder import Qwen3VLEncoder, Reader
 from imgsearch.encoders.qwen3_vl.resize import MAX_TOKENS, MIN_TOKENS
-from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.vectors import EmbeddingSpace
 
@@ -82,14 +81,12 @@ def open_reader(folder: ModelFolder) -> Reader:
 
     path: Any = str(folder.path)
     offline: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
+    with loading(folder):
         tokenizer = AutoTokenizer.from_pretrained(path, **offline)
         template = _chat_template(folder.path) or tokenizer.chat_template
         processor: Any = Qwen2VLImageProcessorPil.from_pretrained(path, **offline)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _incomplete(folder, next(iter(str(error).splitlines()), "")) from error
     if not template:
-        raise _incomplete(folder, "it has no chat template")
+        raise incomplete(folder, "it has no chat template")
     return Reader(tokenizer, template, processor.image_mean, processor.image_std)
 
 
@@ -99,14 +96,6 @@ def _chat_template(folder: Path) -> str:
     if not file.is_file():
         return ""
     return str(json.loads(file.read_text("utf-8"))["chat_template"])
-
-
-def _incomplete(folder: ModelFolder, reason: str) -> EncoderError:
-    return EncoderError(
-        f"the model {folder.name} cannot be loaded: {reason}",
-        f"Fetch the missing files from its source into {folder.path}; 'imgsearch models download'"
-        " continues where it stopped.",
-    )
 
 
 def _card(folder: ModelFolder) -> ModelCard:
