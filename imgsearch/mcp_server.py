@@ -1,4 +1,6 @@
-"""Serves a library as read-only tools of the Model Context Protocol, over stdin and stdout.
+"""Serves a library by the Model Context Protocol over stdin and stdout: tools, resources, prompts.
+
+All of them only read.
 
 Pictures are named by ids, and a file is read only if it lies below a folder of the library.
 """
@@ -7,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import anyio
 from mcp.server.mcpserver import Image, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp.types import (
@@ -30,19 +34,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters.options import FILTERS, MAX_VALUES, filter_from
-from imgsearch.filters.tree import Filter
 from imgsearch.records import ImageRecord, Skipped
 from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.saved_searches import combined
 from imgsearch.searching.terms import MAX_TEXT_CHARACTERS, build_terms
-from imgsearch.serving.gallery import Gallery, cannot_show
+from imgsearch.serving.gallery import Gallery, NoSuchPicture, cannot_show
+from imgsearch.serving.rankings import cursor as next_cursor
 from imgsearch.serving.validation import sentence
 from imgsearch.settings import Settings
 
 MAX_HITS = 50
 MAX_SENTENCES = 3
 """Notes about the arguments of one call."""
+MAX_PROMPT_CHARACTERS = 500
+"""Of an argument of a prompt."""
 MAX_SIDE_PIXELS = 1024
 """Longer side of a picture that is returned."""
 
@@ -88,6 +94,10 @@ Saved = Annotated[
         max_length=200,
         description="Name of a saved search to start from; the other arguments narrow it.",
     ),
+]
+Cursor = Annotated[
+    str,
+    Field(max_length=200, description="`next` of the page before; the other arguments as before."),
 ]
 Where = Annotated[
     str,
@@ -154,7 +164,7 @@ class StrictServer(MCPServer[Any]):
 
 
 def server(gallery: Gallery) -> MCPServer[Any]:
-    """The tools over a library."""
+    """The tools, resources and prompts over a library."""
     tools = StrictServer(
         "imgsearch",
         title="imgsearch",
@@ -164,7 +174,7 @@ def server(gallery: Gallery) -> MCPServer[Any]:
     )
 
     @tools.tool(annotations=_reads("Find pictures"))
-    @_with_sentences
+    @_with_sentences(ToolError)
     async def search_images(
         query: Words = "",
         without: Texts = [],  # noqa: B006 - only read
@@ -177,11 +187,13 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         min_strength: Strength = None,
         sort: Order = "",
         saved: Saved = "",
+        cursor: Cursor = "",
     ) -> dict[str, Any]:
         """Find pictures by words; without words, list those that pass the filters, newest first.
 
         `without` excludes texts; `weak` includes poor matches. Near-identical pictures are shown
-        as one, with the number of its duplicates. Each picture comes with its id, its path and
+        as one, with the number of its duplicates. `next` is the cursor of the following page, or
+        null. Each picture comes with its id, its path and
         `matched`: whether its name, a text (caption, text in the picture) or its meaning matched.
         One that words found comes first, the others have a strength from 0 to 1.
         """
@@ -189,49 +201,110 @@ def server(gallery: Gallery) -> MCPServer[Any]:
         values["where"] = [where] if where.strip() else []
         terms = build_terms(query, minus=without)
         where_filter, cut_off = filter_from(values), _cut_off(weak, min_strength)
-        return await _search(gallery, terms, where_filter, limit, cut_off, sort, saved)
+        request = SearchRequest(
+            terms, limit, where=where_filter, min_strength=cut_off, unique=True, sort=sort
+        )
+        return await _search(gallery, request, cursor, saved)
 
     @tools.tool(annotations=_reads("Find similar pictures"))
-    @_with_sentences
+    @_with_sentences(ToolError)
     async def similar_images(
         id: Id,
         limit: Count = 10,
         weak: Weak = False,
         min_strength: Strength = None,
+        cursor: Cursor = "",
     ) -> dict[str, Any]:
         """Find pictures that look like one of the library, which itself comes first."""
-        return await _search(
-            gallery, [Term(image_id=id)], None, limit, _cut_off(weak, min_strength)
-        )
+        cut_off = _cut_off(weak, min_strength)
+        request = SearchRequest([Term(image_id=id)], limit, min_strength=cut_off, unique=True)
+        return await _search(gallery, request, cursor)
 
     @tools.tool(annotations=_reads("Look at a picture"), structured_output=False)
-    @_with_sentences
+    @_with_sentences(ToolError)
     async def get_image(
         id: Id,
         side: Side = 768,
     ) -> list[Any]:
         """Look at a picture of the library, scaled down, with what is known of it."""
-        located = await asyncio.wrap_future(gallery.locate(id))
-        rendering = await asyncio.wrap_future(gallery.render(located, side, "JPEG"))
-        if isinstance(rendering, Skipped):
-            raise cannot_show(rendering.reason)
-        return [Image(data=rendering.data, format="jpeg"), _facts(located.record)]
+        data, facts = await _picture(gallery, id, side)
+        return [Image(data=data, format="jpeg"), facts]
 
     @tools.tool(annotations=_reads("List the saved searches"))
-    @_with_sentences
+    @_with_sentences(ToolError)
     async def saved_searches() -> dict[str, Any]:
         """List the searches that the user has saved; `saved` of search_images runs one by name."""
-        found = await asyncio.wrap_future(gallery.saved_searches())
-        return {"saved": [{"name": each.name, "text": _text(each.text)} for each in found]}
+        return await _saved(gallery)
 
     @tools.tool(annotations=_reads("Status of the library"))
-    @_with_sentences
+    @_with_sentences(ToolError)
     async def library_status() -> dict[str, Any]:
         """Say what is in the library: how many pictures, of which folders, with which model."""
         return _plain(await asyncio.wrap_future(gallery.status()))
 
     tools.refuse_unknown()
+    _add_resources(tools, gallery)
+    _add_prompts(tools)
     return tools
+
+
+def _add_resources(tools: MCPServer[Any], gallery: Gallery) -> None:
+    @tools.resource("imgsearch://library", title="The library", mime_type="application/json")
+    @_with_sentences(ResourceError)
+    async def library() -> str:
+        """What is in the library: number of pictures, folders, model, last run."""
+        return _json(_plain(await asyncio.wrap_future(gallery.status())))
+
+    @tools.resource("imgsearch://saved", title="Saved searches", mime_type="application/json")
+    @_with_sentences(ResourceError)
+    async def saved() -> str:
+        """The searches that the user has saved; `saved` of search_images runs one by name."""
+        return _json(await _saved(gallery))
+
+    @tools.resource("imgsearch://on-this-day", title="On this day", mime_type="application/json")
+    @_with_sentences(ResourceError)
+    async def on_this_day() -> str:
+        """Pictures taken on this day of earlier years, the latest year first."""
+        day = f"{datetime.now():%m-%d}"
+        found = await asyncio.wrap_future(gallery.of_day(day, MAX_HITS))
+        return _json({"day": day, "pictures": [_facts(each) for each in found]})
+
+    @tools.resource("imgsearch://pictures/{id}", title="A picture", mime_type="image/jpeg")
+    @_with_sentences(ResourceError)
+    async def picture(id: str) -> bytes:
+        """A picture by its id, upright, scaled down to 1024 pixels."""
+        return (await _picture(gallery, _image_id(id), MAX_SIDE_PIXELS))[0]
+
+    @tools.resource("imgsearch://pictures/{id}/facts", title="Facts", mime_type="application/json")
+    @_with_sentences(ResourceError)
+    async def facts(id: str) -> str:
+        """What is known of a picture: path, date, camera, place, people, keywords."""
+        located = await asyncio.wrap_future(gallery.locate(_image_id(id)))
+        return _json(_facts(located.record))
+
+
+def _add_prompts(tools: MCPServer[Any]) -> None:
+    @tools.prompt(title="Find photos")
+    def find_photos(what: str, when: str = "", where: str = "") -> str:
+        """Find the user's photos of something, from a time or a place if given."""
+        details = [f"Show me my photos of: {what[:MAX_PROMPT_CHARACTERS]}."]
+        details += [f"Time: {when[:MAX_PROMPT_CHARACTERS]}."] if when else []
+        details += [f"Place: {where[:MAX_PROMPT_CHARACTERS]}."] if where else []
+        return " ".join(details) + (
+            " Search with search_images: a few words for what is to be seen, and filters for dates"
+            " (after, before), places and people. Look at the best with get_image before choosing;"
+            " try other words if nothing fits, and say so if the library has no such picture. Name"
+            " each picture that you show by its path."
+        )
+
+    @tools.prompt(title="On this day")
+    def on_this_day() -> str:
+        """Describe what the user photographed on this day of earlier years."""
+        return (
+            "What did I photograph on this day in earlier years? Read imgsearch://on-this-day, look"
+            " at a few of these pictures of each year with get_image, and describe them year by"
+            " year with their dates and places. Say so if there are none."
+        )
 
 
 def run(settings: Settings) -> None:
@@ -287,17 +360,22 @@ def _loaded(text: str) -> Any:
         return None
 
 
-def _with_sentences(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """The tool with its errors as sentences for the client."""
+def _with_sentences(
+    kind: type[ToolError | ResourceError],
+) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """A decorator for tools or resources: their errors become sentences for the client."""
 
-    @wraps(tool)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await tool(*args, **kwargs)
-        except ImgSearchError as error:
-            raise ToolError(_text(f"{error}. {error.hint}".strip())) from error
+    def decorated(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        @wraps(work)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await work(*args, **kwargs)
+            except ImgSearchError as error:
+                raise kind(_text(f"{error}. {error.hint}".strip())) from error
 
-    return call
+        return call
+
+    return decorated
 
 
 def _cut_off(weak: bool, min_strength: str | float | None) -> float | None:
@@ -307,25 +385,50 @@ def _cut_off(weak: bool, min_strength: str | float | None) -> float | None:
 
 
 async def _search(
-    gallery: Gallery,
-    terms: Sequence[Term],
-    where: Filter | None,
-    limit: int,
-    min_strength: float | None,
-    sort: Sort = "",
-    saved: str = "",
+    gallery: Gallery, request: SearchRequest, cursor: str, saved: str = ""
 ) -> dict[str, Any]:
-    request = SearchRequest(
-        terms, limit, where=where, min_strength=min_strength, unique=True, sort=sort
-    )
+    """A page of hits; later pages are of the ranking that was kept with the first."""
     if saved:
         request = combined(await asyncio.wrap_future(gallery.saved_request(saved)), request)
-    ranking, hits = await asyncio.wrap_future(gallery.rank(request))
+    digest, place, limit = request.digest(), 0, request.limit
+    if cursor:
+        key, ranking, place = gallery.rankings.at(cursor, digest)
+        ranking, hits = await asyncio.wrap_future(gallery.turn(ranking, place, limit))
+        gallery.rankings.deepen(key, ranking)
+    else:
+        ranking, hits = await asyncio.wrap_future(gallery.rank(request))
+        key = gallery.rankings.keep(ranking, digest) if len(ranking) > limit else ""
     return {
         "total": ranking.total,
+        "next": next_cursor(key, ranking, place + limit),
         "note": ranking.note or " ".join(ranking.notes),
         "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in hits],
     }
+
+
+async def _picture(gallery: Gallery, image_id: int, side: int) -> tuple[bytes, dict[str, Any]]:
+    """A picture as JPEG, scaled down, and what is known of it."""
+    located = await asyncio.wrap_future(gallery.locate(image_id))
+    rendering = await asyncio.wrap_future(gallery.render(located, side, "JPEG"))
+    if isinstance(rendering, Skipped):
+        raise cannot_show(rendering.reason)
+    return rendering.data, _facts(located.record)
+
+
+async def _saved(gallery: Gallery) -> dict[str, Any]:
+    found = await asyncio.wrap_future(gallery.saved_searches())
+    return {"saved": [{"name": each.name, "text": _text(each.text)} for each in found]}
+
+
+def _image_id(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text):
+        raise NoSuchPicture(f"there is no picture {text[:40]!r}", "Use the id of a hit.")
+    return int(text)
+
+
+def _json(values: dict[str, Any]) -> str:
+    """JSON as Unicode can carry it: half a surrogate pair becomes its escape."""
+    return _text(json.dumps(values, ensure_ascii=False))
 
 
 def _hit(hit: Hit, duplicates: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from PIL import Image
 
 from tests.catalog.test_health import damage
@@ -224,5 +224,53 @@ def test_what_is_wrong_with_arguments_is_said_in_sentences(demo: Place) -> None:
             assert words in result.content[0].text
             for validator in ("pydantic", "validation error", "type="):
                 assert validator not in result.content[0].text
+
+    _with_server(demo.library, talk)
+
+
+def test_pages_resources_and_prompts(demo: Place) -> None:
+    """A picture is downscaled; pages add up to the whole list."""
+
+    async def talk(client: Client, ask: Ask) -> None:
+        whole = _payload(await ask("search_images", sort="name", limit=9))
+        first = _payload(await ask("search_images", sort="name", limit=4))
+        second = _payload(await ask("search_images", sort="name", limit=4, cursor=first["next"]))
+        paths = [hit["path"] for hit in first["hits"] + second["hits"]]
+        assert paths == [hit["path"] for hit in whole["hits"]][:8]
+        other = {"query": "a dog", "cursor": first["next"]}
+        wrong = await client.call_tool("search_images", other)
+        assert wrong.is_error and "another search" in wrong.content[0].text
+        few = _payload(await ask("search_images", where="format = heic"))
+        assert few["next"] is None
+        image_id = few["hits"][0]["id"]
+
+        async def read(uri: str) -> Any:
+            return (await client.read_resource(uri)).contents[0]
+
+        listed = {str(each.uri) for each in (await client.list_resources()).resources}
+        assert listed == {"imgsearch://library", "imgsearch://saved", "imgsearch://on-this-day"}
+        templates = (await client.list_resource_templates()).resource_templates
+        assert {each.uri_template for each in templates} == {
+            "imgsearch://pictures/{id}", "imgsearch://pictures/{id}/facts"
+        }  # fmt: skip
+        overview = json.loads((await read("imgsearch://library")).text)
+        assert overview["images"] == len(list(PHOTOS.iterdir()))
+        assert json.loads((await read("imgsearch://saved")).text) == {"saved": []}
+        assert "pictures" in json.loads((await read("imgsearch://on-this-day")).text)
+        picture = await read(f"imgsearch://pictures/{image_id}")
+        assert picture.mime_type == "image/jpeg"
+        with Image.open(io.BytesIO(base64.b64decode(picture.blob))) as image:
+            assert (image.format, max(image.size) <= 1024) == ("JPEG", True)
+        facts = json.loads((await read(f"imgsearch://pictures/{image_id}/facts")).text)
+        assert facts["path"] == few["hits"][0]["path"]
+        for uri in ("999999", "0", "-1", "x", "9" * 40, "..%2F..%2Fetc%2Fpasswd"):
+            with pytest.raises(MCPError) as refused:
+                await read(f"imgsearch://pictures/{uri}")
+            assert "Traceback" not in str(refused.value)
+        prompts = {each.name for each in (await client.list_prompts()).prompts}
+        assert prompts == {"find_photos", "on_this_day"}
+        found = await client.get_prompt("find_photos", {"what": "a dog", "when": "2023"})
+        text = found.messages[0].content.text
+        assert "a dog" in text and "2023" in text and "search_images" in text
 
     _with_server(demo.library, talk)

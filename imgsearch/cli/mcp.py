@@ -13,11 +13,12 @@ from imgsearch.cli.group import common, context, model_options
 @model_options
 @common
 def command(library: str | None, quiet: bool, verbose: bool, **flags: Any) -> None:
-    """Serve the library as tools of the Model Context Protocol, over stdin and stdout.
+    """Serve the library by the Model Context Protocol, over stdin and stdout.
 
     An MCP client starts this command itself, as configured in its settings. The tools
-    search_images, similar_images, get_image, saved_searches and library_status are read-only and
-    show only pictures below the folders of the library.
+    search_images, similar_images, get_image, saved_searches and library_status, the resources
+    (the library, saved searches, pictures by id) and the prompts are read-only and show only
+    pictures below the folders of the library.
 
     \b
     imgsearch mcp

@@ -30,6 +30,8 @@ TYPES = {
     "txt": "text/plain; charset=utf-8",
     "md": "text/plain; charset=utf-8",
 }
+BESIDE_THE_PAGE = ("manifest.webmanifest", "offline.html", "worker.js")
+"""Files at the path of the page, because that is the scope of a worker and of an installed page."""
 IMMUTABLE_CACHE_CONTROL = "private, max-age=31536000, immutable"
 PACKED = ("html", "js", "css", "json", "webmanifest", "svg", "txt", "md")
 """Extensions of the files that are sent compressed."""
@@ -49,6 +51,12 @@ def routes() -> APIRouter:
     @router.get("/favicon.ico")
     async def icon(request: Request) -> Response:
         return answer(request, "favicon.svg")
+
+    @router.get("/{name}")
+    async def beside_the_page(request: Request, name: str) -> Response:
+        if name not in BESIDE_THE_PAGE:
+            raise HTTPException(404, "file not found")
+        return answer(request, name)
 
     @router.get("/static/{path:path}")
     async def file(request: Request, path: str) -> Response:
@@ -71,7 +79,7 @@ def answer(request: Request, path: str) -> Response:
             data = file.read()
     except OSError:
         raise HTTPException(404, "file not found") from None
-    if path == "index.html":
+    if path in ("index.html", *BESIDE_THE_PAGE):
         data = data.replace(b'"static/', f'"static/~{current}/'.encode())
     keeps = named is not None and named[1] == current
     packed = path.endswith(PACKED) and _GZIP.search(request.headers.get("accept-encoding", ""))

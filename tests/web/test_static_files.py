@@ -8,6 +8,8 @@ import re
 import zipfile
 from pathlib import Path
 
+from PIL import Image
+
 from imgsearch.web import static_files
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS
@@ -67,3 +69,32 @@ def test_a_download_of_nothing_or_of_too_much_is_refused(server: Served) -> None
     assert server.ask(f"{API}/zip", id=10**9).status == 404
     assert server.ask(f"{API}/zip", id=range(1, 502)).status == 400
     assert server.ask(f"{API}/zip", id="../x").status == 400
+
+
+def test_what_an_installed_page_needs_lies_beside_it_and_follows_the_version(
+    server: Served,
+) -> None:
+    manifest = server.ask("/manifest.webmanifest")
+    assert manifest.headers["content-type"] == "application/manifest+json"
+    assert (manifest.json["start_url"], manifest.json["scope"]) == ("./", "./"), "below any path"
+    sizes = []
+    for each in manifest.json["icons"]:
+        reply = server.ask(f"/{each['src']}")
+        assert (reply.status, reply.headers["content-type"]) == (200, each["type"])
+        if each["type"] == "image/png":
+            with Image.open(io.BytesIO(reply.body)) as image:
+                sizes.append(image.size)
+                assert each["sizes"] == f"{image.width}x{image.height}"
+                if each.get("purpose") == "maskable":
+                    assert image.convert("RGBA").getextrema()[3] == (255, 255), "fills its mask"
+    assert sizes == [(192, 192), (512, 512), (512, 512)]
+    worker = server.ask("/worker.js")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert worker.headers["cache-control"] == "no-cache"
+    assert f'"static/~{static_files.version()}/css/base.css"' in worker.body.decode()
+    assert "/api/" not in worker.body.decode()
+    shell = server.ask("/offline.html").body.decode()
+    for name in re.findall(r'"(static/[^"]+)"', shell):
+        assert server.ask(f"/{name}").status == 200
+        assert f'"{name}"' in worker.body.decode(), "the worker keeps it"
+    assert server.ask("/index.html").status == server.ask("/worker.css").status == 404

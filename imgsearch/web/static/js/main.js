@@ -502,3 +502,6 @@ indexing.poll().then(() => {
   if (!isEmpty()) filters.load(store.state);
   begin();
 });
+
+/** The page for a server that is not reachable. Browsers offer workers with TLS and on loopback. */
+navigator.serviceWorker?.register("worker.js", { updateViaCache: "none" }).catch(() => {});
