@@ -1,8 +1,8 @@
 """The contract of a model server and its clients: three KServe v2 models for each model of ours.
 
 NAME-card returns a JSON document that describes the model and its space. NAME-text and NAME-image
-return one row for each text or picture, with the key of its space, and "" or the reason why there
-is no vector. docs/internals.md lists the tensors. Pictures are sent as the decoder processes
+return one row for each text or picture, with the key of its space, and "" or the reason why the
+vector is missing. docs/internals.md lists the tensors. Pictures are sent as the decoder processes
 prepare them, so the document says how, by the name of a class of ours and its numbers.
 """
 

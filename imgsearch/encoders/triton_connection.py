@@ -1,7 +1,7 @@
 """Connections to a KServe v2 server, such as NVIDIA Triton: by gRPC and by HTTP.
 
-Both wait for an answer at most as long as they are told, and meanwhile ask every second whether the
-server is alive, so that a server that hangs is noticed long before a slow one would be given up.
+Both wait for an answer at most until a limit, and meanwhile ask every second whether the server is
+alive, so that a server that hangs is noticed long before a slow one would be given up.
 HTTP is Python's own client: tritonclient's cannot be interrupted, and needs gevent. The body is
 that of the protocol's binary tensor data extension.
 """
