@@ -90,8 +90,7 @@ def serve(encoder: Encoder, where: Listening, ready: Callable[[], None], log: Te
     with tempfile.TemporaryDirectory(prefix="imgsearch-triton-") as folder, redirect_stdout(log):
         triton = Triton(config=config, workspace=os.path.join(folder, "workspace"))
         try:
-            _bind(triton, model)
-            triton.run()
+            _start(triton, model)
             with redirect_stdout(stdout):
                 ready()
             while triton.is_alive():
@@ -177,6 +176,20 @@ class ServedParts:
     def _answer(self, rows: Embeddings, reasons: list[bytes]) -> Rows:
         keys = _column([self._encoder.space.key.encode()] * len(rows))
         return {"VECTOR": rows, "SPACE": keys, "ERROR": _column(reasons)}
+
+
+def _start(triton: Any, model: ServedParts) -> None:
+    """Start Triton and load the parts of a model, or raise `ModelServerError`."""
+    try:
+        _bind(triton, model)
+        triton.run()
+    except Exception as error:  # of pytriton, of its client, or of the system
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise ModelServerError(
+            f"Triton did not start: {reason}",
+            "Its output is shown with -v. It needs the shared library of this Python"
+            f" ({sysconfig.get_config_var('LDLIBRARY')}) and some 200 MB in /dev/shm.",
+        ) from error
 
 
 def _bind(triton: Any, model: ServedParts) -> None:
