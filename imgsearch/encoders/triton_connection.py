@@ -351,6 +351,7 @@ def _shut(sock: socket.socket) -> None:
 
 def _http_kind(status: int) -> str:
     kinds = {401: "refused", 403: "refused", 404: "absent", 405: "foreign", 413: "large"}
+    kinds |= {415: "foreign", 422: "foreign"}  # the server has no binary tensor data
     return kinds.get(status, "down" if status in (502, 503, 504) else "")
 
 

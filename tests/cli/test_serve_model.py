@@ -47,6 +47,6 @@ def test_a_triton_that_does_not_start_is_a_sentence():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(triton_server, "_bind", lambda triton, model: None)
-        with pytest.raises(triton_server.ModelServerError, match=r"not start: no server$") as caught:
+        with pytest.raises(triton_server.ModelServerError, match=r"start: no server$") as caught:
             triton_server._start(Broken(), None)
     assert "-v" in caught.value.hint
