@@ -36,6 +36,7 @@ QUEUE_MICROSECONDS = 2000
 """How long a picture waits for others, to share a batch with them."""
 MAX_PIXELS = 250_000_000
 POLL_SECONDS = 0.5
+SOCKET_FOLDER = "/tmp"  # noqa: S108 - a new folder in it; TMPDIR may be too long for a socket
 Rows = dict[str, "NDArray[Any]"]
 
 
@@ -87,8 +88,11 @@ def serve(encoder: Encoder, where: Listening, ready: Callable[[], None], log: Te
     )
     stdout = sys.stdout
     # pytriton prints Triton's output from a thread of its own.
-    with tempfile.TemporaryDirectory(prefix="imgsearch-triton-") as folder, redirect_stdout(log):
-        triton = Triton(config=config, workspace=os.path.join(folder, "workspace"))
+    with (
+        tempfile.TemporaryDirectory(prefix="imgsearch-", dir=SOCKET_FOLDER) as folder,
+        redirect_stdout(log),
+    ):
+        triton = Triton(config=config, workspace=os.path.join(folder, "w"))
         try:
             _start(triton, model)
             with redirect_stdout(stdout):
