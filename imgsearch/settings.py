@@ -206,8 +206,9 @@ class Settings:
     models: tuple[tuple[str, str], ...] = _setting(
         (),
         "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
-        " or a local folder.",
-        values='lines of the form `name = "hub id or folder"`',
+        " or a local folder; or a server that runs a model, `triton` by gRPC or `triton+http` by"
+        " HTTP (docs/SCALE.md).",
+        values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`',
     )
 
     @property

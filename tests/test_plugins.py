@@ -39,6 +39,16 @@ def test_milvus_is_found_by_its_scheme():
     assert plugins.index_class("milvus://host:19530/db") is MilvusIndex
 
 
+def test_a_model_server_is_found_by_its_scheme():
+    from imgsearch.encoders import triton
+
+    assert plugins.model_server("triton://host:8001") is triton
+    assert plugins.model_server("triton+http://host:8000") is triton
+    with pytest.raises(ImgSearchError, match="no model server called trito") as caught:
+        plugins.model_server("trito://me:word@host")
+    assert caught.value.hint == "Did you mean triton?"
+
+
 def test_folders_and_hub_ids_use_the_generic_encoder():
     generic = plugins.encoder_module("sentence-transformers")
     for name in ("openai/clip-vit-base-patch32", "/a/folder", "nowhere://x"):

@@ -57,6 +57,8 @@ def command(
     from imgsearch.plugins import is_url
     from imgsearch.vectors import SpaceOptions
 
+    if http_port == grpc_port:
+        raise click.UsageError("--http-port and --grpc-port must differ.")
     ctx = context(library, quiet, verbose)
     settings = ctx.settings(**flags)
     where = Listening(host, http_port, grpc_port, pytriton or default_environment())

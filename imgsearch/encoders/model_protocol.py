@@ -1,13 +1,14 @@
 """The contract of a model server and its clients: three KServe v2 models for each model of ours.
 
 NAME-card returns a JSON document that describes the model and its space. NAME-text and NAME-image
-return one row for each text or picture, with the key of its space, and "" or the reason why there
-is no vector. docs/internals.md lists the tensors. Pictures are sent as the decoder processes
+return one row for each text or picture, with the key of its space, and "" or the reason why the
+vector is missing. docs/internals.md lists the tensors. Pictures are sent as the decoder processes
 prepare them, so the document says how, by the name of a class of ours and its numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ CARD, TEXT, IMAGE = "card", "text", "image"
 VERSION = 1
 MAX_BATCH = 64
 """Texts or pictures in one request."""
+MAX_NAME_LENGTH = 40
 MAX_CARD_BYTES = 1 << 20
 _MAX_TEXT, _MAX_NUMBER, _MAX_SIDE_PIXELS, _MAX_DIMENSION = 10_000, 10**15, 1 << 15, 65_536
 T = TypeVar("T")
@@ -43,8 +45,15 @@ class ServedModel:
 
 
 def served_name(model: str, part: str) -> str:
-    """The name of a part of a model on a server, which allows letters, digits, "-" and "_"."""
-    return f"{re.sub(r'[^A-Za-z0-9_]+', '-', model).strip('-')}-{part}"
+    """The name of a part of a model on a server, which allows letters, digits, "-" and "_".
+
+    It is part of paths of sockets, which have at most 107 bytes, so a long one is cut to its end.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", model).strip("-")
+    if len(name) > MAX_NAME_LENGTH:
+        digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        name = f"{digest}-{name[13 - MAX_NAME_LENGTH :]}"
+    return f"{name}-{part}"
 
 
 def describe(encoder: Encoder, batch: int) -> bytes:

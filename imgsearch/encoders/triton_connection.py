@@ -1,7 +1,7 @@
 """Connections to a KServe v2 server, such as NVIDIA Triton: by gRPC and by HTTP.
 
-Both wait for an answer at most as long as they are told, and meanwhile ask every second whether the
-server is alive, so that a server that hangs is noticed long before a slow one would be given up.
+Both wait for an answer at most until a limit, and meanwhile ask every second whether the server is
+alive, so that a server that hangs is noticed long before a slow one would be given up.
 HTTP is Python's own client: tritonclient's cannot be interrupted, and needs gevent. The body is
 that of the protocol's binary tensor data extension.
 """
@@ -351,6 +351,7 @@ def _shut(sock: socket.socket) -> None:
 
 def _http_kind(status: int) -> str:
     kinds = {401: "refused", 403: "refused", 404: "absent", 405: "foreign", 413: "large"}
+    kinds |= {415: "foreign", 422: "foreign"}  # the server has no binary tensor data
     return kinds.get(status, "down" if status in (502, 503, 504) else "")
 
 

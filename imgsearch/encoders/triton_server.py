@@ -36,6 +36,7 @@ QUEUE_MICROSECONDS = 2000
 """How long a picture waits for others, to share a batch with them."""
 MAX_PIXELS = 250_000_000
 POLL_SECONDS = 0.5
+SOCKET_FOLDER = "/tmp"  # noqa: S108 - a new folder in it; TMPDIR may be too long for a socket
 Rows = dict[str, "NDArray[Any]"]
 
 
@@ -87,11 +88,13 @@ def serve(encoder: Encoder, where: Listening, ready: Callable[[], None], log: Te
     )
     stdout = sys.stdout
     # pytriton prints Triton's output from a thread of its own.
-    with tempfile.TemporaryDirectory(prefix="imgsearch-triton-") as folder, redirect_stdout(log):
-        triton = Triton(config=config, workspace=os.path.join(folder, "workspace"))
+    with (
+        tempfile.TemporaryDirectory(prefix="imgsearch-", dir=SOCKET_FOLDER) as folder,
+        redirect_stdout(log),
+    ):
+        triton = Triton(config=config, workspace=os.path.join(folder, "w"))
         try:
-            _bind(triton, model)
-            triton.run()
+            _start(triton, model)
             with redirect_stdout(stdout):
                 ready()
             while triton.is_alive():
@@ -177,6 +180,20 @@ class ServedParts:
     def _answer(self, rows: Embeddings, reasons: list[bytes]) -> Rows:
         keys = _column([self._encoder.space.key.encode()] * len(rows))
         return {"VECTOR": rows, "SPACE": keys, "ERROR": _column(reasons)}
+
+
+def _start(triton: Any, model: ServedParts) -> None:
+    """Start Triton and load the parts of a model, or raise `ModelServerError`."""
+    try:
+        _bind(triton, model)
+        triton.run()
+    except Exception as error:  # of pytriton, of its client, or of the system
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise ModelServerError(
+            f"Triton did not start: {reason}",
+            "Its output is shown with -v. It needs the shared library of this Python"
+            f" ({sysconfig.get_config_var('LDLIBRARY')}) and some 200 MB in /dev/shm.",
+        ) from error
 
 
 def _bind(triton: Any, model: ServedParts) -> None:

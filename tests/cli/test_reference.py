@@ -52,7 +52,7 @@ def test_every_setting_is_documented(setting):
     ("group", "name"),
     [
         (group, name)
-        for group in ("imgsearch.encoders", "imgsearch.indexes")
+        for group in ("imgsearch.encoders", "imgsearch.indexes", "imgsearch.model_servers")
         for name in ENTRY_POINTS[group]
     ],
 )

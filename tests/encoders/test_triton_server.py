@@ -18,6 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from safetensors.numpy import load_file, save_file
 
 from imgsearch.encoders import builtin, published_models, triton
+from imgsearch.encoders.model_protocol import TEXT, served_name
 from imgsearch.encoders.triton_server import ServedParts
 from imgsearch.errors import EncoderError, ModelServerError
 from imgsearch.model_card import EncoderOptions
@@ -101,6 +102,25 @@ def test_another_model_and_a_port_in_use_are_refused(server, tmp_path):
     result = process("--library", tmp_path, "serve-model", "builtin", *ports)
     assert result.status == 1 and f"port {server.grpc_port}" in result.err
     assert "Traceback" not in result.err
+
+
+@needs_server
+def test_clients_cannot_load_models_of_their_own(server):
+    """They could bring code: Triton's Python backend runs it."""
+    import tritonclient.grpc as client
+    from tritonclient.utils import InferenceServerException
+
+    admin = client.InferenceServerClient(server.urls["grpc"].partition("://")[2])
+    name = served_name(GME, TEXT)
+    for call in (
+        lambda: admin.load_model(name),
+        lambda: admin.unload_model(name),
+        lambda: admin.register_system_shared_memory("x", "/x", 8),
+        admin.get_log_settings,
+    ):
+        with pytest.raises(InferenceServerException, match="protocol is restricted"):
+            call()
+    assert far(server).encode_texts(["a"]).shape == (1, far(server).space.dimension)
 
 
 @full_only
