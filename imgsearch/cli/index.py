@@ -159,9 +159,9 @@ def command(
     version has indexed, without encoding them again.
 
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
-    the pictures are indexed, at about a second per picture on one core. With --ocr auto, pictures
-    in which no text is seen at a glance are passed over; --ocr reads them later. A folder with the
-    name of a mode is written as ./auto.
+    the pictures are indexed, at about half a second per picture on one core. With --ocr auto,
+    pictures in which no text is seen at a glance are passed over; --ocr reads them later. A folder
+    with the name of a mode is written as ./auto.
 
     \b
     imgsearch index ~/Pictures

@@ -41,7 +41,7 @@ MIN_GLANCE_SCORE, MIN_GLANCE_ASPECT = 0.25, 1.6
 MIN_SQUARE_GLANCE_SCORE = 0.8
 """What counts as text at a glance: the detector's confidence in a text box, and the length of the
 box over its height. Most squarer boxes have a single letter or none, and must be surer: "No" in
-large letters is (docs/adr/0016-texts-in-pictures.md)."""
+large letters is (docs/adr/0046-a-glance-before-reading.md)."""
 
 
 class RapidReader:

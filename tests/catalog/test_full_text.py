@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.catalog.full_text import content_words
-from imgsearch.records import ImageMetadata, RootRecord
+from imgsearch.records import ImageMetadata, RootRecord, TextFound
 from tests.fakes import DECODER, SPACE, MemoryFolder, encoded, ingest
 
 NAMES = [
@@ -194,6 +194,15 @@ def test_an_exact_word_in_a_text_comes_before_another_form_in_a_title(catalog):
     put(catalog, "1.jpg", title="Children", keywords=("children",))
     put(catalog, "2.jpg", description="Somewhere behind the house and the trees: a child")
     assert matching_paths(catalog, "child") == ["2.jpg", "1.jpg"]
+
+
+def test_text_in_a_picture_weighs_less_than_its_name_and_its_title(catalog):
+    put(catalog, "1.jpg")
+    put(catalog, "bakery/2.jpg")
+    put(catalog, "3.jpg", title="Bakery")
+    with catalog.writer() as writer:
+        writer.put_texts([TextFound("1.jpg", "reader", "bakery")])
+    assert matching_paths(catalog, "bakery") == ["3.jpg", "bakery/2.jpg", "1.jpg"]
 
 
 def test_people_and_places_are_words(catalog):
