@@ -252,7 +252,7 @@ def _add_resources(tools: MCPServer[Any], gallery: Gallery) -> None:
     @tools.resource("imgsearch://library", title="The library", mime_type="application/json")
     @_with_sentences(ResourceError)
     async def library() -> str:
-        """What is in the library: number of pictures, folders, model, last run."""
+        """Contents of the library: number of pictures, folders, model, last run."""
         return _json(_plain(await asyncio.wrap_future(gallery.status())))
 
     @tools.resource("imgsearch://saved", title="Saved searches", mime_type="application/json")
@@ -278,7 +278,7 @@ def _add_resources(tools: MCPServer[Any], gallery: Gallery) -> None:
     @tools.resource("imgsearch://pictures/{id}/facts", title="Facts", mime_type="application/json")
     @_with_sentences(ResourceError)
     async def facts(id: str) -> str:
-        """What is known of a picture: path, date, camera, place, people, keywords."""
+        """Facts about a picture: path, date, camera, place, people, keywords."""
         located = await asyncio.wrap_future(gallery.locate(_image_id(id)))
         return _json(_facts(located.record))
 

@@ -27,9 +27,10 @@ pytestmark = [
 PROGRAM = """
 import sys
 from client import AuthenticatedClient, Client
-from client.api.pictures import get_image
-from client.api.search import search
+from client.api.pictures import get_image, get_vector
+from client.api.search import search, search_batch
 from client.api.server import get_health
+from client.models import BatchParameters, PostedParameters
 
 url, token = sys.argv[1:]
 assert get_health.sync_detailed(client=Client(base_url=url)).status_code == 200
@@ -41,6 +42,10 @@ print(found.hits[0].name, get_image.sync(found.hits[0].id, client=client).name)
 print(len(search.sync(client=client, limit=5).hits))
 problem = search.sync(client=client, q=["a crab"], limit=100000)
 print(type(problem).__name__, problem.status, problem.detail)
+vector = get_vector.sync(found.hits[0].id, client=client)
+by_vector = PostedParameters(vector=vector.vector, space=vector.space)
+both = BatchParameters(searches=[PostedParameters(q="an owl"), by_vector])
+print([each.hits[0].name for each in search_batch.sync(client=client, body=both).answers])
 """
 
 
@@ -66,4 +71,5 @@ def test_a_generated_client_searches_lists_and_gets_typed_errors(
         "crab.jpg crab.jpg",
         "5",
         "Problem 400 limit can be at most 500",
+        "['owl.jpg', 'crab.jpg']",
     ], done.stderr
