@@ -116,7 +116,10 @@ class ExplainingEncoder(Encoder, Protocol):
 
 
 class EncoderModule(Protocol):
-    """The module that an entry point of the group `imgsearch.encoders` names."""
+    """The module that an entry point of the group `imgsearch.encoders` names.
+
+    One of `imgsearch.model_servers` has the same members; its source is the URL of the server.
+    """
 
     @property
     def CARDS(self) -> Sequence[ModelCard]:

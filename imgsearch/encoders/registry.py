@@ -6,6 +6,7 @@ Which models exist, which one a new library gets, where its weights are, and loa
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from imgsearch.encoders import presets
 from imgsearch.encoders.download import Download, download
 from imgsearch.encoders.gme import SCHEME
 from imgsearch.encoders.gme import revision as gme_revision
-from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.errors import EncoderError, ImgSearchError, MissingExtra
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder, EncoderModule
 from imgsearch.settings import Settings
@@ -62,7 +63,7 @@ class Registry:
     def _obstacle(self, card: ModelCard) -> str:
         try:
             self.revision(card.name)
-        except EncoderError as error:
+        except (EncoderError, MissingExtra) as error:
             return str(error)
         return ""
 
@@ -70,7 +71,7 @@ class Registry:
         """True if the model is on this machine."""
         try:
             self.revision(model)
-        except EncoderError:
+        except (EncoderError, MissingExtra):
             return False
         return True
 
@@ -95,11 +96,9 @@ class Registry:
         return next((c for c in plugins.encoder_module(name).CARDS if c.name == name), None)
 
     def servers(self) -> list[tuple[str, str]]:
-        """The models that run on a server, each with its URL without options."""
+        """The models that run on a server, each with its URL for messages."""
         return [
-            (name, place.partition("?")[0])
-            for name, place in self._settings.models
-            if plugins.is_url(place)
+            (name, _shown(place)) for name, place in self._settings.models if plugins.is_url(place)
         ]
 
     def _module(self, model: str) -> EncoderModule:
@@ -206,7 +205,7 @@ def default_model(device: str, source: str = "") -> DefaultModel:
         place.
     """
     if plugins.is_url(source):
-        return DefaultModel(LARGE_MODEL, f"{source.partition('?')[0]} runs it")
+        return DefaultModel(LARGE_MODEL, f"{_shown(source)} runs it")
     try:
         gme_revision(LARGE_MODEL, source)
     except EncoderError:
@@ -242,6 +241,11 @@ def model_cards() -> list[ModelCard]:
             modules.append(plugins.encoder_module(name))
     cards = {card.name: card for module in modules for card in module.CARDS}
     return sorted(cards.values(), key=lambda card: (card.parameters, card.name))
+
+
+def _shown(url: str) -> str:
+    """A URL without a password and options."""
+    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
 
 
 def _is_folder(place: str) -> bool:

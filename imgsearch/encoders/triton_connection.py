@@ -171,25 +171,36 @@ class GrpcConnection:
         self, model: str, inputs: Tensors, outputs: Sequence[str], seconds: float
     ) -> dict[str, NDArray[Any]]:
         """The outputs of a model; see `Connection`."""
+        request = {
+            "model_name": model,
+            "inputs": [self._input(name, array) for name, array in inputs.items()],
+            "outputs": [self._grpc.InferRequestedOutput(name) for name in outputs],
+            "client_timeout": seconds,
+            "headers": dict(self.address.headers),
+        }
+        try:
+            patient = seconds > PULSE_SECONDS + MAX_PULSE_SECONDS
+            result = self._patiently(request) if patient else self._client.infer(**request)
+        except self._failure as error:
+            raise self._translated(error) from None
+        try:
+            return {name: _present(result.as_numpy(name), name) for name in outputs}
+        except Exception as fault:  # the client decodes what a server sends with few checks
+            raise invalid(self.address, str(fault)) from None
+
+    def _patiently(self, request: dict[str, Any]) -> Any:
+        """The result of a request, for which the server is asked each second whether it lives."""
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         call = self._client.async_infer(
-            model,
-            [self._input(name, array) for name, array in inputs.items()],
-            lambda result, error: answers.put((result, error)),
-            outputs=[self._grpc.InferRequestedOutput(name) for name in outputs],
-            client_timeout=seconds,
-            headers=dict(self.address.headers),
+            callback=lambda result, error: answers.put((result, error)), **request
         )
         try:
             result, error = self._answer(answers)
         finally:
             call.cancel()
         if error is not None:
-            raise self._translated(error)
-        try:
-            return {name: _present(result.as_numpy(name), name) for name in outputs}
-        except Exception as fault:  # the client decodes what a server sends with few checks
-            raise invalid(self.address, str(fault)) from None
+            raise error
+        return result
 
     def _answer(self, answers: queue.SimpleQueue[tuple[Any, Any]]) -> tuple[Any, Any]:
         while True:
@@ -199,10 +210,10 @@ class GrpcConnection:
                 self._client.is_server_live(
                     client_timeout=self.address.pulse_timeout, headers=dict(self.address.headers)
                 )
-            except self._failure as error:
+            except self._failure:
                 with suppress(queue.Empty):
                     return answers.get_nowait()
-                raise self._translated(error) from None
+                raise
 
     def _input(self, name: str, array: NDArray[Any]) -> Any:
         tensor = self._grpc.InferInput(name, list(array.shape), _datatype(array))

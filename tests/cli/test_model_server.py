@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("tritonclient.grpc")
 
-from tests.cli.calls import Place, call, picture
+from tests.cli.calls import Place, blocking, call, picture, process
 from tests.encoders.kserve_peer import MODEL, SPACE, running
 
 COUNT = 40
@@ -100,6 +100,28 @@ def test_a_bad_picture_is_skipped_and_the_others_are_encoded(server, place):
 def test_a_model_on_a_server_needs_no_download(server, place):
     result = place.call("models", "download", MODEL)
     assert result.status == 1 and "needs no download" in result.err and "triton" in result.err
+
+
+def test_a_password_in_a_url_is_shown_nowhere(tmp_path, monkeypatch):
+    config: Path = tmp_path / "config.toml"
+    config.write_text('[models]\ngme-qwen2-vl-2b = "triton://me:hidden@127.0.0.1:1?timeout=1"\n')
+    monkeypatch.setenv("IMGSEARCH_CONFIG", str(config))
+    for words in (("models",), ("models", "download", "gme-qwen2-vl-2b"), ("doctor",)):
+        result = call("--library", tmp_path / "library", *words)
+        assert "hidden" not in result.text + result.err
+
+
+def test_without_the_extra_its_command_is_shown(tmp_path, monkeypatch):
+    config: Path = tmp_path / "config.toml"
+    config.write_text('[models]\nbuiltin = "triton://127.0.0.1:1"\n')
+    picture(tmp_path / "photos" / "a.jpg", 1)
+    library = ("--library", tmp_path / "library")
+    env = {"IMGSEARCH_CONFIG": str(config)}
+    index = (*library, "index", tmp_path / "photos", "--model", "builtin")
+    result = process(*index, prelude=blocking("tritonclient"), env=env)
+    assert result.status == 1 and "pip install '.[triton]'" in result.err
+    result = process(*library, "models", prelude=blocking("tritonclient"), env=env)
+    assert result.status == 0, result.err
 
 
 @pytest.mark.parametrize(

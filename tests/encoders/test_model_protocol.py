@@ -112,3 +112,9 @@ def test_a_description_that_is_not_valid_is_refused(document):
 )
 def test_a_name_on_a_server_has_only_allowed_characters(model, name):
     assert served_name(model, "text") == name
+
+
+def test_a_long_name_is_cut_and_stays_distinct():
+    long = "/home/somebody/" + "models/" * 40
+    names = {served_name(long + each, "image") for each in ("a", "b", "x/a")}
+    assert len(names) == 3 and {len(name) for name in names} == {40 + len("-image")}
