@@ -64,6 +64,7 @@ def test_the_file_in_the_default_place(monkeypatch, tmp_path):
         (b"model = '\xff'", "cannot be read"),
         ("device = 'gpu'", "unknown device: gpu"),
         ("precision = 'int8'", "unknown precision: int8"),
+        ("ocr = 'always'", "unknown value of ocr: always"),
         ("batch_size = -1", "out of range"),
         ("workers = -1", "out of range"),
         ("keep_days = nan", "out of range"),

@@ -618,6 +618,7 @@ def _status(library: Library) -> dict[str, Any]:
         return (
             status
             | {"model": library.model, "revision": library.catalog.head()[0]}
+            | {"ocr": status["texts"]["mode"] or library.settings.ocr}
             | {
                 "folders": [
                     {"path": root.path, "images": root.images} for root in library.catalog.roots()
@@ -628,5 +629,6 @@ def _status(library: Library) -> dict[str, Any]:
         folder = library.settings.library
         return {
             "library": folder, "bytes": 0, "images": 0, "roots": 0, "skipped": 0, "spaces": [],
+            "texts": {}, "ocr": library.settings.ocr,
             "last_run": None, "model": None, "revision": 0, "folders": [],
         }  # fmt: skip

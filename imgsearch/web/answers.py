@@ -436,6 +436,8 @@ class StatusAnswer(BaseModel):
     roots: int
     folders: list[dict[str, Any]]
     spaces: list[dict[str, Any]]
+    texts: dict[str, Any] = Field(description="Counts of pictures read, passed over, and so on.")
+    ocr: str = Field(description='Which pictures are read: "auto", "on" or "off".')
     last_run: dict[str, Any] | None
     model: str | None
     revision: int

@@ -71,6 +71,7 @@ class Indexer:
             request = IndexRequest(
                 await self._paths(parameters.path),
                 parameters.exclude,
+                ocr=parameters.ocr,
                 add=False,
                 no_exclude=parameters.no_exclude,
             )

@@ -320,6 +320,11 @@ class IndexParameters(BaseModel):
         description="Patterns to exclude, in this run and later ones, added to earlier ones.",
     )
     no_exclude: bool = Field(False, description="Discard the patterns of earlier runs first.")
+    ocr: Literal["auto", "on", "off"] | None = Field(
+        None,
+        description="Read text in pictures, in this run and later ones: in all of them, or where"
+        " text is seen at a glance; by default as the library remembers.",
+    )
 
 
 class RootParameters(BaseModel):

@@ -15,10 +15,13 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+# Texts are compared by code points, as SQLite does.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     with op.batch_alter_table("library") as library:
-        library.add_column(sa.Column("ocr", sa.Text, nullable=False, server_default=""))
+        library.add_column(sa.Column("ocr", TEXT, nullable=False, server_default=""))
     op.execute("UPDATE library SET ocr = 'on' WHERE reads_texts")
     with op.batch_alter_table("library") as library:
         library.drop_column("reads_texts")

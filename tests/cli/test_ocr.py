@@ -218,30 +218,36 @@ def test_a_library_that_remembers_is_indexed_without_the_extra(receipt):
 KILLED = """
 import os
 from imgsearch.ocr.rapid import RapidReader
-whole, seen = RapidReader.read, []
-def read(self, pixels):
+whole, seen = RapidReader.METHOD, []
+def killed(self, pixels):
     seen.append(1)
     if len(seen) == 10:
         os.kill(os.getpid(), 9)
     return whole(self, pixels)
-RapidReader.read = read
+RapidReader.METHOD = killed
 """
 
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize(("mode", "method", "count"), [
+    ("on", "read", "read"),
+    ("auto", "sees_text", "passed_over"),
+])  # fmt: skip
 @full_only
-def test_a_killed_run_loses_only_its_current_batch(tmp_path):
+def test_a_killed_run_loses_only_its_current_batch(tmp_path, mode, method, count):
     photos = tmp_path / "photos"
     photos.mkdir()
     for shade in range(11):
-        Image.new("RGB", (40, 40), (20 * shade, 0, 0)).save(photos / f"{shade}.png")
+        noise = Image.effect_noise((40, 40), 50 + shade)  # no screenshot, which is always read
+        noise.convert("RGB").save(photos / f"{shade}.png")
     place = Place(photos, tmp_path / "library")
     killed = process(
-        *("--library", place.library, "index", photos, "--ocr", "--workers", 1), prelude=KILLED
+        *("--library", place.library, "index", photos, "--ocr", mode, "--workers", 1),
+        prelude=KILLED.replace("METHOD", method),
     )
     assert killed.status == -9, killed.err
     status = place.call("status", "--json").json["texts"]
-    assert (status["read"], status["wanted"]) == (8, True)
+    assert (status[count], status["mode"], status["wanted"]) == (8, mode, True)
     report = place.index()
-    assert (report["unchanged"], report["texts"]["read"]) == (11, 3)
+    assert (report["unchanged"], report["texts"][count]) == (11, 3)

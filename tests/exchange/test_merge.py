@@ -162,6 +162,26 @@ def test_vectors_and_texts_that_are_missing_here_are_filled_in(tmp_path: Path) -
         assert catalog.texts().failed == 0 and catalog.texts().read == 2
 
 
+@pytest.mark.parametrize(("mine", "theirs", "merged"), [
+    ("", "auto", "auto"),
+    ("off", "on", "on"),
+    ("on", "auto", "on"),
+    ("auto", "off", "auto"),
+    ("off", "", "off"),
+])  # fmt: skip
+def test_a_library_that_reads_no_texts_takes_over_which_are_read(
+    tmp_path: Path, mine: str, theirs: str, merged: str
+) -> None:
+    other = other_of(tmp_path, picture("a.jpg", "a"))
+    with library(tmp_path / "other") as catalog, catalog.writer() as writer:
+        writer.set_ocr_mode(theirs)
+    with library(tmp_path / "mine", picture("b.jpg", "b")) as catalog:
+        with catalog.writer() as writer:
+            writer.set_ocr_mode(mine)
+        merge(catalog, other)
+        assert catalog.ocr_mode() == merged
+
+
 def test_no_space_in_common_is_refused_with_the_way(tmp_path: Path) -> None:
     other = other_of(tmp_path, picture("a.jpg", "a"), space=OTHER)
     with library(tmp_path / "mine", picture("b.jpg", "b")) as catalog:

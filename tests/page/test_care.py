@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from imgsearch.ocr import rapid
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, Serve, index
@@ -79,6 +80,25 @@ def test_folders_and_skipped_files_are_listed(
     assert here.violations() == []
     here.page.get_by_role("button", name="Indexed in part").click()
     here.page.get_by_text("None.", exact=True).wait_for()
+
+
+def test_text_in_pictures_is_read_where_it_is_seen(
+    cared: tuple[Place, str], gallery: OpenGallery
+) -> None:
+    if not rapid.installed():
+        pytest.skip("the extra ocr is not installed")
+    place, address = cared
+    here = gallery(address, "/?show=library")
+    texts = here.page.get_by_role("group", name="Read text in")
+    expect(texts.get_by_role("button", name="Off")).to_have_attribute("aria-pressed", "true")
+    texts.get_by_role("button", name="Where seen").click()
+    here.page.get_by_text("Everything is up to date.").wait_for(timeout=120_000)
+    here.page.reload()
+    here.page.get_by_text("0 of 2 pictures read, 0 with text, 2 passed over.").wait_for()
+    pressed = texts.get_by_role("button", pressed=True)
+    expect(pressed).to_have_text("Where seen")
+    status = place.call("status", "--json").json["texts"]
+    assert (status["mode"], status["passed_over"]) == ("auto", 2)
 
 
 def test_excludes_are_set_and_a_folder_is_forgotten(

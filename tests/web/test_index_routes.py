@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from imgsearch.ocr import rapid
 from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place, picture, process
 from tests.conftest import PHOTOS, full_only
@@ -241,3 +242,30 @@ def test_changes_of_the_library_are_events_whoever_makes_them(served: Served, pl
     after = events.until(lambda event: event["revision"] > before)[-1]["revision"]
     assert after == served.get("/status")["revision"]
     events.close()
+
+
+def test_texts_are_read_as_requested_and_remembered(served: Served, place: Place) -> None:
+    place.index(place.photos)
+    before = served.get("/status")
+    assert before["ocr"] == "off" and before["texts"]["passed_over"] == 0
+    assert served.post("/index", {"ocr": "always"}).status == 400
+    events = Events(served)
+    last = events.until(_ends(served.post("/index", {"ocr": "off"})))[-1]
+    events.close()
+    assert last["state"] == "done"
+    after = served.get("/status")
+    assert (after["ocr"], after["texts"]["mode"]) == ("off", "off")
+
+
+@full_only
+def test_pictures_without_text_are_passed_over_on_request(served: Served, place: Place) -> None:
+    if not rapid.installed():
+        pytest.skip("the extra ocr is not installed")
+    place.index(place.photos)
+    events = Events(served)
+    last = events.until(_ends(served.post("/index", {"ocr": "auto"})))[-1]
+    events.close()
+    assert last["state"] == "done", last
+    status = served.get("/status")
+    assert status["ocr"] == "auto"
+    assert status["texts"]["passed_over"] + status["texts"]["read"] == status["images"]

@@ -104,6 +104,8 @@ export const addRoot = (path) => request("/roots", posted({ path }));
 export const forgetRoot = (path) => request(`/roots?${new URLSearchParams({ path })}`, { method: "DELETE" });
 /** Scan a folder of the library, with these exclude patterns in place of the earlier ones if there are any. */
 export const scanRoot = (path, exclude = null) => request("/index", posted(exclude ? { path, exclude, no_exclude: true } : { path }));
+/** Read the text in pictures of all folders: "auto", "on" or "off", from now on. */
+export const readTexts = (ocr) => request("/index", posted({ ocr }));
 /** The folders in a folder of the server; "" for the top. */
 export const folders = (path) => request(`/folders?${new URLSearchParams({ path })}`);
 export const skipped = (kind, start, limit) => request(`/skipped?${new URLSearchParams({ kind, start, limit })}`);

@@ -8,6 +8,7 @@ import { lastPart, longDate, number, plural } from "./words.js";
 
 const FILES_PER_PAGE = 100;
 const KINDS = [["skipped", "Not indexed"], ["partial", "Indexed in part"]];
+const OCR_MODES = [["off", "Off"], ["auto", "Where seen"], ["on", "All"]];
 
 export class Care {
   /** @param {Object} actions  `leave()`, `changed()` after the summary has changed, `indexed()` after a run was started, `filter(patch)` */
@@ -19,6 +20,9 @@ export class Care {
     this.adder = h("button", { type: "button", class: "toggle", "aria-expanded": "false", onclick: () => this.#toggleChooser() }, icon("plus"), "Add a folder");
     this.kinds = h("div", { class: "segments", role: "group", "aria-label": "Which files" },
       KINDS.map(([value, words]) => h("button", { type: "button", value, onclick: () => this.#files(value) }, words)));
+    this.ocr = h("div", { class: "segments", role: "group", "aria-label": "Read text in" },
+      OCR_MODES.map(([value, words]) => h("button", { type: "button", value, onclick: () => this.#readTexts(value) }, words)));
+    this.ocrNote = h("p", { class: "view-note", role: "status" });
     this.files = h("ul", { class: "skipped" });
     this.filesNote = h("p", { class: "view-note", role: "status" });
     this.more = h("button", { type: "button", class: "way", hidden: true, onclick: () => this.#moreFiles() }, "More files");
@@ -26,6 +30,7 @@ export class Care {
       h("div", { class: "view-head" }, h("h2", {}, "Folders"), iconButton("close", "Back to the pictures", () => actions.leave()), this.adder),
       h("p", { class: "view-note" }, "imgsearch only reads these folders. Forgetting one takes its pictures out of the library, and touches no file."),
       this.chooser.element, this.roots,
+      h("div", { class: "view-head view-part" }, h("h2", {}, "Text in pictures"), this.ocr), this.ocrNote,
       h("div", { class: "view-head view-part" }, h("h2", {}, "Skipped files"), this.kinds),
       this.filesNote, this.files, h("div", { class: "ways" }, this.more));
     this.summary = "The library";
@@ -51,13 +56,30 @@ export class Care {
 
   async #loadRoots() {
     try {
-      const { roots } = await api.roots();
+      const [{ roots }, { ocr, texts, images }] = await Promise.all([api.roots(), api.status()]);
+      this.#texts(ocr, texts, images);
       this.roots.replaceChildren(...roots.map((root) => this.#root(root)));
       this.summary = `${plural(roots.length, "folder", "folders")}, ${plural(roots.reduce((sum, { images }) => sum + images, 0), "picture", "pictures")}`;
     } catch (error) {
       this.summary = `${error.message} ${error.hint}`;
     }
     this.actions.changed();
+  }
+
+  /** The run that was started stores the mode; until then the summary has the one before. */
+  async #readTexts(mode) {
+    if (await this.#run(() => api.readTexts(mode), "Indexing started.")) this.#press(mode);
+  }
+
+  #press(mode) {
+    for (const button of this.ocr.children) button.setAttribute("aria-pressed", String(button.value === mode));
+  }
+
+  #texts(mode, { read = 0, with_text: found = 0, passed_over: passed = 0 }, images) {
+    this.#press(mode);
+    const words = [`${number(read)} of ${plural(images, "picture", "pictures")} read`, `${number(found)} with text`];
+    if (passed) words.push(`${number(passed)} passed over`);
+    this.ocrNote.textContent = mode === "off" && !read ? "" : `${words.join(", ")}.`;
   }
 
   #root({ path, images, exclude, there, scanned_at: scanned }) {
@@ -86,10 +108,12 @@ export class Care {
     await this.#run(() => api.forgetRoot(path), "Forgotten.");
   }
 
-  /** Do something that changes the library, and show its folders again. */
+  /** Do something that changes the library, and show its folders again; false if that failed. */
   async #run(change, done) {
+    let succeeded = false;
     try {
       await change();
+      succeeded = true;
       toast(done);
       this.chooser.element.hidden = true;
       this.adder.setAttribute("aria-expanded", "false");
@@ -98,6 +122,7 @@ export class Care {
       toast(`${error.message} ${error.hint}`);
     }
     await this.#loadRoots();
+    return succeeded;
   }
 
   async #files(kind) {
