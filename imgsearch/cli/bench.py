@@ -275,7 +275,7 @@ def index(
 @click.option(
     "--visual-tokens",
     type=click.IntRange(1),
-    help="Maximum number of visual tokens of a picture, for gme.",
+    help="Maximum number of visual tokens of a picture, for a model that has them.",
 )
 @click.option(
     "--random-weights",

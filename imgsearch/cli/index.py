@@ -80,7 +80,8 @@ class _IndexCommand(click.Command):
 @click.option(
     "--visual-tokens",
     type=click.IntRange(1),
-    help="Maximum number of visual tokens of a picture, for gme: more is slower and sees more.",
+    help="Maximum number of visual tokens of a picture, for a model that has them, such as gme:"
+    " more is slower and sees more.",
 )
 @click.option(
     "--exclude",

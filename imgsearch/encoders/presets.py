@@ -1,9 +1,9 @@
 """Models with a short name, and where their weights are published.
 
-Parameter counts of the gme models are from their model cards; the others were counted on the
-architectures of transformers with the published configurations. Dimensions, licences and languages
-are from the model cards and papers cited in docs/MODELS.md. Importing this module imports no model
-library.
+Parameter counts of the gme models and of EmbeddingGemma 2 are from their model cards; the others
+were counted on the architectures of transformers with the published configurations. Dimensions,
+licences and languages are from the model cards and papers cited in docs/MODELS.md. Importing this
+module imports no model library.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ SENTENCE = (
 )
 EMBEDDING_GEMMA2 = ModelCard(
     name="embeddinggemma-2",
-    summary="A small multimodal model trained for retrieval, without a language model's weight.",
+    summary="A text encoder and a vision tower, trained together for retrieval.",
     languages="More than 100",
     limits=(
         "Its published weights have not been run with imgsearch. Computed in bfloat16 or float32"

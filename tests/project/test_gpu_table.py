@@ -36,13 +36,14 @@ def test_the_table_has_every_preset_that_needs_a_gpu_or_has_random_weights():
 )
 def test_a_command_of_ours_can_be_given(words, monkeypatch):
     monkeypatch.chdir(CHECKOUT)
-    context: click.Context = click.Context(cli, info_name="imgsearch")
+    # With the settings of the group: a command keeps its help option from its first context.
+    context: click.Context = click.Context(cli, info_name="imgsearch", **cli.context_settings)
     name, command, rest = cli.resolve_command(context, words[1:])
     assert command is not None
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        name, command, rest = command.resolve_command(click.Context(command), rest)
+        name, command, rest = command.resolve_command(click.Context(command, context), rest)
         assert command is not None
-    command.make_context(name, rest, resilient_parsing=False)
+    command.make_context(name, rest, parent=context, resilient_parsing=False)
 
 
 @pytest.mark.parametrize("words", [each for each in COMMANDS if each[0] == "python"], ids=" ".join)

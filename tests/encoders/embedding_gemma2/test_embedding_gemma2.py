@@ -113,7 +113,8 @@ class TestFidelity:
 
 class TestWhatTheGoldenVectorsWouldCatch:
     def test_no_instruction(self, golden):
-        assert cosines(golden["plain"], golden["queries"]).max() < 0.999
+        """The mean of a long text hardly moves, so the last one is left out."""
+        assert cosines(golden["plain"][:5], golden["queries"][:5]).max() < 0.99
 
     def test_no_instruction_for_pictures(self, folder, golden, pictures):
         (folder / "config_sentence_transformers.json").unlink()

@@ -113,7 +113,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> EmbeddingGemma2Model:
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
             "head_dim": 16,
-            "position_embedding_size": 512,
+            "position_embedding_size": 1024,
         },
         audio_config=None,
         boi_token_id=number("<|image>"),
