@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ while True:
     except ChildProcessError:
         time.sleep(0.1)
 """
+RAYLET = b"/raylet/raylet\0"
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -68,6 +70,7 @@ class RayCluster:
         assert self._first.stdout is not None and self._first.stdout.readline() == b"up\n"
         children = f"/proc/{self._first.pid}/task/{self._first.pid}/children"
         child = Path(children).read_text().split()[0]
+        self._namespace = os.readlink(f"/proc/{child}/ns/pid")
         self._inside = ["nsenter", "--target", child, "--net", "--pid", "--mount"]
         head = ["--head", f"--port={GCS}", f"--ray-client-server-port={CLIENT}"]
         self._start(*head, "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}")
@@ -93,23 +96,23 @@ class RayCluster:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _raylets(self) -> set[int]:
+    def _processes(self, *programs: bytes) -> set[int]:
+        """Processes of this cluster with one of these texts in their command line."""
         found = set()
-        for each in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = each.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if words[0].endswith(b"/raylet") and os.fsencode(self.folder) in b" ".join(words):
-                found.add(int(each.parent.name))
+        for each in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                ours = os.readlink(each / "ns" / "pid") == self._namespace
+                command = (each / "cmdline").read_bytes()
+                if ours and any(program in command for program in programs):
+                    found.add(int(each.name))
         return found
 
     def add(self, cpus: int = 1, hidden: str = "", **environment: str) -> int:
         """Add a node; returns the process number of its raylet."""
-        before = self._raylets()
+        before = self._processes(RAYLET)
         address = f"--address=127.0.0.1:{GCS}"
         self._start(address, f"--num-cpus={cpus}", hidden=hidden, **environment)
-        [added] = self._raylets() - before
+        [added] = self._processes(RAYLET) - before
         return added
 
     def kill(self, raylet: int) -> None:

@@ -156,21 +156,21 @@ class RayPool:
             self._disconnect = connect(self._place)
         for slot in self._slots:  # of a call that was not read to its end
             slot.flight.clear()
-        self._see(first)
-        queue = BatchQueue(chain(first, waiting))
+        self._witness(first)
+        with self._translated():
+            yield from self._encode(BatchQueue(chain(first, waiting)))
+
+    def _encode(self, queue: BatchQueue) -> Iterator[Encoded | Skipped]:
         ready = time.monotonic()
-        while not (queue.empty and not any(slot.flight for slot in self._slots)):
-            with self._translated():
-                self._recruit()
-                self._assign(queue)
-                done = self._wait()
-            for slot in done:
-                yield from self._receive(slot, queue)
-            self._report()
+        while not queue.empty or any(slot.flight for slot in self._slots):
+            self._recruit()
             if any(slot.window for slot in self._slots):
                 ready = time.monotonic()
-            else:
-                self._require_hope(time.monotonic() - ready)
+            self._require_actors(time.monotonic() - ready)
+            self._assign(queue)
+            for slot in self._wait():
+                yield from self._receive(slot, queue)
+            self._report()
 
     def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
         """The hash and metadata of each file, read on this machine."""
@@ -183,7 +183,8 @@ class RayPool:
             slot.stop()
         self._slots = []
         if self._disconnect is not None:
-            self._disconnect()
+            with suppress(Exception):  # the connection is lost, which was reported
+                self._disconnect()
         self._disconnect = None
         self._local.close()
 
@@ -192,7 +193,7 @@ class RayPool:
         """Within it, a lost connection is an `EncoderError` with the address."""
         try:
             yield
-        except (ConnectionError, RayError, RuntimeError) as error:
+        except (ConnectionError, RayError, RuntimeError, ValueError) as error:  # a closed channel
             raise EncoderError(
                 f"the connection to {self._place} is lost: {brief(error)}",
                 "What is committed is kept. Check the head of the cluster, then run it again.",
@@ -228,8 +229,8 @@ class RayPool:
             queue.put_back(slot.stop())
             self._slots.remove(slot)
 
-    def _require_hope(self, seconds: float) -> None:
-        """Raise `EncoderError` if there is not any actor, or the first one takes too long."""
+    def _require_actors(self, seconds: float) -> None:
+        """Raise `EncoderError` without actors, or if none has been ready for some time."""
         if not self._slots:
             reasons = "; ".join(self._reasons) or "no machine has a free processor for an actor"
             raise EncoderError(
@@ -246,7 +247,7 @@ class RayPool:
 
     # Batches
 
-    def _see(self, files: Sequence[ImageFile]) -> None:
+    def _witness(self, files: Sequence[ImageFile]) -> None:
         """Hash one file of each root that is new, the smallest one that can be read."""
         for file in sorted(files, key=lambda file: (not file.size, file.size)):
             if file.root not in self._witnesses:
@@ -266,7 +267,7 @@ class RayPool:
                     self._send(slot, batch)
 
     def _send(self, slot: Slot, batch: Batch) -> None:
-        self._see(batch.files)
+        self._witness(batch.files)
         roots = {file.root for file in batch.files}
         witnesses = {root: each for root, each in self._witnesses.items() if root in roots}
         slot.flight.append((slot.actor.encode.remote(batch.files, witnesses), batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib.util
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -122,6 +124,26 @@ def test_commands_in_deploy_have_the_options_that_they_use(compose: dict[str, An
         text = call(name, "--help").text
         for option in (each for each in arguments if each.startswith("--")):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), (name, option)
+
+
+def test_the_ray_cluster_fits_the_schema_of_ray_and_its_options() -> None:
+    spec = importlib.util.find_spec("ray")
+    if spec is None or spec.origin is None:
+        pytest.skip("Ray is not installed: pip install '.[ray]'")
+    package = Path(spec.origin).parent
+    schema = json.loads((package / "autoscaler" / "ray-schema.json").read_text())
+    cluster = yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    assert [error.message for error in validator.iter_errors(cluster)] == []
+    assert [*validator.iter_errors({**cluster, "workers": 2})], "the schema refuses other keys"
+    assert cluster["provider"]["type"] == "local"
+    options = (package / "scripts" / "scripts.py").read_text()
+    starts = cluster["head_start_ray_commands"] + cluster["worker_start_ray_commands"]
+    for command in starts:
+        for option in re.findall(r"(?<!\S)--[a-z-]+", command):
+            assert f'"{option}"' in options, (option, command)
+    head, worker = (command for command in starts if "ray start" in command)
+    assert "--head" in head and "--address=$RAY_HEAD_IP:6379" in worker and "--port=6379" in head
 
 
 @pytest.mark.parametrize(
