@@ -261,7 +261,7 @@ class _Bar:
         words = {
             "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
             "encode": "Encoding", "verify": "Verifying", "read": "Reading",
-            "measure": "Measuring",
+            "measure": "Measuring", "places": "Naming places",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],
