@@ -27,6 +27,10 @@ METADATA_VERSION = 3
 """Version of the readers of metadata. Increase it when they read more: the catalog stores it with
 each picture, and `imgsearch index --verify` reads the metadata of older ones again."""
 
+GAZETTEER_VERSION = 1
+"""Version of the data and rules that name positions. Increase it when they change: the next run of
+the indexer names all positions again."""
+
 
 def clamped(mtime_ns: int) -> int:
     """The time, limited to the range of the catalog: the years 1677 to 2262."""
@@ -183,7 +187,13 @@ class ImageMetadata:
     keywords, people : tuple of str
         Written into the file by people.
     city, state, country : str or None
-        The place in words.
+        The place in words: as the file states it, else by its position.
+    country_code : str or None
+        ISO 3166-1 alpha-2 code of the country of the position, unless the file states another.
+    gazetteer_fields : tuple of str
+        Those of "city", "state" and "country" that the file does not state.
+    gazetteer_version : int
+        Version of the gazetteer that named the position; 0 if none has.
     rating : int or None
         -1 (rejected) to 5; None if it is not rated.
     note : str or None
@@ -215,6 +225,9 @@ class ImageMetadata:
     rating: int | None = None
     note: str | None = None
     metadata_version: int = 0
+    country_code: str | None = None
+    gazetteer_fields: tuple[str, ...] = ()
+    gazetteer_version: int = 0
 
     @property
     def taken(self) -> str | None:
@@ -939,8 +952,8 @@ class IngestReport:
 class Progress:
     """Progress of a run; `total` is None while unknown.
 
-    `stage` is "scan", "digest", "describe", "encode", "verify", "glance", "read"
-    or "measure".
+    `stage` is "scan", "digest", "describe", "encode", "verify", "glance", "read", "measure" or
+    "places".
     """
 
     stage: str

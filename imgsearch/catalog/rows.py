@@ -46,6 +46,9 @@ METADATA_COLUMNS = (
     "rating",
     "note",
     "metadata_version",
+    "country_code",
+    "gazetteer_fields",
+    "gazetteer_version",
 )
 
 

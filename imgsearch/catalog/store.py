@@ -27,6 +27,7 @@ from imgsearch.catalog import (
     known_values,
     ocr_texts,
     overview,
+    place_names,
     reference_scores,
     rows,
     saved_searches,
@@ -75,6 +76,7 @@ from imgsearch.records import (
     Facets,
     ForeignImages,
     ImageFile,
+    ImageMetadata,
     ImageRecord,
     KnownValue,
     Location,
@@ -563,6 +565,19 @@ class Catalog:
             if places is None:
                 return image_measures.waiting(connection)
             return image_measures.unmeasured_count(connection, places)
+
+    def unnamed_places(
+        self, version: int, after: int, limit: int
+    ) -> list[tuple[int, ImageMetadata]]:
+        """Ids and metadata of images whose position this version of the gazetteer has not named,
+        above the id `after`."""
+        with self._read() as connection:
+            return place_names.unnamed(connection, version, after, limit)
+
+    def known_places(self, keys: Sequence[str]) -> set[str]:
+        """Those of some folded texts that are the city, state or country of a picture."""
+        with self._read() as connection:
+            return place_names.known(connection, keys)
 
     def ocr_mode(self) -> str:
         """Which images the indexer reads: "auto", "on", "off", or "" before the first choice."""

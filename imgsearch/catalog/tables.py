@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from imgsearch.catalog.dialects import BIG, MOMENT, VALUES
@@ -131,6 +132,9 @@ images = Table(
     Column("rating", BIG),
     Column("note", Text),
     Column("metadata_version", BIG, nullable=False, server_default="0"),
+    Column("country_code", Text),
+    Column("gazetteer_fields", Lines),
+    Column("gazetteer_version", BIG, nullable=False, server_default="0"),
     Column("name_key", Text, nullable=False),
     Column("camera_key", Text),
     Column("status", Text, nullable=False),
@@ -150,13 +154,23 @@ images = Table(
     Index("ix_images_status_width_height", "status", "width", "height"),
     Index("ix_images_status_latitude_longitude", "status", "latitude", "longitude"),
     Index("ix_images_status_rating", "status", "rating"),
+    # For the positions that are to be named; it holds no picture without one.
+    Index(
+        "ix_images_gazetteer_version",
+        "gazetteer_version",
+        "id",
+        sqlite_where=text("latitude IS NOT NULL"),
+        postgresql_where=text("latitude IS NOT NULL"),
+    ),
     # AUTOINCREMENT: an id is never reused, not even after its row is deleted.
     sqlite_autoincrement=True,
 )
 """`gone`: absent at the last complete scan; `unreadable`: present, but changed and no longer
 decodable. Both keep their vectors for a while, in case the image comes back. `name_key` is the file
 name and `camera_key` the make and model, both folded by `filters.text_keys.folded`.
-`metadata_version` is that of the reader of the metadata: an older one knew fewer tags."""
+`metadata_version` is that of the reader of the metadata: an older one knew fewer tags.
+`gazetteer_fields` names those of `city`, `state` and `country` that come from the position and not
+from the file; `gazetteer_version` is that of the data and rules that named it."""
 
 labels = Table(
     "labels",

@@ -25,6 +25,7 @@ from imgsearch.catalog import (
     comparison,
     image_measures,
     ocr_texts,
+    place_names,
     reference_scores,
     rows,
     takeover,
@@ -49,6 +50,7 @@ from imgsearch.records import (
     CommitResult,
     Encoded,
     ForeignImages,
+    ImageMetadata,
     Known,
     Measures,
     Reference,
@@ -279,6 +281,11 @@ class CatalogWriter:
         """Write measures by content hash, replacing those of the same hashes."""
         with writing(self._engine) as connection:
             image_measures.put(connection, found)
+
+    def put_place_names(self, found: Sequence[tuple[int, ImageMetadata]]) -> None:
+        """Write the names of the places of images, by id."""
+        with writing(self._engine) as connection:
+            place_names.put(connection, found)
 
     def set_ocr_mode(self, mode: str) -> None:
         """Store which images the indexer reads: "auto", "on" or "off"."""

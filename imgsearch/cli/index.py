@@ -290,6 +290,7 @@ class _Bar:
             "scan": "Scanning", "digest": "Comparing", "describe": "Reading metadata",
             "encode": "Encoding", "verify": "Verifying", "read": "Reading",
             "measure": "Measuring", "glance": "Looking for text",
+            "places": "Naming places",
         }  # fmt: skip
         self._bar = tqdm(
             desc=words[progress.stage],

@@ -56,6 +56,8 @@ _TYPES = {
     "city": "string",
     "state": "string",
     "country": "string",
+    "country_code": "string",
+    "gazetteer_fields": "texts",
     "rating": "int64",
     "orientation": "int64",
     "note": "string",

@@ -115,7 +115,7 @@ FILTERS = (
         "beach", _field("keywords", "~"),
     ),
     FilterOption(
-        "place", "TEXT", "Its city, state or country contains this text, as written into it.",
+        "place", "TEXT", "Its city, state or country contains this text.",
         "paris", fields.place,
     ),
     FilterOption(

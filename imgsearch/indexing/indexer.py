@@ -19,6 +19,7 @@ from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.ingest import SCAN_BATCH_FILES, Ingestor, Unread
 from imgsearch.indexing.measure_run import MeasureIngestor
 from imgsearch.indexing.ocr_run import TextIngestor
+from imgsearch.indexing.place_names import PlaceNames
 from imgsearch.indexing.plan import IndexRequest, Planned, plan, with_planned, without_empty
 from imgsearch.indexing.references import outdated
 from imgsearch.indexing.verification import Verification
@@ -69,6 +70,7 @@ class Indexer:
         self._settings, self._models, self._catalog, self._note = settings, models, catalog, note
         self._spaces = Spaces(settings, models, catalog)
         self._index_files = IndexFiles(catalog, settings.index, note)
+        self._place_names = PlaceNames(note)
         self._signature = decoder_signature(DecodeSettings(max_pixels=settings.max_pixels))
 
     def run(
@@ -106,6 +108,7 @@ class Indexer:
                 space = require_trained(self._spaces.new_encoder().space)
                 report = self._ingest(writer, space, planned, request, decoders, on_progress, stop)
             self._finish(writer, space, report)
+            self._name_places(writer, on_progress, stop)
             places = [(root.path, scope) for root, scope in planned]
             if request.measure and not report.interrupted:
                 report.measures = self._measure(writer, places, on_progress, stop)
@@ -233,6 +236,7 @@ class Indexer:
             stop=stop,
             after_commit=self._index_files.follower(space),
             verification=self._verification() if request.verify else None,
+            place_names=self._place_names,
         )
         with self._run_record(writer, space, ingestor, pool):
             sources = self._sources(planned, request)
@@ -335,6 +339,16 @@ class Indexer:
             ).run()
         except Exception as error:  # of the model, its device, or the disk
             self._note(f"Strengths were not measured, the next run will try again: {error}")
+
+    # Places
+
+    def _name_places(
+        self, writer: CatalogWriter, on_progress: OnProgress, stop: Callable[[], bool]
+    ) -> None:
+        """Name the places of pictures that an older version has indexed."""
+        if count := self._place_names.name_old(self._catalog, writer, on_progress, stop):
+            pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+            self._note(f"The places of {pictures} were named by position.")
 
     # Measures
 

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from imgsearch.indexing.place_names import PlaceNames
 from imgsearch.indexing.verification import Verification
 from imgsearch.ports import EncoderPool, ImageSource, Unchanged, nothing_known
 from imgsearch.records import (
@@ -101,6 +102,8 @@ class Ingestor:
         Called after each commit, outside any transaction, for maintenance during long runs.
     verification : Verification or None
         Hash the files that it has pending, though they seem unchanged.
+    place_names : PlaceNames or None
+        Names the places of pictures with a position.
     """
 
     catalog: Catalog
@@ -114,6 +117,7 @@ class Ingestor:
     stop: Callable[[], bool] = _never
     after_commit: Callable[[], None] = _nothing
     verification: Verification | None = None
+    place_names: PlaceNames | None = None
     report: IngestReport = field(default_factory=IngestReport)
 
     def run(self, sources: Sequence[tuple[ImageSource, RootRecord]]) -> IngestReport:
@@ -291,6 +295,8 @@ class Ingestor:
     def _commit(
         self, items: Sequence[Encoded | Known | Skipped], work: Worklist, counted: bool = False
     ) -> None:
+        if self.place_names is not None:
+            items = self.place_names.named_items(items)
         result: CommitResult = self.writer.commit(items)
         self.report.added += result.added
         self.report.updated += 0 if counted else result.updated

@@ -71,13 +71,15 @@ class Period:
         return f"{after} {f'--before {self.before}' * bool(self.before)}".strip()
 
 
-def query_hints(request: SearchRequest, today: date | None = None) -> list[str]:
+def query_hints(request: SearchRequest, today: date | None = None, read: bool = False) -> list[str]:
     """Hints for the words of a request; dates get one only in a search without a filter.
 
     Parameters
     ----------
     today : date or None
         The day from which "last year" counts; None for the date of this machine.
+    read : bool
+        The search has read the date, beside a place.
     """
     notes = []
     for term in request.terms:
@@ -85,7 +87,7 @@ def query_hints(request: SearchRequest, today: date | None = None) -> list[str]:
             continue
         for word, options in islice(exclusions(term.text), MAX_EXCLUSIONS):
             notes.append(f"'{word}' excludes nothing. To exclude: {' '.join(options)}")
-        found = None if request.where else period_in(term.text, today or date.today())
+        found = None if request.where or read else period_in(term.text, today or date.today())
         if found is not None:
             words, period = found
             notes.append(f"'{words}' is looked for in names and texts. Taken then: {period}")

@@ -41,6 +41,7 @@ from imgsearch.searching.notes import (
     reading_notes,
     script_note,
 )
+from imgsearch.searching.place_reading import PlaceReading, place_reading
 from imgsearch.searching.presence import Presence
 from imgsearch.searching.query_hints import query_hints
 from imgsearch.searching.request import (
@@ -161,8 +162,10 @@ class Searcher:
             notes.append(f"Sorted are the best {count} pictures; there are more.")
         if request.remember:
             notes += self._remember(resolved, trace, hits)
+        if trace.passed != 0:
+            notes += ranking.notes
         if trace.passed != 0 and request.mode != "text":
-            notes += [*ranking.notes, *self._notes(resolved)]
+            notes += self._notes(resolved)
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
 
@@ -499,7 +502,9 @@ class Searcher:
             raise no_pictures()
         trace.method = "by words, from the catalog"
         with trace.step("words"):
-            return Candidates({}, self._named(request, allowed))
+            reading = self._place_reading(request)
+            named = self._named(request, allowed, reading)
+            return Candidates({}, named, notes=_reading_note(reading))
 
     def _gate(self, request: SearchRequest) -> Gate | None:
         """The gate for a query; None if it has none, or the library has no reference scores."""
@@ -520,12 +525,13 @@ class Searcher:
         if trace.passed == 0:
             return Candidates({}, {})  # before a model is loaded for nothing
         with trace.step("words"):
-            named = {} if request.mode == "semantic" else self._named(request, allowed)
+            reading = self._place_reading(request)
+            named = self._named(request, allowed, reading)
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
             readings = self._readings(request, explain_all=gate is not None)
         if gate is not None and readings and not any(each.understood for each in readings.values()):
-            notes = reading_notes(readings, refused=True)
+            notes = _reading_note(reading) + reading_notes(readings, refused=True)
             return Candidates({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
@@ -536,7 +542,7 @@ class Searcher:
             )
             if refused:
                 scores = {}
-            notes = reading_notes(readings, refused)
+            notes = _reading_note(reading) + reading_notes(readings, refused)
             if not named:
                 return Candidates(scores, {}, scale, notes=notes)
             ids = np.array(sorted(named), np.int64)
@@ -570,11 +576,27 @@ class Searcher:
         trace.passed = len(allowed)
         return allowed
 
-    def _named(self, request: SearchRequest, allowed: Ids | None) -> dict[int, float]:
-        """BM25 by id of the pictures that have the words of the query, the best of `allowed`."""
-        if not request.words:
+    def _named(
+        self, request: SearchRequest, allowed: Ids | None, reading: PlaceReading | None
+    ) -> dict[int, float]:
+        """BM25 by id of the pictures that have the words of the query, the best of `allowed`;
+        pictures from the place of a reading count like the best of them."""
+        if not request.words or request.mode == "semantic":
             return {}
-        return dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
+        named = dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
+        if reading is not None:
+            there = self._catalog.select(reading.where)
+            there = there if allowed is None else np.intersect1d(there, allowed)
+            named |= dict.fromkeys(
+                there[-MAX_WORD_MATCHES:].tolist(), max(named.values(), default=1.0)
+            )
+        return named
+
+    def _place_reading(self, request: SearchRequest) -> PlaceReading | None:
+        """The place that the query names; None in a search that ignores words."""
+        if not request.words or request.mode == "semantic":
+            return None
+        return place_reading(request, self._catalog.known_places)
 
     def embed(
         self, request: SearchRequest, trace: Trace | None = None
@@ -649,7 +671,8 @@ class Searcher:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        notes = [script_note(card, request.terms), *query_hints(request)]
+        reading = self._place_reading(request)
+        notes = [script_note(card, request.terms), *query_hints(request, read=reading is not None)]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]
@@ -680,6 +703,10 @@ def _with_vectors(request: SearchRequest, trace: Trace) -> SearchRequest:
         for term, vector in zip(request.terms, trace.vectors, strict=True)
     ]
     return replace(request, terms=terms)
+
+
+def _reading_note(reading: PlaceReading | None) -> tuple[str, ...]:
+    return () if reading is None else (reading.note,)
 
 
 def _never(score: float) -> bool:

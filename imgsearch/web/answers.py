@@ -176,6 +176,10 @@ class DetailsAnswer(PictureAnswer):
     city: str | None
     state: str | None
     country: str | None
+    country_code: str | None = Field(description="ISO 3166-1 alpha-2, of the position.")
+    gazetteer_fields: list[str] = Field(
+        description="Those of city, state and country that come from the position, not the file."
+    )
     rating: int | None = Field(description="-1 (rejected) to 5 stars; null if it is not rated.")
     taken_precision: str | None = Field(description="year, month, day or second.")
     taken_source: str | None = Field(description="Where the date comes from, such as exif.")
@@ -740,6 +744,8 @@ def details(
         city=clean(plain["city"]),
         state=clean(plain["state"]),
         country=clean(plain["country"]),
+        country_code=plain["country_code"],
+        gazetteer_fields=plain["gazetteer_fields"],
         rating=plain["rating"],
         taken_precision=plain["taken_precision"],
         taken_source=plain["taken_source"],

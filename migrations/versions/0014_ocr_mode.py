@@ -4,14 +4,14 @@ A library that reads texts reads all of them, as before. One that does not may n
 asked: the setting `ocr` decides until the first choice.
 
 Revision ID: 0014
-Revises: 0012
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -37,7 +37,7 @@ const rating = (stars) => (stars < 0 ? "rejected" : `${"★".repeat(stars)} ${st
 /** Fields that the panel already shows, or never does; "More" lists the others. */
 const SHOWN_FIELDS = new Set(
   ("id rank score strength named matched name folder path width height taken taken_at type duplicates thumb size_bytes camera lens gps title description " +
-    "taken_precision taken_source utc_offset_minutes people city state country rating note keywords camera_make camera_model original parts browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
+    "taken_precision taken_source utc_offset_minutes people city state country country_code gazetteer_fields rating note keywords camera_make camera_model original parts browser_shows modified_ns exposure_time exposure f_number aperture focal_length iso").split(" "),
 );
 
 /** Where a picture has the words of the query. */

@@ -1,0 +1,56 @@
+"""Names of places: images whose position is not named yet, and the names in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from imgsearch.catalog import rows
+from imgsearch.catalog.tables import images, labels
+from imgsearch.records import ImageMetadata
+
+FIELDS = ("city", "state", "country")
+_WRITTEN = (*FIELDS, "country_code", "gazetteer_fields", "gazetteer_version")
+_PUT = (
+    update(images)
+    .where(images.c.id == bindparam("image_id"))
+    .values({name: bindparam(name, type_=images.c[name].type) for name in _WRITTEN})
+)
+_METADATA = [images.c[name] for name in rows.METADATA_COLUMNS]
+
+
+def unnamed(
+    connection: Connection, version: int, after: int, limit: int
+) -> list[tuple[int, ImageMetadata]]:
+    """Images whose position an older gazetteer has named, or none; ids above `after`, in order."""
+    query = (
+        select(images.c.id, *_METADATA)
+        .where(images.c.latitude.is_not(None), images.c.gazetteer_version < version)
+        .where(images.c.id > after)
+        .order_by(images.c.id)
+        .limit(limit)
+    )
+    return [
+        (row.id, ImageMetadata(**{name: getattr(row, name) for name in rows.METADATA_COLUMNS}))
+        for row in connection.execute(query)
+    ]
+
+
+def put(connection: Connection, found: Sequence[tuple[int, ImageMetadata]]) -> None:
+    """Write the names of images, with the words and labels that follow from them."""
+    if found:
+        values = [
+            {"image_id": key, **{name: getattr(each, name) for name in _WRITTEN}}
+            for key, each in found
+        ]
+        connection.execute(_PUT, values)
+
+
+def known(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of some folded texts that are the city, state or country of an image."""
+    found: set[str] = set()
+    for chunk in rows.chunks(list(keys)):
+        query = select(labels.c.key).where(labels.c.field.in_(FIELDS), labels.c.key.in_(chunk))
+        found.update(connection.execute(query.distinct()).scalars())
+    return found
