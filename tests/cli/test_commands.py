@@ -38,7 +38,7 @@ def test_every_option_is_explained(command):
 def test_the_list_of_commands_is_not_cut_off():
     text = call("--help").text
     commands = text.split("Commands:")[1]
-    assert re.findall(r"^  (\w+)  ", commands, re.M) == list(COMMANDS)
+    assert re.findall(r"^  ([\w-]+)  ", commands, re.M) == list(COMMANDS)
     assert "..." not in commands
 
 
