@@ -232,7 +232,7 @@ def packed(count: int) -> bytes:
         for n, (x, y) in enumerate(middles.tolist())
     ]  # fmt: skip
     palette = [[90 + 10 * n, 200 - 10 * n, 120] for n in range(13)]
-    head = {"model": "made", "count": count, "total": count, "unindexed": 0}
+    head = {"model": "made", "count": count, "total": count, "unindexed": 0, "levels": []}
     text = json.dumps(head | {"palette": palette, "regions": regions}).encode()
     text += b" " * (-(len(text) + 4) % 8)
     parts = (
