@@ -256,19 +256,22 @@ class Gallery:
         """The vectors of pictures of the library, in the space in use."""
         return self.reader.submit(lambda library: stored_vectors(library, ids))
 
-    def rank(self, request: SearchRequest, space: str = "") -> Future[tuple[Ranking, list[Hit]]]:
+    def rank(
+        self, request: SearchRequest, space: str | None = None
+    ) -> Future[tuple[Ranking, list[Hit]]]:
         """The ranking for a request, deeper than its first page, and the hits of that page.
 
         Parameters
         ----------
-        space : str
-            The space that the client names for the vectors of its terms; "" without such terms.
+        space : str or None
+            The space that a client names for the vectors of its terms, which is checked; None for
+            terms that were made here.
         """
-        given = [term.vector for term in request.terms if term.vector is not None]
+        given = [] if space is None else [e.vector for e in request.terms if e.vector is not None]
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
             for each in given:
-                require_space(library, space, len(each))
+                require_space(library, space or "", len(each))
             return self._page(library, request, None, 0, request.limit)
 
         return self._ask(request, work)
