@@ -39,8 +39,7 @@ from imgsearch.searching.hits import Hit, hit_to_plain, record_to_plain
 from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.saved_searches import combined
 from imgsearch.searching.terms import MAX_TEXT_CHARACTERS, build_terms
-from imgsearch.serving.gallery import Gallery, NoSuchPicture, cannot_show
-from imgsearch.serving.rankings import cursor as next_cursor
+from imgsearch.serving.gallery import Gallery, NoSuchPicture, cannot_show, ranking_page
 from imgsearch.serving.validation import sentence
 from imgsearch.settings import Settings
 
@@ -291,9 +290,9 @@ def _add_prompts(tools: MCPServer[Any]) -> None:
         details += [f"Time: {when[:MAX_PROMPT_CHARACTERS]}."] if when else []
         details += [f"Place: {where[:MAX_PROMPT_CHARACTERS]}."] if where else []
         return " ".join(details) + (
-            " Search with search_images: a few words for what is to be seen, and filters for dates"
-            " (after, before), places and people. Look at the best with get_image before choosing;"
-            " try other words if nothing fits, and say so if the library has no such picture. Name"
+            " Search with search_images: a few words for what the picture shows, and filters for"
+            " dates (after, before), places and people. Look at the best with get_image before"
+            " choosing; try other words if nothing fits, and say so if the library has no such picture. Name"
             " each picture that you show by its path."
         )
 
@@ -390,19 +389,13 @@ async def _search(
     """A page of hits; later pages are of the ranking that was kept with the first."""
     if saved:
         request = combined(await asyncio.wrap_future(gallery.saved_request(saved)), request)
-    digest, place, limit = request.digest(), 0, request.limit
-    if cursor:
-        key, ranking, place = gallery.rankings.at(cursor, digest)
-        ranking, hits = await asyncio.wrap_future(gallery.turn(ranking, place, limit))
-        gallery.rankings.deepen(key, ranking)
-    else:
-        ranking, hits = await asyncio.wrap_future(gallery.rank(request))
-        key = gallery.rankings.keep(ranking, digest) if len(ranking) > limit else ""
+    found = await ranking_page(gallery, request, cursor or None, asyncio.wrap_future)
+    ranking = found.ranking
     return {
         "total": ranking.total,
-        "next": next_cursor(key, ranking, place + limit),
+        "next": found.next,
         "note": ranking.note or " ".join(ranking.notes),
-        "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in hits],
+        "hits": [_hit(hit, len(ranking.folded_ids(hit.image.id))) for hit in found.hits],
     }
 
 
@@ -427,7 +420,7 @@ def _image_id(text: str) -> int:
 
 
 def _json(values: dict[str, Any]) -> str:
-    """JSON as Unicode can carry it: half a surrogate pair becomes its escape."""
+    """JSON as valid Unicode: an unpaired surrogate becomes its escape."""
     return _text(json.dumps(values, ensure_ascii=False))
 
 

@@ -65,7 +65,7 @@ class _IndexCommand(click.Command):
     metavar="PLACE",
     callback=without_password,
     help="Where pictures are decoded and encoded: local, ray://host:10001 (a Ray cluster) or ray"
-    " (the one that this machine is part of).",
+    " (the cluster of this machine).",
 )
 @click.option(
     "--document-instruction",
@@ -161,8 +161,8 @@ def command(
 
     With --ocr, 'imgsearch search' also finds pictures by the text in them. Texts are read after
     the pictures are indexed, at about half a second per picture on one core. With --ocr auto,
-    pictures in which no text is seen at a glance are passed over; --ocr reads them later. A folder
-    with the name of a mode is written as ./auto.
+    pictures in which no text is seen at a glance are passed over; --ocr reads them later. Write a
+    folder named like a mode as ./auto.
 
     \b
     imgsearch index ~/Pictures

@@ -88,8 +88,9 @@ def _start(ctx: Context, name: str, flags: dict[str, Any]) -> None:
     with ctx.library(**flags, model=name) as lib:
         lib.models.revision(name)  # raises an error here rather than in the log
         folder, uuid = lib.catalog.folder, lib.catalog.uuid
-    given = [[f"--{key.replace('_', '-')}", str(each)] for key, each in flags.items() if each]
-    command_line = ["models", "switch", name, *chain(*given), "--library", str(folder)]
+    options = {**ctx.flags, **flags, "library": folder}
+    given = [[f"--{key.replace('_', '-')}", str(each)] for key, each in options.items() if each]
+    command_line = ["models", "switch", name, *chain(*given)]
     states = platformdirs.user_state_dir("imgsearch", appauthor=False, ensure_exists=True)
     log = os.path.join(states, f"switch-{uuid}.log")
     with open(log, "wb") as file:

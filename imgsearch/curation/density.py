@@ -1,4 +1,4 @@
-"""Lines around the densest parts of a map, as lines of equal height on a map of mountains."""
+"""Lines around the densest parts of a map, like the contour lines of a landscape."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from contourpy import contour_generator
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from imgsearch.curation.layout import Positions
 
@@ -55,6 +53,8 @@ def density_levels(positions: Positions) -> tuple[DensityLevel, ...]:
     spread = positions.std(axis=0, dtype=np.float64) if len(positions) else np.zeros(2)
     if len(positions) < MIN_IMAGES or not spread.all():
         return ()
+    from contourpy import contour_generator
+
     density = _density(positions, float(spread.mean()) * len(positions) ** (-1 / 6) / 2)
     middles = (np.arange(CELLS) + 0.5) * (2 * REACH / CELLS) - REACH
     generator = contour_generator(middles, middles, density)
@@ -71,6 +71,8 @@ def density_levels(positions: Positions) -> tuple[DensityLevel, ...]:
 
 def _density(positions: Positions, bandwidth: float) -> NDArray[np.float64]:
     """The density in each cell; rows are y."""
+    from scipy.ndimage import gaussian_filter
+
     edges = np.linspace(-REACH, REACH, CELLS + 1)
     counts, _, _ = np.histogram2d(positions[:, 1], positions[:, 0], [edges, edges])
     cells = max(MIN_BANDWIDTH_CELLS, bandwidth * CELLS / (2 * REACH))

@@ -212,7 +212,7 @@ def _sums(
 
 def _medoids(ids: Ids, read: Read, labels: Labels, means: Embeddings) -> Ids:
     """The picture nearest to each mean. Of those that differ by rounding alone, as both pictures of
-    a pair do, the one with the lowest id; 0 for a group without pictures."""
+    a pair do, the one with the lowest id."""
     scores = np.full(len(ids), -np.inf)
     for place, vectors in _blocks(ids, read):
         inside = np.flatnonzero(labels[place] != OUTLIER)
@@ -222,10 +222,9 @@ def _medoids(ids: Ids, read: Read, labels: Labels, means: Embeddings) -> Ids:
     best = np.full(len(means), -np.inf)
     np.maximum.at(best, labels[inside], scores[inside])
     nearest = inside[scores[inside] >= best[labels[inside]] - MAX_ROUNDING]
-    last = np.iinfo(np.int64).max
-    medoids = np.full(len(means), last)
-    np.minimum.at(medoids, labels[nearest], ids[nearest])
-    return np.where(medoids == last, 0, medoids)
+    _, first = np.unique(labels[nearest], return_index=True)  # `ids` is sorted
+    medoids: Ids = ids[nearest[first]]
+    return medoids
 
 
 def _blocks(ids: Ids, read: Read) -> Iterator[tuple[slice, Embeddings]]:

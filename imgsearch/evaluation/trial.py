@@ -33,7 +33,7 @@ BYTES_PER_NUMBER = 4
 """Bytes per number of a vector: two in the catalog, and two in the index."""
 MIN_QUERIES = 4
 MAX_OWN_QUERIES = 8
-"""Queries of the user to show: more would make a page that nobody reads to its end."""
+"""Maximum number of the user's queries; a longer page would not be read to its end."""
 GENERAL_QUERIES = ("people", "an animal", "a street with cars", "food on a table")
 """General queries, added to those of the user."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgsearch.encoders.capabilities import describe_dimensions
 from imgsearch.errors import QueryError
 from imgsearch.library import Library
 from imgsearch.searching.request import SearchRequest, Term
@@ -18,7 +19,7 @@ from imgsearch.searching.term_vectors import encode_images, encode_term
 from imgsearch.vectors import Embeddings, EmbeddingSpace, normalize
 
 MAX_TERMS_PER_JOB = 8
-"""Inputs that are encoded while no search is."""
+"""Inputs of one job; searches run between jobs."""
 MAX_NORM_DEVIATION = 0.01
 """Of a client's vector from unit norm: float16 and short decimals deviate by less."""
 
@@ -31,13 +32,13 @@ class Embedded:
     ----------
     space : EmbeddingSpace
     vectors : ndarray of shape (n, dimension), float32, unit norm
-    dimensions : tuple of int
+    dimensions : sequence of int
         Shorter lengths to which they may be cut (`ModelCard.dimensions`).
     """
 
     space: EmbeddingSpace
     vectors: Embeddings
-    dimensions: tuple[int, ...] = ()
+    dimensions: Sequence[int] = ()
 
     def cut(self, dimension: int | None) -> Embeddings:
         """The vectors with another length, of unit norm again; None for their own.
@@ -47,14 +48,14 @@ class Embedded:
         QueryError
             The model was not trained for that length.
         """
-        lengths = [each for each in self.dimensions if each < self.space.dimension]
-        lengths.append(self.space.dimension)
-        if dimension is None or dimension == self.space.dimension:
+        whole = self.space.dimension
+        if dimension is None or dimension == whole:
             return self.vectors
-        if dimension not in lengths:
+        shorter = [each for each in self.dimensions if each < whole]
+        if dimension not in shorter:
             raise QueryError(
                 f"vectors of {self.space.model} cannot have {dimension} dimensions",
-                f"They have {' or '.join(map(str, lengths))}.",
+                f"They have {describe_dimensions([*shorter, whole])}.",
             )
         return normalize(self.vectors[:, :dimension])
 
@@ -80,7 +81,7 @@ def embed(library: Library, request: SearchRequest) -> Embedded:
             rows.append(next(rows_of_images))
         else:
             rows.append(encode_term(encoder, term, request.instruction or None))
-    return Embedded(encoder.space, np.stack(rows), tuple(encoder.card.dimensions))
+    return Embedded(encoder.space, np.stack(rows), encoder.card.dimensions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from imgsearch.curation.duplicates import DuplicateRequest
 from imgsearch.errors import ImgSearchError, LibraryMissing, TooManyFiles
@@ -35,7 +35,7 @@ from imgsearch.serving.embedding import (
     stored_vectors,
 )
 from imgsearch.serving.maps import MapFile, Maps
-from imgsearch.serving.rankings import CursorLost, Rankings
+from imgsearch.serving.rankings import CursorLost, Rankings, cursor
 from imgsearch.serving.resident import Job, Lane, Resident, Watch
 from imgsearch.serving.start import (
     Start,
@@ -108,6 +108,22 @@ class Opened:
     path: str
     descriptor: int
     part: range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankingPage:
+    """A page of a ranking.
+
+    Attributes
+    ----------
+    hits : list of Hit
+    next : str or None
+        The cursor of the page after it.
+    """
+
+    ranking: Ranking
+    hits: list[Hit]
+    next: str | None
 
 
 class RenderLane(Lane[Renderer]):
@@ -256,22 +272,20 @@ class Gallery:
         """The vectors of pictures of the library, in the space in use."""
         return self.reader.submit(lambda library: stored_vectors(library, ids))
 
-    def rank(
-        self, request: SearchRequest, space: str | None = None
-    ) -> Future[tuple[Ranking, list[Hit]]]:
+    def rank(self, request: SearchRequest, space: str = "") -> Future[tuple[Ranking, list[Hit]]]:
         """The ranking for a request, deeper than its first page, and the hits of that page.
 
         Parameters
         ----------
-        space : str or None
-            The space that a client names for the vectors of its terms, which is checked; None for
-            terms that were made here.
+        space : str
+            The space that a client names for the vectors of its terms, which is checked; "" for
+            terms without a vector of a client.
         """
-        given = [] if space is None else [e.vector for e in request.terms if e.vector is not None]
+        given = [each.vector for each in request.terms if each.vector is not None and space]
 
         def work(library: Library, request: SearchRequest) -> tuple[Ranking, list[Hit]]:
             for each in given:
-                require_space(library, space or "", len(each))
+                require_space(library, space, len(each))
             return self._page(library, request, None, 0, request.limit)
 
         return self._ask(request, work)
@@ -502,6 +516,49 @@ class Gallery:
     def status(self) -> Future[dict[str, Any]]:
         """Counts of the library's contents; zeros if there is no library."""
         return self.reader.submit(_status)
+
+
+class Wait(Protocol):
+    """Awaits a future of the gallery, in the way of the caller."""
+
+    def __call__(self, future: Future[T], /) -> Awaitable[T]: ...
+
+
+async def ranking_page(
+    gallery: Gallery,
+    request: SearchRequest,
+    at: str | None,
+    wait: Wait,
+    decoded: Callable[[Term], Awaitable[Term]] | None = None,
+    space: str = "",
+) -> RankingPage:
+    """A page of hits: the first of a search, or a later one of the ranking that was kept with it.
+
+    Parameters
+    ----------
+    at : str or None
+        The cursor of the page; None for the first.
+    decoded : callable or None
+        Returns a term with the pixels of its upload; not called for later pages.
+    space : str
+        As `Gallery.rank`.
+
+    Raises
+    ------
+    CursorLost
+        The ranking is no longer kept.
+    """
+    digest, place = request.digest(), 0
+    if at is not None:
+        key, ranking, place = gallery.rankings.at(at, digest)
+        ranking, hits = await wait(gallery.turn(ranking, place, request.limit))
+        gallery.rankings.deepen(key, ranking)
+    else:
+        if decoded is not None:
+            request = replace(request, terms=[await decoded(term) for term in request.terms])
+        ranking, hits = await wait(gallery.rank(request, space))
+        key = gallery.rankings.keep(ranking, digest) if len(ranking) > request.limit else ""
+    return RankingPage(ranking, hits, cursor(key, ranking, place + request.limit))
 
 
 def _saved_searches(library: Library) -> list[SavedSearch]:

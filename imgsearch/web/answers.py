@@ -425,7 +425,7 @@ class SkippedAnswer(BaseModel):
 
 
 class RecentAnswer(BaseModel):
-    """Pictures in the order that the request is about."""
+    """Pictures, in the order that the request defines."""
 
     pictures: list[PictureAnswer]
 
@@ -485,7 +485,8 @@ def vector(row: Embeddings, form: EncodingFormat) -> list[float] | str:
     """A vector of shape (dimension,), float32."""
     if form == "base64":
         return base64.b64encode(row.astype("<f4").tobytes()).decode()
-    return [float(each) for each in row]
+    numbers: list[float] = row.tolist()
+    return numbers
 
 
 def vectors(found: StoredVectors, ids: Sequence[int], form: EncodingFormat) -> VectorsAnswer:

@@ -215,16 +215,18 @@ async def vectors_of(gallery: Gallery, terms: Sequence[Term], client: Request) -
     Raises
     ------
     QueryError
-        A picture cannot be decoded, or the library was given another model meanwhile.
+        A picture cannot be decoded, or the model of the library has changed meanwhile.
     """
     parts: list[Embedded] = []
     for start in range(0, len(terms), MAX_TERMS_PER_JOB):
         batch = terms[start : start + MAX_TERMS_PER_JOB]
-        ready = [await decoded(gallery, term, client) for term in batch]
+        ready = [await decoded(gallery, client, term) for term in batch]
         parts.append(await while_connected(client, gallery.embed(ready)))
     first = parts[0]
     if any(each.space != first.space for each in parts):
-        raise QueryError("the library was given another model meanwhile", "Send it again.")
+        raise QueryError(
+            "the model of the library has changed meanwhile", "Send the request again."
+        )
     rows = np.concatenate([each.vectors for each in parts])
     return Embedded(first.space, rows, first.dimensions)
 
@@ -250,8 +252,8 @@ async def prediction(gallery: Gallery, client: Request) -> dict[str, Any]:
 
 
 def _requested(entries: object) -> str:
-    """What `entries` asks for, "visual" or "textual"; `modelName` and `options` name what the
-    client believes to talk to, and have no effect."""
+    """What `entries` requests, "visual" or "textual". `modelName` and `options` name the model that
+    the client expects; they have no effect."""
     try:
         if not isinstance(entries, str) or len(entries) > MAX_ENTRIES_CHARACTERS:
             raise ValueError

@@ -57,6 +57,8 @@ MAX_VECTORS = 500
 """Pictures of a request for vectors."""
 MAX_THUMBS = 100
 """Pictures of a request for small pictures."""
+MAX_THUMBS_AT_ONCE = 16
+"""Small pictures of such a request that are made at the same time, so that others get a turn."""
 
 ThumbSize = Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")]
 VectorFormat = Annotated[
@@ -65,12 +67,13 @@ VectorFormat = Annotated[
 ]
 
 
-def _ids(most: int) -> Any:
+def ids_query(most: int) -> Any:
+    """A parameter for the ids of pictures, up to a number."""
     return Query(alias="id", min_length=1, max_length=most, description="Ids of pictures.")
 
 
-VectorIds = Annotated[list[Id], _ids(MAX_VECTORS)]
-ThumbIds = Annotated[list[Id], _ids(MAX_THUMBS)]
+VectorIds = Annotated[list[Id], ids_query(MAX_VECTORS)]
+ThumbIds = Annotated[list[Id], ids_query(MAX_THUMBS)]
 
 
 class As(StrEnum):
@@ -136,8 +139,9 @@ def routes(gallery: Gallery) -> APIRouter:
     @router.get("/thumbs")
     async def get_thumbs(ids: ThumbIds, client: Request, size: ThumbSize = 256) -> ThumbsAnswer:
         """Small pictures, upright, in one answer."""
-        images = await while_connected(client, gallery.locate_all(list(dict.fromkeys(ids))))
-        return await thumbs(gallery, ids, images, snapped(size))
+        unique = list(dict.fromkeys(ids))
+        images = await while_connected(client, gallery.locate_all(unique))
+        return await thumbs(gallery, unique, images, snapped(size))
 
     @router.head("/thumb/{image_id}", response_class=Response, responses=_WEBP)
     @router.get("/thumb/{image_id}", response_class=Response, responses=_WEBP)
@@ -187,16 +191,19 @@ def routes(gallery: Gallery) -> APIRouter:
 async def thumbs(
     gallery: Gallery, ids: Sequence[int], images: Sequence[Located], side: int
 ) -> ThumbsAnswer:
-    """Small pictures, and the ids of those that cannot be shown, with reasons."""
+    """Small pictures of some ids, and those that cannot be shown, with reasons."""
     known = {each.record.id for each in images}
     missing = [
-        MissingThumb(id=each, reason="not in the library")
-        for each in dict.fromkeys(ids)
-        if each not in known
+        MissingThumb(id=each, reason="not in the library") for each in ids if each not in known
     ]
-    jobs = [rendered(gallery, each, side, "WEBP") for each in images]
+    gate = asyncio.Semaphore(MAX_THUMBS_AT_ONCE)
+
+    async def one(image: Located) -> tuple[bytes, str]:
+        async with gate:
+            return await rendered(gallery, image, side, "WEBP")
+
     shown_images = []
-    results = await asyncio.gather(*jobs, return_exceptions=True)
+    results = await asyncio.gather(*map(one, images), return_exceptions=True)
     for image, result in zip(images, results, strict=True):
         if isinstance(result, NoSuchPicture):
             missing.append(MissingThumb(id=image.record.id, reason=shown(str(result))))

@@ -183,8 +183,8 @@ class Indexer:
                 yield b": still here\n\n"
 
     async def library_events(self) -> AsyncIterator[bytes]:
-        """Server-sent events: the revision of the library, then each change of it, by any process;
-        asked of the catalog every `POLL_SECONDS`."""
+        """Server-sent events: the revision of the library, then each change by any process. The
+        catalog is polled every `POLL_SECONDS`."""
         seen, silent_s = -1, 0.0
         while not self._leaving:
             with suppress(ImgSearchError):  # a busy or replaced library answers the next time

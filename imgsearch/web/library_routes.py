@@ -90,7 +90,7 @@ def routes(gallery: Gallery) -> APIRouter:
     async def get_random(
         parameters: Annotated[FrameParameters, Query()], client: Request
     ) -> Response:
-        """Leads to a picture drawn at random, for photo frames: each request to another one."""
+        """Redirect to a random picture, for photo frames. Each request draws again."""
         drawn = await draw(gallery, parameters, 1, client)
         if not drawn:
             raise NoSuchPicture("no picture passes these filters", "Use fewer of them.")

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from imgsearch.errors import (
     ImgSearchError,
@@ -101,7 +102,7 @@ def handle_problems(app: FastAPI) -> None:
             return Response(status_code=CLIENT_LEFT)
         if status == 500:
             logger.error("%s %s: %s", request.method, request.url.path, error)
-        answer = _problem_for(request, status, str(error), error.hint)
+        answer = problem(status, str(error), error.hint)
         if status == 503:
             answer.headers["retry-after"] = "1"
         return answer
@@ -115,7 +116,7 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         fault = sentence(error.errors()[0], skip=("query", "body", "path"))
-        return _problem_for(request, 400, fault, _HINT)
+        return problem(400, fault, _HINT)
 
     @app.exception_handler(ClientDisconnect)
     async def on_client_left(request: Request, error: ClientDisconnect) -> Response:
@@ -137,24 +138,28 @@ def handle_problems(app: FastAPI) -> None:
 
 
 class ProblemResponse(JSONResponse):
-    """An error answer."""
+    """An error answer. Below /v1/ its `error` has OpenAI's shape, because the clients for that show
+    nothing else."""
 
     media_type = JSON_TYPE
+
+    def __init__(self, content: dict[str, Any], status: int) -> None:
+        super().__init__(content, status)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if route_path(scope).startswith("/v1/"):
+            message = f"{self._content['detail']}. {self._content['hint']}".strip()
+            fault = {"message": message, "type": "invalid_request_error", "param": None,
+                     "code": None}  # fmt: skip
+            self.body = self.render(self._content | {"error": fault})
+            self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 def problem(status: int, error: str, hint: str = "") -> Response:
     """An error answer."""
     return ProblemResponse(problem_body(status, error, hint), status)
-
-
-def _problem_for(request: Request, status: int, error: str, hint: str) -> Response:
-    """An error answer, in OpenAI's shape for its clients, which show no other."""
-    if not route_path(request.scope).startswith("/v1/"):
-        return problem(status, error, hint)
-    body = problem_body(status, error, hint)
-    message = f"{body['detail']}. {body['hint']}".strip()
-    fault = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return JSONResponse({"error": fault}, status)
 
 
 def problem_body(status: int, error: str, hint: str = "") -> dict[str, Any]:

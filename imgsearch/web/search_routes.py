@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
@@ -15,8 +16,7 @@ from imgsearch.errors import QueryError
 from imgsearch.filters.tree import Filter, all_of
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.saved_searches import combined
-from imgsearch.serving.gallery import Gallery
-from imgsearch.serving.rankings import cursor
+from imgsearch.serving.gallery import Gallery, ranking_page
 from imgsearch.serving.suggestions import MAX_SUGGESTIONS
 from imgsearch.web import answers
 from imgsearch.web.answers import (
@@ -157,22 +157,21 @@ async def page(
     request = await whole(gallery, parameters, request, client)
     where = await within(gallery, parameters, request.where, client)
     request = replace(request, where=where)
-    digest, place = request.digest(), 0
-    if parameters.cursor is not None:
-        key, ranking, place = gallery.rankings.at(parameters.cursor, digest)
-        future = gallery.turn(ranking, place, request.limit)
-        ranking, hits = await while_connected(client, future)
-        gallery.rankings.deepen(key, ranking)
-    else:
-        terms = [await decoded(gallery, term, client) for term in request.terms]
-        future = gallery.rank(replace(request, terms=terms), space)
-        ranking, hits = await while_connected(client, future)
-        more = len(ranking) > request.limit
-        key = gallery.rankings.keep(ranking, digest) if more else ""
+    found = await ranking_page(
+        gallery,
+        request,
+        parameters.cursor,
+        partial(while_connected, client),
+        partial(decoded, gallery, client),
+        space,
+    )
+    ranking = found.ranking
     return SearchAnswer(
-        hits=[answers.hit(each, len(ranking.folded_ids(each.image.id)), prefix) for each in hits],
+        hits=[
+            answers.hit(each, len(ranking.folded_ids(each.image.id)), prefix) for each in found.hits
+        ],
         total=ranking.total,
-        next=cursor(key, ranking, place + request.limit),
+        next=found.next,
         no_match=not len(ranking) and not ranking.by_date,
         by_date=ranking.by_date,
         revision=ranking.revision,
@@ -232,12 +231,12 @@ async def _left(client: Request) -> None:
         pass
 
 
-async def decoded(gallery: Gallery, term: Term, client: Request) -> Term:
+async def decoded(gallery: Gallery, client: Request, term: Term) -> Term:
     """An uploaded picture as pixels, decoded in a guarded process; other terms as they are."""
     if term.data is None:
         return term
-    decoded = await while_connected(client, gallery.decode(term.data, term.name))
-    return term.resolved(image=decoded.pixels)
+    image = await while_connected(client, gallery.decode(term.data, term.name))
+    return term.resolved(image=image.pixels)
 
 
 def _body() -> dict[str, Any]:

@@ -7,25 +7,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from pydantic import Field
+from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from imgsearch.serving.gallery import Gallery, Located
 from imgsearch.serving.picture_zip import picture_zip
-from imgsearch.web.image_routes import INERT_POLICY
-from imgsearch.web.parameters import MAX_ID
+from imgsearch.web.image_routes import INERT_POLICY, ids_query
+from imgsearch.web.parameters import Id
 from imgsearch.web.problems import PROBLEMS, problem
 
 MAX_ZIP_PICTURES = 500
 MAX_ZIP_BYTES = 16 << 30
 MAX_ZIPS = 4
 """Downloads of several pictures at the same time."""
-ZipIds = Annotated[
-    list[Annotated[int, Field(ge=1, le=MAX_ID)]],
-    Query(alias="id", min_length=1, max_length=MAX_ZIP_PICTURES, description="Ids of pictures."),
-]
+ZipIds = Annotated[list[Id], ids_query(MAX_ZIP_PICTURES)]
 _ZIP: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},

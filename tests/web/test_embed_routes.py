@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai import NotFoundError, OpenAI
+from openai import NotFoundError, OpenAI, PermissionDeniedError
 
 from imgsearch.library import Library
 from imgsearch.settings import Settings
@@ -158,6 +158,10 @@ def test_a_server_encodes_for_others_only_if_it_was_started_so(server: Served) -
     for path in (f"{API}/embed", "/v1/embeddings", "/predict"):
         reply = server.ask(path, "POST", b"{}", {"Content-Type": "application/json"})
         assert (reply.status, "--embed" in reply.json["hint"]) == (403, True), path
+    with pytest.raises(PermissionDeniedError, match="--embed"):
+        OpenAI(base_url=f"{server.url}v1", api_key="none", max_retries=0).embeddings.create(
+            model="imgsearch", input="a"
+        )
     assert server.ask("/ping").status == 404
     assert f"{API}/embed" not in server.get("/openapi.json")["paths"]
 

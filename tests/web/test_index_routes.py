@@ -232,7 +232,7 @@ def test_an_open_page_does_not_delay_the_stop(light: Place) -> None:
         events.close()
 
 
-def test_changes_of_the_library_are_events_whoever_makes_them(served: Served, place: Place) -> None:
+def test_changes_of_the_library_by_any_process_are_events(served: Served, place: Place) -> None:
     """Here another process: the command line."""
     events = Events(served, "/events")
     before = events.until(lambda event: True)[-1]["revision"]
