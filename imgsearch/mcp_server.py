@@ -292,8 +292,8 @@ def _add_prompts(tools: MCPServer[Any]) -> None:
         return " ".join(details) + (
             " Search with search_images: a few words for what the picture shows, and filters for"
             " dates (after, before), places and people. Look at the best with get_image before"
-            " choosing; try other words if nothing fits, and say so if the library has no such picture. Name"
-            " each picture that you show by its path."
+            " choosing; try other words if nothing fits, and say so if the library has no such"
+            " picture. Name each picture that you show by its path."
         )
 
     @tools.prompt(title="On this day")
