@@ -14,6 +14,7 @@ from importlib import metadata
 from imgsearch import plugins
 from imgsearch.encoders.registry import model_cards
 from imgsearch.errors import ImgSearchError, LibraryMissing, MissingExtra
+from imgsearch.filters.tree import Below
 from imgsearch.indexes import sealed_files
 from imgsearch.indexes.threads import import_faiss
 from imgsearch.indexing.index_files import engine, sync, verify
@@ -240,13 +241,12 @@ def _encoders(library: Library) -> Iterator[Check]:
 def _witnesses(library: Library) -> list[Known]:
     """A file of each folder, as it is now, for comparison with other machines."""
     try:
-        ids = library.catalog.all_ids().tolist()
-        drawn = random.sample(ids, min(MAX_SAMPLE_IMAGES, len(ids)))
-        records = library.catalog.get(drawn).values()
+        catalog = library.catalog
+        roots = catalog.roots(counted=False)
+        records = [record for root in roots for record in catalog.newest(Below(root.path), 1)]
     except LibraryMissing:
         return []
-    by_root = {record.file.root: record.file for record in records}
-    digests = [digest_file(file) for file in by_root.values()]
+    digests = [digest_file(record.file) for record in records]
     return [each for each in digests if isinstance(each, Known)]
 
 

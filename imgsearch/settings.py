@@ -134,10 +134,11 @@ class Settings:
     visual_tokens: int = _setting(
         0,
         "Maximum number of visual tokens of a picture, for models whose input depends on its size"
-        " (gme). More show more detail and take proportionally more time. It is part of the"
-        " embedding space. 0 means the library's number or the model's own.",
+        " (gme, Qwen3-VL, EmbeddingGemma 2). More show more detail and take proportionally more"
+        " time. It is part of the embedding space. 0 means the library's number or the model's"
+        " own.",
         unit="tokens",
-        limits=(0, 1600),
+        limits=(0, 1800),
     )
     index: str = _setting(
         "auto",

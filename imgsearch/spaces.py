@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch import plugins
 from imgsearch.encoders.gme import FORMER_STEPS
 from imgsearch.encoders.registry import Registry, canonical
 from imgsearch.errors import EncoderError, QueryError, SpaceMismatch
@@ -80,7 +79,7 @@ class Spaces:
         """
         model, filled = self.model, self._known(filled=True)
         if all(space.model != model for space in filled):
-            plugins.encoder_module(model)  # an unknown name is reported first
+            self._models.card(model)  # an unknown name is reported first
         require_searchable(filled, model, self._options)
         return choose(self._options.fitting(filled, model), self._default)
 

@@ -31,6 +31,7 @@ IGNORED_FILES = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*", "open_clip*
 
 _BLOCK_BYTES = 1 << 20
 _INDEX = ".safetensors.index.json"
+_POOLED = {"Transformer", "Pooling", "Normalize"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -240,6 +241,28 @@ def _module_types(folder: Path) -> Iterator[str]:
                 yield from _types_in(json.loads(file.read_text("utf-8")))
             except (ValueError, TypeError, AttributeError, KeyError) as error:
                 raise _damaged(file) from error
+
+
+def only_pools(folder: Path, *names: str) -> bool:
+    """True if the vector of a model is this pooling of its network's states, normalised.
+
+    A fine-tuned model may have further layers, which sentence-transformers computes.
+
+    Parameters
+    ----------
+    names : str
+        Those of the pooling in the configurations of sentence-transformers, new and old.
+    """
+    kinds = {kind.rpartition(".")[2] for kind in _module_types(folder)}
+    file = folder / "1_Pooling" / "config.json"
+    if not kinds <= _POOLED or not file.is_file():
+        return kinds <= _POOLED
+    try:
+        pooling = json.loads(file.read_text("utf-8"))
+        chosen = pooling.get("pooling_mode") in names
+        return chosen or any(pooling.get(f"pooling_mode_{name}") is True for name in names)
+    except (ValueError, AttributeError) as error:
+        raise _damaged(file) from error
 
 
 def _damaged(file: Path) -> EncoderError:

@@ -11,17 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
+from imgsearch.encoders.embedding_gemma2.resize import LargestFit
 from imgsearch.encoders.gme.resize import SquareSteps, VisualTokens
 from imgsearch.encoders.preparation import FixedSize
+from imgsearch.encoders.qwen3_vl.resize import OneResize
 from imgsearch.model_card import InputSize, ModelCard, Preparation
 from imgsearch.ports import Encoder
 from imgsearch.vectors import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CARD, TEXT, IMAGE = "card", "text", "image"
 """The parts of a model, each a KServe v2 model."""
@@ -54,6 +60,13 @@ def served_name(model: str, part: str) -> str:
         digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         name = f"{digest}-{name[13 - MAX_NAME_LENGTH :]}"
     return f"{name}-{part}"
+
+
+def column(items: Sequence[bytes]) -> NDArray[Any]:
+    """A tensor of shape (n, 1) of byte strings."""
+    rows = np.empty((len(items), 1), object)
+    rows[:, 0] = items
+    return rows
 
 
 def describe(encoder: Encoder, batch: int) -> bytes:
@@ -97,8 +110,8 @@ def read_description(document: bytes) -> ServedModel:
 
 
 def _preparation_to_plain(steps: Preparation | None) -> dict[str, Any] | None:
-    """Steps as plain values; None for those of other classes, which the server then applies."""
-    if isinstance(steps, FixedSize | SquareSteps):
+    """Steps as plain values; None for those of a plug-in, which the server then applies."""
+    if isinstance(steps, FixedSize | SquareSteps | OneResize | LargestFit):
         return {"kind": type(steps).__name__, **asdict(steps)}
     return None
 
@@ -123,10 +136,13 @@ def _preparation(plain: Any) -> Preparation | None:
         _require(type(plain.get("crops")) is bool, "crops")
         resampling = Image.Resampling(plain.get("filter"))
         return FixedSize(width, height, plain["crops"], int(resampling))
-    _require(kind == SquareSteps.__name__, "preparation")
+    if kind == LargestFit.__name__:
+        _require(_is_number(plain.get("tokens"), _MAX_SIDE_PIXELS), "tokens")
+        return LargestFit(plain["tokens"])
+    _require(kind in (SquareSteps.__name__, OneResize.__name__), "preparation")
     tokens = _record(VisualTokens, plain.get("tokens"))
     _require(tokens.maximum <= _MAX_SIDE_PIXELS, "tokens")
-    return SquareSteps(tokens)
+    return OneResize(tokens) if kind == OneResize.__name__ else SquareSteps(tokens)
 
 
 def _record(kind: type[T], plain: Any) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsearch.encoders import embedding_gemma2, gme, presets, qwen3_vl
-from imgsearch.encoders.model_folder import find_model, locate, model_type
+from imgsearch.encoders.model_folder import find_model, locate, model_type, only_pools
 from imgsearch.model_card import EncoderOptions
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ def load(name: str, options: EncoderOptions | None = None) -> Encoder:
         from imgsearch.encoders import two_towers
 
         return two_towers.load(name, options)
-    if _is_gme(name, options.source):
+    folder = locate(name, options.source).path
+    kind = model_type(folder)
+    if kind == gme.ARCHITECTURE:
         return gme.load(name, options)
-    if model_type(locate(name, options.source).path) == embedding_gemma2.ARCHITECTURE:
+    if kind == embedding_gemma2.ARCHITECTURE and only_pools(folder, "mean", "mean_tokens"):
         return embedding_gemma2.load(name, options)
-    if qwen3_vl.fits(locate(name, options.source)):
+    if kind == qwen3_vl.ARCHITECTURE and only_pools(folder, "lasttoken"):
         return qwen3_vl.load(name, options)
     from imgsearch.encoders import generic
 

@@ -9,6 +9,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from imgsearch import plugins
 from imgsearch.encoders import presets
@@ -93,13 +94,21 @@ class Registry:
     def card(self, model: str) -> ModelCard | None:
         """The card of a named model; None for a folder or a hub id."""
         name = canonical(model)
-        return next((c for c in plugins.encoder_module(name).CARDS if c.name == name), None)
+        served = plugins.is_url(self._source_of(name))
+        cards = model_cards() if served else plugins.encoder_module(name).CARDS
+        return next((card for card in cards if card.name == name), None)
 
     def servers(self) -> list[tuple[str, str]]:
         """The models that run on a server, each with its URL for messages."""
-        return [
-            (name, _shown(place)) for name, place in self._settings.models if plugins.is_url(place)
-        ]
+        named = self._named_places
+        return [(name, _shown(place)) for name, place in named.items() if plugins.is_url(place)]
+
+    @cached_property
+    def _named_places(self) -> dict[str, str]:
+        """The places of models in the settings, by canonical name."""
+        return {
+            canonical(name): place.removeprefix(SCHEME) for name, place in self._settings.models
+        }
 
     def _module(self, model: str) -> EncoderModule:
         """The module that loads a model, or reaches the server that runs it."""
@@ -113,7 +122,7 @@ class Registry:
 
         A server may run any model, also one that has no short name.
         """
-        places = dict(self._settings.models)
+        places = self._named_places
         weights = [name for name, place in places.items() if not plugins.is_url(place)]
         presets.require_known(weights, "[models] in the settings")
         return places.get(model, "")
@@ -135,12 +144,11 @@ class Registry:
             hub lists.
         """
         name = canonical(model)
-        for served, url in self.servers():
-            if served == name:
-                raise EncoderError(
-                    f"{name} runs on {url} and needs no download",
-                    "To run it on this machine, remove its line from [models] in the settings.",
-                )
+        if url := dict(self.servers()).get(name):
+            raise EncoderError(
+                f"{name} runs on {url} and needs no download",
+                "To run it on this machine, remove its line from [models] in the settings.",
+            )
         places = self._places(name)
         hubs = [presets.hub_id(each) for each in places if not _is_folder(each)]
         if not hubs:

@@ -18,6 +18,7 @@ from imgsearch.encoders.model_protocol import (
     IMAGE,
     TEXT,
     ServedModel,
+    column,
     read_description,
     served_name,
 )
@@ -150,7 +151,7 @@ class TritonEncoder:
         def request(part: range) -> Embeddings:
             pixels = [inputs[place] for place in part]
             tensors = {
-                "PIXELS": _column([np.ascontiguousarray(each).tobytes() for each in pixels]),
+                "PIXELS": column([each.tobytes() for each in pixels]),
                 "SHAPE": np.array([each.shape[:2] for each in pixels], np.int32),
             }
             seconds = max(PICTURES_TIMEOUT_SECONDS, self._connection.address.timeout)
@@ -171,8 +172,8 @@ class TritonEncoder:
 
         def request(part: range) -> Embeddings:
             tensors = {
-                "TEXT": _column([encoded[place] for place in part]),
-                "INSTRUCTION": _column([asked for _ in part]),
+                "TEXT": column([encoded[place] for place in part]),
+                "INSTRUCTION": column([asked for _ in part]),
             }
             return self._rows(TEXT, tensors, self._connection.address.timeout)
 
@@ -213,8 +214,9 @@ class TritonEncoder:
         found = self._connection.infer(name, inputs, _OUTPUTS, seconds)
         vectors, keys, reasons = (found[output] for output in _OUTPUTS)
         if keys.shape != (count, 1) or reasons.shape != (count, 1):
-            raise invalid(self._connection.address, "it has not one row for each input")
-        if any(key != self.space.key.encode() for key in keys[:, 0]):
+            raise invalid(self._connection.address, "it does not have one row for each input")
+        expected = self.space.key.encode()
+        if any(key != expected for key in keys[:, 0]):
             raise ModelServerError(
                 f"the model at {self._connection.address.text} is no longer {self.space}",
                 "Start this command again. If the model has changed for good, index the pictures"
@@ -233,13 +235,6 @@ class TritonEncoder:
             raise invalid(address, shape)
         if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3).all():  # NaN is not below
             raise invalid(address, "vectors that are not of unit length")
-
-
-def _column(items: Sequence[bytes]) -> np.ndarray:
-    """A tensor of shape (n, 1) of byte strings."""
-    column = np.empty((len(items), 1), object)
-    column[:, 0] = items
-    return column
 
 
 def _parts(sizes: Sequence[int], batch: int) -> list[range]:

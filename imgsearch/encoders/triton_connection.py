@@ -18,9 +18,9 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -106,12 +106,12 @@ def parse(url: str) -> Address:
         raise ModelServerError(
             "the URL of the model server is not valid",
             f"Write triton://host:8001 or triton+http://host:8000; the options are timeout and"
-            f" secure, and a token belongs into {_TOKEN}.",
+            f" secure, and put a token into {_TOKEN}.",
         ) from None
     token = os.environ.get(_TOKEN, "")
     if token and not secure and host not in _LOCAL_HOSTS:
         raise ModelServerError(
-            f"the token in {_TOKEN} would travel to {host} without encryption",
+            f"the token in {_TOKEN} would be sent to {host} without encryption",
             "Add ?secure=true to the URL of the model server, or remove the variable.",
         )
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -157,6 +157,8 @@ class GrpcConnection:
         self._client = client.InferenceServerClient(
             address.netloc,
             ssl=address.secure,
+            # gRPC has certificates of its own; a private authority is in those of the system.
+            root_certificates=ssl.get_default_verify_paths().cafile if address.secure else None,
             channel_args=[
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -285,11 +287,23 @@ class HttpConnection:
         until: float,
     ) -> dict[str, NDArray[Any]]:
         """Send a request and read the answer, at the latest until a time of the monotonic clock."""
+        answering: Future[_Answer] = Future()
+
+        def work() -> None:
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                connection.sock.settimeout(None)  # from here on, `_shut` ends it
+                connection.request("POST", f"/v2/models/{model}/infer", body, dict(headers))
+                answering.set_result(_Answer(connection, until))
+            except Exception as error:
+                answering.set_exception(error)
+
+        threading.Thread(target=work, name="imgsearch-http", daemon=True).start()
         try:
-            connection.request("POST", f"/v2/models/{model}/infer", body, dict(headers))
-            self._await(connection.sock, until)
-            answer = _Answer(connection, until)
+            answer = self._awaited(answering, until)
         except BaseException:
+            _shut(connection.sock)
             connection.close()
             raise
         if answer.status != 200:
@@ -302,12 +316,13 @@ class HttpConnection:
             connection.close()
         return found
 
-    def _await(self, sock: socket.socket, until: float) -> None:
-        """Wait for the first byte of an answer."""
-        while not wait([sock], max(0.0, min(PULSE_SECONDS, until - time.monotonic()))):
+    def _awaited(self, answering: Future[_Answer], until: float) -> _Answer:
+        """The answer, while the server is alive; large requests take long to send as well."""
+        while not wait([answering], max(0.0, min(PULSE_SECONDS, until - time.monotonic()))).done:
             if time.monotonic() >= until:
                 raise TimeoutError("no answer in time")
             self._require_alive()
+        return answering.result()
 
     def _require_alive(self) -> None:
         seconds = self.address.pulse_timeout

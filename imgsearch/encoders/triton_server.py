@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -22,7 +23,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from imgsearch.encoders.model_protocol import CARD, IMAGE, MAX_BATCH, TEXT, describe, served_name
+from imgsearch.encoders.model_protocol import (
+    CARD,
+    IMAGE,
+    MAX_BATCH,
+    TEXT,
+    column,
+    describe,
+    served_name,
+)
 from imgsearch.errors import ImgSearchError, ModelServerError
 from imgsearch.vectors import Embeddings, Pixels
 
@@ -98,14 +107,14 @@ def serve(encoder: Encoder, where: Listening, ready: Callable[[], None], log: Te
             with redirect_stdout(stdout):
                 ready()
             while triton.is_alive():
-                threading.Event().wait(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
         finally:
             triton.stop()
     raise ModelServerError("the server has stopped", "Its output is shown with -v.")
 
 
 class ServedParts:
-    """What the parts of a served model compute, for batches of requests of several clients.
+    """The computations of a served model, for batches of requests of several clients.
 
     One input that fails gets a reason in place of a vector, and does not disturb the others.
     """
@@ -124,7 +133,7 @@ class ServedParts:
 
     def card(self, count: int) -> Rows:
         """The description of the model, for each of `count` requests."""
-        return {"CARD": _column([self._card] * count)}
+        return {"CARD": column([self._card] * count)}
 
     def texts(self, texts: Sequence[bytes], instructions: Sequence[bytes]) -> Rows:
         """Rows of texts, those with one instruction together."""
@@ -178,8 +187,8 @@ class ServedParts:
         return np.zeros((count, self.dimension), np.float32), [b""] * count
 
     def _answer(self, rows: Embeddings, reasons: list[bytes]) -> Rows:
-        keys = _column([self._encoder.space.key.encode()] * len(rows))
-        return {"VECTOR": rows, "SPACE": keys, "ERROR": _column(reasons)}
+        keys = column([self._encoder.space.key.encode()] * len(rows))
+        return {"VECTOR": rows, "SPACE": keys, "ERROR": column(reasons)}
 
 
 def _start(triton: Any, model: ServedParts) -> None:
@@ -230,14 +239,8 @@ def _bind(triton: Any, model: ServedParts) -> None:
         )
 
 
-def _column(items: Sequence[bytes]) -> NDArray[Any]:
-    column = np.empty((len(items), 1), object)
-    column[:, 0] = items
-    return column
-
-
 def _require_free(host: str, port: int) -> None:
-    """Raise unless a port can be listened on; Triton would end long after, without a reason."""
+    """Raise if a port is in use; Triton would exit much later, without a reason."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM

@@ -90,7 +90,7 @@ def test_searches_and_doctor_name_a_server_that_is_away_or_has_changed(server, p
     server.start()
 
 
-def test_a_bad_picture_is_skipped_and_the_others_are_encoded(server, place):
+def test_a_model_that_fails_on_every_picture_ends_the_run(server, place):
     """The model fails on each picture of a batch: none was encoded before, so it is the model."""
     server.become("a bad picture")
     result = index(place)
@@ -109,6 +109,15 @@ def test_a_password_in_a_url_is_shown_nowhere(tmp_path, monkeypatch):
     for words in (("models",), ("models", "download", "gme-qwen2-vl-2b"), ("doctor",)):
         result = call("--library", tmp_path / "library", *words)
         assert "hidden" not in result.text + result.err
+
+
+def test_a_model_may_be_named_by_its_hub_id(tmp_path, monkeypatch):
+    config: Path = tmp_path / "config.toml"
+    hub = "Alibaba-NLP/gme-Qwen2-VL-2B-Instruct"
+    config.write_text(f'[models]\n"{hub}" = "triton://127.0.0.1:1"\n')
+    monkeypatch.setenv("IMGSEARCH_CONFIG", str(config))
+    result = call("--library", tmp_path / "library", "models", "download", "gme-qwen2-vl-2b")
+    assert result.status == 1 and "runs on triton://127.0.0.1:1" in result.err
 
 
 def test_without_the_extra_its_command_is_shown(tmp_path, monkeypatch):

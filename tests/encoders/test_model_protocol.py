@@ -7,16 +7,18 @@ import json
 import pytest
 
 from imgsearch.encoders import builtin
+from imgsearch.encoders.embedding_gemma2.resize import LargestFit
 from imgsearch.encoders.gme.resize import SquareSteps, VisualTokens
 from imgsearch.encoders.model_protocol import describe, read_description, served_name
 from imgsearch.encoders.preparation import FixedSize
-from imgsearch.encoders.presets import GME, SENTENCE
+from imgsearch.encoders.presets import EMBEDDING_GEMMA2, GME, QWEN3_VL, SENTENCE
+from imgsearch.encoders.qwen3_vl.resize import OneResize
 from imgsearch.model_card import InputSize
 from imgsearch.vectors import EmbeddingSpace
 
 
 class Model:
-    """What a description needs of an encoder."""
+    """The attributes of an encoder that `describe` reads."""
 
     space = EmbeddingSpace("m", "r", "64-128 visual tokens", 16, "an instruction")
     card = GME[0]
@@ -27,7 +29,9 @@ class OtherSteps:
     """A preparation of a plug-in."""
 
 
-@pytest.mark.parametrize("card", [*GME, *SENTENCE, builtin.CARD], ids=lambda card: card.name)
+@pytest.mark.parametrize(
+    "card", [*GME, *SENTENCE, *QWEN3_VL, EMBEDDING_GEMMA2, builtin.CARD], ids=lambda card: card.name
+)
 @pytest.mark.parametrize(
     "size",
     [
@@ -35,6 +39,8 @@ class OtherSteps:
         InputSize(area=100),
         InputSize(short=32, preparation=FixedSize(32, 48, False, 1)),
         InputSize(long=64, preparation=SquareSteps(VisualTokens(4, 64))),
+        InputSize(area=9000, preparation=OneResize(VisualTokens(4, 64))),
+        InputSize(area=9000, preparation=LargestFit(280)),
     ],
 )
 def test_a_description_is_read_as_it_was_written(card, size):

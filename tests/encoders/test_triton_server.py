@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -146,19 +145,6 @@ def test_a_model_that_changed_while_the_server_was_away_is_refused(tmp_path):
     with pytest.raises(ModelServerError, match="no longer"):
         encoder.encode_texts(["a"])
     server.stop()
-
-
-@needs_server
-def test_the_time_of_a_text_is_printed(server, local):
-    """Of texts in turn, here and there; docs/PERFORMANCE.md has figures."""
-    encoder = far(server)
-    took: dict[str, list[float]] = {"local": [], "server": []}
-    for _ in range(30):
-        for name, each in (("local", local), ("server", encoder)):
-            start = time.perf_counter()
-            each.encode_texts(["a dog on a beach"])
-            took[name].append(1e3 * (time.perf_counter() - start))
-    print({name: round(statistics.median(times), 1) for name, times in took.items()})
 
 
 def test_one_bad_input_of_a_batch_gets_a_reason_in_place_of_a_vector():

@@ -16,16 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imgsearch.encoders.batch_encoder import BatchedEncoder
+from imgsearch.encoders.chat_encoder import ChatEncoder, Features, Part
 from imgsearch.encoders.devices import autocasting
 from imgsearch.encoders.embedding_gemma2.resize import TOKEN_SIDE_PIXELS, LargestFit
 from imgsearch.encoders.memory import fitting_batch, transformer_bytes
 from imgsearch.model_card import InputSize, ModelCard
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
-
-Features = dict[str, Any]
-Part = tuple[str | None, Pixels | None]
-"""A text, a picture, or both."""
+from imgsearch.vectors import EmbeddingSpace, Pixels
 
 MAX_PROMPT_TOKENS = 8192
 """Maximum length of a prompt, as published; the rest is cut off."""
@@ -34,7 +30,7 @@ _PATCH_PIXELS = 16
 _PATCHES_PER_TOKEN = 9
 
 
-class EmbeddingGemma2Encoder(BatchedEncoder):
+class EmbeddingGemma2Encoder(ChatEncoder):
     """Encodes texts, pictures, and texts with a picture as unit vectors of one space.
 
     Parameters
@@ -79,26 +75,6 @@ class EmbeddingGemma2Encoder(BatchedEncoder):
         self.tokenizer = tokenizer
         self._controls = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
         self._autocast = autocast
-
-    def image_features(self, images: Sequence[Pixels]) -> Features:
-        """Pixels and tokens, with the document instruction."""
-        return self._features([(None, image) for image in images], self.space.instruction)
-
-    def text_features(self, texts: Sequence[str], instruction: str | None) -> Features:
-        """Tokens of texts; the default instruction searches."""
-        return self._features([(text, None) for text in texts], instruction)
-
-    def encode_fused(
-        self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
-    ) -> Embeddings:
-        """One vector per text with its image: shape (n, dimension), float32, unit norm."""
-        pairs = list(zip(texts, images, strict=True))
-
-        def assemble(batch: list[int]) -> Features:
-            parts = [(pairs[place][0], self._prepared(pairs[place][1])) for place in batch]
-            return self._features(parts, instruction)
-
-        return self._gather(len(pairs), self._stream(assemble, self.text_batches(texts)))
 
     def rows(self, features: Features) -> Tensor:
         """The mean state of each prompt's tokens: Tensor of shape (n, embedding dimension)."""

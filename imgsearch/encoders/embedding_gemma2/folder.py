@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,14 +51,14 @@ def load(name: str, options: EncoderOptions | None = None) -> EmbeddingGemma2Enc
     tokens = choose_tokens(options.visual_tokens)
     limit_threads(options.threads)
     folder = find_model(name, options.source)
-    card = _card(folder)
     device = choose_device(options.device)
-    dtype, autocast = choose_dtypes(card, options.precision, device)
     with loading(folder):
         config: Any = AutoConfig.from_pretrained(str(folder.path), local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(str(folder.path), local_files_only=True)
         config.audio_config = None
         prompts = _prompts(folder)
+    card = _card(folder, prompts)
+    dtype, autocast = choose_dtypes(card, options.precision, device)
     if not tokenizer.chat_template:
         raise incomplete(folder, "it has no chat template")
     network = load_network(EmbeddingGemma2Model, str(folder.path), dtype, config)
@@ -114,7 +115,7 @@ def choose_dtypes(
     )
 
 
-def _card(folder: ModelFolder) -> ModelCard:
+def _card(folder: ModelFolder, prompts: Mapping[str, str]) -> ModelCard:
     like = presets.EMBEDDING_GEMMA2
     if folder.name == like.name:
         return like
@@ -125,6 +126,6 @@ def _card(folder: ModelFolder) -> ModelCard:
         limits=like.limits,
         dimensions=like.dimensions,
         instructions=True,
-        query_instruction=like.query_instruction,
+        query_instruction=prompts.get("query", like.query_instruction),
         visual_tokens=like.visual_tokens,
     )

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imgsearch.encoders.batch_encoder import BatchedEncoder
 from imgsearch.encoders.batches import plan_batches
+from imgsearch.encoders.chat_encoder import ChatEncoder, Features, Part
 from imgsearch.encoders.devices import autocasting
 from imgsearch.encoders.gme.prompt import PICTURE, number_prompts, plain_text
 from imgsearch.encoders.gme.resize import VisualTokens
@@ -26,11 +26,7 @@ from imgsearch.encoders.memory import max_batch, room_for, transformer_bytes
 from imgsearch.encoders.qwen3_vl.resize import TOKEN_SIDE_PIXELS, OneResize
 from imgsearch.errors import QueryError
 from imgsearch.model_card import InputSize, ModelCard
-from imgsearch.vectors import Embeddings, EmbeddingSpace, Pixels
-
-Features = dict[str, Any]
-Part = tuple[str | None, Pixels | None]
-"""A text, a picture, or both."""
+from imgsearch.vectors import EmbeddingSpace, Pixels
 
 MAX_PROMPT_TOKENS = 8192
 """Maximum length of a prompt, as published; the rest is cut off."""
@@ -42,7 +38,7 @@ _FRAMES = 2  # a still picture is two equal frames of a video
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a folder has beside the network.
+    """Tokenizer, chat template and pixel scale of a model folder.
 
     Attributes
     ----------
@@ -73,16 +69,8 @@ class Reader:
         )
         return prompt
 
-    def scale(self, pixels: Tensor) -> Tensor:
-        """Pixels of shape (..., 3), uint8, as the network takes them: float32."""
-        mean, deviation = (
-            torch.tensor(list(each), dtype=torch.float32, device=pixels.device)
-            for each in (self.mean, self.deviation)
-        )
-        return (pixels.float() / 255 - mean) / deviation
 
-
-class Qwen3VLEncoder(BatchedEncoder):
+class Qwen3VLEncoder(ChatEncoder):
     """Encodes texts, pictures, and texts with a picture as unit vectors of one space.
 
     Prompts are padded on the right and get no attention mask: under causal attention no token sees
@@ -114,11 +102,12 @@ class Qwen3VLEncoder(BatchedEncoder):
         batch_size: int = 0,
         autocast: torch.dtype | None = None,
     ) -> None:
+        self._resize = OneResize(tokens)
         area = TOKEN_SIDE_PIXELS**2 * tokens.maximum
         super().__init__(
             space,
             card,
-            InputSize(area=area, preparation=OneResize(tokens)),
+            InputSize(area=area, preparation=self._resize),
             batch_size or max_batch(network.device),
             alike=False,
             device=network.device,
@@ -126,39 +115,22 @@ class Qwen3VLEncoder(BatchedEncoder):
         )
         self.network = network
         self.reader = reader
-        self._resize = OneResize(tokens)
         self._autocast = autocast
 
     def image_cost(self, width: int, height: int) -> float:
         """Approximate number of tokens of a picture with its prompt."""
         return _PROMPT_TOKENS + _count_tokens(self._resize.final_size(width, height))
 
-    def image_features(self, images: Sequence[Pixels]) -> Features:
-        """Prompts and pixels, with the document instruction."""
-        return self._features([(None, image) for image in images], self.space.instruction)
-
-    def text_features(self, texts: Sequence[str], instruction: str | None) -> Features:
-        """Prompts of texts; the default instruction searches."""
-        return self._features([(text, None) for text in texts], instruction)
-
     def text_batches(self, texts: Sequence[str]) -> list[list[int]]:
         """Places of texts of similar numbers of tokens."""
         costs = [_PROMPT_TOKENS + len(text) / 4 for text in texts]
         return plan_batches(costs, self.batch_size, self.room)
 
-    def encode_fused(
-        self, texts: Sequence[str], images: Sequence[Pixels], instruction: str | None = None
-    ) -> Embeddings:
-        """One vector per text with its image: shape (n, dimension), float32, unit norm."""
-        pairs = list(zip(texts, images, strict=True))
+    def fused_batches(self, texts: Sequence[str], images: Sequence[Pixels]) -> list[list[int]]:
+        """Places of texts with their images of similar numbers of tokens."""
+        pairs = zip(texts, images, strict=True)
         costs = [self.image_cost(i.shape[1], i.shape[0]) + len(text) / 4 for text, i in pairs]
-
-        def assemble(batch: list[int]) -> Features:
-            parts = [(pairs[place][0], self._prepared(pairs[place][1])) for place in batch]
-            return self._features(parts, instruction)
-
-        batches = plan_batches(costs, self.batch_size, self.room)
-        return self._gather(len(pairs), self._stream(assemble, batches))
+        return plan_batches(costs, self.batch_size, self.room)
 
     def rows(self, features: Features) -> Tensor:
         """The state of each prompt's last token: Tensor of shape (n, hidden size)."""
@@ -216,10 +188,15 @@ class Qwen3VLEncoder(BatchedEncoder):
 
     def _patches(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Normalised patches of shape (n, 3 * 2 * 16 * 16), float32, in the merger's order."""
+        mean, deviation = (
+            torch.tensor(list(each), dtype=torch.float32, device=pixels.device)
+            for each in (self.reader.mean, self.reader.deviation)
+        )
         parts = []
         lengths = [h * w * 3 for h, w in sizes]
         for (h, w), flat in zip(sizes, torch.split(pixels, lengths), strict=True):
-            grid = self.reader.scale(flat.view(h, w, 3)).view(
+            scaled = (flat.view(h, w, 3).float() / 255 - mean) / deviation
+            grid = scaled.view(
                 h // TOKEN_SIDE_PIXELS,
                 _MERGE,
                 _PATCH_PIXELS,

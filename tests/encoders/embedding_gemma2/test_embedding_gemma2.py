@@ -32,6 +32,7 @@ from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions
 from imgsearch.vectors import normalize
 from tests.conftest import ROOT
+from tests.encoders.golden_vectors import assert_same, cosines
 
 GOLDEN = ROOT / "tests" / "golden" / "embedding_gemma2"
 sys.path += [str(GOLDEN), str(ROOT / "tests" / "golden" / "gme")]
@@ -62,16 +63,6 @@ def pictures() -> list[np.ndarray]:
 @pytest.fixture
 def folder(tmp_path):
     return shutil.copytree(MODEL, tmp_path / "model")
-
-
-def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", left, right)
-
-
-def assert_same(found: np.ndarray, expected: np.ndarray, least: float = 0.99999) -> None:
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    assert cosines(found, expected).min() > least
 
 
 class TestFidelity:

@@ -34,6 +34,7 @@ from imgsearch.errors import EncoderError, QueryError
 from imgsearch.model_card import EncoderOptions
 from imgsearch.vectors import RANDOM, normalize
 from tests.conftest import ROOT
+from tests.encoders.golden_vectors import assert_same, cosines
 
 GOLDEN = ROOT / "tests" / "golden" / "gme"
 sys.path.append(str(GOLDEN))
@@ -73,17 +74,6 @@ def batched(padded, request):
     padded.batch_size = request.param
     yield padded
     padded.batch_size = CPU.batch_size
-
-
-def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", left, right)
-
-
-def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    assert found.dtype == np.float32
-    assert found.flags.c_contiguous
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    assert cosines(found, expected).min() > 0.99999
 
 
 class TestFidelity:

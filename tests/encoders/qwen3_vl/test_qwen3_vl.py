@@ -18,9 +18,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from imgsearch.bench.random_qwen3_vl import random_model, random_weights
-from imgsearch.encoders import presets, published_models, qwen3_vl
+from imgsearch.encoders import presets, published_models
 from imgsearch.encoders.gme.resize import VisualTokens
-from imgsearch.encoders.model_folder import locate
+from imgsearch.encoders.model_folder import locate, only_pools
 from imgsearch.encoders.qwen3_vl.encoder import Qwen3VLEncoder, Reader
 from imgsearch.encoders.qwen3_vl.folder import choose_tokens, load
 from imgsearch.encoders.qwen3_vl.resize import OneResize
@@ -28,6 +28,7 @@ from imgsearch.errors import EncoderError, QueryError
 from imgsearch.model_card import EncoderOptions
 from imgsearch.vectors import RANDOM, normalize
 from tests.conftest import ROOT
+from tests.encoders.golden_vectors import assert_same, cosines
 
 GOLDEN = ROOT / "tests" / "golden" / "qwen3_vl"
 sys.path += [str(GOLDEN), str(ROOT / "tests" / "golden" / "gme")]
@@ -66,17 +67,6 @@ def batched(encoder, request):
     encoder.batch_size = request.param
     yield encoder
     encoder.batch_size = CPU.batch_size
-
-
-def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", left, right)
-
-
-def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    assert found.dtype == np.float32
-    assert found.flags.c_contiguous
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    assert cosines(found, expected).min() > 0.99999
 
 
 class TestFidelity:
@@ -284,11 +274,11 @@ class TestLoading:
             ({"pooling_mode": "mean"}, False),
         ):
             pooling.write_text(json.dumps(config))
-            assert qwen3_vl.fits(locate(str(folder))) == fits
+            assert only_pools(locate(str(folder)).path, "lasttoken") == fits
         shutil.rmtree(folder / "1_Pooling")
         modules.append({"type": "sentence_transformers.models.Dense"})
         (folder / "modules.json").write_text(json.dumps(modules))
-        assert not qwen3_vl.fits(locate(str(folder)))
+        assert not only_pools(locate(str(folder)).path, "lasttoken")
 
     def test_weights_without_a_head(self, folder, golden):
         """Keys as in a checkpoint of the embedding model alone."""
