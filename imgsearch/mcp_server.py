@@ -1,4 +1,4 @@
-"""Serves a library by the Model Context Protocol over stdin and stdout: tools, resources, prompts.
+"""Serves a library over the Model Context Protocol, on stdin and stdout: tools, resources, prompts.
 
 All of them only read.
 

@@ -161,8 +161,8 @@ class Settings:
     )
     encoders: str = _setting(
         LOCAL,
-        "Where pictures are decoded and encoded. On a Ray cluster all machines need the folders"
-        " under the same paths, and the model.",
+        "Where pictures are decoded and encoded. On a Ray cluster, every machine needs the model,"
+        " and the folders under the same paths.",
         values="`local`; `ray`, the cluster that this machine is part of; `ray://host:10001`, a"
         " cluster by its head (docs/SCALE.md); or the name or URL scheme of a plug-in",
     )
@@ -200,15 +200,15 @@ class Settings:
     )
     ocr: str = _setting(
         "off",
-        "Which pictures `index` reads the text in, until `--ocr` or `--no-ocr` is used for a"
-        " library: `auto` where text is seen at a glance, `on` all.",
+        "In which pictures `index` reads text, unless `--ocr` or `--no-ocr` was used for the"
+        " library: `auto` in those where a glance sees text, `on` in all.",
         values="`auto`, `on`, `off`",
     )
     models: tuple[tuple[str, str], ...] = _setting(
         (),
         "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
-        " or a local folder; or a server that runs a model, `triton` by gRPC or `triton+http` by"
-        " HTTP (docs/SCALE.md).",
+        " or a local folder; or a server that runs a model, `triton` over gRPC or `triton+http`"
+        " over HTTP (docs/SCALE.md).",
         values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`',
     )
 

@@ -16,9 +16,8 @@ _SAME_CONTENT = texts.c.content_hash == images.c.content_hash
 
 
 Unread = Literal["any", "new", "seen"]
-"""Images to list: "any" that was not read, passed over or not; "new" ones, without a glance either;
-those with text "seen" at a glance. An image on which only another engine failed is in the first and
-the last."""
+"""Which images to list. "any": all without a text. "new": those not glanced at yet. "seen": those
+in which a glance saw text. "any" and "seen" include images on which only another engine failed."""
 
 
 def unread(

@@ -299,7 +299,7 @@ def texts(db: Plain) -> TextCounts:
         (PASSED_OVER, SEEN),
     ).fetchone()
     engines = db.execute("SELECT DISTINCT engine FROM texts ORDER BY engine").fetchall()
-    (mode,) = db.execute("SELECT ocr FROM library").fetchone() or ("",)
+    (mode,) = db.execute("SELECT ocr FROM library").fetchone()
     return TextCounts(
         wanted=mode in ("on", "auto"),
         read=tried - unread,

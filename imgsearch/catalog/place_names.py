@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.tables import images, labels
+from imgsearch.filters.fields import PLACE_FIELDS
 from imgsearch.records import ImageMetadata
 
-FIELDS = ("city", "state", "country")
-_WRITTEN = (*FIELDS, "country_code", "gazetteer_fields", "gazetteer_version")
+_WRITTEN = (*PLACE_FIELDS, "country_code", "gazetteer_fields", "gazetteer_version")
 _PUT = (
     update(images)
     .where(images.c.id == bindparam("image_id"))
@@ -20,21 +20,15 @@ _PUT = (
 _METADATA = [images.c[name] for name in rows.METADATA_COLUMNS]
 
 
-def unnamed(
-    connection: Connection, version: int, after: int, limit: int
-) -> list[tuple[int, ImageMetadata]]:
-    """Images whose position an older gazetteer has named, or none; ids above `after`, in order."""
+def unnamed(connection: Connection, version: int, limit: int) -> list[tuple[int, ImageMetadata]]:
+    """Images whose position no gazetteer has named, or an older one."""
     query = (
         select(images.c.id, *_METADATA)
         .where(images.c.latitude.is_not(None), images.c.gazetteer_version < version)
-        .where(images.c.id > after)
-        .order_by(images.c.id)
+        .order_by(images.c.gazetteer_version, images.c.id)  # the order of an index
         .limit(limit)
     )
-    return [
-        (row.id, ImageMetadata(**{name: getattr(row, name) for name in rows.METADATA_COLUMNS}))
-        for row in connection.execute(query)
-    ]
+    return [(row.id, rows.image_metadata(row)) for row in connection.execute(query)]
 
 
 def put(connection: Connection, found: Sequence[tuple[int, ImageMetadata]]) -> None:
@@ -48,9 +42,11 @@ def put(connection: Connection, found: Sequence[tuple[int, ImageMetadata]]) -> N
 
 
 def known(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Those of some folded texts that are the city, state or country of an image."""
+    """The given folded texts that are the city, state or country of an image."""
     found: set[str] = set()
     for chunk in rows.chunks(list(keys)):
-        query = select(labels.c.key).where(labels.c.field.in_(FIELDS), labels.c.key.in_(chunk))
+        query = select(labels.c.key).where(
+            labels.c.field.in_(PLACE_FIELDS), labels.c.key.in_(chunk)
+        )
         found.update(connection.execute(query.distinct()).scalars())
     return found

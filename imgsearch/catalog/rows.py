@@ -113,9 +113,14 @@ def image_record(row: Any) -> ImageRecord:
         id=row.id,
         file=ImageFile(row.root, row.path, row.size, row.mtime_ns),
         content_hash=row.content_hash,
-        metadata=ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS}),
+        metadata=image_metadata(row),
         measures=_measures(row),
     )
+
+
+def image_metadata(row: Any) -> ImageMetadata:
+    """The metadata in a row of `images`."""
+    return ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS})
 
 
 def _measures(row: Any) -> Measures | None:

@@ -566,16 +566,13 @@ class Catalog:
                 return image_measures.waiting(connection)
             return image_measures.unmeasured_count(connection, places)
 
-    def unnamed_places(
-        self, version: int, after: int, limit: int
-    ) -> list[tuple[int, ImageMetadata]]:
-        """Ids and metadata of images whose position this version of the gazetteer has not named,
-        above the id `after`."""
+    def unnamed_places(self, version: int, limit: int) -> list[tuple[int, ImageMetadata]]:
+        """Ids and metadata of images whose position this version of the gazetteer has not named."""
         with self._read() as connection:
-            return place_names.unnamed(connection, version, after, limit)
+            return place_names.unnamed(connection, version, limit)
 
     def known_places(self, keys: Sequence[str]) -> set[str]:
-        """Those of some folded texts that are the city, state or country of a picture."""
+        """The given folded texts that are the city, state or country of an image."""
         with self._read() as connection:
             return place_names.known(connection, keys)
 

@@ -33,7 +33,7 @@ OnTable = Callable[[str, int], None]
 
 
 def copy_of_itself() -> CatalogError:
-    """The error for a copy into the catalog that is copied."""
+    """The error for copying a catalog onto itself."""
     return CatalogError("the target is the library itself", "Name a database, or another folder.")
 
 

@@ -17,7 +17,7 @@ from imgsearch.cli.group import Context, common, context, run_options
 PORT = click.IntRange(1, 65535)
 
 
-@click.command("serve-model", short_help="Serve a model to other machines, by NVIDIA Triton.")
+@click.command("serve-model", short_help="Serve a model to other machines, with NVIDIA Triton.")
 @click.argument("model", shell_complete=completion.models)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--http-port", type=PORT, default=8000, show_default=True, help="Port for HTTP.")
@@ -42,7 +42,7 @@ def command(
     verbose: bool,
     **flags: Any,
 ) -> None:
-    """Serve a model by NVIDIA Triton (KServe v2), so that other machines need not run it.
+    """Serve a model with NVIDIA Triton (KServe v2), so that other machines need not run it.
 
     They name the server in config.toml, as docs/SCALE.md shows. By default it listens on this
     machine only. There is no password and no encryption: with another --host, use a private

@@ -1,4 +1,4 @@
-"""Connections to a KServe v2 server, such as NVIDIA Triton: by gRPC and by HTTP.
+"""Connections to a KServe v2 server, such as NVIDIA Triton: over gRPC and over HTTP.
 
 Both wait for an answer at most until a limit, and meanwhile ask every second whether the server is
 alive, so that a server that hangs is noticed long before a slow one would be given up.
@@ -145,7 +145,7 @@ def connect(url: str) -> Connection:
 
 
 class GrpcConnection:
-    """KServe v2 by gRPC, with tritonclient."""
+    """KServe v2 over gRPC, with tritonclient."""
 
     def __init__(self, address: Address) -> None:
         try:
@@ -240,7 +240,7 @@ _GRPC = {
 
 
 class HttpConnection:
-    """KServe v2 by HTTP, with the binary tensor data extension."""
+    """KServe v2 over HTTP, with the binary tensor data extension."""
 
     def __init__(self, address: Address) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Serves a model by NVIDIA Triton, through pytriton in an environment of its own.
+"""Serves a model with NVIDIA Triton, through pytriton in an environment of its own.
 
 pytriton 0.7 needs NumPy 1 in the process that Triton starts, and imgsearch needs NumPy 2. So it is
 installed into a virtual environment beside ours, whose packages are looked up after our own, and in
@@ -60,7 +60,7 @@ class Listening:
 
     @property
     def urls(self) -> tuple[str, str]:
-        """By gRPC, and by HTTP."""
+        """Over gRPC, and over HTTP."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"triton://{host}:{self.grpc_port}", f"triton+http://{host}:{self.http_port}"
 

@@ -57,7 +57,9 @@ FIELDS = {
 """The fields of a filter and their kinds. `keywords` and `people` have any number of values, and
 pass a comparison if one of them does."""
 
-LABELS = ("title", "description", "keywords", "people", "city", "state", "country")
+PLACE_FIELDS = ("city", "state", "country")
+"""From the smallest to the largest."""
+LABELS = ("title", "description", "keywords", "people", *PLACE_FIELDS)
 """The fields written into a picture by people."""
 
 MEASURED = (*SORTED_MEASURES, "kind")
@@ -263,7 +265,7 @@ def _cluster(field: str, op: str, text: str) -> Filter:
 
 def place(text: str) -> Filter:
     """City, state or country contain this text."""
-    return any_of(comparison(field, "~", text) for field in ("city", "state", "country"))
+    return any_of(comparison(field, "~", text) for field in PLACE_FIELDS)
 
 
 def _format(field: str, op: str, text: str) -> Filter:

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgsearch.errors import EncoderError, ImgSearchError, ModelServerError
 from imgsearch.model_card import InputSize
-from imgsearch.ports import BatchEncoder, Decoder, Encoder
+from imgsearch.ports import BatchEncoder, Decoder, Encoder, EncoderPool
 from imgsearch.records import Decoded, Encoded, ImageFile, Known, Skipped
 from imgsearch.sources.decoders import MEASURED_SIZE
 from imgsearch.vectors import Embeddings, Pixels
@@ -131,6 +131,36 @@ class LocalPool:
             if decoder is not None:
                 decoder.close()
         self._open = self._describing = None
+
+
+class DeferredPool:
+    """The `EncoderPool` of a plug-in, which is loaded for the first file: most runs find none.
+
+    Parameters
+    ----------
+    load : callable
+    local : EncoderPool
+        Describes files.
+    """
+
+    def __init__(self, load: Callable[[], EncoderPool], local: EncoderPool) -> None:
+        self._load, self._local = load, local
+        self._pool: EncoderPool | None = None
+
+    def encode_files(self, files: Iterable[ImageFile]) -> Iterator[Encoded | Skipped]:
+        """As the pool of the plug-in."""
+        waiting = iter(files)
+        for first in waiting:
+            self._pool = self._pool or self._load()
+            yield from self._pool.encode_files(chain([first], waiting))
+
+    def describe_files(self, files: Iterable[ImageFile]) -> Iterator[Known | Skipped]:
+        """The hash and metadata of each file, read on this machine."""
+        return self._local.describe_files(files)
+
+    def close(self) -> None:
+        """Close the pool, or the local one if it was not needed."""
+        (self._pool or self._local).close()
 
 
 def _in_batches(

@@ -23,7 +23,6 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.records import clamped, signed
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.sources.formats import CANDIDATES, extension
-from imgsearch.sources.tree_walk import path_below
 from imgsearch.writing import replace_file
 
 FILE = "folders.json"
@@ -179,11 +178,11 @@ def _listed(source: FilesystemSource, path: str) -> tuple[dict[str, FileState], 
 
 def _rule(source: FilesystemSource, place: str) -> Callable[[str, str, bool], bool]:
     """The names that a scan ignores in a folder, which may have been reached by a link."""
-    real_root, real = os.path.realpath(source.root), os.path.realpath(place)
-    inside = path_below(real_root, real)
+    rules, real = source.rules, os.path.realpath(place)
+    inside = rules.below(real)
     if inside is not None and os.path.join(source.root, inside) == place:
-        return source.rules.leaves_out
-    return source.rules.behind_link(real, inside)
+        return rules.leaves_out
+    return rules.behind_link(real)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -14,7 +14,7 @@ from imgsearch.encoders.registry import canonical
 from imgsearch.errors import CatalogError, MissingExtra, SpaceMismatch
 from imgsearch.indexing import freshness, measure_run, ocr_run
 from imgsearch.indexing.calibration import Calibrator
-from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.encode_pool import DeferredPool, LocalPool
 from imgsearch.indexing.index_files import IndexFiles, require_kind
 from imgsearch.indexing.ingest import SCAN_BATCH_FILES, Ingestor, Unread
 from imgsearch.indexing.measure_run import MeasureIngestor
@@ -249,7 +249,7 @@ class Indexer:
         return report
 
     def _pool(self, space: EmbeddingSpace, decoders: _Decoders) -> EncoderPool:
-        """What encodes the files of a run: this machine, or others for which it writes."""
+        """The encoder pool of a run: of this machine, or of others for which it writes."""
         local = LocalPool(
             lambda: self._encoder(space),
             decoders.pool,
@@ -258,10 +258,14 @@ class Indexer:
         )
         if self._settings.encoders == LOCAL:
             return local
-        require_kind(self._settings.index)
-        remote = plugins.encoder_pool(self._settings.encoders)
-        pool: EncoderPool = remote(self._settings, space, local, self._note)
-        return pool
+
+        def load() -> EncoderPool:
+            require_kind(self._settings.index)
+            remote = plugins.encoder_pool(self._settings.encoders)
+            pool: EncoderPool = remote(self._settings, space, local, self._note)
+            return pool
+
+        return DeferredPool(load, local)
 
     def _verification(self) -> Verification:
         verification = Verification(self._catalog.folder, self._catalog.uuid)
@@ -375,12 +379,14 @@ class Indexer:
         """Which pictures to read: by the request, which the library remembers; else by the library;
         else by the settings. "off" if the engine is missing, unless this request needs it."""
         mode = chosen or self._catalog.ocr_mode() or self._settings.ocr
-        if mode != "off" and not rapid.installed():
-            error = MissingExtra("reading the text in pictures", "ocr")
-            if chosen:
-                raise error
-            self._note(f"Texts in pictures are not read: {error}. {error.hint}")
-            return "off"
+        if mode != "off":
+            try:
+                rapid.require()
+            except MissingExtra as error:
+                if chosen:
+                    raise
+                self._note(f"Texts in pictures are not read: {error}. {error.hint}")
+                return "off"
         if chosen:
             writer.set_ocr_mode(chosen)
         return mode

@@ -67,13 +67,13 @@ class PlaceNames:
 
         Each commit is final, so that a run that was stopped is continued by the next one.
         """
-        after = done = 0
+        done = 0
         while not stop():
-            found = catalog.unnamed_places(GAZETTEER_VERSION, after, IMAGES_PER_COMMIT)
+            found = catalog.unnamed_places(GAZETTEER_VERSION, IMAGES_PER_COMMIT)
             if not found or not self._ready():
                 break
             writer.put_place_names([(key, self.named(metadata)) for key, metadata in found])
-            after, done = found[-1][0], done + len(found)
+            done += len(found)
             on_progress(Progress("places", done))
         return done
 

@@ -63,7 +63,7 @@ class IndexRequest:
         Raises
         ------
         QueryError
-            `ocr` is another text.
+            `ocr` is not one of these values.
         """
         mode = {None: "", True: "on", False: "off"}.get(self.ocr, self.ocr)  # type: ignore[arg-type]
         if mode and mode not in OCR_MODES:

@@ -31,7 +31,6 @@ from imgsearch.indexing.ray_worker import (
     Job,
     Refusal,
     Worker,
-    is_here,
     obstacle,
     portable,
     signature,
@@ -39,7 +38,7 @@ from imgsearch.indexing.ray_worker import (
 from imgsearch.ports import EncoderPool
 from imgsearch.records import Encoded, ImageFile, Known, Skipped
 from imgsearch.settings import Settings
-from imgsearch.sources.guarded_files import digest_file
+from imgsearch.sources.guarded_files import digest_file, is_here
 from imgsearch.vectors import EmbeddingSpace
 
 logger = logging.getLogger("imgsearch.ray")
@@ -222,7 +221,7 @@ class RayPool:
         return any(row["Alive"] and row["NodeID"] == node.id for row in ray.nodes())
 
     def _refuse(self, node: Node, reason: str, queue: BatchQueue) -> None:
-        """Use a node no longer; its batches go to others."""
+        """Stop using a node, and return its batches to the queue."""
         self._note(f"{node.name} of {self._place} is not used: {reason}")
         self._reasons.append(f"{node.name}: {reason}")
         for slot in [slot for slot in self._slots if slot.node.id == node.id]:
@@ -314,7 +313,7 @@ class RayPool:
             yield replace(result, file=files[location]) if seen else result
 
     def _refused(self, slot: Slot, refusal: Refusal, queue: BatchQueue) -> None:
-        """Use the node no longer, unless the witness has changed here as well."""
+        """Refuse the node, unless the witness has changed here as well."""
         witness = self._witnesses.get(refusal.root)
         if witness is not None:
             now = digest_file(witness.file)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from imgsearch.encoders.registry import Registry
-from imgsearch.errors import ImgSearchError
+from imgsearch.errors import ImgSearchError, ModelServerError
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.indexer import MAX_COMMIT_IMAGES, decoder_pool
 from imgsearch.ports import BatchEncoder
 from imgsearch.records import METADATA_VERSION, Encoded, ImageFile, Known, Location, Skipped
 from imgsearch.settings import LOCAL, Settings
 from imgsearch.sources.decoders import DecodeSettings, decoder_signature
-from imgsearch.sources.guarded_files import digest_file
+from imgsearch.sources.guarded_files import digest_file, is_here
 from imgsearch.vectors import EmbeddingSpace, SpaceOptions
 
 
@@ -38,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason why a node cannot be used; `root` is one whose files it sees otherwise, or ""."""
+    """The reason why a node cannot be used; `root` is the one whose files differ there, or ""."""
 
     reason: str
     root: str = ""
@@ -46,7 +45,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """The results of a batch; `differing` are files that the node lacks or has in another size."""
+    """The results of a batch; `differing` are files that are missing there or have another size."""
 
     results: list[Encoded | Skipped]
     differing: frozenset[Location]
@@ -58,8 +57,12 @@ def signature(settings: Settings) -> str:
     return f"{decoders}, metadata {METADATA_VERSION}"
 
 
+def _refusal(error: ImgSearchError) -> Refusal:
+    return Refusal(f"{error}. {error.hint}".rstrip(". ") + ".")
+
+
 def obstacle(job: Job, witnesses: Mapping[str, Known]) -> Refusal | None:
-    """What speaks against this machine, found without loading the model."""
+    """The reason to refuse this machine, or None; it does not load the model."""
     mine = signature(job.settings)
     if mine != job.signature:
         return Refusal(f"its versions differ: {mine}; required {job.signature}")
@@ -72,7 +75,7 @@ def obstacle(job: Job, witnesses: Mapping[str, Known]) -> Refusal | None:
     try:
         revision = Registry(job.settings).revision(job.space.model)
     except ImgSearchError as error:
-        return Refusal(f"{error}. {error.hint}".rstrip(". ") + ".")
+        return _refusal(error)
     if revision != job.space.revision:
         return Refusal(
             f"its {job.space.model} has the revision {revision}; required {job.space.revision}"
@@ -99,7 +102,7 @@ class Worker:
         try:
             encoder = Registry(job.settings).encoder(space.model, options)
         except ImgSearchError as error:
-            return Refusal(f"{error}. {error.hint}".rstrip(". ") + ".")
+            return _refusal(error)
         if encoder.space != space:
             return Refusal(f"its model has another space: {encoder.space}; required {space}")
         batch = job.settings.batch_size or MAX_COMMIT_IMAGES
@@ -116,9 +119,12 @@ class Worker:
         if refusal := obstacle(replace(self._job, space=None), new):
             return refusal
         self._roots.update(new)
-        asked = {file.location: file for file in files}
-        results = list(self._pool.encode_files(files))
-        differing = (r.file.location for r in results if _differs(r, asked[r.file.location]))
+        scanned = {file.location: file for file in files}
+        try:
+            results = list(self._pool.encode_files(files))
+        except ModelServerError as error:  # no picture is at fault
+            return _refusal(error)
+        differing = (r.file.location for r in results if _differs(r, scanned[r.file.location]))
         return Encodings(results, frozenset(differing))
 
 
@@ -127,18 +133,6 @@ def _differs(result: Encoded | Skipped, file: ImageFile) -> bool:
     if isinstance(result, Encoded):
         return result.file.size != file.size
     return not is_here(file)
-
-
-def is_here(file: ImageFile) -> bool:
-    """True if this machine can open a file, and it has the size of the scan."""
-    try:
-        fd = os.open(file.absolute, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError):
-        return False
-    try:
-        return os.fstat(fd).st_size == file.size
-    finally:
-        os.close(fd)
 
 
 def portable(settings: Settings, cpus: float) -> Settings:

@@ -62,8 +62,7 @@ class RapidReader:
     glance_size = InputSize(long=GLANCE_SIDE_PIXELS)
 
     def __init__(self, threads: int = 0) -> None:
-        if not installed():
-            raise MissingExtra("reading the text in pictures", "ocr")
+        require()
         self._threads = threads or -1
         self.engine = f"rapidocr {metadata.version('rapidocr')}, PP-OCRv6 small"
 
@@ -121,6 +120,12 @@ def installed() -> bool:
         return all(util.find_spec(name) is not None for name in PACKAGES)
     except ImportError:  # from an import hook of this process
         return False
+
+
+def require() -> None:
+    """Raise `MissingExtra` unless the extra `ocr` is installed."""
+    if not installed():
+        raise MissingExtra("reading the text in pictures", "ocr")
 
 
 def model_files() -> dict[str, Path]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from imgsearch.filters.fields import comparison
+from imgsearch.filters.fields import PLACE_FIELDS, comparison
 from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import Compare, Filter, all_of, any_of
 from imgsearch.searching.query_hints import Period, period_in
@@ -21,7 +21,6 @@ from imgsearch.searching.request import SearchRequest
 MAX_WORDS = 16
 """Longer queries are sentences."""
 MAX_PLACE_WORDS = 5
-PLACE_FIELDS = ("city", "state", "country")
 
 _BEFORE_PLACES = {"at", "from", "in", "near", "aus", "en", "em", "da", "de", "à"}
 _FILLERS = {
@@ -69,7 +68,7 @@ def place_reading(
     Parameters
     ----------
     known : callable
-        Of some folded texts, returns those that are places of the library.
+        Gets folded texts; returns those that are places of the library.
     """
     texts = [term.text for term in request.terms if term.text and term.weight > 0]
     if len(texts) != 1 or any(not term.text for term in request.terms):

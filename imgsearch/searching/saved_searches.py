@@ -187,12 +187,7 @@ class SavedSearches:
                     "Say what to look for as well, or use the results as examples: --like '#1'",
                 )
             raise QueryError(*EMPTY_QUERY)
-        terms, good, bad = (
-            [self._kept(term) for term in terms]
-            for terms in (request.terms, request.good, request.bad)
-        )
-        kept = replace(request, terms=terms, good=good, bad=bad, remember=False)
-        text = json.dumps(request_to_plain(kept), separators=(",", ":"))
+        text = _as_text(replace(_mapped(request, self._kept), remember=False))
         if len(text) > MAX_REQUEST_BYTES:
             raise QueryError(
                 f"the search takes more than {MAX_REQUEST_BYTES >> 10} KiB, which is too much to"
@@ -239,19 +234,30 @@ class SavedSearches:
         )
 
 
+def _mapped(request: SearchRequest, change: Callable[[Term], Term]) -> SearchRequest:
+    """A request with each of its terms changed."""
+    terms, good, bad = (
+        [change(term) for term in terms] for terms in (request.terms, request.good, request.bad)
+    )
+    return replace(request, terms=terms, good=good, bad=bad)
+
+
+def _as_text(request: SearchRequest) -> str:
+    return json.dumps(request_to_plain(request), separators=(",", ":"))
+
+
 # From another library
 
 
 def take_over(catalog: Catalog, other: Catalog) -> int:
     """Add the saved searches of another library; returns how many.
 
-    A search whose name is taken here by another one gets a number behind its name. Pictures in a
-    search are found here by their paths, and searches that are here already are left out.
+    If another search here has the name, a number is appended. Pictures in a search are found here
+    by their paths, and searches that are here already are left out.
     """
     added = 0
     for each in listed(other)[0]:
-        request = _moved(each.request, catalog, other)
-        text = json.dumps(request_to_plain(request), separators=(",", ":"))
+        text = _as_text(_mapped(each.request, lambda term: _moved_term(term, catalog, other)))
         with catalog.saving() as writer:
             name = _free_name(writer, each.name, text)
             if name is not None and writer.count() < MAX_SAVED_SEARCHES:
@@ -272,15 +278,6 @@ def _free_name(writer: SavedWriter, name: str, text: str) -> str | None:
         if taken.request == text:
             return None
     return None
-
-
-def _moved(request: SearchRequest, catalog: Catalog, other: Catalog) -> SearchRequest:
-    """A request of another library with its pictures as this one knows them."""
-    terms, good, bad = (
-        [_moved_term(term, catalog, other) for term in terms]
-        for terms in (request.terms, request.good, request.bad)
-    )
-    return replace(request, terms=terms, good=good, bad=bad)
 
 
 def _moved_term(term: Term, catalog: Catalog, other: Catalog) -> Term:

@@ -165,7 +165,7 @@ class Searcher:
         if trace.passed != 0:
             notes += ranking.notes
         if trace.passed != 0 and request.mode != "text":
-            notes += self._notes(resolved)
+            notes += self._notes(resolved, trace)
         text = " ".join(term.text for term in resolved.terms if term.text)
         return SearchResult(hits, notes, ranking.note, text, trace)
 
@@ -502,9 +502,8 @@ class Searcher:
             raise no_pictures()
         trace.method = "by words, from the catalog"
         with trace.step("words"):
-            reading = self._place_reading(request)
-            named = self._named(request, allowed, reading)
-            return Candidates({}, named, notes=_reading_note(reading))
+            named = self._named(request, allowed, trace)
+            return Candidates({}, named, notes=_reading_note(trace.place))
 
     def _gate(self, request: SearchRequest) -> Gate | None:
         """The gate for a query; None if it has none, or the library has no reference scores."""
@@ -525,13 +524,12 @@ class Searcher:
         if trace.passed == 0:
             return Candidates({}, {})  # before a model is loaded for nothing
         with trace.step("words"):
-            reading = self._place_reading(request)
-            named = self._named(request, allowed, reading)
+            named = self._named(request, allowed, trace)
         with trace.step("encode"):
             vector, scale = self.embed(request, trace)
             readings = self._readings(request, explain_all=gate is not None)
         if gate is not None and readings and not any(each.understood for each in readings.values()):
-            notes = _reading_note(reading) + reading_notes(readings, refused=True)
+            notes = _reading_note(trace.place) + reading_notes(readings, refused=True)
             return Candidates({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
@@ -542,7 +540,7 @@ class Searcher:
             )
             if refused:
                 scores = {}
-            notes = _reading_note(reading) + reading_notes(readings, refused)
+            notes = _reading_note(trace.place) + reading_notes(readings, refused)
             if not named:
                 return Candidates(scores, {}, scale, notes=notes)
             ids = np.array(sorted(named), np.int64)
@@ -576,27 +574,20 @@ class Searcher:
         trace.passed = len(allowed)
         return allowed
 
-    def _named(
-        self, request: SearchRequest, allowed: Ids | None, reading: PlaceReading | None
-    ) -> dict[int, float]:
+    def _named(self, request: SearchRequest, allowed: Ids | None, trace: Trace) -> dict[int, float]:
         """BM25 by id of the pictures that have the words of the query, the best of `allowed`;
-        pictures from the place of a reading count like the best of them."""
+        pictures from a place that the query names count like the best of them."""
         if not request.words or request.mode == "semantic":
             return {}
         named = dict(self._catalog.with_words(request.words, MAX_WORD_MATCHES, allowed))
-        if reading is not None:
-            there = self._catalog.select(reading.where)
+        trace.place = place_reading(request, self._catalog.known_places)
+        if trace.place is not None:
+            there = self._catalog.select(trace.place.where)
             there = there if allowed is None else np.intersect1d(there, allowed)
             named |= dict.fromkeys(
                 there[-MAX_WORD_MATCHES:].tolist(), max(named.values(), default=1.0)
             )
         return named
-
-    def _place_reading(self, request: SearchRequest) -> PlaceReading | None:
-        """The place that the query names; None in a search that ignores words."""
-        if not request.words or request.mode == "semantic":
-            return None
-        return place_reading(request, self._catalog.known_places)
 
     def embed(
         self, request: SearchRequest, trace: Trace | None = None
@@ -664,15 +655,15 @@ class Searcher:
             return []
         return ["This search could not be kept: '#1' and --more still mean an earlier one."]
 
-    def _notes(self, request: SearchRequest) -> list[str]:
+    def _notes(self, request: SearchRequest, trace: Trace) -> list[str]:
         if not request.instruction and not any(term.text for term in request.terms):
             return []
         try:
             card = self._spaces.card(self.space)
         except ImgSearchError:  # a search that could do without the model does without its card
             return []
-        reading = self._place_reading(request)
-        notes = [script_note(card, request.terms), *query_hints(request, read=reading is not None)]
+        hints = query_hints(request, read=trace.place is not None)
+        notes = [script_note(card, request.terms), *hints]
         if request.instruction:
             notes.append(instruction_note(card, request.terms))
         return [note for note in notes if note]

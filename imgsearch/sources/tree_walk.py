@@ -116,7 +116,6 @@ class TreeWalk:
         self._mounts = mounts
         self._unchanged = unchanged
         self._root = rules.root
-        self._real_root = os.path.realpath(rules.root)
         self._identities: dict[int, Identity] = {}
         self._entered: set[tuple[int, int]] = set()
         self._links: list[str] = []
@@ -126,7 +125,7 @@ class TreeWalk:
     def run(self) -> Iterator[ScanItem]:
         if self._rules.scope:  # a link from there must not lead into all of the root
             with suppress(OSError):
-                self._entered_before(os.stat(self._real_root))
+                self._entered_before(os.stat(self._rules.real_root))
         yield from self._descend(self._rules.scope, None)
         while self._links:
             links, self._links = sorted(self._links), []
@@ -246,7 +245,7 @@ class TreeWalk:
         beside: list[str] = []
         leaves_out: Callable[[str, str, bool], bool] = self._rules.leaves_out
         if folder.real is not None:
-            leaves_out = self._rules.behind_link(folder.real, self._below(folder.real))
+            leaves_out = self._rules.behind_link(folder.real)
         candidates, metadata = CANDIDATES, sidecars.EXTENSIONS
         for entry in entries:  # a re-scan does this, too, for every file
             name = entry.name
@@ -289,7 +288,7 @@ class TreeWalk:
     def _link(self, folder: _Folder, absolute: str, name: str, path: str) -> ScanItem | None:
         try:
             target = os.path.realpath(absolute)
-            inside = self._below(target)
+            inside = self._rules.below(target)
             status = os.stat(absolute)
         except OSError:
             return self._dangling(name, path)
@@ -348,9 +347,6 @@ class TreeWalk:
     def _real(self, path: str) -> str:
         return os.path.realpath(self._absolute(path))
 
-    def _below(self, real: str) -> str | None:
-        return path_below(self._real_root, real)
-
     def _device(self, path: str) -> int | None:
         try:
             return os.stat(self._absolute(path)).st_dev
@@ -359,15 +355,6 @@ class TreeWalk:
 
     def _absolute(self, path: str) -> str:
         return os.path.join(self._root, *path.split("/")) if path else self._root
-
-
-def path_below(real_root: str, real: str) -> str | None:
-    """The path of a place below a root, both without links, with "/" between its parts; None if it
-    lies elsewhere."""
-    top = real_root.rstrip(os.sep) + os.sep
-    if real == real_root:
-        return ""
-    return real[len(top) :].replace(os.sep, "/") if real.startswith(top) else None
 
 
 def _picture(file: ImageFile, status: os.stat_result) -> ImageFile | Skipped:

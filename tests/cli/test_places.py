@@ -88,7 +88,7 @@ def forget_names(path: Path) -> None:
     catalog = open_catalog(str(path.parent))
     with catalog.writer() as writer:
         writer.put_place_names([
-            (key, as_before(metadata)) for key, metadata in catalog.unnamed_places(99, 0, 99)
+            (key, as_before(metadata)) for key, metadata in catalog.unnamed_places(99, 99)
         ])  # fmt: skip
     catalog.close()
     connection = sqlite3.connect(path)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from imgsearch.encoders.registry import Registry
-from imgsearch.indexing.ray_worker import Job, Refusal, is_here, obstacle, portable, signature
+from imgsearch.indexing.ray_worker import Job, Refusal, obstacle, portable, signature
 from imgsearch.records import ImageFile
 from imgsearch.settings import LOCAL, Settings
-from imgsearch.sources.guarded_files import digest_file
+from imgsearch.sources.guarded_files import digest_file, is_here
 from imgsearch.spaces import Spaces
 
 
