@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.model_card import ModelCard
@@ -148,38 +149,32 @@ EMBEDDING_GEMMA2 = ModelCard(
     visual_tokens=280,
     speed=SLOW,
 )
+_QWEN3_VL_2B = ModelCard(
+    name="qwen3-vl-embedding-2b",
+    summary="A multimodal language model trained for retrieval; takes instructions.",
+    languages=_QWEN3_LANGUAGES,
+    limits=_QWEN3_LIMITS,
+    licence="Apache-2.0",
+    hub="Qwen/Qwen3-VL-Embedding-2B",
+    parameters=2_127_532_032,
+    dimension=2048,
+    dimensions=range(64, 2049),
+    instructions=True,
+    query_instruction=QWEN3_QUERY,
+    document_instruction=QWEN3_DOCUMENT,
+    visual_tokens=1800,
+    speed=GPU,
+)
 QWEN3_VL = (
-    ModelCard(
-        name="qwen3-vl-embedding-2b",
-        summary="A multimodal language model trained for retrieval; takes instructions.",
-        languages=_QWEN3_LANGUAGES,
-        limits=_QWEN3_LIMITS,
-        licence="Apache-2.0",
-        hub="Qwen/Qwen3-VL-Embedding-2B",
-        parameters=2_127_532_032,
-        dimension=2048,
-        dimensions=range(64, 2049),
-        instructions=True,
-        query_instruction=QWEN3_QUERY,
-        document_instruction=QWEN3_DOCUMENT,
-        visual_tokens=1800,
-        speed=GPU,
-    ),
-    ModelCard(
+    _QWEN3_VL_2B,
+    replace(
+        _QWEN3_VL_2B,
         name="qwen3-vl-embedding-8b",
         summary="The larger version of qwen3-vl-embedding-2b.",
-        languages=_QWEN3_LANGUAGES,
-        limits=_QWEN3_LIMITS,
-        licence="Apache-2.0",
         hub="Qwen/Qwen3-VL-Embedding-8B",
         parameters=8_144_793_840,
         dimension=4096,
         dimensions=range(64, 4097),
-        instructions=True,
-        query_instruction=QWEN3_QUERY,
-        document_instruction=QWEN3_DOCUMENT,
-        visual_tokens=1800,
-        speed=GPU,
     ),
 )
 _CARDS = {card.name: card for card in (*GME, *SENTENCE, EMBEDDING_GEMMA2, *QWEN3_VL)}
