@@ -1,9 +1,4 @@
-"""A kill at any moment leaves a library intact: no committed picture lost, none confused.
-
-IMGSEARCH_KILLS is the number of kills. IMGSEARCH_KILL_SEED repeats a run: the changes of pictures
-and the steps of kills are the same; kills by the clock are only close.
-The full form has 200 kills, the quick one 20.
-"""
+"""A kill at any moment leaves a library intact: no committed picture lost, none confused."""
 
 from __future__ import annotations
 
@@ -18,12 +13,10 @@ import pytest
 
 from imgsearch.catalog import open_catalog
 from imgsearch.errors import LibraryMissing
-from tests.conftest import FULL
+from tests.crash import KILLS, SEED
 from tests.crash.album import Album, inspect, open_index
 from tests.crash.process import Exit, drive
 
-KILLS = int(os.environ.get("IMGSEARCH_KILLS") or (200 if FULL else 20))
-SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 LIFE = 20
 """Kills per library."""
 

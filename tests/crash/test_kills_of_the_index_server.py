@@ -1,7 +1,4 @@
-"""A kill of the client, or of the server, at any moment leaves an index that equals the catalog.
-
-IMGSEARCH_KILLS is the number of kills of each, 20 by default.
-"""
+"""A kill of the client, or of the server, at any moment leaves an index that equals the catalog."""
 
 from __future__ import annotations
 
@@ -21,12 +18,11 @@ from imgsearch.errors import IndexServerError
 from imgsearch.indexing.index_files import sync, verify
 from tests import milvus_server
 from tests.conftest import ROOT, needs_server
+from tests.crash import SEED, SLOW_KILLS
 from tests.fakes import SPACE, MemoryFolder, ingest, unit_rows
 
-KILLS = int(os.environ.get("IMGSEARCH_KILLS") or 20)
 KILL_SECONDS = 120 if milvus_server.WHOLE else 30
 """Longest round: a whole Milvus takes a minute to start again."""
-SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 WRITER = """
 import sys
 from imgsearch import plugins
@@ -144,22 +140,22 @@ def story(tmp_path, server):
     yield story
     steps = {step: story.before.count(step) for step in ("begin", "flushed", "built")}
     print(f"finished before the kills: {steps}")
-    assert KILLS < 20 or steps["flushed"], "no kill came after a flush"
+    assert SLOW_KILLS < 20 or steps["flushed"], "no kill came after a flush"
     story.catalog.close()
 
 
-@pytest.mark.timeout(60 + KILL_SECONDS * KILLS)
+@pytest.mark.timeout(60 + KILL_SECONDS * SLOW_KILLS)
 def test_kills_of_the_client(story):
     def kill(writer: Writer) -> None:
         writer.process.kill()
         writer.end()
 
-    for _ in range(KILLS):
+    for _ in range(SLOW_KILLS):
         story.round(kill)
-    assert story.before.count("begin") == KILLS, "the process was killed while it wrote"
+    assert story.before.count("begin") == SLOW_KILLS, "the process was killed while it wrote"
 
 
-@pytest.mark.timeout(60 + KILL_SECONDS * KILLS)
+@pytest.mark.timeout(60 + KILL_SECONDS * SLOW_KILLS)
 def test_kills_of_the_server(story, server):
     scheme = story.url.partition("://")[0]
 
@@ -169,6 +165,6 @@ def test_kills_of_the_server(story, server):
         assert last.startswith(f"imgsearch.errors.{IndexServerError.__name__}: {scheme}://"), last
         server.start()
 
-    for _ in range(KILLS):
+    for _ in range(SLOW_KILLS):
         story.round(kill)
-    assert story.before.count("begin") == KILLS
+    assert story.before.count("begin") == SLOW_KILLS

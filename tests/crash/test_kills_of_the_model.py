@@ -19,17 +19,15 @@ from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.term_vectors import with_pixels
 from imgsearch.settings import Settings
 from imgsearch.sources.decoders import DecodeSettings
-from tests.conftest import FULL, PHOTOS, full_only
+from tests.conftest import PHOTOS, full_only
+from tests.crash import SEED, SLOW_KILLS
 from tests.crash.album import digest
 from tests.crash.process import Exit, drive
-
-KILLS = max(1, int(os.environ.get("IMGSEARCH_KILLS") or (200 if FULL else 20)) // 20)
-SEED = int(os.environ.get("IMGSEARCH_KILL_SEED") or random.randrange(10**6))
 
 pytestmark = [
     pytest.mark.slow,
     full_only,
-    pytest.mark.timeout(300 + 60 * KILLS),
+    pytest.mark.timeout(300 + 60 * SLOW_KILLS),
     pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
 ]
 
@@ -72,7 +70,7 @@ def change(photos: Path, sources: list[Path], chance: random.Random) -> None:
 
 
 def test_no_kill_loses_or_confuses_a_photo(tmp_path: Path) -> None:
-    print(f"IMGSEARCH_KILL_SEED={SEED}, {KILLS} kills")
+    print(f"IMGSEARCH_KILL_SEED={SEED}, {SLOW_KILLS} kills")
     chance = random.Random(SEED)
     sources = sorted(path for path in PHOTOS.iterdir() if path.stat().st_size < 200_000)
     photos, library = tmp_path / "photos", tmp_path / "library"
@@ -81,7 +79,7 @@ def test_no_kill_loses_or_confuses_a_photo(tmp_path: Path) -> None:
         shutil.copy(source, photos / source.name)
     span = index(tmp_path / "calibration", photos).seconds
     killed = growing = 0
-    while killed < KILLS:
+    while killed < SLOW_KILLS:
         before = present(library)
         if chance.random() < 0.5:
             exit = index(library, photos, chance.uniform(0, 1) * span)
