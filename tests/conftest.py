@@ -42,13 +42,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 
 # No deadline: a busy machine is slow now and then.
 settings.register_profile("quick", max_examples=25, deadline=None)
-settings.register_profile("full", max_examples=100, deadline=None)
+settings.register_profile("full", max_examples=50, deadline=None)
 settings.load_profile("full" if FULL else "quick")
 
 
-def examples(full: int) -> int:
-    """The number of Hypothesis examples for a test that takes `full` of them in the full form."""
-    return full * settings.default.max_examples // 100
+def examples(relative: int) -> int:
+    """The number of Hypothesis examples for a test that has `relative` where others have 100."""
+    return relative * settings.default.max_examples // 100
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -129,15 +129,12 @@ def test_a_model_that_changed_while_the_server_was_away_is_refused(tmp_path):
     shutil.copytree(GME, folder)
     server = TritonServer(tmp_path, str(folder))
     encoder = far(server)
-    before = encoder.encode_texts(["a"])
+    assert encoder.encode_texts(["a"]).shape == (1, encoder.space.dimension)
     server.stop(signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(ModelServerError, match=r"127\.0\.0\.1"):
         encoder.encode_texts(["a"])
     assert time.monotonic() - start < 5
-    server.start()
-    assert np.array_equal(encoder.encode_texts(["a"]), before)  # the same model is welcome
-    server.stop()
     weights = next(folder.glob("*.safetensors"))
     tensors = load_file(weights)
     save_file({name: 1.5 * array for name, array in tensors.items()}, weights, {"format": "pt"})

@@ -22,7 +22,7 @@ from tests.page.page_server import serving
 
 pytestmark = [pytest.mark.slow, full_only]
 
-PICTURES = 100_000 if FULL else 10_000
+PICTURES = 30_000 if FULL else 10_000
 MAX_NODES = 2500
 """Elements beside the shelves of the start; the page itself has about 200, a tile about 12."""
 MAX_START_NODES = 2500
