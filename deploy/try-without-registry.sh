@@ -16,7 +16,6 @@ engine="podman $storage --runtime runc"
 
 clean_up() {
   $engine rm --all --force --volumes >"$work/log" 2>&1 || cat "$work/log"
-  umount "$work/storage/overlay" 2>"$work/log" || true
   rm -rf "$work"
 }
 trap clean_up EXIT
@@ -41,7 +40,7 @@ run() {
     --cap-drop all --security-opt no-new-privileges "$@"
 }
 healthy() {
-  for _ in $(seq 60); do
+  for _ in $(seq 150); do
     if $engine healthcheck run "$1" >"$work/log" 2>&1; then
       return
     fi

@@ -262,6 +262,8 @@ def test_the_manifests_name_what_exists(manifests: dict[str, dict[str, Any]]) ->
     volumes = {each["name"]: each for each in pod["volumes"]}
     mounts = {each["name"]: each for each in container["volumeMounts"]}
     assert set(volumes) == set(mounts)
+    kinds = {kind for each in volumes.values() for kind in each if kind != "name"}
+    assert kinds == {"persistentVolumeClaim", "secret", "emptyDir"}  # allowed by "restricted"
     for volume in volumes.values():
         if claim := volume.get("persistentVolumeClaim"):
             assert f"PersistentVolumeClaim/{claim['claimName']}" in manifests
