@@ -6,7 +6,7 @@ The plain Linux package of torch brings gigabytes of CUDA libraries, which are u
 NVIDIA GPU. The script therefore chooses a build of torch, in this order:
 
 1. torch is already in the environment: keep it.
-2. The machine has an NVIDIA GPU or runs macOS: the plain package.
+2. The extra is `gpu`, or the machine has an NVIDIA GPU or runs macOS: the plain package.
 3. pip finds a CPU wheel on disk (PIP_FIND_LINKS, or find-links in pip's settings): that wheel.
 4. PyTorch's index of CPU builds is reachable: its wheel.
 5. Otherwise the plain package, with a note that it is large.
@@ -118,8 +118,10 @@ def succeeds(*command: str, seconds: float = 60.0) -> bool:
     return done.returncode == 0
 
 
-def wants_plain() -> str:
-    """Why the plain torch package suits this machine; "" if it does not."""
+def wants_plain(extras: str) -> str:
+    """Why the plain torch package suits the extras or this machine; "" if it does not."""
+    if "gpu" in extras.split(","):
+        return "for the extra gpu"  # an image is built on a machine without a GPU
     if sys.platform == "darwin":
         return "no CUDA on macOS"
     if succeeds("nvidia-smi", "-L", seconds=NETWORK_TIMEOUT_SECONDS):
@@ -127,15 +129,15 @@ def wants_plain() -> str:
     return ""
 
 
-def this_machine(python: str, version: str) -> Machine:
-    """The facts of this machine, for the environment of `python`."""
+def this_machine(python: str, version: str, extras: str) -> Machine:
+    """The facts of this machine, for the environment of `python` with these extras."""
     check = (
         f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == '{version}'"
     )
     offline = ("--dry-run", "--ignore-installed", "--no-deps", "--no-index", "--timeout", "3")
     return Machine(
         has_torch=lambda: succeeds(python, "-c", check),
-        wants_plain=wants_plain,
+        wants_plain=lambda: wants_plain(extras),
         has_wheel=lambda: succeeds(
             python, "-m", "pip", "--retries=0", "install", *offline, f"torch=={version}+cpu"
         ),
@@ -173,9 +175,9 @@ def make_venv(folder: Path) -> str:
     return str(python)
 
 
-def install_torch(python: str, version: str) -> None:
+def install_torch(python: str, version: str, extras: str) -> None:
     """Put the chosen build of torch into the environment, or leave it to the main install."""
-    choice = choose_torch(version, this_machine(python, version))
+    choice = choose_torch(version, this_machine(python, version, extras))
     say(f"torch {version}: {choice.why}")
     if choice.pip and not pip(python, *choice.pip):
         say("that failed: using the plain package instead (several gigabytes on Linux)")
@@ -192,7 +194,7 @@ def main() -> None:
     folder, extras = Path(sys.argv[1]), sys.argv[2]
     python = make_venv(folder)
     refuse_two_faiss(python, extras)
-    install_torch(python, pinned("torch", CONSTRAINTS.read_text(encoding="utf-8")))
+    install_torch(python, pinned("torch", CONSTRAINTS.read_text(encoding="utf-8")), extras)
     say(f"imgsearch[{extras}], editable, with the versions in {CONSTRAINTS.name} (takes minutes)")
     if not pip(python, "--constraint", str(CONSTRAINTS), "--editable", f".[{extras}]"):
         raise SystemExit("The installation failed; see pip's message above.")

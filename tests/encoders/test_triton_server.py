@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -120,6 +123,20 @@ def test_clients_cannot_load_models_of_their_own(server):
         with pytest.raises(InferenceServerException, match="protocol is restricted"):
             call()
     assert far(server).encode_texts(["a"]).shape == (1, far(server).space.dimension)
+
+
+@needs_server
+def test_the_health_check_of_the_image_reaches_the_server(server):
+    text = (ROOT / "deploy" / "Dockerfile.model").read_text()
+    code = re.search(r'HEALTHCHECK.*?"(import urllib.*?)"]', text, re.DOTALL)[1]
+    assert code.count(":8000/") == 1
+
+    def status(port: int) -> int:
+        probe = [sys.executable, "-c", code.replace(":8000/", f":{port}/")]
+        return subprocess.run(probe, capture_output=True, check=False).returncode
+
+    assert status(server.http_port) == 0
+    assert status(free_port()) != 0
 
 
 @full_only

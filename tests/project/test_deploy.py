@@ -11,18 +11,30 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 import yaml
 
+from imgsearch.encoders.triton_connection import parse
+from imgsearch.encoders.triton_server import PYTRITON
+from imgsearch.settings import Settings, load_settings, variable_name
 from tests.cli.calls import Place, call
-from tests.conftest import ROOT, full_only
+from tests.conftest import CHECKOUT, ROOT, full_only, needs_server
+from tests.postgres_server import programs
 from tests.web.server_process import serving
+
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
+IMAGES = (*DOCKERFILES, "Dockerfile.model")
+COMPOSITIONS = ("compose.yaml", "compose.servers.yaml")
+KUBERNETES = DEPLOY / "kubernetes" / "imgsearch.yaml"
+KUBERNETES_VERSION = "1.37"
 TOKEN = "a-token-for-tests-only-0123456789"
 
 
@@ -42,7 +54,26 @@ def compose() -> dict[str, Any]:
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 
-@pytest.mark.parametrize("name", DOCKERFILES)
+@pytest.fixture(scope="module")
+def servers() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "compose.servers.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[str, dict[str, Any]]:
+    """The Kubernetes manifests, by kind and name."""
+    documents = yaml.safe_load_all(KUBERNETES.read_text())
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in documents}
+
+
+def with_defaults(text: str) -> str:
+    """A compose file with a path or the default in place of each variable."""
+    return re.sub(
+        r"\$\{\w+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "/path", text
+    )
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_hadolint_has_no_finding(name: str) -> None:
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     hadolint = hadolint or shutil.which("hadolint")
@@ -52,10 +83,12 @@ def test_hadolint_has_no_finding(name: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", DOCKERFILES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_an_image_does_not_run_as_root_and_copies_what_exists(name: str) -> None:
     assert last(name, "USER") == "$UID:$GID"
-    extras = re.findall(r"[a-z]+(?:,[a-z]+)+", " ".join(rest for _, rest in instructions(name)))
+    words = " ".join(rest for _, rest in instructions(name))
+    extras = re.search(r"(?<=EXTRA=)\w+|[a-z]+(?:,[a-z]+)+", words)
+    assert extras is not None
     project = (ROOT / "pyproject.toml").read_text()
     for extra in extras[0].split(","):
         assert re.search(rf"(?m)^{extra} = \[", project), extra
@@ -110,8 +143,176 @@ def test_the_composition_keeps_pictures_read_only_and_the_page_local(
     assert f"/run/secrets/{service['secrets'][0]}" in service["command"]
 
 
-def test_commands_in_deploy_have_the_options_that_they_use(compose: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_a_composition_follows_the_compose_specification(name: str) -> None:
+    parser = pytest.importorskip("compose_spec", reason="pip install compose-spec").PyCompose
+    text = with_defaults((DEPLOY / name).read_text())
+    assert "imgsearch" in parser.from_yaml(text).service_names()
+    with pytest.raises(ValueError, match="restrat"):
+        parser.from_yaml(text.replace("restart:", "restrat:"))
+
+
+def test_servers_are_only_added_and_stay_on_their_own_network(
+    compose: dict[str, Any], servers: dict[str, Any]
+) -> None:
+    client, database, model = (servers["services"][name] for name in list(servers["services"]))
+    assert set(client) == {"environment", "configs", "secrets", "networks", "depends_on"}
+    assert (
+        client["networks"] == ["default", "servers"] and servers["networks"]["servers"]["internal"]
+    )
+    for service in (database, model):
+        assert service["networks"] == ["servers"] and "ports" not in service
+        assert service["cap_drop"] == ["ALL"] and service["read_only"] is True
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        for volume in service["volumes"]:
+            assert volume.partition(":")[0] in servers["volumes"]
+    assert database["user"] == "${IMGSEARCH_UID:-1000}:${IMGSEARCH_GID:-1000}"
+    assert (ROOT / model["build"]["dockerfile"]).is_file()
+    assert set(client["depends_on"]) == {"database", "model"}
+    services = [*servers["services"].values()]
+    named = {name for service in services for name in service.get("secrets", ())}
+    assert named == set(servers["secrets"]) and not named & set(compose["secrets"])
+    configs = {each["source"] for service in services for each in service.get("configs", ())}
+    assert configs == set(servers["configs"])
+    assert all((DEPLOY / each["file"]).is_file() for each in servers["configs"].values())
+    assert all(Path(each["file"]).suffix == ".txt" for each in servers["secrets"].values())
+    if (CHECKOUT / ".gitignore").is_file():
+        assert "/deploy/*.txt" in (CHECKOUT / ".gitignore").read_text().split()
+    assert (DEPLOY / "Dockerfile.model").read_text().count(PYTRITON) == 1
+    assert json.loads(last("Dockerfile.model", "CMD")) == [
+        *model["command"][:1], "builtin", *model["command"][2:],
+    ]  # fmt: skip
+
+
+def test_the_settings_of_the_servers_name_them(servers: dict[str, Any]) -> None:
+    settings = load_settings({}, {"IMGSEARCH_CONFIG": str(DEPLOY / "servers.toml")})
+    assert urlsplit(settings.catalog).hostname == urlsplit(settings.index).hostname == "database"
+    assert dict(settings.models)[settings.model] == "triton://model:8001"
+    assert parse(dict(settings.models)[settings.model]).host in servers["services"]
+    check = servers["services"]["database"]["healthcheck"]["test"]
+    assert check[:2] == ["CMD", "pg_isready"]
+
+
+@needs_server
+def test_the_database_admits_imgsearch_with_its_password_only(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script of the container makes the database, and PGPASSFILE the connection."""
+    import psycopg
+
+    secret = tmp_path / "password"
+    secret.write_text(TOKEN + "\n")
+    script = (DEPLOY / "database.sql").read_text()
+    assert script.count("/run/secrets/password") == 1
+    # The server of the tests has another superuser, and no other role may disturb its tests.
+    script = script.replace("/run/secrets/password", str(secret)).replace(
+        "ROLE postgres", "ROLE owner"
+    )
+    try:
+        done = subprocess.run(
+            [programs() / "psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-d", postgres.url()],
+            input=script, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        url = postgres.url("imgsearch", "imgsearch")
+        passwords = tmp_path / "pgpass"
+        passwords.write_text(f"127.0.0.1:{postgres.port}:imgsearch:imgsearch:{TOKEN}\n")
+        passwords.chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(passwords))
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "SELECT rolsuper, has_database_privilege('imgsearch', 'CREATE'),"
+                " (SELECT extversion FROM pg_extension WHERE extname = 'vector') IS NOT NULL,"
+                " (SELECT count(*) FROM pg_roles WHERE rolname = 'imgsearch')"
+                " FROM pg_roles WHERE rolname = current_user"
+            ).fetchall()
+        assert rows == [(False, True, True, 1)]
+        hashes = postgres.sql("SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin")
+        stored = dict(hashes)
+        assert str(stored["imgsearch"]).startswith("SCRAM-SHA-256$") and stored["owner"] is None
+    finally:
+        postgres.sql("DROP DATABASE IF EXISTS imgsearch", "DROP ROLE IF EXISTS imgsearch")
+
+
+def test_the_manifests_fit_the_schemas_of_kubernetes(manifests: dict[str, dict[str, Any]]) -> None:
+    kubernetes = pytest.importorskip(
+        "kubernetes_validate", reason="pip install kubernetes-validate"
+    )
+    for manifest in manifests.values():
+        kubernetes.validate(manifest, KUBERNETES_VERSION, strict=True)
+    policy = manifests["NetworkPolicy/imgsearch"]
+    with pytest.raises(kubernetes.ValidationError, match="ingres"):
+        wrong = {**policy, "spec": {**policy["spec"], "ingres": []}}
+        kubernetes.validate(wrong, KUBERNETES_VERSION, strict=True)
+
+
+def test_the_manifests_name_what_exists(manifests: dict[str, dict[str, Any]]) -> None:
+    deployment = manifests["Deployment/imgsearch"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    labels = deployment["template"]["metadata"]["labels"]
+    service, policy = manifests["Service/imgsearch"], manifests["NetworkPolicy/imgsearch"]
+    assert deployment["selector"]["matchLabels"] == labels == service["spec"]["selector"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == labels
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports == {"http": int(last("Dockerfile", "EXPOSE"))}
+    assert service["spec"]["ports"][0]["targetPort"] in ports
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert set(volumes) == set(mounts)
+    kinds = {kind for each in volumes.values() for kind in each if kind != "name"}
+    assert kinds == {"persistentVolumeClaim", "secret", "emptyDir"}  # allowed by "restricted"
+    for volume in volumes.values():
+        if claim := volume.get("persistentVolumeClaim"):
+            assert f"PersistentVolumeClaim/{claim['claimName']}" in manifests
+    photos = manifests["PersistentVolumeClaim/photos"]["spec"]
+    assert f"PersistentVolume/{photos['volumeName']}" in manifests
+    assert mounts["photos"]["readOnly"] and volumes["photos"]["persistentVolumeClaim"]["readOnly"]
+    assert mounts["library"]["mountPath"] == last("Dockerfile", "VOLUME")
+    token = f"{mounts['token']['mountPath']}/{volumes['token']['secret']['items'][0]['path']}"
+    assert token in container["args"]
+    for variable in container["env"]:
+        setting = variable["name"].removeprefix("IMGSEARCH_").lower()
+        assert variable_name(setting) == variable["name"] and hasattr(Settings(), setting)
+        assert variable["valueFrom"]["secretKeyRef"]["name"] == "imgsearch"
+
+    command = "kubectl --namespace imgsearch create secret generic imgsearch"
+    assert command in (DEPLOY / "README.md").read_text()
+    assert "Secret" not in {each["kind"] for each in manifests.values()}
+
+
+def test_the_pod_is_confined_and_probed(manifests: dict[str, dict[str, Any]]) -> None:
+    deployment = manifests["Deployment/imgsearch"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    numbers = [dict(i.split("=") for w, i in instructions("Dockerfile") if w == "ARG")]
+    user = {"runAsUser": int(numbers[0]["UID"]), "runAsGroup": int(numbers[0]["GID"])}
+    assert user.items() <= pod["securityContext"].items()
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    # Kubernetes would set IMGSEARCH_PORT for the service, and variables of that form are settings.
+    assert pod["enableServiceLinks"] is False and pod["automountServiceAccountToken"] is False
+    check = json.loads(last("Dockerfile", "HEALTHCHECK").partition("CMD ")[2])
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert f":8765{container[probe]['httpGet']['path']}'" in check[2]
+
+
+def test_commands_in_deploy_have_the_options_that_they_use(
+    compose: dict[str, Any], servers: dict[str, Any], manifests: dict[str, dict[str, Any]]
+) -> None:
     commands = [compose["services"]["imgsearch"]["command"]]
+    commands.append(servers["services"]["model"]["command"])
+    pod = manifests["Deployment/imgsearch"]["spec"]["template"]["spec"]
+    commands.append(pod["containers"][0]["args"])
+    commands += [json.loads(last(name, "CMD")) for name in IMAGES]
     for unit in sorted((DEPLOY / "systemd").glob("*.service")):
         parser = configparser.RawConfigParser(strict=False)
         parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -119,7 +320,7 @@ def test_commands_in_deploy_have_the_options_that_they_use(compose: dict[str, An
         program, *arguments = shlex.split(parser["Service"]["ExecStart"])
         assert program == "%h/imgsearch/.venv/bin/imgsearch"
         commands.append(arguments)
-    assert len(commands) == 3
+    assert len(commands) == 8
     for name, *arguments in commands:
         text = call(name, "--help").text
         for option in (each for each in arguments if each.startswith("--")):

@@ -67,6 +67,11 @@ def test_index_of_cpu_builds_is_used_for_torch_alone(install):
     assert arguments[arguments.index("--retries") + 1] == "0"
 
 
+def test_the_extra_gpu_gets_cuda_on_a_machine_without_a_gpu(install):
+    assert "gpu" in install.wants_plain("gpu,web")
+    assert "gpu" not in install.wants_plain("cpu,web")
+
+
 def test_the_large_download_is_announced(install):
     answers, _ = machine(install)
     assert "gigabytes" in install.choose_torch("2.13.0", answers).why
@@ -96,10 +101,10 @@ def test_the_wheel_on_disk_must_fit(install, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     write_empty_wheel(tmp_path, "torch", "2.13.0+cpu", "cp27-cp27m-any")
-    assert not install.this_machine(sys.executable, "2.13.0").has_wheel()
+    assert not install.this_machine(sys.executable, "2.13.0", "cpu").has_wheel()
     write_empty_wheel(tmp_path, "torch", "2.13.0+cpu", "py3-none-any")
-    assert install.this_machine(sys.executable, "2.13.0").has_wheel()
-    assert not install.this_machine(sys.executable, "2.99.0").has_wheel()
+    assert install.this_machine(sys.executable, "2.13.0", "cpu").has_wheel()
+    assert not install.this_machine(sys.executable, "2.99.0", "cpu").has_wheel()
 
 
 def write_empty_wheel(folder, name, version, tag):
