@@ -126,7 +126,7 @@ export class Details {
   }
 
   #action(words, title, patch) {
-    return h("button", { type: "button", class: "link", title, onclick: () => this.actions.filter(patch) }, words);
+    return h("button", { type: "button", class: "link", title, onclick: () => this.actions.filter(patch) }, h("bdi", {}, words));
   }
 
   #location({ latitude, longitude }) {

@@ -35,7 +35,7 @@ export function t(name, values = {}) {
   if (forms === undefined) throw new Error(`words/ has no text ${name}`);
   const text = typeof forms === "string" ? forms : forms[plurals.select(values.count)] ?? forms.other;
   const filled = text.replace(/\{(\w+)\}/g, (_, each) => (typeof values[each] === "number" ? number(values[each]) : values[each]));
-  return isMirrored ? `\u27e6${filled}\u27e7` : filled;
+  return isMirrored && /\p{L}/u.test(text.replace(/\{\w+\}/g, "")) ? `\u27e6${filled}\u27e7` : filled;
 }
 
 /** The text for a code of the server, or the code itself if it has none. */
