@@ -15,7 +15,8 @@ from imgsearch.web.static_files import FOLDER
 STATIC = Path(FOLDER)
 WORDS = {path.stem: json.loads(path.read_text("utf-8")) for path in STATIC.glob("words/*.json")}
 ENGLISH = WORDS["en"]
-WITHOUT_PLURAL = {"ja", "zh"}
+PLURALS: dict[str, set[str] | None] = {"ja": None, "zh": None}
+"""Plural forms of languages that have others than "one" and "other"; None for none at all."""
 SCRIPTS = sorted(STATIC.rglob("*.js"))
 PAGES = sorted(STATIC.rglob("*.html"))
 
@@ -150,8 +151,8 @@ def test_a_language_has_the_texts_of_english_with_the_same_values(language: str)
         for form in forms(text):
             assert placeholders(form) == english, f"{language}: {name}"
             assert form.strip() and "<" not in form and form.count("{") == form.count("}"), name
-        counted = isinstance(ENGLISH[name], dict) and language not in WITHOUT_PLURAL
-        expected = {"one", "other"} if counted else None
+        counted = isinstance(ENGLISH[name], dict)
+        expected = PLURALS.get(language, {"one", "other"}) if counted else None
         assert (set(text) if isinstance(text, dict) else None) == expected, f"{language}: {name}"
     same = [name for name in words if words[name] == ENGLISH[name] and len(str(words[name])) > 25]
     assert language == "en" or set(same) <= {"query.filter"}, "not translated"
