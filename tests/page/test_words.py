@@ -48,11 +48,6 @@ def test_in_german(demo: str, gallery: OpenGallery) -> None:
     assert here.page.get_by_placeholder("44 Bilder durchsuchen").count() == 1
     here.pictures_drawn()
     assert here.violations() == []
-    fits(here, "German")
-    here.go("/?show=duplicates&level=shots")
-    fits(here, "duplicates")
-    here.page.set_viewport_size({"width": 1280, "height": 800})
-    here.go("/")
     here.tiles.first.locator("a").focus()
     here.press("x")
     here.page.get_by_text("1 Bild ausgewählt").wait_for()
@@ -79,15 +74,16 @@ def test_a_chosen_language_is_kept(demo: str, gallery: OpenGallery) -> None:
     here.shows("44 pictures")
 
 
-@pytest.mark.parametrize("language", ["es", "fr", "ja", "zh"])
-def test_a_language_fits(demo: str, gallery: OpenGallery, language: str) -> None:
-    here = gallery(demo, f"/?q=owl&all=1&lang={language}")
-    here.shows("44")
-    fits(here, language)
-    here.press("Escape", "?")
-    fits(here, "help")
-    here.go(f"/?show=duplicates&level=shots&lang={language}")
-    fits(here, "duplicates")
+def test_longer_words_fit(demo: str, gallery: OpenGallery) -> None:
+    here = gallery(demo)
+    for language in ("de", "es", "fr", "ja", "zh"):
+        here.go(f"/?q=owl&all=1&lang={language}")
+        fits(here, language)
+        here.press("Escape", "?")
+        fits(here, f"help in {language}")
+    for language in ("de", "fr"):  # whose words are the longest
+        here.go(f"/?show=duplicates&level=shots&lang={language}")
+        fits(here, f"duplicates in {language}")
 
 
 def test_from_right_to_left(demo: str, gallery: OpenGallery) -> None:
