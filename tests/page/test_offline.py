@@ -41,11 +41,11 @@ def test_without_its_server_the_page_says_so_and_keeps_no_pictures(
         here.go("/?sort=name")
         here.shows("4 pictures")
         here.pictures_drawn()
-        assert here.page.evaluate(READY) == f"{address}{below}/worker.js"
+        assert here.page.evaluate(READY) == f"{address}{below}/worker.js?lang=en"
         here.page.reload()
         here.shows("4 pictures")
         kept = [each.removeprefix(f"{address}{below}/") for each in here.page.evaluate(KEPT)]
-        assert "offline.html" in kept and len(kept) == 6
+        assert "offline.html" in kept and len(kept) == 8
         assert all(each.startswith(("static/~", "offline.html")) for each in kept), kept
     here.page.reload()
     here.page.get_by_role("heading", name="imgsearch is not reachable").wait_for()

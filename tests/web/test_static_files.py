@@ -30,6 +30,9 @@ def test_versioned_files_are_kept_and_others_are_asked_for_again(server: Served)
         assert reply.headers["cache-control"] == "private, max-age=31536000, immutable"
         plain = re.sub(r"~\w+/", "", name)
         assert server.ask(f"/{plain}").headers["cache-control"] == "no-cache"
+    words = server.ask(f"/static/~{static_files.version()}/words/de.json", headers=GZIP)
+    assert words.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert words.headers["content-encoding"] == "gzip" and words.headers["etag"]
     other = server.ask(f"/static/~{'0' * 16}/js/main.js")
     assert other.status == 200, "a page that was loaded before an update"
     assert other.headers["cache-control"] == "no-cache"

@@ -1,7 +1,7 @@
 /**
- * Shows offline.html when the server is not reachable. It keeps the files of that page and nothing
- * else: no answers of the API and no pictures. The version in their paths makes it a new worker after
- * each update.
+ * Shows offline.html when the server is not reachable. It keeps the files of that page, with the
+ * texts of the language in its own address, and nothing else: no answers of the API and no pictures.
+ * The version in their paths makes it a new worker after each update.
  */
 
 const SHELL = [
@@ -10,10 +10,13 @@ const SHELL = [
   "static/css/offline.css",
   "static/favicon.svg",
   "static/js/offline.js",
-  "static/js/theme.js",
+  "static/js/early.js",
+  "static/js/words.js",
+  "static/words/en.json",
 ];
 const SCOPE = self.registration.scope;
-const FILES = SHELL.map((path) => new URL(path, SCOPE).href);
+const WORDS = "static/words/" + new URLSearchParams(self.location.search).get("lang") + ".json";
+const FILES = [...new Set([...SHELL, WORDS])].map((path) => new URL(path, SCOPE).href);
 /** Caches belong to an origin, which may serve several libraries below different paths. */
 const OURS = `imgsearch ${SCOPE} `;
 const CACHE = OURS + SHELL[1];

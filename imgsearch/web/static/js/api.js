@@ -1,9 +1,14 @@
 /** Requests to the page's own server, and to no other. */
 
+import { t } from "./words.js";
+
 /** Below the path that a proxy may serve the page under. */
 const BASE = new URL("api/v1", document.baseURI).pathname;
 /** Retries of a request that exceeded the rate limit. */
 const MAX_RETRIES = 3;
+
+/** Answers whose status says all of it. The sentences of others are shown as the server wrote them. */
+const KNOWN_STATUS = [401, 410, 429];
 
 /** An error reported by the server; `hint` says how to fix it. */
 export class ApiError extends Error {
@@ -21,7 +26,9 @@ async function errorFrom(response) {
   } catch {
     // From a proxy or a crash, so only the status is known.
   }
-  return new ApiError(response.status, problem.error || `The server returned status ${response.status}.`, problem.hint || "");
+  const { status } = response;
+  if (KNOWN_STATUS.includes(status)) return new ApiError(status, t(`error.${status}`), t(`error.${status}.hint`));
+  return new ApiError(status, problem.error || t("error.status", { status: String(status) }), problem.hint || "");
 }
 
 async function send(path, options) {
@@ -29,7 +36,7 @@ async function send(path, options) {
     return await fetch(BASE + path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "The imgsearch server is not responding.", "Is 'imgsearch serve' still running?");
+    throw new ApiError(0, t("error.silent"), t("error.silent.hint"));
   }
 }
 
@@ -120,7 +127,7 @@ export async function problemOf(url) {
     const response = await fetch(url, { credentials: "same-origin" });
     return response.ok ? null : await errorFrom(response);
   } catch {
-    return new ApiError(0, "The imgsearch server is not responding.", "");
+    return new ApiError(0, t("error.silent"), "");
   }
 }
 

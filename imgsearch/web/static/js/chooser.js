@@ -2,16 +2,16 @@
 
 import * as api from "./api.js";
 import { h, icon } from "./dom.js";
-import { lastPart, plural } from "./words.js";
+import { lastPart, t } from "./words.js";
 
 export class Chooser {
   /** @param {(path: string) => void} choose */
   constructor(choose) {
     this.choose = choose;
     this.path = h("p", { class: "chooser-path path", role: "status" });
-    this.list = h("ul", { class: "chooser-list", "aria-label": "Folders" });
+    this.list = h("ul", { class: "chooser-list", "aria-label": t("folders") });
     this.count = h("span", { class: "tally" });
-    this.adder = h("button", { type: "button", class: "way main-way", onclick: () => choose(this.current.path) }, "Add this folder");
+    this.adder = h("button", { type: "button", class: "way main-way", onclick: () => choose(this.current.path) }, t("chooser.add"));
     this.message = h("p", { class: "view-note", role: "alert" });
     this.element = h("div", { class: "chooser", hidden: true }, this.path, this.list, h("div", { class: "chooser-end" }, this.adder, this.count), this.message);
   }
@@ -30,16 +30,16 @@ export class Chooser {
     const moved = this.list.contains(document.activeElement);
     this.current = listing;
     const { path, parent, folders, pictures, complete } = listing;
-    this.path.textContent = path || "Places";
+    this.path.textContent = path || t("chooser.places");
     const entry = (name, words, to) => h("li", {}, h("button", { type: "button", class: "chooser-entry", onclick: () => this.open(to) }, icon(name), h("span", {}, words)));
     this.list.replaceChildren(
-      ...(parent === null ? [] : [entry("up", "Up", parent)]),
+      ...(parent === null ? [] : [entry("up", t("chooser.up"), parent)]),
       ...folders.map((each) => entry("folder", path ? each.name : each.path, each.path)),
     );
-    if (!this.list.childElementCount) this.list.append(h("li", { class: "view-note" }, "No folders in it"));
+    if (!this.list.childElementCount) this.list.append(h("li", { class: "view-note" }, t("chooser.empty")));
     this.adder.disabled = !path;
-    this.adder.setAttribute("aria-label", `Add ${path ? lastPart(path) : "a folder"}`);
-    this.count.textContent = path ? `${complete ? "" : "more than "}${plural(pictures, "picture", "pictures")} in it, besides its folders` : "";
+    this.adder.setAttribute("aria-label", path ? t("chooser.add_named", { name: lastPart(path) }) : t("care.add"));
+    this.count.textContent = path ? t(complete ? "chooser.pictures" : "chooser.many_pictures", { count: pictures }) : "";
     this.message.textContent = "";
     this.element.hidden = false;
     this.list.scrollTop = 0;

@@ -2,10 +2,9 @@
 
 import * as api from "./api.js";
 import { copyText, h, icon, iconButton, toast } from "./dom.js";
-import { bytes, describe, longDate, number, plural } from "./words.js";
+import { bytes, describe, longDate, number, ofCode, t } from "./words.js";
 
-const LEVELS = [["exact", "Same bytes"], ["", "Copies"], ["shots", "Similar shots"]];
-const MATCHES = { exact: "same bytes", copy: "saved again or resized", shot: "another shot" };
+const LEVELS = [["exact", "duplicates.exact"], ["", "duplicates.copies"], ["shots", "duplicates.shots"]];
 /** Copies of a group that are drawn before "more" is pressed. */
 const MAX_SHOWN = 12;
 /** Pause before a request that the server gave up is repeated: it goes on comparing. */
@@ -19,14 +18,14 @@ export class Duplicates {
   constructor(actions) {
     this.actions = actions;
     this.groups = h("div", { class: "groups" });
-    this.levels = h("div", { class: "segments", role: "group", "aria-label": "What counts as a duplicate" },
-      LEVELS.map(([value, words]) => h("button", { type: "button", value, onclick: () => actions.level(value) }, words)));
-    this.copier = h("button", { type: "button", class: "toggle", onclick: () => this.#copy(this.loaded) }, icon("copy"), "Copy the paths of all that are listed");
-    this.more = h("button", { type: "button", class: "way", hidden: true, onclick: () => this.#load() }, "More groups");
+    this.levels = h("div", { class: "segments", role: "group", "aria-label": t("duplicates.level") },
+      LEVELS.map(([value, words]) => h("button", { type: "button", value, onclick: () => actions.level(value) }, t(words))));
+    this.copier = h("button", { type: "button", class: "toggle", onclick: () => this.#copy(this.loaded) }, icon("copy"), t("duplicates.copy_all"));
+    this.more = h("button", { type: "button", class: "way", hidden: true, onclick: () => this.#load() }, t("duplicates.more"));
     this.message = h("p", { class: "view-note", role: "status" });
     this.element = h("div", { class: "view duplicates" },
-      h("div", { class: "view-head" }, h("h2", {}, "Duplicates"), iconButton("close", "Back to the pictures", () => actions.leave()), this.levels, this.copier),
-      h("p", { class: "view-note" }, "The best picture of each group comes first. imgsearch deletes nothing: copy the paths of the others, and delete them with a tool of your choice."),
+      h("div", { class: "view-head" }, h("h2", {}, t("duplicates.title")), iconButton("close", t("view.leave"), () => actions.leave()), this.levels, this.copier),
+      h("p", { class: "view-note" }, t("duplicates.note")),
       this.message, this.groups, h("div", { class: "ways" }, this.more));
     this.#forget();
   }
@@ -38,9 +37,9 @@ export class Duplicates {
 
   /** What the line above the pictures says. */
   get summary() {
-    if (!this.answered) return "Comparing pictures";
-    if (!this.loaded.length) return "No duplicates";
-    return `${number(this.loaded.length)}${this.cursor ? "+" : ""} ${this.loaded.length === 1 && !this.cursor ? "group" : "groups"} of duplicates`;
+    if (!this.answered) return t("duplicates.comparing");
+    if (!this.loaded.length) return t("duplicates.none");
+    return t(this.cursor ? "duplicates.many_groups" : "duplicates.groups", { count: this.loaded.length });
   }
 
   /** Show the duplicates among the pictures that pass the filters of a state. */
@@ -77,7 +76,7 @@ export class Duplicates {
     const params = new URLSearchParams(this.key);
     if (this.cursor) params.set("cursor", this.cursor);
     this.more.hidden = true;
-    if (!this.answered) this.message.textContent = "Comparing pictures. The first time, a large library takes minutes.";
+    if (!this.answered) this.message.textContent = t("duplicates.wait");
     this.actions.changed();
     try {
       const page = await api.duplicates(params, signal);
@@ -97,7 +96,7 @@ export class Duplicates {
     this.groups.append(...groups.map((group) => this.#group(group)));
     this.message.textContent = notes.join(" ");
     this.copier.hidden = !this.loaded.length;
-    this.#offerMore("More groups");
+    this.#offerMore(t("duplicates.more"));
     this.more.hidden = !next;
   }
 
@@ -105,8 +104,8 @@ export class Duplicates {
   #fail(error) {
     this.answered = true;
     this.message.textContent = `${error.message} ${error.hint}`;
-    if (error.status === 410) this.#offerMore("Begin again", () => { const { key } = this; this.#forget(); this.key = key; this.#load(); });
-    else this.#offerMore("Try again");
+    if (error.status === 410) this.#offerMore(t("duplicates.restart"), () => { const { key } = this; this.#forget(); this.key = key; this.#load(); });
+    else this.#offerMore(t("again"));
     this.more.hidden = false;
   }
 
@@ -118,13 +117,13 @@ export class Duplicates {
 
   #group(group) {
     const { keep, duplicates, count, size_bytes: size } = group;
-    const title = `${plural(count, "duplicate", "duplicates")}, ${bytes(size)}`;
+    const title = t("duplicates.count", { count, size: bytes(size) });
     const row = h("ul", { class: "copies-row" }, this.#copyOf(keep), duplicates.slice(0, MAX_SHOWN).map((each) => this.#copyOf(each)));
     const hidden = duplicates.slice(MAX_SHOWN);
-    const rest = hidden.length ? h("button", { type: "button", class: "plain", onclick: () => { row.append(...hidden.map((each) => this.#copyOf(each))); rest.remove(); } }, `${number(hidden.length)} more`) : null;
-    return h("section", { class: "group", "aria-label": `${keep.name}: ${title}` },
+    const rest = hidden.length ? h("button", { type: "button", class: "plain", onclick: () => { row.append(...hidden.map((each) => this.#copyOf(each))); rest.remove(); } }, t("more", { count: hidden.length })) : null;
+    return h("section", { class: "group", "aria-label": t("labelled", { label: keep.name, value: title }) },
       h("header", { class: "group-head" }, h("h3", {}, title),
-        h("button", { type: "button", class: "plain", "aria-label": `Copy the paths of the duplicates of ${keep.name}`, onclick: () => this.#copy([group]) }, icon("copy"), "Copy their paths")),
+        h("button", { type: "button", class: "plain", "aria-label": t("duplicates.copy_of", { name: keep.name }), onclick: () => this.#copy([group]) }, icon("copy"), t("duplicates.copy"))),
       row, rest);
   }
 
@@ -138,8 +137,8 @@ export class Duplicates {
       this.actions.open(hit.id);
     };
     return h("li", { class: kept ? "copy kept" : "copy" },
-      h("a", { class: "copy-link", href: this.actions.address(hit.id), "aria-label": `${kept ? "Keep: " : ""}${describe(hit)}`, data: { id: hit.id }, onclick: open }, image),
-      h("p", { class: "copy-match" }, kept ? [icon("check"), "Keep"] : MATCHES[hit.match] ?? hit.match),
+      h("a", { class: "copy-link", href: this.actions.address(hit.id), "aria-label": kept ? t("labelled", { label: t("duplicates.keep"), value: describe(hit) }) : describe(hit), data: { id: hit.id }, onclick: open }, image),
+      h("p", { class: "copy-match" }, kept ? [icon("check"), t("duplicates.keep")] : ofCode("duplicate", hit.match)),
       h("p", { class: "copy-name", title: hit.path }, hit.name),
       h("p", { class: "copy-facts" }, `${number(hit.width)} × ${number(hit.height)}`),
       h("p", { class: "copy-facts" }, `${bytes(hit.size_bytes)} · ${hit.type}`),
@@ -150,6 +149,6 @@ export class Duplicates {
   async #copy(groups) {
     const paths = groups.flatMap(({ duplicates }) => duplicates.map(({ path }) => path));
     await copyText(paths.join("\n"));
-    toast(`${plural(paths.length, "path", "paths")} copied.`);
+    toast(t("copy.paths_copied", { count: paths.length }));
   }
 }

@@ -7,7 +7,7 @@ import { Histogram } from "./histogram.js";
 import { read, write } from "./look.js";
 import { LISTS, filtersOf, hasFilters, hasWords } from "./state.js";
 import { noFilters } from "./terms.js";
-import { number } from "./words.js";
+import { number, t } from "./words.js";
 
 const BESIDE = matchMedia("(min-width: 1000px)");
 /** Cameras and types shown before "more" is pressed. */
@@ -26,7 +26,7 @@ export class Filters {
     this.scan = scan;
     this.labelled = labelled;
     this.place = byId("filters");
-    this.sheet = h("dialog", { class: "sheet", "aria-label": "Filters" });
+    this.sheet = h("dialog", { class: "sheet", "aria-label": t("filters") });
     document.body.append(this.sheet);
     this.histogram = new Histogram((range) => store.set(range));
     this.folders = new Folders((paths) => store.set({ in: paths }));
@@ -107,35 +107,35 @@ export class Filters {
 
   #build() {
     const section = (title, ...content) => h("section", { class: "facet" }, h("h2", {}, title), ...content);
-    this.cameras = h("div", { class: "choices", role: "radiogroup", "aria-label": "Camera" });
-    this.types = h("div", { class: "choices", role: "group", "aria-label": "File type" });
-    this.shapes = this.#segments("Shape", [["landscape", "Wide"], ["portrait", "Tall"], ["square", "Square"]], (value) => this.#toggle("orientation", value));
-    this.modes = this.#segments("Search in", [["hybrid", "Both"], ["semantic", "Picture"], ["text", "Names"]], (value) => this.store.set({ mode: value === "hybrid" ? "" : value }));
-    this.modeSection = section("Search words in", this.modes);
-    this.resetter = h("button", { type: "button", class: "plain", onclick: () => this.store.set(noFilters) }, "Clear filters");
-    this.placeSection = section("Location", ...this.#placeFields());
+    this.cameras = h("div", { class: "choices", role: "radiogroup", "aria-label": t("camera") });
+    this.types = h("div", { class: "choices", role: "group", "aria-label": t("filters.file_type") });
+    this.shapes = this.#segments(t("filters.shape"), ["landscape", "portrait", "square"].map((value) => [value, t(`shape.${value}`)]), (value) => this.#toggle("orientation", value));
+    this.modes = this.#segments(t("filters.mode.label"), ["hybrid", "semantic", "text"].map((value) => [value, t(`mode.${value}`)]), (value) => this.store.set({ mode: value === "hybrid" ? "" : value }));
+    this.modeSection = section(t("filters.mode"), this.modes);
+    this.resetter = h("button", { type: "button", class: "plain", onclick: () => this.store.set(noFilters) }, t("filters.clear"));
+    this.placeSection = section(t("location"), ...this.#placeFields());
     return h(
       "div", { class: "panel" },
-      h("header", { class: "panel-head" }, h("p", { class: "panel-title" }, "Filters"), this.resetter,
-        iconButton("close", "Close filters", () => (this.sheet.open ? this.sheet.close() : this.toggle()))),
+      h("header", { class: "panel-head" }, h("p", { class: "panel-title" }, t("filters")), this.resetter,
+        iconButton("close", t("filters.close"), () => (this.sheet.open ? this.sheet.close() : this.toggle()))),
       this.modeSection,
-      section("Date", this.histogram.element),
-      section("Folder", this.folders.element),
-      section("Camera", this.cameras),
-      section("Shape", this.shapes),
-      section("Type", this.types),
+      section(t("filters.date"), this.histogram.element),
+      section(t("folder"), this.folders.element),
+      section(t("camera"), this.cameras),
+      section(t("filters.shape"), this.shapes),
+      section(t("filters.type"), this.types),
       this.placeSection,
-      h("details", { class: "facet more-filters" }, h("summary", {}, "More"), ...this.#textFields()),
-      section("Library", ...this.#libraryButtons()),
+      h("details", { class: "facet more-filters" }, h("summary", {}, t("details.more")), ...this.#textFields()),
+      section(t("filters.library"), ...this.#libraryButtons()),
     );
   }
 
   #libraryButtons() {
     const button = (name, words, act) => h("button", { type: "button", class: "plain", onclick: () => { this.sheet.close(); act(); } }, icon(name), words);
     return [
-      button("refresh", "Scan for new pictures", () => this.scan()),
-      button("folder", "Folders and skipped files", () => this.store.set({ show: "library" })),
-      button("copy", "Find duplicates", () => this.store.set({ show: "duplicates" })),
+      button("refresh", t("filters.scan"), () => this.scan()),
+      button("folder", t("filters.care"), () => this.store.set({ show: "library" })),
+      button("copy", t("filters.duplicates"), () => this.store.set({ show: "duplicates" })),
     ];
   }
 
@@ -148,8 +148,8 @@ export class Filters {
     this.located = h("input", { type: "checkbox", onchange: () => this.#toggle("has", "gps") });
     this.locatedTally = h("span", { class: "tally" });
     const field = (label, name, limits) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "number", step: "any", inputmode: "decimal", data: { near: name }, ...limits, onchange: () => this.#near() }));
-    this.nearFields = h("div", { class: "near" }, field("Latitude", "latitude", { min: -90, max: 90 }), field("Longitude", "longitude", { min: -180, max: 180 }), field("Within km", "km", { min: 0.1, max: 20000, placeholder: "10" }));
-    return [h("label", { class: "choice" }, this.located, h("span", {}, "Has a location"), this.locatedTally), this.nearFields];
+    this.nearFields = h("div", { class: "near" }, field(t("filters.latitude"), "latitude", { min: -90, max: 90 }), field(t("filters.longitude"), "longitude", { min: -180, max: 180 }), field(t("filters.km"), "km", { min: 0.1, max: 20000, placeholder: "10" }));
+    return [h("label", { class: "choice" }, this.located, h("span", {}, t("filters.located")), this.locatedTally), this.nearFields];
   }
 
   #near() {
@@ -161,7 +161,7 @@ export class Filters {
   #textFields() {
     const patch = (name, text) => ({ [name]: LISTS.includes(name) ? [text].filter(Boolean) : text });
     const field = (label, name, placeholder) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "text", spellcheck: "false", placeholder, data: { field: name }, onchange: (event) => this.store.set(patch(name, event.target.value.trim())) }));
-    return [field("File name", "name", "IMG_*"), field("Minimum size (pixels)", "min_size", "1920x1080"), field("Expression", "where", "width > 4000 and not has gps")];
+    return [field(t("filters.name"), "name", "IMG_*"), field(t("filters.min_size"), "min_size", "1920x1080"), field(t("filters.where"), "where", "width > 4000 and not has gps")];
   }
 
   #fields(state) {
@@ -185,9 +185,9 @@ export class Filters {
     const isSelected = (value) => selected.some((each) => each.toLowerCase() === value.toLowerCase());
     place.replaceChildren(...all.slice(0, limit).map((each) => this.#choice(name, each, isSelected(each.name), kind)));
     if (all.length > limit) {
-      place.append(h("button", { type: "button", class: "plain", onclick: () => { place.dataset.all = "1"; this.show(this.store.state); } }, `${number(all.length - limit)} more`));
+      place.append(h("button", { type: "button", class: "plain", onclick: () => { place.dataset.all = "1"; this.show(this.store.state); } }, t("more", { count: all.length - limit })));
     }
-    if (kind === "radio" && selected.length) place.prepend(this.#choice(name, { name: "", count: null, label: "Any" }, false, kind));
+    if (kind === "radio" && selected.length) place.prepend(this.#choice(name, { name: "", count: null, label: t("filters.any") }, false, kind));
     place.parentElement?.toggleAttribute("hidden", !all.length);
     if (focused !== null) [...place.querySelectorAll("input")].find((input) => input.value === focused)?.focus();
   }

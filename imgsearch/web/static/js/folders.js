@@ -1,7 +1,7 @@
 /** The folders of the library as a tree of checkboxes; children are created when first opened. */
 
 import { h, icon } from "./dom.js";
-import { number, uniqueTails } from "./words.js";
+import { number, t, uniqueTails } from "./words.js";
 
 /** Subfolders shown before "more folders" is pressed. */
 const MAX_FOLDERS_SHOWN = 60;
@@ -38,7 +38,7 @@ export class Folders {
     const labels = uniqueTails(folders.map(({ path }) => path));
     const list = h("ul", { class: "tree" }, folders.slice(0, limit).map((folder) => this.#item(folder, labels.get(folder.path))));
     if (folders.length > limit) {
-      const rest = h("button", { type: "button", class: "plain", onclick: () => list.replaceWith(this.#list(folders, limit * 10)) }, `${number(folders.length - limit)} more folders`);
+      const rest = h("button", { type: "button", class: "plain", onclick: () => list.replaceWith(this.#list(folders, limit * 10)) }, t("folders.more", { count: folders.length - limit }));
       list.append(h("li", {}, rest));
     }
     return list;
@@ -61,7 +61,7 @@ export class Folders {
 
   #opener(folder, open) {
     return h("button", {
-      type: "button", class: "tree-opener", "aria-expanded": String(open), "aria-label": `Folders in ${folder.name}`, data: { focusKey: `open ${folder.path}` },
+      type: "button", class: "tree-opener", "aria-expanded": String(open), "aria-label": t("folders.in", { name: folder.name }), data: { focusKey: `open ${folder.path}` },
       onclick: () => {
         if (open) this.open.delete(folder.path);
         else this.open.add(folder.path);

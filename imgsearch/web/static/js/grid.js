@@ -6,6 +6,7 @@
 import { h } from "./dom.js";
 import { Rows, shapeOf } from "./layout.js";
 import { Tile } from "./tile.js";
+import { rightToLeft, t } from "./words.js";
 
 /** Screens of rows kept above and below the viewport. */
 const OVERSCAN_SCREENS = 0.75;
@@ -36,7 +37,7 @@ export class Grid {
     /** @type {Map<number, {element: HTMLElement, tile: Tile|null}[]>} contents of each row by its number */
     this.mounted = new Map();
     place.setAttribute("role", "list");
-    place.setAttribute("aria-label", "Results");
+    place.setAttribute("aria-label", t("page.results"));
     this.width = 0;
     this.rows = this.#rows();
     this.sections = actions.sections();
@@ -294,8 +295,8 @@ export class Grid {
 
   #goal(key) {
     switch (key) {
-      case "ArrowLeft": return this.current - 1;
-      case "ArrowRight": return this.current + 1;
+      case "ArrowLeft": return this.current + (rightToLeft ? 1 : -1);
+      case "ArrowRight": return this.current + (rightToLeft ? -1 : 1);
       case "ArrowUp": return this.rows.neighbour(this.current, -1);
       case "ArrowDown": return this.rows.neighbour(this.current, 1);
       case "Home": return 0;

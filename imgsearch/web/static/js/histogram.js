@@ -1,7 +1,7 @@
 /** Histogram of dates: click a bar, or drag over several, to filter by date. */
 
 import { h } from "./dom.js";
-import { dayBefore, endOf, monthName, number, startOf } from "./words.js";
+import { dayBefore, endOf, monthOf, monthsOf, number, rightToLeft, startOf, t } from "./words.js";
 
 /** Up to this many years are shown by month. */
 const MAX_YEARS_BY_MONTH = 4;
@@ -35,13 +35,13 @@ export function binsOf(years) {
   for (const [at, year] of shown.entries()) {
     const months = byYear.get(year) ?? new Array(12).fill(0);
     const last = shown[at - 1] ?? year - 1;
-    if (last < year - 1) bins.push({ from: endOf(String(last)), to: startOf(String(year)), label: `${last + 1} to ${year - 1}`, count: 0, gap: true });
+    if (last < year - 1) bins.push({ from: endOf(String(last)), to: startOf(String(year)), label: monthsOf({ year: last + 1, month: null }, { year: year - 1, month: null }), count: 0, gap: true });
     if (shown.length > MAX_YEARS_BY_MONTH) {
-      bins.push(bin(String(year), String(year), months.reduce((sum, each) => sum + each, rest.get(year) ?? 0)));
+      bins.push(bin(String(year), monthOf({ year, month: null }), months.reduce((sum, each) => sum + each, rest.get(year) ?? 0)));
     } else {
       months.forEach((count, month) => {
         const name = `${year}-${String(month + 1).padStart(2, "0")}`;
-        bins.push(bin(name, `${monthName(month)} ${year}`, count));
+        bins.push(bin(name, monthOf({ year, month }), count));
       });
     }
   }
@@ -62,8 +62,8 @@ export class Histogram {
     this.caption = h("p", { class: "chart-caption", "aria-hidden": "true" });
     this.ends = h("p", { class: "chart-ends", "aria-hidden": "true" });
     const date = (label, name) => h("label", { class: "date" }, h("span", {}, label), h("input", { type: "date", min: "1800-01-01", max: "9998-12-30", onchange: () => this.#onDateInput(name) }));
-    this.from = date("From", "after");
-    this.to = date("To", "before");
+    this.from = date(t("date.from"), "after");
+    this.to = date(t("date.to"), "before");
     this.element = h("div", { class: "histogram" }, this.caption, this.chart, this.ends, h("div", { class: "dates" }, this.from, this.to));
     this.years = [];
     this.state = { after: "", before: "" };
@@ -100,7 +100,7 @@ export class Histogram {
       this.chart.append(bar);
     });
     this.ends.replaceChildren(h("span", {}, bins[0].from.slice(0, 4)), h("span", {}, bins.at(-1).from.slice(0, 4)));
-    this.caption.textContent = "Click or drag over the bars";
+    this.caption.textContent = t("date.chart");
   }
 
   #within(at, range) {
@@ -116,7 +116,8 @@ export class Histogram {
     let start = null;
     const at = (event) => {
       const box = chart.getBoundingClientRect();
-      return Math.max(0, Math.min(this.bins.length - 1, Math.floor(((event.clientX - box.left) / box.width) * this.bins.length)));
+      const from = rightToLeft ? box.right - event.clientX : event.clientX - box.left;
+      return Math.max(0, Math.min(this.bins.length - 1, Math.floor((from / box.width) * this.bins.length)));
     };
     const range = (event) => [Math.min(start, at(event)), Math.max(start, at(event))];
     chart.addEventListener("pointerdown", (event) => {
@@ -127,7 +128,7 @@ export class Histogram {
     chart.addEventListener("pointermove", (event) => {
       if (start !== null) this.#draw(range(event));
       const { label, count } = this.bins[at(event)];
-      this.caption.textContent = `${label}: ${number(count)}`;
+      this.caption.textContent = t("labelled", { label, value: number(count) });
     });
     chart.addEventListener("pointerleave", () => start === null && this.#draw());
     chart.addEventListener("pointerup", (event) => {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, h, toast } from "./dom.js";
-import { number, plural } from "./words.js";
+import { fixed, number, ofCode, t } from "./words.js";
 
 /** Interval between two requests for the status of the library. */
 const POLL_MS = 5000;
@@ -13,8 +13,6 @@ const FEW_PICTURES = 400;
 const MAX_STRIP = 8;
 const STRIP_MS = 2000;
 
-const STAGES = { scan: "Scanning folders", digest: "Comparing files", describe: "Reading metadata", encode: "Indexing new pictures", glance: "Looking for text", read: "Reading text" };
-
 const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 
 export class Indexing {
@@ -22,10 +20,10 @@ export class Indexing {
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.place = byId("indexing");
-    this.bar = h("progress", { max: "1", "aria-label": "Indexing progress" });
+    this.bar = h("progress", { max: "1", "aria-label": t("indexing.progress") });
     this.message = h("p", {});
     this.strip = h("span", { class: "strip", "aria-hidden": "true" });
-    this.place.append(this.strip, this.message, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, "Stop"));
+    this.place.append(this.strip, this.message, this.bar, h("button", { type: "button", class: "plain", onclick: () => this.stop() }, t("indexing.stop")));
     this.status = null;
     document.addEventListener("visibilitychange", () => !document.hidden && this.poll());
     setInterval(() => !document.hidden && this.poll(), POLL_MS);
@@ -52,7 +50,7 @@ export class Indexing {
   async start() {
     try {
       await api.startIndexing();
-      toast("Indexing started.");
+      toast(t("indexing.started"));
       this.#follow();
     } catch (error) {
       toast(`${error.message} ${error.hint}`);
@@ -71,7 +69,7 @@ export class Indexing {
   #follow() {
     if (this.events) return;
     this.place.hidden = false;
-    this.message.textContent = "Indexing";
+    this.message.textContent = t("indexing");
     this.bar.removeAttribute("value");
     this.events = api.indexEvents();
     const onProgress = (event) => this.#update(JSON.parse(event.data));
@@ -85,10 +83,10 @@ export class Indexing {
       return;
     }
     const { stage = "", done = 0, total, rate } = progress;
-    const of = total ? ` of ${number(total)}` : "";
-    const speed = rate && stage === "encode" ? `, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} per second` : "";
-    const words = STAGES[stage] ?? "Indexing";
-    this.message.textContent = done || total ? `${words}: ${number(done)}${of}${speed}` : words;
+    const words = stage ? ofCode("stage", stage) : t("indexing");
+    const counted = total ? t("indexing.of", { stage: words, done, total }) : t("indexing.done", { stage: words, done });
+    const speed = rate && stage === "encode" ? t("indexing.rate", { rate: rate < 10 ? fixed(rate, 1) : number(Math.round(rate)) }) : "";
+    this.message.textContent = done || total ? counted + speed : words;
     if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
     if (stage === "encode" && done) this.#showNew();
@@ -115,8 +113,8 @@ export class Indexing {
     this.events = null;
     this.place.hidden = true;
     this.strip.replaceChildren();
-    if (progress?.state === "failed") toast(`${progress.error ?? "Indexing failed."} ${progress.hint ?? ""}`);
-    else if (progress?.state === "done") toast(progress.added ? `${plural(progress.added, "new picture", "new pictures")} indexed.` : "Everything is up to date.");
+    if (progress?.state === "failed") toast(`${progress.error ?? t("indexing.failed")} ${progress.hint ?? ""}`);
+    else if (progress?.state === "done") toast(progress.added ? t("indexing.added", { count: progress.added }) : t("indexing.up_to_date"));
     this.poll();
   }
 }

@@ -22,10 +22,13 @@ import { SortMenu, orderOf } from "./sort.js";
 import { EMPTY, MAX_VALUES, Store, filtersOf, format, hasFilters, hasTerms, isSearch, isStart, parameters, query, searchObject } from "./state.js";
 import { Terms } from "./terms.js";
 import { Viewer } from "./viewer.js";
-import { monthOf, number, parseDate, plural } from "./words.js";
+import { fillIn, monthOf, parseDate, t } from "./words.js";
 
 /** Pause between two attempts to reach a server that does not respond. */
 const RECONNECT_MS = 1500;
+
+fillIn();
+byId("q").placeholder = t("search.label");
 
 const store = new Store();
 const results = byId("results");
@@ -43,7 +46,7 @@ const markOf = (hit) => (store.state.good.includes(idOf(hit)) ? "good" : store.s
 
 /** As many pictures as a search takes. */
 function capped(ids) {
-  if (ids.length > MAX_VALUES) toast(`A search takes ${MAX_VALUES} pictures: the first ${MAX_VALUES} of ${number(ids.length)} are used.`);
+  if (ids.length > MAX_VALUES) toast(t("search.too_many", { max: MAX_VALUES, count: ids.length }));
   return ids.slice(0, MAX_VALUES);
 }
 
@@ -144,11 +147,11 @@ const help = buildHelp();
 const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
 const notice = new Notice(store, { retry, startIndexing: () => indexing.start(), addFolder });
 
-const filterButton = iconButton("filters", "Filters (f)", () => filters.toggle());
-byId("bar-tools").append(filterButton, iconButton("help", "How to search (?)", () => help.showModal()), themeButton());
+const filterButton = iconButton("filters", t("filters.button"), () => filters.toggle());
+byId("bar-tools").append(filterButton, iconButton("help", t("help.button"), () => help.showModal()), themeButton());
 
-const copies = h("button", { type: "button", class: "toggle", "aria-label": "Fold copies", title: "Show near-identical pictures as one", onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, "Fold copies"));
-const weaker = h("button", { type: "button", class: "toggle", title: "Also show the closest guesses", onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, "Closest guesses"));
+const copies = h("button", { type: "button", class: "toggle", "aria-label": t("fold"), title: t("fold.title"), onclick: () => store.set({ unique: !store.state.unique }) }, icon("stack"), h("span", {}, t("fold")));
+const weaker = h("button", { type: "button", class: "toggle", title: t("guesses.title"), onclick: () => store.set({ all: !store.state.all, min_strength: "" }) }, h("span", {}, t("guesses")));
 const shelves = new Shelves({
   filter: (patch) => store.set({ ...patch, view: "" }),
   show: actions.show,
@@ -175,8 +178,8 @@ const map = new MapView({
 /** What is shown in place of the pictures, by the `show` of the state. */
 const views = Object.assign(Object.create(null), { duplicates, library: care, map });
 const sortMenu = new SortMenu(store);
-const mapButton = h("button", { type: "button", class: "toggle", "aria-label": "Map", title: "Similar pictures side by side (m)", onclick: toggleMap }, icon("map"), h("span", {}, "Map"));
-const saver = h("button", { type: "button", class: "toggle", title: "Save this search", onclick: saveThis }, icon("album"), h("span", {}, "Save"));
+const mapButton = h("button", { type: "button", class: "toggle", "aria-label": t("map"), title: t("map.button"), onclick: toggleMap }, icon("map"), h("span", {}, t("map")));
+const saver = h("button", { type: "button", class: "toggle", title: t("saved.save"), onclick: saveThis }, icon("album"), h("span", {}, t("save")));
 const newer = h("button", { type: "button", class: "toggle newer", hidden: true });
 byId("grid").before(newer);
 byId("view-tools").append(mapButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
@@ -189,7 +192,7 @@ function toggleMap() {
 async function addFolder(path) {
   try {
     await api.addRoot(path);
-    toast("Indexing started. Pictures appear as they are indexed.");
+    toast(t("indexing.started_first"));
   } catch (error) {
     toast(`${error.message} ${error.hint}`);
   }
@@ -216,7 +219,7 @@ function showWaiting() {
   // Most answers are immediate; show a sign only for slow ones.
   waitingTimer = setTimeout(() => {
     results.setAttribute("aria-busy", "true");
-    byId("more").textContent = "Searching";
+    byId("more").textContent = t("page.searching");
     byId("more").hidden = grid.hits.length > 0 || Boolean(notice.kind);
   }, 250);
 }
@@ -228,7 +231,7 @@ function showAnswer(answer) {
   grid.clear();
   grid.append(answer.hits, answer);
   scrollTo({ top: answer.scroll, behavior: "instant" });
-  count.textContent = answer.missing ? "Picture missing" : summary(answer);
+  showCount(...(answer.missing ? [t("summary.missing")] : summary(answer)));
   showMore(answer);
   showTitle();
   offerNewer();
@@ -241,7 +244,7 @@ function showAnswer(answer) {
 function appendHits(hits, answer) {
   stopWaiting();
   grid.append(hits, answer);
-  count.textContent = summary(answer);
+  showCount(...summary(answer));
   showMore(answer);
   if (viewer.isOpen) showViewer();
 }
@@ -252,7 +255,7 @@ function offerNewer() {
   newer.hidden = !at;
   if (!at) return;
   const before = scrubber.before(at);
-  newer.textContent = before ? `${sort === "date" ? "Older" : "Newer"}: ${before.words}` : "All pictures";
+  newer.textContent = before ? t(sort === "date" ? "page.older" : "page.newer", { month: before.words }) : t("page.all");
   newer.onclick = () => store.set({ at: before?.key ?? "" }, { push: false });
 }
 
@@ -260,7 +263,7 @@ function offerNewer() {
 function showMore({ hits, total, done }) {
   const truncated = done && hits.length > 0 && total === null;
   byId("more").hidden = done && !truncated;
-  byId("more").textContent = truncated ? `The list ends after ${number(hits.length)} pictures. Use filters to see others.` : "Loading more";
+  byId("more").textContent = truncated ? t("page.end", { count: hits.length }) : t("page.loading");
 }
 
 function showError(error) {
@@ -268,11 +271,11 @@ function showError(error) {
   if (error.status !== 401 && grid.hits.length && search.answer?.broken) {
     // Keep the pictures; the server may no longer have the list that they belong to.
     byId("more").hidden = true;
-    offerReload("Loading failed: search again");
+    offerReload(t("page.broken"));
     return;
   }
   grid.clear();
-  count.textContent = error.message;
+  showCount(error.message, "");
   byId("more").hidden = true;
   notice.failed(error);
   showTitle();
@@ -299,17 +302,26 @@ function stopWaiting() {
 const isEmpty = () => indexing.status && librarySize(indexing.status) === 0;
 const librarySize = (status) => status.images ?? null;
 
+/** The number of pictures before the answer's order and note; the title has it alone. */
+let counted = "";
+
+function showCount(words, brief = words) {
+  count.textContent = words;
+  counted = brief;
+}
+
+/** The line above the pictures, and the number in it. */
 function summary({ hits, total, first }) {
-  if (!hits.length) return hasTerms(store.state) ? "No good match" : "No pictures";
+  if (!hits.length) return [t(hasTerms(store.state) ? "nothing.match" : "page.none")];
   const listsAll = !isSearch(store.state) && !hasFilters(store.state);
   const { at } = store.state;
   const size = total ?? (at ? scrubber.countFrom(at) : listsAll ? librarySize(indexing.status) : null);
-  const pictures = size === null ? `${number(hits.length)}+ pictures` : plural(size, "picture", "pictures");
-  const usual = first.by_date ? "newest first" : isSearch(store.state) ? "best first" : "";
+  const pictures = size === null ? t("summary.at_least", { count: hits.length }) : t("pictures", { count: size });
+  const usual = first.by_date ? t("ordered.-date") : isSearch(store.state) ? t("ordered.best") : "";
   const chosen = orderOf(store.state) || usual;
-  const place = at ? ` ${store.state.sort === "date" ? "from" : "up to"} ${monthOf(parseDate(at))}` : "";
-  const order = `${place}${chosen ? `, ${chosen}` : ""}`;
-  return `${pictures}${order}${first.note ? `. ${first.note}` : ""}`;
+  const place = at ? t(store.state.sort === "date" ? "summary.from" : "summary.until", { pictures, month: monthOf(parseDate(at)) }) : pictures;
+  const words = [place, chosen].filter(Boolean).join(t("separator"));
+  return [first.note ? `${t("sentence", { words })} ${first.note}` : words, place];
 }
 
 // ---- Changes of the URL ----------------------------------------------------------------------
@@ -323,7 +335,7 @@ function begin(options = {}) {
     scrubber.show(null);
     shelves.show(false);
     results.removeAttribute("data-starting");
-    count.textContent = "No pictures";
+    showCount(t("page.none"));
     notice.firstSteps(indexing.status);
     return;
   }
@@ -359,7 +371,7 @@ function showView(view) {
     return;
   }
   if (place.firstChild !== view.element) place.replaceChildren(view.element);
-  count.textContent = view.summary;
+  showCount(view.summary);
   showTitle();
   showViewer();
 }
@@ -400,7 +412,6 @@ function showTools(state) {
 function showTitle() {
   const { state } = store;
   const words = [state.saved, state.q, ...state.and, ...state.not.map((text) => `-${text}`)].filter(Boolean).join(" ");
-  const counted = notice.kind === "failed" ? "" : count.textContent.split(/, (?=newest|best|oldest|name|largest|smallest)|\. /)[0];
   document.title = [viewer.hit?.name, words, viewer.hit || words ? "" : counted, "imgsearch"].filter(Boolean).join(" · ");
 }
 
@@ -431,7 +442,7 @@ async function changeViewer() {
     if (store.state.view === view) viewer.show(hit, [], -1, null);
   } catch (error) {
     store.set({ view: "" }, { push: false });
-    count.textContent = `${error.message} ${error.hint}`;
+    showCount(`${error.message} ${error.hint}`, "");
   }
 }
 
@@ -446,7 +457,7 @@ function returnTo(hit) {
 
 function showStatus(status) {
   const size = librarySize(status);
-  byId("q").placeholder = size ? `Search ${number(size)} ${size === 1 ? "picture" : "pictures"}` : "Search your pictures";
+  byId("q").placeholder = size ? t("search.count", { count: size }) : t("search.label");
 }
 
 /** Reload a changed library if that disturbs nothing; otherwise offer it. */
@@ -457,7 +468,7 @@ function offerUpdate() {
   else offerReload();
 }
 
-function offerReload(words = "The library has changed: reload") {
+function offerReload(words = t("page.changed")) {
   if (document.querySelector(".fresh")) return;
   const button = h("button", { type: "button", class: "fresh", onclick: () => { button.remove(); scrollTo({ top: 0 }); begin({ reload: true }); } }, icon("refresh"), words);
   results.prepend(button);
@@ -504,4 +515,4 @@ indexing.poll().then(() => {
 });
 
 /** The page for a server that is not reachable. Browsers offer workers with TLS and on loopback. */
-navigator.serviceWorker?.register("worker.js", { updateViaCache: "none" }).catch(() => {});
+navigator.serviceWorker?.register(`worker.js?lang=${document.documentElement.lang.split("-")[0]}`, { updateViaCache: "none" }).catch(() => {});

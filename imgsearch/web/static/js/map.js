@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, icon, iconButton } from "./dom.js";
 import { Plane } from "./plane.js";
-import { number, plural } from "./words.js";
+import { number, t } from "./words.js";
 
 /** Pause before the name of the picture under the pointer is requested. */
 const HOVER_MS = 120;
@@ -20,9 +20,9 @@ export class MapView {
     this.actions = actions;
     this.place = h("div", {});
     this.element = h("div", { class: "view" },
-      h("div", { class: "view-head" }, h("h2", {}, "Map"), iconButton("close", "Back to the pictures (m)", () => actions.leave())),
+      h("div", { class: "view-head" }, h("h2", {}, t("map")), iconButton("close", t("map.leave"), () => actions.leave())),
       this.place);
-    this.summary = "Similar pictures side by side";
+    this.summary = t("map.title");
     this.hits = [];
     this.plane = null;
     this.key = null;
@@ -49,7 +49,7 @@ export class MapView {
 
   async #load(params) {
     const { signal } = this.#abort;
-    this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, "Laying out the pictures. The first time takes minutes in a large library."));
+    this.place.replaceChildren(h("p", { class: "map-note", role: "status" }, t("map.wait")));
     try {
       const map = await api.map(params, signal);
       if (!signal.aborted) this.#draw(map);
@@ -62,7 +62,7 @@ export class MapView {
 
   #draw(map) {
     const ofRegion = [0, ...map.regions.map((region) => region.colour)];
-    const holder = h("div", { class: "plane", tabindex: "0", role: "application", "aria-label": `Map of ${plural(map.count, "picture", "pictures")}. Arrow keys move, plus and minus zoom, 0 shows the whole map.` });
+    const holder = h("div", { class: "plane", tabindex: "0", role: "application", "aria-label": t("map.label", { count: map.count }) });
     this.label = h("div", { class: "map-label", hidden: true });
     this.place.replaceChildren(this.#tools(map), h("div", { class: "map-frame" }, holder, this.label), this.#regions(map));
     this.ids = map.ids;
@@ -80,14 +80,14 @@ export class MapView {
   }
 
   #tools(map) {
-    const lasso = h("button", { type: "button", class: "toggle", "aria-label": "Draw around pictures", "aria-pressed": "false", title: "Draw a line around pictures to see them", onclick: () => this.#turn(lasso) }, icon("lasso"), h("span", {}, "Draw around"));
-    const here = h("button", { type: "button", class: "toggle", onclick: () => this.#choose(this.plane.corners()) }, "List this part");
-    const note = map.count < map.total ? `${number(map.count)} of ${plural(map.total, "picture", "pictures")} are shown` : plural(map.count, "picture", "pictures");
-    const missing = map.unindexed ? `, ${number(map.unindexed)} not indexed with ${map.model}` : "";
+    const lasso = h("button", { type: "button", class: "toggle", "aria-label": t("map.lasso"), "aria-pressed": "false", title: t("map.lasso.title"), onclick: () => this.#turn(lasso) }, icon("lasso"), h("span", {}, t("map.lasso.button")));
+    const here = h("button", { type: "button", class: "toggle", onclick: () => this.#choose(this.plane.corners()) }, t("map.list"));
+    const note = map.count < map.total ? t("map.shown", { shown: map.count, count: map.total }) : t("pictures", { count: map.count });
+    const missing = map.unindexed ? t("separator") + t("map.unindexed", { count: map.unindexed, model: map.model }) : "";
     return h("div", { class: "map-tools" }, lasso, here,
-      iconButton("plus", "Zoom in", () => this.plane.zoomBy(1.5)),
-      iconButton("minus", "Zoom out", () => this.plane.zoomBy(1 / 1.5)),
-      h("button", { type: "button", class: "toggle", onclick: () => this.plane.show() }, "Whole map"),
+      iconButton("plus", t("map.zoom_in"), () => this.plane.zoomBy(1.5)),
+      iconButton("minus", t("map.zoom_out"), () => this.plane.zoomBy(1 / 1.5)),
+      h("button", { type: "button", class: "toggle", onclick: () => this.plane.show() }, t("map.whole")),
       h("p", { class: "map-note", role: "status" }, note + missing));
   }
 
@@ -100,10 +100,10 @@ export class MapView {
   /** The clusters as buttons, for those who do not use a pointer. */
   #regions({ regions }) {
     if (!regions.length) {
-      return h("p", { class: "map-note" }, "To have names on the map, run in a terminal: ", h("code", {}, "imgsearch clusters"));
+      return h("p", { class: "map-note" }, t("map.names"), " ", h("code", {}, "imgsearch clusters"));
     }
     const button = (region) => h("li", {}, h("button", { type: "button", class: "toggle", onclick: () => this.plane.show(region) }, `${region.name} ${number(region.count)}`));
-    return h("ul", { class: "map-regions", "aria-label": "Groups on the map" }, regions.slice(0, MAX_LISTED_REGIONS).map(button));
+    return h("ul", { class: "map-regions", "aria-label": t("map.groups") }, regions.slice(0, MAX_LISTED_REGIONS).map(button));
   }
 
   #choose(corners) {

@@ -5,6 +5,7 @@ import { Chooser } from "./chooser.js";
 import { byId, copyText, h, icon, toast } from "./dom.js";
 import { EMPTY, hasTerms } from "./state.js";
 import { activeFilters, noFilters } from "./terms.js";
+import { t } from "./words.js";
 
 /** Quote a word for the shell if necessary. */
 const quote = (word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
@@ -43,18 +44,18 @@ export class Notice {
     this.chooser.open();
     const library = status.library ? ` --library ${quote(String(status.library))}` : "";
     const command = (text) => h("div", { class: "command" }, h("code", {}, text),
-      h("button", { type: "button", class: "plain", "aria-label": `Copy: ${text}`, onclick: async () => { await copyText(text); toast("Copied."); } }, icon("copy"), "Copy"));
+      h("button", { type: "button", class: "plain", "aria-label": t("copy.text", { text }), onclick: async () => { await copyText(text); toast(t("copy.copied")); } }, icon("copy"), t("copy")));
     const roots = Array.isArray(status.roots) ? status.roots.length : status.roots;
     this.#show(
-      "first", "No pictures yet",
-      h("p", {}, "Choose a folder of pictures. imgsearch only reads them; nothing is moved, changed or sent anywhere."),
+      "first", t("first.title"),
+      h("p", {}, t("first.choose")),
       this.chooser.element,
-      h("p", {}, "Or, for any folder, in a terminal:"),
+      h("p", {}, t("first.terminal")),
       command(`imgsearch${library} index ~/Pictures`),
-      h("p", {}, "Replace ~/Pictures with your own folder. Most terminals insert the path of a folder that you drop on them."),
-      h("p", {}, "Pictures appear here as they are indexed. Later, the same command without a folder brings the index up to date:"),
+      h("p", {}, t("first.folder", { folder: "~/Pictures" })),
+      h("p", {}, t("first.later")),
       command(`imgsearch${library} index`),
-      roots ? this.#ways(["Index the known folders now", this.startIndexing]) : null,
+      roots ? this.#ways([t("first.index"), this.startIndexing]) : null,
     );
   }
 
@@ -65,35 +66,35 @@ export class Notice {
     const searching = hasTerms(state);
     const weak = searching && !state.all && (answer.no_match ?? true) && state.mode !== "text";
     this.#show(
-      "nothing", searching ? "No good match" : "No pictures match these filters",
+      "nothing", t(searching ? "nothing.match" : "nothing.filtered"),
       answer.note ? h("p", {}, answer.note) : null,
-      searching ? h("p", {}, weak ? "No picture is a likely match. You can still see the closest ones." : "No picture matches all of these terms.") : null,
+      searching ? h("p", {}, t(weak ? "nothing.weak" : "nothing.all_terms")) : null,
       this.#ways(
-        weak ? ["Show the closest anyway", set({ all: true, min_strength: "" })] : null,
-        searching && filters.length ? ["Search without filters", set(noFilters)] : null,
-        !searching && filters.length > 1 ? ["Clear all filters", set(noFilters)] : null,
-        ...filters.slice(0, 4).map(({ words, without }) => [`Remove “${words}”`, set(without)]),
-        state.mode === "text" ? ["Also search picture content", set({ mode: "" })] : null,
-        state.q && !state.mode ? ["Search names and captions only", set({ mode: "text" })] : null,
-        state.not.length ? ["Remove all exclusions", set({ not: [] })] : null,
+        weak ? [t("nothing.closest"), set({ all: true, min_strength: "" })] : null,
+        searching && filters.length ? [t("nothing.without_filters"), set(noFilters)] : null,
+        !searching && filters.length > 1 ? [t("nothing.clear_filters"), set(noFilters)] : null,
+        ...filters.slice(0, 4).map(({ words, without }) => [t("nothing.remove", { filter: words }), set(without)]),
+        state.mode === "text" ? [t("nothing.content"), set({ mode: "" })] : null,
+        state.q && !state.mode ? [t("nothing.names"), set({ mode: "text" })] : null,
+        state.not.length ? [t("nothing.exclusions"), set({ not: [] })] : null,
       ),
     );
   }
 
   missing(state) {
     const others = hasTerms({ ...state, image: [] });
-    this.#show("missing", "This tab does not have the picture",
-      h("p", {}, "A dropped picture is stored only in the tab where you dropped it. Drop it here again to repeat the search."),
-      this.#ways([others ? "Search without it" : "Show all pictures", () => this.store.set({ image: [] })]));
+    this.#show("missing", t("missing.title"),
+      h("p", {}, t("missing.why")),
+      this.#ways([t(others ? "missing.without" : "show_all"), () => this.store.set({ image: [] })]));
   }
 
   failed(error) {
     if (error.status === 401) this.#signIn(error);
-    else this.#show("failed", error.status === 0 ? "No response" : "Request failed", h("p", {}, error.message), error.hint ? h("p", {}, error.hint) : null, this.#ways(["Try again", this.retry], error.status === 400 ? ["Show all pictures", () => this.store.set({ ...EMPTY })] : null));
+    else this.#show("failed", t(error.status === 0 ? "error.silent.title" : "error.title"), h("p", {}, error.message), error.hint ? h("p", {}, error.hint) : null, this.#ways([t("again"), this.retry], error.status === 400 ? [t("show_all"), () => this.store.set({ ...EMPTY })] : null));
   }
 
   #signIn(error) {
-    const field = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, "aria-label": "Token" });
+    const field = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, "aria-label": t("sign_in.token") });
     const message = h("p", { role: "alert" });
     const form = h("form", { class: "sign-in", onsubmit: async (event) => {
       event.preventDefault();
@@ -101,11 +102,11 @@ export class Notice {
         await api.signIn(field.value.trim());
         this.retry();
       } catch (failure) {
-        message.textContent = failure.status === 401 ? "That token is not valid." : failure.message;
+        message.textContent = failure.status === 401 ? t("sign_in.wrong") : failure.message;
         field.select();
       }
-    } }, field, h("button", { class: "way main-way" }, "Sign in"));
-    this.#show("sign-in", "Sign in", h("p", {}, error.hint || "'imgsearch serve' printed the token when it first started."), form, message);
+    } }, field, h("button", { class: "way main-way" }, t("sign_in")));
+    this.#show("sign-in", t("sign_in"), h("p", {}, error.hint), form, message);
     field.focus();
   }
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, h } from "./dom.js";
-import { monthName, number, plural } from "./words.js";
+import { monthOf, number, rightToLeft, t } from "./words.js";
 
 /** Least distance between two labels of years, in CSS pixels. */
 const LABEL_PIXELS = 22;
@@ -10,7 +10,7 @@ const LABEL_PIXELS = 22;
 const EVEN_SHARE = 0.3;
 
 const keyOf = ({ year, month }) => `${year}-${String(month).padStart(2, "0")}`;
-const wordsOf = ({ year, month }) => `${monthName(month - 1)} ${year}`;
+const wordsOf = ({ year, month }) => monthOf({ year, month: month - 1 });
 
 export class Scrubber {
   /** @param {(month: string) => void} jump  gets a month such as "2019-05" */
@@ -21,7 +21,7 @@ export class Scrubber {
     this.labels = h("div", { class: "scrubber-labels", "aria-hidden": "true" });
     this.thumb = h("div", { class: "scrubber-thumb", "aria-hidden": "true" });
     this.tip = h("div", { class: "scrubber-tip", "aria-hidden": "true", hidden: true });
-    this.track = h("div", { class: "scrubber-track", role: "slider", tabindex: "0", "aria-label": "Month", "aria-orientation": "vertical", "aria-valuemin": "0", "aria-valuenow": "0" }, this.labels, this.thumb, this.tip);
+    this.track = h("div", { class: "scrubber-track", role: "slider", tabindex: "0", "aria-label": t("scrubber"), "aria-orientation": "vertical", "aria-valuemin": "0", "aria-valuenow": "0" }, this.labels, this.thumb, this.tip);
     this.element = byId("scrubber");
     this.element.append(this.track);
     this.#listen();
@@ -113,7 +113,7 @@ export class Scrubber {
     this.current = place;
     this.thumb.style.transform = `translateY(${this.places[place].top * this.height}px)`;
     this.track.setAttribute("aria-valuenow", String(place));
-    this.track.setAttribute("aria-valuetext", `${wordsOf(month)}, ${plural(month.count, "picture", "pictures")}`);
+    this.track.setAttribute("aria-valuetext", [wordsOf(month), t("pictures", { count: month.count })].join(t("separator")));
   }
 
   #go(place) {
@@ -165,8 +165,8 @@ export class Scrubber {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const to = {
-      ArrowDown: () => this.current + 1, ArrowRight: () => this.current + 1,
-      ArrowUp: () => this.current - 1, ArrowLeft: () => this.current - 1,
+      ArrowDown: () => this.current + 1, [rightToLeft ? "ArrowLeft" : "ArrowRight"]: () => this.current + 1,
+      ArrowUp: () => this.current - 1, [rightToLeft ? "ArrowRight" : "ArrowLeft"]: () => this.current - 1,
       PageDown: () => this.#otherYear(1), PageUp: () => this.#otherYear(-1),
       Home: () => 0, End: () => this.months.length - 1,
     }[event.key];

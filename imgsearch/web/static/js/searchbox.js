@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import * as examples from "./examples.js";
 import { added } from "./state.js";
 import { Suggestions, remember } from "./suggestions.js";
+import { t } from "./words.js";
 
 /** Pause in typing after which the search runs. */
 const TYPING_PAUSE_MS = 160;
@@ -25,10 +26,10 @@ export class SearchBox {
     this.field = byId("q");
     this.form = byId("searchbox");
     this.chooser = h("input", { type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.dng,.nef,.cr2,.cr3,.arw", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true" });
-    this.clearer = iconButton("close", "Clear search", () => this.#clear(), { class: "round clear", hidden: true });
+    this.clearer = iconButton("close", t("search.clear"), () => this.#clear(), { class: "round clear", hidden: true });
     this.form.append(
       this.clearer, this.chooser,
-      iconButton("picture", "Search by picture: choose, drop or paste a file", () => this.chooser.click()),
+      iconButton("picture", t("search.picture"), () => this.chooser.click()),
     );
     this.suggestions = new Suggestions(this.field, (suggestion) => this.#accept(suggestion));
     /** The words of the state that the field stands for. */
@@ -47,7 +48,7 @@ export class SearchBox {
   async add(files) {
     const pictures = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
     if (!pictures.length) {
-      toast("That is not a picture.");
+      toast(t("search.not_a_picture"));
       return;
     }
     const keys = await Promise.all(pictures.slice(0, 4).map(examples.keep));

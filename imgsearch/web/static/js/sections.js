@@ -1,6 +1,6 @@
 /** Headings among the results: periods of time, and the start of the closest guesses. */
 
-import { monthName, monthOf, parseDate, POSSIBLE } from "./words.js";
+import { monthOf, monthsOf, parseDate, POSSIBLE, t } from "./words.js";
 
 /** Fewer pictures share the next heading, or sparse years would be all headings. */
 const MIN_PICTURES_PER_HEADING = 8;
@@ -9,11 +9,7 @@ const isGuess = (hit) => typeof hit.strength === "number" && hit.strength < POSS
 
 /** A period in words: a month, or a range of months. */
 function period(newest, oldest) {
-  const from = monthOf(oldest);
-  const to = monthOf(newest);
-  if (from === to) return to;
-  if (oldest.month === null || newest.month === null) return `${from} to ${to}`;
-  return oldest.year === newest.year ? `${monthName(oldest.month)} to ${to}` : `${from} to ${to}`;
+  return monthOf(oldest) === monthOf(newest) ? monthOf(newest) : monthsOf(oldest, newest);
 }
 
 export class Sections {
@@ -34,7 +30,7 @@ export class Sections {
     if (this.by === "date") return this.#date(hit);
     if (this.by !== "fit" || this.guesses || !isGuess(hit)) return {};
     this.guesses = true;
-    return { begin: "Closest guesses" };
+    return { begin: t("guesses") };
   }
 
   #date(hit) {
@@ -55,6 +51,6 @@ export class Sections {
     if (this.started && !this.newest) return {};
     this.started = true;
     this.newest = null;
-    return { begin: "Without a date" };
+    return { begin: t("page.undated") };
   }
 }

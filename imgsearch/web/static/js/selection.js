@@ -2,7 +2,7 @@
 
 import { zip } from "./api.js";
 import { byId, copyText, h, icon, iconButton, toast } from "./dom.js";
-import { number, plural } from "./words.js";
+import { number, t } from "./words.js";
 
 /** Pictures that the server packs into one file. */
 const MAX_ZIP_PICTURES = 500;
@@ -17,13 +17,13 @@ export class Selection {
     this.message = h("p", { class: "selection-count", role: "status" });
     const button = (name, words, onclick) => h("button", { type: "button", class: "action", "aria-label": words, title: words, onclick }, icon(name), h("span", {}, words));
     this.place.append(
-      iconButton("close", "Clear selection", () => this.clear()),
+      iconButton("close", t("selection.clear"), () => this.clear()),
       this.message,
-      button("copy", "Copy paths", () => this.#copy()),
-      button("download", "Download", () => this.#download()),
-      button("similar", "More like these", () => this.#apply((ids) => actions.similarTo(ids))),
-      button("good", "Relevant", () => this.#apply((ids) => actions.markAll(ids, "good"))),
-      button("bad", "Not relevant", () => this.#apply((ids) => actions.markAll(ids, "bad"))),
+      button("copy", t("selection.copy"), () => this.#copy()),
+      button("download", t("selection.download"), () => this.#download()),
+      button("similar", t("selection.similar"), () => this.#apply((ids) => actions.similarTo(ids))),
+      button("good", t("mark.good"), () => this.#apply((ids) => actions.markAll(ids, "good"))),
+      button("bad", t("mark.bad"), () => this.#apply((ids) => actions.markAll(ids, "bad"))),
     );
   }
 
@@ -64,20 +64,21 @@ export class Selection {
     this.place.hidden = !this.size;
     document.body.classList.toggle("selecting", this.size > 0);
     // Phones have room for the number only.
-    const rest = h("span", { class: "selection-word" }, ` ${this.size === 1 ? "picture" : "pictures"} selected`);
-    this.message.replaceChildren(...(this.size ? [number(this.size), rest] : []));
+    const digits = number(this.size);
+    const words = t("selection.count", { count: this.size }).split(digits).map((each) => h("span", { class: "selection-word" }, each));
+    this.message.replaceChildren(...(this.size ? [words[0], digits, words[1]] : []));
     this.actions.changed();
   }
 
   async #copy() {
     await copyText([...this.hits.values()].map((hit) => hit.path).join("\n"));
-    toast(`${plural(this.size, "path", "paths")} copied.`);
+    toast(t("copy.paths_copied", { count: this.size }));
   }
 
   #download() {
     const ids = [...this.hits.keys()];
     if (ids.length > MAX_ZIP_PICTURES) {
-      toast(`A download takes ${MAX_ZIP_PICTURES} pictures: select fewer.`);
+      toast(t("selection.too_many", { max: MAX_ZIP_PICTURES }));
       return;
     }
     const link = h("a", { href: zip(ids), download: "pictures.zip" });

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { askName, confirmed } from "./ask.js";
 import { byId, h, icon, iconButton, toast } from "./dom.js";
 import { nameClusters } from "./terms.js";
-import { describe, endOf, lastPart, monthName, number, parseDate, plural } from "./words.js";
+import { describe, endOf, lastPart, number, parseDate, shortMonthOf, t } from "./words.js";
 
 const CLUSTERS_COMMAND = "imgsearch clusters";
 /** Covers of saved searches that are requested at the same time: each is a search. */
@@ -61,12 +61,12 @@ export class Shelves {
 
   #shelves({ recent, on_this_day: anniversaries, years, months, clusters, saved }) {
     return [
-      this.#shelf("Saved searches", saved.map((each) => this.#saved(each)), "saved"),
-      this.#shelf("On this day", anniversaries.map((each) => this.#picture(each, String(parseDate(each.taken)?.year ?? ""))), "day"),
-      this.#shelf("Years", years.map((each) => this.#period(each)), "years"),
-      this.#shelf("Months", months.length > years.length ? months.map((each) => this.#period(each)) : [], "months"),
+      this.#shelf(t("shelves.saved"), saved.map((each) => this.#saved(each)), "saved"),
+      this.#shelf(t("shelves.day"), anniversaries.map((each) => this.#picture(each, String(parseDate(each.taken)?.year ?? ""))), "day"),
+      this.#shelf(t("shelves.years"), years.map((each) => this.#period(each)), "years"),
+      this.#shelf(t("page.months"), months.length > years.length ? months.map((each) => this.#period(each)) : [], "months"),
       this.#clusters(clusters),
-      this.#shelf("Recently added", recent.map((each) => this.#picture(each, each.name)), "recent"),
+      this.#shelf(t("shelves.recent"), recent.map((each) => this.#picture(each, each.name)), "recent"),
     ].filter(Boolean);
   }
 
@@ -76,9 +76,9 @@ export class Shelves {
   }
 
   #clusters({ made, clusters }) {
-    if (made) return this.#shelf("Groups", clusters.map((each) => this.#cluster(each)), "clusters");
-    return h("section", { class: "shelf", data: { kind: "clusters" }, "aria-label": "Groups" }, h("h2", {}, "Groups"),
-      h("p", { class: "shelf-hint" }, "To group the pictures by what they show, run in a terminal: ", h("code", {}, CLUSTERS_COMMAND)));
+    if (made) return this.#shelf(t("shelves.groups"), clusters.map((each) => this.#cluster(each)), "clusters");
+    return h("section", { class: "shelf", data: { kind: "clusters" }, "aria-label": t("shelves.groups") }, h("h2", {}, t("shelves.groups")),
+      h("p", { class: "shelf-hint" }, t("shelves.groups.hint"), " ", h("code", {}, CLUSTERS_COMMAND)));
   }
 
   #patched(patch, rest) {
@@ -87,7 +87,7 @@ export class Shelves {
 
   #period({ year, month, count, thumb }) {
     const start = month ? `${year}-${String(month).padStart(2, "0")}` : String(year);
-    const label = month ? `${monthName(month - 1).slice(0, 3)} ${year}` : start;
+    const label = shortMonthOf({ year, month: month ? month - 1 : null });
     return this.#patched({ after: start, before: endOf(start).slice(0, start.length) }, { label, below: number(count), thumb });
   }
 
@@ -102,13 +102,13 @@ export class Shelves {
   }
 
   #saved(each) {
-    const gone = each.missing.length ? `Picture gone: ${lastPart(each.missing[0])}` : "";
+    const gone = each.missing.length ? t("shelves.gone", { name: lastPart(each.missing[0]) }) : "";
     const item = this.#patched({ saved: each.name }, { label: each.name, below: gone || "\u00a0" });
     item.firstChild.title = each.text;
     item.dataset.saved = each.name;
     item.append(h("span", { class: "shelf-acts" },
-      iconButton("edit", `Rename ${each.name}`, () => this.#rename(each)),
-      iconButton("remove", `Delete ${each.name}`, () => this.#remove(each))));
+      iconButton("edit", t("saved.rename", { name: each.name }), () => this.#rename(each)),
+      iconButton("remove", t("saved.delete", { name: each.name }), () => this.#remove(each))));
     return item;
   }
 
@@ -128,7 +128,7 @@ export class Shelves {
       const { hits, total } = await api.cover(each.name, signal);
       const link = this.place.querySelector(`[data-saved="${CSS.escape(each.name)}"] a`);
       if (!link || signal.aborted) return;
-      link.querySelector(".shelf-below").textContent = total === null ? "many pictures" : plural(total, "picture", "pictures");
+      link.querySelector(".shelf-below").textContent = total === null ? t("shelves.many") : t("pictures", { count: total });
       if (hits.length) link.firstChild.replaceWith(h("img", { src: hits[0].thumb, alt: "", decoding: "async", width: "256", height: "256" }));
     } catch {
       // The tile opens the search, which says what is wrong.
@@ -141,12 +141,12 @@ export class Shelves {
   }
 
   async #rename({ id, name }) {
-    const wanted = await askName("Rename this search", name);
-    if (wanted) await this.#change(() => api.renameSaved(id, wanted), "Renamed.");
+    const wanted = await askName(t("saved.rename.title"), name);
+    if (wanted) await this.#change(() => api.renameSaved(id, wanted), t("saved.renamed"));
   }
 
   async #remove({ id, name }) {
-    if (await confirmed(`Delete the saved search “${name}”?`, "No picture is touched.", "Delete")) await this.#change(() => api.removeSaved(id), "Deleted.");
+    if (await confirmed(t("saved.delete.title", { name }), t("saved.delete.note"), t("saved.delete.button"))) await this.#change(() => api.removeSaved(id), t("saved.deleted"));
   }
 
   async #change(change, done) {
@@ -164,10 +164,10 @@ export class Shelves {
 /** Save the search of the page under a name that the user types. */
 export async function saveSearch(state, search) {
   if (state.image.length) {
-    toast("A dropped picture is kept in this tab only. Save the search without it, or with a picture of the library.");
+    toast(t("saved.dropped"));
     return false;
   }
-  const name = await askName("Save this search", state.saved);
+  const name = await askName(t("saved.save"), state.saved);
   if (!name) return false;
   return saveAs(name, search, false);
 }
@@ -178,11 +178,11 @@ async function saveAs(name, search, replace) {
     await api.save(name, search, replace);
   } catch (error) {
     if (error.status === 409 && !replace) {
-      return (await confirmed(`Replace “${name}”?`, error.message, "Replace")) && saveAs(name, search, true);
+      return (await confirmed(t("saved.replace.title", { name }), error.message, t("saved.replace.button"))) && saveAs(name, search, true);
     }
     toast(`${error.message} ${error.hint}`);
     return false;
   }
-  toast(`Saved as “${name}”.`);
+  toast(t("saved.done", { name }));
   return true;
 }

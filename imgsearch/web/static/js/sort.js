@@ -2,29 +2,23 @@
 
 import { h } from "./dom.js";
 import { isSearch } from "./state.js";
+import { t } from "./words.js";
 
-const ORDERS = [
-  ["-date", "Newest first"],
-  ["date", "Oldest first"],
-  ["name", "Name, A to Z"],
-  ["-name", "Name, Z to A"],
-  ["-size", "Largest first"],
-  ["size", "Smallest first"],
-];
+const ORDERS = ["-date", "date", "name", "-name", "-size", "size"];
 
 /** The order of a state in words; "" for the order by default. */
-export const orderOf = (state) => ORDERS.find(([value]) => value === state.sort)?.[1].toLowerCase() ?? "";
+export const orderOf = (state) => (ORDERS.includes(state.sort) ? t(`ordered.${state.sort}`) : "");
 
 export class SortMenu {
   constructor(store) {
     this.first = h("option", { value: "" });
-    this.element = h("select", { class: "sort", "aria-label": "Order", onchange: () => store.set({ sort: this.element.value }) },
-      this.first, h("option", { value: "score" }, "Score"), ORDERS.map(([value, words]) => h("option", { value }, words)));
+    this.element = h("select", { class: "sort", "aria-label": t("order"), onchange: () => store.set({ sort: this.element.value }) },
+      this.first, h("option", { value: "score" }, t("order.score")), ORDERS.map((value) => h("option", { value }, t(`order.${value}`))));
   }
 
   show(state) {
     const searching = isSearch(state);
-    this.first.textContent = searching ? "Best first" : "Newest first";
+    this.first.textContent = t(searching ? "order.best" : "order.-date");
     // Without a search no picture has a score, and the first entry already is the order by date.
     this.element.querySelector("[value=score]").hidden = !searching;
     this.element.querySelector("[value='-date']").hidden = !searching;

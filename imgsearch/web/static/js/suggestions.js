@@ -2,16 +2,14 @@
 
 import * as api from "./api.js";
 import { byId, h } from "./dom.js";
-import { number } from "./words.js";
+import { number, ofCode, t } from "./words.js";
 
 /** Pause in typing after which suggestions are requested. */
 const TYPING_PAUSE_MS = 120;
 const MAX_EARLIER = 30;
 const MAX_EARLIER_SHOWN = 5;
 const STORAGE_KEY = "imgsearch.earlier";
-/** What a suggestion is, by its kind; others are called like the filter. */
-const KINDS = { in: "folder", name: "file name", saved: "saved search", cluster: "group", min_size: "size", earlier: "earlier search" };
-const FORGET = { kind: "forget", value: "Forget earlier searches", text: "" };
+const FORGET = { kind: "forget", value: t("suggestion.forget"), text: "" };
 
 /** Earlier searches of this browser, the last one first. They are stored nowhere else. */
 function earlier() {
@@ -43,7 +41,7 @@ export class Suggestions {
     this.accept = accept;
     this.shown = [];
     this.active = -1;
-    this.list = h("ul", { id: "suggestions", class: "suggestions", role: "listbox", "aria-label": "Suggestions", hidden: true });
+    this.list = h("ul", { id: "suggestions", class: "suggestions", role: "listbox", "aria-label": t("suggestions"), hidden: true });
     for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": "suggestions", "aria-expanded": "false" })) field.setAttribute(name, value);
     field.form.append(this.list);
     field.addEventListener("keydown", (event) => this.#key(event));
@@ -105,7 +103,7 @@ export class Suggestions {
   }
 
   #option({ kind, value, count }, place) {
-    const words = kind === "forget" ? "" : KINDS[kind] ?? kind;
+    const words = kind === "forget" ? "" : ofCode("suggestion", kind);
     const text = kind === "filter" ? `${value}:` : value;
     return h("li", { id: `suggestion-${place}`, role: "option", "aria-selected": "false", data: { place } },
       h("span", { class: "suggestion-value", title: value }, text),

@@ -4,7 +4,7 @@ import { thumbnailOf } from "./api.js";
 import { byId, h, icon } from "./dom.js";
 import { preview } from "./examples.js";
 import { EMPTY, FILTERS, hasFilters, hasTerms } from "./state.js";
-import { dayBefore, endOf, lastPart, monthName, number, startOf, parseDate } from "./words.js";
+import { dayBefore, daysOf, endOf, lastPart, monthOf, number, ofCode, parseDate, shortDay, startOf, t } from "./words.js";
 
 /** Pictures of a query with a chip each; more share one. */
 const MAX_PICTURE_CHIPS = 4;
@@ -18,44 +18,39 @@ export function nameClusters(clusters) {
   for (const { id, name } of clusters) clusterNames.set(String(id), name);
 }
 
-function day(text) {
-  const date = parseDate(startOf(text));
-  return date ? `${date.day} ${monthName(date.month).slice(0, 3)} ${date.year}` : text;
-}
-
 /** A date range in its shortest form: "2017", "September 2017", "from 3 Sep 2017". */
 export function period(after, before) {
   const from = startOf(after);
   const to = startOf(before);
-  if (!from && !to) return [after, before].filter(Boolean).join(" to ");
+  if (!from && !to) return after && before ? t("range", { from: after, to: before }) : after || before;
   if (from && to) {
-    if (from.endsWith("-01-01") && endOf(from.slice(0, 4)) === to) return from.slice(0, 4);
-    if (from.endsWith("-01") && endOf(from.slice(0, 7)) === to) return `${monthName(Number(from.slice(5, 7)) - 1)} ${from.slice(0, 4)}`;
-    return `${day(from)} to ${day(dayBefore(to))}`;
+    if (from.endsWith("-01-01") && endOf(from.slice(0, 4)) === to) return monthOf(parseDate(from.slice(0, 4)));
+    if (from.endsWith("-01") && endOf(from.slice(0, 7)) === to) return monthOf(parseDate(from.slice(0, 7)));
+    return daysOf(from, dayBefore(to));
   }
-  return from ? `from ${day(from)}` : `up to ${day(dayBefore(to))}`;
+  return from ? t("period.from", { day: shortDay(from) }) : t("period.until", { day: shortDay(dayBefore(to)) });
 }
 
 const WORDS = {
-  in: (value) => `in ${folderLabels.get(value) ?? lastPart(value)}`,
+  in: (value) => t("chip.in", { name: folderLabels.get(value) ?? lastPart(value) }),
   camera: (value) => value,
   type: (value) => value.toUpperCase(),
-  orientation: (value) => value,
-  has: (value) => `has ${{ gps: "a location", date: "a date", camera: "a camera" }[value] ?? value}`,
-  person: (value) => `person: ${value}`,
-  keyword: (value) => `keyword: ${value}`,
-  place: (value) => `place: ${value}`,
-  cluster: (value) => clusterNames.get(value) ?? `cluster ${value}`,
-  kind: (value) => value,
-  rating: (value) => `at least ${value} of 5 stars`,
+  orientation: (value) => ofCode("orientation", value),
+  has: (value) => t("chip.has", { what: ofCode("has", value) }),
+  person: (value) => t("chip.person", { name: value }),
+  keyword: (value) => t("chip.keyword", { name: value }),
+  place: (value) => t("chip.place", { name: value }),
+  cluster: (value) => clusterNames.get(value) ?? t("chip.cluster", { name: value }),
+  kind: (value) => ofCode("kind", value),
+  rating: (value) => t("chip.rating", { stars: value }),
   near: (value) => {
     const [latitude, longitude, km] = value.split(",");
-    return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
+    return t("chip.near", { km: Number(km ?? 10), place: `${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}` });
   },
-  name: (value) => `named ${value}`,
-  min_size: (value) => `at least ${value.replace("x", " × ")}`,
+  name: (value) => t("chip.name", { name: value }),
+  min_size: (value) => t("chip.min_size", { size: value.replace("x", " × ") }),
   where: (value) => value,
-  region: () => "an area of the map",
+  region: () => t("chip.region"),
 };
 
 /** The active filters, each with its label and the change that removes it. */
@@ -92,8 +87,8 @@ export class Terms {
     const focused = document.activeElement?.closest?.(".chip")?.dataset.key;
     const saved = state.saved ? [this.#chip("positive", state.saved, state.saved, { saved: "" }, [icon("album")])] : [];
     const chips = [...saved, ...this.#pictures(state), ...this.#texts(state), ...this.#filters(state)];
-    const adders = hasTerms(state) ? [this.#adder("and", "plus", "and"), this.#adder("not", "minus", "without")] : [];
-    const reset = chips.length > 1 ? [h("button", { type: "button", class: "plain", onclick: () => this.store.set({ ...EMPTY }) }, "Clear all")] : [];
+    const adders = hasTerms(state) ? [this.#adder("and", "plus"), this.#adder("not", "minus")] : [];
+    const reset = chips.length > 1 ? [h("button", { type: "button", class: "plain", onclick: () => this.store.set({ ...EMPTY }) }, t("terms.clear"))] : [];
     this.place.replaceChildren(...chips, ...adders, ...reset);
     this.place.hidden = !this.place.childElementCount;
     if (focused) this.#refocus();
@@ -110,7 +105,7 @@ export class Terms {
       { class: `chip ${kind}`, title: what, data: { key: label } },
       ...extra,
       what ? h("span", { class: "chip-text" }, label) : label,
-      h("button", { type: "button", class: "chip-close", "aria-label": `Remove: ${label}`, onclick: () => this.store.set(patch) }, icon("close")),
+      h("button", { type: "button", class: "chip-close", "aria-label": t("terms.remove", { term: label }), onclick: () => this.store.set(patch) }, icon("close")),
     );
   }
 
@@ -123,13 +118,13 @@ export class Terms {
       const turn = h(
         "button",
         {
-          type: "button", class: "chip-sign", title: name === "and" ? "Exclude instead" : "Include instead",
-          "aria-label": name === "and" ? `Exclude ${text} instead` : `Include ${text} instead`,
+          type: "button", class: "chip-sign", title: t(name === "and" ? "terms.exclude.title" : "terms.include.title"),
+          "aria-label": t(name === "and" ? "terms.exclude" : "terms.include", { text }),
           onclick: () => this.store.set({ ...this.#without(name, text), [other]: [...state[other], text] }),
         },
         icon(sign),
       );
-      return this.#chip(name === "and" ? "positive" : "negative", text, name === "and" ? text : `without ${text}`, this.#without(name, text), [turn]);
+      return this.#chip(name === "and" ? "positive" : "negative", text, name === "and" ? text : t("terms.without", { text }), this.#without(name, text), [turn]);
     };
     return [...state.and.map(chip("and", "plus", "not")), ...state.not.map(chip("not", "minus", "and"))];
   }
@@ -137,22 +132,23 @@ export class Terms {
   #pictures(state) {
     const image = (source) => h("img", { class: "chip-picture", src: source, alt: "", width: "28", height: "28" });
     const thumb = (id) => image(thumbnailOf(id));
-    const stored = (name, kind, one, many) => {
+    const stored = (name, kind) => {
+      const one = t(`terms.${name}`);
       const ids = state[name];
       if (ids.length <= MAX_PICTURE_CHIPS) return ids.map((id) => this.#chip(kind, one, one, this.#without(name, id), [thumb(id)]));
-      const label = many(number(ids.length));
+      const label = t(`terms.${name}.many`, { count: ids.length });
       return [this.#chip(kind, label, label, { [name]: [] }, [thumb(ids[0])])];
     };
     const dropped = (key) => {
       const source = preview(key);
-      return this.#chip("positive", "Your picture", "like your picture", this.#without("image", key), [source ? image(source) : icon("picture")]);
+      return this.#chip("positive", t("terms.picture.title"), t("terms.picture"), this.#without("image", key), [source ? image(source) : icon("picture")]);
     };
     return [
       ...state.image.map(dropped),
-      ...stored("like", "positive", "like this", (count) => `${count} pictures`),
-      ...stored("unlike", "negative", "unlike this", (count) => `unlike ${count} pictures`),
-      ...stored("good", "positive", "relevant", (count) => `${count} relevant`),
-      ...stored("bad", "negative", "not relevant", (count) => `${count} not relevant`),
+      ...stored("like", "positive"),
+      ...stored("unlike", "negative"),
+      ...stored("good", "positive"),
+      ...stored("bad", "negative"),
     ];
   }
 
@@ -161,10 +157,10 @@ export class Terms {
     return filters.length > 1 && hasFilters(state) ? filters : filters;
   }
 
-  #adder(name, sign, label) {
-    const button = h("button", { type: "button", class: "chip adder", onclick: () => open() }, icon(sign), label);
+  #adder(name, sign) {
+    const button = h("button", { type: "button", class: "chip adder", onclick: () => open() }, icon(sign), t(`adder.${name}`));
     const open = () => {
-      const field = h("input", { class: "chip-field", type: "text", "aria-label": name === "and" ? "And also" : "But without", placeholder: name === "and" ? "and also…" : "but without…", maxlength: "200" });
+      const field = h("input", { class: "chip-field", type: "text", "aria-label": t(`adder.${name}.label`), placeholder: t(`adder.${name}.placeholder`), maxlength: "200" });
       const done = (keep) => {
         const text = field.value.trim();
         field.onblur = null;

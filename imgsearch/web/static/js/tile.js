@@ -2,7 +2,7 @@
 
 import { h, icon, iconButton } from "./dom.js";
 import { problemOf, thumbnail } from "./api.js";
-import { describe, plural, reason } from "./words.js";
+import { describe, reason, rightToLeft, t } from "./words.js";
 
 /** How long a touch must last to select a picture. */
 const LONG_PRESS_MS = 450;
@@ -37,7 +37,7 @@ export class Tile {
   /** Position the tile; all arguments in CSS pixels. */
   place(left, top, wide, high) {
     const { style } = this.element;
-    style.transform = `translate(${left}px, ${top}px)`;
+    style.transform = `translate(${rightToLeft ? -left : left}px, ${top}px)`;
     style.width = `${wide}px`;
     style.height = `${high}px`;
     this.element.classList.toggle("slim", wide < 150);
@@ -68,9 +68,8 @@ export class Tile {
     this.element.classList.toggle("selected", selected);
     this.element.dataset.mark = mark;
     this.selector.setAttribute("aria-pressed", String(selected));
-    const label = `Select ${this.hit.name}`;
-    this.selector.setAttribute("aria-label", label);
-    this.selector.title = "Select (x)";
+    this.selector.setAttribute("aria-label", t("tile.select", { name: this.hit.name }));
+    this.selector.title = t("tile.select.title");
     for (const button of this.element.querySelectorAll("[data-marks]")) {
       button.setAttribute("aria-pressed", String(button.dataset.marks === mark));
     }
@@ -83,7 +82,7 @@ export class Tile {
       { class: "badges", "aria-hidden": "true" },
       h("span", { class: "name" }, this.hit.name),
       this.hit.duplicates > 0
-        ? h("span", { class: "copies", title: plural(this.hit.duplicates, "near-identical copy folded", "near-identical copies folded") },
+        ? h("span", { class: "copies", title: t("copies.folded", { count: this.hit.duplicates }) },
             icon("stack"), `+${this.hit.duplicates}`)
         : null,
       ...(this.hit.parts ?? []).map((part) => h("span", { class: "copies part-type", title: part.name }, `+${part.type}`)),
@@ -100,9 +99,9 @@ export class Tile {
     this.acts = h(
       "div",
       { class: "acts" },
-      iconButton("similar", `More like ${hit.name}`, () => actions.similar(hit)),
-      mark("good", `${hit.name} is relevant: more like it`),
-      mark("bad", `${hit.name} is not relevant: less like it`),
+      iconButton("similar", t("tile.similar", { name: hit.name }), () => actions.similar(hit)),
+      mark("good", t("tile.good", { name: hit.name })),
+      mark("bad", t("tile.bad", { name: hit.name })),
     );
     this.element.append(this.acts);
     this.setReachable(this.reachable);
@@ -161,18 +160,18 @@ export class Tile {
   /** Retry a thumbnail, which may have failed because too many were requested at once. */
   async #retry() {
     const problem = await problemOf(this.image.src);
-    if (problem?.status === 404) return this.#showName("no longer there");
+    if (problem?.status === 404) return this.#showName(t("tile.gone"));
     const delay = RETRY_DELAYS_MS[this.failures ?? 0];
     this.failures = (this.failures ?? 0) + 1;
     const source = this.image.src;
-    if (delay === undefined) return this.#showName("cannot be shown");
+    if (delay === undefined) return this.#showName(t("tile.undrawn"));
     return setTimeout(() => this.element.isConnected && (this.image.src = source), delay);
   }
 
   #showName(why) {
     this.element.classList.add("lost");
     this.link.replaceChildren(h("span", {}, h("span", { class: "lost-name" }, this.hit.name), h("span", { class: "lost-reason" }, why)));
-    this.link.setAttribute("aria-label", `${describe(this.hit)}, ${why}`);
+    this.link.setAttribute("aria-label", [describe(this.hit), why].join(t("separator")));
   }
 }
 

@@ -4,7 +4,7 @@ import { h, icon, iconButton } from "./dom.js";
 import * as api from "./api.js";
 import { Details } from "./details.js";
 import { read, write } from "./look.js";
-import { describe, number } from "./words.js";
+import { describe, rightToLeft, t } from "./words.js";
 import { Zoom } from "./zoom.js";
 
 /** Minimum length of a swipe, in CSS pixels. */
@@ -44,7 +44,7 @@ export class Viewer {
     this.hits = hits;
     this.index = index;
     if (!this.isOpen) this.dialog.showModal();
-    this.place.textContent = index >= 0 && hits.length > 1 ? `${number(index + 1)} of ${number(total ?? hits.length)}` : "";
+    this.place.textContent = index >= 0 && hits.length > 1 ? t("viewer.place", { place: index + 1, total: total ?? hits.length }) : "";
     this.title.textContent = hit.name;
     this.dialog.setAttribute("aria-label", describe(hit));
     this.previousButton.disabled = index <= 0;
@@ -79,7 +79,7 @@ export class Viewer {
   play(playing) {
     this.playing = playing;
     clearTimeout(this.timer);
-    const words = playing ? "End the slide show (p)" : "Slide show (p)";
+    const words = t(playing ? "viewer.stop" : "viewer.play");
     this.player.replaceChildren(icon(playing ? "pause" : "play"));
     this.player.title = words;
     this.player.setAttribute("aria-label", words);
@@ -109,24 +109,24 @@ export class Viewer {
     const mark = (what, label) => iconButton(what, label, () => actions.mark(this.hit, what), { data: { marks: what }, "aria-pressed": "false" });
     this.title = h("p", { class: "viewer-title" });
     this.place = h("p", { class: "viewer-place", role: "status" });
-    this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": "Open original file", title: "Open original file" }, icon("open"));
-    this.player = iconButton("play", "Slide show (p)", () => this.play(!this.playing), { "aria-pressed": "false" });
-    this.detailsButton = iconButton("info", "Details (i)", () => this.#toggleAndStoreDetails(), { "aria-expanded": "true" });
-    this.previousButton = iconButton("left", "Previous picture", () => this.#step(-1), { class: "round arrow before" });
-    this.nextButton = iconButton("right", "Next picture", () => this.#step(1), { class: "round arrow after" });
+    this.openFile = h("a", { class: "round", target: "_blank", rel: "noopener", "aria-label": t("viewer.original"), title: t("viewer.original") }, icon("open"));
+    this.player = iconButton("play", t("viewer.play"), () => this.play(!this.playing), { "aria-pressed": "false" });
+    this.detailsButton = iconButton("info", t("viewer.details"), () => this.#toggleAndStoreDetails(), { "aria-expanded": "true" });
+    this.previousButton = iconButton("left", t("viewer.previous"), () => this.#step(-1), { class: "round arrow before" });
+    this.nextButton = iconButton("right", t("viewer.next"), () => this.#step(1), { class: "round arrow after" });
     const bar = h(
       "header", { class: "viewer-bar" },
-      iconButton("close", "Close", () => actions.close(), { class: "round first", autofocus: true }),
+      iconButton("close", t("close"), () => actions.close(), { class: "round first", autofocus: true }),
       h("div", { class: "viewer-words" }, this.title, this.place),
-      mark("good", "Relevant: more like this (g)"),
-      mark("bad", "Not relevant: less like this (b)"),
-      iconButton("similar", "More like this (s)", () => actions.similar(this.hit)),
-      iconButton("zoom", "Zoom (z)", () => this.zoom.toggle()),
+      mark("good", t("viewer.good")),
+      mark("bad", t("viewer.bad")),
+      iconButton("similar", t("viewer.similar"), () => actions.similar(this.hit)),
+      iconButton("zoom", t("viewer.zoom"), () => this.zoom.toggle(), { class: "round zoomer" }),
       this.player,
       this.openFile,
       this.detailsButton,
     );
-    return h("dialog", { class: "viewer", "aria-label": "Picture" }, bar, h("div", { class: "viewer-body" }, this.previousButton, this.stage, this.nextButton), this.details.element);
+    return h("dialog", { class: "viewer", "aria-label": t("picture") }, bar, h("div", { class: "viewer-body" }, this.previousButton, this.stage, this.nextButton), this.details.element);
   }
 
   /** Show the thumbnail first, which may be cached, then the full picture. */
@@ -158,8 +158,8 @@ export class Viewer {
     await image.decode().catch(() => {});
     if (this.hit?.id !== hit.id) return;
     image.hidden = !image.naturalWidth;
-    const why = problem?.status === 404 ? "The file is no longer there, or has changed." : problem?.message ?? "This browser cannot draw the picture.";
-    this.message.textContent = image.hidden ? `${hit.name}: ${why}` : why;
+    const why = problem?.status === 404 ? t("viewer.gone") : problem?.message ?? t("viewer.undrawn");
+    this.message.textContent = image.hidden ? t("labelled", { label: hit.name, value: why }) : why;
   }
 
   #preload() {
@@ -191,7 +191,7 @@ export class Viewer {
       const across = event.clientX - start.x;
       const down = event.clientY - start.y;
       start = null;
-      if (Math.abs(across) > MIN_SWIPE_PIXELS && Math.abs(across) > 2 * Math.abs(down)) this.#step(across < 0 ? 1 : -1);
+      if (Math.abs(across) > MIN_SWIPE_PIXELS && Math.abs(across) > 2 * Math.abs(down)) this.#step(across < 0 === rightToLeft ? -1 : 1);
       else if (down > 2 * MIN_SWIPE_PIXELS && down > 2 * Math.abs(across)) this.actions.close();
     });
   }
@@ -199,8 +199,8 @@ export class Viewer {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea")) return;
     const command = {
-      ArrowLeft: () => (this.zoom.scale > 1 ? this.zoom.move(80, 0) : this.#step(-1)),
-      ArrowRight: () => (this.zoom.scale > 1 ? this.zoom.move(-80, 0) : this.#step(1)),
+      ArrowLeft: () => (this.zoom.scale > 1 ? this.zoom.move(80, 0) : this.#step(rightToLeft ? 1 : -1)),
+      ArrowRight: () => (this.zoom.scale > 1 ? this.zoom.move(-80, 0) : this.#step(rightToLeft ? -1 : 1)),
       ArrowUp: () => this.zoom.move(0, 80),
       ArrowDown: () => this.zoom.move(0, -80),
       Home: () => this.actions.go(0),
