@@ -52,6 +52,7 @@ const WORDS = {
     const [latitude, longitude, km] = value.split(",");
     return `within ${number(Number(km ?? 10))} km of ${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}`;
   },
+  box: () => "an area of the world",
   name: (value) => `named ${value}`,
   min_size: (value) => `at least ${value.replace("x", " × ")}`,
   where: (value) => value,
