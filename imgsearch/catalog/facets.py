@@ -1,4 +1,4 @@
-"""Counts of images by month, folder, camera and format."""
+"""Counts of images by month, folder, camera, format, place and position."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Label, Select, case, func, select
 
-from imgsearch.catalog.dialects import month_of
+from imgsearch.catalog.dialects import month_of, whole
 from imgsearch.catalog.filter_sql import Condition, present
-from imgsearch.catalog.tables import images, roots
+from imgsearch.catalog.tables import images, labels, roots
 from imgsearch.filters.tree import Filter
-from imgsearch.records import Facets
+from imgsearch.records import Facets, PlaceCount, PositionCell
 
 MAX_CAMERAS = 200
+MAX_PLACES = 200
+"""Of countries, and of cities."""
 
 
 def facets(connection: Connection, where: Filter | None) -> Facets:
@@ -33,6 +35,8 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
             for row in connection.execute(cameras.where(condition).limit(MAX_CAMERAS))
         ],
         types=_types(connection, count, condition),
+        countries=place_counts(connection, "country", where, MAX_PLACES),
+        cities=place_counts(connection, "city", where, MAX_PLACES),
         dated=whole.dated,
         located=whole.located,
         total=whole.pictures,
@@ -66,6 +70,72 @@ def _cameras(count: Label[int]) -> Select[Any]:
 def _types(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
     query = select(images.c.format, count).where(condition).group_by(images.c.format)
     return {row.format: row.pictures for row in connection.execute(query)}
+
+
+def place_counts(
+    connection: Connection, field: str, where: Filter | None, limit: int
+) -> list[PlaceCount]:
+    """The values of one of `fields.PLACE_FIELDS` of the present images that pass a filter, the most
+    frequent first, as one of these images has them written."""
+    count, cover = func.count().label("pictures"), func.max(labels.c.image_id).label("cover")
+    of_images = labels.join(images, images.c.id == labels.c.image_id)
+    query = (
+        select(labels.c.key, count, cover)
+        .select_from(of_images)
+        .where(labels.c.field == field, present(connection, where))
+        .group_by(labels.c.key)
+        .order_by(count.desc(), labels.c.key)
+        .limit(limit)
+    )
+    found = connection.execute(query).all()
+    written = select(images.c.id, images.c[field]).where(
+        images.c.id.in_([row.cover for row in found])
+    )
+    names = {row.id: row[1] for row in connection.execute(written)}
+    return [PlaceCount(names[row.cover], row.pictures, row.cover) for row in found]
+
+
+def position_cells(
+    connection: Connection, where: Filter | None, columns: int, bands: int, limit: int
+) -> list[PositionCell]:
+    """The present images that pass a filter by cell of their position, in any order.
+
+    An index has all that is read; no function of ours is called for an image.
+
+    Parameters
+    ----------
+    columns, bands : int
+        Number of cells from -180 to 180 degrees of longitude, and from -90 to 90 of latitude.
+    limit : int
+        Maximum number of cells.
+    """
+    latitude, longitude = images.c.latitude, images.c.longitude
+    column = whole((longitude + 180.0) * (columns / 360.0)).label("cell_column")
+    band = whole((latitude + 90.0) * (bands / 180.0)).label("cell_band")
+    query = (
+        select(
+            column, func.count().label("pictures"), func.max(images.c.id).label("cover"),
+            func.avg(latitude).label("latitude"), func.avg(longitude).label("longitude"),
+            func.min(latitude).label("south"), func.min(longitude).label("west"),
+            func.max(latitude).label("north"), func.max(longitude).label("east"),
+        )
+        .where(present(connection, where), latitude.is_not(None), longitude.is_not(None))
+        .group_by("cell_column", band)
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        PositionCell(
+            row.cell_column, row.pictures, row.cover, row.latitude, row.longitude,
+            row.south, row.west, row.north, row.east,
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip
+
+
+def has_positions(connection: Connection) -> bool:
+    """True if a present image has a position; a seek in an index."""
+    found = select(images.c.id).where(present(connection, None), images.c.latitude.is_not(None))
+    return connection.execute(found.limit(1)).first() is not None
 
 
 def _folders() -> Select[Any]:
