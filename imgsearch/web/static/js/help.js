@@ -13,6 +13,7 @@ const KEYS = [
   ["c, p", "In an open picture: copy its path, slide show"],
   ["f", "Filters"],
   ["m", "The map; arrows, +, − and 0 move and zoom it"],
+  ["w", "The map of the world, if pictures have positions; the same keys move and zoom it"],
   ["?", "Show this help"],
 ];
 
