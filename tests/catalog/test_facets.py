@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from imgsearch.filters.parser import parse
@@ -59,6 +60,15 @@ def test_places_are_counted_whatever_their_spelling(catalog):
     some = catalog.facets(parse("country = portugal and not city = lisbon"))
     assert [each.name for each in some.cities] == ["Porto"]
     assert catalog.has_positions() and counts.located == 4
+    seen = np.array([ids[name] for name in ("0.jpg", "2.jpg", "4.jpg")])
+    with catalog.writer() as writer:
+        assert writer.retire("/photos", "", seen, np.empty(0, np.int64), []) == 2
+    left = [("Lisbon", 1), ("Porto", 1)]
+    for where in (None, parse("has gps")):
+        found = catalog.facets(where).cities
+        assert [(each.name, each.count) for each in found] == left, "without those that are gone"
+    assert [each.cover for each in found] == [ids["0.jpg"], ids["2.jpg"]]
+    assert catalog.place_counts("country", None, 1) == [PlaceCount("Portugal", 2, ids["2.jpg"])]
 
 
 def test_positions_are_counted_in_cells(catalog):
