@@ -27,7 +27,30 @@ export function toDegrees(x, y) {
   return [(Math.atan(Math.sinh(inside(y) * Math.PI)) * 180) / Math.PI, inside(x) * 180];
 }
 
-/** The arcs of the outline as lines on the plane, and its land as rings of them. */
+/** Whether a step of longitude crosses the date line. */
+const crosses = (before, after) => Math.abs(after[0] - before[0]) > 180;
+
+/** The parts of a line between the date lines. */
+function parts(line) {
+  const starts = [0, ...line.keys()].filter((i) => i === 0 || crosses(line[i - 1], line[i]));
+  return [...new Set(starts)].map((start, i, all) => line.slice(start, all[i + 1]));
+}
+
+/** A ring whose longitudes go on beyond 180 degrees, and its copy on the other side of the world. */
+function unrolled(ring) {
+  let turn = 0;
+  const points = ring.map(([longitude, latitude], i) => {
+    if (i && crosses(ring[i - 1], ring[i])) turn += longitude < ring[i - 1][0] ? 360 : -360;
+    return [longitude + turn, latitude];
+  });
+  // One that goes all the way round has the pole inside.
+  if (turn) points.push([points.at(-1)[0], -90], [points[0][0], -90]);
+  const moved = (shift) => points.map(([longitude, latitude]) => [longitude + shift, latitude]);
+  const [east, west] = [points.some(([x]) => x > 180), points.some(([x]) => x < -180)];
+  return [points, ...(east ? [moved(-360)] : []), ...(west ? [moved(360)] : [])];
+}
+
+/** The arcs of the outline as lines on the plane, and its land as rings. */
 export function unpack({ unit, arcs, land }) {
   const lines = arcs.map((steps) => {
     const line = [];
@@ -35,11 +58,13 @@ export function unpack({ unit, arcs, land }) {
     for (let i = 0; i < steps.length; i += 2) {
       longitude += steps[i];
       latitude += steps[i + 1];
-      line.push(toPlane(latitude * unit, longitude * unit));
+      line.push([longitude * unit, latitude * unit]);
     }
     return line;
   });
-  return { lines, rings: land.map((ring) => ring.flatMap((i) => (i < 0 ? lines[~i].toReversed() : lines[i]))) };
+  const rings = land.map((ring) => ring.flatMap((i) => (i < 0 ? lines[~i].toReversed() : lines[i])));
+  const flat = (line) => line.map(([longitude, latitude]) => toPlane(latitude, longitude));
+  return { lines: lines.flatMap(parts).map(flat), rings: rings.flatMap(unrolled).map(flat) };
 }
 
 export class World extends Plane {
@@ -100,6 +125,10 @@ export class World extends Plane {
     const style = getComputedStyle(this.holder);
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
+    pen.save();
+    pen.beginPath();
+    pen.rect(...this.toScreen(-1, 1), 2 * this.scale, 2 * this.scale);
+    pen.clip();
     pen.beginPath();
     for (const ring of this.outline.rings) {
       this.follow(pen, ring);
@@ -114,7 +143,7 @@ export class World extends Plane {
     pen.globalAlpha = 0.22;
     pen.lineWidth = 1;
     pen.stroke();
-    pen.globalAlpha = 1;
+    pen.restore();
     this.paintBar(pen, style);
     this.paintOver();
     this.placePictures();
