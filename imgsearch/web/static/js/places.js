@@ -41,7 +41,10 @@ export class PlacesView {
   show(params) {
     const chosen = params.get("box");
     params.delete("box");
-    if (this.key === `${params}`) return;
+    if (this.key === `${params}`) {
+      this.world?.choose(chosen ? edges(chosen) : null);
+      return;
+    }
     this.stop();
     this.key = `${params}`;
     this.params = params;

@@ -118,6 +118,12 @@ export class World extends Plane {
     this.draw();
   }
 
+  /** Draw another box as the one that is a filter, or none. */
+  choose(box) {
+    this.chosen = box;
+    this.draw();
+  }
+
   // Drawing
 
   paint(count, resting = false) {
