@@ -469,8 +469,45 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceCount:
+    """A city, state or country with its number of pictures and the id of the one added last."""
+
+    name: str
+    count: int
+    cover: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionCell:
+    """Pictures whose positions lie in one cell of a grid.
+
+    Attributes
+    ----------
+    column : int
+        From 0 at longitude -180.
+    count : int
+    cover : int
+        Id of the picture that was added last.
+    latitude, longitude : float
+        Mean position in degrees.
+    south, west, north, east : float
+        The smallest box of degrees around the positions.
+    """
+
+    column: int
+    count: int
+    cover: int
+    latitude: float
+    longitude: float
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True, slots=True)
 class Facets:
-    """Counts of pictures by month, folder, camera and format.
+    """Counts of pictures by month, folder, camera, format and place.
 
     Attributes
     ----------
@@ -482,6 +519,8 @@ class Facets:
         The most frequent first, 200 at most.
     types : dict of str to int
         Pillow's name of the format to the number of pictures.
+    countries, cities : list of PlaceCount
+        The most frequent first, 200 of each at most.
     dated, located : int
         Number of pictures with a date, and with a position.
     total : int
@@ -491,6 +530,8 @@ class Facets:
     folders: dict[str, int]
     cameras: list[tuple[str | None, str | None, int]]
     types: dict[str, int]
+    countries: list[PlaceCount]
+    cities: list[PlaceCount]
     dated: int
     located: int
     total: int

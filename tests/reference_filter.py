@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from imgsearch.filters.geography import distance_km
 from imgsearch.filters.text_keys import folded
-from imgsearch.filters.tree import And, Below, Compare, Filter, Has, Near, Not, Or
+from imgsearch.filters.tree import And, Below, Box, Compare, Filter, Has, Near, Not, Or
 from imgsearch.records import ImageRecord, camera_name
 
 
@@ -38,6 +38,13 @@ def passes(where: Filter, image: ImageRecord) -> bool:
         case Near(latitude, longitude, km):
             here = image.metadata.latitude, image.metadata.longitude
             return None not in here and distance_km(*here, latitude, longitude) <= km
+        case Box(south, west, north, east):
+            latitude, longitude = image.metadata.latitude, image.metadata.longitude
+            if latitude is None or longitude is None or not south <= latitude <= north:
+                return False
+            if west > east:
+                return longitude >= west or longitude <= east
+            return west <= longitude <= east
         case Below(path):
             return (image.file.absolute + os.sep).startswith(path.rstrip(os.sep) + os.sep)
     raise AssertionError(where)

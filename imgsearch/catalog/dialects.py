@@ -108,6 +108,13 @@ class unindexed(FunctionElement[Any]):
     inherit_cache = True
 
 
+class whole(FunctionElement[int]):
+    """The integer part of a number that is not negative."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
 class _ids_of_json(FunctionElement[int]):
     """The ids of a JSON array, as a subquery in brackets."""
 
@@ -162,6 +169,16 @@ def _(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(unindexed, POSTGRESQL)
 def _(element: Any, compiler: Any, **options: Any) -> str:
     return _clauses(element, compiler, **options)[0]
+
+
+@compiles(whole)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return f"CAST({_clauses(element, compiler, **options)[0]} AS INTEGER)"
+
+
+@compiles(whole, POSTGRESQL)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return f"CAST(floor({_clauses(element, compiler, **options)[0]}) AS bigint)"
 
 
 @compiles(_ids_of_json)

@@ -37,6 +37,7 @@ from imgsearch.filters.tree import (
     Among,
     And,
     Below,
+    Box,
     Compare,
     Filter,
     Has,
@@ -260,8 +261,8 @@ def _leaf(where: Leaf, known: Known) -> Condition:
             return _comparison(field, op, value)
         case Has(what):
             return _HAS[what]
-        case Near():
-            return _near(where)
+        case Near() | Box():
+            return _near(where) if isinstance(where, Near) else _box(where)
         case Below(path):
             return _below(path, known.roots)
         case Among(ids):
@@ -367,6 +368,13 @@ def _near(place: Near) -> Condition:
         or_(*(images.c.longitude.between(west, east) for west, east in box.longitudes)),
         far <= place.km,
     )
+
+
+def _box(box: Box) -> Condition:
+    """An index answers the latitudes, and has the longitudes."""
+    east_of, west_of = images.c.longitude >= box.west, images.c.longitude <= box.east
+    across = or_(east_of, west_of) if box.west > box.east else and_(east_of, west_of)
+    return and_(images.c.latitude.between(box.south, box.north), across)
 
 
 def _among(ids: bytes) -> Condition:

@@ -81,6 +81,8 @@ from imgsearch.records import (
     KnownValue,
     Location,
     Period,
+    PlaceCount,
+    PositionCell,
     Reference,
     Revision,
     RootRecord,
@@ -665,9 +667,28 @@ class Catalog:
             return filter_sql.ordered(connection, ids, sort)
 
     def facets(self, where: Filter | None) -> Facets:
-        """Counts of the present images that pass a filter, by month, folder, camera and format."""
+        """Counts of the present images that pass a filter, by month, folder, camera and so on."""
         with self._read() as connection:
             return facets.facets(connection, where)
+
+    def place_counts(self, field: str, where: Filter | None, limit: int) -> list[PlaceCount]:
+        """The values of one of `fields.PLACE_FIELDS` of the present images that pass a filter, the
+        most frequent first."""
+        with self._read() as connection:
+            return facets.place_counts(connection, field, where, limit)
+
+    def position_cells(
+        self, where: Filter | None, columns: int, bands: int, limit: int
+    ) -> list[PositionCell]:
+        """The present images that pass a filter by cell of their position, at most `limit` cells:
+        `columns` from -180 to 180 degrees of longitude, `bands` from -90 to 90 of latitude."""
+        with self._read() as connection:
+            return facets.position_cells(connection, where, columns, bands, limit)
+
+    def has_positions(self) -> bool:
+        """True if a present image has a position; a seek in an index."""
+        with self._read() as connection:
+            return facets.has_positions(connection)
 
     def known_values(self) -> list[KnownValue]:
         """Cameras, people, keywords and places of the images, each kind the most frequent first."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WORDS_OF_WHERE = ("and", "has", "in", "near", "not", "or")
+WORDS_OF_WHERE = ("and", "box", "has", "in", "near", "not", "or")
 _LAST_WORD = re.compile(r"(?P<head>(?:.*[\s(])?)(?P<word>\w*)", re.S)
 
 

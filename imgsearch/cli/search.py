@@ -69,7 +69,7 @@ def command(
     EXPR: taken = < > 2023-05-17     camera name ~ text, *wildcards*     format in (png, heic)
           width height size > 5MB    orientation = portrait              has gps (date, camera)
           in "~/Pictures/2023"       near(48.86, 2.35, 5)                latitude longitude > 60
-          rating >= 4
+          rating >= 4                box(48.8, 2.2, 48.9, 2.5)
 
     \b
     imgsearch search a dog on the beach

@@ -18,6 +18,7 @@ from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     MAX_TEXT_CHARACTERS,
     Below,
+    Box,
     Compare,
     Filter,
     Has,
@@ -180,6 +181,21 @@ def near(texts: list[str]) -> Near:
     if km <= 0:
         raise QueryError("the distance must be above 0 km", "Omit it for 10 km.")
     return Near(latitude, longitude, km)
+
+
+def box(texts: list[str]) -> Box:
+    """Parse the edges of a box: south, west, north, east."""
+    if len(texts) != 4:
+        raise QueryError("a box is SOUTH,WEST,NORTH,EAST", "Around Paris: 48.8,2.2,48.9,2.5")
+    south, north = (_within("a latitude", text, 90) for text in texts[::2])
+    west, east = (_within("a longitude", text, 180) for text in texts[1::2])
+    if south > north:
+        raise QueryError(
+            f"the south of the box, {south:g}, lies above its north, {north:g}",
+            "Write SOUTH,WEST,NORTH,EAST. Only a west above the east makes sense: such a box"
+            " crosses the date line.",
+        )
+    return Box(south, west, north, east)
 
 
 def below(path: str) -> Below:

@@ -93,6 +93,10 @@ FILTERS = (
         "48.86,2.35,5", lambda text: fields.near(text.split(",")),
     ),
     FilterOption(
+        "box", "S,W,N,E", "Taken between these degrees: south, west, north, east.",
+        "48.8,2.2,48.9,2.5", lambda text: fields.box(text.split(",")),
+    ),
+    FilterOption(
         "rating", "STARS", "Rated with at least this many stars, 1 to 5.", "4",
         _field("rating", ">="),
     ),

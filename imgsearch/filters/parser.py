@@ -29,6 +29,7 @@ GRAMMAR = r"""
     | "has"i WORD                           -> has
     | "in"i value                           -> below
     | "near"i "(" value ("," value)* ")"    -> near
+    | "box"i "(" value ("," value)* ")"     -> box
 ?value: WORD | QUOTED
 
 OPERATOR: "!=" | "<=" | ">=" | "!~" | "=" | "<" | ">" | "~"
@@ -151,6 +152,10 @@ class _Reader(Transformer[Token, Filter]):
     def near(self, *values: Token) -> Filter:
         with _locating(values[0]):
             return fields.near([unquoted(str(each)) for each in values])
+
+    def box(self, *values: Token) -> Filter:
+        with _locating(values[0]):
+            return fields.box([unquoted(str(each)) for each in values])
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> QueryError:

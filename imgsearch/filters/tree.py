@@ -3,6 +3,7 @@
     And(parts)  Or(parts)  Not(part)          parts are filters
     Compare(field, op, value)                 a field of the catalog with a value of its kind
     Has(what)  Near(place, km)  Below(path)   conditions other than comparisons
+    Box(south, west, north, east)             between parallels and meridians
     Among(ids)                                one of some pictures, made by programs
 
 There are two truth values: a comparison with a missing field (no date, position or camera) is
@@ -110,6 +111,22 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """Taken between two parallels and two meridians, in degrees (WGS 84).
+
+    It crosses the date line if `west` is greater than `east`.
+    """
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    def __str__(self) -> str:
+        return f"box({', '.join(map(_format, (self.south, self.west, self.north, self.east)))})"
+
+
+@dataclass(frozen=True, slots=True)
 class Below:
     """The file at the absolute `path`, or any file in that folder and its subfolders."""
 
@@ -138,8 +155,8 @@ class Among:
         return f"Among({hashlib.sha256(self.ids).hexdigest()})"
 
 
-Filter = And | Or | Not | Compare | Has | Near | Below | Among
-Leaf = Compare | Has | Near | Below | Among
+Filter = And | Or | Not | Compare | Has | Near | Box | Below | Among
+Leaf = Compare | Has | Near | Box | Below | Among
 
 
 def all_of(parts: Iterable[Filter]) -> Filter | None:

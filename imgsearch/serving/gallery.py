@@ -51,6 +51,7 @@ from imgsearch.serving.start import (
 from imgsearch.serving.suggestions import Suggestion, Suggestions
 from imgsearch.serving.thumbnail_cache import ThumbnailCache
 from imgsearch.serving.upload_folder import UploadFolder
+from imgsearch.serving.world_map import WorldMap, world_map
 from imgsearch.settings import Settings
 from imgsearch.sources.browser_images import Renderer, RenderRequest, UploadDecoder, render_request
 from imgsearch.sources.decode import query_image_error
@@ -443,6 +444,11 @@ class Gallery:
         one of a large library takes minutes."""
         return self._maps.submit(lambda maps: maps.file(where, known))
 
+    def world_map(self, where: Filter | None, zoom: int) -> Future[WorldMap]:
+        """Clusters of the pictures that pass a filter on the map of the world; the future raises
+        `QueryError` if they are too many."""
+        return self.reader.submit(lambda library: world_map(library, where, zoom))
+
     def region(self, corners: Sequence[tuple[float, float]]) -> Future[Filter]:
         """The filter for the pictures inside a polygon of the map."""
         return self._maps.submit(lambda maps: maps.region(corners))
@@ -678,6 +684,7 @@ def _status(library: Library) -> dict[str, Any]:
         return (
             status
             | {"model": library.model, "revision": library.catalog.head()[0]}
+            | {"located": library.catalog.has_positions()}
             | {"ocr": status["texts"]["mode"] or library.settings.ocr}
             | {
                 "folders": [
@@ -691,4 +698,5 @@ def _status(library: Library) -> dict[str, Any]:
             "library": folder, "bytes": 0, "images": 0, "roots": 0, "skipped": 0, "spaces": [],
             "texts": {}, "ocr": library.settings.ocr,
             "last_run": None, "model": None, "revision": 0, "folders": [],
+            "located": False,
         }  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from imgsearch.errors import ImgSearchError, LibraryMissing
 from imgsearch.filters.tree import Filter
 from imgsearch.library import Library
-from imgsearch.records import Cluster, ImageRecord, Period, years_of
+from imgsearch.records import Cluster, ImageRecord, Period, PlaceCount, years_of
 from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.vectors import members
 
@@ -20,6 +20,7 @@ MAX_RECENT_IMAGES = 24
 MAX_IMAGES_OF_A_DAY = 24
 MAX_IMAGES_OF_A_DAY_PER_YEAR = 6
 MAX_START_CLUSTERS = 24
+MAX_START_PLACES = 24
 MAX_DRAWN_OF_A_DAY = 10_000
 """Pictures of a day from which some are drawn."""
 
@@ -58,8 +59,10 @@ class Start:
         Added last; taken on this day of earlier years, the latest year first.
     years, months : sequence of Period
         Newest first.
+    places : sequence of PlaceCount
+        The cities with the most pictures.
     covers : dict of id to ImageRecord
-        Of the periods.
+        Of the periods and places.
     tiles : Tiles
         The largest clusters on the broad level.
     saved : sequence of SavedSearch
@@ -69,6 +72,7 @@ class Start:
     on_this_day: Sequence[ImageRecord] = ()
     years: Sequence[Period] = ()
     months: Sequence[Period] = ()
+    places: Sequence[PlaceCount] = ()
     covers: dict[int, ImageRecord] = field(default_factory=dict)
     tiles: Tiles = field(default_factory=Tiles)
     saved: Sequence[SavedSearch] = ()
@@ -93,12 +97,14 @@ def start(library: Library, day: str) -> Start:
             library, day, years, MAX_IMAGES_OF_A_DAY_PER_YEAR, MAX_IMAGES_OF_A_DAY
         )
         recent = catalog.latest_added(MAX_RECENT_IMAGES)
-        covers = catalog.get([each.cover for each in months])
+        places = catalog.place_counts("city", None, MAX_START_PLACES)
+        covers = catalog.get([*(each.cover for each in months), *(each.cover for each in places)])
         return Start(
             _records(library, recent),
             _records(library, anniversaries),
             years,
             [each for each in months if each.month is not None],
+            places,
             covers,
             cluster_tiles(library, MAX_START_CLUSTERS),
             list(library.saved),

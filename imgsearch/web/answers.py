@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from imgsearch.records import (
     Facets,
     ImageRecord,
     Period,
+    PlaceCount,
+    PositionCell,
     RootRecord,
     Skipped,
     camera_name,
@@ -31,11 +34,13 @@ from imgsearch.serving.embedding import StoredVectors
 from imgsearch.serving.places import Listing
 from imgsearch.serving.start import Start, Tiles, Timeline
 from imgsearch.serving.suggestions import Suggestion
+from imgsearch.serving.world_map import WorldMap
 from imgsearch.vectors import Embeddings
 
 API = "/api/v1"
 MAX_SHOWN_DUPLICATES = 200
 """Duplicates of one group in an answer."""
+BOX_DECIMALS = 5
 
 
 class Problem(BaseModel):
@@ -225,13 +230,15 @@ class Named(BaseModel):
 
 
 class FacetsAnswer(BaseModel):
-    """Counts of pictures by date, folder, camera and format."""
+    """Counts of pictures by date, folder, camera, format and place."""
 
     total: int
     years: list[Year]
     folders: list[Folder]
     cameras: list[Named]
     types: list[Named]
+    countries: list[Named]
+    cities: list[Named]
     dated: int
     located: int
 
@@ -295,6 +302,33 @@ class PeriodAnswer(BaseModel):
     thumb: str | None = Field(description="Path of the small picture of its newest picture.")
 
 
+class PlaceAnswer(BaseModel):
+    """A city with pictures; `GET /search?place=NAME` lists them."""
+
+    name: str
+    count: int
+    thumb: str | None = Field(description="Path of the small picture of the one added last.")
+
+
+class PositionsAnswer(BaseModel):
+    """Pictures that were taken close to each other."""
+
+    latitude: float = Field(description="Of the mean position, in degrees.")
+    longitude: float
+    count: int
+    box: str = Field(description="The value of the filter `box` for them.", examples=["1,2,3,4"])
+    cover: PictureAnswer = Field(description="The one added last.")
+    place: str | None = Field(description="City, state or country of the cover.")
+
+
+class PlacesAnswer(BaseModel):
+    """The pictures on the map of the world."""
+
+    total: int = Field(description="Pictures that pass the filters.")
+    located: int = Field(description="Those with a position.")
+    clusters: list[PositionsAnswer] = Field(description="The largest first.")
+
+
 class ClusterAnswer(BaseModel):
     """A group of pictures by what they show; `GET /search?cluster=ID` lists them."""
 
@@ -321,6 +355,7 @@ class StartAnswer(BaseModel):
     on_this_day: list[PictureAnswer] = Field(description="Taken on this day of earlier years.")
     years: list[PeriodAnswer]
     months: list[PeriodAnswer]
+    places: list[PlaceAnswer] = Field(description="The cities with the most pictures.")
     clusters: ClustersAnswer
     saved: list[SavedAnswer]
 
@@ -448,6 +483,7 @@ class StatusAnswer(BaseModel):
     indexing: dict[str, Any] | None
     version: str
     locked: bool = Field(description="The server requires a token.")
+    located: bool = Field(description="Pictures have positions, for `GET /places`.")
 
 
 class HealthAnswer(BaseModel):
@@ -592,6 +628,14 @@ def start(begin: Start, prefix: str) -> StartAnswer:
         on_this_day=[PictureAnswer(**picture(each, prefix)) for each in begin.on_this_day],
         years=[_period(each, begin.covers, prefix) for each in begin.years],
         months=[_period(each, begin.covers, prefix) for each in begin.months],
+        places=[
+            PlaceAnswer(
+                name=clean(each.name) or "",
+                count=each.count,
+                thumb=_cover(begin.covers.get(each.cover), prefix),
+            )
+            for each in begin.places
+        ],
         clusters=clusters(begin.tiles, prefix),
         saved=[saved(each) for each in begin.saved],
     )
@@ -603,6 +647,40 @@ def timeline(found: Timeline) -> TimelineAnswer:
         months=[MonthAnswer(year=year, month=month, count=n) for year, month, n in found.months],
         undated=found.undated,
     )
+
+
+def places(found: WorldMap, prefix: str) -> PlacesAnswer:
+    """Clusters of pictures on the map of the world."""
+    return PlacesAnswer(
+        total=found.total,
+        located=found.located,
+        clusters=[
+            _positions(each, found.covers[each.cover], prefix)
+            for each in found.clusters
+            if each.cover in found.covers
+        ],
+    )
+
+
+def _positions(cell: PositionCell, cover: ImageRecord, prefix: str) -> PositionsAnswer:
+    named = cover.metadata.city or cover.metadata.state or cover.metadata.country
+    return PositionsAnswer(
+        latitude=cell.latitude,
+        longitude=cell.longitude,
+        count=cell.count,
+        box=box_text(cell),
+        cover=PictureAnswer(**picture(cover, prefix)),
+        place=clean(named),
+    )
+
+
+def box_text(cell: PositionCell) -> str:
+    """The value of the filter `box` for a cell, rounded outwards to units of 1 m."""
+    unit = 10**BOX_DECIMALS
+    south, west = (math.floor(each * unit - 0.5) / unit for each in (cell.south, cell.west))
+    north, east = (math.ceil(each * unit + 0.5) / unit for each in (cell.north, cell.east))
+    edges = max(-90, south), max(-180, west), min(90, north), min(180, east)
+    return ",".join(f"{each:.{BOX_DECIMALS}f}" for each in edges)
 
 
 def clusters(tiles: Tiles, prefix: str) -> ClustersAnswer:
@@ -784,6 +862,8 @@ def facets(counts: Facets) -> FacetsAnswer:
         ],
         folders=tree(counts.folders),
         cameras=cameras,
+        countries=[_named(each) for each in counts.countries],
+        cities=[_named(each) for each in counts.cities],
         types=[
             Named(name=name, count=count)
             for name, count in sorted(counts.types.items(), key=lambda item: -item[1])
@@ -791,6 +871,10 @@ def facets(counts: Facets) -> FacetsAnswer:
         dated=counts.dated,
         located=counts.located,
     )
+
+
+def _named(place: PlaceCount) -> Named:
+    return Named(name=clean(place.name) or "", count=place.count)
 
 
 def tree(counts: dict[str, int]) -> list[Folder]:

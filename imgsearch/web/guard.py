@@ -46,6 +46,7 @@ COSTLY_PATHS = tuple(
         "dupes",
         "timeline",
         "map",
+        "places",
         "zip",
         "random",
         "thumbs",

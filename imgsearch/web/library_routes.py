@@ -14,6 +14,7 @@ from imgsearch.web import answers
 from imgsearch.web.answers import (
     ClustersAnswer,
     DuplicatesAnswer,
+    PlacesAnswer,
     RecentAnswer,
     StartAnswer,
     TimelineAnswer,
@@ -23,6 +24,7 @@ from imgsearch.web.parameters import (
     DrawParameters,
     DuplicateParameters,
     FrameParameters,
+    PlacesParameters,
     RandomParameters,
     RegionParameters,
 )
@@ -139,5 +141,16 @@ def routes(gallery: Gallery) -> APIRouter:
         if found.data is None:
             return Response(status_code=304, headers=headers)
         return Response(found.data, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/places")
+    async def get_places(
+        parameters: Annotated[PlacesParameters, Query()], client: Request
+    ) -> PlacesAnswer:
+        """The pictures that pass the filters on the map of the world, those close to each other as
+        one: within 64 pixels of a web map whose tiles are 256 pixels wide. A page sends what it
+        shows as a further `box`."""
+        where = await within(gallery, parameters, parameters.where_filter(), client)
+        found = await while_connected(client, gallery.world_map(where, parameters.zoom))
+        return answers.places(found, prefix_of(client))
 
     return router

@@ -29,6 +29,7 @@ from imgsearch.searching.request import SearchRequest, Sort, Term, read_strength
 from imgsearch.searching.terms import LIKE_WEIGHT, build_terms
 from imgsearch.serving.embedding import vector_term
 from imgsearch.serving.thumbnail_cache import SIDES
+from imgsearch.serving.world_map import MAX_ZOOM
 from imgsearch.vectors import Embeddings
 from imgsearch.web.answers import API
 from imgsearch.web.guard import BATCH_SEARCHES
@@ -289,6 +290,14 @@ class FrameParameters(DrawParameters):
         if self.size > SIDES[-1]:
             return f"{prefix}{API}/original/{image_id}?as=jpeg"
         return f"{prefix}{API}/thumb/{image_id}?size={self.size}"
+
+
+class PlacesParameters(RegionParameters):
+    """Filters and zoom of the map of the world."""
+
+    zoom: int = Field(
+        0, ge=0, le=MAX_ZOOM, description="Of web maps: 0 has the world in one tile, 1 in four."
+    )
 
 
 class DuplicateParameters(RegionParameters):

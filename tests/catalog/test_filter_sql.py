@@ -24,6 +24,7 @@ from imgsearch.filters.text_keys import folded
 from imgsearch.filters.tree import (
     And,
     Below,
+    Box,
     Compare,
     Has,
     Near,
@@ -124,6 +125,9 @@ leaves = st.one_of(
         Compare, st.just("rating"), st.sampled_from(["=", "<", ">="]), st.integers(-1, 5)
     ),
     st.builds(Has, st.sampled_from(list(dict.fromkeys(HAS_NAMES.values())))),
+    st.builds(Box, degrees, meridians, degrees, meridians).filter(
+        lambda box: box.south <= box.north
+    ),
     st.builds(Near, degrees, meridians, st.sampled_from([0.001, 5.0, 300.0, 10_000.0, 30_000.0])),
     st.builds(
         Below,
@@ -413,6 +417,8 @@ def test_a_camera_is_found_by_any_of_its_spellings(tmp_path, expression, found):
         "has gps",
         "near(48.8, 2.3)",
         "near(0, 180, 500)",
+        "box(48, 2, 49, 3)",
+        "box(-20, 170, -10, -170)",
         "in '/photos/2023'",
         "size > 5MB",
         "people ~ rosalind",

@@ -84,6 +84,9 @@ PARIS, FIJI, OLD, ETE = "paris.jpg", "fiji.jpg", "old.png", "Éte.jpg"
         (["--near", "48.9,2.4"], [PARIS]),
         (["--near", "48.9,2.4,5"], []),
         (["--near", "-17.8,-179.9,50"], [FIJI]),
+        (["--box", "48,2,49,3"], [PARIS]),
+        (["--box", "-18,170,-17,-179"], [FIJI]),
+        (["--where", "not box(48, 2, 49, 3) and has gps"], [FIJI]),
         (["--has", "gps"], [PARIS, FIJI]),
         (["--has", "date"], [PARIS, FIJI, ETE]),
         (["--has", "date", "--has", "gps", "--type", "png"], []),
@@ -282,6 +285,7 @@ def test_explain_without_a_filter_or_without_words(demo):
         (["--after", "soon"], "'soon' is not a valid date"),
         (["--type", "doc"], "there is no picture format 'doc'"),
         (["--min-size", "big"], "'big' is not a valid size in pixels"),
+        (["--box", "48.9,2.2,48.8,2.5"], "the south of the box, 48.9, lies above its north"),
         (["--near", "here"], "a place is LATITUDE,LONGITUDE"),
         (["--has", "cheese"], "there is no 'has cheese'"),
         (["--in", "/no/such/folder"], "/no/such/folder is not in a folder of this library"),
@@ -330,7 +334,7 @@ PIECES = [
 pieces = st.sampled_from(PIECES)
 anything = st.text(st.characters(), max_size=30) | st.lists(pieces, max_size=8).map(" ".join)
 FLAGS = ("--in", "--after", "--before", "--camera", "--type", "--min-size", "--orientation",
-         "--near", "--has", "--name", "--where")  # fmt: skip
+         "--near", "--box", "--has", "--name", "--where")  # fmt: skip
 
 
 @settings(

@@ -24,6 +24,7 @@ from imgsearch.filters.tree import (
     MAX_LEAVES,
     And,
     Below,
+    Box,
     Compare,
     Has,
     Near,
@@ -73,6 +74,8 @@ A, B, C = Has("gps"), Has("date"), Has("camera")
         ("has cluster", Has("cluster")),
         ("near(48.85, 2.35)", Near(48.85, 2.35, 10)),
         ("near(-33.8, 151.2, 0.5)", Near(-33.8, 151.2, 0.5)),
+        ("box(48.8, 2.2, 48.9, 2.5)", Box(48.8, 2.2, 48.9, 2.5)),
+        ("box(-20, 170, -10, -170)", Box(-20, 170, -10, -170)),
         ("taken >= 2023", Compare("taken", ">=", datetime(2023, 1, 1))),
         ("taken > 2023", Compare("taken", ">=", datetime(2024, 1, 1))),
         ("taken <= 2023-02", Compare("taken", "<", datetime(2023, 3, 1))),
@@ -120,6 +123,10 @@ def test_a_path_is_relative_to_the_working_folder_and_knows_home(tmp_path, monke
         ("near(0, 181)", 6, "a longitude must be from -180 to 180"),
         ("near(1)", 6, "a place is LATITUDE,LONGITUDE"),
         ("near(1, 2, 0)", 6, "must be above 0 km"),
+        ("box(1, 2, 3)", 5, "a box is SOUTH,WEST,NORTH,EAST"),
+        ("box(2, 0, 1, 0)", 5, "the south of the box, 2, lies above its north, 1"),
+        ("box(0, 0, 91, 0)", 5, "a latitude must be from -90 to 90"),
+        ("box(0, 0, 1, 181)", 5, "a longitude must be from -180 to 180"),
         ("in ''", 4, "is empty"),
         ("name = ''", 8, "is empty"),
         ("(has gps", 9, "ends too early|)"),
@@ -167,9 +174,9 @@ def test_too_large_expressions_are_refused():
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60) | st.lists(st.sampled_from(
-    ["(", ")", "and", "or", "not", "in", "has", "near", "gps", "taken", "name", "=", "~", "!=",
-     "<=", "2023", "'a'", '"', ",", "-1", "width", "*", "[", "\\", "\0", "\udcff", "9" * 400]),
-    max_size=12).map(" ".join))  # fmt: skip
+    ["(", ")", "and", "or", "not", "in", "has", "near", "box", "gps", "taken", "name", "=", "~",
+     "!=", "<=", "2023", "'a'", '"', ",", "-1", "width", "*", "[", "\\", "\0", "\udcff",
+     "9" * 400]), max_size=12).map(" ".join))  # fmt: skip
 @example("in '\0'")
 @example("in '~\udcff'")
 @example("size > 999999999999GB")
@@ -190,16 +197,16 @@ def test_options_equal_expressions():
         {
             "in": ("/a", "/b"), "after": ("2023-05",), "before": ("2024",), "camera": ("Canon",),
             "type": ("jpg", "heic"), "min_size": ("1920x1080",), "orientation": ("portrait",),
-            "near": ("48.85,2.35,5",), "has": ("gps", "date"), "name": ("IMG_*",),
-            "person": ("Zoë",), "keyword": ("beach", "sea*"), "place": ("Łódź",),
-            "where": ("width > 3 or has gps",),
+            "near": ("48.85,2.35,5",), "box": ("48,2,49,3",), "has": ("gps", "date"),
+            "name": ("IMG_*",), "person": ("Zoë",), "keyword": ("beach", "sea*"),
+            "place": ("Łódź",), "where": ("width > 3 or has gps",),
         }
     )  # fmt: skip
     assert flags == parse(
         "(in /a or in /b) and format in (jpeg, heif) and orientation = portrait "
         "and taken >= 2023-05 and taken < 2024 and camera ~ canon "
         "and width >= 1920 and height >= 1080 and near(48.85, 2.35, 5) "
-        "and has gps and has date and name ~ img_* and people ~ zoe "
+        "and box(48, 2, 49, 3) and has gps and has date and name ~ img_* and people ~ zoe "
         "and keywords ~ beach and keywords ~ sea* "
         "and (city ~ lodz or state ~ lodz or country ~ lodz) and (width > 3 or has gps)"
     )
@@ -212,7 +219,8 @@ def test_options_equal_expressions():
         ("in", ""), ("in", "\0"), ("after", "soon"), ("before", "2023-13"), ("camera", ""),
         ("camera", "x" * 501), ("type", "doc"), ("min_size", "1920"), ("min_size", "-1x2"),
         ("orientation", "up"), ("near", "1"), ("near", "1,2,3,4"), ("near", "a,b"),
-        ("near", "1,2,-3"), ("near", "1,2,inf"), ("has", "legs"), ("name", ""), ("where", "("),
+        ("near", "1,2,-3"), ("near", "1,2,inf"), ("box", "1,2,3"), ("box", "2,0,1,0"),
+        ("has", "legs"), ("name", ""), ("where", "("),
     ],
 )  # fmt: skip
 def test_invalid_values(flag, value):

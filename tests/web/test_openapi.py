@@ -92,6 +92,7 @@ OPERATIONS = {
     "get_map",
     "get_metrics",
     "get_original",
+    "get_places",
     "get_random",
     "get_start",
     "get_status",

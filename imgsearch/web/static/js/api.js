@@ -86,6 +86,16 @@ export async function map(params, signal) {
   return head;
 }
 
+/** Clusters of the pictures that pass the filters on the map of the world. */
+export const places = (params, signal) => request(`/places?${params}`, { signal });
+
+/** The outline of the world, one of the files of the page. */
+export async function worldOutline(signal) {
+  const response = await fetch(new URL("../world.json", import.meta.url), { signal });
+  if (!response.ok) throw await errorFrom(response);
+  return response.json();
+}
+
 export const details = (id, signal) => request(`/images/${encodeURIComponent(id)}`, { signal });
 /** What a typed text asks for, as parameters of a search. */
 export const readQuery = (text) => request(`/query?${new URLSearchParams({ text })}`);

@@ -16,6 +16,12 @@ const MAX_CHOICES_SHOWN = 8;
 /** Expressions as one; another text as it is. */
 const joined = (value) => (Array.isArray(value) && value.length > 1 ? value.map((each) => `(${each})`).join(" and ") : String(value));
 
+/** Countries and cities with the most pictures; a city that is a country is one of them. */
+function placesOf(facets) {
+  const all = [...(facets?.countries ?? []), ...(facets?.cities ?? [])].sort((one, other) => other.count - one.count);
+  return all.filter(({ name }, i) => all.findIndex((each) => each.name.toLowerCase() === name.toLowerCase()) === i);
+}
+
 export class Filters {
   /**
    * @param {Object} actions  `scan()` the folders of the library for new pictures,
@@ -57,7 +63,7 @@ export class Filters {
   async load(state, { reload = false } = {}) {
     this.show(state);
     // The choices of a filter must not depend on that filter itself, or choosing one would hide all others.
-    const [undated, rest] = [filtersOf(state, ["after", "before"]), filtersOf(state, ["in", "camera", "type"])];
+    const [undated, rest] = [filtersOf(state, ["after", "before"]), filtersOf(state, ["in", "camera", "type", "place"])];
     const key = `${undated} ${rest}`;
     if (!this.open || (this.key === key && !reload)) return;
     this.key = key;
@@ -86,6 +92,7 @@ export class Filters {
     this.histogram.show(state, facets?.years);
     this.folders.show(state.in, facets?.folders);
     this.#choices(this.cameras, "camera", facets?.cameras ?? [], state.camera, "radio");
+    this.#choices(this.places, "place", placesOf(facets), state.place, "radio");
     this.#choices(this.types, "type", facets?.types ?? [], state.type, "checkbox");
     for (const button of this.shapes.querySelectorAll("button")) button.setAttribute("aria-pressed", String(state.orientation.includes(button.value)));
     for (const button of this.modes.querySelectorAll("button")) button.setAttribute("aria-pressed", String((state.mode || "hybrid") === button.value));
@@ -108,6 +115,7 @@ export class Filters {
   #build() {
     const section = (title, ...content) => h("section", { class: "facet" }, h("h2", {}, title), ...content);
     this.cameras = h("div", { class: "choices", role: "radiogroup", "aria-label": t("camera") });
+    this.places = h("div", { class: "choices", role: "radiogroup", "aria-label": t("place") });
     this.types = h("div", { class: "choices", role: "group", "aria-label": t("filters.file_type") });
     this.shapes = this.#segments(t("filters.shape"), ["landscape", "portrait", "square"].map((value) => [value, t(`shape.${value}`)]), (value) => this.#toggle("orientation", value));
     this.modes = this.#segments(t("filters.mode.label"), ["hybrid", "semantic", "text"].map((value) => [value, t(`mode.${value}`)]), (value) => this.store.set({ mode: value === "hybrid" ? "" : value }));
@@ -122,6 +130,7 @@ export class Filters {
       section(t("filters.date"), this.histogram.element),
       section(t("folder"), this.folders.element),
       section(t("camera"), this.cameras),
+      section(t("place"), this.places),
       section(t("filters.shape"), this.shapes),
       section(t("filters.type"), this.types),
       this.placeSection,

@@ -4,7 +4,7 @@ import { h, iconButton } from "./dom.js";
 import { languageMenu } from "./look.js";
 import { t } from "./words.js";
 
-const KEYS = ["search", "move", "open", "select", "mark", "similar", "viewer", "viewer_more", "filters", "map", "help"];
+const KEYS = ["search", "move", "open", "select", "mark", "similar", "viewer", "viewer_more", "filters", "map", "places", "help"];
 const QUERIES = ["content", "without_word", "without_phrase", "filter", "compare", "quotes", "picture"];
 
 export function buildHelp() {

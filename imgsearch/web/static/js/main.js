@@ -12,6 +12,7 @@ import { Indexing } from "./indexing.js";
 import { sizeControl, themeButton } from "./look.js";
 import { MapView } from "./map.js";
 import { Notice } from "./notice.js";
+import { PlacesView } from "./places.js";
 import { Scrubber } from "./scrubber.js";
 import { Search } from "./search.js";
 import { SearchBox } from "./searchbox.js";
@@ -175,17 +176,23 @@ const map = new MapView({
   show: actions.show,
   region: (corners) => store.set({ region: corners, show: "", view: "" }),
 });
+const places = new PlacesView({
+  leave: leaveView,
+  show: actions.show,
+  box: (box) => store.set({ box, show: "", view: "" }),
+});
 /** What is shown in place of the pictures, by the `show` of the state. */
-const views = Object.assign(Object.create(null), { duplicates, library: care, map });
+const views = Object.assign(Object.create(null), { duplicates, library: care, map, places });
 const sortMenu = new SortMenu(store);
-const mapButton = h("button", { type: "button", class: "toggle", "aria-label": t("map"), title: t("map.button"), onclick: toggleMap }, icon("map"), h("span", {}, t("map")));
+const mapButton = h("button", { type: "button", class: "toggle", "aria-label": t("map"), title: t("map.button"), onclick: () => toggleView("map") }, icon("map"), h("span", {}, t("map")));
+const placesButton = h("button", { type: "button", class: "toggle", "aria-label": t("places"), title: t("places.button"), hidden: true, onclick: () => toggleView("places") }, icon("world"), h("span", {}, t("places")));
 const saver = h("button", { type: "button", class: "toggle", title: t("saved.save"), onclick: saveThis }, icon("album"), h("span", {}, t("save")));
 const newer = h("button", { type: "button", class: "toggle newer", hidden: true });
 byId("grid").before(newer);
-byId("view-tools").append(mapButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
+byId("view-tools").append(mapButton, placesButton, saver, sortMenu.element, weaker, copies, sizeControl((size) => grid.setSize(size)));
 
-function toggleMap() {
-  store.set({ show: store.state.show === "map" ? "" : "map", level: "", view: "" });
+function toggleView(name) {
+  store.set({ show: store.state.show === name ? "" : name, level: "", view: "" });
 }
 
 /** Add the first folder of a library. */
@@ -365,7 +372,7 @@ function showView(view) {
   const place = byId("view");
   results.toggleAttribute("data-show", Boolean(view));
   place.hidden = !view;
-  if (view !== map) map.stop(); // which holds megabytes
+  for (const each of [map, places]) if (view !== each) each.stop(); // they hold megabytes
   if (!view) {
     place.replaceChildren();
     return;
@@ -457,6 +464,7 @@ function returnTo(hit) {
 
 function showStatus(status) {
   const size = librarySize(status);
+  placesButton.hidden = !status.located;
   byId("q").placeholder = size ? t("search.count", { count: size }) : t("search.label");
 }
 
@@ -464,7 +472,7 @@ function showStatus(status) {
 function offerUpdate() {
   filters.load(store.state, { reload: true });
   shelves.load();
-  if (store.state.show !== "map" && scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
+  if (!["map", "places"].includes(store.state.show) && scrollY < 40 && !viewer.isOpen && !selection.size && !grid.place.contains(document.activeElement)) begin({ reload: true });
   else offerReload();
 }
 
@@ -498,7 +506,7 @@ addEventListener("keydown", (event) => {
     selection.all(grid.hits);
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const command = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle(), m: toggleMap }[event.key];
+  const command = { "/": () => byId("q").select(), "?": () => help.showModal(), f: () => filters.toggle(), m: () => toggleView("map"), w: () => placesButton.hidden || toggleView("places") }[event.key];
   if (!command) return;
   event.preventDefault();
   if (event.key === "/") byId("q").focus();

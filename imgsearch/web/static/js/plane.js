@@ -195,6 +195,10 @@ export class Plane {
     this.draw();
   }
 
+  get maxZoom() {
+    return MAX_ZOOM;
+  }
+
   /** Pixels of one unit of the map. */
   get scale() {
     return 0.46 * Math.min(this.width, this.height) * this.zoom;
@@ -230,7 +234,7 @@ export class Plane {
 
   zoomBy(factor, left = this.width / 2, top = this.height / 2) {
     const [x, y] = this.toMap(left, top);
-    this.zoom = Math.min(MAX_ZOOM, Math.max(0.8, this.zoom * factor));
+    this.zoom = Math.min(this.maxZoom, Math.max(0.8, this.zoom * factor));
     const [newX, newY] = this.toMap(left, top);
     this.x += x - newX;
     this.y += y - newY;

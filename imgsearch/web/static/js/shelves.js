@@ -59,12 +59,13 @@ export class Shelves {
     if (!this.place.hidden) this.#fillCovers();
   }
 
-  #shelves({ recent, on_this_day: anniversaries, years, months, clusters, saved }) {
+  #shelves({ recent, on_this_day: anniversaries, years, months, places, clusters, saved }) {
     return [
       this.#shelf(t("shelves.saved"), saved.map((each) => this.#saved(each)), "saved"),
       this.#shelf(t("shelves.day"), anniversaries.map((each) => this.#picture(each, String(parseDate(each.taken)?.year ?? ""))), "day"),
       this.#shelf(t("shelves.years"), years.map((each) => this.#period(each)), "years"),
       this.#shelf(t("page.months"), months.length > years.length ? months.map((each) => this.#period(each)) : [], "months"),
+      this.#shelf(t("places"), places.map((each) => this.#place(each)), "places"),
       this.#clusters(clusters),
       this.#shelf(t("shelves.recent"), recent.map((each) => this.#picture(each, each.name)), "recent"),
     ].filter(Boolean);
@@ -93,6 +94,10 @@ export class Shelves {
 
   #cluster({ id, name, count, thumb }) {
     return this.#patched({ cluster: [String(id)] }, { label: name, below: number(count), thumb });
+  }
+
+  #place({ name, count, thumb }) {
+    return this.#patched({ place: [name] }, { label: name, below: number(count), thumb });
   }
 
   #picture(hit, label) {

@@ -3,8 +3,8 @@
 import { endOf, startOf } from "./words.js";
 
 export const LISTS = ["and", "not", "like", "unlike", "good", "bad", "image", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "where"];
-export const TEXTS = ["q", "after", "before", "near", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved", "region"];
-export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "rating", "name", "min_size", "where", "region"];
+export const TEXTS = ["q", "after", "before", "near", "box", "rating", "name", "min_size", "mode", "min_strength", "sort", "saved", "region"];
+export const FILTERS = ["after", "before", "in", "camera", "type", "orientation", "has", "person", "keyword", "place", "cluster", "kind", "near", "box", "rating", "name", "min_size", "where", "region"];
 const FLAGS = ["all"];
 /** Values of one parameter that the server takes. */
 export const MAX_VALUES = 32;

@@ -47,6 +47,7 @@ const WORDS = {
     const [latitude, longitude, km] = value.split(",");
     return t("chip.near", { km: Number(km ?? 10), place: `${Number(latitude).toFixed(2)}, ${Number(longitude).toFixed(2)}` });
   },
+  box: () => t("chip.box"),
   name: (value) => t("chip.name", { name: value }),
   min_size: (value) => t("chip.min_size", { size: value.replace("x", " × ") }),
   where: (value) => value,
