@@ -31,6 +31,7 @@ from imgsearch.errors import (
     LibraryMissing,
     LibraryTooNew,
 )
+from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import ImageMetadata, RootRecord
@@ -102,6 +103,19 @@ def test_an_interrupted_creation_leaves_nothing(
         open_catalog(str(tmp_path), url=catalog_url)
     with closing(open_catalog(str(tmp_path), create=True, url=catalog_url)) as catalog:
         assert ingest(catalog, folder_of("a.jpg")).added == 1
+
+
+def test_words_of_older_rules_are_written_again(catalog: Catalog) -> None:
+    ingest(catalog, folder_of("gaol.jpg", "Łódź.jpg"))
+    with catalog._engine.begin() as connection:
+        connection.execute(text("UPDATE words SET doc = to_tsvector('simple', 'other')"))
+        connection.execute(text("UPDATE images SET name_key = 'łódź.jpg' WHERE id = 2"))
+        connection.execute(text("UPDATE imgsearch.alembic_version SET version_num = '0014'"))
+    schema.upgrade_server(catalog._engine, lambda connection: None)
+    for query, name in (("jail", "gaol.jpg"), ("lodz", "Łódź.jpg")):
+        (found,) = catalog.get([i for i, _ in catalog.with_words(query, 9)]).values()
+        assert found.file.path.endswith(name)
+    assert len(catalog.select(parse("name = lodz.jpg"))) == 1
 
 
 def test_another_programs_schema_is_refused(
