@@ -300,6 +300,32 @@ def test_an_overview_reads_what_the_catalog_reads(
     assert "PostgreSQL" in catalog.summary()["catalog"]
 
 
+def test_values_out_of_range_are_named(catalog: Catalog) -> None:
+    values = {
+        "latitude": "999",
+        "longitude": "'NaN'",
+        "rating": "7",
+        "orientation": "0",
+        "taken_precision": "'week'",
+        "taken_at": "'0044-03-15 12:00:00'",
+        "utc_offset_minutes": "5000",
+    }
+    dates = ("'infinity'", "'20000-01-01'")
+    names = [f"{n}.jpg" for n in range(len(values) + len(dates))]
+    ingest(catalog, folder_of("sound.jpg", *names))
+    assert catalog.check() == []
+    changes = [*values.items(), *(("taken_at", date) for date in dates)]
+    with catalog._engine.begin() as connection:
+        for name, (column, value) in zip(names, changes, strict=True):
+            query = f"UPDATE images SET {column} = {value} WHERE path = '{name}'"
+            connection.execute(text(query))
+    faults = catalog.check()
+    assert len(faults) == len(changes)
+    for name, (column, _) in zip(names, changes, strict=True):
+        (fault,) = [each for each in faults if f"of images ({name})" in each]
+        assert f"{column} is damaged" in fault
+
+
 def test_damaged_vectors_are_named(catalog: Catalog) -> None:
     ingest(catalog, folder_of("a.jpg", "b.jpg"))
     assert catalog.check() == []
