@@ -122,9 +122,9 @@ def _directory(tags, at, order, big):
     return struct.pack(order + count, len(tags)) + entries + bytes(room) + values
 
 
-def png(samples, colour_type, chunks=()):
-    """A PNG of an array of uint8 or uint16, with these chunks before the pixels."""
-    return _png_file(samples, colour_type, chunks, 0, _png_rows(samples))
+def png(samples, colour_type, chunks=(), after=()):
+    """A PNG of an array of uint8 or uint16, with these chunks before and after the pixels."""
+    return _png_file(samples, colour_type, chunks, 0, _png_rows(samples), after)
 
 
 def interlaced_png(samples, colour_type):
@@ -141,16 +141,44 @@ def ppm(samples, maximum):
     return f"P6 {width} {height} {maximum}\n".encode() + samples.astype(">u2").tobytes()
 
 
+def plain_ppm(samples, maximum):
+    """A PPM in decimal numbers, with a comment."""
+    height, width = samples.shape[:2]
+    rows = "\n".join(" ".join(map(str, row)) for row in samples.reshape(height, -1))
+    return f"P3 {width} {height}\n{maximum}\n# 1 2 3\n{rows}\n".encode()
+
+
+def sgi(samples, *, run_lengths=False):
+    """An SGI file of an array of uint16, as it is or in runs."""
+    height, width, channels = samples.shape
+    dimension = 3 if channels > 1 else 2
+    head = struct.pack(">hBBHHHHii", 474, run_lengths, 2, dimension, width, height, channels, 0, 0)
+    planes = np.moveaxis(samples[::-1], 2, 0).astype(">u2")
+    if not run_lengths:
+        return head.ljust(512, b"\0") + planes.tobytes()
+    rows = [_sgi_runs(row) for plane in planes for row in plane]
+    starts = 512 + 8 * len(rows) + np.cumsum([0, *map(len, rows[:-1])])
+    table = struct.pack(f">{2 * len(rows)}I", *starts, *map(len, rows))
+    return head.ljust(512, b"\0") + table + b"".join(rows)
+
+
+def _sgi_runs(row):
+    """A row, of which each run states its own samples."""
+    runs = (row[at : at + 100] for at in range(0, len(row), 100))
+    return b"".join(struct.pack(">H", 128 | len(run)) + run.tobytes() for run in runs) + bytes(2)
+
+
 def _png_rows(samples):
     rows = samples.astype(samples.dtype.newbyteorder(">"))
     return b"".join(b"\0" + row.tobytes() for row in rows)
 
 
-def _png_file(samples, colour_type, chunks, interlace, rows):
+def _png_file(samples, colour_type, chunks, interlace, rows, after=()):
     height, width = samples.shape[:2]
     depth = samples.dtype.itemsize * 8
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    pixels = (b"IDAT", zlib.compress(rows))
+    parts = [(b"IHDR", header), *chunks, pixels, *after, (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
 
 

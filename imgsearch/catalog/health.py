@@ -40,6 +40,8 @@ _MAX_SHOWN_CHARACTERS = 60
 def faults(connection: Connection) -> list[str]:
     """The faults found, one sentence each; empty if the catalog is sound."""
     sentences = [] if on_server(connection) else _file_faults(connection)
+    for table in metadata.sorted_tables:
+        sentences += _named(table, list(_damaged_values(connection, table)))
     if not sentences:
         for space in connection.execute(select(spaces)).all():
             sentences += _space_faults(connection, space)
@@ -47,7 +49,7 @@ def faults(connection: Connection) -> list[str]:
 
 
 def _file_faults(connection: Connection) -> list[str]:
-    """What SQLite lets happen, and a server does not: damaged pages, rows and values."""
+    """What SQLite lets happen, and a server does not: damaged pages and rows."""
     sentences = [
         f"SQLite reports: {row[0]}"
         for row in connection.execute(text("PRAGMA integrity_check"))
@@ -57,8 +59,6 @@ def _file_faults(connection: Connection) -> list[str]:
         f"a row of {row[0]} refers to a row of {row[2]} that does not exist"
         for row in connection.execute(text("PRAGMA foreign_key_check"))
     ]
-    for table in metadata.sorted_tables:
-        sentences += _named(table, list(_damaged_values(connection, table)))
     return sentences
 
 
@@ -72,22 +72,46 @@ def _named(table: Table, damaged: list[str]) -> list[str]:
 
 
 def _damaged_values(connection: Connection, table: Table) -> Iterator[str]:
-    """A sentence for each value that its column cannot hold: SQLite stores whatever it gets."""
-    columns = [column for column in table.c if not isinstance(column.type, LargeBinary)]
+    """A sentence for each value that its column cannot hold, or that is out of its range.
+
+    SQLite stores whatever it gets; a server keeps the types, so that only ranges are left to check.
+    """
     ranges = _RANGES.get(table.name, {})
+    columns = [column for column in table.c if not isinstance(column.type, LargeBinary)]
+    if on_server(connection):
+        columns = [each for each in columns if each.name in (*ranges, "path")] if ranges else []
+    if not columns:
+        return
     checks = [(column.name, _check(column, ranges.get(column.name))) for column in columns]
     key = next((c.name for c in table.primary_key), columns[0].name)
-    names = ", ".join(f'"{name}"' for name, _ in checks)
-    query = f'SELECT "{key}", {names} FROM "{table.name}"'  # noqa: S608 - names of our own
-    for values in _raw(connection, query):
+    for values in _raw_rows(connection, table.name, key, columns):
         for (name, holds), value in zip(checks, values[1:], strict=True):
             if not holds(value):
-                place = _place(table, dict(zip((c.name for c in columns), values[1:], strict=True)))
+                place = _place(dict(zip((c.name for c in columns), values[1:], strict=True)))
                 yield f"row {values[0]} of {table.name}{place}: {name} is damaged: {_shown(value)}"
 
 
+def _raw_rows(
+    connection: Connection, table: str, key: str, columns: list[Column[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """The key and the columns of all rows: numbers, and everything else as bytearrays."""
+    if not on_server(connection):
+        names = ", ".join(f'"{column.name}"' for column in columns)
+        yield from _raw(connection, f'SELECT "{key}", {names} FROM "{table}"')  # noqa: S608
+        return
+    names = ", ".join(
+        f'"{column.name}"'
+        if isinstance(column.type, Integer | Float)
+        else f'CAST("{column.name}" AS text)'
+        for column in columns
+    )
+    pages = connection.execution_options(yield_per=_ROWS_PER_READ)
+    for row in pages.execute(text(f'SELECT "{key}", {names} FROM "{table}"')):  # noqa: S608
+        yield tuple(bytearray(each.encode()) if isinstance(each, str) else each for each in row)
+
+
 def _raw(connection: Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-    """Rows with texts as bytearrays, which cannot fail, and differ from blobs."""
+    """Rows of a file with texts as bytearrays, which cannot fail, and differ from blobs."""
     db = sqlite_driver(connection)
     before, db.text_factory = db.text_factory, bytearray
     try:
@@ -98,7 +122,7 @@ def _raw(connection: Connection, query: str, *values: object) -> Iterator[tuple[
         db.text_factory = before
 
 
-def _place(table: Table, values: dict[str, Any]) -> str:
+def _place(values: dict[str, Any]) -> str:
     path = values.get("path")
     return f" ({path.decode('utf-8', 'replace')})" if isinstance(path, bytearray) else ""
 

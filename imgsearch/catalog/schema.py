@@ -17,7 +17,7 @@ from imgsearch.writing import make_durable, private_opener
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 
@@ -122,6 +122,7 @@ def upgrade_server(engine: Engine, fill: Callable[[Connection], None]) -> None:
     """Create or upgrade the schema on PostgreSQL in one transaction; see `upgrade`."""
     from alembic import command
 
+    from imgsearch.catalog import server_words
     from imgsearch.catalog.engine import catalog_errors
 
     baseline = import_module("imgsearch.migrations.postgresql_0012")
@@ -138,6 +139,7 @@ def upgrade_server(engine: Engine, fill: Callable[[Connection], None]) -> None:
             raw.execute(baseline.TRIGGERS)
             command.stamp(config, baseline.BASELINE)
         command.upgrade(config, "head")
+        server_words.write(connection)  # of the images that a migration has declared due
         fill(connection)
 
 

@@ -188,15 +188,24 @@ _RULES = tuple(
     for pattern, american in (
         (  # colour, favourite, neighbourhood; not four, tour, flour
             "(?<=...)our(?=(s|ed|er|ers|ing|ings|ful|fully|less|able|ably|ite|ites|ist|ists|hood"
-            "|hoods|y|al|ally|ous|ously|[iy][sz](e|es|ed|er|ers|ing|ation))?$)",
+            "|hoods|y|al|ally|ous|ously|ation|ations|[iy][sz](e|es|ed|er|ers|ing|ation))?$)",
             "or",
         ),
+        ("(?<=^colo|^labo|^armo)u(?=r)|(?<=^harbo|^flavo)u(?=r)|(?<=^neighbo)u(?=r)", ""),
+        (
+            "(?<=^cent|meag)re(?=[b-df-hj-np-tv-z][a-z]{2})|(?<=^fib)re(?=[b-df-hj-np-tv-z][a-z]{2})|(?<=^theat)re(?=g)|(?<=accout)re(?=ment)",
+            "er",
+        ),
+        ("(?<=^cent)r(?=ing$)", "er"),
         ("(?<=..[bcgptv])re(?=s?$)|(?<=.ch)re(?=s?$)", "er"),  # centre, louvre, ochre; not acre
         ("(?<=..[bcgptv])red$|(?<=.ch)red$", "ered"),
         ("(?<=....)is(?=(e|es|ed|er|ers|ing|ings|able|ability|ation|ations|ational)$)", "iz"),
         ("(?<=...)ys(?=(e|es|ed|er|ers|ing)$)", "yz"),
         ("(?<=...)og(ue(?=s?$)|u(?=(ed|ing|er|ers)$))", "og"),  # catalogue; not rogue, vogue
-        ("(?<=[aeiou][aeiou])ll(?=(ed|ing|er|ers)$)", "l"),  # fuelled; the stemmer knows travelled
+        ("(?<=[aeiou][aeiou])ll(?=(ed|ing|er|ers|est)$)", "l"),  # fuelled; not travelled (stemmer)
+        ("(?<=..[ae]l)l(?=ists?$)|(?<=council)l(?=ors?$)|(?<=pupil)l(?=ages?$)", ""),  # medallist
+        ("(?<=worship)p(?=(ed|ing|er|ers)$)|(?<=kidnap)p(?=(ed|ing|er|ers)$)", ""),
+        ("(?<=[dklmnstvz])e(?=abl[ey]$)", ""),  # saleable; not noticeable
         ("(?<=dg)ement(?=s?$)", "ment"),  # judgement
         ("(?<=nne|fle)xion(?=s?$)", "ction"),  # connexion; not complexion
         ("(?<=gram)me(?=s?$)", ""),  # kilogramme
@@ -213,13 +222,15 @@ _RULES = tuple(
         ("^ae(?=ons?$|ti?ol)|(?<=^d)ae(?=mon)", "e"),
         ("oe(?=soph|str|dem)|(?<=^f)oe(?=t)|(?<=rrh)oe|(?<=am)oe(?=b)|(?<=hom)oe(?=o)", "e"),
         ("(?<=^c)oe(?=li)|^oe(?=nolog)", "e"),
-        ("(?<=man)oeuv(re|er)", "euver"),
+        ("(?<=man)oeuv(re|er|r(?=[ai]))", "euver"),
     )
 )
 """Endings and parts of words -> the American spelling. ae and oe are part of many names (Michael,
 Noel), so only roots of science are listed."""
 
-_ENDINGS = ("", "s", "ed", "ing", "ish", "er", "est", "d")
+_ENDINGS = frozenset(
+    ["", "s", "ed", "ing", "ish", "er", "est", "d", "y", "ist", "ists", "ism", "side", "stone"]
+)
 
 
 def _table(text: str) -> dict[str, str]:
@@ -294,6 +305,7 @@ _SPELLINGS = _table("""
     chili chilli, omelet omelette, carburetor carburettor, ton tonne, snowplow snowplough
     specialty speciality, likable likeable, sizable sizeable, aging ageing, phony phoney
     pudgy podgy, furor furore, licorice liquorice, inquiry enquiry, jail gaol, jailer gaoler
+    jailbird gaolbird
     czar tsar tzar, czarina tsarina, gypsy gipsy gipsey, gypsies gipsies, wagon waggon
     pygmy pigmy, pygmies pigmies
     cipher cypher, siphon syphon, syrup sirup, mollusk mollusc, raccoon racoon, sheik sheikh
@@ -306,6 +318,17 @@ _SPELLINGS = _table("""
     dike dyke, flyer flier, fetid foetid, gage gauge, glycerin glycerine, neuron neurone
     math maths, cigarette cigaret, mileage milage, behoove behove, eyrie aerie, carat karat
     burqa burka, grommet grummet, embed imbed, leukocyte leucocyte
+    cozier cosier, coziest cosiest, cozily cosily, banister bannister, chamomile camomile
+    crenelated crenellated, crenelation crenellation, cruller kruller, curtsy curtsey
+    curtsies curtseys, fantasy phantasy, caftan kaftan, koran quran, muslim moslem, pasha pacha
+    quartet quartette, racket racquet, scimitar scimiter, syllabub sillabub, swap swop
+    swapped swopped, swapping swopping, turquoise turquois, airfoil aerofoil, airdrome aerodrome
+    caulk calk, flutist flautist, hauler haulier, fledgling fledgeling, cauldron caldron
+    dryly drily, duffel duffle, forgo forego, hello hullo hallo, litchi lychee lichee
+    macintosh mackintosh, postilion postillion, while whilst, among amongst, amid amidst
+    toward towards, mama mamma, poppadom pappadam poppadum papadum, fuse fuze, roentgen rontgen
+    caravansary caravanserai, hallelujah halleluia alleluia, embedded imbedded
+    embedding imbedding, entwine intwine, hummus houmous
     grayscale greyscale, plowman ploughman, draftsman draughtsman
 """)
 """British and rare spellings -> the American one."""

@@ -80,6 +80,11 @@ class ColourSpace:
     gamma: float = 1.0
 
     @property
+    def is_hdr(self) -> bool:
+        """True if the values are those of PQ or HLG."""
+        return self.profile is None and self.transfer in (_PQ, _HLG)
+
+    @property
     def is_srgb(self) -> bool:
         """True if neither profile nor numbers ask for a conversion."""
         return not self.profile and self.transfer in _SRGB_TRANSFERS and self._srgb_primaries

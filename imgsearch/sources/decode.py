@@ -202,7 +202,8 @@ def _read_frame(
     full, box = _load(image, settings)
     if image.format == "TIFF":  # Pillow has rotated it while loading
         orientation = orientation_of(_exif(image))
-    space, samples = stated_space(image, data), converted(image, data)
+    space = stated_space(image, data)
+    samples = converted(image, data, space)
 
     def scaled(size: tuple[int, int]) -> Image.Image:
         rgb = to_rgb(samples, size, box, space)

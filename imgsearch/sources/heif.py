@@ -39,6 +39,17 @@ def colour_numbers(data: bytes) -> tuple[int, int]:
     return _UNSPECIFIED, _UNSPECIFIED
 
 
+def bits(data: bytes) -> int:
+    """Most bits per sample of the primary image; 0 if the container does not state them."""
+    try:
+        for kind, content in _primary_properties(memoryview(data)):
+            if kind == b"pixi":
+                return max(content[_FULL_BOX_BYTES + 1 :], default=0)
+    except (KeyError, IndexError, ValueError, StopIteration):
+        pass
+    return 0
+
+
 def _primary_properties(data: memoryview) -> list[tuple[bytes, memoryview]]:
     """Type and content of the properties of the primary image."""
     meta = dict(boxes(dict(boxes(data))[b"meta"][_FULL_BOX_BYTES:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from imgsearch.model_card import InputSize
 from imgsearch.sources.colour import SRGB, ColourSpace, to_srgb
@@ -14,6 +14,11 @@ _WITH_ALPHA = ("RGBA", "LA", "RGBa", "La", "PA")
 _WHITE, _BLACK = 255, 0
 _MIN_DIFFERENCE_LEVELS = 48  # levels by which a pixel stands out from the ground
 _MIN_SHARE = 1 / 4  # of what is visible that has to stand out from white
+
+_MIN_DITHERED_SHARE = 1 / 50  # of the pixels, that differ from all four neighbours
+_MAX_DITHER_SIDE = 2048  # of the part that decides
+_DITHER_BLUR_PIXELS = 1.0  # standard deviation
+_MIN_AVERAGING_REDUCTION = 4  # from here on, scaling down averages enough by itself
 
 # EXIF orientation -> operation that turns the image upright (TIFF 6.0, "Orientation").
 _OPERATIONS = {
@@ -36,7 +41,8 @@ def to_rgb(
     """The image in sRGB, scaled to `size`, on a ground from which it stands out.
 
     Palette colours and depths above 8 bits do not interpolate, so they are converted before
-    scaling; everything else is done on the small image.
+    scaling; everything else is done on the small image. The dots of a dithered picture of two
+    colours are averaged, because a model sees them as a texture.
 
     Parameters
     ----------
@@ -47,7 +53,10 @@ def to_rgb(
     space : ColourSpace, optional
         The colour space of `image`.
     """
+    dithered = image.width < _MIN_AVERAGING_REDUCTION * size[0] and _is_dithered(image)
     image = _scalable(image)
+    if dithered and image.mode in ("L", "RGB"):
+        image = image.filter(ImageFilter.GaussianBlur(_DITHER_BLUR_PIXELS))
     if image.size != size:
         image = image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     if image.mode not in _WITH_ALPHA:
@@ -83,6 +92,20 @@ def _scalable(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA", "1", "RGBX", "YCbCr", "HSV"):
         return image.convert({"PA": "RGBA", "1": "L"}.get(image.mode, "RGB"))
     return image
+
+
+def _is_dithered(image: Image.Image) -> bool:
+    """True if an image of two colours has many single dots; a text or drawing has few."""
+    if image.mode not in ("1", "L", "P", "RGB") or len(image.getcolors(2) or ()) != 2:
+        return False
+    width, height = (min(side, _MAX_DITHER_SIDE) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    part = image.crop((left, top, left + width, top + height))
+    dots = np.asarray(part.convert("L") if part.mode == "RGB" else part)
+    inner = dots[1:-1, 1:-1]
+    single = (inner != dots[:-2, 1:-1]) & (inner != dots[2:, 1:-1])
+    single &= (inner != dots[1:-1, :-2]) & (inner != dots[1:-1, 2:])
+    return bool(single.size) and float(single.mean()) >= _MIN_DITHERED_SHARE
 
 
 def _on_ground(image: Image.Image, alpha: Image.Image) -> Image.Image:

@@ -25,7 +25,7 @@ from imgsearch.web.answers import (
 from imgsearch.web.index_routes import Indexer
 from imgsearch.web.parameters import MAX_TEXT_CHARACTERS, RootParameters, SkippedParameters
 from imgsearch.web.problems import PROBLEMS
-from imgsearch.web.search_routes import prefix_of
+from imgsearch.web.search_routes import prefix_of, while_connected
 
 FolderPath = Annotated[
     str, Query(max_length=MAX_TEXT_CHARACTERS, description="An absolute path; by default the top.")
@@ -66,9 +66,11 @@ def routes(gallery: Gallery, indexer: Indexer) -> APIRouter:
         return answers.folders(await asyncio.to_thread(places.listing, path))
 
     @router.get("/skipped")
-    async def list_skipped(parameters: Annotated[SkippedParameters, Query()]) -> SkippedAnswer:
+    async def list_skipped(
+        client: Request, parameters: Annotated[SkippedParameters, Query()]
+    ) -> SkippedAnswer:
         """Files that could not be indexed, with reasons; or pictures that were read in part."""
-        found = await asyncio.wrap_future(gallery.skipped(parameters.kind))
+        found = await while_connected(client, gallery.skipped(parameters.kind))
         return answers.skipped(found, parameters.start, parameters.limit)
 
     @router.get("/recent")
@@ -76,7 +78,7 @@ def routes(gallery: Gallery, indexer: Indexer) -> APIRouter:
         client: Request, limit: Annotated[int, Query(ge=1, le=60)] = 12
     ) -> RecentAnswer:
         """Pictures that came into the library last."""
-        found = await asyncio.wrap_future(gallery.recent(limit))
+        found = await while_connected(client, gallery.recent(limit))
         return answers.recent(found, prefix_of(client))
 
     return router

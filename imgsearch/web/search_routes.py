@@ -89,18 +89,20 @@ def routes(gallery: Gallery) -> APIRouter:
         return answers.facets(await while_connected(client, gallery.facets(where)))
 
     @router.get("/query")
-    async def read_query(text: TypedText = "") -> QueryAnswer:
+    async def read_query(client: Request, text: TypedText = "") -> QueryAnswer:
         """What a text with words, exclusions (`-people`) and filters (`camera:canon rating>=4`)
         asks for, as parameters of a search."""
-        return answers.query(await asyncio.wrap_future(gallery.query(text)))
+        return answers.query(await while_connected(client, gallery.query(text)))
 
     @router.get("/suggest")
     async def suggest(
-        text: TypedText = "", limit: Annotated[int, Query(ge=1, le=MAX_SUGGESTIONS)] = 8
+        client: Request,
+        text: TypedText = "",
+        limit: Annotated[int, Query(ge=1, le=MAX_SUGGESTIONS)] = 8,
     ) -> SuggestionsAnswer:
         """Ways to complete such a text: filters, cameras, people, keywords, places, folders,
         clusters, saved searches and names of files."""
-        found = await asyncio.wrap_future(gallery.suggest(text, limit))
+        found = await while_connected(client, gallery.suggest(text, limit))
         return answers.suggestions(found)
 
     return router

@@ -31,6 +31,7 @@ from imgsearch.errors import (
     LibraryMissing,
     LibraryTooNew,
 )
+from imgsearch.filters.parser import parse
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.index_files import sync, verify
 from imgsearch.records import ImageMetadata, RootRecord
@@ -102,6 +103,19 @@ def test_an_interrupted_creation_leaves_nothing(
         open_catalog(str(tmp_path), url=catalog_url)
     with closing(open_catalog(str(tmp_path), create=True, url=catalog_url)) as catalog:
         assert ingest(catalog, folder_of("a.jpg")).added == 1
+
+
+def test_words_of_older_rules_are_written_again(catalog: Catalog) -> None:
+    ingest(catalog, folder_of("gaol.jpg", "Łódź.jpg"))
+    with catalog._engine.begin() as connection:
+        connection.execute(text("UPDATE words SET doc = to_tsvector('simple', 'other')"))
+        connection.execute(text("UPDATE images SET name_key = 'łódź.jpg' WHERE id = 2"))
+        connection.execute(text("UPDATE imgsearch.alembic_version SET version_num = '0014'"))
+    schema.upgrade_server(catalog._engine, lambda connection: None)
+    for query, name in (("jail", "gaol.jpg"), ("lodz", "Łódź.jpg")):
+        (found,) = catalog.get([i for i, _ in catalog.with_words(query, 9)]).values()
+        assert found.file.path.endswith(name)
+    assert len(catalog.select(parse("name = lodz.jpg"))) == 1
 
 
 def test_another_programs_schema_is_refused(
@@ -284,6 +298,32 @@ def test_an_overview_reads_what_the_catalog_reads(
         known = overview.known_files("/photos", ["a.jpg", "c.jpg", "d.jpg"])
         assert sorted(known) == ["a.jpg", "c.jpg"]
     assert "PostgreSQL" in catalog.summary()["catalog"]
+
+
+def test_values_out_of_range_are_named(catalog: Catalog) -> None:
+    values = {
+        "latitude": "999",
+        "longitude": "'NaN'",
+        "rating": "7",
+        "orientation": "0",
+        "taken_precision": "'week'",
+        "taken_at": "'0044-03-15 12:00:00'",
+        "utc_offset_minutes": "5000",
+    }
+    dates = ("'infinity'", "'20000-01-01'")
+    names = [f"{n}.jpg" for n in range(len(values) + len(dates))]
+    ingest(catalog, folder_of("sound.jpg", *names))
+    assert catalog.check() == []
+    changes = [*values.items(), *(("taken_at", date) for date in dates)]
+    with catalog._engine.begin() as connection:
+        for name, (column, value) in zip(names, changes, strict=True):
+            query = f"UPDATE images SET {column} = {value} WHERE path = '{name}'"
+            connection.execute(text(query))
+    faults = catalog.check()
+    assert len(faults) == len(changes)
+    for name, (column, _) in zip(names, changes, strict=True):
+        (fault,) = [each for each in faults if f"of images ({name})" in each]
+        assert f"{column} is damaged" in fault
 
 
 def test_damaged_vectors_are_named(catalog: Catalog) -> None:

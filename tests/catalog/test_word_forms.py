@@ -40,7 +40,17 @@ SAME = """
     algae alga, antennae antenna, foci focus, strata stratum, codices codex, quizzes quiz
     spectra spectrum, teepee tepee, greyscale grayscale, vapourise vaporize
     marvellous marvelous, woollen woolen, liquorice licorice, maths math, cypher cipher
-    ageing aging
+    ageing aging, tsarist czarist, tsarism czarism, gaolbird jailbird, kerbside curbside
+    kerbstone curbstone, mouldy moldy, cosier cozier, cosily cozily, discolouration discoloration
+    harbourside harborside, harbourmaster harbormaster, colourblind colorblind
+    neighbourly neighborly, centring centering, centrefold centerfold, centrepiece centerpiece
+    fibreglass fiberglass, theatregoer theatergoer, accoutrement accouterment
+    meagreness meagerness, manoeuvring maneuvering, manoeuvrable maneuverable
+    duellist duelist, medallist medalist, novellist novelist, councillor councilor
+    councillors councilors, worshipper worshiper, kidnapped kidnaped, cruellest cruelest
+    pupillage pupilage, saleable salable, moveable movable, rateable ratable, likeable likable
+    banister bannister, racquets rackets, lychees litchis, cauldrons caldrons, flautist flutist
+    imbedded embedded, swopped swapped, quartette quartet, aerofoil airfoil
 """
 
 DIFFERENT = """
@@ -50,6 +60,9 @@ DIFFERENT = """
     analysis analyst, centre cent, course corse, source sorce, tourist torist, journey jorney
     hall hal, ball bal, pulled puled, rolling roling, falling faling, hundred hunder
     kindred kinder, there ther, genre gener, wise wize, rise rize, noise noize, praise praize
+    cellist celist, tribe tribre, centrist centerist, central centeral
+    fibrous fiberous, fibril fiberil, billable bilable, labourious laborius
+    ballista balist, councils counselor, mummy mommy, groin groan, cent centre, hauled hailed
     sundae sunday, services servix, advice advisor, vice vise, aeroport eroport
 """
 

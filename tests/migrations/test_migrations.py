@@ -6,16 +6,18 @@ import os
 import sqlite3
 
 import pytest
+import xxhash
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from imgsearch.catalog import open_catalog, schema
+from imgsearch.catalog import open_catalog, schema, word_forms
 from imgsearch.catalog.engine import open_engine
 from imgsearch.catalog.rows import to_blob
 from imgsearch.catalog.sqlite_file import connect
 from imgsearch.catalog.store import FILE
 from imgsearch.curation.clusters import Clusters
 from imgsearch.errors import CatalogError, LibraryMissing, LibraryTooNew, QueryError
+from imgsearch.filters import text_keys
 from imgsearch.filters.parser import parse
 from imgsearch.filters.text_keys import folded
 from imgsearch.indexes.memory_index import MemoryIndex
@@ -239,6 +241,47 @@ def test_rows_from_before_folding_are_folded_and_other_programs_can_read_them(tm
     with pytest.raises(sqlite3.OperationalError, match="no such function"):
         connection.execute("UPDATE images SET path = 'b.jpg' WHERE id = 1")
     connection.close()
+
+
+def test_words_and_keys_of_older_rules_are_written_again(tmp_path):
+    path = make_0001(tmp_path)
+    upgraded_to(tmp_path, "0014")
+    connection = connect(path)
+    connection.execute("UPDATE images SET path = 'Łódź gaol.jpg', people = 'Zoë' WHERE id = 1")
+    connection.execute("UPDATE images SET name_key = 'łódź gaol.jpg' WHERE id = 1")
+    connection.execute("UPDATE words SET forms = '', path = 'łódź gaol jpg' WHERE rowid = 1")
+    connection.execute("UPDATE labels SET key = 'zoë' WHERE image_id = 1")
+    connection.commit()
+    connection.close()
+    catalog = open_catalog(str(tmp_path))
+    for query in ("jail", "lodz", "zoe"):
+        assert [i for i, _ in catalog.with_words(query, 9)] == [1], query
+    for text in ("name = 'lodz gaol.jpg'", "person = zoe"):
+        assert catalog.select(parse(text)).tolist() == [1], text
+    assert [i for i, _ in catalog.with_words("caf", 9)] == [5], "the others are there, too"
+
+
+RULES = {"0015": "e5e82aef832ea4b5"}
+"""The migration that wrote all words again -> the hash of the rules that it followed."""
+
+
+def test_a_change_of_the_rules_of_words_comes_with_a_migration():
+    """Add a migration that calls `upgrade` of 0015, and its number with the new hash here."""
+    rules = (
+        word_forms._SPELLINGS,
+        word_forms._IRREGULAR,
+        word_forms._IRREGULAR_ENDINGS,
+        [(each.pattern, by) for each, by in word_forms._RULES],
+        sorted(word_forms._ENDINGS),
+        sorted(word_forms._SPARED),
+        word_forms._DATES,
+        word_forms.MONTHS,
+        text_keys._OTHER_LETTERS,
+        text_keys._ACCENT_OWNERS,
+        text_keys._LETTERS_WITH_MARKS,
+    )
+    assert xxhash.xxh3_64_hexdigest(repr(rules).encode()) == RULES[max(RULES)]
+    assert max(RULES) <= schema.HEAD
 
 
 def upgraded_to(folder, version: str) -> None:

@@ -1,4 +1,4 @@
-"""The ground under transparent pictures."""
+"""The ground under transparent pictures, and the dots of dithered ones."""
 
 from __future__ import annotations
 
@@ -79,3 +79,53 @@ def test_a_half_transparent_photo_stays_on_white():
     alpha = np.asarray(photo, float)[:, :, 3:] / 255
     expected = np.asarray(photo, float)[:, :, :3] * alpha + 255 * (1 - alpha)
     assert np.abs(pixels - expected).max() <= 1
+
+
+def light(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("L"), np.float64)
+
+
+DITHERED_FILES = {
+    "PNG": {},
+    "TIFF": {"compression": "group4"},
+    "BMP": {},
+    "GIF": {},
+    "PPM": {},
+    "WEBP": {"lossless": True},
+}
+
+
+@pytest.mark.parametrize("format", DITHERED_FILES)
+def test_the_dots_of_a_dithered_picture_are_averaged(format):
+    gray = scene().convert("L")
+    pixels, _ = decode_bytes(
+        saved(gray.convert("1"), format, **DITHERED_FILES[format]), DecodeSettings()
+    )
+    assert pixels.shape == (*gray.size[::-1], 3)
+    distance = np.abs(pixels[:, :, 0] - light(gray)).mean()
+    assert distance < np.abs(light(gray.convert("1")) - light(gray)).mean() / 2
+
+
+def test_dots_in_the_order_of_a_matrix_are_averaged():
+    matrix = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) * 16 + 8
+    gray = light(scene(160, 100))
+    dots = Image.fromarray(np.where(gray > np.tile(matrix, (25, 40)), 255, 0).astype(np.uint8))
+    pixels, _ = decode_bytes(saved(dots, "PNG"), DecodeSettings())
+    assert np.abs(pixels[:, :, 0] - gray).mean() < np.abs(light(dots) - gray).mean() / 2
+
+
+def test_a_text_and_a_drawing_of_two_colours_keep_their_edges():
+    page = Image.new("1", (300, 200), 1)
+    draw = ImageDraw.Draw(page)
+    for line in range(0, 200, 12):
+        draw.text((4, line), "The quick brown fox; 1.5 i: it jumps ... " * 2, fill=0)
+    for shapes in (page, Image.fromarray(light(scene()) > 128)):
+        pixels, _ = decode_bytes(saved(shapes, "PNG"), DecodeSettings())
+        assert np.array_equal(pixels[:, :, 0], light(shapes))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 90), (90, 1)])
+def test_pictures_too_small_for_a_dot_with_neighbours(size):
+    dots = np.indices(size[::-1]).sum(0) % 2 == 1
+    pixels, _ = decode_bytes(saved(Image.fromarray(dots), "PNG"), DecodeSettings())
+    assert np.array_equal(pixels[:, :, 0] > 0, dots)

@@ -24,9 +24,11 @@ from tests.picture_files import (
     SRGB,
     gray_profile,
     interlaced_png,
+    plain_ppm,
     png,
     ppm,
     rgb_profile,
+    sgi,
     srgb_light,
     tiff,
 )
@@ -95,6 +97,15 @@ def hlg(light: np.ndarray) -> np.ndarray:
 
 def sixteen(values: np.ndarray) -> np.ndarray:
     return (values * 65535).round().astype("u2")
+
+
+def deep_heic(samples: np.ndarray) -> bytes:
+    """A HEIC of 10 bits, of samples of 16."""
+    mode = {3: "RGB;16", 4: "RGBA;16"}[samples.shape[2]]
+    image = pillow_heif.from_bytes(mode, PHOTO.size, samples.astype("<u2").tobytes())
+    out = io.BytesIO()
+    image.save(out, quality=98, chroma=444)
+    return out.getvalue()
 
 
 def heic(stored: np.ndarray, primaries: int, transfer: int) -> bytes:
@@ -243,6 +254,11 @@ GRAYS: dict[str, Callable[[], bytes]] = {
         icc_profile=LINEAR,
     ),
     "palette of grays": lambda: saved(GRAY.convert("P"), "PNG"),
+    "SGI gray 12 in 16": lambda: sgi(TWELVE),
+    "SGI gray 12 in 16, run lengths": lambda: sgi(TWELVE, run_lengths=True),
+    "HEIC gray 12 in 16 with alpha": lambda: deep_heic(
+        np.concatenate((TWELVE, TWELVE, TWELVE, OPAQUE), 2)
+    ),
     "gray gAMA, 16": lambda: png(sixteen(GREY_LIGHT), 0, [GAMMA_1]),
 }
 
@@ -300,6 +316,13 @@ COLOURED: dict[str, Callable[[], bytes]] = {
     "RGB 12 in 16": lambda: tiff(RGB_12, RGB),
     "RGBA 12 in 16, alpha of 12": lambda: tiff(np.dstack([RGB_12, CLEAR_12]), RGB, alpha=2),
     "PPM 16": lambda: ppm(C16, 65535),
+    "PPM 12 in 16, plain": lambda: plain_ppm(RGB_12, 65535),
+    "SGI 16": lambda: sgi(C16),
+    "SGI 12 in 16": lambda: sgi(RGB_12),
+    "SGI 12 in 16, run lengths": lambda: sgi(RGB_12, run_lengths=True),
+    "SGI 12 in 16 with alpha": lambda: sgi(np.dstack([RGB_12, OPAQUE])),
+    "HEIC 10, a quarter used": lambda: deep_heic(C16 // 4),
+    "HEIC 10, a quarter used, with alpha": lambda: deep_heic(np.dstack([C16 // 4, OPAQUE])),
     "PPM 12": lambda: ppm(RGB_12, 4095),
     "PPM 12 in 16": lambda: ppm(RGB_12, 65535),
     "PNG gAMA 1": lambda: png(sixteen(LIGHT), 2, [GAMMA_1]),

@@ -55,7 +55,10 @@ def _metric(server: Served, start: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
 
 
-@pytest.mark.parametrize("route", ["/facets", "/start", "/clusters", "/dupes", "/saved"])
+@pytest.mark.parametrize(
+    "route",
+    ["/facets", "/start", "/clusters", "/dupes", "/saved", "/skipped", "/recent", "/suggest"],
+)
 def test_no_route_works_for_clients_that_left(server: Served, route: str) -> None:
     """They leave while other jobs are in the queue."""
     left = f'imgsearch_request_seconds_count{{method="GET",route="{route}",status="499"}}'
