@@ -4,9 +4,10 @@
 
 Writes rows of pictures into a catalog in a temporary folder: 30 cameras, 400 folders, dates over 20
 years, a position for every third. Then measures, 7 times each, typical filters from the tree to
-sorted ids, listing by date, and searches among the ids that pass, in an exact index of random unit
-vectors, at several selectivities and with both methods. Prints the median CPU time in milliseconds;
-set OMP_NUM_THREADS=1 to compare it with wall-clock time.
+sorted ids, listing by date, the clusters of the map of the world, and searches among the ids that
+pass, in an exact index of random unit vectors, at several selectivities and with both methods.
+Prints the median CPU time in milliseconds; set OMP_NUM_THREADS=1 to compare it with wall-clock
+time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from imgsearch.catalog.tables import images, roots
 from imgsearch.filters.parser import parse
 from imgsearch.indexes import faiss_index
 from imgsearch.records import ChangeBatch, ImageMetadata
+from imgsearch.serving.world_map import BANDS_PER_COLUMN, CELLS_PER_TILE, MAX_CELLS, joined
 from imgsearch.vectors import EmbeddingSpace, Ids, normalize
 
 REPEATS = 7
@@ -49,6 +51,8 @@ FILTERS = (
     "taken = 2023 and camera ~ 'model 17' and not has gps",
     "in /photos/album123 or (format = heic and taken < 2010)",
 )
+MAPS = (("", 2), ("box(40, -5, 50, 10)", 7), ("taken = 2019", 2))
+"""Filters and zooms of the map of the world."""
 SHARES = (1.0, 0.5, 0.1, 0.01, 1e-3, 1e-4)
 
 
@@ -118,6 +122,18 @@ def filter_lines(catalog: Catalog) -> Iterator[str]:
         yield f"{spent:9.1f} {listed:9.1f} {len(ids):9}  {text}"
 
 
+def map_lines(catalog: Catalog) -> Iterator[str]:
+    for text, zoom in MAPS:
+        where, columns = parse(text) if text else None, CELLS_PER_TILE << zoom
+        bands = BANDS_PER_COLUMN * columns
+
+        def clusters(where=where, columns=columns, bands=bands):
+            return joined(catalog.position_cells(where, columns, bands, MAX_CELLS), columns)
+
+        spent, found = median_ms(clusters)
+        yield f"{spent:9.1f}            {len(found):9}  clusters at zoom {zoom}: {text or 'all'}"
+
+
 def search_lines(index: faiss_index.FlatIndex, allowed: Ids) -> Iterator[str]:
     query = normalize(np.random.default_rng(1).standard_normal((1, index.space.dimension)))
     spent, _ = median_ms(lambda: index.search(query, 21))
@@ -145,6 +161,8 @@ def main() -> None:
         fill(catalog, options.pictures)
         print("filter ms   list ms  pictures")
         for line in filter_lines(catalog):
+            print(line, flush=True)
+        for line in map_lines(catalog):
             print(line, flush=True)
         catalog.close()
         print("search ms  forced ms pictures")
