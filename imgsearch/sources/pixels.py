@@ -18,7 +18,7 @@ _MIN_SHARE = 1 / 4  # of what is visible that has to stand out from white
 _MIN_DITHERED_SHARE = 1 / 50  # of the pixels, that differ from all four neighbours
 _MAX_DITHER_SIDE = 2048  # of the part that decides
 _DITHER_BLUR_PIXELS = 1.0  # standard deviation
-_MIN_AVERAGING_REDUCTION = 4  # from here on, scaling down averages enough by itself
+_MIN_AVERAGING_REDUCTION = 4  # from here on, scaling down averages enough
 
 # EXIF orientation -> operation that turns the image upright (TIFF 6.0, "Orientation").
 _OPERATIONS = {
