@@ -22,7 +22,7 @@ _SQL = """
 SELECT path, size, mtime_ns, ctime_ns, inode, sidecar_stamp, id, metadata_version FROM images
 WHERE root_id = ? AND path > ? AND +status = 'present'
   AND EXISTS (SELECT 1 FROM embeddings WHERE image_id = images.id AND space_id = ?)
-  AND NOT EXISTS (SELECT 1 FROM skipped WHERE root_id = images.root_id AND path = images.path)
+  AND path NOT IN (SELECT path FROM skipped WHERE root_id = ?)
 ORDER BY path LIMIT ?
 """
 _STATS = 5
@@ -121,7 +121,7 @@ def page(
 ) -> list[_Row]:
     """The rows that follow a path, read through the driver: SQLAlchemy took five times as long."""
     rows: list[_Row] = (
-        driver(connection).execute(_SQL, (root_id, after, space_id, PAGE_ROWS)).fetchall()
+        driver(connection).execute(_SQL, (root_id, after, space_id, root_id, PAGE_ROWS)).fetchall()
     )
     return rows
 

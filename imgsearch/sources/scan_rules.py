@@ -59,8 +59,9 @@ class ScanRules:
             return True
         if name.startswith(".") and (not self._hidden or name.startswith(_RESOURCE_FORK_PREFIX)):
             return True
-        parent = prefix[:-1].rpartition("/")[2] if prefix else self._name
-        return folder and left_out(name, parent)
+        if not folder:  # most names, of which a re-scan asks for every one
+            return False
+        return left_out(name, prefix[:-1].rpartition("/")[2] if prefix else self._name)
 
     def below(self, real: str) -> str | None:
         """The path below the root, with "/" between its parts, of a place without links; None if it
