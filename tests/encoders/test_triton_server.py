@@ -128,15 +128,17 @@ def test_clients_cannot_load_models_of_their_own(server):
 @needs_server
 def test_the_health_check_of_the_image_reaches_the_server(server):
     text = (ROOT / "deploy" / "Dockerfile.model").read_text()
-    code = re.search(r'HEALTHCHECK.*?"(import urllib.*?)"]', text, re.DOTALL)[1]
+    code = re.search(r'HEALTHCHECK.*?"(import .*?)"]', text, re.DOTALL)[1]
     assert code.count(":8000/") == 1
 
-    def status(port: int) -> int:
+    def status(port: int, model: str) -> int:
         probe = [sys.executable, "-c", code.replace(":8000/", f":{port}/")]
-        return subprocess.run(probe, capture_output=True, check=False).returncode
+        environment = {**os.environ, "MODEL": model}
+        return subprocess.run(probe, env=environment, capture_output=True, check=False).returncode
 
-    assert status(server.http_port) == 0
-    assert status(free_port()) != 0
+    assert status(server.http_port, server.model) == 0
+    assert status(server.http_port, "builtin") != 0, "the server is ready, the model is not there"
+    assert status(free_port(), server.model) != 0
 
 
 @full_only
