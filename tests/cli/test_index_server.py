@@ -156,6 +156,8 @@ def test_an_unknown_scheme_is_refused_without_the_url():
 @pytest.mark.parametrize(("fixture", "name"), [("url", "PostgreSQL"), ("milvus_url", "Milvus")])
 def test_the_benchmark_of_searches_runs_on_a_server(request, place, fixture, name):
     url = request.getfixturevalue(fixture)
-    outcome = place.call("bench", "search", "--synthetic", "500,32", "--index", url, "--json")
+    outcome = place.call(
+        "bench", "search", "--synthetic", "500,32", "--repeats", "5", "--index", url, "--json"
+    )
     assert outcome.status == 0, outcome.err
     assert name in outcome.text
