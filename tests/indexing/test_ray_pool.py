@@ -130,7 +130,8 @@ def test_a_node_without_the_folder_is_not_used_and_loses_no_picture(cluster, nod
 
 
 def test_a_node_with_another_space_is_not_used(cluster, node, tmp_path):
-    photos, library = pictures(tmp_path / "photos", 30), tmp_path / "library"
+    """There are enough pictures for both nodes to start before the end."""
+    photos, library = pictures(tmp_path / "photos", 400), tmp_path / "library"
     other = cluster.add(TRIAL_REVISION="2")
     try:
         report = cluster.call("--library", library, "index", photos, *INDEX, "--encoders", "ray")
@@ -139,7 +140,7 @@ def test_a_node_with_another_space_is_not_used(cluster, node, tmp_path):
         )
     finally:
         cluster.kill(other)
-    assert report.json["added"] == 30, report.err
+    assert report.json["added"] == 400, report.err
     assert "has the revision 2; required 1" in report.err
     assert "has the revision 2; required 1" in doctor.text + doctor.err
     require_local_vectors(library, photos, tmp_path)
