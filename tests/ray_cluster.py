@@ -35,6 +35,8 @@ while True:
         time.sleep(0.1)
 """
 RAYLET = b"/raylet/raylet\0"
+CONTROL = b"/gcs/gcs_server\0"
+SERVER = b"ray.util.client.server"
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -74,6 +76,8 @@ class RayCluster:
         self._inside = ["nsenter", "--target", child, "--net", "--pid", "--mount"]
         head = ["--head", f"--port={GCS}", f"--ray-client-server-port={CLIENT}"]
         self._start(*head, "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}")
+        self.head = self._processes(b"") - {int(child)}
+        """The processes of the head."""
 
     def _environment(self, **more: str) -> dict[str, str]:
         path = os.pathsep.join(map(str, (TRIAL, PLUGIN)))
@@ -118,6 +122,11 @@ class RayCluster:
     def kill(self, raylet: int) -> None:
         """End a node with SIGKILL."""
         os.kill(raylet, signal.SIGKILL)
+
+    def kill_head(self, program: bytes = b"") -> None:
+        """End all processes of the head with SIGKILL, or those of one program."""
+        for number in self.head & self._processes(program):
+            os.kill(number, signal.SIGKILL)
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
         """Start imgsearch on this machine of the cluster."""
