@@ -35,8 +35,7 @@ while True:
         time.sleep(0.1)
 """
 RAYLET = b"/raylet/raylet\0"
-CONTROL = b"/gcs/gcs_server\0"
-SERVER = b"ray.util.client.server"
+CLIENT_SERVER = b"ray.util.client.server"
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -92,7 +91,7 @@ class RayCluster:
             command = ["unshare", "--mount", "sh", "-c", mount, hidden, *command]
         done = subprocess.run(
             [*self._inside, *command],
-            env=self._environment(**environment),
+            env=self._environment(GRPC_ENABLE_FORK_SUPPORT="0", **environment),  # ADR 43
             capture_output=True,
             text=True,
             timeout=180,
@@ -123,9 +122,9 @@ class RayCluster:
         """End a node with SIGKILL."""
         os.kill(raylet, signal.SIGKILL)
 
-    def kill_head(self, program: bytes = b"") -> None:
-        """End all processes of the head with SIGKILL, or those of one program."""
-        for number in self.head & self._processes(program):
+    def kill_head(self) -> None:
+        """End all processes of the head with SIGKILL."""
+        for number in self.head & self._processes(b"") | self._processes(CLIENT_SERVER):
             os.kill(number, signal.SIGKILL)
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:

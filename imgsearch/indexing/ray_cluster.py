@@ -10,7 +10,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -181,12 +181,10 @@ def answer(call: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
             result.set_exception(lost)
 
     threading.Thread(target=run, name="ray", daemon=True).start()
-    try:
-        return result.result(seconds)
-    except TimeoutError:
-        if result.done():  # an error of Ray
-            raise
-    raise ConnectionError(f"it does not answer within {seconds:.0f} s")
+    wait([result], seconds)
+    if not result.done():
+        raise ConnectionError(f"it does not answer within {seconds:g} s")
+    return result.result()
 
 
 def _disconnect() -> None:
