@@ -175,8 +175,7 @@ def answer(call: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
         except RayError as error:
             result.set_exception(error)
         except BaseException as error:  # of many kinds: Exception itself, RuntimeError, gRPC's
-            text = error.details() if hasattr(error, "details") else str(error)
-            lost = ConnectionError(text or type(error).__name__)
+            lost = ConnectionError(str(error) or type(error).__name__)
             lost.__cause__ = error
             result.set_exception(lost)
 
@@ -252,5 +251,7 @@ def brief(error: BaseException) -> str:
     """The first line of an error of Ray, whose texts go on with tracebacks and advice."""
     if isinstance(error, RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
+    if details := re.search(r'details = "(.+)"', str(error)):  # of gRPC, among lines of others
+        return details[1][:300]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return re.sub(r"\s+", " ", lines[0])[:300] if lines else type(error).__name__
