@@ -91,7 +91,7 @@ class RayCluster:
             command = ["unshare", "--mount", "sh", "-c", mount, hidden, *command]
         done = subprocess.run(
             [*self._inside, *command],
-            env=self._environment(GRPC_ENABLE_FORK_SUPPORT="0", **environment),  # ADR 43
+            env=self._environment(GRPC_ENABLE_FORK_SUPPORT="0", **environment),  # docs/SCALE.md
             capture_output=True,
             text=True,
             timeout=180,
