@@ -35,6 +35,7 @@ while True:
         time.sleep(0.1)
 """
 RAYLET = b"/raylet/raylet\0"
+CLIENT_SERVER = b"ray.util.client.server"
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -74,6 +75,8 @@ class RayCluster:
         self._inside = ["nsenter", "--target", child, "--net", "--pid", "--mount"]
         head = ["--head", f"--port={GCS}", f"--ray-client-server-port={CLIENT}"]
         self._start(*head, "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}")
+        self.head = self._processes(b"") - {int(child)}
+        """The processes of the head."""
 
     def _environment(self, **more: str) -> dict[str, str]:
         path = os.pathsep.join(map(str, (TRIAL, PLUGIN)))
@@ -88,7 +91,7 @@ class RayCluster:
             command = ["unshare", "--mount", "sh", "-c", mount, hidden, *command]
         done = subprocess.run(
             [*self._inside, *command],
-            env=self._environment(**environment),
+            env=self._environment(GRPC_ENABLE_FORK_SUPPORT="0", **environment),  # docs/SCALE.md
             capture_output=True,
             text=True,
             timeout=180,
@@ -118,6 +121,11 @@ class RayCluster:
     def kill(self, raylet: int) -> None:
         """End a node with SIGKILL."""
         os.kill(raylet, signal.SIGKILL)
+
+    def kill_head(self) -> None:
+        """End all processes of the head with SIGKILL."""
+        for number in self.head & self._processes(b"") | self._processes(CLIENT_SERVER):
+            os.kill(number, signal.SIGKILL)
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
         """Start imgsearch on this machine of the cluster."""

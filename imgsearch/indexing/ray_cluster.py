@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
-import signal
 import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from imgsearch.errors import EncoderError, MissingExtra
@@ -20,7 +22,9 @@ from imgsearch.errors import EncoderError, MissingExtra
 # Three attempts to connect, each a second; Ray reads these when it is imported.
 os.environ.setdefault("RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S", "1")
 os.environ.setdefault("RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S", "1")
-os.environ.setdefault("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "5")
+# A call after the connection is lost would start a cluster on this machine.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+_grace = os.environ.setdefault("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "5")
 try:
     import ray
     from ray.exceptions import RayError, RayTaskError
@@ -28,12 +32,20 @@ try:
 except ImportError as error:
     raise MissingExtra("encoding on Ray", "ray") from error
 
-__all__ = ["Node", "Place", "RayError", "brief", "connect", "ray"]  # Ray is imported only here
+# Ray is imported only here
+__all__ = ["Node", "Place", "RayError", "answer", "brief", "connect", "lost_connection", "ray"]
 
 DEFAULT_PORT = 10001
 AUTO = "auto"
 PROBE_SECONDS = 3.0
 """Time for a first connection to the port of a cluster."""
+CONNECT_SECONDS = 60.0
+"""Time to connect, in which the head starts a server for this process."""
+ANSWER_SECONDS = 30.0 + (int(_grace) if _grace.isdecimal() else 0)
+"""Time for a call of Ray, in which its client may connect again."""
+DISCONNECT_SECONDS = 10.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +138,72 @@ def connect(place: Place) -> Callable[[], None]:
     EncoderError
         Nothing answers there, or Ray or Python has another version.
     """
-    if ray.is_initialized():  # by the program that uses imgsearch
-        return lambda: None
     try:
+        if answer(ray.is_initialized):  # by the program that uses imgsearch
+            return lambda: None
         address = _current_cluster() if place.address == AUTO else place.address
         _probe(address)
-        with _own_signals(), warnings.catch_warnings():
+        options = {"log_to_driver": False, "logging_level": logging.ERROR}
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is in the error, too
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # of many kinds: RuntimeError, ConnectionError, gRPC's
-        with suppress(Exception):
-            ray.shutdown()
+            answer(partial(ray.init, address=address, **options), CONNECT_SECONDS)
+    except Exception as error:  # of many kinds: OSError of the probe, RayError, ConnectionError
+        _disconnect()
         raise _unreachable(place, error) from error
-    disconnect: Callable[[], None] = ray.shutdown
-    return disconnect
+    return _disconnect
+
+
+def answer(call: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
+    """The result of a call of Ray, whose client has waits without a limit.
+
+    The call runs in a thread that does not keep the process alive, and whose handlers of signals
+    Ray does not replace. A reference to a pending result must get its number within the call, as
+    `ObjectRef.hex` does: its destructor waits for it, too.
+
+    Raises
+    ------
+    ConnectionError
+        The call has failed, or has no result after `seconds`.
+    RayError
+        As the call.
+    """
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except RayError as error:
+            result.set_exception(error)
+        except BaseException as error:  # of many kinds: Exception itself, RuntimeError, gRPC's
+            lost = ConnectionError(str(error) or type(error).__name__)
+            lost.__cause__ = error
+            result.set_exception(lost)
+
+    threading.Thread(target=run, name="ray", daemon=True).start()
+    wait([result], seconds)
+    if not result.done():
+        raise ConnectionError(f"it does not answer within {seconds:g} s")
+    return result.result()
+
+
+def _disconnect() -> None:
+    """Disconnect; if that fails, the connection is left to the end of the process."""
+    try:
+        answer(ray.shutdown, DISCONNECT_SECONDS)
+    except (ConnectionError, RayError):
+        atexit.unregister(ray.shutdown)  # the end would wait for it
+
+
+@contextmanager
+def lost_connection(place: Place) -> Iterator[None]:
+    """Within it, errors of Ray are an `EncoderError` with the address."""
+    try:
+        yield
+    except (ConnectionError, RayError) as error:
+        raise EncoderError(
+            f"the connection to {place} is lost: {brief(error)}",
+            "What is committed is kept. Check the head of the cluster, then run it again.",
+        ) from error
 
 
 def _current_cluster() -> str:
@@ -183,22 +247,11 @@ def _unreachable(place: Place, error: Exception) -> EncoderError:
     return EncoderError(f"{place} cannot be used: {text}", hint)
 
 
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep this process's handler of SIGTERM, which `ray.init` replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-
-
 def brief(error: BaseException) -> str:
     """The first line of an error of Ray, whose texts go on with tracebacks and advice."""
     if isinstance(error, RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
+    if details := re.search(r'details = "(.+)"', str(error)):  # of gRPC, among lines of others
+        return details[1][:300]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return re.sub(r"\s+", " ", lines[0])[:300] if lines else type(error).__name__

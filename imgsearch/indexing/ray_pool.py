@@ -18,14 +18,25 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
 from imgsearch.errors import EncoderError
 from imgsearch.indexing.ray_batches import BATCHES_AHEAD, MIN_BATCH_FILES, Batch, BatchQueue
-from imgsearch.indexing.ray_cluster import Node, Place, RayError, brief, connect, ray
+from imgsearch.indexing.ray_cluster import (
+    ANSWER_SECONDS,
+    DISCONNECT_SECONDS,
+    Node,
+    Place,
+    RayError,
+    answer,
+    brief,
+    connect,
+    lost_connection,
+    ray,
+)
 from imgsearch.indexing.ray_worker import (
     Encodings,
     Job,
@@ -82,13 +93,17 @@ class Slot:
 
     def start(self, job: Job, witnesses: Mapping[str, Known]) -> None:
         """Put a new actor into this place."""
-        self.actor = ray.remote(Worker).options(**self.node.options()).remote(job)
-        self.starting, self.window = self.actor.start.remote(witnesses), 0
+
+        def start() -> tuple[Any, Any]:
+            actor = ray.remote(Worker).options(**self.node.options()).remote(job)
+            return actor, _numbered(actor.start.remote(witnesses))
+
+        self.actor, self.starting = answer(start)
+        self.window = 0
 
     def stop(self) -> list[Batch]:
         """End the actor; returns its batches, oldest first."""
-        with suppress(Exception):  # it is dead, or the connection is lost
-            ray.kill(self.actor)
+        answer(lambda: ray.kill(self.actor))
         batches = [batch for _, batch in self.flight]
         self.flight.clear()
         self.starting, self.window = None, 0
@@ -156,7 +171,7 @@ class RayPool:
         for slot in self._slots:  # of a call that was not read to its end
             slot.flight.clear()
         self._witness(first)
-        with self._translated():
+        with lost_connection(self._place):
             yield from self._encode(BatchQueue(chain(first, waiting)))
 
     def _encode(self, queue: BatchQueue) -> Iterator[Encoded | Skipped]:
@@ -178,25 +193,14 @@ class RayPool:
     def close(self) -> None:
         """End the actors, and the connection if it was opened here."""
         self._report(at_end=True)
-        for slot in self._slots:
-            slot.stop()
+        actors = [slot.actor for slot in self._slots]
+        with suppress(ConnectionError, RayError):  # the connection is lost, which was reported
+            answer(lambda: [ray.kill(actor) for actor in actors], DISCONNECT_SECONDS)
         self._slots = []
         if self._disconnect is not None:
-            with suppress(Exception):  # the connection is lost, which was reported
-                self._disconnect()
+            self._disconnect()
         self._disconnect = None
         self._local.close()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Within it, a lost connection is an `EncoderError` with the address."""
-        try:
-            yield
-        except (ConnectionError, RayError, RuntimeError, ValueError) as error:  # a closed channel
-            raise EncoderError(
-                f"the connection to {self._place} is lost: {brief(error)}",
-                "What is committed is kept. Check the head of the cluster, then run it again.",
-            ) from error
 
     def _job(self, node: Node) -> Job:
         return Job(portable(self._settings, node.cpus), self._space, signature(self._settings))
@@ -209,7 +213,7 @@ class RayPool:
         if self._recruited and now - self._recruited < RECRUIT_SECONDS:
             return
         self._recruited = now
-        for row in ray.nodes():
+        for row in answer(ray.nodes):
             if row["Alive"] and row["NodeID"] not in self._known:
                 self._known.add(row["NodeID"])
                 node = Node.of(row, self._place, self._settings.device)
@@ -218,7 +222,7 @@ class RayPool:
                     slot.start(self._job(node), self._witnesses)
 
     def _is_alive(self, node: Node) -> bool:
-        return any(row["Alive"] and row["NodeID"] == node.id for row in ray.nodes())
+        return any(row["Alive"] and row["NodeID"] == node.id for row in answer(ray.nodes))
 
     def _refuse(self, node: Node, reason: str, queue: BatchQueue) -> None:
         """Stop using a node, and return its batches to the queue."""
@@ -269,37 +273,38 @@ class RayPool:
         self._witness(batch.files)
         roots = {file.root for file in batch.files}
         witnesses = {root: each for root, each in self._witnesses.items() if root in roots}
-        slot.flight.append((slot.actor.encode.remote(batch.files, witnesses), batch))
+        ref = answer(lambda: _numbered(slot.actor.encode.remote(batch.files, witnesses)))
+        slot.flight.append((ref, batch))
 
     def _wait(self) -> list[Slot]:
         """The actors that have a result, or have died."""
         pending = {slot.pending: slot for slot in self._slots if slot.pending is not None}
         if not pending:
             return []
-        done, _ = ray.wait(list(pending), num_returns=1, timeout=POLL_SECONDS)
+        done, _ = answer(lambda: ray.wait(list(pending), num_returns=1, timeout=POLL_SECONDS))
         return [pending[ref] for ref in done]
 
     def _receive(self, slot: Slot, queue: BatchQueue) -> Iterator[Encoded | Skipped]:
         try:
-            answer = ray.get(slot.pending)
+            reply = answer(lambda: ray.get(slot.pending))
         except RayError as error:
             yield from self._failed(slot, error, queue)
             return
-        if isinstance(answer, Refusal):
-            self._refused(slot, answer, queue)
+        if isinstance(reply, Refusal):
+            self._refused(slot, reply, queue)
         elif slot.starting is not None:
-            slot.starting, slot.window = None, answer
+            slot.starting, slot.window = None, reply
             logger.info("%s: an actor is ready", slot.node.name)
         else:
-            yield from self._accepted(slot, answer, queue)
+            yield from self._accepted(slot, reply, queue)
 
     def _accepted(
-        self, slot: Slot, answer: Encodings, queue: BatchQueue
+        self, slot: Slot, encodings: Encodings, queue: BatchQueue
     ) -> Iterator[Encoded | Skipped]:
         """The results of a batch, unless its node lacks a file that is here."""
         batch = slot.flight[0][1]
         files = {file.location: file for file in batch.files}
-        for location in answer.differing:
+        for location in encodings.differing:
             if is_here(files[location]):
                 reason = f"{location.absolute} is missing or different there"
                 self._refuse(slot.node, reason, queue)
@@ -307,9 +312,9 @@ class RayPool:
         slot.flight.popleft()
         slot.failures = 0
         self._encoded[slot.node.name] += len(batch.files)
-        for result in answer.results:
+        for result in encodings.results:
             location = result.file.location
-            seen = location not in answer.differing  # else it has changed since the scan
+            seen = location not in encodings.differing  # else it has changed since the scan
             yield replace(result, file=files[location]) if seen else result
 
     def _refused(self, slot: Slot, refusal: Refusal, queue: BatchQueue) -> None:
@@ -376,22 +381,21 @@ class RayPool:
         Raises
         ------
         EncoderError
-            The cluster cannot be reached.
+            The cluster cannot be reached, or does not answer.
         """
         place = Place.parse(settings.encoders)
         disconnect = connect(place)
         try:
-            witnesses = {each.file.root: each for each in known}
-            nodes = [Node.of(row, place, settings.device) for row in ray.nodes() if row["Alive"]]
-            check, asked = ray.remote(obstacle), []
-            for node in (node for node in nodes if node.actors):
-                job = Job(portable(settings, node.cpus), space, signature(settings))
-                options = {"num_cpus": 0, "max_retries": 0}
-                strategy = node.options()["scheduling_strategy"]
-                task = check.options(**options, scheduling_strategy=strategy)
-                asked.append((node, task.remote(job, witnesses)))
-            for node, ref in asked:
-                yield _named(node), _answer(ref)
+            with lost_connection(place):
+                witnesses = {each.file.root: each for each in known}
+                rows = [row for row in answer(ray.nodes) if row["Alive"]]
+                nodes = [Node.of(row, place, settings.device) for row in rows]
+                asked = []
+                for node in (node for node in nodes if node.actors):
+                    job = Job(portable(settings, node.cpus), space, signature(settings))
+                    asked.append((node, _check(node, job, witnesses)))
+                for node, ref in asked:
+                    yield _named(node), _reason(ref)
         finally:
             disconnect()
 
@@ -401,9 +405,24 @@ def _named(node: Node) -> str:
     return f"{node.name}: {node.actors} x {node.cpus:g} CPU{gpus}"
 
 
-def _answer(ref: Any) -> str:
+def _numbered(ref: Any) -> Any:
+    """A reference that has its number (see `answer`)."""
+    ref.hex()
+    return ref
+
+
+def _check(node: Node, job: Job, witnesses: Mapping[str, Known]) -> Any:
+    """The pending result of `obstacle` on a node."""
+    strategy = node.options()["scheduling_strategy"]
+    options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": strategy}
+    return answer(lambda: _numbered(ray.remote(obstacle).options(**options).remote(job, witnesses)))
+
+
+def _reason(ref: Any) -> str:
     try:
-        refusal = ray.get(ref, timeout=SURVEY_SECONDS)
+        refusal = answer(
+            lambda: ray.get(ref, timeout=SURVEY_SECONDS), SURVEY_SECONDS + ANSWER_SECONDS
+        )
     except RayError as error:
         return brief(error)
     return refusal.reason if refusal else ""

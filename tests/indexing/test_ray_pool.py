@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -154,6 +155,46 @@ def test_a_cluster_that_cannot_encode_is_an_error_that_keeps_the_library(cluster
     assert report.status == 1 and "no machine of ray://127.0.0.1:10001" in report.err
     assert "Traceback" not in report.err
     assert cluster.call("--library", library, "index", photos, *INDEX).json["added"] == 5
+
+
+def test_a_head_that_dies_ends_the_run_and_keeps_what_is_committed(cluster, node, tmp_path):
+    photos, library = pictures(tmp_path / "photos", 200), tmp_path / "library"
+    short = {"RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2"}
+    with closing(RayCluster()) as dying:
+        dying.add(TRIAL_SECONDS="0.05")
+        index = ("--library", library, "index", photos, *INDEX, "--encoders", ADDRESS)
+        run = dying.start(*index, **short)
+        wait_for(library, 1, run)
+        dying.kill_head()
+        begun = time.monotonic()
+        report = dying.end(run)
+        assert time.monotonic() - begun < 60
+    assert report.status == 1 and "Traceback" not in report.err, report.err
+    assert f"the connection to {ADDRESS} is lost: " in report.err
+    kept = count(library)
+    assert 0 < kept < 200
+    again = cluster.call("--library", library, "index", *INDEX, "--encoders", ADDRESS)
+    assert again.status == 0, again.err
+    assert (again.json["unchanged"], again.json["added"]) == (kept, 200 - kept), again.err
+    require_local_vectors(library, photos, tmp_path)
+
+
+def test_a_call_of_ray_without_an_answer_keeps_neither_the_run_nor_the_process(tmp_path):
+    pytest.importorskip("ray")
+    program = tmp_path / "silent.py"
+    program.write_text(
+        "import threading\n"
+        "from imgsearch.indexing.ray_cluster import answer\n"
+        "assert answer(lambda: 1) == 1\n"
+        "try:\n"
+        "    answer(threading.Event().wait, 0.1)\n"
+        "except ConnectionError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "it does not answer within 0.1 s\n"), done.stderr
 
 
 def test_a_cluster_that_is_down_or_silent_is_an_error_within_seconds():
