@@ -35,6 +35,8 @@ except ImportError as error:
 # Ray is imported only here
 __all__ = ["Node", "Place", "RayError", "answer", "brief", "connect", "lost_connection", "ray"]
 
+logger = logging.getLogger("imgsearch.ray")
+
 DEFAULT_PORT = 10001
 AUTO = "auto"
 PROBE_SECONDS = 3.0
@@ -143,6 +145,7 @@ def connect(place: Place) -> Callable[[], None]:
             return lambda: None
         address = _current_cluster() if place.address == AUTO else place.address
         _probe(address)
+        ray._private.worker.print_to_stdstream = _log_message
         options = {"log_to_driver": False, "logging_level": logging.ERROR}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is in the error, too
@@ -184,6 +187,16 @@ def answer(call: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
     if not result.done():
         raise ConnectionError(f"it does not answer within {seconds:g} s")
     return result.result()
+
+
+def _log_message(data: Mapping[str, Any], **_: Any) -> None:
+    """Log what Ray has to say of the cluster, such as the death of a node.
+
+    It takes the place of the function that prints it to the standard output, where it would be in
+    the midst of JSON. `log_to_driver` leaves these messages as they are.
+    """
+    for line in data["lines"]:
+        logger.info("%s: %s", data["pid"], line)
 
 
 def _disconnect() -> None:

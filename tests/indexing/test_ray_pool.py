@@ -91,7 +91,7 @@ def test_a_node_that_is_killed_changes_nothing(cluster, node, tmp_path):
         file.write((photos / "7.png").read_bytes() + b"with other bytes behind it")
     (photos / "broken.png").write_bytes(b"not a picture")
     victim = cluster.add(TRIAL_SECONDS="0.01")
-    run = cluster.start("--library", library, "index", photos, *INDEX, "-v", "--encoders", ADDRESS)
+    run = cluster.start("--library", library, "index", photos, *INDEX, "-v", "--encoders", "ray")
     wait_for(library, 180, run)
     cluster.kill(victim)
     report = cluster.end(run)
@@ -99,7 +99,7 @@ def test_a_node_that_is_killed_changes_nothing(cluster, node, tmp_path):
     assert report.json["skipped"] == 1 and report.json["added"] == 301, report.err
     assert "an actor has failed" in report.err and "302 pictures" not in report.err
     require_local_vectors(library, photos, tmp_path)
-    again = cluster.call("--library", library, "index", *INDEX, "--encoders", "ray")
+    again = cluster.call("--library", library, "index", *INDEX, "--encoders", ADDRESS)
     assert again.json["unchanged"] == 301 and again.json["images_per_second"] == 0, again.err
 
 
@@ -141,6 +141,7 @@ def test_a_node_with_another_space_is_not_used(cluster, node, tmp_path):
         )
     finally:
         cluster.kill(other)
+    assert report.status == 0, report.err
     assert report.json["added"] == 400, report.err
     assert "has the revision 2; required 1" in report.err
     assert "has the revision 2; required 1" in doctor.text + doctor.err
