@@ -232,32 +232,48 @@ class PostedParameters(SearchParameters):
             ) from None
 
 
+BODY = ConfigDict(extra="forbid", strict=True)
+"""For JSON objects: values have the types of the schema, so that 0 is not taken for false."""
+
+
+class BatchSearch(PostedParameters):
+    """One of several searches."""
+
+    model_config = BODY
+
+
 class BatchParameters(BaseModel):
     """Several searches."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
-    searches: list[PostedParameters] = Field(
+    searches: list[BatchSearch] = Field(
         min_length=1,
         max_length=BATCH_SEARCHES,
         description=f"Their `limit` may add up to {MAX_BATCH_HITS}.",
     )
 
 
+class SearchToSave(SearchParameters):
+    """Words, examples and filters of a search."""
+
+    model_config = BODY
+
+
 class SavedParameters(BaseModel):
     """A search to save; `limit` and `cursor` of it have no effect."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
     name: Name
-    search: SearchParameters
+    search: SearchToSave
     replace: bool = Field(False, description="Replace the saved search of that name.")
 
 
 class RenameParameters(BaseModel):
     """The new name of a saved search."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
     name: Name
 
@@ -318,7 +334,7 @@ class DuplicateParameters(RegionParameters):
 class IndexParameters(BaseModel):
     """Folders and options of a run of the indexer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
     path: Text | None = Field(
         None, description="A folder of the library, or one in it; by default all of them."
@@ -339,7 +355,7 @@ class IndexParameters(BaseModel):
 class RootParameters(BaseModel):
     """A folder to add to the library."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
     path: Text = Field(description="An absolute path, as `GET /folders` lists it.")
     exclude: list[Text] = Field(
@@ -367,7 +383,7 @@ class SkippedParameters(BaseModel):
 class SessionParameters(BaseModel):
     """The token of the server."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = BODY
 
     token: str = Field(max_length=200)
 

@@ -30,7 +30,7 @@ from client import AuthenticatedClient, Client
 from client.api.pictures import get_image, get_vector
 from client.api.search import search, search_batch
 from client.api.server import get_health
-from client.models import BatchParameters, PostedParameters
+from client.models import BatchParameters, BatchSearch
 
 url, token = sys.argv[1:]
 assert get_health.sync_detailed(client=Client(base_url=url)).status_code == 200
@@ -43,8 +43,8 @@ print(len(search.sync(client=client, limit=5).hits))
 problem = search.sync(client=client, q=["a crab"], limit=100000)
 print(type(problem).__name__, problem.status, problem.detail)
 vector = get_vector.sync(found.hits[0].id, client=client)
-by_vector = PostedParameters(vector=vector.vector, space=vector.space)
-both = BatchParameters(searches=[PostedParameters(q="an owl"), by_vector])
+by_vector = BatchSearch(vector=vector.vector, space=vector.space)
+both = BatchParameters(searches=[BatchSearch(q="an owl"), by_vector])
 print([each.hits[0].name for each in search_batch.sync(client=client, body=both).answers])
 """
 

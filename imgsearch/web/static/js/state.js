@@ -67,13 +67,19 @@ export function parameters(state) {
   return params;
 }
 
-/** The same as an object, with lists for what may occur several times; the API takes numbers and
- * flags as text, and each filter several times. */
+/** Names of numbers, which identify pictures. */
+const IDS = ["like", "unlike", "good", "bad"];
+
+/** The same as an object: lists for what may occur several times, flags and numbers as such. */
 export function searchObject(state) {
   const params = parameters({ ...state, at: "" });
-  const listed = new Set([...LISTS, ...FILTERS]);
-  const names = [...new Set(params.keys())];
-  return Object.fromEntries(names.map((name) => [name, listed.has(name) ? params.getAll(name) : params.get(name)]));
+  const listed = new Set([...LISTS, ...FILTERS].filter((name) => name !== "region"));
+  const value = (name) => {
+    if (IDS.includes(name)) return params.getAll(name).map(Number);
+    if ([...FLAGS, "unique"].includes(name)) return true;
+    return listed.has(name) ? params.getAll(name) : params.get(name);
+  };
+  return Object.fromEntries([...new Set(params.keys())].map((name) => [name, value(name)]));
 }
 
 /** What is searched for, without filters. */
