@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from tools.world_outline import TARGET, outline
+from imgsearch.web.static_files import FOLDER
+from tools.world_outline import outline
 
+WORLD = Path(FOLDER) / "world.json"
 MAX_BYTES = 60_000
 
 
 def rings() -> list[list[tuple[float, float]]]:
     """Land as rings of longitude and latitude."""
-    world = json.loads(TARGET.read_text())
+    world = json.loads(WORLD.read_text())
     arcs = []
     for steps in world["arcs"]:
         x = y = 0
@@ -35,7 +38,7 @@ def inside(x: float, y: float, ring: list[tuple[float, float]]) -> bool:
 
 
 def test_cities_are_on_land_and_oceans_are_not():
-    assert TARGET.stat().st_size < MAX_BYTES
+    assert WORLD.stat().st_size < MAX_BYTES
     land = rings()
     for latitude, longitude, expected in [
         (48.85, 2.35, True), (-23.5, -46.6, True), (55.7, 37.6, True), (39.9, 116.4, True),
