@@ -71,6 +71,7 @@ def test_an_indexed_picture_needs_no_model(demo: Place):
     outcome, modules = imported("--library", demo.library, "similar", PHOTOS / "koala.jpg")
     assert outcome.status == 0
     assert not modules & (MODELS | {"torch"})
+    assert "sqlalchemy.dialects.postgresql" not in modules, "the catalog is in SQLite"
 
 
 @full_only
