@@ -255,21 +255,24 @@ def condition(where: Filter, known: Known, outcome: bool = True) -> Condition:
 
 def _leaf(where: Leaf, known: Known) -> Condition:
     match where:
-        case Compare("camera", op, value):
-            return images.c.camera_key.in_(known.cameras[op, value])
-        case Compare(field, op, value):
-            return _comparison(field, op, value)
+        case Compare():
+            return _comparison(where, known)
         case Has(what):
             return _HAS[what]
-        case Near() | Box():
-            return _near(where) if isinstance(where, Near) else _box(where)
+        case Near():
+            return _near(where)
+        case Box():
+            return _box(where)
         case Below(path):
             return _below(path, known.roots)
         case Among(ids):
             return _among(ids)
 
 
-def _comparison(field: str, op: str, value: Any) -> Condition:
+def _comparison(where: Compare, known: Known) -> Condition:
+    field, op, value = where.field, where.op, where.value
+    if field == "camera":
+        return images.c.camera_key.in_(known.cameras[op, value])
     if field == "orientation":
         return _ORIENTATION[str(value)]
     if field == "cluster":
@@ -363,18 +366,21 @@ def _near(place: Near) -> Condition:
     """A bounding box, which an index answers, and the exact distance for the few inside it."""
     box = box_around(place.latitude, place.longitude, place.km)
     far = func.distance_km(images.c.latitude, images.c.longitude, place.latitude, place.longitude)
-    return and_(
-        images.c.latitude.between(box.south, box.north),
-        or_(*(images.c.longitude.between(west, east) for west, east in box.longitudes)),
-        far <= place.km,
-    )
+    return and_(_inside(box.south, box.north, box.longitudes), far <= place.km)
 
 
 def _box(box: Box) -> Condition:
+    whole = [(box.west, box.east)]
+    parts = [(box.west, 180.0), (-180.0, box.east)]  # on the sides of the date line
+    return _inside(box.south, box.north, parts if box.west > box.east else whole)
+
+
+def _inside(south: float, north: float, longitudes: Sequence[tuple[float, float]]) -> Condition:
     """An index answers the latitudes, and has the longitudes."""
-    east_of, west_of = images.c.longitude >= box.west, images.c.longitude <= box.east
-    across = or_(east_of, west_of) if box.west > box.east else and_(east_of, west_of)
-    return and_(images.c.latitude.between(box.south, box.north), across)
+    return and_(
+        images.c.latitude.between(south, north),
+        or_(*(images.c.longitude.between(west, east) for west, east in longitudes)),
+    )
 
 
 def _among(ids: bytes) -> Condition:

@@ -58,7 +58,7 @@ def _of_png(image: Image.Image, data: bytes) -> Image.Image | None:
     lower = np.asarray(_unpacked(data, mode, _LOWER_BYTES[mode]))
     samples = np.asarray(image).astype(np.uint16) << 8 | lower
     if kind == _RGBA:
-        return _picture(samples[:, :, :3], samples[:, :, 3:])
+        return _with_alpha(samples)
     return _picture(samples, _alpha(samples, transparent) if transparent else None)
 
 
@@ -119,15 +119,16 @@ def _of_heif(image: Image.Image, data: bytes) -> Image.Image | None:
 
 
 def _of_avif(image: Image.Image, data: bytes) -> Image.Image | None:
-    """The stretched upper bytes: no decoder here reads more of AVIF."""
-    deep = heif.bits(data) > 8 and _is_dark(image)
-    return _with_alpha(np.asarray(image)) if deep else None
+    return _stretched(image, heif.bits(data))
 
 
 def _of_jpeg_2000(image: Image.Image, data: bytes) -> Image.Image | None:
-    """The stretched upper bytes: no decoder here reads more of a colour JPEG 2000."""
-    deep = _jpeg_2000_bits(data) > 8 and _is_dark(image)
-    return _with_alpha(np.asarray(image)) if deep else None
+    return _stretched(image, _jpeg_2000_bits(data))
+
+
+def _stretched(image: Image.Image, bits: int) -> Image.Image | None:
+    """The stretched upper bytes: no decoder here reads more of AVIF and colour JPEG 2000."""
+    return _with_alpha(np.asarray(image)) if bits > 8 and _is_dark(image) else None
 
 
 def _is_dark(image: Image.Image) -> bool:

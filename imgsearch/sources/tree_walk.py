@@ -254,17 +254,15 @@ class TreeWalk:
             try:
                 if tail in metadata and not leaves_out(name, prefix, False):
                     beside.append(name)
-                if entry.is_file(follow_symlinks=False):  # nearly all
-                    if tail in candidates and not leaves_out(name, prefix, False):
-                        names.append(name)
-                elif entry.is_symlink():
+                is_file = entry.is_file(follow_symlinks=False)  # nearly all are: no more questions
+                if not is_file and entry.is_symlink():
                     folder.links.add(name)
                     names.append(name)
-                elif entry.is_dir(follow_symlinks=False):
+                elif not is_file and entry.is_dir(follow_symlinks=False):
                     if not leaves_out(name, prefix, True):
                         names.append(f"{name}/")
                 elif tail in candidates and not leaves_out(name, prefix, False):
-                    names.append(name)  # a pipe, socket or device, which is reported
+                    names.append(name)  # or a pipe, socket or device, which is reported
             except FileNotFoundError:
                 continue
             except OSError as error:
