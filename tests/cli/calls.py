@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import GPS
 
 from imgsearch.cli import boundary
 from tests.crash.process import PLUGIN, environment
@@ -108,6 +109,16 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (64, 48)) -> Path:
     blocks = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
     Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).save(path)
     return path
+
+
+def position_tags(latitude: float, longitude: float) -> dict[int, Any]:
+    """The tags of EXIF's GPS directory for a position in degrees."""
+    return {
+        GPS.GPSLatitudeRef: "N" if latitude >= 0 else "S",
+        GPS.GPSLatitude: (abs(latitude), 0.0, 0.0),
+        GPS.GPSLongitudeRef: "E" if longitude >= 0 else "W",
+        GPS.GPSLongitude: (abs(longitude), 0.0, 0.0),
+    }
 
 
 def dangle(path: Path) -> None:

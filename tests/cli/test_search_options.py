@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from PIL.ExifTags import GPS, IFD, Base
+from PIL.ExifTags import IFD, Base
 
 from imgsearch.catalog import open_catalog
-from tests.cli.calls import NO_TORCH, Place, picture, process
+from tests.cli.calls import NO_TORCH, Place, picture, position_tags, process
 from tests.conftest import PHOTOS, examples, full_only
 
 COUNT = len(list(PHOTOS.iterdir()))
@@ -32,13 +32,7 @@ def photo(
     if taken:
         exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = taken
     if gps:
-        latitude, longitude = gps
-        exif.get_ifd(IFD.GPSInfo).update({
-            GPS.GPSLatitudeRef: "N" if latitude >= 0 else "S",
-            GPS.GPSLatitude: (abs(latitude), 0.0, 0.0),
-            GPS.GPSLongitudeRef: "E" if longitude >= 0 else "W",
-            GPS.GPSLongitude: (abs(longitude), 0.0, 0.0),
-        })  # fmt: skip
+        exif.get_ifd(IFD.GPSInfo).update(position_tags(*gps))
     image.save(path, exif=exif)
 
 

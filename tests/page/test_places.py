@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PIL.ExifTags import GPS, IFD
+from PIL.ExifTags import IFD
 from playwright.sync_api import expect
 
-from tests.cli.calls import Place
+from tests.cli.calls import Place, position_tags
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, index
 from tests.page.gallery import Gallery
@@ -33,13 +33,7 @@ def positioned(source: Path, target: Path, position: tuple[float, float] | None)
         image.thumbnail((320, 320))
         exif = Image.Exif()
         if position is not None:
-            latitude, longitude = position
-            exif.get_ifd(IFD.GPSInfo).update({
-                GPS.GPSLatitudeRef: "N" if latitude >= 0 else "S",
-                GPS.GPSLatitude: (abs(latitude), 0.0, 0.0),
-                GPS.GPSLongitudeRef: "E" if longitude >= 0 else "W",
-                GPS.GPSLongitude: (abs(longitude), 0.0, 0.0),
-            })  # fmt: skip
+            exif.get_ifd(IFD.GPSInfo).update(position_tags(*position))
         image.save(target, exif=exif)
 
 
