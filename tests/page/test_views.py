@@ -243,7 +243,7 @@ def test_a_deleted_picture_and_a_restarted_server(browser, gallery: OpenGallery,
         lost.get_by_text("no longer there").wait_for()
         assert lost.locator("img").count() == 0
         lost.locator("a").click()
-        note = here.viewer.get_by_text("owl.jpg: The file is no longer there")
+        note = here.viewer.get_by_text("owl.jpg: This file was moved, deleted or changed.")
         note.wait_for()
         assert not here.viewer.locator("img.full").is_visible()
         here.press("Escape")
