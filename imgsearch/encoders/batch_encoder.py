@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WINDOW_BATCHES = 8
 """Batches to plan at a time."""
+WINDOW_PER_CORE = 16
+"""Pictures to plan at a time, at least, for each core that computes batches of its own."""
 
 
 class BatchedEncoder(ABC):
@@ -45,6 +47,9 @@ class BatchedEncoder(ABC):
         Device of the features of a batch; None is the CPU.
     room : float
         Maximum cost of a batch with its padding, in the unit of `image_cost`.
+    core_batch : int
+        Pictures of a batch that one core of a processor computes while the others compute theirs;
+        such batches are assembled in several threads. 0 divides each operator among the cores.
     """
 
     not_finite_hint = "Try --precision fp32."
@@ -58,6 +63,7 @@ class BatchedEncoder(ABC):
         alike: bool = True,
         device: torch.device | None = None,
         room: float = math.inf,
+        core_batch: int = 0,
     ) -> None:
         self._space = space
         self._card = card
@@ -66,6 +72,7 @@ class BatchedEncoder(ABC):
         self.room = room
         self._alike = alike
         self._device = device
+        self._core_batch = core_batch if device is None or device.type == "cpu" else 0
 
     @abstractmethod
     def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
@@ -114,11 +121,16 @@ class BatchedEncoder(ABC):
         """Pictures to pass to `encode_in_batches` at a time.
 
         Enough to sort them by size and, on a GPU, to keep it busy while results are stored; one
-        batch on a processor if all pictures are resized to one size.
+        batch on a processor if all pictures are resized to one size, or some for each core.
         """
         device = self._device.type if self._device else "cpu"
-        one = self._alike and device == "cpu"
-        return self.batch_size * (1 if one else WINDOW_BATCHES)
+        if self._alike and device == "cpu":
+            return max(self.batch_size, WINDOW_PER_CORE * self._engine.cores * self._apart)
+        return self.batch_size * WINDOW_BATCHES
+
+    @property
+    def _apart(self) -> bool:
+        return self._core_batch > 0 and self._engine.cores > 1
 
     def encode_images(self, images: Sequence[Pixels]) -> Embeddings:
         """One row per picture, in order.
@@ -147,6 +159,9 @@ class BatchedEncoder(ABC):
         def assemble(batch: list[int]) -> dict[str, Any]:
             return self.image_features([self._prepared(images[place]) for place in batch])
 
+        if self._apart and len(images) > self._core_batch:
+            size = min(self._core_batch, self.batch_size)
+            return self._stream(assemble, plan_batches(costs, size), apart=True)
         return self._stream(assemble, plan_batches(costs, self.batch_size, self.room))
 
     def encode_texts(self, texts: Sequence[str], instruction: str | None = None) -> Embeddings:
@@ -175,11 +190,15 @@ class BatchedEncoder(ABC):
         return rows
 
     def _stream(
-        self, assemble: Callable[[list[int]], dict[str, Any]], batches: list[list[int]]
+        self,
+        assemble: Callable[[list[int]], dict[str, Any]],
+        batches: list[list[int]],
+        apart: bool = False,
     ) -> Iterator[tuple[list[int], Embeddings]]:
+        run = self._engine.run_apart if apart else self._engine.run
         while batches:
             done = 0
-            for batch, rows in self._engine.run(batches, assemble, self.rows):
+            for batch, rows in run(batches, assemble, self.rows):
                 done += 1
                 yield batch, self._checked(rows)
             batches = self._smaller(batches[done:])

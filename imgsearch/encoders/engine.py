@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -63,6 +64,47 @@ class Engine:
                 yield batch, wait()
         if previous:
             yield previous[0], previous[1]()
+
+    def run_apart(
+        self, batches: list[Batch], assemble: Assemble, network: Network
+    ) -> Iterator[tuple[Batch, Embeddings]]:
+        """As `run`, on a processor: each batch on one core, as many at a time as there are cores.
+
+        For networks whose operators are too small to be divided among cores: the cores then wait
+        for each other after each operator, and for those that decode pictures meanwhile.
+        """
+
+        def work(batch: Batch) -> Embeddings:
+            return network(assemble(batch)).float().numpy()
+
+        results = self._cores.map(partial(unless_out_of_memory, work), batches)
+        for batch, rows in zip(batches, results, strict=True):
+            if rows is None:
+                return
+            yield batch, rows
+
+    @cached_property
+    def cores(self) -> int:
+        """Batches that `run_apart` computes at a time."""
+        return torch.get_num_threads()
+
+    @cached_property
+    def _cores(self) -> ThreadPoolExecutor:
+        """Threads that divide no operator."""
+        count = self.cores
+        started = threading.Barrier(count + 1)
+
+        def start() -> None:
+            torch.get_num_threads()  # else the first operator would take the number of others
+            torch.set_num_threads(1)
+            started.wait()
+
+        cores = ThreadPoolExecutor(count, "imgsearch-core", initializer=start)
+        for _ in range(count):
+            cores.submit(int)
+        started.wait()
+        torch.set_num_threads(count)  # threads that start later would divide nothing, either
+        return cores
 
     def _place(self, features: Features) -> tuple[Features, torch.cuda.Event | None]:
         """The features on the device, and the event that ends their copies."""

@@ -110,3 +110,48 @@ def test_a_gpu_gets_each_batch_whole():
     found = Engine(torch.device("cuda")).run(batches, tensor_of, doubled)
     for batch, rows in found:
         assert np.array_equal(rows[:, 0], 2 * np.array(batch, np.float32))
+
+
+@pytest.fixture
+def two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_batches_are_computed_side_by_side_each_on_one_core(engine):
+    together = threading.Barrier(2)
+    threads = []
+
+    def network(features):
+        if int(features["numbers"][0]) < 2:  # the first two wait for each other
+            together.wait(WAIT_SECONDS)
+        threads.append(torch.get_num_threads())
+        return doubled(features)
+
+    found = list(engine.run_apart([[0], [1], [2, 3]], tensor_of, network))
+    assert [batch for batch, _ in found] == [[0], [1], [2, 3]]
+    assert np.array_equal(np.concatenate([rows for _, rows in found]), [[0], [2], [4], [6]])
+    assert all(rows.dtype == np.float32 for _, rows in found)
+    assert threads == [1, 1, 1]
+    later: list[int] = []
+    other = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert [torch.get_num_threads(), *later] == [2, 2]
+
+
+def test_side_by_side_ends_at_a_batch_without_memory_and_at_an_error(engine):
+    def network(features):
+        if int(features["numbers"][0]) == 1:
+            raise MemoryError
+        if int(features["numbers"][0]) == 3:
+            raise ValueError("a bad picture")
+        return doubled(features)
+
+    found = engine.run_apart([[0], [1], [2]], tensor_of, network)
+    assert [batch for batch, _ in found] == [[0]]
+    with pytest.raises(ValueError, match="a bad picture"):
+        list(engine.run_apart([[2], [3]], tensor_of, network))

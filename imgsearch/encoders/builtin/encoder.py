@@ -6,6 +6,7 @@ wait for it. `module` is the same model as a module of sentence-transformers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Towers(nn.Module):
     def __init__(self, dtype: torch.dtype, autocast: torch.dtype | None = None) -> None:
         super().__init__()
         self._dtype, self._autocast = dtype, autocast
+        self._building = threading.Lock()
         # Records the device of the model while neither network is loaded.
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
@@ -62,11 +64,12 @@ class Towers(nn.Module):
         return tower
 
     def _tower(self, name: str, build: Any) -> Any:
-        if name not in self._modules:
-            # Tensors made in inference mode could not be moved to another device later.
-            with torch.inference_mode(False):
-                tower = build(self._dtype, self._autocast).to(self.anchor.device).eval()
-                self.add_module(name, tower)
+        with self._building:
+            if name not in self._modules:
+                # Tensors made in inference mode could not be moved to another device later.
+                with torch.inference_mode(False):
+                    tower = build(self._dtype, self._autocast).to(self.anchor.device).eval()
+                    self.add_module(name, tower)
         return self._modules[name]
 
 
@@ -80,7 +83,8 @@ class ConceptEncoder(BatchedEncoder):
     """
 
     def __init__(self, towers: Towers, batch_size: int) -> None:
-        super().__init__(SPACE, CARD, INPUT_SIZE, batch_size, device=towers.anchor.device)
+        device = towers.anchor.device
+        super().__init__(SPACE, CARD, INPUT_SIZE, batch_size, device=device, core_batch=1)
         self._towers = towers
 
     def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
