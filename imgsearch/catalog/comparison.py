@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, literal, not_, select
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.dialects import joined
+from imgsearch.catalog.dialects import joined, path_between
 from imgsearch.catalog.tables import embeddings, images, roots, skipped
 from imgsearch.records import (
     METADATA_VERSION,
@@ -198,8 +198,9 @@ def below(path: ColumnElement[Any], folder: str) -> ColumnElement[bool]:
     byte that is not UTF-8 is stored as "//d" and three digits; right after the folder it is part
     of a longer name, not a slash.
     """
-    slash, next_ = folder + "/", folder + "0"
-    return and_(path > slash, path < next_, not_(path.between(folder + "//d", folder + "//e")))
+    ends = (literal(folder + end, path.type) for end in ("/", "0"))
+    escaped = path.between(folder + "//d", folder + "//e")
+    return and_(path_between(path, *ends), not_(escaped))
 
 
 def missing(

@@ -38,7 +38,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from imgsearch.catalog.spellings import for_postgresql, ids_of_json
+from imgsearch.catalog.spellings import between, for_postgresql, ids_of_json
 
 __all__ = ["upsert"]
 POSTGRESQL = "postgresql"
@@ -96,6 +96,13 @@ class month_of(FunctionElement[str]):
 
 class glob_match(FunctionElement[bool]):
     """Whether a text matches a pattern of GLOB: column, pattern, `glob_regex` of the pattern."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+class path_between(FunctionElement[bool]):
+    """Whether a path sorts between two others: column, lower and upper path."""
 
     type = Boolean()
     inherit_cache = True
@@ -159,6 +166,16 @@ def _(element: Any, compiler: Any, **options: Any) -> str:
 def _(element: Any, compiler: Any, **options: Any) -> str:
     column, _, regex = element.clauses
     return f"({compiler.process(column, **options)} ~ {compiler.process(regex, **options)})"
+
+
+@compiles(path_between)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return between(*_clauses(element, compiler, **options), server=False)
+
+
+@compiles(path_between, POSTGRESQL)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return between(*_clauses(element, compiler, **options), server=True)
 
 
 @compiles(unindexed)
