@@ -1,4 +1,4 @@
-"""A real Triton for tests: 'imgsearch serve-model' in a process of its own, on the loopback only.
+"""A real Triton for tests, on the loopback only: that of 'imgsearch serve-model', or one alone.
 
 It needs pytriton in an environment of its own:
 
@@ -8,9 +8,14 @@ It needs pytriton in an environment of its own:
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,15 +27,20 @@ PLACE = os.environ.get("IMGSEARCH_TEST_PYTRITON") or default_environment()
 START_SECONDS = 120.0
 
 
+def require_pytriton() -> None:
+    """Skip a test without pytriton, and fail it in CI."""
+    if not os.path.isdir(PLACE):
+        reason = f"needs {PYTRITON} in {PLACE}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
 class TritonServer:
     """A server of a model."""
 
     def __init__(self, folder: Path, model: str, *options: str) -> None:
-        if not os.path.isdir(PLACE):
-            reason = f"needs {PYTRITON} in {PLACE}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+        require_pytriton()
         self.folder, self.model, self.options = folder, model, options
         self.grpc_port, self.http_port = free_port(), free_port()
         self.process: subprocess.Popen[str] | None = None
@@ -69,3 +79,74 @@ class TritonServer:
         self.process.send_signal(number)
         self.process.communicate(timeout=60)
         return self.process.returncode
+
+
+class TritonAlone:
+    """The tritonserver of pytriton's wheel, without pytriton, for a model repository.
+
+    Its Python backend is older than NumPy 2 and reads texts wrongly with it. So the Python of the
+    models is that of pytriton's environment, whose packages, with NumPy 1, come before ours.
+    """
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        require_pytriton()
+        packages = Path(sysconfig.get_path("purelib", vars={"base": PLACE, "platbase": PLACE}))
+        given = packages / "pytriton" / "tritonserver"
+        backends = folder / "backends"
+        shutil.copytree(given / "backends", backends)
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        stub = given / "python_backend_stubs" / python / "triton_python_backend_stub"
+        shutil.copy(stub, backends / "python")
+        self._log = folder / "log"
+        self.grpc_port, self.http_port = free_port(), free_port()
+        options = {
+            "model-repository": repository,
+            "backend-directory": backends,
+            "grpc-address": "127.0.0.1",
+            "grpc-port": self.grpc_port,
+            "http-address": "127.0.0.1",
+            "http-port": self.http_port,
+            "allow-metrics": "false",
+        }
+        libraries = [
+            str(sysconfig.get_config_var("LIBDIR")),
+            str(packages / "nvidia_pytriton.libs"),
+        ]
+        ours = [sysconfig.get_path("purelib"), *(each for each in sys.path if each)]
+        environment = {
+            **os.environ,
+            "PATH": f"{PLACE}/bin:{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": ":".join(libraries),
+            "PYTHONPATH": ":".join([str(packages), *ours]),
+        }
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(
+                [given / "bin" / "tritonserver", *(f"--{k}={v}" for k, v in options.items())],
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            with suppress(OSError):
+                ready = f"http://127.0.0.1:{self.http_port}/v2/health/ready"
+                urllib.request.urlopen(ready, timeout=5).close()
+                return
+            time.sleep(0.2)
+        self.stop()
+        pytest.fail(self.log())
+
+    def log(self) -> str:
+        """The end of its log."""
+        return self._log.read_text()[-4000:]
+
+    def stop(self) -> int:
+        """End it; returns its exit status."""
+        self._process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(60)
+        self._process.kill()
+        return self._process.wait()

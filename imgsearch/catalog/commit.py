@@ -260,9 +260,10 @@ class Commit:
             "decoder": self._decoder,
             "run_id": self._run,
         }
-        place = {"root_id": self._root_id(file.root), "path": file.path}
-        skip_id = self._skips.get((place["root_id"], file.path))
+        root_id = self._root_id(file.root)
+        skip_id = self._skips.get((root_id, file.path))
         if skip_id is None:
+            place = {"root_id": root_id, "path": file.path}
             self._connection.execute(_INSERT_SKIPPED, {**place, **values})
         else:
             self._connection.execute(_UPDATE_SKIPPED, {"skip_id": skip_id, **values})

@@ -59,7 +59,7 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
     if not connection.execute(text(_ANY_SOURCE)).scalar_one():
         return {}
     groups: defaultdict[tuple[int, str], dict[int, File]] = defaultdict(dict)
-    beginning = between("path", "stem", _AFTER_STEM, on_server(connection))
+    beginning = between("path", "stem", _AFTER_STEM, server=on_server(connection))
     for chunk in rows.chunks([int(each) for each in ids]):
         ids_of_chunk = ", ".join(map(str, chunk))
         query = plain(connection, _NEIGHBOURS.format(ids=ids_of_chunk, between=beginning))

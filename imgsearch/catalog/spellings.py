@@ -23,7 +23,7 @@ def path_start(path: str) -> str:
     return f"left({path}, {PATH_START_CHARACTERS})"
 
 
-def between(path: str, low: str, high: str, server: bool) -> str:
+def between(path: str, low: str, high: str, *, server: bool) -> str:
     """The condition that a path sorts between two others, such that an index answers it."""
     condition = f"{path} > {low} AND {path} < {high}"
     if server:
