@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,24 @@ class RayCluster:
     def call(self, *arguments: object, **environment: str) -> Outcome:
         """Run imgsearch on this machine of the cluster."""
         return self.end(self.start(*arguments, **environment))
+
+    @contextmanager
+    def program(self, module: str, *arguments: object) -> Iterator[Callable[[], None]]:
+        """A function that starts a module on this machine of the cluster, and waits for a line."""
+        started: list[subprocess.Popen[bytes]] = []
+
+        def start() -> None:
+            command = [*self._inside, sys.executable, "-m", module, *map(str, arguments)]
+            root = Path(__file__).parents[1]
+            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root))
+            assert started[-1].stdout is not None and started[-1].stdout.readline()
+
+        try:
+            yield start
+        finally:
+            for each in started:
+                each.kill()
+                each.communicate()
 
     @staticmethod
     def end(process: subprocess.Popen[bytes]) -> Outcome:
