@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from datetime import datetime
 from pathlib import Path
 
@@ -17,14 +16,8 @@ from imgsearch.catalog.tables import images
 from imgsearch.filters.tree import Below
 from tests.catalog.test_shots import groups, put
 from tests.conftest import needs_server
-from tests.fakes import MemoryFolder, held, ingest
+from tests.fakes import MemoryFolder, held, ingest, long_path
 from tests.indexing.real_files import Photos, picture
-
-
-def long_path(seed: int, length: int = 3600) -> str:
-    """A path that cannot be compressed, of folders with names of 200 characters."""
-    digits = random.Random(seed).choices("0123456789abcdef", k=length)
-    return "/".join("".join(digits[start : start + 199]) for start in range(0, length, 200))
 
 
 def test_pictures_with_long_paths_are_pictures_like_others(

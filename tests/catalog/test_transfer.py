@@ -26,9 +26,18 @@ from imgsearch.records import (
     RootRecord,
     TextFound,
 )
-from tests.catalog.test_long_paths import long_path
 from tests.conftest import needs_server
-from tests.fakes import DECODER, OTHER, SPACE, MemoryFolder, encoded, held, ingest, unit_rows
+from tests.fakes import (
+    DECODER,
+    OTHER,
+    SPACE,
+    MemoryFolder,
+    encoded,
+    held,
+    ingest,
+    long_path,
+    unit_rows,
+)
 
 pytestmark = needs_server
 NAMES = ["a.jpg", "caf\udce9.jpg", "Łódź/Birthday cake.jpg", "語/東京タワー.jpg",
