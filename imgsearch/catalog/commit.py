@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 
 from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
-from imgsearch.catalog.dialects import on_server
+from imgsearch.catalog.dialects import on_server, one_of
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -146,12 +146,12 @@ class Commit:
         for root_id, paths in by_root.items():
             for chunk in rows.chunks(paths):
                 here = select(*_LOOKUP_COLUMNS).where(
-                    images.c.root_id == root_id, images.c.path.in_(chunk)
+                    images.c.root_id == root_id, one_of(self._connection, images.c.path, chunk)
                 )
                 for row in self._connection.execute(here):
                     self._rows[root_id, row.path] = row
                 skips = select(skipped.c.id, skipped.c.path).where(
-                    skipped.c.root_id == root_id, skipped.c.path.in_(chunk)
+                    skipped.c.root_id == root_id, one_of(self._connection, skipped.c.path, chunk)
                 )
                 for skip in self._connection.execute(skips):
                     self._skips[root_id, skip.path] = skip.id

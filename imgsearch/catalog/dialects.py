@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TextClause,
     TypeDecorator,
+    and_,
     cast,
     func,
     literal,
@@ -38,7 +39,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from imgsearch.catalog.spellings import between, for_postgresql, ids_of_json
+from imgsearch.catalog.spellings import (
+    PATH_START_CHARACTERS,
+    between,
+    for_postgresql,
+    ids_of_json,
+)
+from imgsearch.catalog.sqlite_file import to_stored
 
 __all__ = ["upsert"]
 POSTGRESQL = "postgresql"
@@ -133,6 +140,16 @@ def among(column: ColumnElement[int], ids: Sequence[int], outside: bool = False)
     """The condition that a column has one of these ids, however many; or none of them."""
     inside = column.op("IN", is_comparison=True)(_ids_of_json(literal(json.dumps(list(ids)))))
     return not_(inside) if outside else inside
+
+
+def one_of(connection: Connection, path: ColumnElement[str], paths: Sequence[str]) -> Any:
+    """The condition that a path is one of these, such that an index answers it."""
+    found = path.in_(paths)
+    if not on_server(connection):
+        return found
+    starts = {to_stored(each)[:PATH_START_CHARACTERS] for each in paths}
+    start = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text)
+    return and_(start.in_(sorted(starts)), found)
 
 
 def joined(column: ColumnElement[int]) -> ColumnElement[str]:

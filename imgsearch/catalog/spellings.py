@@ -19,7 +19,7 @@ PATH_START_CHARACTERS = 640
 
 
 def path_start(path: str) -> str:
-    """What PostgreSQL has in place of a path in an index that gives paths in order."""
+    """What PostgreSQL has in place of a path in its indexes, in the order of paths."""
     return f"left({path}, {PATH_START_CHARACTERS})"
 
 

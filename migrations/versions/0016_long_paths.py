@@ -1,10 +1,10 @@
 """Let PostgreSQL index paths of any length.
 
-A key of a B-tree has at most 2704 bytes there, and a path of Linux up to 4095. So paths are found
-by a hash index and read in order by their beginnings (`catalog.spellings.path_start`); with one
-writer, who looks a path up before it is written, neither has to be unique. All other texts with a
-B-tree have a limit of their own: hashes, formats, dates, and folded names of files, of cameras, of
-saved searches and of clusters.
+A key of a B-tree has at most 2704 bytes there, and a path of Linux up to 4095. So the indexes have
+the beginnings of paths (`catalog.spellings.path_start`), by which they are found and read in order.
+They are not unique: with one writer, who looks a path up before it is written, they need not be.
+All other texts with a B-tree have a limit of their own: hashes, formats, dates, and folded names of
+files, of cameras, of saved searches and of clusters.
 
 SQLite has no such limit, and keeps its unique indexes.
 
@@ -24,10 +24,11 @@ depends_on = None
 ON_SERVER = (
     "ALTER TABLE roots DROP CONSTRAINT IF EXISTS uq_roots_path",
     "ALTER TABLE images DROP CONSTRAINT IF EXISTS uq_images_root_id_path",
-    "CREATE INDEX IF NOT EXISTS ix_images_path ON images USING hash (path)",
-    f"CREATE INDEX IF NOT EXISTS ix_images_root_id_path_start ON images (root_id, {path_start('path')})",
     "ALTER TABLE skipped DROP CONSTRAINT IF EXISTS uq_skipped_root_id_path",
-    "CREATE INDEX IF NOT EXISTS ix_skipped_path ON skipped USING hash (path)",
+    "CREATE INDEX IF NOT EXISTS ix_images_root_id_path_start"
+    f" ON images (root_id, {path_start('path')})",
+    "CREATE INDEX IF NOT EXISTS ix_skipped_root_id_path_start"
+    f" ON skipped (root_id, {path_start('path')})",
 )
 
 
