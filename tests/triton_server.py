@@ -15,12 +15,14 @@ import sys
 import sysconfig
 import time
 import urllib.request
+import venv
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from imgsearch.encoders.triton_server import PYTRITON, default_environment
+from tests.conftest import ROOT
 from tests.encoders.kserve_peer import free_port
 
 PLACE = os.environ.get("IMGSEARCH_TEST_PYTRITON") or default_environment()
@@ -85,7 +87,7 @@ class TritonAlone:
     """The tritonserver of pytriton's wheel, without pytriton, for a model repository.
 
     Its Python backend is older than NumPy 2 and reads texts wrongly with it. So the Python of the
-    models is that of pytriton's environment, whose packages, with NumPy 1, come before ours.
+    models finds the packages of pytriton's environment, with NumPy 1, before ours.
     """
 
     def __init__(self, folder: Path, repository: Path) -> None:
@@ -107,17 +109,21 @@ class TritonAlone:
             "http-address": "127.0.0.1",
             "http-port": self.http_port,
             "allow-metrics": "false",
+            "exit-timeout-secs": 1,  # it would wait for clients to close their connections
         }
         libraries = [
             str(sysconfig.get_config_var("LIBDIR")),
             str(packages / "nvidia_pytriton.libs"),
         ]
-        ours = [sysconfig.get_path("purelib"), *(each for each in sys.path if each)]
+        # The Python backend takes the environment of the first Python in PATH, and no PYTHONPATH.
+        venv.create(folder / "python", symlinks=True)
+        own = sysconfig.get_path("purelib", vars={"base": str(folder / "python")})
+        ours = [each for each in sys.path if "site-packages" in each or each == str(ROOT)]
+        Path(own, "packages.pth").write_text("\n".join([str(packages), *ours, ""]))
         environment = {
             **os.environ,
-            "PATH": f"{PLACE}/bin:{os.environ['PATH']}",
+            "PATH": f"{folder / 'python' / 'bin'}:{os.environ['PATH']}",
             "LD_LIBRARY_PATH": ":".join(libraries),
-            "PYTHONPATH": ":".join([str(packages), *ours]),
         }
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
@@ -127,6 +133,11 @@ class TritonAlone:
                 env=environment,
             )
         self._wait()
+
+    @property
+    def urls(self) -> tuple[str, str]:
+        host = "127.0.0.1"
+        return f"triton://{host}:{self.grpc_port}", f"triton+http://{host}:{self.http_port}"
 
     def _wait(self) -> None:
         until = time.monotonic() + START_SECONDS
@@ -143,10 +154,11 @@ class TritonAlone:
         """The end of its log."""
         return self._log.read_text()[-4000:]
 
-    def stop(self) -> int:
-        """End it; returns its exit status."""
+    def stop(self) -> None:
+        """End it."""
         self._process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(60)
-        self._process.kill()
-        return self._process.wait()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
