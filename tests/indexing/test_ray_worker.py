@@ -90,7 +90,9 @@ def test_a_model_server_that_is_away_is_a_refusal_and_no_skipped_picture(tmp_pat
             encodings = worker.encode(files, {})
             assert isinstance(encodings, Encodings)
             assert [type(each) for each in encodings.results] == [Encoded]
-            peer.kill()
+            assert peer.process is not None
+            peer.process.kill()
+            peer.process.wait()
             refusal = worker.encode(files, {})
         finally:
             assert worker._pool is not None
