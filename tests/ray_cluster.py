@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -140,22 +140,17 @@ class RayCluster:
         return self.end(self.start(*arguments, **environment))
 
     @contextmanager
-    def program(self, module: str, *arguments: object) -> Iterator[Callable[[], None]]:
-        """A function that starts a module on this machine of the cluster, and waits for a line."""
-        started: list[subprocess.Popen[bytes]] = []
-
-        def start() -> None:
-            command = [*self._inside, sys.executable, "-m", module, *map(str, arguments)]
-            root = Path(__file__).parents[1]
-            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root))
-            assert started[-1].stdout is not None and started[-1].stdout.readline()
-
-        try:
-            yield start
-        finally:
-            for each in started:
-                each.kill()
-                each.communicate()
+    def program(self, module: str, *arguments: object) -> Iterator[None]:
+        """Run a module on this machine of the cluster, from the line on that says it is ready."""
+        inside = [each for each in self._inside if each != "--pid"]  # with it, nsenter forks
+        command = [*inside, sys.executable, "-m", module, *map(str, arguments)]
+        root = Path(__file__).parents[1]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
+            try:
+                assert process.stdout is not None and process.stdout.readline()
+                yield
+            finally:
+                process.kill()
 
     @staticmethod
     def end(process: subprocess.Popen[bytes]) -> Outcome:
