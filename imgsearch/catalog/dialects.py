@@ -44,6 +44,7 @@ from imgsearch.catalog.spellings import (
     between,
     for_postgresql,
     ids_of_json,
+    path_start,
 )
 from imgsearch.catalog.sqlite_file import to_stored
 
@@ -103,6 +104,13 @@ class month_of(FunctionElement[str]):
 
 class glob_match(FunctionElement[bool]):
     """Whether a text matches a pattern of GLOB: column, pattern, `glob_regex` of the pattern."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+class path_equal(FunctionElement[bool]):
+    """Whether a path is another one: column, path."""
 
     type = Boolean()
     inherit_cache = True
@@ -183,6 +191,18 @@ def _(element: Any, compiler: Any, **options: Any) -> str:
 def _(element: Any, compiler: Any, **options: Any) -> str:
     column, _, regex = element.clauses
     return f"({compiler.process(column, **options)} ~ {compiler.process(regex, **options)})"
+
+
+@compiles(path_equal)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    path, other = _clauses(element, compiler, **options)
+    return f"({path} = {other})"
+
+
+@compiles(path_equal, POSTGRESQL)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    path, other = _clauses(element, compiler, **options)
+    return f"({path_start(path)} = {path_start(other)} AND {path} = {other})"
 
 
 @compiles(path_between)

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from imgsearch.catalog import Catalog, schema, unchanged_files
-from imgsearch.catalog.comparison import below
 from imgsearch.catalog.dialects import one_of
+from imgsearch.catalog.filter_sql import at_or_below
 from imgsearch.catalog.spellings import for_postgresql
 from imgsearch.catalog.tables import images, skipped
 from imgsearch.errors import CatalogServerError
@@ -121,7 +121,7 @@ def test_an_older_catalog_on_a_server_takes_long_paths_after_its_upgrade(catalog
         for table in (images, skipped):
             here = table.select().where(table.c.root_id == 1)
             queries.append(here.where(one_of(connection, table.c.path, ["a", "b"])))
-        queries.append(images.select().where(images.c.root_id == 1, below(images.c.path, "a")))
+        queries.append(images.select().where(images.c.root_id == 1, at_or_below("a")))
         connection.execute(text("SET enable_seqscan = off"))
         for query in queries:
             written = query.compile(connection, compile_kwargs={"literal_binds": True})
