@@ -65,6 +65,16 @@ def test_a_long_folder_of_the_library_becomes_part_of_a_shorter_one(
     assert [root.path for root in catalog.roots()] == [str(tmp_path / "photos")]
 
 
+MANY = """
+INSERT INTO images (id, root_id, path, size, mtime_ns, content_hash, width, height, format,
+  orientation, name_key, status, added_at)
+SELECT 100 + n, root_id, n / 50 || '/' || n, size, mtime_ns, content_hash, width, height, format,
+  orientation, name_key, status, added_at
+FROM images, generate_series(1, 2000) AS n WHERE id = 1
+"""
+"""Copies of a picture in folders of 50, so that the planner weighs its choices."""
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_paths_that_begin_alike_stay_in_order(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, rows: int
@@ -121,8 +131,10 @@ def test_an_older_catalog_on_a_server_takes_long_paths_after_its_upgrade(catalog
         for table in (images, skipped):
             here = table.select().where(table.c.root_id == 1)
             queries.append(here.where(one_of(connection, table.c.path, ["a", "b"])))
-        queries.append(images.select().where(images.c.root_id == 1, at_or_below("a")))
+        queries.append(images.select().where(images.c.root_id == 1, at_or_below("7")))
         connection.execute(text("SET enable_seqscan = off"))
+        connection.execute(text(MANY))
+        connection.execute(text("ANALYZE images"))
         for query in queries:
             written = query.compile(connection, compile_kwargs={"literal_binds": True})
             lines = connection.exec_driver_sql(f"EXPLAIN {written}").scalars()
