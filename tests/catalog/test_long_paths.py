@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -12,18 +13,21 @@ from sqlalchemy import text
 from imgsearch.catalog import Catalog, schema, unchanged_files
 from imgsearch.catalog.dialects import one_of
 from imgsearch.catalog.filter_sql import at_or_below
+from imgsearch.catalog.overview import Overview
 from imgsearch.catalog.spellings import for_postgresql
 from imgsearch.catalog.tables import images, skipped
 from imgsearch.errors import CatalogServerError
 from imgsearch.filters.tree import Below
+from imgsearch.sources.folder_source import FilesystemSource
 from tests.catalog.test_shots import groups, put
 from tests.conftest import needs_server
-from tests.fakes import MemoryFolder, held, ingest, long_path
+from tests.crash.plugin.cheap_encoder import CheapEncoder
+from tests.fakes import MemoryFolder, held, ingest, long_path, rehearsed
 from tests.indexing.real_files import Photos, picture
 
 
 def test_pictures_with_long_paths_are_pictures_like_others(
-    catalog: Catalog, tmp_path: Path
+    catalog: Catalog, catalog_url: str, tmp_path: Path
 ) -> None:
     photos = Photos(catalog, tmp_path / "photos")
     [root] = photos.roots
@@ -40,10 +44,16 @@ def test_pictures_with_long_paths_are_pictures_like_others(
     assert catalog.count(Below(str(deep))) == catalog.count(Below(str(deep.parent))) == 2
     assert catalog.count(Below(str(deep) + "x")) == 0
 
+    names = [(deep / name).relative_to(root).as_posix() for name in ("1.bmp", "broken.bmp")]
+    with closing(Overview(catalog.folder, catalog_url)) as overview:
+        assert set(overview.known_files(str(root), [*names, "none.bmp"])) == set(names)
+
     moved = picture(root / long_path(2) / "1.bmp", 1)  # the same content
     (deep / "1.bmp").unlink()
     picture(deep / "broken.bmp", 9)
     (deep / "2.bmp").write_bytes(b"changed")
+    rehearsal = rehearsed(catalog, FilesystemSource(str(root)), space=CheapEncoder.space)
+    assert len(rehearsal.names["moved"]) == 1
     report = photos.index()
     assert (report.moved, report.added, report.skipped) == (1, 1, 1)
     assert set(photos.vectors()) == {
