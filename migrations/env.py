@@ -16,11 +16,19 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
     return kind != "index" or name not in OWN
 
 
+def is_on_both(entry: object, name: str | None, kind: str, *other: object) -> bool:
+    """False for the unique paths of SQLite, which PostgreSQL cannot index (see 0016)."""
+    return kind != "unique_constraint" or on_sqlite or not (name or "").endswith("_path")
+
+
+connection = context.config.attributes["connection"]
+on_sqlite = connection.dialect.name == "sqlite"
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     render_as_batch=True,  # SQLite changes a table by rebuilding it
     compare_type=True,
     include_name=is_ours,
+    include_object=is_on_both,
 )
 context.run_migrations()

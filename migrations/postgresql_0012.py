@@ -7,7 +7,10 @@ primary key.
 """
 
 BASELINE = "0012"
-OWN = ("alembic_version", "words", "words_due", "writer", "ix_labels_key", "ix_words_doc")
+OWN = (
+    "alembic_version", "words", "words_due", "writer", "ix_labels_key", "ix_words_doc",
+    "ix_images_root_id_path_start", "ix_skipped_root_id_path_start",
+)  # fmt: skip
 """Tables and indexes that SQLite does not have, or has in another form."""
 
 TABLES = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -116,6 +117,12 @@ def file_of(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -
 def encoded(path: str, content: str, root: str = "/photos", mtime_ns: int = 1) -> Encoded:
     metadata = ImageMetadata(4, 3, "JPEG", metadata_version=METADATA_VERSION)
     return Encoded(file_of(path, content, root, mtime_ns), content, metadata, vector_of(content))
+
+
+def long_path(seed: int, length: int = 3600) -> str:
+    """A path that cannot be compressed, of folders with names of 200 characters."""
+    digits = random.Random(seed).choices("0123456789abcdef", k=length)
+    return "/".join("".join(digits[start : start + 199]) for start in range(0, length, 200))
 
 
 def batch(

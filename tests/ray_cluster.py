@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,19 @@ class RayCluster:
     def call(self, *arguments: object, **environment: str) -> Outcome:
         """Run imgsearch on this machine of the cluster."""
         return self.end(self.start(*arguments, **environment))
+
+    @contextmanager
+    def program(self, module: str, *arguments: object) -> Iterator[None]:
+        """Run a module on this machine of the cluster, from the line on that says it is ready."""
+        inside = [each for each in self._inside if each != "--pid"]  # with it, nsenter forks
+        command = [*inside, sys.executable, "-m", module, *map(str, arguments)]
+        root = Path(__file__).parents[1]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
+            try:
+                assert process.stdout is not None and process.stdout.readline()
+                yield
+            finally:
+                process.kill()
 
     @staticmethod
     def end(process: subprocess.Popen[bytes]) -> Outcome:

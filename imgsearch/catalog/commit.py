@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 
 from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
-from imgsearch.catalog.dialects import on_server, upsert
+from imgsearch.catalog.dialects import on_server, one_of
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -48,6 +48,14 @@ _LAST_ID_ON_SERVER = text(
     "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq"
 )
 _HIGHEST_ID = text("SELECT max(id) FROM images")
+_SKIPPED_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "reason", "transient", "decoder",
+                    "run_id")  # fmt: skip
+_INSERT_SKIPPED = insert(skipped)
+_UPDATE_SKIPPED = (
+    update(skipped)
+    .where(skipped.c.id == bindparam("skip_id"))
+    .values({name: bindparam(name, type_=skipped.c[name].type) for name in _SKIPPED_COLUMNS})
+)
 _DELETE_SKIPPED = delete(skipped).where(skipped.c.id == bindparam("skip_id"))
 _VECTORS_OF = select(embeddings.c.space_id, embeddings.c.vector).where(
     embeddings.c.image_id == bindparam("image_id")
@@ -138,12 +146,12 @@ class Commit:
         for root_id, paths in by_root.items():
             for chunk in rows.chunks(paths):
                 here = select(*_LOOKUP_COLUMNS).where(
-                    images.c.root_id == root_id, images.c.path.in_(chunk)
+                    images.c.root_id == root_id, one_of(self._connection, images.c.path, chunk)
                 )
                 for row in self._connection.execute(here):
                     self._rows[root_id, row.path] = row
                 skips = select(skipped.c.id, skipped.c.path).where(
-                    skipped.c.root_id == root_id, skipped.c.path.in_(chunk)
+                    skipped.c.root_id == root_id, one_of(self._connection, skipped.c.path, chunk)
                 )
                 for skip in self._connection.execute(skips):
                     self._skips[root_id, skip.path] = skip.id
@@ -252,11 +260,13 @@ class Commit:
             "decoder": self._decoder,
             "run_id": self._run,
         }
-        self._connection.execute(
-            upsert(skipped)
-            .values(root_id=self._root_id(file.root), path=file.path, **values)
-            .on_conflict_do_update(index_elements=["root_id", "path"], set_=values)
-        )
+        root_id = self._root_id(file.root)
+        skip_id = self._skips.get((root_id, file.path))
+        if skip_id is None:
+            place = {"root_id": root_id, "path": file.path}
+            self._connection.execute(_INSERT_SKIPPED, {**place, **values})
+        else:
+            self._connection.execute(_UPDATE_SKIPPED, {"skip_id": skip_id, **values})
         self.result.skipped += 1
         row = self._image_row(file)
         examined = file.state != (0, 0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, literal, not_, select
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.dialects import joined
+from imgsearch.catalog.dialects import joined, one_of, path_between
 from imgsearch.catalog.tables import embeddings, images, roots, skipped
 from imgsearch.records import (
     METADATA_VERSION,
@@ -153,7 +153,7 @@ def _images(
     by_path = {}
     for chunk in rows.chunks(paths):
         query = select(*columns, embedded.label("embedded")).where(
-            images.c.root_id == root_id, images.c.path.in_(chunk)
+            images.c.root_id == root_id, one_of(connection, images.c.path, chunk)
         )
         by_path.update({row.path: row for row in connection.execute(query)})
     return by_path
@@ -164,7 +164,8 @@ def _skipped(
 ) -> dict[str, Row[Any]]:
     by_path = {}
     for chunk in rows.chunks(paths):
-        query = select(skipped).where(skipped.c.root_id == root_id, skipped.c.path.in_(chunk))
+        here = one_of(connection, skipped.c.path, chunk)
+        query = select(skipped).where(skipped.c.root_id == root_id, here)
         by_path.update({row.path: row for row in connection.execute(query)})
     return by_path
 
@@ -185,7 +186,10 @@ def outdated(connection: Connection, files: Sequence[ImageFile]) -> set[tuple[st
         query = (
             select(roots.c.path.label("root"), images.c.path)
             .join(roots)
-            .where(images.c.path.in_(chunk), images.c.metadata_version < METADATA_VERSION)
+            .where(
+                one_of(connection, images.c.path, chunk),
+                images.c.metadata_version < METADATA_VERSION,
+            )
         )
         found.update((row.root, row.path) for row in connection.execute(query))
     return found
@@ -198,8 +202,9 @@ def below(path: ColumnElement[Any], folder: str) -> ColumnElement[bool]:
     byte that is not UTF-8 is stored as "//d" and three digits; right after the folder it is part
     of a longer name, not a slash.
     """
-    slash, next_ = folder + "/", folder + "0"
-    return and_(path > slash, path < next_, not_(path.between(folder + "//d", folder + "//e")))
+    ends = (literal(folder + end, path.type) for end in ("/", "0"))
+    escaped = path.between(folder + "//d", folder + "//e")
+    return and_(path_between(path, *ends), not_(escaped))
 
 
 def missing(

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TextClause,
     TypeDecorator,
+    and_,
     cast,
     func,
     literal,
@@ -38,7 +39,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from imgsearch.catalog.spellings import for_postgresql, ids_of_json
+from imgsearch.catalog.spellings import (
+    PATH_START_CHARACTERS,
+    between,
+    for_postgresql,
+    ids_of_json,
+    path_start,
+)
+from imgsearch.catalog.sqlite_file import to_stored
 
 __all__ = ["upsert"]
 POSTGRESQL = "postgresql"
@@ -101,6 +109,20 @@ class glob_match(FunctionElement[bool]):
     inherit_cache = True
 
 
+class path_equal(FunctionElement[bool]):
+    """Whether a path is another one: column, path."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+class path_between(FunctionElement[bool]):
+    """Whether a path sorts between two others: column, lower and upper path."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
 class unindexed(FunctionElement[Any]):
     """A column that SQLite looks up in no index; PostgreSQL decides by its statistics."""
 
@@ -126,6 +148,16 @@ def among(column: ColumnElement[int], ids: Sequence[int], outside: bool = False)
     """The condition that a column has one of these ids, however many; or none of them."""
     inside = column.op("IN", is_comparison=True)(_ids_of_json(literal(json.dumps(list(ids)))))
     return not_(inside) if outside else inside
+
+
+def one_of(connection: Connection, path: ColumnElement[str], paths: Sequence[str]) -> Any:
+    """The condition that a path is one of these, such that an index answers it."""
+    found = path.in_(paths)
+    if not on_server(connection):
+        return found
+    starts = {to_stored(each)[:PATH_START_CHARACTERS] for each in paths}
+    start = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text)
+    return and_(start.in_(sorted(starts)), found)
 
 
 def joined(column: ColumnElement[int]) -> ColumnElement[str]:
@@ -159,6 +191,28 @@ def _(element: Any, compiler: Any, **options: Any) -> str:
 def _(element: Any, compiler: Any, **options: Any) -> str:
     column, _, regex = element.clauses
     return f"({compiler.process(column, **options)} ~ {compiler.process(regex, **options)})"
+
+
+@compiles(path_equal)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    path, other = _clauses(element, compiler, **options)
+    return f"({path} = {other})"
+
+
+@compiles(path_equal, POSTGRESQL)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    path, other = _clauses(element, compiler, **options)
+    return f"({path_start(path)} = {path_start(other)} AND {path} = {other})"
+
+
+@compiles(path_between)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return between(*_clauses(element, compiler, **options), server=False)
+
+
+@compiles(path_between, POSTGRESQL)
+def _(element: Any, compiler: Any, **options: Any) -> str:
+    return between(*_clauses(element, compiler, **options), server=True)
 
 
 @compiles(unindexed)

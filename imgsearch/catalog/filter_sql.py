@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.comparison import below
-from imgsearch.catalog.dialects import among, glob_match, joined
+from imgsearch.catalog.dialects import among, glob_match, joined, path_equal
 from imgsearch.catalog.spellings import glob_regex
 from imgsearch.catalog.tables import cluster_members, clusters, images, labels, measures, roots
 from imgsearch.errors import QueryError
@@ -424,4 +424,5 @@ def at_or_below(scope: str) -> Condition:
     """The image at a path below its root, or the images in that folder; all of them for ""."""
     if not scope:
         return true()
-    return or_(images.c.path == scope, below(images.c.path, scope))
+    here = path_equal(images.c.path, literal(scope, images.c.path.type))
+    return or_(here, below(images.c.path, scope))

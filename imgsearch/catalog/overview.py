@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from imgsearch.catalog import saved_searches, schema
-from imgsearch.catalog.spellings import Plain
+from imgsearch.catalog.spellings import Plain, path_start
 from imgsearch.catalog.sqlite_file import (
     FILE,
     connect,
@@ -233,12 +233,16 @@ def known_files(db: Plain, root: str, paths: Sequence[str]) -> dict[str, tuple[i
     for start in range(0, len(paths), _VALUES_PER_QUERY):
         part = [to_stored(path) for path in paths[start : start + _VALUES_PER_QUERY]]
         marks = ", ".join("?" * len(part))
+        there, values = f"path IN ({marks})", part
+        if not isinstance(db, sqlite3.Connection):
+            starts = ", ".join([path_start("?")] * len(part))
+            there, values = f"{path_start('path')} IN ({starts}) AND {there}", part * 2
         for table, condition in (("skipped", ""), ("images", " AND +status = 'present'")):
             query = (
                 f"SELECT path, size, mtime_ns, ctime_ns, inode FROM {table}"  # noqa: S608
-                f" WHERE root_id = (SELECT id FROM roots WHERE path = ?) AND path IN ({marks})"
+                f" WHERE root_id = (SELECT id FROM roots WHERE path = ?) AND {there}"
             )
-            for path, *state in db.execute(query + condition, (to_stored(root), *part)):
+            for path, *state in db.execute(query + condition, (to_stored(root), *values)):
                 known[from_stored(path)] = (state[0], state[1], state[2], state[3])
     return known
 

@@ -17,7 +17,7 @@ from imgsearch.writing import make_durable, private_opener
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 

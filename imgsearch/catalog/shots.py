@@ -16,7 +16,8 @@ from itertools import combinations
 from sqlalchemy import Connection, text
 
 from imgsearch.catalog import rows
-from imgsearch.catalog.dialects import plain
+from imgsearch.catalog.dialects import on_server, plain
+from imgsearch.catalog.spellings import between
 from imgsearch.records import DATE_CHARACTERS
 
 RAW, HEIF = "RAW", "HEIF"
@@ -26,7 +27,7 @@ MAX_SECONDS_APART = 5
 """Limit between the dates of two files of one shot: the clocks of their writers differ."""
 
 # RTRIM takes all but dots from the end, which leaves the path up to its last dot. The paths between
-# "stem." and "stem/" begin with "stem."; the unique index on (root_id, path) finds them.
+# "stem." and "stem/" begin with "stem."; the index on (root_id, path) finds them.
 _NEIGHBOURS = """
 WITH stems AS (
   SELECT DISTINCT root_id, rtrim(path, replace(path, '.', '')) AS stem
@@ -36,13 +37,13 @@ files AS (
   SELECT stems.root_id, stem, id, format, taken_at, taken_precision,
     count(*) OVER (PARTITION BY stems.root_id, stem) AS count
   FROM stems CROSS JOIN images
-    ON images.root_id = stems.root_id
-    AND path > stem AND path < substr(stem, 1, length(stem) - 1) || '/'
+    ON images.root_id = stems.root_id AND {between}
   WHERE +status = 'present' AND +format IN ('JPEG', 'HEIF', 'RAW')
     AND instr(substr(path, length(stem) + 1), '.') = 0
 )
 SELECT root_id, stem, id, format, taken_at, taken_precision FROM files WHERE count > 1
 """
+_AFTER_STEM = "substr(stem, 1, length(stem) - 1) || '/'"
 _ANY_SOURCE = """
 SELECT EXISTS (SELECT 1 FROM images WHERE status = 'present' AND format IN ('RAW', 'HEIF'))
 """
@@ -58,8 +59,10 @@ def shots(connection: Connection, ids: Sequence[int]) -> Shots:
     if not connection.execute(text(_ANY_SOURCE)).scalar_one():
         return {}
     groups: defaultdict[tuple[int, str], dict[int, File]] = defaultdict(dict)
+    beginning = between("path", "stem", _AFTER_STEM, server=on_server(connection))
     for chunk in rows.chunks([int(each) for each in ids]):
-        query = plain(connection, _NEIGHBOURS.format(ids=", ".join(map(str, chunk))))
+        ids_of_chunk = ", ".join(map(str, chunk))
+        query = plain(connection, _NEIGHBOURS.format(ids=ids_of_chunk, between=beginning))
         for root, stem, *file in connection.execute(query):
             groups[root, stem][file[0]] = (file[0], file[1], file[2], file[3])
     found: dict[int, tuple[int, ...]] = {}

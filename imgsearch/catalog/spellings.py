@@ -14,6 +14,24 @@ Plain: TypeAlias = "sqlite3.Connection | PlainConnection"
 """What runs plain queries."""
 
 
+PATH_START_CHARACTERS = 640
+"""Of four bytes at most: a key of PostgreSQL's B-trees has up to 2704 bytes."""
+
+
+def path_start(path: str) -> str:
+    """What PostgreSQL has in place of a path in its indexes, in the order of paths."""
+    return f"left({path}, {PATH_START_CHARACTERS})"
+
+
+def between(path: str, low: str, high: str, *, server: bool) -> str:
+    """The condition that a path sorts between two others, such that an index answers it."""
+    condition = f"{path} > {low} AND {path} < {high}"
+    if server:
+        starts = f"BETWEEN {path_start(low)} AND {path_start(high)}"
+        condition = f"{path_start(path)} {starts} AND {condition}"
+    return f"({condition})"
+
+
 def ids_of_json(mark: str) -> str:
     """A subquery for the ids of the JSON array in a value."""
     values = f"json_array_elements_text(CAST({mark} AS json))"

@@ -38,7 +38,7 @@ from imgsearch.catalog import (
     unchanged_files,
 )
 from imgsearch.catalog import shots as shots_of_images
-from imgsearch.catalog.dialects import damage_errors
+from imgsearch.catalog.dialects import damage_errors, one_of
 from imgsearch.catalog.engine import catalog_errors, open_engine, reading, writing
 from imgsearch.catalog.lock import writer_lock
 from imgsearch.catalog.rehearsal import Rehearsal
@@ -717,7 +717,7 @@ class Catalog:
                 below = os.path.relpath(path, root.path).replace(os.sep, "/")
                 if below.startswith("../"):
                     continue
-                here = and_(images.c.root_id == root.id, images.c.path == below)
+                here = and_(images.c.root_id == root.id, one_of(connection, images.c.path, [below]))
                 query = _with_root().where(here, images.c.status == "present")
                 row = connection.execute(query).first()
                 if row is not None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from imgsearch.catalog import ocr_texts, rows
 from imgsearch.catalog.commit import highest_id
+from imgsearch.catalog.dialects import one_of
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, roots, skipped, spaces, texts
 from imgsearch.records import ForeignImages, TakenOver, TextFound
@@ -137,7 +138,9 @@ def _at(connection: Connection, root_id: int, paths: Sequence[str]) -> dict[str,
         row.path: row
         for chunk in rows.chunks(paths)
         for row in connection.execute(
-            select(*columns).where(images.c.root_id == root_id, images.c.path.in_(chunk))
+            select(*columns).where(
+                images.c.root_id == root_id, one_of(connection, images.c.path, chunk)
+            )
         )
     }
 
@@ -147,9 +150,8 @@ def _insert(ledger: Ledger, root_id: int, new: Sequence[dict[str, Any]]) -> None
     if new:
         ledger.connection.execute(insert(images), new)
     for chunk in rows.chunks([row["path"] for row in new]):
-        ledger.connection.execute(
-            delete(skipped).where(skipped.c.root_id == root_id, skipped.c.path.in_(chunk))
-        )
+        here = one_of(ledger.connection, skipped.c.path, chunk)
+        ledger.connection.execute(delete(skipped).where(skipped.c.root_id == root_id, here))
     ledger.write()
 
 

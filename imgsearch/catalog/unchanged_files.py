@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sqlalchemy import Connection
 
+from imgsearch.catalog.dialects import on_server
 from imgsearch.catalog.schema import driver
+from imgsearch.catalog.spellings import path_start
 from imgsearch.catalog.sqlite_file import to_stored
 from imgsearch.records import METADATA_VERSION, FileRun
 from imgsearch.vectors import Ids
@@ -25,6 +27,11 @@ WHERE root_id = ? AND path > ? AND +status = 'present'
   AND path NOT IN (SELECT path FROM skipped WHERE root_id = ?)
 ORDER BY path LIMIT ?
 """
+_AFTER = f"{path_start('path')} >= {path_start('?')} AND path > ?"
+_SQL_ON_SERVER = _SQL.replace("path > ?", _AFTER).replace(
+    "ORDER BY path", f"ORDER BY {path_start('path')}, path"
+)
+"""The same order: the index there has only the beginnings of paths."""
 _STATS = 5
 
 
@@ -120,9 +127,10 @@ def page(
     connection: Connection, root_id: int | None, space_id: int | None, after: str
 ) -> list[_Row]:
     """The rows that follow a path, read through the driver: SQLAlchemy took five times as long."""
-    rows: list[_Row] = (
-        driver(connection).execute(_SQL, (root_id, after, space_id, root_id, PAGE_ROWS)).fetchall()
-    )
+    server = on_server(connection)
+    start, query = ((after, after), _SQL_ON_SERVER) if server else ((after,), _SQL)
+    values = (root_id, *start, space_id, root_id, PAGE_ROWS)
+    rows: list[_Row] = driver(connection).execute(query, values).fetchall()
     return rows
 
 

@@ -226,11 +226,10 @@ class CatalogWriter:
             "scanned_at": root.scanned_at,
         }
         with writing(self._engine) as connection:
-            connection.execute(
-                upsert(roots)
-                .values(path=root.path, added_at=datetime.now(), **values)
-                .on_conflict_do_update(index_elements=["path"], set_=values)
-            )
+            change = update(roots).where(roots.c.path == root.path).values(**values)
+            if not connection.execute(change).rowcount:
+                added = {"path": root.path, "added_at": datetime.now()}
+                connection.execute(insert(roots).values(**added, **values))
             self._absorb(connection, root)
 
     def _absorb(self, connection: Connection, root: RootRecord) -> None:

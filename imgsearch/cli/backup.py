@@ -27,7 +27,8 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     ctx = context(library, quiet, verbose)
     folder = ctx.folder(
         "Write it with the server's own program, for example: pg_dump --schema imgsearch"
-        " --format custom --file FILE DATABASE"
+        " --format custom --file FILE DATABASE; or copy it into a folder, and back that up:"
+        " imgsearch migrate --to DIR"
     )
     result = backup(folder, file, replace)
     if not quiet:

@@ -27,7 +27,8 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     ctx = context(library, quiet, verbose)
     folder = ctx.folder(
         "A file of pg_dump is restored by pg_restore. One of 'imgsearch backup' becomes a library"
-        " without --catalog (IMGSEARCH_CATALOG, config.toml)."
+        " in a folder without --catalog (IMGSEARCH_CATALOG, config.toml), which"
+        " 'imgsearch migrate --to URL' copies into an empty database."
     )
     result = restore(file, folder, replace)
     if not quiet:

@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import click
 
 from imgsearch.cli import completion
 from imgsearch.cli.group import Context, common, context, run_options
+from imgsearch.cli.terminal import plain
 
 PORT = click.IntRange(1, 65535)
 
@@ -29,6 +29,12 @@ PORT = click.IntRange(1, 65535)
     metavar="DIR",
     help="Virtual environment with nvidia-pytriton. Default: pytriton in the folder of this one.",
 )
+@click.option(
+    "--write-repository",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Serve nothing: write a model repository for a Triton of your own into this folder.",
+)
 @run_options
 @common
 def command(
@@ -37,6 +43,7 @@ def command(
     http_port: int,
     grpc_port: int,
     pytriton: str,
+    write_repository: str | None,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -51,22 +58,23 @@ def command(
     \b
     imgsearch serve-model gme-qwen2-vl-2b
     imgsearch serve-model gme-qwen2-vl-2b --host 10.0.0.5 --device cuda
+    imgsearch serve-model gme-qwen2-vl-2b --device cuda --write-repository /srv/triton
     """
-    from imgsearch.encoders.registry import Registry, canonical
+    from imgsearch.encoders import model_repository
+    from imgsearch.encoders.registry import canonical
     from imgsearch.encoders.triton_server import Listening, default_environment, serve
-    from imgsearch.plugins import is_url
-    from imgsearch.vectors import SpaceOptions
 
     if http_port == grpc_port:
         raise click.UsageError("--http-port and --grpc-port must differ.")
     ctx = context(library, quiet, verbose)
     settings = ctx.settings(**flags)
     where = Listening(host, http_port, grpc_port, pytriton or default_environment())
-    wanted = SpaceOptions(settings.document_instruction, settings.dimension, settings.visual_tokens)
     name = canonical(model)
-    # The settings may be those of a client on the same machine.
-    weights = tuple(pair for pair in settings.models if not is_url(pair[1]))
-    encoder = Registry(replace(settings, models=weights)).encoder(name, wanted)
+    encoder = model_repository.served_encoder(name, settings)
+    if write_repository is not None:
+        for part in model_repository.write_repository(encoder, settings, write_repository):
+            click.echo(plain(os.path.join(write_repository, part)))
+        return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), open(os.devnull, "w") as nowhere:  # the usual way to stop it
         log = sys.stderr if ctx.verbose else nowhere

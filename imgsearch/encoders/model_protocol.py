@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -48,6 +48,24 @@ class ServedModel:
     card: ModelCard
     input_size: InputSize
     batch: int
+
+
+class Tensor(NamedTuple):
+    """A tensor of a part, of shape (n, width); dtype is `bytes`, `np.int32` or `np.float32`."""
+
+    name: str
+    dtype: Any = bytes
+    width: int = 1
+
+
+def tensors(part: str, dimension: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs of a part of a model whose vectors have `dimension` numbers."""
+    if part == CARD:
+        return [Tensor("ASK", np.int32)], [Tensor("CARD")]
+    rows = [Tensor("VECTOR", np.float32, dimension), Tensor("SPACE"), Tensor("ERROR")]
+    if part == TEXT:
+        return [Tensor("TEXT"), Tensor("INSTRUCTION")], rows
+    return [Tensor("PIXELS"), Tensor("SHAPE", np.int32, 2)], rows
 
 
 def served_name(model: str, part: str) -> str:

@@ -14,7 +14,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from imgsearch.encoders.model_protocol import (
     column,
     describe,
     served_name,
+    tensors,
 )
 from imgsearch.errors import ImgSearchError, ModelServerError
 from imgsearch.vectors import Embeddings, Pixels
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from imgsearch.ports import Encoder
 
 PYTRITON = "nvidia-pytriton==0.7.0"
-QUEUE_MICROSECONDS = 2000
-"""How long a picture waits for others, to share a batch with them."""
+QUEUE_MICROSECONDS = {CARD: 0, TEXT: 0, IMAGE: 2000}
+"""How long an input of each part waits for others, to share a batch with them."""
 MAX_PIXELS = 250_000_000
 POLL_SECONDS = 0.5
 SOCKET_FOLDER = "/tmp"  # noqa: S108 - a new folder in it; TMPDIR may be too long for a socket
@@ -124,16 +125,21 @@ class ServedParts:
         self._one_at_a_time = threading.Lock()
         self.name, self.dimension = encoder.space.model, encoder.space.dimension
         self.batch = max(1, min(MAX_BATCH, getattr(encoder, "batch_size", 32)))
-        self._card = describe(encoder, self.batch)
+        self.description = describe(encoder, self.batch)
 
     def warm_up(self) -> None:
         """Load the weights, so that the first request does not wait for them."""
         self._encoder.encode_texts(["a photo"])
         self._encoder.encode_images([np.zeros((64, 64, 3), np.uint8)])
 
-    def card(self, count: int) -> Rows:
-        """The description of the model, for each of `count` requests."""
-        return {"CARD": column([self._card] * count)}
+    def answer(self, part: str, inputs: Mapping[str, NDArray[Any]]) -> Rows:
+        """The outputs of a part for inputs of shape (n, width), by their names in
+        `model_protocol.tensors`; each output has n rows."""
+        if part == CARD:
+            return {"CARD": column([self.description] * len(inputs["ASK"]))}
+        if part == TEXT:
+            return self.texts(inputs["TEXT"][:, 0].tolist(), inputs["INSTRUCTION"][:, 0].tolist())
+        return self.images(inputs["PIXELS"][:, 0].tolist(), inputs["SHAPE"].tolist())
 
     def texts(self, texts: Sequence[bytes], instructions: Sequence[bytes]) -> Rows:
         """Rows of texts, those with one instruction together."""
@@ -209,34 +215,24 @@ def _bind(triton: Any, model: ServedParts) -> None:
     from pytriton.decorators import batch
     from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 
-    def texts(TEXT: Any, INSTRUCTION: Any) -> Rows:
-        return model.texts(TEXT[:, 0].tolist(), INSTRUCTION[:, 0].tolist())
-
-    def images(PIXELS: Any, SHAPE: Any) -> Rows:
-        return model.images(PIXELS[:, 0].tolist(), SHAPE.tolist())
-
-    def card(ASK: Any) -> Rows:
-        return model.card(len(ASK))
-
-    def column(name: str, dtype: Any = bytes, width: int = 1) -> Any:
-        return Tensor(name=name, dtype=dtype, shape=(width,))
-
-    rows = [column("VECTOR", np.float32, model.dimension), column("SPACE"), column("ERROR")]
-    together = DynamicBatcher(max_queue_delay_microseconds=QUEUE_MICROSECONDS)
-    at_once = DynamicBatcher(max_queue_delay_microseconds=0)
-    for part, function, inputs, outputs, batcher in (
-        (CARD, card, [column("ASK", np.int32)], [column("CARD")], at_once),
-        (TEXT, texts, [column("TEXT"), column("INSTRUCTION")], rows, at_once),
-        (IMAGE, images, [column("PIXELS"), column("SHAPE", np.int32, 2)], rows, together),
-    ):
+    for part, delay in QUEUE_MICROSECONDS.items():
+        inputs, outputs = (
+            [Tensor(name=name, dtype=dtype, shape=(width,)) for name, dtype, width in each]
+            for each in tensors(part, model.dimension)
+        )
+        batcher = DynamicBatcher(max_queue_delay_microseconds=delay)
         triton.bind(
             served_name(model.name, part),
-            batch(function),
+            batch(partial(_answer, model, part)),
             inputs,
             outputs,
             config=ModelConfig(max_batch_size=model.batch, batcher=batcher),
             strict=True,
         )
+
+
+def _answer(model: ServedParts, part: str, **inputs: Any) -> Rows:
+    return model.answer(part, inputs)
 
 
 def _require_free(host: str, port: int) -> None:

@@ -18,7 +18,7 @@ def put(
     catalog: Catalog, *images: tuple[str, str, datetime | None], precision: str = "second"
 ) -> None:
     """Images of these paths, formats and dates; the precision is that of dates of JPEGs."""
-    records = [encoded(path, path) for path, _, _ in images]
+    records = [encoded(path, path[-99:]) for path, _, _ in images]
     with catalog.writer() as writer:
         writer.put_root(RootRecord(records[0].file.root))
         writer.begin_run(SPACE, DECODER, "fp32")

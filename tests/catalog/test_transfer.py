@@ -27,10 +27,21 @@ from imgsearch.records import (
     TextFound,
 )
 from tests.conftest import needs_server
-from tests.fakes import DECODER, OTHER, SPACE, MemoryFolder, encoded, held, ingest, unit_rows
+from tests.fakes import (
+    DECODER,
+    OTHER,
+    SPACE,
+    MemoryFolder,
+    encoded,
+    held,
+    ingest,
+    long_path,
+    unit_rows,
+)
 
 pytestmark = needs_server
-NAMES = ["a.jpg", "caf\udce9.jpg", "Łódź/Birthday cake.jpg", "語/東京タワー.jpg"]
+NAMES = ["a.jpg", "caf\udce9.jpg", "Łódź/Birthday cake.jpg", "語/東京タワー.jpg",
+         f"{long_path(1)}.jpg"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

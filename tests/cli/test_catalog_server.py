@@ -118,14 +118,34 @@ def test_a_server_that_is_down_is_named_with_a_hint(
 
 
 def test_what_copies_a_file_names_the_programs_of_the_server(
-    place: Place, catalog_url: str, monkeypatch: pytest.MonkeyPatch
+    place: Place,
+    catalog_url: str,
+    new_url: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("IMGSEARCH_CATALOG", catalog_url)
     place.index(place.photos, *MODEL)
     backup = place.call("backup", place.photos.with_name("file"))
     restore = place.call("restore", place.photos.with_name("file"))
     assert backup.status == restore.status == 1
-    assert "pg_dump" in backup.err and "pg_restore" in restore.err
+    assert "pg_dump" in backup.err and "imgsearch migrate --to DIR" in backup.err
+    assert "pg_restore" in restore.err and "imgsearch migrate --to URL" in restore.err
+    assert "Traceback" not in backup.err + restore.err
+
+    # What they name works, in both directions.
+    copy, file = (
+        Place(place.photos, place.library.with_name("copy")),
+        place.photos.with_name("file"),
+    )
+    assert place.call("migrate", "--to", copy.library).status == 0
+    monkeypatch.delenv("IMGSEARCH_CATALOG")
+    assert copy.call("backup", file).text.startswith("8 pictures, 8 vectors,")
+    restored = Place(place.photos, place.library.with_name("restored"))
+    assert restored.call("restore", file).status == 0
+    url = new_url()
+    assert restored.call("migrate", "--to", url).status == 0
+    monkeypatch.setenv("IMGSEARCH_CATALOG", url)
+    assert restored.call("status", "--json").json["images"] == 8
 
 
 def test_a_library_in_a_folder_is_merged_into_one_on_a_server(

@@ -20,6 +20,7 @@ from imgsearch.catalog.sqlite_file import FILE
 from tests.cli.calls import process
 from tests.conftest import needs_server
 from tests.crash.process import PLUGIN
+from tests.encoders import kserve_peer
 from tests.ray_cluster import ADDRESS, TRIAL, RayCluster
 
 pytestmark = [pytest.mark.slow, needs_server]
@@ -156,6 +157,25 @@ def test_a_cluster_that_cannot_encode_is_an_error_that_keeps_the_library(cluster
     assert report.status == 1 and "no machine of ray://127.0.0.1:10001" in report.err
     assert "Traceback" not in report.err
     assert cluster.call("--library", library, "index", photos, *INDEX).json["added"] == 5
+
+
+def test_a_model_server_that_dies_ends_the_run_with_a_sentence(cluster, node, tmp_path):
+    pytest.importorskip("tritonclient.grpc")
+    photos, library = pictures(tmp_path / "photos", 60), tmp_path / "library"
+    config = tmp_path / "config.toml"
+    grpc, http = kserve_peer.free_port(), kserve_peer.free_port()
+    url = f"triton+http://127.0.0.1:{http}"
+    config.write_text(f'[models]\n{kserve_peer.MODEL} = "{url}"\n')
+    index = ("--model", kserve_peer.MODEL, "--json", "--encoders", ADDRESS)
+    (tmp_path / "mode").write_text("dies later")
+    with cluster.program(kserve_peer.__name__, tmp_path / "mode", grpc, http):
+        report = cluster.call(
+            "--library", library, "index", photos, *index, IMGSEARCH_CONFIG=str(config)
+        )
+    assert report.status == 1 and "Traceback" not in report.err, report.err
+    assert url in report.err and "no machine of" in report.err
+    with closing(open_catalog(str(library))) as catalog:
+        assert catalog.count() < 60 and catalog.skipped() == []
 
 
 def test_a_head_that_dies_ends_the_run_and_keeps_what_is_committed(cluster, node, tmp_path):

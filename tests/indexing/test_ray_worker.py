@@ -8,11 +8,21 @@ from dataclasses import replace
 import pytest
 
 from imgsearch.encoders.registry import Registry
-from imgsearch.indexing.ray_worker import Job, Refusal, obstacle, portable, signature
-from imgsearch.records import ImageFile
+from imgsearch.encoders.triton import REQUESTS_AHEAD
+from imgsearch.indexing.ray_worker import (
+    Encodings,
+    Job,
+    Refusal,
+    Worker,
+    obstacle,
+    portable,
+    signature,
+)
+from imgsearch.records import Encoded, ImageFile
 from imgsearch.settings import LOCAL, Settings
 from imgsearch.sources.guarded_files import digest_file, is_here
 from imgsearch.spaces import Spaces
+from tests.indexing.real_files import picture
 
 
 @pytest.fixture
@@ -62,6 +72,34 @@ def test_another_or_a_missing_model_is_an_obstacle():
     assert refusal is not None and "required 0" in refusal.reason
     missing = obstacle(job(space=replace(space, model="gme-qwen2-vl-2b")), {})
     assert missing is not None and "gme-qwen2-vl-2b" in missing.reason
+
+
+def test_a_model_server_that_is_away_is_a_refusal_and_no_skipped_picture(tmp_path):
+    """A refusal is a text, which arrives: the error would be Ray's, with a traceback."""
+    pytest.importorskip("tritonclient.grpc")
+    from tests.encoders import kserve_peer
+
+    found = ImageFile(str(tmp_path), "a.png", 0, 1)
+    picture(tmp_path / "a.png", 1)
+    files = [replace(found, size=(tmp_path / "a.png").stat().st_size)]
+    with kserve_peer.running(tmp_path) as peer:
+        settings = Settings(models=((kserve_peer.MODEL, peer.urls["http"]),), workers=1)
+        worker = Worker(Job(settings, kserve_peer.SPACE, signature(settings)))
+        try:
+            assert worker.start({}) == kserve_peer.BATCH * REQUESTS_AHEAD
+            encodings = worker.encode(files, {})
+            assert isinstance(encodings, Encodings)
+            assert [type(each) for each in encodings.results] == [Encoded]
+            assert peer.process is not None
+            peer.process.kill()
+            peer.process.wait()
+            refusal = worker.encode(files, {})
+        finally:
+            assert worker._pool is not None
+            worker._pool.close()
+        for each in (refusal, Worker(worker._job).start({})):
+            assert isinstance(each, Refusal)
+            assert peer.urls["http"] in each.reason and "Traceback" not in each.reason
 
 
 def test_passwords_and_places_do_not_reach_a_node():

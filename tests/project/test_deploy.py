@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from imgsearch.encoders.model_protocol import IMAGE, served_name
 from imgsearch.encoders.triton_connection import parse
 from imgsearch.encoders.triton_server import PYTRITON
 from imgsearch.settings import Settings, load_settings, variable_name
@@ -33,7 +34,7 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
 IMAGES = (*DOCKERFILES, "Dockerfile.model")
 COMPOSITIONS = ("compose.yaml", "compose.servers.yaml")
-KUBERNETES = DEPLOY / "kubernetes" / "imgsearch.yaml"
+KUBERNETES = DEPLOY / "kubernetes"
 KUBERNETES_VERSION = "1.37"
 TOKEN = "a-token-for-tests-only-0123456789"
 
@@ -62,8 +63,11 @@ def servers() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def manifests() -> dict[str, dict[str, Any]]:
     """The Kubernetes manifests, by kind and name."""
-    documents = yaml.safe_load_all(KUBERNETES.read_text())
-    return {f"{each['kind']}/{each['metadata']['name']}": each for each in documents}
+    files = sorted(KUBERNETES.iterdir())
+    documents = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    named = {f"{each['kind']}/{each['metadata']['name']}": each for each in documents}
+    assert len(named) == len(documents)
+    return named
 
 
 def with_defaults(text: str) -> str:
@@ -263,7 +267,8 @@ def test_the_manifests_name_what_exists(manifests: dict[str, dict[str, Any]]) ->
     mounts = {each["name"]: each for each in container["volumeMounts"]}
     assert set(volumes) == set(mounts)
     kinds = {kind for each in volumes.values() for kind in each if kind != "name"}
-    assert kinds == {"persistentVolumeClaim", "secret", "emptyDir"}  # allowed by "restricted"
+    allowed = {"persistentVolumeClaim", "secret", "configMap", "emptyDir"}  # by "restricted"
+    assert kinds == allowed
     for volume in volumes.values():
         if claim := volume.get("persistentVolumeClaim"):
             assert f"PersistentVolumeClaim/{claim['claimName']}" in manifests
@@ -273,7 +278,11 @@ def test_the_manifests_name_what_exists(manifests: dict[str, dict[str, Any]]) ->
     assert mounts["library"]["mountPath"] == last("Dockerfile", "VOLUME")
     token = f"{mounts['token']['mountPath']}/{volumes['token']['secret']['items'][0]['path']}"
     assert token in container["args"]
-    for variable in container["env"]:
+    settings, *variables = container["env"]
+    assert settings == {"name": "XDG_CONFIG_HOME", "value": "/settings"}
+    assert mounts["settings"]["mountPath"] == "/settings/imgsearch"
+    assert volumes["settings"]["configMap"] == {"name": "imgsearch", "optional": True}
+    for variable in variables:
         setting = variable["name"].removeprefix("IMGSEARCH_").lower()
         assert variable_name(setting) == variable["name"] and hasattr(Settings(), setting)
         assert variable["valueFrom"]["secretKeyRef"]["name"] == "imgsearch"
@@ -283,15 +292,64 @@ def test_the_manifests_name_what_exists(manifests: dict[str, dict[str, Any]]) ->
     assert "Secret" not in {each["kind"] for each in manifests.values()}
 
 
-def test_the_pod_is_confined_and_probed(manifests: dict[str, dict[str, Any]]) -> None:
-    deployment = manifests["Deployment/imgsearch"]["spec"]
+def test_the_manifests_of_the_model_fit_its_image_and_its_client(
+    manifests: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = manifests["Deployment/imgsearch-model"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    labels = deployment["template"]["metadata"]["labels"]
+    service = manifests["Service/imgsearch-model"]
+    policy, client = (
+        manifests[f"NetworkPolicy/{name}"]["spec"]
+        for name in ("imgsearch-model", "imgsearch-to-model")
+    )
+    selector = {"podSelector": {"matchLabels": labels}}
+    imgsearch = manifests["NetworkPolicy/imgsearch"]["spec"]["podSelector"]
+    assert deployment["selector"]["matchLabels"] == labels == service["spec"]["selector"]
+    assert policy["podSelector"] == selector["podSelector"] and "egress" not in policy
+    assert policy["ingress"] == [
+        {"from": [{"podSelector": imgsearch}], "ports": [{"port": "grpc"}]}
+    ]
+    assert client["podSelector"] == imgsearch
+    assert client["egress"] == [{"to": [selector], "ports": [{"port": 8001}]}]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert [*ports.values()] == [int(port) for port in last("Dockerfile.model", "EXPOSE").split()]
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert set(volumes) == set(mounts) and mounts["models"] == last("Dockerfile.model", "VOLUME")
+    assert f"PersistentVolumeClaim/{volumes['models']['persistentVolumeClaim']['claimName']}" in (
+        manifests
+    )
+    assert mounts["shm"] == "/dev/shm" and volumes["shm"]["emptyDir"]["medium"] == "Memory"
+    assert container["args"] == json.loads(last("Dockerfile.model", "CMD"))
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "imgsearch").mkdir()
+    for name, text in manifests["ConfigMap/imgsearch"]["data"].items():
+        (tmp_path / "imgsearch" / name).write_text(text)
+    settings = load_settings({})
+    address = parse(dict(settings.models)[settings.model])
+    (port,) = service["spec"]["ports"]
+    assert (address.host, address.port) == (service["metadata"]["name"], port["port"])
+    assert ports[port["targetPort"]] == port["port"] and settings.model == container["args"][1]
+    ready = f"/v2/models/{served_name(settings.model, IMAGE)}/ready"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": ready, "port": "http"}
+
+
+@pytest.mark.parametrize(
+    ("name", "image"), [("imgsearch", "Dockerfile"), ("imgsearch-model", "Dockerfile.model")]
+)
+def test_a_pod_is_confined(manifests: dict[str, dict[str, Any]], name: str, image: str) -> None:
+    deployment = manifests[f"Deployment/{name}"]["spec"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
     pod = deployment["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    numbers = [dict(i.split("=") for w, i in instructions("Dockerfile") if w == "ARG")]
-    user = {"runAsUser": int(numbers[0]["UID"]), "runAsGroup": int(numbers[0]["GID"])}
+    numbers = dict(i.split("=") for w, i in instructions(image) if w == "ARG")
+    user = {"runAsUser": int(numbers["UID"]), "runAsGroup": int(numbers["GID"])}
     assert user.items() <= pod["securityContext"].items()
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -300,6 +358,10 @@ def test_the_pod_is_confined_and_probed(manifests: dict[str, dict[str, Any]]) ->
     }
     # Kubernetes would set IMGSEARCH_PORT for the service, and variables of that form are settings.
     assert pod["enableServiceLinks"] is False and pod["automountServiceAccountToken"] is False
+
+
+def test_the_pod_is_probed_as_the_image_is(manifests: dict[str, dict[str, Any]]) -> None:
+    (container,) = manifests["Deployment/imgsearch"]["spec"]["template"]["spec"]["containers"]
     check = json.loads(last("Dockerfile", "HEALTHCHECK").partition("CMD ")[2])
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert f":8765{container[probe]['httpGet']['path']}'" in check[2]
@@ -310,8 +372,9 @@ def test_commands_in_deploy_have_the_options_that_they_use(
 ) -> None:
     commands = [compose["services"]["imgsearch"]["command"]]
     commands.append(servers["services"]["model"]["command"])
-    pod = manifests["Deployment/imgsearch"]["spec"]["template"]["spec"]
-    commands.append(pod["containers"][0]["args"])
+    deployments = [manifests[f"Deployment/{name}"] for name in ("imgsearch", "imgsearch-model")]
+    pods = [each["spec"]["template"]["spec"] for each in deployments]
+    commands += [pod["containers"][0]["args"] for pod in pods]
     commands += [json.loads(last(name, "CMD")) for name in IMAGES]
     for unit in sorted((DEPLOY / "systemd").glob("*.service")):
         parser = configparser.RawConfigParser(strict=False)
@@ -320,7 +383,7 @@ def test_commands_in_deploy_have_the_options_that_they_use(
         program, *arguments = shlex.split(parser["Service"]["ExecStart"])
         assert program == "%h/imgsearch/.venv/bin/imgsearch"
         commands.append(arguments)
-    assert len(commands) == 8
+    assert len(commands) == 9
     for name, *arguments in commands:
         text = call(name, "--help").text
         for option in (each for each in arguments if each.startswith("--")):
@@ -345,6 +408,8 @@ def test_the_ray_cluster_fits_the_schema_of_ray_and_its_options() -> None:
             assert f'"{option}"' in options, (option, command)
     head, worker = (command for command in starts if "ray start" in command)
     assert "--head" in head and "--address=$RAY_HEAD_IP:6379" in worker and "--port=6379" in head
+    # Without it, the head now and then fails to start the process that serves a run.
+    assert "export GRPC_ENABLE_FORK_SUPPORT=0;" in head
 
 
 @pytest.mark.parametrize(
