@@ -441,7 +441,7 @@ def confusion(sets: list[Set], texts: Texts, kinds: Iterable[str], lost: float) 
 def outcome(text: str, reading, refused: bool) -> str:
     """The answer to a query; "corrected" if a correction is shown, whatever else is."""
     refused = refused or not reading.understood
-    if any("Did you mean" in note for note in reading_notes({text: reading}, refused)):
+    if any("Did you mean" in note for note in reading_notes({text: reading}, refused, False)):
         return "corrected"
     if not reading.understood:
         return "unknown"
