@@ -13,7 +13,8 @@ word with its own, and generated gibberish. For each set the gate is fitted on t
   their first ten, by a strength of 0.2 alone, and by unknown words, the gate and the lower cut-off;
   with 95 % intervals of a paired bootstrap over the queries;
 - the share of absent queries that is refused for each share of true queries that the gate refuses
-  in the other sets;
+  in the other sets, and at the best threshold of each set;
+- the absent queries that are hardest to refuse;
 - which kinds of queries are answered, corrected, or called unknown.
 
 The background of the built-in model holds the pictures of data/ and tests/data/scenes: a set does
@@ -51,7 +52,7 @@ NAMES = {"data": "demo"}
 BACKGROUND = ("demo", "scenes")
 RIDGE = 10.0  # the inverse of scikit-learn's C
 RATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-LOST = (0.01, 0.02, 0.05, 0.1)
+LOST = (0.01, 0.02, 0.05, 0.1, 0.15)
 TOP = 10
 FITTED = ("true", "absent", "other sets")
 STOP_WORDS = frozenset(
@@ -169,6 +170,8 @@ class Group:
     texts : list of str
     features : ndarray of shape (n, 4), float64
         The best score, normalised, those of `answer_prior`, and 1.
+    nearest : ndarray of shape (n,), int64
+        Place of the best picture.
     best, right : ndarray of shape (n,), float64
         Strength of the best picture, and of the best right one if it is among the first ten, else
         nan.
@@ -177,6 +180,7 @@ class Group:
 
     texts: list[str]
     features: np.ndarray
+    nearest: np.ndarray
     best: np.ndarray
     right: np.ndarray
     understood: np.ndarray
@@ -283,6 +287,7 @@ def measure(each: Set, sets: list[Set], texts: Texts, shared: Mapping[str, list[
         each.groups[group] = Group(
             queries,
             np.stack([*columns, np.ones(len(queries))], 1),
+            scores.argmax(1),
             np.array([scale.strength(score) for score in best]),
             np.array([
                 scale.strength(right.max()) if len(right) and right.max() >= least else np.nan
@@ -394,7 +399,8 @@ def before_and_after(sets: list[Set], lost: float) -> None:
         row(each.name, *cells, difference((group.right < MIN_STRENGTH)[found], after[found]))
 
 
-def curve(sets: list[Set]) -> None:
+def curve(sets: list[Set], own: float) -> None:
+    """Shares of absent / true queries refused; the last row has the best threshold of each set."""
     row("refused true queries of the others", *(each.name for each in sets), "mean", "any model")
     row("---", *["---"] * (len(sets) + 2))
     for lost in LOST:
@@ -408,6 +414,25 @@ def curve(sets: list[Set]) -> None:
             cells.append([f"{100 * absent:.0f} / {100 * true:.0f}" for absent, true in shares])
             means.append("{:.0f} / {:.0f}".format(*100 * shares.mean(0)))
         row(f"{100 * lost:.0f} %", *cells[0], *means)
+    shares = []
+    for each in sets:
+        gate = Gate(each, sets, ALL)
+        cut = threshold([gate.odds(each.groups["true"])], own)
+        shares.append((gate.odds(each.groups["absent"]) < cut).mean())
+    cells = [f"{100 * share:.0f}" for share in (*shares, np.mean(shares))]
+    row(f"{100 * own:.0f} % of its own", *cells, "")
+
+
+def worst(sets: list[Set]) -> None:
+    """The absent queries that the gate takes for true ones, and how many true hits are weaker."""
+    for each in sets:
+        group, right = each.groups["absent"], each.groups["true"].right
+        for place in np.argsort(-Gate(each, sets, ALL).odds(group))[:12]:
+            weaker = (right[~np.isnan(right)] < group.best[place]).mean()
+            print(
+                f"  {each.name:12} {group.texts[place]}: {each.files[group.nearest[place]]},"
+                f" strength {group.best[place]:.2f}, true hits below it {100 * weaker:.0f} %"
+            )
 
 
 def confusion(sets: list[Set], texts: Texts, kinds: Iterable[str], lost: float) -> None:
@@ -468,7 +493,8 @@ def main() -> None:
         print(f"{title}: best score{', sights, background' if len(columns) > 2 else ''}, offset")
         thresholds(sets, columns, arguments.lost)
     before_and_after(sets, arguments.lost)
-    curve(sets)
+    curve(sets, arguments.lost)
+    worst(sets)
     kinds = ("true", "other languages", *TYPING_ERRORS, *named, *nonsense)
     confusion(sets, texts, kinds, arguments.lost)
 
