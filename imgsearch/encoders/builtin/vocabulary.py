@@ -22,7 +22,7 @@ MIN_LOG_PROBABILITY = -4.0
 
 _WORD = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"[^\W_]*[^\W\d_][^\W_]*")  # a word, with the digits in it
-_MIN_LETTERS_OF_CONTENT = 3  # "a", "an" and the pieces of "x7kq2p" are no content
+_MIN_LETTERS_OF_CONTENT = 3  # "a", "an" and the pieces of "x7kq2p" say nothing
 _MIN_LETTERS_OF_ONE_EDIT = 5  # every shorter word is one edit away from some other
 _MIN_LETTERS_OF_TWO_EDITS = 7
 _MIN_CORRECTION_GAIN = 3.0  # of the log-probability
@@ -45,7 +45,7 @@ def unknown_words(
         language all or none.
     understood : bool
         False if the query has no other content: articles, prepositions and words of one or two
-        letters are none.
+        letters do not count.
     """
     words, tokens = _WORD.findall(text), _TOKEN.findall(text)
     strange = [word for word in words if not is_known(word.lower(), lexicon)]
