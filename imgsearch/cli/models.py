@@ -132,7 +132,9 @@ def recommend(
 ) -> None:
     """Name the model that suits this machine, your languages and the size of your library.
 
-    One line, with the reason. Nothing is downloaded or changed.
+    One line, with the reason. Nothing is downloaded or changed. A new library does not use the
+    model unless you name it: by default it uses gme-qwen2-vl-2b if its weights are on this machine
+    and a GPU can hold it, else the built-in model.
 
     \b
     imgsearch models recommend

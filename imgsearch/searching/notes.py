@@ -63,7 +63,9 @@ def damaged_note(count: int) -> str:
     )
 
 
-def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[str, ...]:
+def reading_notes(
+    readings: Mapping[str, QueryReading], refused: bool, named: bool
+) -> tuple[str, ...]:
     """Notes on a query that the model reads differently from what was typed.
 
     Parameters
@@ -72,6 +74,8 @@ def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[
         For each text of the query.
     refused : bool
         Nothing was found by meaning.
+    named : bool
+        Pictures have the words in names or texts, so these are not typing errors.
     """
     notes = []
     for text, reading in readings.items():
@@ -81,6 +85,6 @@ def reading_notes(readings: Mapping[str, QueryReading], refused: bool) -> tuple[
             notes.append(f"The model does not know {words}{end}.")
         elif reading.text != text and not refused:
             notes.append(f"Read as: {reading.text}.")
-        if reading.suggestion and (refused or reading.text != text or reading.unknown):
+        if reading.suggestion and not named:
             notes.append(f"Did you mean: {reading.suggestion}?")
     return tuple(notes)

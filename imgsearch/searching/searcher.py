@@ -529,7 +529,7 @@ class Searcher:
             vector, scale = self.embed(request, trace)
             readings = self._readings(request, explain_all=gate is not None)
         if gate is not None and readings and not any(each.understood for each in readings.values()):
-            notes = _reading_note(trace.place) + reading_notes(readings, refused=True)
+            notes = _reading_note(trace.place) + reading_notes(readings, True, bool(named))
             return Candidates({}, named, scale, notes=notes)
         with trace.step("search"):
             depth = max(request.limit, FUSION_DEPTH) if named else request.limit
@@ -540,7 +540,7 @@ class Searcher:
             )
             if refused:
                 scores = {}
-            notes = _reading_note(trace.place) + reading_notes(readings, refused)
+            notes = _reading_note(trace.place) + reading_notes(readings, refused, bool(named))
             if not named:
                 return Candidates(scores, {}, scale, notes=notes)
             ids = np.array(sorted(named), np.int64)

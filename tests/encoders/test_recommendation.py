@@ -6,6 +6,7 @@ import pytest
 
 from imgsearch.encoders import builtin, presets
 from imgsearch.encoders.recommendation import (
+    MMEB_IMAGE_RETRIEVAL,
     SMALL_LANGUAGES,
     Hardware,
     present_hardware,
@@ -14,6 +15,7 @@ from imgsearch.encoders.recommendation import (
     system_languages,
 )
 from imgsearch.settings import usable_cores
+from tests.conftest import CHECKOUT
 
 GB = 1_000_000_000
 LAPTOP = Hardware("", 0, 16 * GB, 4)
@@ -39,11 +41,13 @@ def gpu(gigabytes: float) -> Hardware:
         (Hardware("", 0, 2 * GB, 4), ["en", "hi"], 0, "builtin", "does not read hi"),
         (gpu(2), ["en"], 0, "siglip2-base", "without a GPU"),
         (gpu(4.3), ["en"], 0, "siglip2-so400m", "fits into the memory of GPU"),
-        (gpu(6.4), ["en"], 90_000, "gme-qwen2-vl-2b", "screenshots, pages and diagrams"),
-        (gpu(6.4), ["zh", "en"], 0, "gme-qwen2-vl-2b", "GPU holds it"),
-        (gpu(6.4), ["en", "de"], 0, "siglip2-so400m", "many languages"),
-        (gpu(25.7), ["en"], 0, "gme-qwen2-vl-7b", "GPU holds it"),
-        (gpu(80), ["pt-BR"], 0, "siglip2-so400m", "many languages"),
+        (gpu(6.4), ["en"], 90_000, "qwen3-vl-embedding-2b", "GPU holds it"),
+        (gpu(6.4), ["zh", "en"], 0, "qwen3-vl-embedding-2b", "74.8 % at image retrieval"),
+        (gpu(23), ["en", "de"], 0, "qwen3-vl-embedding-2b", "(gme-qwen2-vl-2b: 66.9 %"),
+        (gpu(6.4), ["en", "sw"], 0, "siglip2-so400m", "was trained on 109 languages"),
+        (gpu(25.7), ["en"], 0, "qwen3-vl-embedding-8b", "80.0 % at image retrieval"),
+        (gpu(80), ["pt-BR"], 0, "qwen3-vl-embedding-8b", "a new library uses gme-qwen2-vl-2b once"),
+        (gpu(80), ["hi"], 0, "siglip2-so400m", "GPU makes it fast"),
     ],
 )
 def test_the_model_and_the_reason(hardware, languages, images, model, words):
@@ -59,6 +63,12 @@ def test_a_model_that_is_recommended_needs_nothing_that_is_not_installed():
             card = presets.preset(recommend(hardware, languages, 0).model)
             assert card and not card.needs
             assert not hardware.gpu or card.bf16_bytes < max(hardware.gpu_bytes, 2 * GB)
+
+
+def test_the_figures_of_the_reason_are_those_of_the_page():
+    page = (CHECKOUT / "docs" / "MODELS.md").read_text("utf-8")
+    for model, percent in MMEB_IMAGE_RETRIEVAL.items():
+        assert f"| `{model}` | MMEB-V2, images: retrieval {percent:.1f}," in page
 
 
 def test_the_languages_of_the_small_model_are_those_of_its_card():

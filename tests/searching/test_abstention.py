@@ -111,6 +111,8 @@ def test_gibberish_is_not_known(answers):
 
 def test_a_typing_error_has_a_correction(answers):
     assert "Did you mean: accordion?" in answers("acordion").notes
+    answered = answers("a mountian trail under a blue sky", mode="semantic")
+    assert answered.hits and "Did you mean: a mountain trail under a blue sky?" in answered.notes
 
 
 def test_a_query_in_another_language_is_explained(answers):

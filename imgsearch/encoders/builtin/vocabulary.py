@@ -21,6 +21,8 @@ MIN_LOG_PROBABILITY = -4.0
 """Natural logarithm per letter: a word with less is unknown."""
 
 _WORD = re.compile(r"[^\W\d_]+")
+_TOKEN = re.compile(r"[^\W_]*[^\W\d_][^\W_]*")  # a word, with the digits in it
+_MIN_LETTERS_OF_CONTENT = 3  # "a", "an" and the pieces of "x7kq2p" say nothing
 _MIN_LETTERS_OF_ONE_EDIT = 5  # every shorter word is one edit away from some other
 _MIN_LETTERS_OF_TWO_EDITS = 7
 _MIN_CORRECTION_GAIN = 3.0  # of the log-probability
@@ -39,20 +41,27 @@ def unknown_words(
     Returns
     -------
     words : list of str
-        In the order of the query; of a query in another language all or none.
+        In the order of the query, with digits between their letters; of a query in another
+        language all or none.
     understood : bool
-        False if the query is about nothing else.
+        False if the query has no other content: articles, prepositions and words of one or two
+        letters do not count.
     """
-    words = _WORD.findall(text)
+    words, tokens = _WORD.findall(text), _TOKEN.findall(text)
     strange = [word for word in words if not is_known(word.lower(), lexicon)]
     if not strange or not text.isascii():  # letters of other scripts are hardly random
         return [], True
     if is_foreign(text, lexicon):
         if has_function_word(map(str.lower, words)) or not _is_improbable(words, load_pieces()):
             return [], True
-        return words, False
-    unknown = [word for word in strange if _is_improbable([word], load_pieces())]
-    return unknown, len(unknown) < len(words)
+        return tokens, False
+    unknown = {word for word in strange if _is_improbable([word], load_pieces())}
+    if not unknown:
+        return [], True
+    content = [word for word in words if len(word) >= _MIN_LETTERS_OF_CONTENT]
+    known = [word for word in content if word not in unknown]
+    understood = any(not has_function_word([word.lower()]) for word in known)
+    return [token for token in tokens if unknown & {*_WORD.findall(token)}], understood
 
 
 def _is_improbable(words: Sequence[str], pieces: Pieces) -> bool:

@@ -31,7 +31,8 @@ def test_random_letters_are_unknown(languages, text):
 @pytest.mark.parametrize(
     "text",
     ["a dog", "two colourful macaws", "Hund", "perro", "farfalla", "собака", "犬", "un chien noir",
-     "Volkswagen", "Berlin", "ptak", "2019", "", "café", "a breakdancer", "Rosalind"],
+     "Volkswagen", "Berlin", "ptak", "2019", "", "café", "a breakdancer", "Rosalind", "b2b", "PS5",
+     "a 4x4", "mp3"],
 )  # fmt: skip
 def test_words_of_some_language_are_known(languages, text):
     reading = languages.explain(text)
@@ -42,6 +43,15 @@ def test_an_unknown_word_beside_known_ones(languages):
     reading = languages.explain("a cat and xqzzv")
     assert reading.unknown == ("xqzzv",) and reading.understood
     assert reading.text == "a cat and xqzzv"
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [("the xqzzv", "xqzzv"), ("an xqzzv", "xqzzv"), ("xqzzv 2019", "xqzzv"), ("x7kq2p", "x7kq2p")],
+)
+def test_articles_digits_and_pieces_of_a_word_are_no_content(languages, text, unknown):
+    reading = languages.explain(text)
+    assert (reading.unknown, reading.understood) == ((unknown,), False)
 
 
 def test_few_real_queries_are_not_understood(languages):
