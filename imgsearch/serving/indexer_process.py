@@ -143,13 +143,15 @@ def main() -> None:
     threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
     settings = job["settings"]
     settings["models"] = tuple(tuple(each) for each in settings["models"])
-    library = Library(Settings(**settings))
+    notes: list[str] = []
+    library = Library(Settings(**settings), notes.append)
     follow = Follow(_reporter(emit), stop.is_set)
     try:
         if "download" in job:
             emit(_download(library, DownloadRequest(**job["download"]), follow))
         else:
-            emit(_run(library, IndexRequest(**job["request"]), follow))
+            event = _run(library, IndexRequest(**job["request"]), follow)
+            emit(event | {"notes": [*notes, *event["notes"]]})
     except DownloadStopped:
         emit({"state": "interrupted"})
         os._exit(0)  # its threads would go on

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from imgsearch.ocr import rapid
+from tests import tiny_models
 from tests.cli.calls import Place
 from tests.conftest import PHOTOS, full_only
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.page_server import serving
+from tests.tiny_hub import Repository
+from tests.tiny_hub import serve as serve_hub
 
 pytestmark = [pytest.mark.slow, full_only]
 
@@ -121,3 +124,47 @@ def test_excludes_are_set_and_a_folder_is_forgotten(
     here.page.get_by_role("button", name="Back to the pictures").click()
     here.page.get_by_role("heading", name="No pictures yet").wait_for()
     assert sorted(place.photos.iterdir()) == before
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (360, 740)])
+def test_a_model_is_downloaded_used_and_its_predecessor_forgotten(
+    serve: Serve,
+    gallery: OpenGallery,
+    light: Place,
+    tmp_path: Path,
+    screenshots: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+) -> None:
+    """By keyboard alone."""
+    name = "clip-vit-b-32"
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
+    clip = tiny_models.make_clip(tmp_path / "clip")
+    with serve_hub(Repository("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", clip)) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        here = gallery(serve(light.library), "/?show=library", size=size, bypass_csp=True)
+        models = here.page.locator(".models > li")
+
+        def model(name: str) -> Locator:
+            return models.filter(has=here.page.get_by_text(name, exact=True))
+
+        def press(words: str, question: str) -> None:
+            here.page.get_by_role("button", name=words, exact=True).press("Enter")
+            here.page.locator("dialog").get_by_role("heading", name=question).wait_for()
+            here.press("Enter")
+
+        expect(model("cheap")).to_contain_text("In use")
+        expect(model("cheap")).to_contain_text("4 of 4 pictures encoded")
+        expect(model(name)).to_contain_text("MIT")
+        here.page.locator(".models").scroll_into_view_if_needed()
+        here.page.screenshot(path=screenshots / f"models-{size[0]}.png", full_page=True)
+        assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert here.violations() == []
+        press(f"Download: {name}", f"Download {name}?")
+        here.page.get_by_text(f"{name} is downloaded and verified.").wait_for()
+        here.page.get_by_role("button", name=f"Use: {name}", exact=True).wait_for()
+        press("Use: builtin", "Use builtin?")
+        here.page.get_by_text("Searches now use builtin; cheap stays").wait_for()
+        expect(model("builtin")).to_contain_text("In use")
+        press("Delete vectors: cheap", "Delete the vectors of cheap?")
+        expect(model("cheap")).not_to_contain_text("encoded")
