@@ -47,7 +47,7 @@ export class Models {
     const button = (sign, words, act) => h("button", { type: "button", class: "plain", disabled: Boolean(this.running), "aria-label": t("labelled", { label: words, value: name }), onclick: act }, icon(sign), words);
     const facts = [languages, licence, size ? bytes(size) : null, images ? t("models.images", { images, count: total }) : null].filter(Boolean);
     return h("li", { class: "root" },
-      h("p", { class: "model-name" }, name, inUse ? h("span", { class: "model-in-use" }, t("models.in_use")) : null),
+      h("p", { class: "model-name" }, h("span", {}, name), inUse ? [" ", h("span", { class: "model-in-use" }, t("models.in_use"))] : null),
       summary ? h("p", { class: "copy-facts" }, summary) : null,
       h("p", { class: "copy-facts" }, facts.join(t("separator"))),
       here || hubs.length ? null : h("p", { class: "root-missing" }, obstacle),
