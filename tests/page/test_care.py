@@ -110,7 +110,7 @@ def test_excludes_are_set_and_a_folder_is_forgotten(
     place, address = cared
     before = sorted(place.photos.iterdir())
     here = gallery(address)
-    here.page.get_by_role("button", name="Folders and skipped files").click()
+    here.page.get_by_role("button", name="Folders, models, skipped files").click()
     here.shows("1 folder, 2 pictures")
     here.page.get_by_role("button", name="Leave out").click()
     here.page.get_by_role("textbox", name="Leave out of photos").fill("owl*\n")
