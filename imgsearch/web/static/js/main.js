@@ -233,6 +233,8 @@ function showWaiting() {
 
 function showAnswer(answer) {
   stopWaiting();
+  // A new element: the sign of waiting goes, and is not pushed down by the pictures.
+  byId("more").replaceWith(byId("more").cloneNode());
   const { first } = answer;
   selection.clear();
   grid.clear();
