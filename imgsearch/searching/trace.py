@@ -24,8 +24,8 @@ class Trace:
     total : int
         Pictures that could be found without it.
     counted : bool
-        False to leave `total` at 0 where it would be counted for the trace alone, which takes a
-        third of the time of a list by date of a million pictures.
+        False to leave `total` at 0 where it would be counted for the trace alone. In a large
+        library that takes longer than a list by date itself.
     method : str
         The method by which the best were found, in words.
     seconds : dict of str to float

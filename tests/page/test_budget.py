@@ -91,7 +91,7 @@ def interact(here: Gallery) -> None:
 
 
 def measured(here: Gallery, many: int) -> dict[str, Any]:
-    """The figures of a page with a library of so many pictures, in the units of the budget."""
+    """The figures of a page with a library of `many` pictures, in the units of the budget."""
     here.shows(f"{many:,} pictures, newest first")
     here.pictures_drawn()
     paint = here.page.evaluate(LARGEST_PAINT)  # before the first input, after which it ends
