@@ -23,9 +23,6 @@ class Trace:
         Pictures that pass the filter; None if there is no filter.
     total : int
         Pictures that could be found without it.
-    counted : bool
-        False to leave `total` at 0 where it would be counted for the trace alone. In a large
-        library that takes longer than a list by date itself.
     method : str
         The method by which the best were found, in words.
     seconds : dict of str to float
@@ -34,15 +31,18 @@ class Trace:
         Vectors of the terms of the query; empty if no vectors were compared.
     place : PlaceReading or None
         The place of the library that the query names.
+    counted : bool
+        False to leave `total` at 0 where it would be counted for the trace alone. In a large
+        library that takes longer than a list by date itself.
     """
 
     passed: int | None = None
     total: int = 0
-    counted: bool = True
     method: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     vectors: Sequence[Embeddings] = ()
     place: PlaceReading | None = None
+    counted: bool = True
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
