@@ -6,7 +6,7 @@
 `keystroke` makes a library in DIR, or takes the one from an earlier run: the demo photos with the
 built-in model, and as many copies with vectors near theirs. It types a query up to its last letter,
 waits, presses that letter, and measures to the load of the first thumbnail of the answer; first
-with queries and thumbnails that the server has not seen, then again. `jump` takes a library of
+with queries that the server has not seen, then again. `jump` takes a library of
 benchmarks/million.py, and presses on the months at the edge of the window; its thumbnails are the
 same small picture, because it has no files.
 
@@ -168,9 +168,6 @@ def jumps(browser: Browser, address: str, times: int) -> None:
         here.page.wait_for_load_state("networkidle")
         here.page.wait_for_timeout(300)
     report("jump to a month", spent, server_seconds(port) - seconds)
-    asked = here.page.evaluate("""() => performance.getEntriesByType('resource')
-      .filter(({ name }) => name.includes('/api/v1/search')).map(({ duration }) => duration)""")
-    report("of which the first answer of the server", asked[1:], 0.0)
     here.context.close()
 
 
