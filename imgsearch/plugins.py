@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
@@ -28,7 +30,7 @@ GENERIC = "sentence-transformers"
 
 def names(group: str) -> list[str]:
     """The names in a group, sorted."""
-    found = sorted({entry.name for entry in entry_points(group=group)})
+    found = sorted({entry.name for entry in _entries(group)})
     if not found:  # ours are always there, unless their folder cannot be opened
         require_free_descriptor()
     return found
@@ -88,8 +90,21 @@ def encoder_pool(where: str) -> Any:
     return _load(POOLS, where.split("?", 1)[0].split("://", 1)[0])
 
 
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group, whose packages are read once for each search path of Python."""
+    found = _read_entries(group, tuple(sys.path))
+    if not found:  # their folder may be readable the next time
+        _read_entries.cache_clear()
+    return found
+
+
+@cache
+def _read_entries(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
 def _load(group: str, name: str) -> Any:
-    for entry in entry_points(group=group):
+    for entry in _entries(group):
         if entry.name == name:
             return _import(entry)
     near = difflib.get_close_matches(name, names(group), 1)

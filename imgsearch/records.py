@@ -994,7 +994,7 @@ class Progress:
     """Progress of a run; `total` is None while unknown.
 
     `stage` is "scan", "digest", "describe", "encode", "verify", "glance", "read", "measure" or
-    "places".
+    "places"; of a model "download", in bytes, and "verify", in files.
     """
 
     stage: str

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,18 +94,6 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", *(f"XDG_{kind}_HOME" for kind in ("DATA", "CONFIG", "CACHE", "STATE"))):
         monkeypatch.setenv(name, str(home))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _entry_points_once() -> Iterator[None]:
-    """Read the entry points of all distributions once for each state of `sys.path`."""
-    from imgsearch import plugins
-
-    original = plugins.entry_points
-    read = functools.cache(lambda group, path: original(group=group))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plugins, "entry_points", lambda *, group: read(group, tuple(sys.path)))
-        yield
 
 
 @pytest.fixture(scope="session")

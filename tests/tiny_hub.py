@@ -30,6 +30,9 @@ class Repository:
     """Files whose every answer breaks off in the middle."""
     forged: set[str] = field(default_factory=set)
     """Files that come with other bytes than the listing says."""
+    held: set[str] = field(default_factory=set)
+    """Files whose answers stop in the middle until `released` is set."""
+    released: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     """Method, path, and where the asked range began, of all requests."""
 
@@ -132,6 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        if file in self.repository.held and body:
+            self.start(200, headers, content, body=False)
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            self.repository.released.wait(60)
+            self.wfile.write(content[len(content) // 2 :])
+            return
         self.start(206 if begin else 200, headers, content[begin:], body, self.breaks_off(file))
 
     def breaks_off(self, file: str) -> bool:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +27,8 @@ from imgsearch.encoders.model_folder import (
     missing_shards,
     require_data_only,
 )
-from imgsearch.errors import EncoderError
+from imgsearch.errors import EncoderError, ImgSearchError
+from imgsearch.records import OnProgress, Progress
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -32,7 +36,30 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 10.0
 """Timeout of requests to the hub for metadata."""
 
+POLL_SECONDS = 0.5
+"""Interval in which the files of a download that is followed are measured."""
+
 _BLOCK_BYTES = 1 << 20
+
+
+class DownloadStopped(ImgSearchError):
+    """A download was stopped. Its threads may go on until the process exits, which must be soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The caller's view of a download.
+
+    Attributes
+    ----------
+    on_progress : callable
+        Gets a `Progress` now and then.
+    stop : callable
+        True ends the download.
+    """
+
+    on_progress: OnProgress
+    stop: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +94,9 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def download(name: str, hub: str, revision: str | None, progress: bool) -> Download:
+def download(
+    name: str, hub: str, revision: str | None, progress: bool, follow: Follow | None = None
+) -> Download:
     """Fetch the missing files of a model, verify all of them, and pin the revision.
 
     Parameters
@@ -78,17 +107,28 @@ def download(name: str, hub: str, revision: str | None, progress: bool) -> Downl
         Branch, tag or commit; None is the hub's main branch.
     progress : bool
         Let huggingface_hub draw bars on stderr.
+    follow : Follow, optional
 
     Raises
     ------
     EncoderError
         The hub cannot be reached or does not have the model; the model has no safetensors or needs
         code of its own; or a file does not match the hub's checksum.
+    DownloadStopped
+        `follow` stopped it. Complete files are kept.
     """
     with _online(progress):
         commit, files = _listing(name, hub, revision)
-        path = _fetch(name, hub, commit, [file.rfilename for file in files])
-    wrong = [file.rfilename for file in files if not _is_intact(path, file)]
+        fetch = partial(_fetch, name, hub, commit, [file.rfilename for file in files])
+        path = fetch() if follow is None else _followed(fetch, hub, files, follow)
+    wrong = []
+    for number, file in enumerate(files):
+        if follow is not None:
+            follow.on_progress(Progress("verify", number, len(files)))
+            if follow.stop():
+                raise DownloadStopped("the download was stopped", "Start it again to continue.")
+        if not _is_intact(path, file):
+            wrong.append(file.rfilename)
     if wrong:
         _drop(path, wrong)
         raise EncoderError(
@@ -185,6 +225,51 @@ def _fetch(name: str, hub: str, commit: str, files: list[str]) -> Path:
         here = os.path.join(_storage(hub), "snapshots", commit)
         missing = [file for file in files if not os.path.isfile(os.path.join(here, file))]
         raise _unreachable(name, hub, error, missing) from error
+
+
+def _followed(
+    fetch: Callable[[], Path], hub: str, files: Sequence[RepoSibling], follow: Follow
+) -> Path:
+    """What `fetch` returns, in a thread of its own, while its files are measured.
+
+    huggingface_hub ends its threads only after the files in hand, so a stopped download leaves
+    them to the exit of the process.
+    """
+    blobs = Path(_storage(hub), "blobs")
+    sizes = {_checksum(file): file.size or 0 for file in files}
+    earlier = set(_partial_files(blobs, sizes))
+    future: Future[Path] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(fetch())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="imgsearch-download").start()
+    while not wait([future], POLL_SECONDS).done:
+        if follow.stop():
+            for path in set(_partial_files(blobs, sizes)) - earlier:
+                path.unlink(missing_ok=True)  # its rest could not be added to it
+            raise DownloadStopped("the download was stopped", "Start it again to continue.")
+        arrived = {name: _size(blobs / name) for name in sizes}
+        for path in set(_partial_files(blobs, sizes)) - earlier:
+            name = path.name.partition(".")[0]
+            arrived[name] = max(arrived[name], _size(path))
+        follow.on_progress(Progress("download", sum(arrived.values()), sum(sizes.values())))
+    return future.result()
+
+
+def _partial_files(blobs: Path, names: Collection[str]) -> list[Path]:
+    """Files of a cache that are being written: their name is that of the blob and an ending."""
+    return [path for path in blobs.glob("*.incomplete") if path.name.partition(".")[0] in names]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _unreachable(

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from imgsearch import plugins
 from imgsearch.encoders import presets
-from imgsearch.encoders.download import Download, download
+from imgsearch.encoders.download import Download, Follow, download
 from imgsearch.encoders.gme import SCHEME
 from imgsearch.encoders.gme import revision as gme_revision
 from imgsearch.errors import EncoderError, ImgSearchError, MissingExtra
@@ -59,22 +59,19 @@ class Registry:
 
     def listed(self) -> list[tuple[ModelCard, str]]:
         """All named models, smallest first, each with the reason it cannot be used, or ""."""
-        return [(card, self._obstacle(card)) for card in model_cards()]
+        return [(card, self.obstacle(card.name)) for card in model_cards()]
 
-    def _obstacle(self, card: ModelCard) -> str:
+    def obstacle(self, model: str) -> str:
+        """The reason a model cannot be used here, or ""."""
         try:
-            self.revision(card.name)
+            self.revision(model)
         except (EncoderError, MissingExtra) as error:
             return str(error)
         return ""
 
     def is_here(self, model: str) -> bool:
         """True if the model is on this machine."""
-        try:
-            self.revision(model)
-        except (EncoderError, MissingExtra):
-            return False
-        return True
+        return not self.obstacle(model)
 
     def revision(self, model: str) -> str:
         """The revision of a model's space, without loading it.
@@ -127,21 +124,15 @@ class Registry:
         presets.require_known(weights, "[models] in the settings")
         return places.get(model, "")
 
-    def download(
-        self, model: str, revision: str | None = None, progress: bool = True
-    ) -> list[Download]:
-        """Fetch a model from the hub; nothing else in imgsearch uses the network.
-
-        Returns
-        -------
-        list of Download
-            One, or one for each part of a two-part model.
+    def hubs(self, model: str) -> list[str]:
+        """The hub ids of the parts of a model that can be downloaded; most models have one part.
 
         Raises
         ------
         EncoderError
-            The model needs no download or cannot be fetched, or a file does not match what the
-            hub lists.
+            The model needs no download.
+        MissingExtra
+            A package that it needs is not installed.
         """
         name = canonical(model)
         if url := dict(self.servers()).get(name):
@@ -162,13 +153,38 @@ class Registry:
                 f"{name} comes with its package and needs no download",
                 f"Use it: imgsearch index --model {name} FOLDER",
             )
+        return hubs
+
+    def download(
+        self,
+        model: str,
+        revision: str | None = None,
+        progress: bool = True,
+        follow: Follow | None = None,
+    ) -> list[Download]:
+        """Fetch a model from the hub; nothing else in imgsearch uses the network.
+
+        Returns
+        -------
+        list of Download
+            One, or one for each part of a two-part model.
+
+        Raises
+        ------
+        EncoderError
+            The model needs no download or cannot be fetched, or a file does not match what the
+            hub lists.
+        DownloadStopped
+            `follow` stopped it.
+        """
+        name, hubs = canonical(model), self.hubs(model)
         if revision and len(hubs) > 1:
             raise EncoderError(
                 f"{name} has two parts, and {revision} can be a revision of only one of them",
                 "Fetch each by its id: "
                 + "; ".join(f"imgsearch models download {hub} --revision REV" for hub in hubs),
             )
-        return [download(name, hub, revision, progress) for hub in hubs]
+        return [download(name, hub, revision, progress, follow) for hub in hubs]
 
     def _places(self, name: str) -> list[str]:
         """Sources of a model's parts (most models have one): folders, names or hub ids."""

@@ -478,9 +478,10 @@ class Searcher:
                 "Say what to look for, or sort by date, name or size.",
             )
         with trace.step("filter"):
-            trace.total = self._catalog.count()
             if request.where is not None:
                 trace.passed = self._catalog.count(request.where)
+            if request.where is None or trace.counted:
+                trace.total = self._catalog.count()
         with trace.step("search"):
             sort = request.sort or "-date"
             ids = self._catalog.newest_ids(request.where, request.limit + 1, sort)

@@ -31,6 +31,9 @@ class Trace:
         Vectors of the terms of the query; empty if no vectors were compared.
     place : PlaceReading or None
         The place of the library that the query names.
+    counted : bool
+        False to leave `total` at 0 where it would be counted for the trace alone. In a large
+        library that takes longer than a list by date itself.
     """
 
     passed: int | None = None
@@ -39,6 +42,7 @@ class Trace:
     seconds: dict[str, float] = field(default_factory=dict)
     vectors: Sequence[Embeddings] = ()
     place: PlaceReading | None = None
+    counted: bool = True
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

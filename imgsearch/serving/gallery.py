@@ -324,7 +324,7 @@ class Gallery:
         start: int,
         limit: int,
     ) -> tuple[Ranking, list[Hit]]:
-        trace = Trace()
+        trace = Trace(counted=False)
         ranking = self._deep_enough(library, request, known, start + limit, trace)
         with trace.step("fetch"):
             if known is None:  # its ranking has looked for the files of this page

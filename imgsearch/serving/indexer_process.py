@@ -2,9 +2,10 @@
 
     python -m imgsearch.serving.indexer_process
 
-reads one JSON object from stdin, {"settings": ..., "paths": [...]}, and writes JSON lines to
-stdout: {"state": "running", "stage", "done", "total"} and at the end {"state": "done", ...}. It
-stops after the current batch when stdin is closed, which also happens when its parent dies.
+reads one JSON object from stdin, {"settings": ..., "request": {...}} for a run of the indexer or
+{"settings": ..., "download": {...}} for a model, and writes JSON lines to stdout: {"state":
+"running", "stage", "done", "total"} and at the end {"state": "done", ...}. It stops when stdin is
+closed, the indexer after the current batch; this also happens when its parent dies.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from imgsearch.encoders.download import DownloadStopped, Follow
 from imgsearch.errors import ImgSearchError
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
@@ -33,20 +35,32 @@ STOP_SECONDS = 20.0
 Event = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class DownloadRequest:
+    """A model to download, by its name."""
+
+    model: str
+
+
 class IndexProcess:
-    """A run of the indexer.
+    """A run of the indexer, or the download of a model.
 
     Parameters
     ----------
+    request : IndexRequest or DownloadRequest
     on_event : callable
         Called with each event, in a thread of this object; the last event has the state "done",
         "interrupted" or "failed".
     """
 
     def __init__(
-        self, settings: Settings, request: IndexRequest, on_event: Callable[[Event], None]
+        self,
+        settings: Settings,
+        request: IndexRequest | DownloadRequest,
+        on_event: Callable[[Event], None],
     ) -> None:
         self._on_event = on_event
+        self._kind = "download" if isinstance(request, DownloadRequest) else "request"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "imgsearch.serving.indexer_process"],
             stdin=subprocess.PIPE,
@@ -54,7 +68,7 @@ class IndexProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C goes to the server only, which stops this process
         )
-        self._send({"settings": asdict(settings), "request": asdict(request)})
+        self._send({"settings": asdict(settings), self._kind: asdict(request)})
         self._thread = threading.Thread(target=self._listen, daemon=True, name="imgsearch-index")
         self._thread.start()
 
@@ -64,7 +78,7 @@ class IndexProcess:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ask the run to stop after the current batch."""
+        """Ask the run to stop, the indexer after the current batch."""
         try:
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -96,11 +110,13 @@ class IndexProcess:
                 self._on_event(last)
         status = self._process.wait()
         if last.get("state", "running") == "running":
-            last = {
-                "state": "failed",
-                "error": f"the indexer ended unexpectedly ({_exit_reason(status)})",
-                "hint": "Committed pictures are kept. Start indexing again.",
-            }
+            error, hint = (
+                ("the download", "Complete files are kept. Start it again.")
+                if self._kind == "download"
+                else ("the indexer", "Committed pictures are kept. Start indexing again.")
+            )
+            error = f"{error} ended unexpectedly ({_exit_reason(status)})"
+            last = {"state": "failed", "error": error, "hint": hint}
         self._on_event(last)
 
 
@@ -127,21 +143,25 @@ def main() -> None:
     threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
     settings = job["settings"]
     settings["models"] = tuple(tuple(each) for each in settings["models"])
-    library = Library(Settings(**settings))
+    notes: list[str] = []
+    library = Library(Settings(**settings), notes.append)
+    follow = Follow(_reporter(emit), stop.is_set)
     try:
-        emit(_run(library, IndexRequest(**job["request"]), stop, emit))
+        if "download" in job:
+            emit(_download(library, DownloadRequest(**job["download"]), follow))
+        else:
+            event = _run(library, IndexRequest(**job["request"]), follow)
+            emit(event | {"notes": [*notes, *event["notes"]]})
+    except DownloadStopped:
+        emit({"state": "interrupted"})
+        os._exit(0)  # its threads would go on
     except ImgSearchError as error:
         emit({"state": "failed", "error": str(error), "hint": error.hint})
     finally:
         library.close()
 
 
-def _run(
-    library: Library,
-    request: IndexRequest,
-    stop: threading.Event,
-    emit: Callable[[Event], None],
-) -> Event:
+def _reporter(emit: Callable[[Event], None]) -> Callable[[Progress], None]:
     start = time.monotonic()
 
     def on_progress(progress: Progress) -> None:
@@ -157,7 +177,24 @@ def _run(
             }
         )
 
-    report = library.index(request, on_progress, stop.is_set)
+    return on_progress
+
+
+def _download(library: Library, request: DownloadRequest, follow: Follow) -> Event:
+    start = time.monotonic()
+    parts = library.models.download(request.model, progress=False, follow=follow)
+    return {
+        "state": "done",
+        "files": sum(part.files for part in parts),
+        "bytes": sum(part.size for part in parts),
+        "revisions": [part.commit for part in parts],
+        "unchecked": [file for part in parts for file in part.unchecked],
+        "seconds": round(time.monotonic() - start, 3),
+    }
+
+
+def _run(library: Library, request: IndexRequest, follow: Follow) -> Event:
+    report = library.index(request, follow.on_progress, follow.stop)
     event: Event = {name: getattr(report, name) for name in COUNTS}
     event |= {"state": "interrupted" if report.interrupted else "done"}
     event |= {"seconds": round(report.seconds, 3), "notes": [*report.notes, *report.remarks]}

@@ -31,6 +31,7 @@ from imgsearch.searching.hits import (
 from imgsearch.searching.saved_searches import SavedSearch
 from imgsearch.serving.duplicate_lists import DuplicatePage
 from imgsearch.serving.embedding import StoredVectors
+from imgsearch.serving.models import ModelList
 from imgsearch.serving.places import Listing
 from imgsearch.serving.start import Start, Tiles, Timeline
 from imgsearch.serving.suggestions import Suggestion
@@ -427,6 +428,42 @@ class ForgottenAnswer(BaseModel):
     images: int = Field(description="Its pictures, none of which was touched.")
 
 
+class ModelAnswer(BaseModel):
+    """A model."""
+
+    name: str
+    summary: str
+    languages: str = Field(description='Of queries; "" if unknown.')
+    licence: str
+    bytes: int = Field(description="Of its weights in bf16; 0 if unknown.")
+    here: bool = Field(description="It can be used now.")
+    obstacle: str = Field(description='Why it cannot be used; "" if it can.')
+    hubs: list[str] = Field(description="What a download fetches; empty if it cannot.")
+    in_use: bool = Field(description="Searches and new pictures use it.")
+    images: int = Field(description="Pictures of the library that have its vectors.")
+
+
+class ModelsAnswer(BaseModel):
+    """The models, smallest first, then those of the library that have no short name."""
+
+    models: list[ModelAnswer]
+    images: int = Field(description="Pictures of the library.")
+    setting: str = Field(
+        description="The model that the server's settings name, which overrides the library's;"
+        ' "" for none.'
+    )
+    running: dict[str, Any] | None = Field(
+        description="The switch or download that is going on, with `model`, `done` and `total`."
+    )
+
+
+class ForgottenModelAnswer(BaseModel):
+    """A model whose vectors were deleted."""
+
+    model: str
+    vectors: int
+
+
 class FoldersAnswer(BaseModel):
     """The folders in a folder."""
 
@@ -747,6 +784,30 @@ def roots(records: Sequence[RootRecord]) -> RootsAnswer:
             )
             for each in plain
         ]
+    )
+
+
+def models(found: ModelList, running: dict[str, Any] | None) -> ModelsAnswer:
+    """The models that a client may name."""
+    return ModelsAnswer(
+        models=[
+            ModelAnswer(
+                name=shown(each.name),
+                summary=each.card.summary,
+                languages=each.card.languages,
+                licence=each.card.licence,
+                bytes=each.card.bf16_bytes,
+                here=not each.obstacle,
+                obstacle=shown(each.obstacle),
+                hubs=list(each.hubs),
+                in_use=each.name == found.in_use,
+                images=each.images,
+            )
+            for each in found.models
+        ],
+        images=found.images,
+        setting=shown(found.setting),
+        running=running,
     )
 
 

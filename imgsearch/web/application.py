@@ -20,6 +20,7 @@ from imgsearch.web import (
     image_routes,
     index_routes,
     library_routes,
+    model_routes,
     saved_routes,
     search_routes,
     static_files,
@@ -109,6 +110,7 @@ def application(
         saved_routes.routes(gallery),
         index_routes.routes(indexer),
         folder_routes.routes(gallery, indexer),
+        model_routes.routes(settings, indexer),
         _about(gallery, indexer, metrics, door),
     ):
         app.include_router(router, prefix=API)

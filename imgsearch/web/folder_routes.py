@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from imgsearch.errors import LibraryBusy
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.places import Places
 from imgsearch.web import answers
@@ -56,8 +55,7 @@ def routes(gallery: Gallery, indexer: Indexer) -> APIRouter:
     @router.delete("/roots")
     async def forget_root(path: RootPath) -> ForgottenAnswer:
         """Take a folder out of the library; no picture is touched. 409 during a run."""
-        if indexer.running:
-            raise LibraryBusy("pictures are being indexed", "Wait for it, or stop it.")
+        indexer.require_idle()
         return ForgottenAnswer(path=path, images=await asyncio.to_thread(gallery.forget, path))
 
     @router.get("/folders")

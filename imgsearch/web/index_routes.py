@@ -7,9 +7,10 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -21,7 +22,8 @@ from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy, QueryErr
 from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
 from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
-from imgsearch.serving.indexer_process import Event, IndexProcess
+from imgsearch.serving.indexer_process import DownloadRequest, Event, IndexProcess
+from imgsearch.serving.models import require_download, require_switch
 from imgsearch.settings import Settings
 from imgsearch.web.parameters import IndexParameters, RootParameters
 from imgsearch.web.problems import PROBLEMS, problem
@@ -37,7 +39,10 @@ POLL_SECONDS = 2.0
 
 
 class Indexer:
-    """At most one run at a time, and its watchers. Used in the event loop only."""
+    """At most one run or download at a time, and its watchers. Used in the event loop only.
+
+    The state names the `task` ("index", "switch" or "download") and, of the last two, the `model`.
+    """
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -46,12 +51,13 @@ class Indexer:
         self._number = 0
         self._runs = 0
         self._leaving = False
-        self.state: Event = {"state": "idle", "run": 0}
+        self._facts: Event = {}
+        self.state: Event = {"state": "idle", "run": 0, "task": "index"}
         self.watchers: Counter[str] = Counter()
 
     @property
     def running(self) -> bool:
-        """True during a run."""
+        """True during a run or a download."""
         return self.state["state"] in ("starting", "running")
 
     async def start(self, parameters: IndexParameters) -> None:
@@ -64,10 +70,7 @@ class Indexer:
         QueryError
             The folder is not in the library.
         """
-        if self.running:
-            raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
-        before, self.state = self.state, self._starting()
-        try:
+        with self._starting():
             request = IndexRequest(
                 await self._paths(parameters.path),
                 parameters.exclude,
@@ -76,44 +79,83 @@ class Indexer:
                 no_exclude=parameters.no_exclude,
             )
             self._launch(request)
-        except BaseException:
-            self.state = before
-            raise
 
     async def add(self, path: str, parameters: RootParameters) -> None:
         """Start a run over a folder that may be new; raises `LibraryBusy` during a run."""
-        if self.running:
-            raise LibraryBusy("pictures are being indexed already", "Wait for it, or stop it.")
-        before, self.state = self.state, self._starting()
-        try:
+        with self._starting():
             self._launch(IndexRequest([path], parameters.exclude, parameters.hidden))
-        except BaseException:
-            self.state = before
-            raise
+
+    async def switch(self, model: str) -> None:
+        """Start to encode all pictures with a model, which searches use afterwards.
+
+        Raises
+        ------
+        LibraryBusy
+            A run or a download is going on.
+        UnknownModel, ModelUnusable, LibraryMissing
+            See `require_switch`.
+        """
+        with self._starting(task="switch", model=model):
+            settings = self._gallery.settings
+            await asyncio.to_thread(require_switch, settings, model)
+            self._launch(IndexRequest(), replace(settings, model=model))
+
+    async def download(self, model: str) -> None:
+        """Start to download a model; raises as `switch` does, and see `require_download`."""
+        with self._starting(task="download", model=model):
+            await asyncio.to_thread(require_download, self._gallery.settings, model)
+            self._launch(DownloadRequest(model))
+
+    def require_idle(self) -> None:
+        """Raise `LibraryBusy` during a run or a download."""
+        if self.running:
+            model = self.state.get("model")
+            raise LibraryBusy(
+                f"the model {model} is being downloaded"
+                if self.state["task"] == "download"
+                else f"pictures are being indexed with {model}"
+                if model
+                else "pictures are being indexed already",
+                "Wait for it, or stop it.",
+            )
 
     async def follow(self, folders: Sequence[str]) -> bool:
         """Index these folders of the library when no other run is going; False if that failed."""
         await self._until_idle()
         if self._leaving:
             return True
-        self.state = self._starting()
-        self._launch(IndexRequest(folders, add=False))
+        with self._starting():
+            self._launch(IndexRequest(folders, add=False))
         await self._until_idle()
         return bool(self.state["state"] != "failed")
 
-    def _starting(self) -> Event:
+    @contextmanager
+    def _starting(self, task: str = "index", **facts: str) -> Iterator[None]:
+        """A context in which the process of a run is started; if that fails, the state is as it
+        was."""
+        self.require_idle()
+        self._process = None  # that of an earlier run cannot be stopped any more
         self._runs += 1
-        return {"state": "starting", "run": self._runs}
+        self._facts = {"run": self._runs, "task": task, **facts}
+        before, self.state = self.state, {"state": "starting", **self._facts}
+        try:
+            yield
+        except BaseException:
+            self.state = before
+            raise
 
-    def _launch(self, request: IndexRequest) -> None:
+    def _launch(
+        self, request: IndexRequest | DownloadRequest, settings: Settings | None = None
+    ) -> None:
         """Start the process of a run, whose events update the state."""
-        loop, run = asyncio.get_running_loop(), self._runs
+        loop, facts = asyncio.get_running_loop(), self._facts
 
         def on_event(event: Event) -> None:
-            loop.call_soon_threadsafe(self._note, event | {"run": run})
+            loop.call_soon_threadsafe(self._note, event | facts)
 
-        self._process = IndexProcess(self._gallery.settings, request, on_event)
-        self._note({"state": "running", "stage": "scan", "done": 0, "total": None, "run": run})
+        self._process = IndexProcess(settings or self._gallery.settings, request, on_event)
+        stage = "download" if isinstance(request, DownloadRequest) else "scan"
+        self._note({"state": "running", "stage": stage, "done": 0, "total": None} | facts)
 
     async def _until_idle(self) -> None:
         async with self._changed:
@@ -125,7 +167,7 @@ class Indexer:
         return str(self.state.get("error", ""))
 
     def stop(self) -> bool:
-        """Stop the run after the batch in hand; False if there is none."""
+        """Stop the run after the batch in hand, or the download; False if there is none."""
         if not self.running or self._process is None:
             return False
         self._process.stop()
@@ -315,14 +357,14 @@ def routes(indexer: Indexer) -> APIRouter:
 
     @router.delete("/index", status_code=202)
     async def stop_indexing() -> Response:
-        """Stop after the batch in hand; finished work is kept."""
+        """Stop after the batch in hand, or stop the download; finished work is kept."""
         if not indexer.stop():
             return problem(409, "nothing is being indexed", "Start it with POST.")
         return JSONResponse({"state": "stopping"}, 202)
 
     @router.get("/index/events", response_class=StreamingResponse, responses=_STREAM)
     async def index_events() -> Response:
-        """Progress of the run, as it goes."""
+        """Progress of the run or download, as it goes."""
         return EventStream(indexer, indexer.events())
 
     @router.get("/events", response_class=StreamingResponse, responses=_CHANGES)

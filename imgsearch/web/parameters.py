@@ -366,6 +366,14 @@ class RootParameters(BaseModel):
     )
 
 
+class ModelParameters(BaseModel):
+    """A model to download or to switch to."""
+
+    model_config = BODY
+
+    model: Text = Field(description="Its name, as `GET /models` lists it.")
+
+
 class SkippedParameters(BaseModel):
     """Which files to list."""
 

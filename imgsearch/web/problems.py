@@ -24,6 +24,7 @@ from imgsearch.errors import (
 )
 from imgsearch.searching.saved_searches import NameTaken, NoSuchSearch
 from imgsearch.serving.gallery import NoSuchPicture
+from imgsearch.serving.models import ModelUnusable, UnknownModel
 from imgsearch.serving.rankings import CursorLost
 from imgsearch.serving.resident import Closed, Overloaded
 from imgsearch.serving.validation import sentence
@@ -59,6 +60,8 @@ STATUS: tuple[tuple[type[ImgSearchError], int], ...] = (
     (CursorLost, 410),
     (NoSuchSearch, 404),
     (NoSuchModel, 404),
+    (UnknownModel, 404),
+    (ModelUnusable, 409),
     (NameTaken, 409),
     (QueryError, 400),
     (SourceError, 400),
@@ -81,7 +84,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "The request took too long to arrive."},
     409: {
         "model": Problem,
-        "description": "No library yet, or it is busy, or a name is taken.",
+        "description": "No library yet, or it is busy, a name is taken, or a model cannot be used.",
     },
     410: {"model": Problem, "description": "The cursor has expired."},
     413: {"model": Problem, "description": "The request is too large."},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import mimetypes
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,11 @@ from tests.page.page_server import name_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
+
+BUDGET = json.loads(Path(__file__).with_name("budget.json").read_text("utf-8"))
+"""Limits of what the page costs. Elements on the page are those beside the shelves of the start;
+the page itself has about 200, a tile about 12. Files and bytes of the first load are those of the
+page, compressed, without answers and pictures."""
 
 # Drops a File with the given bytes on the window, or pastes it.
 HAND_OVER = """([kind, name, type, data]) => {

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from imgsearch.ocr import rapid
 from tests.cli.calls import Place
-from tests.conftest import PHOTOS, full_only
+from tests.conftest import PHOTOS, ROOT, full_only
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.page_server import serving
+from tests.tiny_hub import Repository
+from tests.tiny_hub import serve as serve_hub
 
 pytestmark = [pytest.mark.slow, full_only]
 
@@ -75,7 +77,8 @@ def test_folders_and_skipped_files_are_listed(
     assert skipped.locator(".skip-reason").inner_text()
     here.page.get_by_role("button", name="Add a folder").click()
     here.page.locator(".chooser").wait_for()
-    here.page.screenshot(path=screenshots / f"library-{size[0]}-{scheme}.png")
+    here.page.locator(".models > li").first.wait_for()
+    here.page.screenshot(path=screenshots / f"library-{size[0]}-{scheme}.png", full_page=True)
     assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert here.violations() == []
     here.page.get_by_role("button", name="Indexed in part").click()
@@ -107,7 +110,7 @@ def test_excludes_are_set_and_a_folder_is_forgotten(
     place, address = cared
     before = sorted(place.photos.iterdir())
     here = gallery(address)
-    here.page.get_by_role("button", name="Folders and skipped files").click()
+    here.page.get_by_role("button", name="Folders, models, skipped files").click()
     here.shows("1 folder, 2 pictures")
     here.page.get_by_role("button", name="Leave out").click()
     here.page.get_by_role("textbox", name="Leave out of photos").fill("owl*\n")
@@ -121,3 +124,40 @@ def test_excludes_are_set_and_a_folder_is_forgotten(
     here.page.get_by_role("button", name="Back to the pictures").click()
     here.page.get_by_role("heading", name="No pictures yet").wait_for()
     assert sorted(place.photos.iterdir()) == before
+
+
+def test_a_model_is_downloaded_used_and_its_predecessor_forgotten(
+    serve: Serve,
+    gallery: OpenGallery,
+    light: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By keyboard alone."""
+    name = "gme-qwen2-vl-2b"
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "cache"))
+    published = ROOT / "tests" / "golden" / "gme" / "model"
+    with serve_hub(Repository("Alibaba-NLP/gme-Qwen2-VL-2B-Instruct", published)) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        here = gallery(serve(light.library), "/?show=library")
+        models = here.page.locator(".models > li")
+
+        def model(name: str) -> Locator:
+            return models.filter(has=here.page.get_by_text(name, exact=True))
+
+        def press(words: str, question: str) -> None:
+            here.page.get_by_role("button", name=words, exact=True).press("Enter")
+            here.page.locator("dialog").get_by_role("heading", name=question).wait_for()
+            here.press("Enter")
+
+        expect(model("cheap")).to_contain_text("In use")
+        expect(model("cheap")).to_contain_text("4 of 4 pictures encoded")
+        expect(model(name)).to_contain_text("Apache-2.0")
+        press(f"Download: {name}", f"Download {name}?")
+        here.page.get_by_text(f"{name} is downloaded and verified.").wait_for()
+        here.page.get_by_role("button", name=f"Use: {name}", exact=True).wait_for()
+        press("Use: builtin", "Use builtin?")
+        here.page.get_by_text("Searches now use builtin; cheap stays").wait_for()
+        expect(model("builtin")).to_contain_text("In use")
+        press("Delete vectors: cheap", "Delete the vectors of cheap?")
+        expect(model("cheap")).not_to_contain_text("encoded")

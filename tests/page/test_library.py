@@ -15,18 +15,12 @@ import pytest
 from imgsearch.catalog import open_catalog
 from imgsearch.records import Encoded, ImageFile, ImageMetadata, RootRecord
 from tests.cli.calls import Place, picture
-from tests.conftest import FULL, PHOTOS, full_only
+from tests.conftest import PHOTOS, full_only
 from tests.fakes import SPACE, unit_rows
 from tests.page.conftest import OpenGallery, Serve, index
 from tests.page.page_server import serving
 
 pytestmark = [pytest.mark.slow, full_only]
-
-PICTURES = 30_000 if FULL else 10_000
-MAX_NODES = 2500
-"""Elements beside the shelves of the start; the page itself has about 200, a tile about 12."""
-MAX_START_NODES = 2500
-"""Elements of those shelves, whatever the library."""
 
 BOLD = "<b onclick=window.harmed=1>folder"
 HOSTILE = [
@@ -118,9 +112,7 @@ def test_the_token_signs_in(serve: Serve, gallery: OpenGallery, tmp_path: Path):
 SHAPES = ((1600, 1200), (1200, 1600), (1920, 1080), (1000, 1000), (3000, 1000))
 
 
-def many_pictures(
-    library: Path, many: int = PICTURES, apart: timedelta = timedelta(hours=2)
-) -> None:
+def many_pictures(library: Path, many: int, apart: timedelta = timedelta(hours=2)) -> None:
     """Create a catalog of pictures without files, with just the data that a list by date needs.
 
     The first picture is committed like the indexer does it; the others are copies of its row.
@@ -167,37 +159,3 @@ def _row(number: int, apart: timedelta) -> tuple[object, ...]:
     path = f"{number // 1000:03}/{name}"
     hours = taken.isoformat(" ", "microseconds")
     return (number, path, name, f"{number:032x}", number, *SHAPES[number % len(SHAPES)], hours)
-
-
-def test_a_large_library_scrolls(serve: Serve, gallery: OpenGallery, tmp_path: Path):
-    many_pictures(tmp_path / "library")
-    address = serve(tmp_path / "library")
-    here = gallery(address, thumbnail=(PHOTOS / "hammer.jpg").read_bytes())
-    here.shows(f"{PICTURES:,} pictures, newest first")
-    most, longest = here.page.evaluate(SCROLL_TO_THE_END, PICTURES)
-    assert most < MAX_NODES
-    assert here.page.locator("#start *").count() < MAX_START_NODES
-    assert longest < 1000
-    here.shows(f"{PICTURES:,} pictures, newest first")
-
-
-SCROLL_TO_THE_END = """async (many) => {
-  let most = 0;
-  let longest = 0;
-  new PerformanceObserver((list) => {
-    for (const task of list.getEntries()) longest = Math.max(longest, task.duration);
-  }).observe({ type: 'longtask' });
-  const frame = async (top) => {
-    scrollTo({ top, behavior: 'instant' });
-    await new Promise(requestAnimationFrame);
-    most = Math.max(most, document.querySelectorAll('*:not(#start *)').length);
-  };
-  const shown = () => [...document.querySelectorAll('.tile')];
-  const last = () => Math.max(...shown().map((tile) => Number(tile.dataset.index)));
-  const until = performance.now() + 150000;
-  while (last() < many - 1 && performance.now() < until) await frame(document.body.scrollHeight);
-  if (last() < many - 1) throw new Error(`came no further than ${last()}`);
-  const middle = scrollY / 2;
-  for (let step = 0; step < 60; step += 1) await frame(middle + step * 300);
-  return [most, longest];
-}"""

@@ -27,7 +27,7 @@ def test_filters_and_exclusions_become_chips_and_words_stay(
     assert here.page.locator("#q").input_value() == "a cat "
     here.page.keyboard.type("rating>=1 or 12:30")
     here.press("Enter")
-    here.page.wait_for_url("**where=rating**")
+    here.page.wait_for_url(lambda url: "where=rating" in url and "12%3A30" in url)
     assert here.parameters == {
         "q": ["a cat or 12:30"],
         "not": ["people"],

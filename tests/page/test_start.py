@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests.cli.calls import Place
 from tests.conftest import full_only
 from tests.page.conftest import OpenGallery
-from tests.page.gallery import Gallery
+from tests.page.gallery import BUDGET, Gallery
 from tests.page.page_server import serving
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_search_is_saved_opened_renamed_and_deleted(own: str, gallery: OpenGal
 def test_nothing_moves_while_the_start_is_drawn(own: str, gallery: OpenGallery) -> None:
     here = gallery(own)
     here.pictures_drawn()
-    assert here.layout_shift() < 0.01
+    assert here.layout_shift() <= BUDGET["layout_shift"]
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (768, 1024), (360, 740)])

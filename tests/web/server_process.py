@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,6 +135,39 @@ class Served:
         """Stop the server like a service manager; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
+
+
+class Events:
+    """An event stream of a server."""
+
+    def __init__(self, served: Served, path: str = "/index/events") -> None:
+        self._connection = socket.create_connection(("127.0.0.1", served.port), TIMEOUT_SECONDS)
+        head = f"GET {API}{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        self._connection.sendall(head.encode())
+        self._lines = self._connection.makefile("rb")
+
+    def until(self, is_last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The events up to the first for which `is_last` is true."""
+        events = []
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        for line in self._lines:  # comments come all the time, so the socket never times out
+            assert time.monotonic() < deadline, events
+            if line.startswith(b"data: "):
+                events.append(json.loads(line[6:]))
+                if is_last(events[-1]):
+                    return events
+        raise AssertionError(f"the stream ended: {events}")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._connection.close()
+
+
+def ends(reply: Reply) -> Callable[[dict[str, Any]], bool]:
+    """A function that is true for the last event of the run started by this reply."""
+    assert reply.status == 202, reply.body
+    run, last = reply.json["run"], ("done", "interrupted", "failed")
+    return lambda event: event["run"] == run and event["state"] in last
 
 
 @contextmanager

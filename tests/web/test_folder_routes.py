@@ -107,7 +107,9 @@ def test_another_site_and_a_client_without_the_token_are_refused(
 ) -> None:
     with serving(tmp_path / "library", "--new-token", "--require-token") as locked:
         for method, path in (("GET", "/folders"), ("POST", "/roots"), ("DELETE", "/roots?path=x"),
-                             ("GET", "/skipped"), ("GET", "/roots")):  # fmt: skip
+                             ("GET", "/skipped"), ("GET", "/roots"), ("GET", "/models"),
+                             ("POST", "/models/download"), ("POST", "/models/switch"),
+                             ("DELETE", "/models?model=x")):  # fmt: skip
             assert locked.ask(API + path, method).status == 401, path
             foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
             assert locked.ask(API + path, method, headers=foreign).status == 403, path

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +14,7 @@ from imgsearch.ocr import rapid
 from imgsearch.web.server import STOP_SECONDS
 from tests.cli.calls import Place, picture, process
 from tests.conftest import PHOTOS, full_only
-from tests.web.server_process import API, TIMEOUT_SECONDS, Reply, Served, serving
+from tests.web.server_process import API, Events, Served, ends, serving
 
 pytestmark = [pytest.mark.slow, full_only]
 
@@ -38,39 +35,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def served(place: Place) -> Iterator[Served]:
     with serving(place.library, "--rate", 100_000) as served:
         yield served
-
-
-class Events:
-    """An event stream of a server."""
-
-    def __init__(self, served: Served, path: str = "/index/events") -> None:
-        self._connection = socket.create_connection(("127.0.0.1", served.port), TIMEOUT_SECONDS)
-        head = f"GET {API}{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        self._connection.sendall(head.encode())
-        self._lines = self._connection.makefile("rb")
-
-    def until(self, is_last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """The events up to the first for which `is_last` is true."""
-        events = []
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        for line in self._lines:  # comments come all the time, so the socket never times out
-            assert time.monotonic() < deadline, events
-            if line.startswith(b"data: "):
-                events.append(json.loads(line[6:]))
-                if is_last(events[-1]):
-                    return events
-        raise AssertionError(f"the stream ended: {events}")
-
-    def close(self) -> None:
-        self._lines.close()
-        self._connection.close()
-
-
-def _ends(reply: Reply) -> Callable[[dict[str, Any]], bool]:
-    """A function that is true for the last event of the run started by this reply."""
-    assert reply.status == 202, reply.body
-    run, last = reply.json["run"], ("done", "interrupted", "failed")
-    return lambda event: event["run"] == run and event["state"] in last
 
 
 def _indexers(served: Served) -> list[psutil.Process]:
@@ -119,7 +83,7 @@ def test_a_server_that_watches_indexes_what_changes(tmp_path: Path) -> None:
         shutil.copy(PHOTOS / "bison.jpg", photos)
         events.until(lambda event: event["state"] == "done" and event["run"] > 1)
         assert server.get("/search", q="a bison")["hits"][0]["name"] == "bison.jpg"
-        events.until(_ends(server.post("/index", {})))  # a run on request, between those
+        events.until(ends(server.post("/index", {})))  # a run on request, between those
         events.close()
 
 
@@ -133,7 +97,7 @@ def test_events_of_a_run_and_stable_pages_during_it(served: Served, place: Place
     assert reply.status == 202, reply.body
     assert served.post("/index", {}).status == 409
     assert served.get("/status")["indexing"]["state"] == "running"
-    seen = events.until(_ends(reply))
+    seen = events.until(ends(reply))
     events.close()
     assert seen[-1]["state"] == "done", seen
     assert seen[-1]["added"] == 3
@@ -156,11 +120,11 @@ def test_excludes_add_up_and_the_last_event_lists_them(served: Served, place: Pl
         ({"exclude": ["secret/"], "no_exclude": True}, ["secret/"]),
         ({"no_exclude": True}, []),
     ):
-        last = events.until(_ends(served.post("/index", request)))[-1]
+        last = events.until(ends(served.post("/index", request)))[-1]
         assert last["exclude"] == ({str(place.photos): held} if held else {}), last
         hits = served.get("/search")["hits"]
         assert any(hit["name"] == "lemurs.jpg" for hit in hits) == ("lem*" not in held)
-    last = events.until(_ends(served.post("/index", {"exclude": ["../x"]})))[-1]
+    last = events.until(ends(served.post("/index", {"exclude": ["../x"]})))[-1]
     events.close()
     assert last["state"] == "failed" and "exclude pattern" in last["error"]
 
@@ -172,7 +136,7 @@ def test_a_subfolder_is_indexed_but_no_folder_outside(served: Served, place: Pla
         assert served.post("/index", {"path": path}).status == 400, path
     events = Events(served)
     reply = served.post("/index", {"path": str(place.photos / "new")})
-    assert events.until(_ends(reply))[-1]["added"] == 1
+    assert events.until(ends(reply))[-1]["added"] == 1
     events.close()
 
 
@@ -181,11 +145,11 @@ def test_a_killed_indexer_does_not_affect_the_server(served: Served, place: Plac
     events = Events(served)
     reply = served.post("/index", {})
     _indexers(served)[0].kill()
-    last = events.until(_ends(reply))[-1]
+    last = events.until(ends(reply))[-1]
     assert last["state"] == "failed"
     assert "signal 9" in last["error"]
     assert served.get("/search", q="a crab")["hits"]
-    again = _ends(served.post("/index", {}))
+    again = ends(served.post("/index", {}))
     assert events.until(again)[-1]["state"] == "done", "indexing can be started again"
     events.close()
 
@@ -197,7 +161,7 @@ def test_a_run_is_stopped(served: Served, place: Place) -> None:
     events = Events(served)
     reply = served.post("/index", {})
     assert served.ask(f"{API}/index", "DELETE").status == 202
-    assert events.until(_ends(reply))[-1]["state"] == "interrupted"
+    assert events.until(ends(reply))[-1]["state"] == "interrupted"
     events.close()
 
 
@@ -253,7 +217,7 @@ def test_texts_are_read_as_requested_and_remembered(served: Served, place: Place
     assert before["ocr"] == "off" and before["texts"]["passed_over"] == 0
     assert served.post("/index", {"ocr": "always"}).status == 400
     events = Events(served)
-    last = events.until(_ends(served.post("/index", {"ocr": "off"})))[-1]
+    last = events.until(ends(served.post("/index", {"ocr": "off"})))[-1]
     events.close()
     assert last["state"] == "done"
     after = served.get("/status")
@@ -266,7 +230,7 @@ def test_pictures_without_text_are_passed_over_on_request(served: Served, place:
         pytest.skip("the extra ocr is not installed")
     place.index(place.photos)
     events = Events(served)
-    last = events.until(_ends(served.post("/index", {"ocr": "auto"})))[-1]
+    last = events.until(ends(served.post("/index", {"ocr": "auto"})))[-1]
     events.close()
     assert last["state"] == "done", last
     status = served.get("/status")

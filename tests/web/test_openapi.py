@@ -82,8 +82,10 @@ def test_generated_requests_are_answered_as_documented(
 
 OPERATIONS = {
     "add_root",
+    "download_model",
     "embed",
     "forget_root",
+    "forget_vectors",
     "get_clusters",
     "get_duplicates",
     "get_facets",
@@ -107,6 +109,7 @@ OPERATIONS = {
     "index_events",
     "library_events",
     "list_folders",
+    "list_models",
     "list_of_day",
     "list_random",
     "list_recent",
@@ -125,6 +128,7 @@ OPERATIONS = {
     "start_indexing",
     "stop_indexing",
     "suggest",
+    "switch_model",
 }  # fmt: skip
 """Names in generated clients, which are a contract."""
 

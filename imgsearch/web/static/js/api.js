@@ -126,6 +126,10 @@ export const readTexts = (ocr) => request("/index", posted({ ocr }));
 /** The folders in a folder of the server; "" for the top. */
 export const folders = (path) => request(`/folders?${new URLSearchParams({ path })}`);
 export const skipped = (kind, start, limit) => request(`/skipped?${new URLSearchParams({ kind, start, limit })}`);
+export const models = () => request("/models");
+export const downloadModel = (model) => request("/models/download", posted({ model }));
+export const switchModel = (model) => request("/models/switch", posted({ model }));
+export const forgetModel = (model) => request(`/models?${new URLSearchParams({ model })}`, { method: "DELETE" });
 /** Pictures that were added last. */
 export const recent = (limit, signal) => request(`/recent?limit=${limit}`, { signal });
 export const signIn = (token) => request("/session", posted({ token }));

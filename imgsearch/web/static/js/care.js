@@ -1,9 +1,10 @@
-/** The care of the library: its folders, what they leave out, and the files that could not be indexed. */
+/** The care of the library: its folders, what they leave out, its models, and the files that could not be indexed. */
 
 import * as api from "./api.js";
 import { askLines, confirmed } from "./ask.js";
 import { Chooser } from "./chooser.js";
 import { copyText, h, icon, iconButton, toast } from "./dom.js";
+import { Models } from "./models.js";
 import { lastPart, list, longDate, t } from "./words.js";
 
 const FILES_PER_PAGE = 100;
@@ -23,6 +24,7 @@ export class Care {
     this.ocr = h("div", { class: "segments", role: "group", "aria-label": t("ocr.label") },
       OCR_MODES.map((value) => h("button", { type: "button", value, onclick: () => this.#readTexts(value) }, t(`ocr.${value}`))));
     this.ocrNote = h("p", { class: "view-note", role: "status" });
+    this.models = new Models({ started: () => actions.indexed() });
     this.files = h("ul", { class: "skipped" });
     this.filesNote = h("p", { class: "view-note", role: "status" });
     this.more = h("button", { type: "button", class: "way", hidden: true, onclick: () => this.#moreFiles() }, t("skipped.more"));
@@ -31,6 +33,7 @@ export class Care {
       h("p", { class: "view-note" }, t("care.note")),
       this.chooser.element, this.roots,
       h("div", { class: "view-head view-part" }, h("h2", {}, t("ocr.title")), this.ocr), this.ocrNote,
+      this.models.element,
       h("div", { class: "view-head view-part" }, h("h2", {}, t("skipped.title")), this.kinds),
       this.filesNote, this.files, h("div", { class: "ways" }, this.more));
     this.summary = t("care.title");
@@ -38,6 +41,7 @@ export class Care {
 
   show() {
     this.#loadRoots();
+    this.models.load();
     this.#files("skipped");
   }
 

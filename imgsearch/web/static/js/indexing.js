@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, h, toast } from "./dom.js";
-import { fixed, number, ofCode, t } from "./words.js";
+import { bytes, fixed, number, ofCode, t } from "./words.js";
 
 /** Interval between two requests for the status of the library. */
 const POLL_MS = 5000;
@@ -15,8 +15,15 @@ const STRIP_MS = 2000;
 
 const running = (progress) => Boolean(progress) && ["starting", "running"].includes(progress.state);
 
+/** What a run has done, in a sentence. */
+function outcome({ task, model, added, notes = [] }) {
+  if (task === "download") return t("models.downloaded", { name: model });
+  if (task === "switch" && notes.length) return notes.join(" ");
+  return added ? t("indexing.added", { count: added }) : t("indexing.up_to_date");
+}
+
 export class Indexing {
-  /** @param {Object} callbacks  `status(status)` after each request, `revised(status)` after a new revision */
+  /** @param {Object} callbacks  `status(status)` after each request, `revised(status)` after a new revision, `progress(progress)` with each event of a run */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.place = byId("indexing");
@@ -82,9 +89,11 @@ export class Indexing {
       this.#end(progress);
       return;
     }
+    this.callbacks.progress(progress);
     const { stage = "", done = 0, total, rate } = progress;
     const words = stage ? ofCode("stage", stage) : t("indexing");
-    const counted = total ? t("indexing.of", { stage: words, done, total }) : t("indexing.done", { stage: words, done });
+    let counted = total ? t("indexing.of", { stage: words, done, total }) : t("indexing.done", { stage: words, done });
+    if (stage === "download") counted = t("models.of", { stage: words, done: bytes(done), total: bytes(total ?? 0) });
     const speed = rate && stage === "encode" ? t("indexing.rate", { rate: rate < 10 ? fixed(rate, 1) : number(Math.round(rate)) }) : "";
     this.message.textContent = done || total ? counted + speed : words;
     if (total) this.bar.value = done / total;
@@ -114,7 +123,8 @@ export class Indexing {
     this.place.hidden = true;
     this.strip.replaceChildren();
     if (progress?.state === "failed") toast(`${progress.error ?? t("indexing.failed")} ${progress.hint ?? ""}`);
-    else if (progress?.state === "done") toast(progress.added ? t("indexing.added", { count: progress.added }) : t("indexing.up_to_date"));
+    else if (progress?.state === "done") toast(outcome(progress));
+    if (progress) this.callbacks.progress(progress);
     this.poll();
   }
 }

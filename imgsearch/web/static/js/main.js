@@ -145,7 +145,7 @@ const box = new SearchBox(store);
 const terms = new Terms(store);
 const filters = new Filters(store, { scan: () => indexing.start(), labelled: (labels) => terms.label(labels) });
 const help = buildHelp();
-const indexing = new Indexing({ status: showStatus, revised: offerUpdate });
+const indexing = new Indexing({ status: showStatus, revised: offerUpdate, progress: (progress) => care.models.progress(progress) });
 const notice = new Notice(store, { retry, startIndexing: () => indexing.start(), addFolder });
 
 const filterButton = iconButton("filters", t("filters.button"), () => filters.toggle());
@@ -233,6 +233,8 @@ function showWaiting() {
 
 function showAnswer(answer) {
   stopWaiting();
+  // A new element: the sign of waiting goes, and is not pushed down by the pictures.
+  byId("more").replaceWith(byId("more").cloneNode());
   const { first } = answer;
   selection.clear();
   grid.clear();

@@ -8,7 +8,7 @@ import { Suggestions, remember } from "./suggestions.js";
 import { t } from "./words.js";
 
 /** Pause in typing after which the search runs. */
-const TYPING_PAUSE_MS = 160;
+const TYPING_PAUSE_MS = 100;
 
 /** What may be a filter or an exclusion; the server knows which names are filters. */
 const SYNTAX = /(?:^|\s)-?(?:(?<=-)[^\s-]|[a-z][a-z_-]*(?::|\s*[!<>=~]=?\s*)(?=\S))/iu;

@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { byId, h } from "./dom.js";
 import { number, ofCode, t } from "./words.js";
 
-/** Pause in typing after which suggestions are requested. */
-const TYPING_PAUSE_MS = 120;
+/** Pause in typing after which suggestions are requested: after the search, which would wait for them. */
+const TYPING_PAUSE_MS = 160;
 const MAX_EARLIER = 30;
 const MAX_EARLIER_SHOWN = 5;
 const STORAGE_KEY = "imgsearch.earlier";
