@@ -63,10 +63,11 @@ COMMANDS: dict[str, tuple[object, ...]] = {
 }
 
 
+Run = Callable[[Place], dict[str, Outcome]]
+
+
 @pytest.fixture
-def outcomes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Place], dict[str, Outcome]]:
+def outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A function that runs each command on a library of the model "cheap"."""
     monkeypatch.setenv("IMGSEARCH_MODEL", "cheap")
 
@@ -95,14 +96,14 @@ def failed(found: dict[str, Outcome]) -> set[str]:
     return {name for name, outcome in found.items() if outcome.status}
 
 
-def test_a_library_without_pictures(eight: Place, outcomes) -> None:
+def test_a_library_without_pictures(eight: Place, outcomes: Run) -> None:
     open_catalog(str(eight.library), create=True).close()
     found = outcomes(eight)
     assert failed(found) == set(COMMANDS)
     assert not (eight.library.parent / "out").exists()
 
 
-def test_a_library_of_one_picture(eight: Place, outcomes) -> None:
+def test_a_library_of_one_picture(eight: Place, outcomes: Run) -> None:
     for path in sorted(eight.photos.iterdir())[1:]:
         path.unlink()
     eight.index(eight.photos, "--model", "cheap")
@@ -111,7 +112,7 @@ def test_a_library_of_one_picture(eight: Place, outcomes) -> None:
     assert found["diverse"].text == found["typical"].text == f"{eight.photos / 'a.jpg'}\n"
 
 
-def test_pictures_that_are_all_equal(eight: Place, outcomes) -> None:
+def test_pictures_that_are_all_equal(eight: Place, outcomes: Run) -> None:
     first, *others = sorted(eight.photos.iterdir())
     for path in others:
         shutil.copy(first, path)
@@ -125,7 +126,7 @@ def test_pictures_that_are_all_equal(eight: Place, outcomes) -> None:
         assert len(set(found[kind].text.splitlines())) == 3
 
 
-def test_a_space_that_is_not_complete(eight: Place, outcomes) -> None:
+def test_a_space_that_is_not_complete(eight: Place, outcomes: Run) -> None:
     eight.index(eight.photos, "--model", "cheap")
     without_vectors(eight.library, after=5)
     shutil.rmtree(eight.library / "index")

@@ -127,9 +127,14 @@ def happen(root: Path, name: str, *what: str | float) -> None:
                 os.replace(root / "swapped", other)
 
 
-def contents(library: Path) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Vectors of the pictures that can be searched, and reasons of the skipped files, by path."""
-    with closing(open_catalog(str(library))) as catalog:
+def contents(library: Path) -> tuple[dict[str, bytes], dict[str, str]] | None:
+    """Vectors of the pictures that can be searched, and reasons of the skipped files, by path; None
+    before the first run."""
+    try:
+        catalog = open_catalog(str(library))
+    except ImgSearchError:
+        return None
+    with closing(catalog):
         vectors = {path: each.tobytes() for path, each in held(catalog, SPACE).items()}
         return vectors, {each.file.absolute: each.reason for each in catalog.skipped()}
 
