@@ -75,7 +75,9 @@ def range_search(rows: Halves, lists: int) -> np.ndarray:
         index.nprobe = near_pairs.PROBED_LISTS
     index.add(whole)
     limits, _, found = index.range_search(whole, MIN_SIMILARITY - near_pairs.STORED_ROUNDING)
-    graph = csr_array((np.ones(len(found), bool), found, limits), shape=(len(rows), len(rows)))
+    graph = csr_array(
+        (np.ones(len(found), bool), found, limits.astype(np.int64)), shape=(len(rows), len(rows))
+    )
     return connected_components(graph, directed=False)[1]
 
 
