@@ -62,17 +62,6 @@ def test_the_page_begins_with_shelves_above_all_pictures(own: str, gallery: Open
     assert not here.page.locator("#start").is_visible()
 
 
-@pytest.fixture(scope="module")
-def grouped(
-    browser, copy_demo: Callable[[], Place], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """URL of a server of demo photos with clusters."""
-    place = copy_demo()
-    assert place.call("clusters", "-q").status == 0
-    with serving(place.library, tmp_path_factory.mktemp("grouped") / "server.log") as address:
-        yield address
-
-
 def focused(here: Gallery) -> list[str]:
     """The lines of the focused link."""
     return str(here.page.evaluate("() => document.activeElement.innerText")).split("\n")
