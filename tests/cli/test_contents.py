@@ -19,7 +19,7 @@ SEARCHES: tuple[tuple[object, ...], ...] = (
     ("search", "a", "bird", "--all"),
     ("search", "an", "animal", "--unique", "--mode", "hybrid"),
     ("search", "--type", "jpeg", "--sort", "name"),
-    ("search", "--where", "width > height", "a", "building"),
+    ("search", "a", "building", "--where", "width > 800"),
 )
 
 
@@ -34,7 +34,7 @@ def test_no_command_changes_a_search(copy_demo: Callable[[], Place], tmp_path: P
         return [each.json for each in every]
 
     before = results()
-    for arguments in (
+    made = (
         ("clusters", "-q"),
         ("clusters", "--refit"),
         ("map", "--json"),
@@ -44,20 +44,21 @@ def test_no_command_changes_a_search(copy_demo: Callable[[], Place], tmp_path: P
         ("import", tmp_path / "out"),
         ("backup", tmp_path / "pictures.imgsearch"),
         ("saved", "add", "Birds", "a bird"),
-        ("clusters", "--forget"),
-    ):
-        outcome = demo.call(*arguments)
-        assert outcome.status == 0, outcome.err
-        assert results() == before, arguments
+    )
+    for commands in (made, [("clusters", "--forget")]):
+        for arguments in commands:
+            outcome = demo.call(*arguments)
+            assert outcome.status == 0, outcome.err
+        assert results() == before
 
 
 COMMANDS: dict[str, tuple[object, ...]] = {
     "clusters": ("clusters", "--format", "json"),
     "map": ("map", "--json"),
-    "sample": ("sample", 3),
-    "diverse": ("sample", 3, "--diverse"),
-    "typical": ("sample", 3, "--typical"),
-    "outliers": ("sample", 3, "--outliers"),
+    "sample": ("sample", 3, "--format", "paths"),
+    "diverse": ("sample", 3, "--diverse", "--format", "paths"),
+    "typical": ("sample", 3, "--typical", "--format", "paths"),
+    "outliers": ("sample", 3, "--outliers", "--format", "paths"),
     "dupes": ("dupes", "--format", "json"),
     "export": ("export", "OUT"),
 }
