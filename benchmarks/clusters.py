@@ -12,7 +12,7 @@ product of a repetition with its picture is about 0.8. Leiden needs igraph (pip 
 Columns of groups: adjusted mutual information with the labels (AMI; 1 is perfect, 0 is chance; an
 outlier is a group of its own), the number of groups and of outliers, AMI between three seeds, AMI
 between the groups of seven tenths of the pictures and those of all, processor seconds and their
-ratio to the first row, memory beyond the vectors. Methods that take longer than two minutes run
+ratio to the first row, memory beyond the vectors. Methods that take longer than a minute run
 once, so they have no figures of seeds and growth.
 
 Columns of samples of 100: the least and the mean inner product of a picture with the most similar
@@ -57,7 +57,7 @@ PHOTO_SUBJECTS = {
 NEIGHBOURS = 10
 MAX_SQUARE_IMAGES = 20_000
 """Methods that hold all pairs, or a graph of Python objects, are left out for more."""
-MAX_REPEATED_SECONDS = 120.0
+MAX_REPEATED_SECONDS = 60.0
 SAMPLE_SIZE = 100
 BLOCK_IMAGES = 8192
 Method = Callable[[np.ndarray, int], Mapping[str, np.ndarray]]
