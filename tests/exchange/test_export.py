@@ -297,3 +297,20 @@ def test_embedding_atlas_reads_the_file(seven: Catalog, tmp_path: Path) -> None:
     assert dict(zip(frame["path"], found, strict=True)) == {
         path: vector for path, _, vector in stored(seven.folder)
     }
+
+
+def test_fiftyone_makes_samples_of_the_rows(seven: Catalog, tmp_path: Path) -> None:
+    """Without its database, in the form in which it stores them; "id" is a name of its own."""
+    fiftyone = pytest.importorskip("fiftyone")
+    export(seven, SPACE, str(tmp_path / "all.parquet"), ExportRequest())
+    found = {}
+    for row in pq.read_table(tmp_path / "all.parquet").to_pylist():
+        path, vector = row.pop("path"), np.array(row.pop("vector"), np.float32)
+        del row["id"]
+        sample = fiftyone.Sample(filepath=path, vector=vector, **row)
+        again = fiftyone.Sample.from_dict(sample.to_dict())
+        assert {name: again[name] for name in row if row[name] is not None} == {
+            name: value for name, value in row.items() if value is not None
+        }
+        found[again["content_hash"]] = again["vector"].astype("<f2").tobytes()
+    assert found == {digest: vector for _, digest, vector in stored(seven.folder)}

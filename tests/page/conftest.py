@@ -81,6 +81,17 @@ def demo(
         yield address
 
 
+@pytest.fixture(scope="session")
+def grouped(
+    browser: Browser, copy_demo: Callable[[], Place], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The same with clusters and a map."""
+    place = copy_demo()
+    assert place.call("map", "-q").status == 0
+    with serving(place.library, tmp_path_factory.mktemp("log") / "server.log") as address:
+        yield address
+
+
 OpenGallery = Callable[..., Gallery]
 Serve = Callable[..., str]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,11 @@ from playwright.sync_api import expect
 from tests.conftest import full_only
 from tests.page.conftest import OpenGallery
 from tests.page.gallery import Gallery
-from tests.page.page_server import serving
 
 pytestmark = [pytest.mark.slow, full_only]
 
 PLANE = ".plane"
 MESSAGES = ["GL Driver Message", "WebGL"]
-
-
-@pytest.fixture(scope="module")
-def own(browser, copy_demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a server of demo photos with clusters and a map."""
-    place = copy_demo()
-    assert place.call("map", "-q").status == 0
-    with serving(place.library, tmp_path_factory.mktemp("map") / "server.log") as address:
-        yield address
 
 
 def opened(gallery: OpenGallery, address: str, path: str = "/?show=map", **context) -> Gallery:
@@ -46,8 +35,8 @@ def box_of(here: Gallery) -> dict[str, float]:
     return box
 
 
-def test_the_map_takes_the_place_of_the_grid(own: str, gallery: OpenGallery) -> None:
-    here = gallery(own)
+def test_the_map_takes_the_place_of_the_grid(grouped: str, gallery: OpenGallery) -> None:
+    here = gallery(grouped)
     here.expected += MESSAGES
     here.shows("44 pictures")
     here.page.get_by_role("button", name="Map", exact=True).click()
@@ -64,9 +53,9 @@ def test_the_map_takes_the_place_of_the_grid(own: str, gallery: OpenGallery) -> 
 
 
 def test_a_map_that_takes_longer_than_an_answer_may_is_requested_again(
-    own: str, gallery: OpenGallery
+    grouped: str, gallery: OpenGallery
 ) -> None:
-    here = gallery(own)
+    here = gallery(grouped)
     here.expected += [*MESSAGES, "503"]
     answers = iter([503, 503])
 
@@ -83,8 +72,8 @@ def test_a_map_that_takes_longer_than_an_answer_may_is_requested_again(
     assert next(answers, None) is None
 
 
-def test_a_line_around_pictures_lists_them(own: str, gallery: OpenGallery) -> None:
-    here = opened(gallery, own)
+def test_a_line_around_pictures_lists_them(grouped: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, grouped)
     here.page.get_by_role("button", name="Draw around pictures").click()
     box = box_of(here)
     middle, half = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -113,8 +102,8 @@ def test_a_line_around_pictures_lists_them(own: str, gallery: OpenGallery) -> No
     assert here.parameters["region"]
 
 
-def test_without_a_pointer(own: str, gallery: OpenGallery) -> None:
-    here = opened(gallery, own)
+def test_without_a_pointer(grouped: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, grouped)
     region = here.page.get_by_role("list", name="Groups on the map").get_by_role("button").first
     name = region.inner_text()
     region.focus()
@@ -131,8 +120,8 @@ def test_without_a_pointer(own: str, gallery: OpenGallery) -> None:
     here.page.locator(".plane-points").wait_for()
 
 
-def test_a_picture_is_named_and_opened(own: str, gallery: OpenGallery) -> None:
-    here = opened(gallery, own)
+def test_a_picture_is_named_and_opened(grouped: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, grouped)
     box = box_of(here)
     x, y = here.page.evaluate(
         """async () => {
@@ -153,8 +142,8 @@ def test_a_picture_is_named_and_opened(own: str, gallery: OpenGallery) -> None:
     here.page.locator(PLANE).wait_for()
 
 
-def test_filters_choose_what_is_on_the_map(own: str, gallery: OpenGallery) -> None:
-    here = opened(gallery, own, "/?show=map&type=png")
+def test_filters_choose_what_is_on_the_map(grouped: str, gallery: OpenGallery) -> None:
+    here = opened(gallery, grouped, "/?show=map&type=png")
     assert here.page.locator(".plane-near img").count() < 10
     here.go("/?show=map&type=gif")
     here.expected += ["400"]
@@ -191,11 +180,11 @@ COLOURED = """async () => {
 
 
 def test_points_are_drawn_with_and_without_webgl_in_the_same_places(
-    own: str, gallery: OpenGallery
+    grouped: str, gallery: OpenGallery
 ) -> None:
     found = []
     for script in ("", WEBGL):
-        here = gallery(own)
+        here = gallery(grouped)
         here.expected += MESSAGES
         here.page.add_init_script(script)
         here.go("/?show=map")
@@ -212,9 +201,9 @@ def test_points_are_drawn_with_and_without_webgl_in_the_same_places(
 @pytest.mark.parametrize("size", [(1440, 900), (360, 740)])
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=full_only)])
 def test_the_map_is_accessible(
-    own: str, gallery: OpenGallery, screenshots: Path, size: tuple[int, int], scheme: str
+    grouped: str, gallery: OpenGallery, screenshots: Path, size: tuple[int, int], scheme: str
 ) -> None:
-    here = opened(gallery, own, size=size, color_scheme=scheme, bypass_csp=True)
+    here = opened(gallery, grouped, size=size, color_scheme=scheme, bypass_csp=True)
     here.page.screenshot(path=screenshots / f"map-{size[0]}-{scheme}.png")
     assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert here.violations() == []
@@ -267,12 +256,12 @@ def _fulfil(data: bytes, route: Any) -> None:
     route.fulfill(body=data)
 
 
-def test_a_million_points_are_smooth(own: str, gallery: OpenGallery) -> None:
+def test_a_million_points_are_smooth(grouped: str, gallery: OpenGallery) -> None:
     """Frames while it zooms, drawn by a processor: while it moves, fewer points are drawn. A map of
     few points measures how busy the machine is."""
     medians_ms = []
     for count in (1_000, 1_000_000):
-        here = gallery(own)
+        here = gallery(grouped)
         here.expected += MESSAGES
         data = packed(count)
         here.context.route("**/api/v1/map?*", partial(_fulfil, data))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +60,53 @@ def test_the_page_begins_with_shelves_above_all_pictures(own: str, gallery: Open
     here.type("a koala")
     here.first_is("koala.jpg")
     assert not here.page.locator("#start").is_visible()
+
+
+def focused(here: Gallery) -> list[str]:
+    """The lines of the focused link."""
+    return str(here.page.evaluate("() => document.activeElement.innerText")).split("\n")
+
+
+@full_only
+def test_a_group_shows_its_parts_by_keyboard_with_a_way_back(
+    grouped: str, gallery: OpenGallery
+) -> None:
+    with urllib.request.urlopen(f"{grouped}/api/v1/clusters") as response:
+        clusters = json.load(response)["clusters"]
+    parts = next(
+        found
+        for broad in clusters
+        if len(found := [each for each in clusters if each["parent"] == broad["id"]]) > 1
+    )
+    broad = next(each for each in clusters if each["id"] == parts[0]["parent"])
+    here = gallery(grouped, size=(360, 740), bypass_csp=True)
+    groups = here.page.locator(".shelf[data-kind=clusters] .shelf-tile")
+    groups.filter(has_text=broad["name"]).focus()
+    here.press("Enter")
+    here.shows(f"{broad['count']} picture")
+    tiles = here.page.locator(".shelf[data-kind=parts] .shelf-tile")
+    assert [each.split("\n")[:2] for each in tiles.all_inner_texts()] == [
+        [each["name"], str(each["count"])] for each in parts
+    ]
+    expect(tiles.locator("img")).to_have_count(len(parts))
+    assert here.parameters == {"cluster": [str(broad["id"])]} and focused(here) == [broad["name"]]
+    assert here.violations() == []
+    here.press("Tab", "Tab", "Tab", "Enter")  # the row, the first tile, the second one
+    here.shows(f"{parts[1]['count']} picture")
+    assert here.parameters == {"cluster": [str(parts[1]["id"])]}
+    assert focused(here)[0] == parts[1]["name"]
+    here.page.reload()
+    here.page.get_by_role("button", name=f"Remove: {parts[1]['name']}").wait_for()
+    expect(here.page.locator(".shelf-tile[aria-current]")).to_contain_text(parts[1]["name"])
+    assert here.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert here.violations() == []
+    here.page.get_by_role("link", name=broad["name"], exact=True).press("Enter")
+    here.shows(f"{broad['count']} picture")
+    here.page.get_by_role("link", name="Groups", exact=True).press("Enter")
+    here.shows("44 pictures")
+    assert here.parameters == {} and focused(here)[0] == broad["name"]
+    here.go(f"/?cluster={broad['id']}&type=jpeg")
+    expect(tiles).to_have_count(0)
 
 
 @full_only

@@ -106,6 +106,7 @@ export const facets = (params, signal) => request(`/facets?${params}`, { signal 
 export const timeline = (params, signal) => request(`/timeline?${params}`, { signal });
 /** What the page begins with; the day is that of this browser, such as "11-29". */
 export const start = (day) => request(`/start?day=${day}`);
+export const clusters = () => request("/clusters");
 const posted = (value) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 export const save = (name, search, replace) => request("/saved", posted({ name, search, replace }));
 export const renameSaved = (id, name) => request(`/saved/${id}`, posted({ name }));

@@ -157,6 +157,7 @@ const shelves = new Shelves({
   filter: (patch) => store.set({ ...patch, view: "" }),
   show: actions.show,
   address: (patch) => `${location.pathname}${format({ ...EMPTY, unique: store.state.unique, ...patch })}`,
+  named: () => store.state.cluster.length && terms.show(store.state),
 });
 const duplicates = new Duplicates({
   open: actions.show,
@@ -342,7 +343,7 @@ function begin(options = {}) {
   if (isEmpty() && !views[state.show]) {
     showView(null);
     scrubber.show(null);
-    shelves.show(false);
+    shelves.show(null);
     results.removeAttribute("data-starting");
     showCount(t("page.none"));
     notice.firstSteps(indexing.status);
@@ -387,7 +388,7 @@ function showView(view) {
 
 /** The shelves come first, so that the pictures do not move. */
 async function showPictures(state, options) {
-  await shelves.show(isStart(state));
+  await shelves.show(state);
   results.removeAttribute("data-starting");
   if (state === store.state) search.run(state, options);
 }

@@ -1,8 +1,10 @@
-/** What the page begins with: shelves of periods, clusters, saved searches and recent pictures. */
+/** What the page begins with: shelves of periods, clusters, saved searches and recent pictures. Above the pictures of
+ * a cluster there is one, with its parts. */
 
 import * as api from "./api.js";
 import { askName, confirmed } from "./ask.js";
 import { byId, h, icon, iconButton, toast } from "./dom.js";
+import { clusterOf, isStart } from "./state.js";
 import { nameClusters } from "./terms.js";
 import { describe, endOf, lastPart, number, parseDate, shortMonthOf, t } from "./words.js";
 
@@ -15,29 +17,39 @@ function today() {
   return [now.getMonth() + 1, now.getDate()].map((each) => String(each).padStart(2, "0")).join("-");
 }
 
-/** A tile: a picture with a name and a second line, which is a link with a purpose of its own. */
-function tile({ label, below = "", thumb = null, act, href }) {
-  const image = thumb ? h("img", { src: thumb, alt: "", loading: "lazy", decoding: "async", width: "256", height: "256" }) : h("span", { class: "shelf-blank" }, icon("picture"));
-  image.addEventListener("error", () => image.replaceWith(h("span", { class: "shelf-blank" }, icon("picture"))));
+/** A link that changes the page without loading it again. */
+function link({ act, ...props }, ...children) {
   const open = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     act();
   };
-  const link = h("a", { class: "shelf-tile", href, onclick: open }, image, h("span", { class: "shelf-label" }, label), below ? h("span", { class: "shelf-below" }, below) : null);
-  return h("li", { class: "shelf-item" }, link);
+  return h("a", { ...props, onclick: open }, ...children);
+}
+
+/** A tile: a picture with a name and a second line, which is a link with a purpose of its own. */
+function tile({ label, below = "", thumb = null, act, href, current = false }) {
+  const image = thumb ? h("img", { src: thumb, alt: "", loading: "lazy", decoding: "async", width: "256", height: "256" }) : h("span", { class: "shelf-blank" }, icon("picture"));
+  image.addEventListener("error", () => image.replaceWith(h("span", { class: "shelf-blank" }, icon("picture"))));
+  const words = [h("span", { class: "shelf-label" }, label), below ? h("span", { class: "shelf-below" }, below) : null];
+  return h("li", { class: "shelf-item" }, link({ class: "shelf-tile", href, act, "aria-current": current && "true" }, image, words));
 }
 
 export class Shelves {
-  /** @param {Object} actions  `filter(patch)`, `show(id)`, `address(patch)` the URL of a patch */
+  /**
+   * @param {Object} actions  `filter(patch)`, `show(id)`, `address(patch)` the URL of a patch, `named()` clusters have
+   *   got names
+   */
   constructor(actions) {
     this.actions = actions;
     this.place = byId("start");
     this.answer = null;
+    this.clusters = [];
   }
 
   /** Request the shelves; they are drawn when the start is shown. */
   load() {
+    this.loadingClusters = null;
     this.loading = api.start(today()).then((answer) => {
       this.answer = answer;
       nameClusters(answer.clusters.clusters);
@@ -48,15 +60,42 @@ export class Shelves {
     return this.loading;
   }
 
-  /** Show the shelves, or hide them. */
-  async show(shown) {
-    this.wanted = shown;
-    if (shown) await (this.loading ?? this.load());
-    if (this.wanted !== shown) return;
+  /** Request the clusters of both levels, which are kept until the library changes. */
+  async #loadClusters() {
+    try {
+      this.clusters = (await api.clusters()).clusters;
+      nameClusters(this.clusters);
+      this.actions.named();
+    } catch {
+      // The list of pictures reports errors, and does without the parts.
+      this.clusters = [];
+      this.loadingClusters = null;
+    }
+  }
+
+  /** Show the shelves of a state: those of the start, or the parts of a cluster; null for none. */
+  async show(state) {
+    this.wanted = state;
+    const starts = Boolean(state && isStart(state));
+    const cluster = state ? clusterOf(state) : "";
+    if (starts) await (this.loading ?? this.load());
+    if (cluster) await (this.loadingClusters ??= this.#loadClusters());
+    if (this.wanted !== state) return;
     this.covers?.abort();
-    this.place.hidden = !shown || !this.answer;
-    this.place.replaceChildren(...(this.place.hidden ? [] : this.#shelves(this.answer)));
-    if (!this.place.hidden) this.#fillCovers();
+    const shelves = starts && this.answer ? this.#shelves(this.answer) : cluster ? this.#parts(cluster) : [];
+    this.place.hidden = !shelves.length;
+    this.place.replaceChildren(...shelves);
+    this.#followFocus();
+    if (starts && this.answer) this.#fillCovers();
+  }
+
+  /** Focus the tile of a cluster that was opened or left, because the pressed link may no longer be there. */
+  #followFocus() {
+    const current = this.place.querySelector(".shelf-tile[aria-current]");
+    current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (this.left) this.place.querySelector(`[data-cluster="${this.left}"] a`)?.focus();
+    else if (this.opened) (current ?? this.place.querySelector(".crumb[aria-current]"))?.focus();
+    this.left = this.opened = null;
   }
 
   #shelves({ recent, on_this_day: anniversaries, years, months, places, clusters, saved }) {
@@ -71,9 +110,9 @@ export class Shelves {
     ].filter(Boolean);
   }
 
-  #shelf(title, tiles, kind) {
+  #shelf(title, tiles, kind, heading = title) {
     if (!tiles.length) return null;
-    return h("section", { class: "shelf", data: { kind }, "aria-label": title }, h("h2", {}, title), h("ul", { class: "shelf-row", tabindex: "0", "aria-label": title }, tiles));
+    return h("section", { class: "shelf", data: { kind }, "aria-label": title }, h("h2", {}, heading), h("ul", { class: "shelf-row", tabindex: "0", "aria-label": title }, tiles));
   }
 
   #clusters({ made, clusters }) {
@@ -92,8 +131,42 @@ export class Shelves {
     return this.#patched({ after: start, before: endOf(start).slice(0, start.length) }, { label, below: number(count), thumb });
   }
 
-  #cluster({ id, name, count, thumb }) {
-    return this.#patched({ cluster: [String(id)] }, { label: name, below: number(count), thumb });
+  #cluster({ id, name, count, thumb }, current = false) {
+    const item = tile({ ...this.#toCluster(id), label: name, below: number(count), thumb, current });
+    item.dataset.cluster = id;
+    return item;
+  }
+
+  /** Address and action of a link to the pictures of a cluster. */
+  #toCluster(id) {
+    const patch = { cluster: [String(id)] };
+    const act = () => {
+      this.opened = id;
+      this.actions.filter(patch);
+    };
+    return { href: this.actions.address(patch), act };
+  }
+
+  /** The parts of a broad cluster, one of which may be chosen, below the way back. One that is not divided is its only
+   * part. */
+  #parts(chosen) {
+    const found = this.clusters.find(({ id, name }) => String(id) === chosen || name === chosen);
+    if (!found) return [];
+    const broad = this.clusters.find(({ id }) => id === found.parent) ?? found;
+    const divided = this.clusters.filter(({ parent }) => parent === broad.id);
+    const parts = divided.length ? divided : [broad];
+    const leave = () => {
+      this.left = broad.id;
+      this.actions.filter({ cluster: [], sort: "", at: "" });
+    };
+    const path = [
+      link({ class: "crumb", href: this.actions.address({}), act: leave }, t("shelves.groups")),
+      ...(found === broad ? [broad] : [broad, found]).flatMap((each) => [
+        h("span", { "aria-hidden": "true" }, " › "),
+        link({ class: "crumb", ...this.#toCluster(each.id), "aria-current": each === found && "page" }, each.name),
+      ]),
+    ];
+    return [this.#shelf(t("shelves.parts", { name: broad.name }), parts.map((each) => this.#cluster(each, each === found)), "parts", path)];
   }
 
   #place({ name, count, thumb }) {
@@ -142,7 +215,7 @@ export class Shelves {
 
   async reload() {
     await this.load();
-    if (this.wanted) await this.show(true);
+    if (this.wanted) await this.show(this.wanted);
   }
 
   async #rename({ id, name }) {

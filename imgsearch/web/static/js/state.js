@@ -109,6 +109,9 @@ export const isSearch = (state) => hasTerms(state) || Boolean(state.saved);
 /** Whether the page shows what it begins with: nothing is searched for, filtered or ordered. */
 export const isStart = (state) => !format({ ...query(state), unique: true });
 
+/** The cluster whose pictures are listed, by id or name; "" if something else narrows the list. */
+export const clusterOf = (state) => (state.cluster.length === 1 && isStart({ ...state, cluster: [], sort: "", at: "" }) ? state.cluster[0] : "");
+
 export const hasFilters = (state) => FILTERS.some((name) => state[name].length > 0);
 
 /** Whether the query contains words, so that the search mode matters. */
