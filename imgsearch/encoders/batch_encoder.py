@@ -102,7 +102,7 @@ class BatchedEncoder(ABC):
 
         from imgsearch.encoders.engine import Engine
 
-        return Engine(self._device or torch.device("cpu"))
+        return Engine(self._device or torch.device("cpu"), self.batch_size)
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -160,7 +160,7 @@ class BatchedEncoder(ABC):
             return self.image_features([self._prepared(images[place]) for place in batch])
 
         if self._apart and len(images) > self._core_batch:
-            size = min(self._core_batch, self.batch_size)
+            size = max(1, min(self._core_batch, self.batch_size // self._engine.cores))
             return self._stream(assemble, plan_batches(costs, size), apart=True)
         return self._stream(assemble, plan_batches(costs, self.batch_size, self.room))
 
@@ -201,7 +201,11 @@ class BatchedEncoder(ABC):
             for batch, rows in run(batches, assemble, self.rows):
                 done += 1
                 yield batch, self._checked(rows)
-            batches = self._smaller(batches[done:])
+            batches = batches[done:]
+            if apart and batches:  # one batch at a time takes less memory
+                apart, run, self._core_batch = False, self._engine.run, 0
+            else:
+                batches = self._smaller(batches)
 
     def _smaller(self, batches: list[list[int]]) -> list[list[int]]:
         """The remaining batches, halved because the first one did not fit in memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +28,17 @@ class Engine:
     On a CUDA device a batch is copied from pinned memory on a stream of its own, and each batch is
     launched before the result of the one before is awaited. So the device waits neither for the
     thread nor for the consumer of the results, as long as both are faster than it.
+
+    Parameters
+    ----------
+    device : torch.device
+    max_cores : int, optional
+        Limit on the batches that `run_apart` computes at a time.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, max_cores: int = sys.maxsize) -> None:
         self._device = device
+        self._max_cores = max_cores
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="imgsearch-batch")
         self._is_cuda = device.type == "cuda"
         self._copies: Any = torch.cuda.Stream(device) if self._is_cuda else None  # type: ignore[no-untyped-call]
@@ -86,12 +94,12 @@ class Engine:
     @cached_property
     def cores(self) -> int:
         """Batches that `run_apart` computes at a time."""
-        return torch.get_num_threads()
+        return min(torch.get_num_threads(), self._max_cores)
 
     @cached_property
     def _cores(self) -> ThreadPoolExecutor:
         """Threads that divide no operator."""
-        count = self.cores
+        count, before = self.cores, torch.get_num_threads()
         started = threading.Barrier(count + 1)
 
         def start() -> None:
@@ -103,7 +111,7 @@ class Engine:
         for _ in range(count):
             cores.submit(int)
         started.wait()
-        torch.set_num_threads(count)  # threads that start later would divide nothing, either
+        torch.set_num_threads(before)  # threads that start later would divide nothing, either
         return cores
 
     def _place(self, features: Features) -> tuple[Features, torch.cuda.Event | None]:

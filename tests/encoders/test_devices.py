@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,11 +28,20 @@ from tests import tiny_models
 from tests.conftest import full_only
 
 CPU = torch.device("cpu")
+WAIT_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return str(tiny_models.make_clip(tmp_path_factory.mktemp("made") / "clip"))
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 class SmallDevice(torch.nn.Module):
@@ -142,6 +152,26 @@ class TestTooLittleMemory:
         del small.seen[:]
         assert np.allclose(encoder.encode_texts(words), whole.encode_texts(words), atol=1e-5)
         assert max(small.seen) <= most, "what did not fit was not remembered"
+
+    def test_batches_side_by_side_that_do_not_fit_are_computed_in_turn(self, folder, two_threads):
+        class Crowded(torch.nn.Module):
+            """Fails while two compute at a time."""
+
+            meeting = threading.Barrier(2)
+
+            def forward(self, features):
+                if threading.current_thread() is not threading.main_thread():
+                    self.meeting.wait(WAIT_SECONDS)
+                    raise MemoryError
+                self.meeting.abort()
+                return features
+
+        options = EncoderOptions(device="cpu", precision="fp32")
+        encoder, whole = (generic.load(folder, options) for _ in range(2))
+        encoder.model.append(Crowded())
+        images = pictures(21)
+        assert np.allclose(encoder.encode_images(images), whole.encode_images(images), atol=1e-5)
+        assert encoder.batch_size == whole.batch_size
 
     def test_a_single_input_that_does_not_fit(self, folder):
         encoder = with_layer(folder, SmallDevice(0))
