@@ -144,8 +144,9 @@ class RayCluster:
         """Run a module on this machine of the cluster, from the line on that says it is ready."""
         inside = [each for each in self._inside if each != "--pid"]  # with it, nsenter forks
         command = [*inside, sys.executable, "-m", module, *map(str, arguments)]
-        root = Path(__file__).parents[1]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
+        root = str(Path(__file__).parents[1])  # nsenter changes to another folder
+        environment = {**os.environ, "PYTHONPATH": root}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
             try:
                 assert process.stdout is not None and process.stdout.readline()
                 yield
