@@ -123,10 +123,11 @@ class BatchedEncoder(ABC):
         Enough to sort them by size and, on a GPU, to keep it busy while results are stored; one
         batch on a processor if all pictures are resized to one size, or some for each core.
         """
+        if self._apart:
+            return max(self.batch_size, WINDOW_PER_CORE * self._engine.cores)
         device = self._device.type if self._device else "cpu"
-        if self._alike and device == "cpu":
-            return max(self.batch_size, WINDOW_PER_CORE * self._engine.cores * self._apart)
-        return self.batch_size * WINDOW_BATCHES
+        one = self._alike and device == "cpu"
+        return self.batch_size * (1 if one else WINDOW_BATCHES)
 
     @property
     def _apart(self) -> bool:
@@ -195,15 +196,15 @@ class BatchedEncoder(ABC):
         batches: list[list[int]],
         apart: bool = False,
     ) -> Iterator[tuple[list[int], Embeddings]]:
-        run = self._engine.run_apart if apart else self._engine.run
         while batches:
+            run = self._engine.run_apart if apart else self._engine.run
             done = 0
             for batch, rows in run(batches, assemble, self.rows):
                 done += 1
                 yield batch, self._checked(rows)
             batches = batches[done:]
             if apart and batches:  # one batch at a time takes less memory
-                apart, run, self._core_batch = False, self._engine.run, 0
+                apart, self._core_batch = False, 0
             else:
                 batches = self._smaller(batches)
 

@@ -36,14 +36,6 @@ def folder(tmp_path_factory):
     return str(tiny_models.make_clip(tmp_path_factory.mktemp("made") / "clip"))
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 class SmallDevice(torch.nn.Module):
     """A last layer that takes a limited number of inputs, and fails as a GPU would."""
 

@@ -112,15 +112,7 @@ def test_a_gpu_gets_each_batch_whole():
         assert np.array_equal(rows[:, 0], 2 * np.array(batch, np.float32))
 
 
-@pytest.fixture
-def two_cores():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("two_cores")
+@pytest.mark.usefixtures("two_threads")
 def test_batches_are_computed_side_by_side_each_on_one_core(engine):
     together = threading.Barrier(2)
     threads = []
