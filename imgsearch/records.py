@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -273,6 +273,10 @@ class Measures:
     contrast: float
     colourfulness: float
     kind: str
+
+
+MEASURES = tuple(each.name for each in fields(Measures))
+"""The names of the measures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def places(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, 
     ids : sequence of int
         Images that `ranked` returned for the same query.
     """
-    words = content_words(query)
+    ways = [way for word in content_words(query) for way in _ways(word)]
     among = ", ".join(str(int(each)) for each in ids)
     rows = connection.execute(text(f"SELECT * FROM searchable WHERE id IN ({among})"))
     texts = [each for each in WEIGHTS if each not in (*NAME_COLUMNS, "forms")]
@@ -145,23 +145,27 @@ def places(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, 
         row.id: tuple(
             place
             for place, names in columns.items()
-            if _has_any(words, [from_stored(getattr(row, name) or "") for name in names])
+            if _has_any(ways, [from_stored(getattr(row, name) or "") for name in names])
         )
         for row in rows
     }
 
 
-def _has_any(words: Sequence[str], texts: Sequence[str]) -> bool:
-    """True if the texts have one of the words in any form."""
-    content = " ".join([*map(word_forms.words, texts), word_forms.forms(tuple(texts))])
-    return any(_occurs(word, f" {content} ") for word in words)
+def _has_any(ways: Sequence[Sequence[str]], texts: Sequence[str]) -> bool:
+    """True if the texts have all words of one of the ways, in any form."""
+    known = [each for each in texts if each]
+    content = " ".join(map(word_forms.words, known))
+    return _has(ways, content) or _has(ways, f"{content} {word_forms.forms(tuple(known))}")
 
 
-def _occurs(word: str, content: str) -> bool:
+def _has(ways: Sequence[Sequence[str]], content: str) -> bool:
+    return any(all(f" {part} " in f" {content} " for part in way) for way in ways)
+
+
+def _ways(word: str) -> list[list[str]]:
+    """The words that a text may have for a word of a query."""
     plain = word_forms.words(word)
-    ways = [[form] for form in (plain, word_forms.stem(plain))]
-    ways += word_forms.splits(word)
-    return any(all(f" {part} " in content for part in way) for way in ways)
+    return [[plain], [word_forms.stem(plain)], *word_forms.splits(word)]
 
 
 def content_words(query: str) -> list[str]:

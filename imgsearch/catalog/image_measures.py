@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from imgsearch.catalog import contents
 from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import images, measures
-from imgsearch.records import ImageRecord, Measures
+from imgsearch.records import MEASURES, ImageRecord, Measures
 
-_NAMES = [field.name for field in fields(Measures)]
 _UPSERT = upsert(measures)
 _PUT = _UPSERT.on_conflict_do_update(
-    index_elements=["content_hash"], set_={name: _UPSERT.excluded[name] for name in _NAMES}
+    index_elements=["content_hash"], set_={name: _UPSERT.excluded[name] for name in MEASURES}
 )
 _MEASURED = select(measures.c.content_hash).where(measures.c.content_hash == images.c.content_hash)
 _WAITS = and_(contents.PRESENT, ~_MEASURED.exists())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from imgsearch.catalog.tables import Lines, images, measures, roots
 from imgsearch.filters.text_keys import folded
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures
+from imgsearch.records import MEASURES, ImageFile, ImageMetadata, ImageRecord, Measures
 from imgsearch.vectors import Embeddings, normalize
 
 STORAGE = np.dtype("<f2")
@@ -62,7 +61,7 @@ def _kinds(name: str) -> tuple[type, ...]:
 
 _KINDS = {name: _kinds(name) for name in ("size", "mtime_ns", "content_hash", *METADATA_COLUMNS)}
 
-MEASURED = {field.name: measures.c[field.name] for field in fields(Measures)}
+MEASURED = {name: measures.c[name] for name in MEASURES}
 """The measures of an image, by name."""
 
 T = TypeVar("T")
@@ -106,32 +105,42 @@ def image_record(row: Any) -> ImageRecord:
 
     Raises `ValueError` if a value is of another type than its column: SQLite stores what it gets.
     """
+    values = _values(row)
     for name, kinds in _KINDS.items():
-        if not isinstance(getattr(row, name), kinds):
+        if not isinstance(values[name], kinds):
             raise ValueError(f"{name} of image {row.id}")
     return ImageRecord(
         id=row.id,
         file=ImageFile(row.root, row.path, row.size, row.mtime_ns),
         content_hash=row.content_hash,
-        metadata=image_metadata(row),
-        measures=_measures(row),
+        metadata=_metadata(values),
+        measures=_measures(values),
     )
 
 
 def image_metadata(row: Any) -> ImageMetadata:
     """The metadata in a row of `images`."""
-    return ImageMetadata(**{name: getattr(row, name) for name in METADATA_COLUMNS})
+    return _metadata(_values(row))
 
 
-def _measures(row: Any) -> Measures | None:
+def _values(row: Any) -> dict[str, Any]:
+    """The values of a row by column: a look into a dictionary is faster than one into a row."""
+    return dict(zip(row._fields, row, strict=True))
+
+
+def _metadata(values: Mapping[str, Any]) -> ImageMetadata:
+    return ImageMetadata(**{name: values[name] for name in METADATA_COLUMNS})
+
+
+def _measures(values: Mapping[str, Any]) -> Measures | None:
     """The measures in a row that was joined with them; None where there are none."""
-    if getattr(row, "sharpness", None) is None:
+    if values.get("sharpness") is None:
         return None
-    values = {name: getattr(row, name) for name in MEASURED}
-    for name, value in values.items():
+    found = {name: values[name] for name in MEASURED}
+    for name, value in found.items():
         if not isinstance(value, str if name == "kind" else int | float):
-            raise ValueError(f"{name} of image {row.id}")
-    return Measures(**values)
+            raise ValueError(f"{name} of image {values['id']}")
+    return Measures(**found)
 
 
 def root_id(connection: Connection, path: str) -> int:

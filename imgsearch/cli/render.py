@@ -9,11 +9,10 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
 
 from imgsearch.cli.terminal import columns, cut, plain, visible
-from imgsearch.records import Measures
+from imgsearch.records import MEASURES
 from imgsearch.searching.hits import Hit, hit_to_plain
 
 Paint = Callable[[Hit, str, str, str], str]
@@ -46,7 +45,7 @@ FIELDS = (
     "note",
     "matched",
     "parts",
-    *(field.name for field in fields(Measures)),
+    *MEASURES,
 )
 """Of a record; that of a folded hit ends with `duplicates`."""
 

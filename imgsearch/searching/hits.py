@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.records import ImageFile, ImageMetadata, ImageRecord, Measures, camera_name
+from imgsearch.records import MEASURES, ImageFile, ImageMetadata, ImageRecord, Measures, camera_name
 from imgsearch.searching.trace import Trace
 
 if TYPE_CHECKING:
@@ -409,12 +409,12 @@ def record_to_plain(image: ImageRecord) -> dict[str, Any]:
 
 def measures_to_plain(measures: Measures | None) -> dict[str, Any]:
     """The measures by name; None for each of a picture that has not been measured."""
-    return {field.name: getattr(measures, field.name, None) for field in fields(Measures)}
+    return {name: getattr(measures, name, None) for name in MEASURES}
 
 
 def measures_from_plain(values: Mapping[str, Any]) -> Measures | None:
     """The measures that `measures_to_plain` wrote."""
-    found = {field.name: values[field.name] for field in fields(Measures)}
+    found = {name: values[name] for name in MEASURES}
     return None if found["kind"] is None else Measures(**found)
 
 

@@ -260,10 +260,8 @@ class Searcher:
         while True:
             folded = self._folded(request, ranking, trace)
             with trace.step("look"):
-                records = self._catalog.get(folded.page_ids(0, places))
-                files = {each.id: each.file.location for each in records.values()}
-                copies = self._catalog.locations(folded.copy_ids(0, places))
-                gone = presence.look(files | copies)
+                ids = [*folded.page_ids(0, places), *folded.copy_ids(0, places)]
+                gone = presence.look(self._catalog.locations(ids))
             if gone and len(presence.ids) <= MAX_GONE_IMAGES:
                 places = min(2 * places, MAX_GONE_IMAGES)
                 ranking = ranking.without(presence.ids)

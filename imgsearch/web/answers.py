@@ -585,10 +585,13 @@ def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:
     prefix : str
         The path below which a proxy serves us, for the paths in the answer; "" for none.
     """
-    plain = record_to_plain(record)
+    return _picture(record_to_plain(record), prefix)
+
+
+def _picture(plain: dict[str, Any], prefix: str) -> dict[str, Any]:
     folder, name = os.path.split(plain["path"])
     return {
-        "id": record.id,
+        "id": plain["id"],
         "name": shown(name),
         "folder": shown(folder),
         "path": shown(plain["path"]),
@@ -597,19 +600,19 @@ def picture(record: ImageRecord, prefix: str) -> dict[str, Any]:
         "taken_at": plain["taken_at"],
         "taken": plain["taken"],
         "type": plain["format"],
-        "thumb": _thumb(record, prefix),
+        "thumb": _thumb(plain["id"], plain["content_hash"], prefix),
     }
 
 
-def _thumb(record: ImageRecord, prefix: str) -> str:
-    return f"{prefix}{API}/thumb/{record.id}?v={record.content_hash}"
+def _thumb(image_id: int, content_hash: str, prefix: str) -> str:
+    return f"{prefix}{API}/thumb/{image_id}?v={content_hash}"
 
 
 def hit(match: Hit, duplicates: int, prefix: str) -> HitAnswer:
     """A hit for a page; `duplicates` pictures are folded into it."""
     plain = hit_to_plain(match)
     return HitAnswer(
-        **picture(match.image, prefix),
+        **_picture(plain, prefix),
         rank=plain["rank"],
         score=plain["score"],
         strength=plain["strength"],
@@ -745,7 +748,7 @@ def _period(period: Period, covers: Mapping[int, ImageRecord], prefix: str) -> P
 
 
 def _cover(record: ImageRecord | None, prefix: str) -> str | None:
-    return None if record is None else _thumb(record, prefix)
+    return None if record is None else _thumb(record.id, record.content_hash, prefix)
 
 
 def duplicates(page: DuplicatePage, prefix: str) -> DuplicatesAnswer:
