@@ -43,7 +43,11 @@ async function answer(request, kept) {
   }
 }
 
-addEventListener("install", (event) => event.waitUntil(install()));
+addEventListener("install", (event) => {
+  event.waitUntil(install());
+  // Answers and pictures go past the worker, which may have to be started first, in browsers that can.
+  event.addRoutes?.({ condition: { urlPattern: `${new URL(SCOPE).pathname}api/*` }, source: "network" });
+});
 addEventListener("activate", (event) => event.waitUntil(activate()));
 addEventListener("fetch", (event) => {
   const url = event.request.url.split(/[?#]/)[0];

@@ -55,13 +55,15 @@ export class Grid {
     this.#relayout();
   }
 
-  /** Append results; `done` if they are the last. */
+  /** Append results; `done` if they are the last. Of the first, those out of sight are drawn later. */
   append(hits, { total, done }) {
+    const isNew = !this.mounted.size;
     this.total = total;
     for (const hit of hits) this.#push(hit);
     if (done) this.rows.finish();
     this.done = done;
-    this.update();
+    this.update(isNew ? 0 : OVERSCAN_SCREENS);
+    if (isNew) requestAnimationFrame(() => setTimeout(() => this.update()));
   }
 
   setSize(size) {
@@ -178,13 +180,13 @@ export class Grid {
     });
   }
 
-  /** Update the document for the current scroll position. */
-  update() {
+  /** Update the document for the current scroll position, with some screens above and below it. */
+  update(overscan = OVERSCAN_SCREENS) {
     this.place.style.height = `${this.rows.bottom}px`;
     const top = -this.place.getBoundingClientRect().top;
     const screen = innerHeight;
-    const first = this.rows.rowAt(top - screen * OVERSCAN_SCREENS);
-    const end = this.rows.rowAt(top + screen * (1 + OVERSCAN_SCREENS)) + 1;
+    const first = this.rows.rowAt(top - screen * overscan);
+    const end = this.rows.rowAt(top + screen * (1 + overscan)) + 1;
     const focusedRow = this.#rowWithFocus();
     for (const number of [...this.mounted.keys()]) {
       if ((number < first || number >= end) && number !== focusedRow) this.#unmount(number);

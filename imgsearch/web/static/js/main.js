@@ -141,7 +141,7 @@ const selection = new Selection(actions);
 search = new Search((keys) => examples.fetchAll(keys), { showWaiting, showAnswer, appendHits, showError });
 grid = new Grid(byId("grid"), actions);
 const viewer = new Viewer(actions);
-const box = new SearchBox(store);
+const box = new SearchBox(store, () => search.answer?.first.seconds ?? 0);
 const terms = new Terms(store);
 const filters = new Filters(store, { scan: () => indexing.start(), labelled: (labels) => terms.label(labels) });
 const help = buildHelp();

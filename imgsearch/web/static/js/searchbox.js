@@ -7,8 +7,9 @@ import { added } from "./state.js";
 import { Suggestions, remember } from "./suggestions.js";
 import { t } from "./words.js";
 
-/** Pause in typing after which the search runs. */
-const TYPING_PAUSE_MS = 100;
+/** Limits of the pause in typing after which a search runs: as long as the server took for the last. */
+const MIN_PAUSE_MS = 20;
+const MAX_PAUSE_MS = 150;
 
 /** What may be a filter or an exclusion; the server knows which names are filters. */
 const SYNTAX = /(?:^|\s)-?(?:(?<=-)[^\s-]|[a-z][a-z_-]*(?::|\s*[!<>=~]=?\s*)(?=\S))/iu;
@@ -21,8 +22,10 @@ const hasOpenQuote = (text) => text.split('"').length % 2 === 0;
 const tidy = (text) => text.replace(/\s+/g, " ").trim();
 
 export class SearchBox {
-  constructor(store) {
+  /** @param {() => number} lastSeconds  how long the server took for the last search */
+  constructor(store, lastSeconds) {
     this.store = store;
+    this.lastSeconds = lastSeconds;
     this.field = byId("q");
     this.form = byId("searchbox");
     this.chooser = h("input", { type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.dng,.nef,.cr2,.cr3,.arw", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true" });
@@ -92,7 +95,11 @@ export class SearchBox {
     this.clearer.hidden = !value;
     clearTimeout(this.#timer);
     if (/\s$/.test(value) && SYNTAX.test(value) && !hasOpenQuote(value)) this.#read(value);
-    else this.#timer = setTimeout(() => this.#read(finished(this.field.value)), TYPING_PAUSE_MS);
+    else this.#timer = setTimeout(() => this.#read(finished(this.field.value)), this.#pause());
+  }
+
+  #pause() {
+    return Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.lastSeconds() * 1000));
   }
 
   /** Search for the words of the text; its filters and exclusions become chips. */
