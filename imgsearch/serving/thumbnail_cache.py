@@ -94,7 +94,7 @@ def _write(path: str, data: bytes) -> None:
     replace_file(path, data, private=True, durable=False)
 
 
-SIDES: Sequence[int] = (256, 512, 1024)
+SIDES: Sequence[int] = (256, 384, 512, 768, 1024)
 """Supported sizes: pixels of the longer side."""
 
 

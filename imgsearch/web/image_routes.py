@@ -60,7 +60,7 @@ MAX_THUMBS = 100
 MAX_THUMBS_AT_ONCE = 16
 """Small pictures of such a request that are made at the same time, so that others get a turn."""
 
-ThumbSize = Annotated[int, Query(ge=1, le=4096, description="256, 512 or 1024.")]
+ThumbSize = Annotated[int, Query(ge=1, le=4096, description="256, 384, 512, 768 or 1024.")]
 VectorFormat = Annotated[
     EncodingFormat,
     Query(alias="encoding_format", description="base64: of little-endian float32."),

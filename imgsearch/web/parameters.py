@@ -298,7 +298,7 @@ class FrameParameters(DrawParameters):
     """Filters and size of a picture for a photo frame."""
 
     size: int = Field(
-        1024, ge=1, le=4096, description="Longer side: 256, 512, 1024, or 4096 for more."
+        1024, ge=1, le=4096, description="Longer side: 256, 384, 512, 768, 1024, or 4096 for more."
     )
 
     def target(self, prefix: str, image_id: int) -> str:

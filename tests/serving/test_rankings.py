@@ -170,4 +170,5 @@ def test_nothing_is_kept_where_nothing_may_be(tmp_path):
     ThumbnailCache(str(tmp_path), 0).put(made, 256, "WEBP")
     ThumbnailCache(str(tmp_path / "no" / "such"), 0).put(made, 256, "WEBP")
     assert list(tmp_path.iterdir()) == []
-    assert [snapped(side) for side in (1, 256, 257, 900, 5000)] == [256, 256, 512, 1024, 1024]
+    sides = [snapped(side) for side in (1, 256, 257, 500, 900, 5000)]
+    assert sides == [256, 256, 384, 512, 1024, 1024]

@@ -161,7 +161,7 @@ def test_copies_are_folded(server: Served) -> None:
 def test_thumbnails_are_upright_webp_of_fixed_sizes(server: Served, demo: Place) -> None:
     image_id = server.id_of("horses.heic")
     details = server.get(f"/images/{image_id}")
-    for size, side in ((1, 256), (256, 256), (300, 512), (4000, 1024)):
+    for size, side in ((1, 256), (256, 256), (300, 384), (600, 768), (4000, 1024)):
         reply = server.ask(f"{API}/thumb/{image_id}", size=size)
         assert reply.headers["content-type"] == "image/webp"
         with Image.open(io.BytesIO(reply.body)) as image:
@@ -170,7 +170,9 @@ def test_thumbnails_are_upright_webp_of_fixed_sizes(server: Served, demo: Place)
             upright = details["width"] / details["height"]
             assert image.width / image.height == pytest.approx(upright, rel=0.02)
     cached = list((demo.library / "thumbnails").rglob(f"{details['content_hash']}-*.webp"))
-    assert {path.name.rsplit("-", 1)[1] for path in cached} == {"256.webp", "512.webp", "1024.webp"}
+    assert {path.name.rsplit("-", 1)[1] for path in cached} == {
+        f"{side}.webp" for side in (256, 384, 768, 1024)
+    }
     hit = server.get("/search", name="horses.heic")["hits"][0]
     assert "immutable" in server.ask(hit["thumb"]).headers["cache-control"]
     assert "immutable" not in server.ask(f"{API}/thumb/{image_id}", v="0").headers["cache-control"]

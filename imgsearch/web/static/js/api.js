@@ -146,9 +146,11 @@ export async function problemOf(url) {
   }
 }
 
+const THUMBNAIL_SIZES = [256, 384, 512, 768, 1024];
+
 /** URL of a thumbnail with at least `pixels` on its longer side, up to 1024. */
 export function thumbnail(hit, pixels) {
-  const size = pixels <= 256 ? 256 : pixels <= 512 ? 512 : 1024;
+  const size = THUMBNAIL_SIZES.find((each) => each >= pixels) ?? 1024;
   return `${hit.thumb}${hit.thumb.includes("?") ? "&" : "?"}size=${size}`;
 }
 
