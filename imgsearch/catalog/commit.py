@@ -43,11 +43,14 @@ _LOOKUP_COLUMNS = (
 )
 _STATE_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "content_hash", "status", "gone_at")
 _INSERT = insert(images)
-_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
-_LAST_ID_ON_SERVER = text(
-    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq"
+_HIGHEST_ID = text(
+    "SELECT max((SELECT coalesce(max(id), 0) FROM images),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0))"
 )
-_HIGHEST_ID = text("SELECT max(id) FROM images")
+_HIGHEST_ID_ON_SERVER = text(
+    "SELECT greatest((SELECT max(id) FROM images),"
+    " (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq))"
+)
 _SKIPPED_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "reason", "transient", "decoder",
                     "run_id")  # fmt: skip
 _INSERT_SKIPPED = insert(skipped)
@@ -337,10 +340,8 @@ class Commit:
 
 def highest_id(connection: Connection) -> int:
     """The highest id that an image ever had; 0 if there was none."""
-    query = _LAST_ID_ON_SERVER if on_server(connection) else _LAST_ID
-    last = connection.execute(query).scalar()
-    highest = connection.execute(_HIGHEST_ID).scalar()
-    return max(last or 0, highest or 0)
+    query = _HIGHEST_ID_ON_SERVER if on_server(connection) else _HIGHEST_ID
+    return int(connection.execute(query).scalar_one())
 
 
 def _read_now(metadata: ImageMetadata, file: ImageFile) -> dict[str, Any]:

@@ -155,9 +155,10 @@ def one_of(connection: Connection, path: ColumnElement[str], paths: Sequence[str
     found = path.in_(paths)
     if not on_server(connection):
         return found
-    starts = {to_stored(each)[:PATH_START_CHARACTERS] for each in paths}
-    start = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text)
-    return and_(start.in_(sorted(starts)), found)
+    starts = sorted({to_stored(each)[:PATH_START_CHARACTERS] for each in paths})
+    here = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text).in_(starts)
+    whole_paths = all(len(each) < PATH_START_CHARACTERS for each in starts)
+    return here if whole_paths else and_(here, found)
 
 
 def joined(column: ColumnElement[int]) -> ColumnElement[str]:
