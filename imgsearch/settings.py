@@ -210,6 +210,7 @@ class Settings:
         " or a local folder; or a server that runs a model, `triton` over gRPC or `triton+http`"
         " over HTTP (docs/SCALE.md).",
         values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`',
+        secret=True,
     )
 
     @property
@@ -264,7 +265,7 @@ def _exact(kind: str) -> str:
 
 def has_password(url: str) -> bool:
     """True if a kind of index, or the place of a catalog, is a URL with a password."""
-    return re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
+    return re.search(r":/+[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
 
 
 def variable_name(setting: str) -> str:
@@ -326,7 +327,7 @@ def _pairs(table: Any, path: str) -> tuple[tuple[str, str], ...]:
     """A table of texts as sorted pairs, which can be hashed."""
     if not isinstance(table, dict) or not all(type(v) is str and v for v in table.values()):
         raise ImgSearchError(
-            f"{MODELS_TABLE} in {path} is {table!r}, which is not a table of texts",
+            f"{MODELS_TABLE} in {path} is not a table of texts",
             f'Write [{MODELS_TABLE}] on its own line, and below it: name = "hub id or folder"',
         )
     return tuple(sorted(table.items()))
@@ -340,8 +341,9 @@ def _convert(name: str, raw: str, where: str) -> Any:
 
 
 def _invalid(name: str, value: Any, where: str) -> ImgSearchError:
-    kind = _WORDS[type(getattr(Settings(), name))]
-    return ImgSearchError(f"{name} in {where} is {value!r}, which is not {kind}", "Fix the value.")
+    kind = type(getattr(Settings(), name))
+    shown = "" if kind is str else f"{value!r}, which is "  # a URL may have a password
+    return ImgSearchError(f"{name} in {where} is {shown}not {_WORDS[kind]}", "Fix the value.")
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text"}

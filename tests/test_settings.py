@@ -129,6 +129,21 @@ def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'index = ["postgresql://me:word@h/db"]',
+        '[models]\nbuiltin = "triton://me:word@h"\nother = 1',
+        'catalog = "postgresql:/me:word@h/db"',
+    ],
+)
+def test_a_setting_that_is_refused_is_not_repeated_with_its_password(config, text):
+    with pytest.raises(ImgSearchError) as caught:
+        load_settings({}, config(text))
+    assert "word" not in f"{caught.value} {caught.value.hint}"
+    assert "config.toml" in str(caught.value) or "the setting catalog" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
         ("auto", False),
@@ -136,6 +151,7 @@ def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
         ("postgresql://h/a:b@c", False),
         ("postgresql://me:word@h/db", True),
         ("postgresql://me:w@rd@h/db", True),
+        ("postgresql:/me:word@h/db", True),
         ("postgresql://h/db?sslmode=require&password=word", True),
     ],
 )

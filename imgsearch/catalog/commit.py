@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 
 from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
-from imgsearch.catalog.dialects import on_server, one_of
+from imgsearch.catalog.dialects import insert_rows, on_server, one_of
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -42,7 +42,6 @@ _LOOKUP_COLUMNS = (
     images.c.gone_at,
 )
 _STATE_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "content_hash", "status", "gone_at")
-_INSERT = insert(images)
 _HIGHEST_ID = text(
     "SELECT max((SELECT coalesce(max(id), 0) FROM images),"
     " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0))"
@@ -162,7 +161,7 @@ class Commit:
     def _write_new(self) -> None:
         """Write the new images, and then the vectors put since the last write."""
         if self._new:
-            self._connection.execute(_INSERT, self._new)
+            insert_rows(self._connection, images, self._new)
             self._new.clear()
             self._fresh.clear()
         self._ledger.write()
