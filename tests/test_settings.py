@@ -99,6 +99,17 @@ def test_an_invalid_variable_is_named(raw):
         load_settings({}, {"IMGSEARCH_BATCH_SIZE": raw})
 
 
+def test_models_come_from_the_file_or_from_a_variable_with_its_lines(config):
+    env = config('[models]\nbuiltin = "triton://a:8001"\nx = "folder"\n')
+    assert load_settings({}, env).models == (("builtin", "triton://a:8001"), ("x", "folder"))
+    env["IMGSEARCH_MODELS"] = 'y = "o/n"\nbuiltin = "triton://b"\n'
+    assert load_settings({}, env).models == (("builtin", "triton://b"), ("y", "o/n"))
+    for raw in ("builtin = triton://me:word@b", "builtin = 1", "triton://me:word@b"):
+        with pytest.raises(ImgSearchError, match="models in IMGSEARCH_MODELS is not") as caught:
+            load_settings({}, {"IMGSEARCH_MODELS": raw})
+        assert "name = " in caught.value.hint and "word" not in str(caught.value)
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
 def test_devices(device):
     assert load_settings({"device": device}, {}).device == device
