@@ -209,8 +209,8 @@ class Settings:
         "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
         " or a local folder; or a server that runs a model, `triton` over gRPC or `triton+http`"
         " over HTTP (docs/SCALE.md).",
-        values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`, below'
-        " `[models]` in the file",
+        values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`; in'
+        " the file below `[models]`",
         secret=True,
     )
 
