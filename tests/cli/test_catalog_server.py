@@ -84,7 +84,8 @@ def test_status_and_doctor_name_the_server(
 ) -> None:
     url = catalog_url.replace("owner@", "owner:hidden@")
     monkeypatch.setenv("IMGSEARCH_CATALOG", url)
-    place.index(place.photos, *MODEL)
+    index = place.call("-v", "-v", "index", place.photos, *MODEL)
+    assert index.status == 0 and "hidden" not in index.text + index.err
     status, report = place.call("status"), place.call("doctor")
     assert "Catalog   PostgreSQL 18.4 at postgresql://owner@" in status.text
     assert "schema 00" in status.text
