@@ -13,8 +13,9 @@ same small picture, because it has no files.
 
 `map` takes such a library, too, and lays it out first, which takes minutes. It drags the map and
 turns the wheel, of all pictures and of the few of two weeks, in turn, and reports the intervals
-between animation frames. The map of few pictures shows what the browser takes without points:
-without a graphics card it composes the page on the processor.
+between animation frames, how often the map was drawn, and with how many points. The map of few
+pictures shows what the browser takes without points: without a graphics card it composes the page
+on the processor.
 
 Processor time of the server is given for each measurement: other programs on the machine change it
 less than the time by the clock.
@@ -79,8 +80,16 @@ WATCH = """(input) => {
 }"""
 """From the latest input of a kind to the load of the first picture in a tile that came after it."""
 
-FRAMES = """() => {
+FRAMES = """async () => {
+  const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+  const { Plane } = await import(loaded.find((name) => name.endsWith('/js/plane.js')));
+  const paint = Plane.prototype.paint;
   const frames = [];
+  const paints = [];
+  Plane.prototype.paint = function (count, resting) {
+    paints.push(count);
+    paint.call(this, count, resting);
+  };
   let last = performance.now();
   const step = (now) => {
     frames.push(now - last);
@@ -90,10 +99,11 @@ FRAMES = """() => {
   window.next = requestAnimationFrame(step);
   window.frames = () => {
     cancelAnimationFrame(window.next);
-    return frames.slice(1);
+    Plane.prototype.paint = paint;
+    return [frames.slice(1), paints];
   };
 }"""
-"""Intervals between animation frames, until they are asked for."""
+"""Intervals between animation frames, and points of each drawing, until they are asked for."""
 
 
 def make(folder: Path, count: int) -> Path:
@@ -204,7 +214,7 @@ def drag(mouse: Mouse, box: FloatRect, seconds: float) -> None:
     """Move the map in circles, so that it stays in view."""
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     radius, started = min(box["width"], box["height"]) / 4, time.monotonic()
-    mouse.move(x + radius, y)
+    mouse.move(x + radius - 20, y)  # not where it ends, which would be a click
     mouse.down()
     while (spent := time.monotonic() - started) < seconds:
         mouse.move(x + radius * math.cos(3 * spent), y + radius * math.sin(3 * spent))
@@ -236,12 +246,13 @@ def map_frames(browser: Browser, address: str, seconds: float) -> None:
         for what, move in (("drag", drag), ("wheel", wheel)):
             here.page.evaluate(FRAMES)
             move(here.page.mouse, box, seconds)
-            spent = np.array(here.page.evaluate("() => window.frames()"))
+            spent, drawn = map(np.array, here.page.evaluate("() => window.frames()"))
             figures = {
                 "what": what, "points": note, "frames": len(spent),
                 "p50_ms": round(float(np.median(spent)), 1),
                 "p95_ms": round(float(np.quantile(spent, 0.95)), 1),
                 f"over_{SLOW_FRAME_MS}_ms": round(float((spent > SLOW_FRAME_MS).mean()), 3),
+                "drawings": len(drawn), "points_each": int(np.median(drawn)),
                 "load": round(os.getloadavg()[0], 1),
             }  # fmt: skip
             print(json.dumps(figures), flush=True)
