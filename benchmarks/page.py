@@ -12,10 +12,10 @@ benchmarks/million.py, and presses on the months at the edge of the window; its 
 same small picture, because it has no files.
 
 `map` takes such a library, too, and lays it out first, which takes minutes. It drags the map and
-turns the wheel, of all pictures and of the few of two weeks, in turn, and reports the intervals
-between animation frames, how often the map was drawn, and with how many points. The map of few
-pictures shows what the browser takes without points: without a graphics card it composes the page
-on the processor.
+turns the wheel, by the mouse and by an event in each frame, of all pictures and of the few of two
+weeks, in turn, and reports the intervals between animation frames, how often the map was drawn, and
+with how many points. The map of few pictures shows what the browser takes without points: without a
+graphics card it composes the page on the processor.
 
 Processor time of the server is given for each measurement: other programs on the machine change it
 less than the time by the clock.
@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, FloatRect, Mouse, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 from imgsearch.library import Library
 from imgsearch.records import Encoded, ImageFile
@@ -104,6 +104,21 @@ FRAMES = """async () => {
   };
 }"""
 """Intervals between animation frames, and points of each drawing, until they are asked for."""
+
+EACH_FRAME = """(seconds) => new Promise((resolve) => {
+  const holder = document.querySelector('.plane');
+  const box = holder.getBoundingClientRect();
+  const at = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
+  let number = 0;
+  let start;
+  const step = (now) => {
+    start ??= now;
+    if (now - start > 1000 * seconds) return resolve();
+    holder.dispatchEvent(new WheelEvent('wheel', { ...at, deltaY: number++ % 40 < 20 ? -40 : 40 }));
+    requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+})"""
 
 
 def make(folder: Path, count: int) -> Path:
@@ -210,8 +225,9 @@ def jumps(browser: Browser, address: str, times: int) -> None:
     here.context.close()
 
 
-def drag(mouse: Mouse, box: FloatRect, seconds: float) -> None:
+def drag(page: Page, box: FloatRect, seconds: float) -> None:
     """Move the map in circles, so that it stays in view."""
+    mouse = page.mouse
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     radius, started = min(box["width"], box["height"]) / 4, time.monotonic()
     mouse.move(x + radius - 20, y)  # not where it ends, which would be a click
@@ -222,8 +238,9 @@ def drag(mouse: Mouse, box: FloatRect, seconds: float) -> None:
     mouse.up()
 
 
-def wheel(mouse: Mouse, box: FloatRect, seconds: float) -> None:
+def wheel(page: Page, box: FloatRect, seconds: float) -> None:
     """Zoom in and out."""
+    mouse = page.mouse
     mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     started, zoom, step = time.monotonic(), 1.0, -40
     while time.monotonic() - started < seconds:
@@ -231,6 +248,11 @@ def wheel(mouse: Mouse, box: FloatRect, seconds: float) -> None:
             step = -step
         zoom *= math.exp(-step * 0.0015)
         mouse.wheel(0, step)
+
+
+def wheel_in_each_frame(page: Page, box: FloatRect, seconds: float) -> None:
+    """The same by events that the page makes, which no pause of the mouse's delays."""
+    page.evaluate(EACH_FRAME, seconds)
 
 
 def map_frames(browser: Browser, address: str, seconds: float) -> None:
@@ -243,12 +265,12 @@ def map_frames(browser: Browser, address: str, seconds: float) -> None:
         here.page.wait_for_timeout(3000)
         note, box = here.page.locator(".map-tools .map-note").inner_text(), plane.bounding_box()
         assert box is not None
-        for what, move in (("drag", drag), ("wheel", wheel)):
+        for move in (drag, wheel, wheel_in_each_frame):
             here.page.evaluate(FRAMES)
-            move(here.page.mouse, box, seconds)
+            move(here.page, box, seconds)
             spent, drawn = map(np.array, here.page.evaluate("() => window.frames()"))
             figures = {
-                "what": what, "points": note, "frames": len(spent),
+                "what": move.__name__, "points": note, "frames": len(spent),
                 "p50_ms": round(float(np.median(spent)), 1),
                 "p95_ms": round(float(np.quantile(spent, 0.95)), 1),
                 f"over_{SLOW_FRAME_MS}_ms": round(float((spent > SLOW_FRAME_MS).mean()), 3),
