@@ -665,7 +665,7 @@ class Cluster:
     parent: int | None
     name: str
     medoid: int
-    mean: Embeddings
+    mean: Embeddings = field(repr=False)
     count: int = 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsearch.cli.group import common, context
-from imgsearch.cli.terminal import plain
+from imgsearch.cli.terminal import count_of
 
 
 @click.command("backup", short_help="Write the library into one file.")
@@ -33,6 +33,7 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     result = backup(folder, file, replace)
     if not quiet:
         click.echo(
-            plain(f"{result.images} pictures, {result.vectors} vectors, {result.bytes} bytes")
+            f"{count_of(result.images, 'picture')}, {count_of(result.vectors, 'vector')},"
+            f" {result.bytes} bytes"
         )
         click.echo(f"SHA-256 {result.sha256}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsearch.cli.group import common, context
-from imgsearch.cli.terminal import plain
+from imgsearch.cli.terminal import count_of, plain
 
 
 @click.command("restore", short_help="Make a library from a backup.")
@@ -32,4 +32,5 @@ def command(library: str | None, quiet: bool, verbose: bool, file: str, replace:
     )
     result = restore(file, folder, replace)
     if not quiet:
-        click.echo(plain(f"{result.images} pictures, {result.vectors} vectors, in {folder}"))
+        found = f"{count_of(result.images, 'picture')}, {count_of(result.vectors, 'vector')}"
+        click.echo(plain(f"{found}, in {folder}"))

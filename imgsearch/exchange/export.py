@@ -170,8 +170,8 @@ def _failures(target: str) -> Iterator[None]:
             raise TooManyFiles from error
         raise ExchangeError(
             f"the export {target} cannot be written: {error.strerror or error}",
-            "Check the folder, its permissions and the free space, and run the same command again:"
-            " shards that are complete are kept.",
+            "Check the folder, its permissions and the free space, and run the same command again."
+            " An export into a folder keeps its complete shards.",
         ) from error
 
 

@@ -291,7 +291,9 @@ class _Worker:
                 raise TooManyFiles from error
             raise SourceError(
                 "the processes that decode pictures cannot be started",
-                "Is there enough memory? 'imgsearch doctor' shows what is installed.",
+                "Is there enough memory? A script of yours must call imgsearch below"
+                " 'if __name__ == \"__main__\":', because each process loads the script again."
+                " 'imgsearch doctor' shows what is installed.",
             ) from error
         self._configured = True
         return process

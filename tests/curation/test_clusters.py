@@ -67,6 +67,7 @@ def test_pictures_that_belong_together_are_in_one_broad_cluster(kept):
     assert sum(each.cluster.count for each in broad) + report.outlier_count == 75
     for each in report.clusters:
         assert each.examples[0].id == each.cluster.medoid
+        assert "array" not in repr(each.cluster)  # hundreds of numbers in a notebook
 
 
 def test_a_filter_by_id_and_by_name(kept):

@@ -252,6 +252,25 @@ FRAMES = """() => new Promise((resolve) => {
 })"""
 
 
+SLOW_POINTER = """async () => {
+  const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+  const { Plane } = await import(loaded.find((name) => name.endsWith('/js/plane.js')));
+  const paint = Plane.prototype.paint;
+  const counts = [];
+  Plane.prototype.paint = function (count, resting) {
+    if (!resting) counts.push(count);
+    paint.call(this, count, resting);
+  };
+  const holder = document.querySelector('.plane');
+  for (let i = 0; i < 20; i += 1) {
+    holder.dispatchEvent(new WheelEvent('wheel', { deltaY: i % 2 ? -20 : 15 }));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  return counts.sort((a, b) => a - b)[Math.floor(counts.length / 2)];
+}"""
+"""Move with 16 events a second; the median number of points of a drawing."""
+
+
 def _fulfil(data: bytes, route: Any) -> None:
     route.fulfill(body=data)
 
@@ -271,3 +290,13 @@ def test_a_million_points_are_smooth(grouped: str, gallery: OpenGallery) -> None
         medians_ms.append(here.page.evaluate(FRAMES))
     print("median frames: {:.0f} ms of few points, {:.0f} ms of a million".format(*medians_ms))
     assert medians_ms[1] < 2 * medians_ms[0] + 50
+
+
+def test_a_slow_pointer_is_no_slow_drawing(grouped: str, gallery: OpenGallery) -> None:
+    here = gallery(grouped)
+    here.expected += MESSAGES
+    here.context.route("**/api/v1/map?*", partial(_fulfil, packed(60_000)))
+    here.go("/?show=map")
+    here.page.get_by_text("60,000 pictures").wait_for()
+    here.page.wait_for_timeout(500)
+    assert here.page.evaluate(SLOW_POINTER) == 60_000

@@ -332,3 +332,29 @@ def decode_with_few_descriptors(folder: str, count: int) -> None:
     del results  # the pixels lie in memory that the process shared
     gc.collect()
     assert taken() == before
+
+
+UNGUARDED = """
+from imgsearch.errors import SourceError
+from imgsearch.model_card import InputSize
+from imgsearch.records import ImageFile
+from imgsearch.sources.decoder_pool import ProcessDecoder
+from imgsearch.sources.decoders import DecodeSettings
+
+decoder = ProcessDecoder(DecodeSettings(InputSize(short=50)), 1)
+try:
+    list(decoder.decode([ImageFile("/", "picture.png", 1, 1)]))
+except SourceError as error:
+    print(error.hint)
+decoder.close()
+"""
+
+
+def test_a_script_without_the_guard_gets_the_way(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, check=True, capture_output=True, text=True
+    )
+    assert 'if __name__ == "__main__":' in done.stdout

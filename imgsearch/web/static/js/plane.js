@@ -7,6 +7,7 @@
 const MAX_ZOOM = 1000;
 const MIN_BUDGET = 50_000;
 const SLOW_FRAME_MS = 24;
+const SLOW_PAINT_MS = 8;
 const MAX_NEAR = 80;
 const NEAR_SIDE = 72;
 const MAX_CORNERS = 60;
@@ -305,10 +306,15 @@ export class Plane {
       const frame = now - (this.last ?? now);
       this.last = now;
       if (this.moving) {
-        if (frame > SLOW_FRAME_MS) this.budget = Math.max(MIN_BUDGET, this.budget >> 1);
+        // A card draws after the call; without one, the call is the drawing, and a long interval
+        // may be that of the pointer.
+        const slow = this.gl ? frame > SLOW_FRAME_MS : this.spent > SLOW_PAINT_MS;
+        if (slow) this.budget = Math.max(MIN_BUDGET, this.budget >> 1);
         else if (frame > 0) this.budget = Math.min(this.count, Math.ceil(this.budget * 1.1));
       }
+      const start = performance.now();
       this.paint(Math.min(this.count, this.budget));
+      this.spent = performance.now() - start;
       clearTimeout(this.rest);
       this.moving = true;
       this.rest = setTimeout(() => {
