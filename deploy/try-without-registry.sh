@@ -16,7 +16,7 @@ engine="podman $storage --runtime runc"
 
 clean_up() {
   $engine rm --all --force --volumes >"$work/log" 2>&1 || cat "$work/log"
-  rm -rf "$work"
+  rm -rf --one-file-system "$work" # debootstrap mounts /proc in it
 }
 trap clean_up EXIT
 

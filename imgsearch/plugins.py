@@ -107,9 +107,12 @@ def _load(group: str, name: str) -> Any:
     for entry in _entries(group):
         if entry.name == name:
             return _import(entry)
-    near = difflib.get_close_matches(name, names(group), 1)
+    shown = name.split(":", 1)[0]  # the rest of a URL with a typing error may have a password
+    near = difflib.get_close_matches(shown, names(group), 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names(group))}."
-    raise ImgSearchError(f"there is no {_KINDS[group]} called {name}", hint)
+    if shown != name:
+        hint = f"Write a URL with two slashes: {shown}://host. {hint}"
+    raise ImgSearchError(f"there is no {_KINDS[group]} called {shown}", hint)
 
 
 def _unknown(model: str) -> EncoderError:

@@ -22,7 +22,7 @@ CATALOG_SCHEMES = ("postgresql://", "postgres://")
 LOCAL = "local"
 """The value of `encoders` for this machine."""
 MODELS_TABLE = "models"
-"""The setting that is a table of the configuration file, and cannot be set anywhere else."""
+"""The setting that is a table of the configuration file; its variable has the table's lines."""
 
 
 def _setting(
@@ -209,7 +209,9 @@ class Settings:
         "Other places for the weights of models listed by `imgsearch models`, for example a mirror"
         " or a local folder; or a server that runs a model, `triton` over gRPC or `triton+http`"
         " over HTTP (docs/SCALE.md).",
-        values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`',
+        values='lines of the form `name = "hub id or folder"` or `name = "triton://host:8001"`; in'
+        " the file below `[models]`",
+        secret=True,
     )
 
     @property
@@ -242,7 +244,7 @@ def load_settings(
     """
     env = os.environ if environment is None else environment
     values = _from_file(env.get("IMGSEARCH_CONFIG", ""))
-    for each in (each for each in fields(Settings) if each.name != MODELS_TABLE):
+    for each in fields(Settings):
         variable = variable_name(each.name)
         if raw := env.get(variable):
             values[each.name] = _convert(each.name, raw, variable)
@@ -264,7 +266,7 @@ def _exact(kind: str) -> str:
 
 def has_password(url: str) -> bool:
     """True if a kind of index, or the place of a catalog, is a URL with a password."""
-    return re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
+    return re.search(r":/+[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
 
 
 def variable_name(setting: str) -> str:
@@ -322,17 +324,23 @@ def _of_kind(name: str, value: Any, path: str) -> Any:
     raise _invalid(name, value, path)
 
 
-def _pairs(table: Any, path: str) -> tuple[tuple[str, str], ...]:
+def _pairs(table: Any, where: str) -> tuple[tuple[str, str], ...]:
     """A table of texts as sorted pairs, which can be hashed."""
     if not isinstance(table, dict) or not all(type(v) is str and v for v in table.values()):
         raise ImgSearchError(
-            f"{MODELS_TABLE} in {path} is {table!r}, which is not a table of texts",
-            f'Write [{MODELS_TABLE}] on its own line, and below it: name = "hub id or folder"',
+            f"{MODELS_TABLE} in {where} is not a table of texts",
+            'Write lines of the form: name = "hub id, folder or URL"; in a file below'
+            f" [{MODELS_TABLE}], which has a line of its own.",
         )
     return tuple(sorted(table.items()))
 
 
 def _convert(name: str, raw: str, where: str) -> Any:
+    if name == MODELS_TABLE:
+        try:
+            return _pairs(tomllib.loads(raw), where)
+        except ValueError:  # its message may quote a URL
+            return _pairs(None, where)
     try:
         return type(getattr(Settings(), name))(raw)
     except ValueError:
@@ -340,8 +348,9 @@ def _convert(name: str, raw: str, where: str) -> Any:
 
 
 def _invalid(name: str, value: Any, where: str) -> ImgSearchError:
-    kind = _WORDS[type(getattr(Settings(), name))]
-    return ImgSearchError(f"{name} in {where} is {value!r}, which is not {kind}", "Fix the value.")
+    kind = type(getattr(Settings(), name))
+    shown = "" if kind is str else f"{value!r}, which is "  # a URL may have a password
+    return ImgSearchError(f"{name} in {where} is {shown}not {_WORDS[kind]}", "Fix the value.")
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text"}

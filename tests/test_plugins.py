@@ -81,3 +81,11 @@ def test_an_unknown_index_gets_a_suggestion():
     with pytest.raises(ImgSearchError) as caught:
         plugins.index_class("xyz")
     assert caught.value.hint.startswith("Known: ")
+
+
+def test_a_url_with_a_typing_error_is_not_repeated():
+    for call in (plugins.index_class, plugins.encoder_pool, plugins.model_server):
+        with pytest.raises(ImgSearchError) as caught:
+            call("postgresq:/me:word@h/db")
+        assert "called postgresq" in str(caught.value) and "two slashes" in caught.value.hint
+        assert "word" not in f"{caught.value} {caught.value.hint}"

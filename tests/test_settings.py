@@ -99,6 +99,17 @@ def test_an_invalid_variable_is_named(raw):
         load_settings({}, {"IMGSEARCH_BATCH_SIZE": raw})
 
 
+def test_models_come_from_the_file_or_from_a_variable_with_its_lines(config):
+    env = config('[models]\nbuiltin = "triton://a:8001"\nx = "folder"\n')
+    assert load_settings({}, env).models == (("builtin", "triton://a:8001"), ("x", "folder"))
+    env["IMGSEARCH_MODELS"] = 'y = "o/n"\nbuiltin = "triton://b"\n'
+    assert load_settings({}, env).models == (("builtin", "triton://b"), ("y", "o/n"))
+    for raw in ("builtin = triton://me:word@b", "builtin = 1", "triton://me:word@b"):
+        with pytest.raises(ImgSearchError, match="models in IMGSEARCH_MODELS is not") as caught:
+            load_settings({}, {"IMGSEARCH_MODELS": raw})
+        assert "name = " in caught.value.hint and "word" not in str(caught.value)
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
 def test_devices(device):
     assert load_settings({"device": device}, {}).device == device
@@ -129,6 +140,21 @@ def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'index = ["postgresql://me:word@h/db"]',
+        '[models]\nbuiltin = "triton://me:word@h"\nother = 1',
+        'catalog = "postgresql:/me:word@h/db"',
+    ],
+)
+def test_a_setting_that_is_refused_is_not_repeated_with_its_password(config, text):
+    with pytest.raises(ImgSearchError) as caught:
+        load_settings({}, config(text))
+    assert "word" not in f"{caught.value} {caught.value.hint}"
+    assert "config.toml" in str(caught.value) or "the setting catalog" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
         ("auto", False),
@@ -136,6 +162,7 @@ def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
         ("postgresql://h/a:b@c", False),
         ("postgresql://me:word@h/db", True),
         ("postgresql://me:w@rd@h/db", True),
+        ("postgresql:/me:word@h/db", True),
         ("postgresql://h/db?sslmode=require&password=word", True),
     ],
 )

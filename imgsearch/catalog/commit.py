@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 
 from imgsearch.catalog import image_measures, rows
 from imgsearch.catalog.comparison import agree
-from imgsearch.catalog.dialects import on_server, one_of
+from imgsearch.catalog.dialects import insert_rows, on_server, one_of
 from imgsearch.catalog.ledger import Ledger
 from imgsearch.catalog.tables import embeddings, images, skipped
 from imgsearch.records import (
@@ -42,12 +42,14 @@ _LOOKUP_COLUMNS = (
     images.c.gone_at,
 )
 _STATE_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "content_hash", "status", "gone_at")
-_INSERT = insert(images)
-_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
-_LAST_ID_ON_SERVER = text(
-    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq"
+_HIGHEST_ID = text(
+    "SELECT max((SELECT coalesce(max(id), 0) FROM images),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0))"
 )
-_HIGHEST_ID = text("SELECT max(id) FROM images")
+_HIGHEST_ID_ON_SERVER = text(
+    "SELECT greatest((SELECT max(id) FROM images),"
+    " (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM images_id_seq))"
+)
 _SKIPPED_COLUMNS = ("size", "mtime_ns", "ctime_ns", "inode", "reason", "transient", "decoder",
                     "run_id")  # fmt: skip
 _INSERT_SKIPPED = insert(skipped)
@@ -159,7 +161,7 @@ class Commit:
     def _write_new(self) -> None:
         """Write the new images, and then the vectors put since the last write."""
         if self._new:
-            self._connection.execute(_INSERT, self._new)
+            insert_rows(self._connection, images, self._new)
             self._new.clear()
             self._fresh.clear()
         self._ledger.write()
@@ -337,10 +339,8 @@ class Commit:
 
 def highest_id(connection: Connection) -> int:
     """The highest id that an image ever had; 0 if there was none."""
-    query = _LAST_ID_ON_SERVER if on_server(connection) else _LAST_ID
-    last = connection.execute(query).scalar()
-    highest = connection.execute(_HIGHEST_ID).scalar()
-    return max(last or 0, highest or 0)
+    query = _HIGHEST_ID_ON_SERVER if on_server(connection) else _HIGHEST_ID
+    return int(connection.execute(query).scalar_one())
 
 
 def _read_now(metadata: ImageMetadata, file: ImageFile) -> dict[str, Any]:

@@ -8,8 +8,9 @@ points: on PostgreSQL, migrations give each such column the collation "C".
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -23,12 +24,14 @@ from sqlalchemy import (
     Engine,
     Integer,
     String,
+    Table,
     Text,
     TextClause,
     TypeDecorator,
     and_,
     cast,
     func,
+    insert,
     literal,
     not_,
     text,
@@ -155,9 +158,41 @@ def one_of(connection: Connection, path: ColumnElement[str], paths: Sequence[str
     found = path.in_(paths)
     if not on_server(connection):
         return found
-    starts = {to_stored(each)[:PATH_START_CHARACTERS] for each in paths}
-    start = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text)
-    return and_(start.in_(sorted(starts)), found)
+    starts = sorted({to_stored(each)[:PATH_START_CHARACTERS] for each in paths})
+    here = func.left(path, text(str(PATH_START_CHARACTERS)), type_=Text).in_(starts)
+    whole_paths = all(len(each) < PATH_START_CHARACTERS for each in starts)
+    return here if whole_paths else and_(here, found)
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have the same columns.
+
+    They travel to a server as one value: with a statement for each they take nearly twice as long.
+    """
+    if not on_server(connection):
+        connection.execute(insert(table), rows)
+        return
+    dialect = connection.dialect
+    kinds = {name: table.c[name].type.dialect_impl(dialect) for name in rows[0]}
+    converters = {name: kind.bind_processor(dialect) for name, kind in kinds.items()}
+    values = [
+        {name: _json_value(convert(row[name]) if convert else row[name])
+         for name, convert in converters.items()}
+        for row in rows
+    ]  # fmt: skip
+    statement = _insert_of_rows(table.name, ", ".join(rows[0]))
+    connection.execute(statement, {"rows": json.dumps(values)})
+
+
+def _json_value(value: Any) -> Any:
+    """A value without NUL, which PostgreSQL cannot store."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+@lru_cache(100)
+def _insert_of_rows(table: str, columns: str) -> TextClause:
+    rows = f"json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))"
+    return text(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {rows}")  # noqa: S608 - names
 
 
 def joined(column: ColumnElement[int]) -> ColumnElement[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from imgsearch.cli.group import cli
-from imgsearch.settings import MODELS_TABLE, Settings, variable_name
+from imgsearch.settings import Settings, variable_name
 
 MAX_COLUMNS = 100
 HEAD = """\
@@ -70,7 +70,7 @@ def _setting(setting: Field[Any]) -> str:
     meaning = textwrap.fill(setting.metadata["doc"], MAX_COLUMNS, break_on_hyphens=False)
     facts = {
         "Default": _default(setting.default),
-        "Environment variable": _variable(setting.name),
+        "Environment variable": f"`{variable_name(setting.name)}`",
         "Values": _values(setting),
     }
     if setting.metadata["unit"]:
@@ -85,12 +85,6 @@ def _setting(setting: Field[Any]) -> str:
 
 def _default(value: object) -> str:
     return "empty" if value in ("", ()) else f"`{value}`"
-
-
-def _variable(name: str) -> str:
-    if name == MODELS_TABLE:
-        return f"none; the table `[{name}]` of the configuration file"
-    return f"`{variable_name(name)}`"
 
 
 def _values(setting: Field[Any]) -> str:

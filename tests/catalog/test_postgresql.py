@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from imgsearch.catalog import Catalog, open_catalog, schema
+from imgsearch.catalog import Catalog, open_catalog, postgresql, schema
 from imgsearch.catalog.engine import writing
 from imgsearch.catalog.overview import Overview
 from imgsearch.catalog.postgresql import CatalogServer, own_name
@@ -395,6 +395,15 @@ def test_an_error_names_the_address_and_no_password(
         assert sentence in str(caught.value) and caught.value.hint
         assert "mistaken" not in str(caught.value) + caught.value.hint
         assert sentence.startswith("the URL") or "postgresql://" in str(caught.value)
+
+
+def test_an_old_version_of_the_server(
+    tmp_path: Path, catalog_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "MIN_VERSION", 99)
+    with pytest.raises(CatalogServerError, match="is PostgreSQL 18, which is too old") as caught:
+        open_catalog(str(tmp_path), create=True, url=catalog_url)
+    assert "PostgreSQL 99 or later" in caught.value.hint
 
 
 def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:

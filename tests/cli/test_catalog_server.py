@@ -84,7 +84,8 @@ def test_status_and_doctor_name_the_server(
 ) -> None:
     url = catalog_url.replace("owner@", "owner:hidden@")
     monkeypatch.setenv("IMGSEARCH_CATALOG", url)
-    place.index(place.photos, *MODEL)
+    index = place.call("-v", "-v", "index", place.photos, *MODEL)
+    assert index.status == 0 and "hidden" not in index.text + index.err
     status, report = place.call("status"), place.call("doctor")
     assert "Catalog   PostgreSQL 18.4 at postgresql://owner@" in status.text
     assert "schema 00" in status.text
@@ -113,7 +114,8 @@ def test_a_server_that_is_down_is_named_with_a_hint(
         assert outcome.status == 1 and "127.0.0.1:9/photos cannot be used" in outcome.err
         assert "is running" in outcome.err and "Traceback" not in outcome.err
         assert "hidden" not in outcome.text + outcome.err
-    assert "127.0.0.1:9/photos cannot be used" in place.call("doctor").text
+    doctor = place.call("doctor").text
+    assert "127.0.0.1:9/photos cannot be used" in doctor and "is running" in doctor
     assert not place.library.exists()
 
 
@@ -175,6 +177,7 @@ def test_a_missing_extra_is_named(place: Place) -> None:
     outcome = process(*arguments, prelude=blocking("psycopg"))
     assert outcome.status == 1
     assert "a catalog on PostgreSQL needs a package that is not installed" in outcome.err
+    assert "pip install '.[postgres]'" in outcome.err
 
 
 def test_a_library_migrates_to_a_server_and_back(

@@ -98,7 +98,7 @@ def test_a_server_that_is_down_is_named_with_a_hint(place, scheme, monkeypatch):
     for outcome in (search, index):
         assert outcome.status == 1 and "127.0.0.1:9/photos cannot be used" in outcome.err
         assert "is running" in outcome.err and "Traceback" not in outcome.err
-    assert "127.0.0.1:9/photos cannot be used" in doctor.text
+    assert "127.0.0.1:9/photos cannot be used" in doctor.text and "is running" in doctor.text
     assert status.status == 0 and "127.0.0.1:9/photos cannot be used" in status.text
     every = "".join(each.text + each.err for each in (search, index, doctor, status))
     assert "hidden" not in every

@@ -13,7 +13,7 @@ import pytest
 from imgsearch.cli.group import COMMANDS
 from imgsearch.cli.help_sections import SECTIONS
 from imgsearch.cli.reference import PAGES, commands, reference
-from imgsearch.settings import MODELS_TABLE, Settings, variable_name
+from imgsearch.settings import Settings, variable_name
 from tests.conftest import ROOT
 
 ALL_COMMANDS = list(commands())
@@ -45,7 +45,7 @@ def test_every_setting_is_documented(setting):
     assert bool(about["unit"]) == bool(about["limits"]), "a number has a unit"
     section = page("SETTINGS.md").partition(f"\n## {setting.name}\n")[2].partition("\n## ")[0]
     assert section
-    assert f"`{variable_name(setting.name)}`" in section or setting.name == MODELS_TABLE
+    assert f"`{variable_name(setting.name)}`" in section
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,9 @@ def test_the_method_says_that_a_large_filter_was_approximate(make):
     best = np.argsort(-(rows[:1] @ rows[:600].T), axis=1)[0, :5]
     assert len(set(matches.ids[0]) & set(best)) >= 4
     assert index.search(rows[:1], 5, np.arange(500)).method.startswith("exact")
-    exact = make(end="#exact")
+    exact = make(end="#exact", exact_filter_up_to=500)
     assert exact.search(rows[:1], 5).method.startswith("exact scan of 1000")
+    assert exact.search(rows[:1], 5, np.arange(600)).method.startswith("exact scan of 600")
     assert exact.state.kind.startswith("exact (float32) on Milvus")
 
 

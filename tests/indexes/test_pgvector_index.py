@@ -137,14 +137,13 @@ def test_the_method_says_that_a_large_filter_was_approximate(make):
     assert index.search(unit_rows(1), 5, np.arange(500)).method.startswith("exact")
 
 
-def test_exact_in_the_url_forbids_hnsw(postgres, make):
-    from imgsearch.indexes.pgvector_index import PgIndex
-
+def test_exact_in_the_url_forbids_hnsw(make):
     index = make(trained_from=100)
     index.apply(batch(list(range(1000)), catalog_rows(1000)))
     index.flush(train=True)
-    exact = PgIndex(f"{postgres.url(database='own')}#exact", index._library, SPACE)
+    exact = make(end="#exact", exact_filter_up_to=500)
     assert exact.search(unit_rows(1), 5).method.startswith("exact scan of 1000")
+    assert exact.search(unit_rows(1), 5, np.arange(600)).method.startswith("exact scan of 600")
     assert exact.state.kind.startswith("exact on PostgreSQL")
 
 

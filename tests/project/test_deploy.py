@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
@@ -388,6 +389,28 @@ def test_commands_in_deploy_have_the_options_that_they_use(
         text = call(name, "--help").text
         for option in (each for each in arguments if each.startswith("--")):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), (name, option)
+
+
+@pytest.mark.parametrize("name", ["imgsearch-serve", "imgsearch-watch"])
+def test_systemd_has_no_finding_in_a_unit(name: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = (DEPLOY / "systemd" / f"{name}.service").read_text()
+    unit = unit.replace("%h/imgsearch/.venv/bin/imgsearch", sys.executable)
+    file = tmp_path / f"{name}.service"
+    verify = ["systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no", file]
+    folders = {"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
+
+    def findings(text: str) -> tuple[int, str]:
+        file.write_text(text)
+        done = subprocess.run(
+            verify, capture_output=True, text=True, check=False, env={**os.environ, **folders}
+        )
+        return done.returncode, done.stderr
+
+    assert findings(unit) == (0, "")
+    status, reason = findings(unit.replace("Restart=", "Restrat="))
+    assert status != 0 and "Restrat" in reason
 
 
 def test_the_ray_cluster_fits_the_schema_of_ray_and_its_options() -> None:
