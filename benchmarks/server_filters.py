@@ -58,17 +58,13 @@ TRAINED = (
     "SET LOCAL hnsw.ef_search = 400; SET LOCAL hnsw.iterative_scan = 'strict_order';"
     " SET LOCAL enable_seqscan = off"
 )
-ONLY_TRAINED = TRAINED + (
-    "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
-    " SET LOCAL enable_sort = off"
-)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=15)
+    parser.add_argument("--queries", type=int, default=30)
     options = parser.parse_args()
     space = synthetic_vectors.space_of(DIMENSION)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,9 +129,7 @@ class ConditionStore(PgStore):
     """The rows on the server, searched with a condition of the catalog in place of ids."""
 
     passing: tuple[str, dict[str, Any]]
-    settings = ""
     explained = False
-    statements = 0
 
     def nearest(
         self, generation: Generation, query: Any, k: int, rows: Selection, method: str
@@ -149,12 +143,11 @@ class ConditionStore(PgStore):
         )
         numbers = query if method == "precise" else query.astype(np.float16)
         values = values | {"q": _in_brackets(numbers), "k": k}
-        self.statements += 1
 
         def read(connection: Any) -> list[Any]:
             with connection.transaction():
                 if method == "trained":
-                    connection.execute(self.settings)
+                    connection.execute(TRAINED)
                 if self.explained:
                     plan = connection.execute("EXPLAIN (COSTS OFF) " + text, values)
                     nodes = [row[0].strip(" ->") for row in plan]
@@ -185,11 +178,11 @@ class ConditionIndex(PgIndex):
             values[name] = process(values[name])
         self._store.passing = str(compiled), values
 
-    def best(self, query: np.ndarray, settings: str = "", explained: bool = False) -> np.ndarray:
-        """Ids of the best, by the approximate index if there are settings."""
-        self._store.settings, self._store.explained = settings, explained
+    def best(self, query: np.ndarray, trained: bool, explained: bool = False) -> np.ndarray:
+        """Ids of the best; `trained` allows the approximate index."""
+        self._store.explained = explained
         rows = Selection(None, np.empty(0, np.int64))
-        return self._best(query[0], LIMIT, rows, trained=bool(settings))[0]
+        return self._best(query[0], LIMIT, rows, trained)[0]
 
     def passed(self) -> int:
         """The number of pictures that pass and have a vector."""
@@ -203,13 +196,13 @@ class ConditionIndex(PgIndex):
         return self._store._server.read(read)
 
 
-def milliseconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = work()
-    return 1e3 * (time.perf_counter() - started), result
-
-
-WAYS = {"condition": "", "HNSW": TRAINED, "HNSW first": ONLY_TRAINED}
+RATIOS = {
+    "select and search / condition": ("select, search", "filter, condition"),
+    "by ids / by condition": ("select, among, search", "filter, condition, count"),
+    "by ids / by condition, HNSW": ("select, among, search", "filter, condition HNSW, count"),
+    "both HNSW": ("select, among, search HNSW", "filter, condition HNSW, count"),
+}
+"""A search needs the number of pictures that pass, which is that of the ids."""
 
 
 def compare(
@@ -223,65 +216,55 @@ def compare(
     """All ways in turn, query by query."""
     conditional.set_condition(conditional.passing(catalog, where))
     print(f"{name}: {conditional.passed()} pass")
-    for settings in WAYS.values():
-        conditional.best(queries[:1], settings, explained=True)
-    conditional._store.statements = 0
+    for trained in (False, True):
+        conditional.best(queries[:1], trained, explained=True)
     times: dict[str, list[float]] = {}
-    shared = dict.fromkeys(WAYS, 0.0)
+    shares: dict[str, list[float]] = {}
 
     def timed(what: str, work: Callable[[], Any]) -> Any:
-        took, result = milliseconds(work)
-        times.setdefault(what, []).append(took)
+        started = time.perf_counter()
+        result = work()
+        times.setdefault(what, []).append(1e3 * (time.perf_counter() - started))
         return result
 
-    def by_ids(query: np.ndarray) -> np.ndarray:
+    def by_ids(query: np.ndarray) -> dict[str, np.ndarray]:
         index._forget_caches()
         len(index)
         ids = timed("select", partial(catalog.select, where))
         allowed = timed("among", partial(index.among, ids))
-        return timed("search", partial(index.search, query, LIMIT, allowed)).ids[0]
+        found = {}
+        for way, limit in (("search", len(index)), ("search HNSW", 0)):
+            index.exact_filter_up_to = limit
+            found[way] = timed(way, partial(index.search, query, LIMIT, allowed)).ids[0]
+        return found
 
     def by_condition(query: np.ndarray) -> dict[str, np.ndarray]:
         timed("filter", partial(conditional.passing, catalog, where))
         found = {
-            way: timed(way, partial(conditional.best, query, settings))
-            for way, settings in WAYS.items()
+            way: timed(way, partial(conditional.best, query, trained))
+            for way, trained in (("condition", False), ("condition HNSW", True))
         }
-        passed = timed("count", conditional.passed)
-        assert passed == len(index.among(catalog.select(where)))
+        timed("count", conditional.passed)
         return found
 
     with catalog.snapshot():
         for number in range(len(queries)):
             query = queries[number : number + 1]
-            if number % 2:
-                found, exact = by_condition(query), by_ids(query)
-            else:
-                exact, found = by_ids(query), by_condition(query)
-            for way, ids in found.items():
-                shared[way] += len(np.intersect1d(ids, exact)) / max(1, len(exact)) / len(queries)
-    middle = {what: statistics.median(each) for what, each in times.items()}
-    print("  ", ", ".join(f"{what} {took:.2f} ms" for what, took in middle.items()))
-    print("   least", ", ".join(f"{what} {min(each):.2f} ms" for what, each in times.items()))
-    print(f"   {conditional._store.statements / len(queries) / len(WAYS):.1f} statements each")
-    print("   share of the exact answers:", {way: round(each, 3) for way, each in shared.items()})
-
-    def ratio(over: list[str], under: list[str]) -> str:
-        upper, lower = (
-            [sum(each) for each in zip(*(times[what] for what in sums), strict=True)]
-            for sums in (over, under)
-        )
-        least = sum(min(times[what]) for what in over) / sum(min(times[what]) for what in under)
-        pairs = sorted(a / b for a, b in zip(upper, lower, strict=True))
-        middle = statistics.median(upper) / statistics.median(lower)
-        quartiles = pairs[len(pairs) // 4], pairs[-1 - len(pairs) // 4]
-        return f"{middle:.2f} ({quartiles[0]:.2f} to {quartiles[1]:.2f}, least {least:.2f})"
-
-    ids = ["select", "among", "search"]
-    for way in WAYS:
-        print(f"   ids / {way}: {ratio(ids, ['filter', way])}", end=";")
-        print(f" select and search / it: {ratio(['select', 'search'], ['filter', way])}", end=";")
-        print(f" ids / it and count: {ratio(ids, ['filter', way, 'count'])}", flush=True)
+            found = {}
+            for way in (by_ids, by_condition)[:: -1 if number % 2 else 1]:
+                found |= way(query)
+            exact = found["search"]
+            for what, ids in found.items():
+                share = len(np.intersect1d(ids, exact)) / len(exact)
+                shares.setdefault(what, []).append(share)
+    print("   medians", *(f"{what} {statistics.median(each):.1f}," for what, each in times.items()))
+    print("   least", *(f"{what} {min(each):.1f}," for what, each in times.items()), "ms")
+    print("   of the exact", *(f"{what} {np.mean(each):.3f}," for what, each in shares.items()))
+    for what, parts in RATIOS.items():
+        over, under = (np.array([times[each] for each in part.split(", ")]) for part in parts)
+        median = np.median(over.sum(0)) / np.median(under.sum(0))
+        least = over.min(1).sum() / under.min(1).sum()
+        print(f"   {what:<30} {median:.2f}, of the least times {least:.2f}", flush=True)
 
 
 if __name__ == "__main__":
