@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from imgsearch.settings import Settings
 
 _POLL_SECONDS = 0.5
+_CLOSE_SECONDS = 20.0
 
 
 @click.command("daemon", short_help="Keep a library loaded for fast searches.")
@@ -37,6 +38,7 @@ _POLL_SECONDS = 0.5
     metavar="N",
     help="Stop after N minutes without a search. Default: never.",
 )
+@click.option("--watch", is_flag=True, help="Index changes in the folders of the library.")
 @model_options
 @common
 def command(
@@ -44,6 +46,7 @@ def command(
     status: bool,
     as_json: bool,
     idle_minutes: float | None,
+    watch: bool,
     library: str | None,
     quiet: bool,
     verbose: bool,
@@ -55,8 +58,12 @@ def command(
     are the same; results are the same as without it. The daemon listens on a socket in the library
     folder that only you can access, not on the network. It notices newly indexed pictures.
 
+    With --watch, the index follows pictures that are added, changed or deleted, as with 'imgsearch
+    watch'.
+
     \b
     imgsearch daemon --idle-minutes 60
+    imgsearch daemon --watch
     imgsearch search a dog on the beach
     imgsearch daemon --stop
     """
@@ -70,7 +77,7 @@ def command(
         return _stop(ctx, settings)
     if status:
         return _status(settings, as_json)
-    _run(ctx, settings, None if idle_minutes is None else 60 * idle_minutes)
+    _run(ctx, settings, None if idle_minutes is None else 60 * idle_minutes, watch)
     return 0
 
 
@@ -108,7 +115,7 @@ def _summary(status: Answer) -> str:
     )
 
 
-def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
+def _run(ctx: Context, settings: Settings, idle_seconds: float | None, watch: bool) -> None:
     from imgsearch.daemon.listener import listen
     from imgsearch.library import Library
     from imgsearch.serving.resident import Resident
@@ -126,12 +133,27 @@ def _run(ctx: Context, settings: Settings, idle_seconds: float | None) -> None:
                 ctx.say(f"Loading the model of {settings.library}.")
                 _warm(ctx, resident.warm().result)
                 ctx.say("Ready for searches of this library. Stop with Ctrl-C.")
-                _wait(listener, stop, idle_seconds)
+                with _following(ctx, settings) if watch else nullcontext():
+                    _wait(listener, stop, idle_seconds)
             finally:
                 listener.close()
     finally:
         resident.close()
     ctx.say("The daemon has stopped.")
+
+
+@contextmanager
+def _following(ctx: Context, settings: Settings) -> Iterator[None]:
+    """Index what changes in the folders of the library."""
+    from imgsearch.serving.follower import Follower, IndexRuns
+
+    runs = IndexRuns(settings)
+    follower = Follower(settings, runs.index, ctx.say)
+    try:
+        yield
+    finally:
+        runs.close(_CLOSE_SECONDS)
+        follower.close(_CLOSE_SECONDS)
 
 
 def _warm(ctx: Context, result: Any) -> None:

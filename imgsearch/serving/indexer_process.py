@@ -77,6 +77,10 @@ class IndexProcess:
         """False after the last event."""
         return self._thread.is_alive()
 
+    def wait(self) -> None:
+        """Return after the last event."""
+        self._thread.join()
+
     def stop(self) -> None:
         """Ask the run to stop, the indexer after the current batch."""
         try:

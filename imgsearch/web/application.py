@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from imgsearch import __version__
+from imgsearch.serving.follower import Follower
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.rankings import MAX_KEPT_BYTES
 from imgsearch.serving.upload_folder import remove_forgotten
@@ -78,7 +80,8 @@ def application(
         warming = gallery.resident.warm()
         # A library that cannot be searched yet is reported by the first search.
         warming.add_done_callback(lambda done: done.cancelled() or done.exception())
-        follower = index_routes.Follower(settings, indexer, say) if watch else None
+        index = partial(indexer.follow_from_thread, asyncio.get_running_loop())
+        follower = Follower(settings, index, say) if watch else None
         try:
             yield
         finally:

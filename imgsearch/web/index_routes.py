@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +16,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from imgsearch.catalog.overview import Overview
-from imgsearch.errors import CatalogError, ImgSearchError, LibraryBusy, QueryError
+from imgsearch.errors import ImgSearchError, LibraryBusy, QueryError
 from imgsearch.indexing.plan import NEW_FOLDER, IndexRequest
-from imgsearch.records import RootRecord
 from imgsearch.serving.gallery import Gallery
 from imgsearch.serving.indexer_process import DownloadRequest, Event, IndexProcess
 from imgsearch.serving.models import require_download, require_switch
@@ -128,6 +125,14 @@ class Indexer:
             self._launch(IndexRequest(folders, add=False))
         await self._until_idle()
         return bool(self.state["state"] != "failed")
+
+    def follow_from_thread(self, loop: asyncio.AbstractEventLoop, folders: Sequence[str]) -> str:
+        """As `follow`; the reason of a failure, "" without one."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(self.follow(folders), loop)
+            return "" if future.result() else self.error
+        except (RuntimeError, CancelledError):  # the loop has ended
+            return ""
 
     @contextmanager
     def _starting(self, task: str = "index", **facts: str) -> Iterator[None]:
@@ -242,54 +247,6 @@ class Indexer:
                 async with asyncio.timeout(POLL_SECONDS), self._changed:
                     await self._changed.wait_for(lambda: self._leaving)
             silent_s += POLL_SECONDS
-
-
-class Follower:
-    """A thread that has the indexer index changes in the folders of a library.
-
-    Parameters
-    ----------
-    say : callable
-        Gets notes for the user, one sentence each.
-    """
-
-    def __init__(self, settings: Settings, indexer: Indexer, say: Callable[[str], None]) -> None:
-        self._settings, self._indexer, self._say = settings, indexer, say
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run,
-            args=(asyncio.get_running_loop(),),
-            name="imgsearch-watch",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def close(self, timeout_s: float) -> None:
-        """End the thread; the indexer must be closed first."""
-        self._stop.set()
-        self._thread.join(timeout_s)
-
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        from imgsearch.indexing.watch import Watch
-
-        watch = Watch(self._roots, apart=self._settings.library, note=self._say)
-        for folders in watch.batches(self._stop):
-            try:
-                future = asyncio.run_coroutine_threadsafe(self._indexer.follow(folders), loop)
-                indexed = future.result()
-            except (RuntimeError, CancelledError):  # the loop has ended
-                return
-            if not indexed:
-                self._say(f"Indexing failed and will be tried again: {self._indexer.error}")
-                watch.again(folders)
-
-    def _roots(self) -> list[RootRecord]:
-        """The folders of the library; none before it exists."""
-        try:
-            with closing(Overview(self._settings.library, self._settings.catalog)) as overview:
-                return overview.roots(counted=False)
-        except CatalogError:
-            return []
 
 
 class EventStream(StreamingResponse):

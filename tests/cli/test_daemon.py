@@ -84,6 +84,19 @@ def own(demo: Place, tmp_path: Path) -> Place:
     return copied(demo, tmp_path / "own")
 
 
+def test_a_daemon_that_watches_indexes_what_changes(tmp_path: Path) -> None:
+    place = Place(tmp_path / "photos", tmp_path / "library")
+    place.photos.mkdir()
+    shutil.copy(PHOTOS / "crab.jpg", place.photos)
+    assert process("--library", place.library, "index", place.photos, "-q").status == 0
+    with serving(place, "--watch"):
+        shutil.copy(PHOTOS / "bison.jpg", place.photos)
+        until = time.monotonic() + 120
+        while "bison.jpg" not in place.call("search", "a bison", *HITS).text:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+
+
 def asked(place: Place) -> int:
     found = daemon.running(str(place.library))
     assert found is not None
