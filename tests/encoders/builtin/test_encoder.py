@@ -13,6 +13,8 @@ from sentence_transformers import SentenceTransformer
 
 from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin import blocks, efficientnet, weights
+from imgsearch.encoders.builtin.blocks import sentence
+from imgsearch.encoders.builtin.blocks.halves import VisionOutput
 from imgsearch.encoders.builtin.minilm import SentenceNetwork
 from imgsearch.encoders.builtin.module import CrossModalConcepts
 from imgsearch.errors import EncoderError
@@ -139,6 +141,28 @@ def test_every_block_has_its_share_of_every_picture(encoder):
         for block in blocks.BLOCKS:
             part = image[blocks.slices()[block.name]]
             assert part @ part == pytest.approx(block.share / total, abs=1e-5), block.name
+
+
+def sentence_rows(assets, logits, likely):
+    half = sentence.SentencePictures(assets, torch.float32)
+    nothing = torch.empty(0)
+    return half(VisionOutput(nothing, nothing, logits, nothing, likely, {}))
+
+
+def test_a_picture_counts_by_the_49_classes_that_it_resembles_most(assets):
+    """And not by the level of the logits, or by classes further down."""
+    order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
+    logits, likely = torch.empty(1, 1000), torch.zeros(1, 1000)
+    logits[0, order] = torch.arange(1000, 0, -1.0)
+    likely[0, order[0]] = 1
+    row = sentence_rows(assets, logits, likely)
+    assert torch.allclose(row.norm(dim=1), torch.ones(1))
+    assert torch.allclose(sentence_rows(assets, logits + 7, likely), row, atol=1e-5)
+    for rank, same in ((2, False), (48, False), (50, True), (999, True)):
+        other = logits.clone()
+        other[0, order[rank]] -= 0.9
+        moved = sentence_rows(assets, other, likely)
+        assert torch.allclose(moved, row, atol=1e-6) == same, rank
 
 
 def test_blocks_lie_side_by_side_and_fill_the_vector():

@@ -22,7 +22,6 @@ from imgsearch.encoders.builtin.blocks.halves import (
     register,
 )
 
-
 _SIMILAR_CLASSES = 50
 """Classes that count by their logit: those with a higher one than the 50th."""
 _SIMILAR_WEIGHT = 0.75
