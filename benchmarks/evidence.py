@@ -353,7 +353,8 @@ def sentence(labels: list[str], towers: Towers, count: int, with_people: bool) -
     def added(each: Set, share: float) -> Rows:
         seen = np.clip((each.scores[count] - 0.2) / 0.4, 0, 1)
         seen[:, 0] *= with_people
-        rows = np.sqrt(each.likely) @ own + 3 * share * np.sqrt(seen) @ further
+        scale = np.linalg.norm(np.sqrt(each.likely) @ own, axis=1, keepdims=True)
+        rows = scale * each.pictures[:, block] + 3 * share * np.sqrt(seen) @ further
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return each.texts[:, block] @ (rows - each.pictures[:, block]).T
 

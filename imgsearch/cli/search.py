@@ -131,7 +131,7 @@ def with_saved(ctx: Context, name: str, request: SearchRequest) -> SearchRequest
 def require_query(request: SearchRequest, words: tuple[str, ...]) -> None:
     """Raise `QueryError` for a request that searches for nothing."""
     if not request.terms and not request.good and not request.bad:
-        if words or request.where is None:
+        if words or (request.where is None and not request.sort):
             raise QueryError(*EMPTY_QUERY)
         if request.min_score is not None:
             raise QueryError(

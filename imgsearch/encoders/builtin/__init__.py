@@ -41,7 +41,7 @@ CELL_PIXELS = 32
 CELLS = 121
 """Approximate number of cells of a picture, in its own shape."""
 
-SPACE = EmbeddingSpace(NAME, "3", f"about {CELLS} cells of {CELL_PIXELS}", 800)
+SPACE = EmbeddingSpace(NAME, "4", f"about {CELLS} cells of {CELL_PIXELS}", 800)
 CARD = ModelCard(
     name=NAME,
     summary="Small, offline, fast on a processor; about 1000 kinds of objects.",

@@ -45,7 +45,7 @@ SHA256 = {
     "resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
     "words.npz": "fcae5e390004a22499484dc32d4a2020601fcb15a86cfa0613a6e27ff01a56cd",
     "people.npz": "ab971977f4635cf36a0c0a4f324632ced8bf188a813e5a47de59d495174e0d2f",
-    "background.npz": "24d4bbcd10da27ef6bda2b071dc0a683e9d652157df3d9c7b7835032c0621ceb",
+    "background.npz": "efa5faece8a10fc8617b4dd36e0f71207940a2a68d2a664c11a3e3b760ac296f",
     "assets.npz": "b33027cba4b3dc94321e9167e275221008148cbb2c3698561898e9fab8acb74d",
 }
 

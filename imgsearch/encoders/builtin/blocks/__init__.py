@@ -25,7 +25,7 @@ from imgsearch.encoders.builtin.blocks.halves import Arrays, Block, SentenceOutp
 
 BLOCKS = (
     Block("sentence", 384, 1.0, sentence.SentencePictures, sentence.SentenceTexts),
-    Block("concepts", 256, 0.4, concepts.ConceptPictures, concepts.ConceptTexts),
+    Block("concepts", 256, 0.5, concepts.ConceptPictures, concepts.ConceptTexts),
     Block(colours.NAME, colours.DIMENSIONS, 0.3, colours.ColourPictures, colours.ColourTexts),
     Block(people.NAME, people.DIMENSIONS, 0.3, people.PeoplePictures, people.PeopleTexts),
     Block(sights.NAME, sights.DIMENSIONS, 0.4, sights.SightPictures, sights.SightTexts),

@@ -2,6 +2,9 @@
 
 The image half is ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic
 Embeddings", ICLR 2014): embeddings of the class names, weighted by the likelihood of each class.
+
+Few classes are likely in a picture, and none if it shows something else. So most of the weight
+comes from the logits, which also say which classes a picture resembles.
 """
 
 from __future__ import annotations
@@ -19,8 +22,15 @@ from imgsearch.encoders.builtin.blocks.halves import (
     register,
 )
 
+_SIMILAR_CLASSES = 50
+"""Classes that count by their logit: those with a higher one than the 50th."""
+_SIMILAR_WEIGHT = 0.75
+"""Weight of the sum by logits; the sum by likelihood has the rest."""
+
 
 class SentencePictures(PictureHalf):
+    """Two sums of the texts of the classes: by logit above the 50th, and by root of likelihood."""
+
     class_texts: Tensor
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
@@ -29,7 +39,10 @@ class SentencePictures(PictureHalf):
         register(self, "class_texts", texts - texts.mean(0))
 
     def forward(self, output: VisionOutput) -> Tensor:
-        return F.normalize(output.likely.sqrt() @ self.class_texts, dim=1)
+        lowest = output.whole.topk(_SIMILAR_CLASSES, dim=1).values[:, -1:]
+        similar = F.normalize((output.whole - lowest).clamp(min=0) @ self.class_texts, dim=1)
+        likely = F.normalize(output.likely.sqrt() @ self.class_texts, dim=1)
+        return F.normalize(torch.lerp(likely, similar, _SIMILAR_WEIGHT), dim=1)
 
 
 class SentenceTexts(TextHalf):
