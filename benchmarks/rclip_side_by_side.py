@@ -97,8 +97,7 @@ def plug_in(folder: str) -> None:
 
 def run(name: str, folder: str, count: int, paths: Sequence[str]) -> tuple[float, float]:
     """Seconds by the clock and of the processor for one process, including those it starts."""
-    with tempfile.TemporaryDirectory(prefix=".imgsearch-rclip-", dir=os.curdir) as place:
-        place = os.path.abspath(place)
+    with tempfile.TemporaryDirectory(prefix=".imgsearch-rclip-", dir=os.getcwd()) as place:
         ours = ["-m", "imgsearch", "index", folder, "--library", place, "--model", "stand-in"]
         command = ours if name == "imgsearch" else [HERE, "--index", folder, "--into", place]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -331,7 +331,7 @@ def feed(
 
     Files of FOLDER, or test pictures, are decoded by the decoder processes, assembled into batches
     of the model's input and copied to its device, where they are dropped. The floor is what as many
-    processes decode and prepare if they keep the result, without hash, metadata and colours, in
+    processes decode and prepare if they keep the result, without hash, metadata and measures, in
     rounds that alternate with the others.
 
     \b

@@ -101,6 +101,8 @@ def feed_table(report: FeedReport) -> str:
         f" {count_of(report.workers, 'decoder')}",
         f"{'share of the floor':<24}{report.share:>8.2f}",
         f"{'this process':<24}{report.main_ms:>8.2f} ms of processor for each picture",
+        f"{'decoders':<24}{report.decoder_ms:>8.2f} ms of processor for each picture, those of the"
+        f" floor {report.floor_ms:.2f}",
         f"{'between processes':<24}{report.pixel_bytes / 1e6:>8.2f} MB for each picture",
     ]
     return "\n".join(plain(line) for line in lines)

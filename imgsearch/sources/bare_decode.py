@@ -23,7 +23,7 @@ _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 def decode_bare(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Decode and prepare a file, without hash, metadata or colours; the pixels are not sent."""
+    """Decode and prepare a file, without hash, metadata or measures; the pixels are not sent."""
     try:
         return _decode(file, settings)
     except Exception:  # decoders raise nearly anything on broken files
