@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ import psutil
 import torch
 
 from imgsearch.bench.meter import describe_machine
-from imgsearch.bench.random_models import random_encoder
+from imgsearch.bench.random_models import random_of
 from imgsearch.encoders.batch_encoder import BatchedEncoder
 from imgsearch.encoders.devices import choose_device
 from imgsearch.encoders.two_towers import TwoTowerEncoder
@@ -26,18 +25,15 @@ from imgsearch.errors import EncoderError, SourceError
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.indexer import decoder_pool
 from imgsearch.library import Library
-from imgsearch.model_card import EncoderOptions, InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Encoded, ImageFile
 from imgsearch.settings import Settings
-from imgsearch.sources.bare_decode import FORMATS, decode_bare, write_test_picture
+from imgsearch.sources.bare_decode import decode_bare, write_test_pictures
 from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Pixels
-
-TEST_FILES = 4
-"""Different test pictures; they are read again and again, from memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +130,7 @@ def measure_feed(library: Library, work: FeedWork, random_weights: bool = False)
     """
     settings = library.settings
     feed = _Feed()
-    whole = _random(settings, library.model) if random_weights else library.encoder()
+    whole = random_of(settings, library.model) if random_weights else library.encoder()
     encoder = _without_network(whole, feed)
     with tempfile.TemporaryDirectory(prefix="imgsearch-bench-") as place:
         files = _files(work, place)
@@ -160,15 +156,6 @@ def measure_feed(library: Library, work: FeedWork, random_weights: bool = False)
         floor_ms=1e3 * _median("decoders", floor) / work.images,
         pixel_bytes=feed.pixel_bytes / feed.images,
     )
-
-
-def _random(settings: Settings, name: str) -> Encoder:
-    options = EncoderOptions(
-        device=settings.device,
-        batch_size=settings.batch_size,
-        visual_tokens=settings.visual_tokens,
-    )
-    return random_encoder(name, options)
 
 
 def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
@@ -197,10 +184,7 @@ def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
 
 def _files(work: FeedWork, place: str) -> list[ImageFile]:
     if not work.folder:
-        width = round((work.megapixels * 1e6 * 4 / 3) ** 0.5)
-        for number in range(TEST_FILES):
-            path = os.path.join(place, f"{number}.{FORMATS[work.form]}")
-            write_test_picture(path, width, width * 3 // 4, work.form, number)
+        write_test_pictures(place, work.megapixels, work.form)
     files = [f for f in FilesystemSource(work.folder or place).scan() if isinstance(f, ImageFile)]
     if not files:
         raise SourceError(f"there are no pictures in {work.folder}", "Name a folder of photos.")

@@ -85,6 +85,12 @@ def index_table(report: IndexReport) -> str:
     )
     if report.device_peak_bytes is not None:
         lines.append(f"{'':<24}{_gib(report.device_peak_bytes):>8} GiB on the GPU")
+    busy = "not known" if report.gpu_busy is None else f"{report.gpu_busy:.2f} of the time"
+    lines.append(
+        f"{'GPU busy':<24}{busy:>8}"
+        if report.machine["kind"] == "cuda"
+        else f"{'GPU busy':<24}no CUDA GPU was used"
+    )
     return "\n".join(plain(line) for line in lines)
 
 
