@@ -4,15 +4,14 @@ Each row is `imgsearch bench feed` with random weights: pictures are decoded and
 processes, assembled into batches and dropped. The rate on paper is that of 16 cores which share the
 measured processor time, unless the main process alone takes longer: its threads take turns.
 
-    python benchmarks/feed_formats.py                              # a Markdown table
-    python benchmarks/feed_formats.py --plot docs/feed.svg         # and a drawing: extra [bench]
+    python benchmarks/feed_formats.py > table.md
+    python benchmarks/feed_formats.py --draw table.md docs/feed.svg    # with the extra [bench]
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imgsearch.bench.feed_bench import FeedReport, FeedWork, measure_feed
@@ -75,7 +74,7 @@ def measured(model: str, tokens: int, work: FeedWork) -> FeedReport:
             library.close()
 
 
-def draw(rows: Sequence[Row], file: str) -> None:
+def draw(table: str, file: str) -> None:
     """Bars of the rates on paper, and what a GPU takes as a line across the bars of its input."""
     import matplotlib
 
@@ -83,14 +82,17 @@ def draw(rows: Sequence[Row], file: str) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "imgsearch"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    with open(table, encoding="utf-8") as lines:
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines][2:]
+    figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
     for place, row in enumerate(rows):
-        axes.barh(place, row.on_paper, color="tab:blue")
-        axes.text(row.on_paper * 1.05, place, f"{row.on_paper:.0f}", va="center", fontsize=8)
-        if ceiling := GPU_CEILINGS.get(row.input):
+        rate = float(row[-1])
+        axes.barh(place, rate, color="tab:blue")
+        axes.text(rate * 1.05, place, row[-1], va="center", fontsize=8)
+        if ceiling := GPU_CEILINGS.get(row[0]):
             axes.plot([ceiling] * 2, [place - 0.5, place + 0.5], color="tab:red")
     axes.plot([], [], color="tab:red", label="ceiling of gme 2B on an H200, computed")
-    axes.set_yticks(range(len(rows)), [f"{row.input}, {row.pictures}" for row in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [f"{row[0]}, {row[1]}" for row in rows], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel(f"pictures/s that {CORES} cores would deliver, on paper")
@@ -102,19 +104,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--inputs", default=",".join(INPUTS), help="some of the inputs")
-    parser.add_argument("--plot", metavar="FILE.svg")
+    parser.add_argument("--draw", nargs=2, metavar=("TABLE", "FILE.svg"))
     args = parser.parse_args()
+    if args.draw:
+        draw(*args.draw)
+        return
     print("| input | pictures | MB | of the floor, clock | of the floor, processor |", end="")
     print(" decoders, ms | main process, ms | on paper, 16 cores |")
     print("|---|---|--:|--:|--:|--:|--:|--:|")
-    rows = []
     for name in args.inputs.split(","):
         for form, megapixels, count in PICTURES:
             work = FeedWork("", megapixels, form, count, args.rounds)
-            rows.append(Row(name, f"{form} {megapixels:g} MP", measured(*INPUTS[name], work)))
-            print(rows[-1], flush=True)
-    if args.plot:
-        draw(rows, args.plot)
+            print(Row(name, f"{form} {megapixels:g} MP", measured(*INPUTS[name], work)), flush=True)
 
 
 if __name__ == "__main__":
