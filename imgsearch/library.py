@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.catalog import Catalog, open_catalog
 from imgsearch.encoders.memory import MemoryUse, memory_used
 from imgsearch.encoders.recommendation import (
     Recommendation,
@@ -41,13 +41,14 @@ from imgsearch.records import (
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.terms import text_term
 from imgsearch.searching.trace import Trace
-from imgsearch.settings import Settings, load_settings
+from imgsearch.settings import LOCAL, Settings, load_settings
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
 from imgsearch.vectors import Embeddings, Ids
 from imgsearch.writing import close_to_others
 
 if TYPE_CHECKING:
+    from imgsearch.catalog import Catalog
     from imgsearch.curation.clusters import ClusterReport, Clusters
     from imgsearch.curation.duplicate_groups import DuplicateGroup
     from imgsearch.curation.map import KeptMap, PictureMap
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from imgsearch.searching.hits import Hit, Ranking, SearchResult
     from imgsearch.searching.saved_searches import SavedSearches
     from imgsearch.searching.searcher import Searcher
+    from imgsearch.sources.worker_process import SpareProcesses
 
 IMAGES_PER_READ = 1000
 MAX_COUNTING_SECONDS = 3.0
@@ -121,6 +123,8 @@ class Library:
     def catalog(self) -> Catalog:
         """The catalog; raises `LibraryMissing` if there is none yet."""
         if self._catalog is None:
+            from imgsearch.catalog import open_catalog  # decoder processes start meanwhile
+
             self._catalog = open_catalog(self.settings.library, url=self.settings.catalog)
         return self._catalog
 
@@ -137,6 +141,8 @@ class Library:
             The folder cannot be used.
         """
         if self._catalog is None:
+            from imgsearch.catalog import open_catalog
+
             settings = self.settings
             self._catalog = open_catalog(settings.library, create=True, url=settings.catalog)
         return self._catalog
@@ -259,14 +265,24 @@ class Library:
             Another process is indexing into this library.
         """
         request = _index_request(request)
-        roots = self.roots()
-        if not roots:  # before a library is made for nothing
-            without_empty(plan(request, roots, self.settings.library), (), ())
-            require_kind(self.settings.index)
-        self.create()
-        if note := close_to_others(self.settings.library):
-            self._note(note)
-        return self.indexer.run(request, on_progress, stop)
+        with ExitStack() as cleanup:
+            spares = None
+            if self._is_missing() or not self.roots():  # before a library is made for nothing
+                without_empty(plan(request, (), self.settings.library), (), ())
+                if self.settings.encoders == LOCAL:
+                    spares = cleanup.enter_context(closing(_started(self.settings.decoders)))
+                require_kind(self.settings.index)
+            self.create()
+            if note := close_to_others(self.settings.library):
+                self._note(note)
+            return self.indexer.run(request, on_progress, stop, spares)
+
+    def _is_missing(self) -> bool:
+        """True if a look at the folder shows that there is no library."""
+        from imgsearch.catalog.sqlite_file import FILE
+
+        settings = self.settings
+        return not settings.catalog and not os.path.lexists(os.path.join(settings.library, FILE))
 
     def preview(
         self,
@@ -307,6 +323,8 @@ class Library:
 
     @contextmanager
     def _empty_catalog(self) -> Iterator[Catalog]:
+        from imgsearch.catalog import open_catalog
+
         with (
             tempfile.TemporaryDirectory(prefix="imgsearch-") as folder,
             closing(open_catalog(folder, create=True)) as catalog,
@@ -1084,3 +1102,12 @@ def _index_request(request: IndexRequest | str | Sequence[str]) -> IndexRequest:
     if isinstance(request, IndexRequest):
         return request
     return IndexRequest([request] if isinstance(request, str) else list(request))
+
+
+def _started(count: int) -> SpareProcesses:
+    """Decoder processes that start while this one imports the catalog and the model."""
+    from imgsearch.sources.worker_process import SpareProcesses
+
+    spares = SpareProcesses()
+    spares.start(count)
+    return spares

@@ -42,8 +42,22 @@ def signed(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
+class _Sent:
+    """Base of records that go from process to process: pickled as a call with their fields.
+
+    The state of a frozen data class with slots, as `dataclasses` pickles it, takes several times as
+    long to restore.
+    """
+
+    __slots__ = ()
+    __match_args__: tuple[str, ...]  # of a data class: its fields, in order
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, name) for name in self.__match_args__)
+
+
 @dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(_Sent):
     """A picture file as a scan sees it.
 
     Attributes
@@ -142,7 +156,7 @@ class Unvisited:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(_Sent):
     """A picture file that cannot be indexed, and why, in words for a person.
 
     Attributes
@@ -162,7 +176,7 @@ DATE_CHARACTERS: dict[str | None, int] = {"year": 4, "month": 7, "day": 10}
 
 
 @dataclass(frozen=True, slots=True)
-class ImageMetadata:
+class ImageMetadata(_Sent):
     """The metadata in a picture file.
 
     Attributes
@@ -247,7 +261,7 @@ PHOTO, SCREENSHOT, DOCUMENT = "photo", "screenshot", "document"
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(_Sent):
     """Measures of the pixels of a picture; `sources.pixel_measures` has the formulas.
 
     Attributes
@@ -280,7 +294,7 @@ MEASURES = tuple(each.name for each in fields(Measures))
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(_Sent):
     """A picture that was read and decoded: `pixels` may be scaled down, `metadata` is not.
 
     `file` has the size and mtime of the bytes that were read; `content_hash` is their xxh3-128,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import statistics
 import tempfile
 import time
@@ -14,10 +13,11 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
+import psutil
 import torch
 
 from imgsearch.bench.meter import describe_machine
-from imgsearch.bench.random_models import random_encoder
+from imgsearch.bench.random_models import random_of
 from imgsearch.encoders.batch_encoder import BatchedEncoder
 from imgsearch.encoders.devices import choose_device
 from imgsearch.encoders.two_towers import TwoTowerEncoder
@@ -25,18 +25,15 @@ from imgsearch.errors import EncoderError, SourceError
 from imgsearch.indexing.encode_pool import LocalPool
 from imgsearch.indexing.indexer import decoder_pool
 from imgsearch.library import Library
-from imgsearch.model_card import EncoderOptions, InputSize
+from imgsearch.model_card import InputSize
 from imgsearch.ports import Decoder, Encoder
 from imgsearch.records import Encoded, ImageFile
 from imgsearch.settings import Settings
-from imgsearch.sources.bare_decode import FORMATS, decode_bare, write_test_picture
+from imgsearch.sources.bare_decode import decode_bare, write_test_pictures
 from imgsearch.sources.decoder_pool import ProcessDecoder
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Pixels
-
-TEST_FILES = 4
-"""Different test pictures; they are read again and again, from memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,8 @@ class FeedReport:
         `per_s` over `floor_per_s`.
     main_ms : float
         CPU milliseconds of this process for each picture, over all of its threads.
+    decoder_ms, floor_ms : float
+        CPU milliseconds of the decoder processes for each picture, and of those of the floor.
     pixel_bytes : float
         Bytes of pixels for each picture that cross from process to process.
     """
@@ -92,6 +91,8 @@ class FeedReport:
     floor_per_s: float
     share: float
     main_ms: float
+    decoder_ms: float
+    floor_ms: float
     pixel_bytes: float
 
     def plain(self) -> dict[str, Any]:
@@ -99,14 +100,22 @@ class FeedReport:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Seconds of a round: by the clock, of this process, and of those that it has started."""
+
+    clock: float
+    main: float
+    decoders: float
+
+
 @dataclass(slots=True)
 class _Feed:
-    """Totals of the batches that reached the network, and the times of each."""
+    """Totals of the batches that reached the network, and the costs of each round."""
 
     images: int = 0
     pixel_bytes: int = 0
-    seconds: list[float] = field(default_factory=list)
-    cpu_seconds: list[float] = field(default_factory=list)
+    rounds: list[_Cost] = field(default_factory=list)
 
 
 def measure_feed(library: Library, work: FeedWork, random_weights: bool = False) -> FeedReport:
@@ -121,16 +130,16 @@ def measure_feed(library: Library, work: FeedWork, random_weights: bool = False)
     """
     settings = library.settings
     feed = _Feed()
-    whole = _random(settings, library.model) if random_weights else library.encoder()
+    whole = random_of(settings, library.model) if random_weights else library.encoder()
     encoder = _without_network(whole, feed)
     with tempfile.TemporaryDirectory(prefix="imgsearch-bench-") as place:
         files = _files(work, place)
         floor = _measure(settings, encoder, list(islice(cycle(files), work.images)), work, feed)
     if not feed.images:
         raise SourceError("no file can be decoded", "Name a folder of photos.")
-    per_s = work.images / statistics.median(feed.seconds)
-    floor_per_s = work.images / statistics.median(floor)
-    rounds = len(feed.seconds) + 1  # with the one that is not timed
+    per_s = work.images / _median("clock", feed.rounds)
+    floor_per_s = work.images / _median("clock", floor)
+    rounds = len(feed.rounds) + 1  # with the one that is not timed
     return FeedReport(
         encoder.space.model,
         work.folder or f"{work.form} test pictures of {work.megapixels:g} megapixels",
@@ -142,18 +151,11 @@ def measure_feed(library: Library, work: FeedWork, random_weights: bool = False)
         per_s=per_s,
         floor_per_s=floor_per_s,
         share=per_s / floor_per_s,
-        main_ms=1e3 * statistics.median(feed.cpu_seconds) / work.images,
+        main_ms=1e3 * _median("main", feed.rounds) / work.images,
+        decoder_ms=1e3 * _median("decoders", feed.rounds) / work.images,
+        floor_ms=1e3 * _median("decoders", floor) / work.images,
         pixel_bytes=feed.pixel_bytes / feed.images,
     )
-
-
-def _random(settings: Settings, name: str) -> Encoder:
-    options = EncoderOptions(
-        device=settings.device,
-        batch_size=settings.batch_size,
-        visual_tokens=settings.visual_tokens,
-    )
-    return random_encoder(name, options)
 
 
 def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
@@ -182,10 +184,7 @@ def _without_network(encoder: Encoder, feed: _Feed) -> BatchedEncoder:
 
 def _files(work: FeedWork, place: str) -> list[ImageFile]:
     if not work.folder:
-        width = round((work.megapixels * 1e6 * 4 / 3) ** 0.5)
-        for number in range(TEST_FILES):
-            path = os.path.join(place, f"{number}.{FORMATS[work.form]}")
-            write_test_picture(path, width, width * 3 // 4, work.form, number)
+        write_test_pictures(place, work.megapixels, work.form)
     files = [f for f in FilesystemSource(work.folder or place).scan() if isinstance(f, ImageFile)]
     if not files:
         raise SourceError(f"there are no pictures in {work.folder}", "Name a folder of photos.")
@@ -194,24 +193,22 @@ def _files(work: FeedWork, place: str) -> list[ImageFile]:
 
 def _measure(
     settings: Settings, encoder: Encoder, files: list[ImageFile], work: FeedWork, feed: _Feed
-) -> list[float]:
-    """Seconds of the rounds of the floor; those of the feed go into `feed`.
+) -> list[_Cost]:
+    """The costs of the rounds of the floor; those of the feed go into `feed`.
 
     The first round of each is not timed: it starts the processes.
     """
     bare = _bare_decoder(settings, encoder.input_size)
-    pool = LocalPool(lambda: encoder, partial(decoder_pool, settings), settings.batch_size or 32)
-    floor: list[float] = []
+    decoder = partial(decoder_pool, settings, measured=True)
+    pool = LocalPool(lambda: encoder, decoder, settings.batch_size or 32)
+    floor: list[_Cost] = []
     try:
         for number in range(work.rounds + 1):
-            cpu = time.process_time()
-            seconds = _seconds(lambda: [e for e in pool.encode_files(files) if type(e) is Encoded])
-            cpu = time.process_time() - cpu
-            bare_seconds = _seconds(lambda: list(bare.decode(files)))
+            cost = _cost(lambda: [e for e in pool.encode_files(files) if type(e) is Encoded])
+            bare_cost = _cost(lambda: list(bare.decode(files)))
             if number:
-                feed.seconds.append(seconds)
-                feed.cpu_seconds.append(cpu)
-                floor.append(bare_seconds)
+                feed.rounds.append(cost)
+                floor.append(bare_cost)
     finally:
         pool.close()
         bare.close()
@@ -223,7 +220,18 @@ def _bare_decoder(settings: Settings, size: InputSize) -> Decoder:
     return ProcessDecoder(options, workers=settings.decoders, decode_one=decode_bare)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _cost(work: Callable[[], object]) -> _Cost:
+    before, started, main = _of_children(), time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    clock, main = time.perf_counter() - started, time.process_time() - main
+    return _Cost(clock, main, _of_children() - before)
+
+
+def _of_children() -> float:
+    """CPU seconds of the decoder processes so far."""
+    times = [child.cpu_times() for child in psutil.Process().children()]
+    return float(sum(each.user + each.system for each in times))
+
+
+def _median(part: str, rounds: Sequence[_Cost]) -> float:
+    return float(statistics.median(getattr(each, part) for each in rounds))

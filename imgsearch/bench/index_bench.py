@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any
 
-from imgsearch.bench.meter import Resident, describe_machine, meter_of
+from imgsearch.bench.meter import Busy, Resident, describe_machine, meter_of
+from imgsearch.bench.random_models import random_of
 from imgsearch.encoders.devices import choose_device
 from imgsearch.errors import SourceError
+from imgsearch.indexing.encode_pool import LocalPool
+from imgsearch.indexing.indexer import MAX_COMMIT_IMAGES, decoder_pool
+from imgsearch.indexing.ingest import Ingestor
 from imgsearch.indexing.plan import IndexRequest
 from imgsearch.library import Library
 from imgsearch.ports import Encoder
-from imgsearch.records import ImageFile, IngestReport, Skipped
+from imgsearch.records import ImageFile, IngestReport, RootRecord, Skipped
 from imgsearch.settings import Settings
+from imgsearch.sources.bare_decode import write_test_pictures
 from imgsearch.sources.folder_source import FilesystemSource
 from imgsearch.vectors import Pixels
 
 MAX_KEPT_BYTES = 1 << 30
 """Size of the decoded pictures that are kept to measure the model alone."""
 _WARM_UP_IMAGES = 4
+_NO_DECODER = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexWork:
+    """Options of a measurement of indexing.
+
+    Attributes
+    ----------
+    folder : str
+        Pictures to index; "" for JPEGs made in a temporary folder.
+    megapixels, images
+        Size and number of the pictures that are made.
+    random_weights : bool
+        Measure the model's architecture with random weights. These vectors may not join a library,
+        so what is measured ends with the catalog, without an index file.
+    """
+
+    folder: str = ""
+    megapixels: float = 12.0
+    images: int = 64
+    random_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +80,9 @@ class IndexReport:
         Peak resident memory during indexing, without and with the decoder processes.
     device_peak_bytes : int or None
         Peak memory of tensors on the GPU during indexing; None without a GPU.
+    gpu_busy : float or None
+        Share of the time of indexing in which the GPU ran a kernel; None without a CUDA GPU or
+        without the package nvidia-ml-py.
     """
 
     model: str
@@ -67,6 +100,7 @@ class IndexReport:
     peak_bytes: int
     peak_with_decoders_bytes: int
     device_peak_bytes: int | None
+    gpu_busy: float | None
 
     def plain(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -74,9 +108,9 @@ class IndexReport:
 
 
 def measure_indexing(
-    settings: Settings, folder: str, say: Callable[[str], None] = lambda note: None
+    settings: Settings, work: IndexWork, say: Callable[[str], None] = lambda note: None
 ) -> IndexReport:
-    """Measure decoding, encoding and indexing of a folder; leaves the user's library alone.
+    """Measure decoding, encoding and indexing of pictures; leaves the user's library alone.
 
     Raises
     ------
@@ -87,18 +121,39 @@ def measure_indexing(
     """
     model = Library(settings).model
     with tempfile.TemporaryDirectory(prefix=".imgsearch-bench-") as place:
-        library = Library(replace(settings, library=place, model=model))
+        library = Library(replace(settings, library=os.path.join(place, "library"), model=model))
         try:
-            return _measure(library, folder, say)
+            if work.folder:
+                return _measure(library, work.folder, work, say)
+            folder = os.path.join(place, "pictures")
+            os.mkdir(folder)
+            say(f"Making {work.images} JPEGs of {work.megapixels:g} megapixels.")
+            _make_pictures(folder, work)
+            return _measure(library, folder, work, say)
         finally:
             library.close()
 
 
-def _measure(library: Library, folder: str, say: Callable[[str], None]) -> IndexReport:
+def _make_pictures(folder: str, work: IndexWork) -> None:
+    """Write JPEGs of which no two have the same bytes: a copy would not be decoded."""
+    makers = write_test_pictures(folder, work.megapixels, "JPEG")[: work.images]
+    for number in range(len(makers), work.images):
+        target = os.path.join(folder, f"{number}.jpg")
+        shutil.copyfile(makers[number % len(makers)], target)
+        with open(target, "ab") as file:  # after the end of the picture, which decoders ignore
+            file.write(number.to_bytes(8, "big"))
+    for path in makers[work.images :]:
+        os.remove(path)
+
+
+def _measure(
+    library: Library, folder: str, work: IndexWork, say: Callable[[str], None]
+) -> IndexReport:
     files = [f for f in FilesystemSource(folder).scan() if isinstance(f, ImageFile)]
     if not files:
         raise SourceError(f"there are no pictures in {folder}", "Name a folder with hundreds.")
-    encoder = library.encoder()
+    settings = library.settings
+    encoder = random_of(settings, library.model) if work.random_weights else library.encoder()
     say(f"Decoding {len(files)} files.")
     decode_s, pixels, decoded = _decode(library, encoder, files)
     if not decoded:
@@ -111,14 +166,16 @@ def _measure(library: Library, folder: str, say: Callable[[str], None]) -> Index
     device = choose_device(library.settings.device)
     reports: list[IngestReport] = []
     meter = meter_of(device) if device.type != "cpu" else None
-    with Resident(children=True) as memory:
+    with Resident(children=True) as memory, Busy(device) as busy:
         run = partial(_index, library, folder, reports)
+        if work.random_weights:
+            run = partial(_ingest, library, folder, encoder, reports)
         peak = meter.peak_of(run) if meter else run()
     rates = decoded / decode_s, count / encode_s, reports[0].encoded / reports[0].seconds
     shared = 1 / (1 / rates[0] + 1 / rates[1])
     return IndexReport(
         encoder.space.model,
-        folder,
+        work.folder or f"JPEG test pictures of {work.megapixels:g} megapixels",
         date.today().isoformat(),
         describe_machine(device),
         images=decoded,
@@ -132,11 +189,26 @@ def _measure(library: Library, folder: str, say: Callable[[str], None]) -> Index
         peak_bytes=memory.peak,
         peak_with_decoders_bytes=memory.with_children,
         device_peak_bytes=peak,
+        gpu_busy=busy.share,
     )
 
 
 def _index(library: Library, folder: str, reports: list[IngestReport]) -> None:
     reports.append(library.index(IndexRequest([folder])))
+
+
+def _ingest(library: Library, folder: str, encoder: Encoder, reports: list[IngestReport]) -> None:
+    """Index up to the catalog with an encoder whose vectors may not join a library."""
+    settings, catalog = library.settings, library.create()
+    root = RootRecord(os.path.realpath(folder))
+    batch = settings.batch_size or MAX_COMMIT_IMAGES
+    pool = LocalPool(lambda: encoder, partial(decoder_pool, settings, measured=True), batch)
+    with catalog.writer() as writer, closing(pool):
+        writer.put_root(root)
+        writer.begin_run(encoder.space, _NO_DECODER, settings.precision)
+        size = min(batch, MAX_COMMIT_IMAGES)
+        run = Ingestor(catalog, writer, pool, encoder.space, _NO_DECODER, size, catalog.folder)
+        reports.append(run.run([(FilesystemSource(root.path), root)]))
 
 
 def _decode(

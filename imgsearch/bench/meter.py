@@ -16,6 +16,7 @@ MODES = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX-BF16", "bf16": "BF16"}
 """Flags of instructions for bfloat16 in /proc/cpuinfo, and their names."""
 _PERIOD_SECONDS = 0.001
 _CHILDREN_PERIOD_SECONDS = 0.05
+_BUSY_PERIOD_SECONDS = 0.1
 
 
 class Resident:
@@ -63,6 +64,44 @@ class Resident:
         if self._children:
             total = own + sum(map(_resident, self._process.children(recursive=True)))
             self.with_children = max(self.with_children, total)
+
+
+class Busy:
+    """The share of time in which a CUDA device runs a kernel while the context is open.
+
+    Read every 100 ms from NVIDIA's driver, which states it for the last fraction of a second.
+
+    Attributes
+    ----------
+    share : float or None
+        0 to 1; None without a CUDA device or without the package nvidia-ml-py.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stop = threading.Event()
+        self._found: list[int] = []
+        self.share: float | None = None
+
+    def __enter__(self) -> Busy:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        if self._device.type == "cuda":
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._found:
+            self.share = sum(self._found) / len(self._found) / 100
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_BUSY_PERIOD_SECONDS):
+            try:
+                self._found.append(torch.cuda.utilization(self._device))
+            except (ImportError, RuntimeError):  # no nvidia-ml-py, or no answer
+                return
 
 
 class Meter:

@@ -26,6 +26,7 @@ from imgsearch.encoders.transformers_logging import no_warnings
 from imgsearch.errors import EncoderError
 from imgsearch.model_card import EncoderOptions, ModelCard
 from imgsearch.ports import Encoder
+from imgsearch.settings import Settings
 from imgsearch.vectors import RANDOM, EmbeddingSpace
 
 Shape = dict[str, Any]
@@ -70,6 +71,18 @@ def random_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
             f"Available with random weights: {', '.join(ARCHITECTURES)}.",
         )
     return ARCHITECTURES[name](options or EncoderOptions())
+
+
+def random_of(settings: Settings, name: str) -> Encoder:
+    """An encoder with random weights, as the settings have it."""
+    options = EncoderOptions(
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads or None,
+        batch_size=settings.batch_size,
+        visual_tokens=settings.visual_tokens,
+    )
+    return random_encoder(name, options)
 
 
 def clip_config(text: Shape, vision: Shape, dimension: int, tokenizer: Any = None) -> Any:

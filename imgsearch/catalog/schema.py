@@ -92,8 +92,6 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
         Inserts the rows that every catalog has, in the same transaction: a process killed in
         between would leave a catalog of the current version that cannot be opened.
     """
-    from alembic import command
-
     current = version(engine)
     require_known(current)
     if current == HEAD:
@@ -110,12 +108,25 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
         sqlite_driver(connection).execute("PRAGMA journal_mode=WAL")
         try:
             with connection.execution_options(immediate=True).begin():
-                command.upgrade(alembic_config(connection), "head")
+                _migrate(connection, current)
                 fill(connection)
                 if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                     raise CatalogError("the upgraded catalog has dangling references", RESTORE_HINT)
         finally:
             connection.invalidate()
+
+
+def _migrate(connection: Connection, current: str | None) -> None:
+    """Bring a file to the newest version; an empty one begins with a later version than 0001."""
+    if current is None:
+        baseline = import_module("imgsearch.migrations.sqlite_0016")
+        for statement in baseline.STATEMENTS:
+            connection.exec_driver_sql(statement)
+        current = baseline.BASELINE
+    if current != HEAD:
+        from alembic import command  # a first index does not wait for it
+
+        command.upgrade(alembic_config(connection), "head")
 
 
 def upgrade_server(engine: Engine, fill: Callable[[Connection], None]) -> None:

@@ -239,31 +239,73 @@ def _print_row(options: Context, row: Row) -> None:
         options.say(f"{row.precision} {row.kind} x{row.batch}: {result}")
 
 
+_random_weights = click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Use random weights in the model's architecture, without a download; indexes nothing.",
+)
+_visual_tokens = click.option(
+    "--visual-tokens",
+    type=click.IntRange(1),
+    help="Maximum number of visual tokens of a picture, for a model that has them.",
+)
+_megapixels = click.option(
+    "--megapixels",
+    type=click.FloatRange(0.1, 250),
+    default=12.0,
+    show_default=True,
+    help="Size of the test pictures, without FOLDER.",
+)
+
+
 @command.command("index", short_help="Measure decoding, encoding and indexing of a folder.")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @model_options
 @click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
 @workers_option
+@_visual_tokens
+@_random_weights
+@_megapixels
+@click.option(
+    "--pictures",
+    "images",
+    type=click.IntRange(1, 100_000),
+    default=64,
+    show_default=True,
+    help="Number of the test pictures, without FOLDER.",
+)
 @_json_option
 @common
 def index(
-    folder: str, as_json: bool, library: str | None, quiet: bool, verbose: bool, **flags: Any
+    folder: str | None,
+    random_weights: bool,
+    megapixels: float,
+    images: int,
+    as_json: bool,
+    library: str | None,
+    quiet: bool,
+    verbose: bool,
+    **flags: Any,
 ) -> None:
     """Measure indexing of FOLDER: decoding alone, the model alone, and end to end.
 
-    The results depend on the pictures in FOLDER, so use a few hundred of your own. They are indexed
-    into a temporary library; yours is not touched, and nothing is written to FOLDER. The
-    efficiency is the end-to-end rate divided by the rate of the slower half.
+    The results depend on the pictures in FOLDER, so use a few hundred of your own; without FOLDER,
+    JPEGs are made for it. They are indexed into a temporary library; yours is not touched, and
+    nothing is written to FOLDER. The efficiency is the end-to-end rate divided by the rate of the
+    slower half. With an NVIDIA GPU and the package nvidia-ml-py, the share of time in which the GPU
+    is busy is shown, too.
 
     \b
     imgsearch bench index ~/Pictures/2024
     imgsearch bench index ~/Pictures/2024 --model siglip2-base --workers 2 --json
+    imgsearch bench index --model clip-vit-b-32 --random-weights --pictures 500
     """
-    from imgsearch.bench.index_bench import measure_indexing
+    from imgsearch.bench.index_bench import IndexWork, measure_indexing
     from imgsearch.cli.bench_tables import index_table
 
     ctx = context(library, quiet, verbose)
-    report = measure_indexing(ctx.library(**flags).settings, folder, ctx.say)
+    work = IndexWork(folder or "", megapixels, images, random_weights)
+    report = measure_indexing(ctx.library(**flags).settings, work, ctx.say)
     click.echo(json.dumps(report.plain()) if as_json else index_table(report))
 
 
@@ -272,23 +314,9 @@ def index(
 @model_options
 @click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
 @workers_option
-@click.option(
-    "--visual-tokens",
-    type=click.IntRange(1),
-    help="Maximum number of visual tokens of a picture, for a model that has them.",
-)
-@click.option(
-    "--random-weights",
-    is_flag=True,
-    help="Use random weights in the model's architecture, without a download; indexes nothing.",
-)
-@click.option(
-    "--megapixels",
-    type=click.FloatRange(0.1, 250),
-    default=12.0,
-    show_default=True,
-    help="Size of the test pictures, without FOLDER.",
-)
+@_visual_tokens
+@_random_weights
+@_megapixels
 @click.option(
     "--format",
     "form",
@@ -331,7 +359,7 @@ def feed(
 
     Files of FOLDER, or test pictures, are decoded by the decoder processes, assembled into batches
     of the model's input and copied to its device, where they are dropped. The floor is what as many
-    processes decode and prepare if they keep the result, without hash, metadata and colours, in
+    processes decode and prepare if they keep the result, without hash, metadata and measures, in
     rounds that alternate with the others.
 
     \b

@@ -85,6 +85,12 @@ def index_table(report: IndexReport) -> str:
     )
     if report.device_peak_bytes is not None:
         lines.append(f"{'':<24}{_gib(report.device_peak_bytes):>8} GiB on the GPU")
+    busy = "not known" if report.gpu_busy is None else f"{report.gpu_busy:.2f} of the time"
+    lines.append(
+        f"{'GPU busy':<24}{busy:>8}"
+        if report.machine["kind"] == "cuda"
+        else f"{'GPU busy':<24}no CUDA GPU was used"
+    )
     return "\n".join(plain(line) for line in lines)
 
 
@@ -101,6 +107,8 @@ def feed_table(report: FeedReport) -> str:
         f" {count_of(report.workers, 'decoder')}",
         f"{'share of the floor':<24}{report.share:>8.2f}",
         f"{'this process':<24}{report.main_ms:>8.2f} ms of processor for each picture",
+        f"{'decoders':<24}{report.decoder_ms:>8.2f} ms of processor for each picture, those of the"
+        f" floor {report.floor_ms:.2f}",
         f"{'between processes':<24}{report.pixel_bytes / 1e6:>8.2f} MB for each picture",
     ]
     return "\n".join(plain(line) for line in lines)

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from imgsearch.encoders.batches import ahead
 from imgsearch.encoders.memory import unless_out_of_memory
-from imgsearch.vectors import Embeddings
+from imgsearch.vectors import Embeddings, Pixels
 
 Batch = list[int]
 Features = dict[str, Any]
 Network = Callable[[Features], Tensor]
 Assemble = Callable[[Batch], Features]
+
+
+def host_pixels(shape: Sequence[int], device: torch.device) -> Tensor:
+    """Memory on the host for the pixels of a batch: uint8, not yet written.
+
+    For a CUDA device it is pinned, and PyTorch uses it again for later batches. So the pixels are
+    copied once, without page faults, before the device fetches them.
+    """
+    return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=device.type == "cuda")
+
+
+def joined(images: Sequence[Pixels], device: torch.device) -> Tensor:
+    """All pictures one after the other: uint8, on the host, see `host_pixels`."""
+    flat = host_pixels([sum(image.size for image in images)], device)
+    if images:
+        np.concatenate([image.ravel() for image in images], out=flat.numpy())
+    return flat
 
 
 class Engine:

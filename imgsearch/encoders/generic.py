@@ -83,10 +83,12 @@ class SentenceEncoder(BatchedEncoder):
 
     def image_features(self, images: Sequence[Pixels]) -> dict[str, Any]:
         """Pixels in their final size, or pictures for the image processor of the model."""
-        import torch
+        from imgsearch.encoders.engine import host_pixels
 
         if isinstance(self._input_size.preparation, FixedSize):
-            return {"pixels": torch.from_numpy(np.stack(images))}
+            pixels = host_pixels([len(images), *images[0].shape], self._model.device)
+            np.stack(images, out=pixels.numpy())
+            return {"pixels": pixels}
         return {"pictures": [Image.fromarray(image) for image in images]}
 
     def text_features(self, texts: Sequence[str], instruction: str | None) -> dict[str, Any]:

@@ -78,8 +78,14 @@ class Indexer:
         request: IndexRequest,
         on_progress: OnProgress = lambda progress: None,
         stop: Callable[[], bool] = lambda: False,
+        spares: SpareProcesses | None = None,
     ) -> IngestReport:
         """Bring the library up to date with its folders.
+
+        Parameters
+        ----------
+        spares : SpareProcesses or None
+            Decoder processes that have been started for this run; it may close them.
 
         Raises
         ------
@@ -95,7 +101,7 @@ class Indexer:
             self._note(f"Beware: {warning[0]}. {warning[1]}")
         with (
             catalog.writer(wait_s=LOCK_TIMEOUT_SECONDS) as writer,
-            closing(_Decoders(self._settings)) as decoders,
+            closing(_Decoders(self._settings, spares)) as decoders,
         ):
             ocr = self._ocr_mode(writer, request.ocr_mode)
             space = require_trained(self._spaces.indexed() or self._new_space(decoders))
@@ -413,9 +419,9 @@ class Indexer:
 class _Decoders:
     """Decoder processes of a run, which start while the model is loaded."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, spares: SpareProcesses | None) -> None:
         self._settings = settings
-        self._spares: SpareProcesses | None = None
+        self._spares = spares
 
     def start(self, files: int) -> None:
         """Start a process for each of this many files, within the number of the settings."""

@@ -19,11 +19,13 @@ from imgsearch.sources.pixels import model_input
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "HEIF": "heic"}
 """Formats of test files, and their extensions."""
+TEST_FILES = 4
+"""Different test pictures; more are read from memory again, or are copies."""
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 def decode_bare(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
-    """Decode and prepare a file, without hash, metadata or colours; the pixels are not sent."""
+    """Decode and prepare a file, without hash, metadata or measures; the pixels are not sent."""
     try:
         return _decode(file, settings)
     except Exception:  # decoders raise nearly anything on broken files
@@ -41,6 +43,15 @@ def _decode(file: ImageFile, settings: DecodeSettings) -> Decoded:
         rgb = rgb.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     model_input(rgb, settings.input_size)
     return Decoded(file, "", ImageMetadata(*full, image.format or ""), _NO_PIXELS)
+
+
+def write_test_pictures(folder: str, megapixels: float, form: str) -> list[str]:
+    """Write `TEST_FILES` pictures of this size, 4:3, into a folder; returns their paths."""
+    width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
+    paths = [os.path.join(folder, f"{number}.{FORMATS[form]}") for number in range(TEST_FILES)]
+    for number, path in enumerate(paths):
+        write_test_picture(path, width, width * 3 // 4, form, number)
+    return paths
 
 
 def write_test_picture(path: str, width: int, height: int, form: str, seed: int) -> None:

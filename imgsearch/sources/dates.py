@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from email.utils import parsedate_tz
 
 from imgsearch.sources.statement import Moment
 
@@ -123,6 +122,8 @@ def _with_time(date: Moment, rest: str, offset: str) -> Moment:
 
 def _worded(text: str) -> Moment | None:
     """ "Thu, 21 Mar 2019 11:04:22 +0000", "Thu Mar 21 11:04:22 2019" or "21 March 2019"."""
+    from email.utils import parsedate_tz  # slow to import, and such dates are rare
+
     timed = ":" in text
     try:
         parsed = parsedate_tz(text if timed else f"{text} 00:00:00")

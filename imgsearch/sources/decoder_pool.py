@@ -16,8 +16,12 @@ import psutil
 
 from imgsearch.errors import SourceError, TooManyFiles, is_too_many_files
 from imgsearch.records import Decoded, ImageFile, Skipped
-from imgsearch.sources.decode import decode_file
-from imgsearch.sources.decoder_process import DecodeOne, WorkerOptions, receive_result
+from imgsearch.sources.decoder_process import (
+    DecodeOne,
+    WorkerOptions,
+    default_decoder,
+    receive_result,
+)
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.worker_process import (
     SpareProcesses,
@@ -36,9 +40,9 @@ _MAX_SLOTS = 64
 class InlineDecoder:
     """A `Decoder` in the calling thread, for a few trusted files."""
 
-    def __init__(self, settings: DecodeSettings, decode_one: DecodeOne = decode_file) -> None:
+    def __init__(self, settings: DecodeSettings, decode_one: DecodeOne | None = None) -> None:
         self._settings = settings
-        self._decode_one = decode_one
+        self._decode_one = decode_one or default_decoder()
 
     def decode(self, files: Iterable[ImageFile]) -> Iterator[Decoded | Skipped]:
         """One result per file, in the order of the files."""
@@ -61,8 +65,9 @@ class ProcessDecoder:
     memory_limit : int or None
         Bytes that decoding may use in each worker; None for no limit. Not enforced on Windows,
         nor by the kernel of macOS.
-    decode_one : callable
-        Decodes one file in a worker; a module-level function. Tests pass their own.
+    decode_one : callable or None
+        Decodes one file in a worker; a module-level function. By default `decode.decode_file`,
+        which is imported in the workers only.
     in_flight : int
         Files to decode ahead of the consumer; 0 means a few per worker. Two batches keep the
         workers busy while a model encodes the previous batch.
@@ -84,7 +89,7 @@ class ProcessDecoder:
         workers: int,
         timeout_s: float = 120.0,
         memory_limit: int | None = 4 << 30,
-        decode_one: DecodeOne = decode_file,
+        decode_one: DecodeOne | None = None,
         in_flight: int = 0,
         bytes_ahead: int = BYTES_AHEAD,
         spares: SpareProcesses | None = None,

@@ -27,10 +27,11 @@ DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start, and
-    `slots` the number of those for pixels in shared memory, 0 without it."""
+    `slots` the number of those for pixels in shared memory, 0 without it. Without `decode_one` it
+    is `decode.decode_file`."""
 
     settings: DecodeSettings
-    decode_one: DecodeOne
+    decode_one: DecodeOne | None
     memory_limit: int | None
     slots: int = 0
 
@@ -46,13 +47,21 @@ def serve(requests: Connection, results: Connection, parent: int, shared: int | 
     _one_thread_each()
     with contextlib.suppress(EOFError, BrokenPipeError):
         options = requests.recv()  # imports the module of `decode_one`
+        decode_one = options.decode_one or default_decoder()
         slots = SlotWriter(shared, options.slots) if shared is not None and options.slots else None
         _limit(options.memory_limit)
         results.send(None)  # ready
         _silence_stderr()
         while True:
             file, slot = requests.recv()
-            send_result(results, options.decode_one(file, options.settings), slots, slot)
+            send_result(results, decode_one(file, options.settings), slots, slot)
+
+
+def default_decoder() -> DecodeOne:
+    """`decode.decode_file`, imported where it runs: the process of the model needs no Pillow."""
+    from imgsearch.sources.decode import decode_file
+
+    return decode_file
 
 
 def send_result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from multiprocessing.connection import Connection
 
@@ -13,6 +14,10 @@ def start(requests: Connection, results: Connection, parent: int, shared: int | 
     matrices, and there is a decoder for each core: the threads would only delay its start.
     """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    gc.disable()  # modules are not garbage
     from imgsearch.sources import decode, decoder_process  # noqa: F401 - `decode` is for later
+
+    gc.freeze()
+    gc.enable()
 
     decoder_process.serve(requests, results, parent, shared)

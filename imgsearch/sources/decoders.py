@@ -6,7 +6,6 @@ A run that finds nothing new needs only the versions and does not wait for Pillo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from imgsearch.model_card import InputSize
@@ -77,6 +76,8 @@ def decoder_signature(settings: DecodeSettings) -> str:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # decoder processes need neither
+
     try:
         return version(package)
     except PackageNotFoundError:

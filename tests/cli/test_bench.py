@@ -217,6 +217,16 @@ def test_bench_feed_of_a_folder(place: Place):
 # Indexing
 
 
+def test_bench_index_with_random_weights(place: Place):
+    options = ("--megapixels", 0.2, "--pictures", 6, "--workers", 1, "--device", "cpu")
+    arguments = ("bench", "index", "--model", "gme-tiny", "--random-weights", *options)
+    report = place.call(*arguments, "--visual-tokens", 64, "--json").json
+    assert (report["images"], report["encoded"], report["skipped"]) == (6, 6, 0)
+    assert min(report[f"{part}_per_s"] for part in ("decode", "encode", "index")) > 0
+    assert report["gpu_busy"] is None
+    assert not place.library.exists()
+
+
 @full_only
 def test_bench_index(place: Place):
     (place.photos / "broken.jpg").write_bytes(b"no picture")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgsearch.encoders.engine import Engine
+from imgsearch.encoders.engine import Engine, joined
 
 WAIT_SECONDS = 20.0
 
@@ -147,3 +147,11 @@ def test_side_by_side_ends_at_a_batch_without_memory_and_at_an_error(engine):
     assert [batch for batch, _ in found] == [[0]]
     with pytest.raises(ValueError, match="a bad picture"):
         list(engine.run_apart([[2], [3]], tensor_of, network))
+
+
+def test_pictures_are_joined_in_order():
+    images = [np.full((2, number, 3), number, np.uint8) for number in (1, 2)]
+    flat = joined(images, torch.device("cpu"))
+    assert flat.dtype == torch.uint8
+    assert flat.tolist() == [1] * 6 + [2] * 12
+    assert joined([], torch.device("cpu")).shape == (0,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 
 import pytest
@@ -43,6 +44,10 @@ INSERT INTO embeddings (space_id, image_id, revision, vector) VALUES
 INSERT INTO tombstones VALUES (1, 6, 3);
 INSERT INTO skipped VALUES (1, 1, 'bad.jpg', 7, 1, 'cut off', 0, 'decoder 1', 1);
 """
+
+
+WORDS = re.compile(r"""'[^']*'|"[^"]*"|\w+|[^\s\w]""")
+"""Of SQL, with what is between quotation marks as it is."""
 
 
 def make_0001(folder) -> str:
@@ -365,6 +370,30 @@ def test_the_tables_and_the_migrations_agree(tmp_path):
     catalog = open_catalog(str(tmp_path / "library"), create=True)
     with catalog._engine.connect() as connection:
         command.check(schema.alembic_config(connection))
+
+
+def test_a_new_library_is_what_the_migrations_make_of_an_empty_file(tmp_path):
+    for name in ("new", "migrated"):
+        (tmp_path / name).mkdir()
+    catalog = open_catalog(str(tmp_path / "new"), create=True)
+    catalog.close()
+    upgraded_to(tmp_path / "migrated", "head")
+    new, migrated = (contents(tmp_path / name / FILE) for name in ("new", "migrated"))
+    assert len(migrated) > 40
+    assert new == {**migrated, "rows of library": "1"}
+
+
+def contents(path) -> dict[str, str]:
+    """The statements of a schema, as words, and the number of rows of each table."""
+    connection = sqlite3.connect(path)
+    entries = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    found = {f"{kind} {name}": " ".join(WORDS.findall(sql or "")) for kind, name, sql in entries}
+    for kind, name, _ in entries:
+        if kind == "table":
+            (count,) = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()
+            found[f"rows of {name}"] = str(count)
+    connection.close()
+    return found
 
 
 def test_alembic_check_sees_a_difference(tmp_path):

@@ -19,6 +19,7 @@ from sentence_transformers.base.modules import InputModule
 from torch import Tensor
 from torch.nn import functional
 
+from imgsearch.encoders.engine import joined
 from imgsearch.encoders.gme.graphs import Replay
 from imgsearch.encoders.gme.language import Reader
 from imgsearch.encoders.gme.prompt import (
@@ -120,7 +121,7 @@ class GmeModule(InputModule):
         instruction = prompt or DOCUMENT_INSTRUCTION
         texts = [write_prompt(instruction, text, image is not None) for text, image in pairs]
         rows = number_prompts(self.tokenizer, texts, counts, self.max_seq_length)
-        features = self._pad(rows) | _pack(pictures)
+        features = self._pad(rows) | _pack(pictures, self.model.device)
         if len(features["seen"]) != sum(counts):
             raise QueryError(
                 f"the instruction is so long that a picture of {max(counts)} visual tokens does"
@@ -203,12 +204,11 @@ def _count_tokens(picture: Pixels) -> int:
     return picture.size // (3 * TOKEN_SIDE_PIXELS**2)
 
 
-def _pack(pictures: Sequence[Pixels]) -> Features:
-    pixels = np.concatenate([picture.ravel() for picture in pictures] or [np.empty(0, np.uint8)])
+def _pack(pictures: Sequence[Pixels], device: torch.device) -> Features:
     sizes = [picture.shape[:2] for picture in pictures]
     places = [torch.from_numpy(patch_places(size)) for size in sizes]
     return {
-        "pixels": torch.from_numpy(pixels),
+        "pixels": joined(pictures, device),
         "places": torch.cat(places) if places else torch.empty((0, 2), dtype=torch.int32),
         "sizes": sizes,
     }

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from imgsearch.encoders.batches import plan_batches
 from imgsearch.encoders.chat_encoder import ChatEncoder, Features, Part
 from imgsearch.encoders.devices import autocasting
+from imgsearch.encoders.engine import joined
 from imgsearch.encoders.gme.prompt import PICTURE, number_prompts, plain_text
 from imgsearch.encoders.gme.resize import VisualTokens
 from imgsearch.encoders.memory import max_batch, room_for, transformer_bytes
@@ -176,12 +176,11 @@ class Qwen3VLEncoder(ChatEncoder):
         positions, _ = self.network.get_rope_index(
             ids, seen.int(), image_grid_thw=grids if sizes else None
         )
-        flat = np.concatenate([image.ravel() for image in images] or [np.empty(0, np.uint8)])
         return {
             "input_ids": ids,
             "position_ids": positions,
             "last": torch.arange(len(rows)) * ids.shape[1] + lengths - 1,
-            "pixels": torch.from_numpy(flat),
+            "pixels": joined(images, self.network.device),
             "grids": grids,
             "sizes": sizes,
         }
