@@ -120,6 +120,9 @@ EACH_FRAME = """(seconds) => new Promise((resolve) => {
   requestAnimationFrame(step);
 })"""
 
+ALL_LOADED = """() => [...document.querySelectorAll('.tile')].every(
+  (tile) => tile.matches('.loaded, .lost'))"""
+
 
 def make(folder: Path, count: int) -> Path:
     folder = folder.resolve()
@@ -193,8 +196,8 @@ def keystrokes(browser: Browser, address: str) -> None:
         spent, begin, own = [], server_seconds(port), 0.0
         for query in QUERIES:
             here.page.locator("#q").fill(query[:-1])
-            here.page.wait_for_load_state("networkidle")
             here.page.wait_for_timeout(700)
+            here.page.wait_for_function(ALL_LOADED)
             begin = server_seconds(port)
             here.page.keyboard.press(query[-1])
             spent.append(waited(here))
@@ -219,8 +222,8 @@ def jumps(browser: Browser, address: str, times: int) -> None:
         here.page.mouse.down()
         here.page.mouse.up()
         spent.append(waited(here))
-        here.page.wait_for_load_state("networkidle")
-        here.page.wait_for_timeout(300)
+        here.page.wait_for_timeout(700)
+        here.page.wait_for_function(ALL_LOADED)
     report("jump to a month", spent, server_seconds(port) - seconds)
     here.context.close()
 

@@ -56,12 +56,14 @@ def render_request(
 
 
 class Renderer:
-    """Renders files in its own processes, one call at a time."""
+    """Renders files in its own processes, one call at a time. A search is to come first."""
 
     def __init__(self, settings: DecodeSettings, workers: int, timeout_s: float) -> None:
         # The pool passes the results of its workers through unchanged.
         render_one = cast(DecodeOne, render)
-        self._pool = ProcessDecoder(settings, workers, timeout_s, decode_one=render_one)
+        self._pool = ProcessDecoder(
+            settings, workers, timeout_s, decode_one=render_one, background=True
+        )
 
     def render(self, files: Iterable[RenderRequest]) -> Iterator[Thumbnail | Skipped]:
         """One result per request, in any order; its `file` is the request."""

@@ -76,6 +76,8 @@ class ProcessDecoder:
         image it is decoding.
     spares : SpareProcesses or None
         Processes to use before others are started. They stay the property of the caller.
+    background : bool
+        Let other processes have the processor first.
 
     Notes
     -----
@@ -93,12 +95,13 @@ class ProcessDecoder:
         in_flight: int = 0,
         bytes_ahead: int = BYTES_AHEAD,
         spares: SpareProcesses | None = None,
+        background: bool = False,
     ) -> None:
         self._bytes_ahead = bytes_ahead
         self._in_flight = in_flight or _FILES_PER_WORKER * max(1, workers)
         # Beside those in flight, pictures wait in the batch that is being encoded.
         slots = min(_MAX_SLOTS, 2 * self._in_flight // max(1, workers) + 2)
-        options = WorkerOptions(settings, decode_one, memory_limit, slots)
+        options = WorkerOptions(settings, decode_one, memory_limit, slots, background)
         self._workers = [_Worker(timeout_s, options, spares) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
         self._run: _Run | None = None

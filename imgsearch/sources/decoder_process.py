@@ -19,6 +19,7 @@ from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.pixel_slots import PixelSlot, SlotWriter
 
 _WATCH_SECONDS = 1.0
+_BACKGROUND_NICE = 10
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
@@ -28,12 +29,13 @@ DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 class WorkerOptions:
     """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start, and
     `slots` the number of those for pixels in shared memory, 0 without it. Without `decode_one` it
-    is `decode.decode_file`."""
+    is `decode.decode_file`. In the `background`, other processes get the processor first."""
 
     settings: DecodeSettings
     decode_one: DecodeOne | None
     memory_limit: int | None
     slots: int = 0
+    background: bool = False
 
 
 def serve(requests: Connection, results: Connection, parent: int, shared: int | None) -> None:
@@ -50,6 +52,8 @@ def serve(requests: Connection, results: Connection, parent: int, shared: int | 
         decode_one = options.decode_one or default_decoder()
         slots = SlotWriter(shared, options.slots) if shared is not None and options.slots else None
         _limit(options.memory_limit)
+        if options.background and hasattr(os, "nice"):
+            os.nice(_BACKGROUND_NICE)
         results.send(None)  # ready
         _silence_stderr()
         while True:

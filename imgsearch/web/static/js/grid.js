@@ -16,6 +16,8 @@ const PREFETCH_SCREENS = 3;
 const FAST_SCROLL_SCREENS = 0.7;
 /** Pause in scrolling, in milliseconds, after which pictures are drawn anyway. */
 const SETTLE_MS = 90;
+/** Pause after a new answer before pictures out of sight are requested: the next may follow at once. */
+const OVERSCAN_PAUSE_MS = 250;
 /** A row of which less is in sight below the bar is not the first on screen. */
 const REPORT_PIXELS = 12;
 const SIZES = { small: 0.68, medium: 1, large: 1.5 };
@@ -63,7 +65,7 @@ export class Grid {
     if (done) this.rows.finish();
     this.done = done;
     this.update(isNew ? 0 : OVERSCAN_SCREENS);
-    if (isNew) requestAnimationFrame(() => setTimeout(() => this.update()));
+    if (isNew) setTimeout(() => this.update(), OVERSCAN_PAUSE_MS);
   }
 
   setSize(size) {
