@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from imgsearch.sources.worker_process import SpareProcesses
 
 IMAGES_PER_READ = 1000
+MAX_EARLY_DECODERS = 4
+"""Decoder processes that start before the number of pictures is known."""
 MAX_COUNTING_SECONDS = 3.0
 """Time for counting the files of new folders before a model is recommended for them."""
 
@@ -270,7 +272,8 @@ class Library:
             if self._is_missing() or not self.roots():  # before a library is made for nothing
                 without_empty(plan(request, (), self.settings.library), (), ())
                 if self.settings.encoders == LOCAL:
-                    spares = cleanup.enter_context(closing(_started(self.settings.decoders)))
+                    count = min(self.settings.decoders, MAX_EARLY_DECODERS)
+                    spares = cleanup.enter_context(closing(_started(count)))
                 require_kind(self.settings.index)
             self.create()
             if note := close_to_others(self.settings.library):

@@ -260,8 +260,11 @@ class Searcher:
         while True:
             folded = self._folded(request, ranking, trace)
             with trace.step("look"):
-                ids = [*folded.page_ids(0, places), *folded.copy_ids(0, places)]
-                gone = presence.look(self._catalog.locations(ids))
+                # Whole records, so that damaged ones are counted before the notes are written.
+                records = self._catalog.get(folded.page_ids(0, places))
+                files = {each.id: each.file.location for each in records.values()}
+                copies = self._catalog.locations(folded.copy_ids(0, places))
+                gone = presence.look(files | copies)
             if gone and len(presence.ids) <= MAX_GONE_IMAGES:
                 places = min(2 * places, MAX_GONE_IMAGES)
                 ranking = ranking.without(presence.ids)
