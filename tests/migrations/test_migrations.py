@@ -384,14 +384,19 @@ def test_a_new_library_is_what_the_migrations_make_of_an_empty_file(tmp_path):
 
 
 def contents(path) -> dict[str, str]:
-    """The statements of a schema, as words, and the number of rows of each table."""
+    """The words of the statements of a schema, and the columns and the number of rows of each
+    table. Alembic writes the constraints of a table that it copies in any order."""
     connection = sqlite3.connect(path)
     entries = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    found = {f"{kind} {name}": " ".join(WORDS.findall(sql or "")) for kind, name, sql in entries}
+    found = {
+        f"{kind} {name}": " ".join(sorted(WORDS.findall(sql or ""))) for kind, name, sql in entries
+    }
     for kind, name, _ in entries:
         if kind == "table":
             (count,) = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()
             found[f"rows of {name}"] = str(count)
+            columns = connection.execute(f'SELECT * FROM "{name}" LIMIT 0').description
+            found[f"columns of {name}"] = " ".join(column[0] for column in columns)
     connection.close()
     return found
 
