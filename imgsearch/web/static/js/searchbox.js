@@ -7,7 +7,7 @@ import { added } from "./state.js";
 import { Suggestions, remember } from "./suggestions.js";
 import { t } from "./words.js";
 
-/** Limits of the pause in typing after which a search runs: as long as the server took for the last. */
+/** Limits of the pause in typing after which a search runs: half as long as the server took for the last. */
 const MIN_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 150;
 
@@ -99,7 +99,7 @@ export class SearchBox {
   }
 
   #pause() {
-    return Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.lastSeconds() * 1000));
+    return Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.lastSeconds() * 500));
   }
 
   /** Search for the words of the text; its filters and exclusions become chips. */
