@@ -18,6 +18,7 @@ import contextlib
 import io
 import os
 import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -118,14 +119,9 @@ def _processor() -> float:
 
 def _require(count: int, place: str, name: str) -> None:
     """Stop if a program has not indexed all pictures."""
-    import sqlite3
-
-    file, table = {
-        "imgsearch": ("catalog.sqlite", "images"),
-        "rclip": ("rclip.sqlite", "images"),
-    }[name]
+    file = {"imgsearch": "catalog.sqlite", "rclip": "rclip.sqlite"}[name]
     with contextlib.closing(sqlite3.connect(os.path.join(place, file))) as database:
-        found = database.execute(f"select count(*) from {table}").fetchone()[0]
+        found = database.execute("select count(*) from images").fetchone()[0]
     assert found == count, f"{name} has indexed {found} of {count} pictures"
 
 

@@ -281,7 +281,7 @@ class Library:
             return self.indexer.run(request, on_progress, stop, spares)
 
     def _is_missing(self) -> bool:
-        """True if a look at the folder shows that there is no library."""
+        """True if the library is a file that does not exist."""
         from imgsearch.catalog.sqlite_file import FILE
 
         settings = self.settings

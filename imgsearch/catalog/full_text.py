@@ -159,7 +159,8 @@ def _has_any(ways: Sequence[Sequence[str]], texts: Sequence[str]) -> bool:
 
 
 def _has(ways: Sequence[Sequence[str]], content: str) -> bool:
-    return any(all(f" {part} " in f" {content} " for part in way) for way in ways)
+    spaced = f" {content} "
+    return any(all(f" {part} " in spaced for part in way) for way in ways)
 
 
 def _ways(word: str) -> list[list[str]]:

@@ -124,7 +124,7 @@ def image_metadata(row: Any) -> ImageMetadata:
 
 
 def _values(row: Any) -> dict[str, Any]:
-    """The values of a row by column: a look into a dictionary is faster than one into a row."""
+    """The values of a row by column: looking them up in a row itself takes longer."""
     return dict(zip(row._fields, row, strict=True))
 
 

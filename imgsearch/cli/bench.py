@@ -239,6 +239,9 @@ def _print_row(options: Context, row: Row) -> None:
         options.say(f"{row.precision} {row.kind} x{row.batch}: {result}")
 
 
+_batch_size = click.option(
+    "--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch."
+)
 _random_weights = click.option(
     "--random-weights",
     is_flag=True,
@@ -261,7 +264,7 @@ _megapixels = click.option(
 @command.command("index", short_help="Measure decoding, encoding and indexing of a folder.")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @model_options
-@click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
+@_batch_size
 @workers_option
 @_visual_tokens
 @_random_weights
@@ -312,7 +315,7 @@ def index(
 @command.command("feed", short_help="Measure how fast pictures reach a model.")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @model_options
-@click.option("--batch-size", type=click.IntRange(1, MAX_BATCH_SIZE), help="Pictures per batch.")
+@_batch_size
 @workers_option
 @_visual_tokens
 @_random_weights

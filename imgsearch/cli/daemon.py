@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from imgsearch.settings import Settings
 
 _POLL_SECONDS = 0.5
-_CLOSE_SECONDS = 20.0
 
 
 @click.command("daemon", short_help="Keep a library loaded for fast searches.")
@@ -146,14 +145,15 @@ def _run(ctx: Context, settings: Settings, idle_seconds: float | None, watch: bo
 def _following(ctx: Context, settings: Settings) -> Iterator[None]:
     """Index what changes in the folders of the library."""
     from imgsearch.serving.follower import Follower, IndexRuns
+    from imgsearch.serving.indexer_process import STOP_SECONDS
 
     runs = IndexRuns(settings)
     follower = Follower(settings, runs.index, ctx.say)
     try:
         yield
     finally:
-        runs.close(_CLOSE_SECONDS)
-        follower.close(_CLOSE_SECONDS)
+        runs.close(STOP_SECONDS)
+        follower.close(STOP_SECONDS)
 
 
 def _warm(ctx: Context, result: Any) -> None:

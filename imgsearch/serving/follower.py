@@ -75,8 +75,7 @@ class IndexRuns:
         if self._closed.is_set():
             process.stop()
         process.wait()
-        failed = events[-1]["state"] == "failed"
-        return f"{events[-1]['error']}" if failed else ""
+        return str(events[-1]["error"]) if events[-1]["state"] == "failed" else ""
 
     def close(self, timeout_s: float) -> None:
         """End the run, after its current batch if that is soon enough."""

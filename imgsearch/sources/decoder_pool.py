@@ -77,7 +77,7 @@ class ProcessDecoder:
     spares : SpareProcesses or None
         Processes to use before others are started. They stay the property of the caller.
     background : bool
-        Let other processes have the processor first.
+        Run the processes at a lower priority.
 
     Notes
     -----

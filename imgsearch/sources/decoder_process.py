@@ -29,7 +29,7 @@ DecodeOne = Callable[[ImageFile, DecodeSettings], Decoded | Skipped]
 class WorkerOptions:
     """Options of a worker; `memory_limit` is in bytes beyond the memory in use at its start, and
     `slots` the number of those for pixels in shared memory, 0 without it. Without `decode_one` it
-    is `decode.decode_file`. In the `background`, other processes get the processor first."""
+    is `decode.decode_file`. `background` lowers the priority of the process."""
 
     settings: DecodeSettings
     decode_one: DecodeOne | None

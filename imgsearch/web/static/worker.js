@@ -45,7 +45,7 @@ async function answer(request, kept) {
 
 addEventListener("install", (event) => {
   event.waitUntil(install());
-  // Answers and pictures go past the worker, which may have to be started first, in browsers that can.
+  // Where browsers support it, requests to the API bypass the worker, which may have to start first.
   event.addRoutes?.({ condition: { urlPattern: `${new URL(SCOPE).pathname}api/*` }, source: "network" });
 });
 addEventListener("activate", (event) => event.waitUntil(activate()));

@@ -16,7 +16,7 @@ const PREFETCH_SCREENS = 3;
 const FAST_SCROLL_SCREENS = 0.7;
 /** Pause in scrolling, in milliseconds, after which pictures are drawn anyway. */
 const SETTLE_MS = 90;
-/** Pause after a new answer before pictures out of sight are requested: the next may follow at once. */
+/** Delay before pictures out of sight are requested: while words are typed, the next answer is near. */
 const OVERSCAN_PAUSE_MS = 250;
 /** A row of which less is in sight below the bar is not the first on screen. */
 const REPORT_PIXELS = 12;

@@ -7,7 +7,7 @@ import { added } from "./state.js";
 import { Suggestions, remember } from "./suggestions.js";
 import { t } from "./words.js";
 
-/** Limits of the pause in typing after which a search runs: half as long as the server took for the last. */
+/** Limits of the pause in typing before a search, which is half as long as the last search took. */
 const MIN_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 150;
 
