@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from imgsearch.encoders.batches import ahead
@@ -23,13 +27,42 @@ Network = Callable[[Features], Tensor]
 Assemble = Callable[[Batch], Features]
 
 
+class _HostMemory:
+    """Memory for the pixels of a batch, which later batches use again.
+
+    The system would clear new memory page by page, which takes longer than the copy into it. It is
+    free as soon as no tensor refers to it, and no more is kept than two batches need: one that is
+    computed, and one that is assembled.
+    """
+
+    _free: ClassVar[deque[NDArray[np.uint8]]] = deque(maxlen=2)
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        with suppress(IndexError):
+            self._memory = self._free.pop()
+            if self._memory.size >= size:
+                return
+        self._memory = np.empty(size, np.uint8)
+
+    def __del__(self) -> None:
+        self._free.append(self._memory)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {**self._memory.__array_interface__, "shape": (self._size,)}
+
+
 def host_pixels(shape: Sequence[int], device: torch.device) -> Tensor:
     """Memory on the host for the pixels of a batch: uint8, not yet written.
 
-    For a CUDA device it is pinned, and PyTorch uses it again for later batches. So the pixels are
-    copied once, without page faults, before the device fetches them.
+    It is used again for later batches, so pixels are copied without page faults. For a CUDA device
+    it is pinned, and PyTorch keeps it; the device fetches the pixels from there.
     """
-    return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    if device.type == "cuda":
+        return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=True)
+    memory = np.asarray(_HostMemory(math.prod(shape)))
+    return torch.from_numpy(memory).view(tuple(shape))
 
 
 def joined(images: Sequence[Pixels], device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgsearch.encoders.engine import Engine, joined
+from imgsearch.encoders.engine import Engine, host_pixels, joined
 
 WAIT_SECONDS = 20.0
 
@@ -155,3 +155,17 @@ def test_pictures_are_joined_in_order():
     assert flat.dtype == torch.uint8
     assert flat.tolist() == [1] * 6 + [2] * 12
     assert joined([], torch.device("cpu")).shape == (0,)
+
+
+def test_memory_of_a_batch_is_used_again_when_no_tensor_refers_to_it():
+    cpu = torch.device("cpu")
+    first = host_pixels([2, 8, 8, 3], cpu)
+    place = first.data_ptr()
+    view = first[1:]
+    del first
+    assert host_pixels([384], cpu).data_ptr() != place
+    del view
+    smaller = host_pixels([100], cpu)
+    assert smaller.data_ptr() == place
+    assert smaller.shape == (100,)
+    assert host_pixels([1000], cpu).shape == (1000,)
