@@ -12,6 +12,8 @@ word with its own, and generated gibberish. For each set the gate is fitted on t
 - before and after: queries without a match, and true queries that lose the right pictures among
   their first ten, by a strength of 0.2 alone, and by unknown words, the gate and the lower cut-off;
   with 95 % intervals of a paired bootstrap over the queries;
+- for each promised share of false matches, the share that was answered, by the null distribution
+  that a library estimates from its reference texts;
 - the share of absent queries that is refused for each share of true queries that the gate refuses
   in the other sets, and at the best threshold of each set;
 - the absent queries that are hardest to refuse;
@@ -37,7 +39,13 @@ from imgsearch.encoders import builtin
 from imgsearch.encoders.builtin.answer_prior import TEXT_DIMENSIONS, features
 from imgsearch.evaluation.ranking_metrics import paired_bootstrap
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.indexing.references import TEXT, best_reference, text_reference
+from imgsearch.indexing.references import (
+    TEXT,
+    absent_reference,
+    best_reference,
+    text_reference,
+)
+from imgsearch.records import Reference
 from imgsearch.searching.notes import reading_notes
 from imgsearch.searching.request import MIN_STRENGTH, MIN_STRENGTH_OF_ANSWERS
 from imgsearch.searching.strength import query_scale
@@ -55,6 +63,8 @@ RATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 LOST = (0.01, 0.02, 0.05, 0.1, 0.15)
 TOP = 10
 FITTED = ("true", "absent", "other sets")
+ABSENT_KINDS = FITTED[1:]
+REFERENCES = "references"
 STOP_WORDS = frozenset(
     """a an the of on in with and or at by to from is are its it his her their some photo view seen
     close up near under over behind front two three many very small big large old new white black
@@ -273,7 +283,7 @@ def measure(each: Set, sets: list[Set], texts: Texts, shared: Mapping[str, list[
     vague = (references @ background.T).max(1)
     middle, spread = np.median(vague), np.subtract(*np.quantile(vague, (0.75, 0.25)))
     true = each.true
-    for group, queries in (each.texts(others) | shared).items():
+    for group, queries in (each.texts(others) | shared | {REFERENCES: TEXTS}).items():
         if not queries:
             continue
         vectors = texts.vectors(queries)
@@ -323,31 +333,42 @@ def thresholds(sets: list[Set], columns: list[int], lost: float) -> None:
     for each in sets:
         beta = fit([other for other in sets if other is not each], columns)
         odds[each.name] = {g: each.groups[g].features[:, columns] @ beta for g in FITTED}
-    cut = threshold([each["true"] for each in odds.values()], lost)
+    cut = weighted_quantile([each["true"] for each in odds.values()], lost)
     print(f"  threshold {cut:.2f}, which refuses {100 * lost:.0f} % of the true queries")
     for name, groups in odds.items():
         refused = (f"{group} {100 * (o < cut).mean():.0f} %" for group, o in groups.items())
         print(f"  {name:12} refused: {', '.join(refused)}")
-    absent = np.concatenate([o["absent"] for o in odds.values()])
-    for rate in RATES:
-        cut = np.quantile(absent, 1 - rate)
-        shares = (
-            f"{name} {100 * (o['absent'] >= cut).mean():.0f}/{100 * (o['true'] < cut).mean():.0f}"
-            for name, o in odds.items()
-        )
-        print(
-            f"  false matches {100 * rate:.0f} %: {cut:.2f}; per set, and refused:"
-            f" {', '.join(shares)}"
-        )
     print("  coefficients on all sets:", fit(sets, columns).round(2).tolist())
 
 
-def threshold(odds: Sequence[np.ndarray], lost: float) -> float:
-    """The log-odds below which the given share of true queries lies, all sets weighing the same."""
-    true = np.concatenate(odds)
-    share = np.concatenate([np.full(len(each), 1 / len(each)) for each in odds])
-    order = np.argsort(true)
-    return float(true[order][np.searchsorted(np.cumsum(share[order]) / share.sum(), lost)])
+def weighted_quantile(sets: Sequence[np.ndarray], share: float) -> float:
+    """The value below which the given share lies, all sets weighing the same."""
+    values = np.concatenate(sets)
+    weight = np.concatenate([np.full(len(each), 1 / len(each)) for each in sets])
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weight[order]) / weight.sum(), share)])
+
+
+def false_matches(sets: list[Set], columns: list[int]) -> None:
+    """Shares of queries without a right picture that are answered (of those that are "absent") /
+    true queries refused, for each promised rate, by the null distribution of the set and the
+    threshold of the others."""
+    row("promised", *(each.name for each in sets), "scales")
+    row("--:", *["--:"] * (len(sets) + 1))
+    for rate in RATES:
+        cells, scales = [], []
+        for each in sets:
+            gate = Gate(each, sets, columns)
+            others = [gate.scales(other, ABSENT_KINDS) for other in sets if other is not each]
+            cut = weighted_quantile(others, 1 - rate)
+            answered = (gate.scales(each, ABSENT_KINDS) >= cut).mean()
+            hard = (gate.scales(each, ABSENT_KINDS[:1]) >= cut).mean()
+            refused = (gate.scales(each, ("true",)) < cut).mean()
+            cells.append(f"{100 * answered:.0f} ({100 * hard:.0f}) / {100 * refused:.0f}")
+            scales.append(gate.scales(each, ABSENT_KINDS))
+        row(f"{100 * rate:.0f} %", *cells, f"{weighted_quantile(scales, 1 - rate):.2f}")
+    nulls = [Gate(each, sets, columns).null(each) for each in sets]
+    print("  nulls:", ", ".join(f"{each.location:.2f} {each.scale:.2f}" for each in nulls))
 
 
 class Gate:
@@ -361,9 +382,20 @@ class Gate:
     def odds(self, group: Group) -> np.ndarray:
         return group.features[:, self._columns] @ self._beta
 
+    def null(self, each: Set) -> Reference:
+        """The null distribution of a set, as a library estimates it."""
+        null = absent_reference(self.odds(each.groups[REFERENCES]), len(each.files))
+        assert null is not None
+        return null
+
+    def scales(self, each: Set, kinds: Sequence[str]) -> np.ndarray:
+        """Log-odds of the queries of a set above its null distribution."""
+        odds, null = [self.odds(each.groups[kind]) for kind in kinds], self.null(each)
+        return (np.concatenate(odds) - null.location) / null.scale
+
     def refused(self, group: Group, lost: float) -> np.ndarray:
         """Which queries are refused, at the threshold that refuses a share of the true ones."""
-        return self.odds(group) < threshold(self._true, lost)
+        return self.odds(group) < weighted_quantile(self._true, lost)
 
 
 ALL = [0, 1, 2, 3]
@@ -417,7 +449,7 @@ def curve(sets: list[Set], own: float) -> None:
     shares = []
     for each in sets:
         gate = Gate(each, sets, ALL)
-        cut = threshold([gate.odds(each.groups["true"])], own)
+        cut = weighted_quantile([gate.odds(each.groups["true"])], own)
         shares.append((gate.odds(each.groups["absent"]) < cut).mean())
     cells = [f"{100 * share:.0f}" for share in (*shares, np.mean(shares))]
     row(f"{100 * own:.0f} % of its own", *cells, "")
@@ -492,6 +524,7 @@ def main() -> None:
     for title, columns in (("any model", [0, 3]), ("built-in model", ALL)):
         print(f"{title}: best score{', sights, background' if len(columns) > 2 else ''}, offset")
         thresholds(sets, columns, arguments.lost)
+        false_matches(sets, columns)
     before_and_after(sets, arguments.lost)
     curve(sets, arguments.lost)
     worst(sets)

@@ -11,10 +11,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgsearch.default_excludes import enters
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, Pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Revision = int
 """Counts the upserts and tombstones of a catalog; 0 is the empty catalog."""
@@ -429,19 +433,35 @@ class IndexState:
 
 
 @dataclass(frozen=True, slots=True)
+class TextVectors:
+    """The reference texts in a space.
+
+    Attributes
+    ----------
+    vectors : ndarray of shape (t, dimension), float32, unit norm
+    priors : ndarray of shape (t,), float64
+        Log-odds that a query has an answer, by the text alone.
+    """
+
+    vectors: Embeddings
+    priors: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Distribution of the scores of queries of one modality against unrelated pictures.
 
     Attributes
     ----------
-    modality : {"text", "image", "best"}
-        Of the query; "best" is the highest score of a text query over the whole library.
+    modality : {"text", "image", "best", "absent"}
+        Of the query; "best" is the highest score of a text query over the whole library, and
+        "absent" the log-odds of the gate for text queries that the library does not answer.
     location : float
-        The median score.
+        The median score. Of "absent": the 60th percentile of all reference texts.
     scale : float
         The distance from the median to the 95th percentile, divided by 1.6449: the standard
         deviation if scores were normal. False hits come from the upper half. Of "best": the
-        interquartile range.
+        interquartile range. Of "absent": the distance from the 10th to the 60th percentile.
     pictures : int
         Size of the library when the reference was drawn.
     """

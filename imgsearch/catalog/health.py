@@ -217,7 +217,7 @@ _RANGES: dict[str, dict[str, Callable[[Any], bool]]] = {
         "rating": _within(-1, 5),
     },
     "spaces": {"dimension": _within(1, 1 << 16)},
-    "reference_scores": {"scale": _within(0, 4)},
+    "reference_scores": {"scale": _within(0, 1000)},
     "measures": {
         "sharpness": _SHARE,
         "brightness": _SHARE,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.dialects import upsert
 from imgsearch.catalog.tables import reference_scores, reference_texts, spaces
-from imgsearch.records import Reference
-from imgsearch.vectors import Embeddings, EmbeddingSpace
+from imgsearch.records import Reference, TextVectors
+from imgsearch.vectors import EmbeddingSpace
+
+_PRIOR = np.dtype("<f4")
 
 
 def scores(connection: Connection, space: EmbeddingSpace) -> dict[str, Reference]:
@@ -23,20 +26,20 @@ def scores(connection: Connection, space: EmbeddingSpace) -> dict[str, Reference
     }
 
 
-def texts(connection: Connection, space: EmbeddingSpace, digest: str) -> Embeddings | None:
-    """The vectors of the reference texts with this hash, shape (t, dimension), or None."""
+def texts(connection: Connection, space: EmbeddingSpace, digest: str) -> TextVectors | None:
+    """The reference texts with this hash; None if there are none, or they are without priors."""
     query = (
-        select(reference_texts.c.vectors)
+        select(reference_texts.c.vectors, reference_texts.c.priors)
         .join(spaces)
         .where(spaces.c.key == space.key, reference_texts.c.digest == digest)
     )
-    blob = connection.execute(query).scalar()
-    if blob is None:
+    row = connection.execute(query).first()
+    if row is None or row.priors is None:
         return None
     size = space.dimension * rows.STORAGE.itemsize
-    return rows.from_blobs(
-        [blob[start : start + size] for start in range(0, len(blob), size)], space.dimension
-    )
+    starts = range(0, len(row.vectors), size)
+    vectors = rows.from_blobs([row.vectors[at : at + size] for at in starts], space.dimension)
+    return TextVectors(vectors, np.frombuffer(row.priors, _PRIOR).astype(np.float64))
 
 
 def put_scores(connection: Connection, space_id: int, references: Sequence[Reference]) -> None:
@@ -46,9 +49,13 @@ def put_scores(connection: Connection, space_id: int, references: Sequence[Refer
         connection.execute(insert(reference_scores).values(space_id=space_id, **asdict(each)))
 
 
-def put_texts(connection: Connection, space_id: int, digest: str, vectors: Embeddings) -> None:
-    """Replace the vectors of the reference texts of a space."""
-    values = {"digest": digest, "vectors": b"".join(rows.to_blob(row) for row in vectors)}
+def put_texts(connection: Connection, space_id: int, digest: str, texts: TextVectors) -> None:
+    """Replace the reference texts of a space."""
+    values = {
+        "digest": digest,
+        "vectors": b"".join(rows.to_blob(row) for row in texts.vectors),
+        "priors": texts.priors.astype(_PRIOR).tobytes(),
+    }
     connection.execute(
         upsert(reference_texts)
         .values(space_id=space_id, **values)

@@ -17,7 +17,7 @@ from imgsearch.writing import make_durable, private_opener
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest migration; a test checks that it equals Alembic's head."""
 
 
@@ -119,7 +119,7 @@ def upgrade(engine: Engine, path: str, fill: Callable[[Connection], None]) -> No
 def _migrate(connection: Connection, current: str | None) -> None:
     """Bring a file to the newest version; an empty one begins with a later version than 0001."""
     if current is None:
-        baseline = import_module("imgsearch.migrations.sqlite_0016")
+        baseline = import_module("imgsearch.migrations.sqlite_0017")
         for statement in baseline.STATEMENTS:
             connection.exec_driver_sql(statement)
         current = baseline.BASELINE

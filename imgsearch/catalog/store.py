@@ -91,6 +91,7 @@ from imgsearch.records import (
     Skipped,
     SpaceRecord,
     TextCounts,
+    TextVectors,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids, normalize
 from imgsearch.writing import private_folder, private_opener
@@ -772,8 +773,8 @@ class Catalog:
         )
         return dict(references)
 
-    def reference_texts(self, space: EmbeddingSpace, digest: str) -> Embeddings | None:
-        """The vectors of the reference texts with this hash, shape (t, dimension), or None."""
+    def reference_texts(self, space: EmbeddingSpace, digest: str) -> TextVectors | None:
+        """The reference texts with this hash; None if there are none, or they lack priors."""
         with self._read() as connection:
             return reference_scores.texts(connection, space, digest)
 

@@ -268,9 +268,11 @@ reference_texts = Table(
     Column("space_id", ForeignKey("spaces.id"), primary_key=True),
     Column("digest", Text, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
+    Column("priors", LargeBinary),
 )
 """The vectors of the texts whose hash is `digest`, so that scores can be measured again without a
-model. `vectors` concatenates them in the format of `embeddings.vector`."""
+model. `vectors` concatenates them in the format of `embeddings.vector`; `priors` holds a
+little-endian float32 number for each text, its log-odds of an answer by the model."""
 
 texts = Table(
     "texts",

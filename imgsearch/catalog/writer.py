@@ -59,6 +59,7 @@ from imgsearch.records import (
     Skipped,
     TakenOver,
     TextFound,
+    TextVectors,
     Unvisited,
 )
 from imgsearch.vectors import Embeddings, EmbeddingSpace, Ids
@@ -182,10 +183,10 @@ class CatalogWriter:
         with writing(self._engine) as connection:
             reference_scores.put_scores(connection, self._space, references)
 
-    def put_reference_texts(self, digest: str, vectors: Embeddings) -> None:
-        """Replace the vectors of the reference texts: shape (t, dimension), float32, unit norm."""
+    def put_reference_texts(self, digest: str, texts: TextVectors) -> None:
+        """Replace the reference texts in the space of this run."""
         with writing(self._engine) as connection:
-            reference_scores.put_texts(connection, self._space, digest, vectors)
+            reference_scores.put_texts(connection, self._space, digest, texts)
 
     # Clusters
 

@@ -213,8 +213,8 @@ _CUT_OFF = (
         "--max-false-matches",
         callback=_strength,
         metavar="RATE",
-        help="Answer at most this share of the queries in words that no picture matches: 10%. An"
-        " average over libraries; the fewer, the more right answers are lost.",
+        help="Answer at most about this share of the queries in words that no picture matches: 10%."
+        " The fewer, the more right answers are lost.",
     ),
     click.option("--all", "everything", is_flag=True, help="Also show weak hits; same as -t 0."),
     click.option(

@@ -11,14 +11,18 @@ import xxhash
 
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
+    ANSWER_PRIOR,
     MAX_SAMPLE_IMAGES,
     MIN_IMAGES,
+    absent_reference,
+    answer_log_odds,
     best_reference,
     image_reference,
     outdated,
     text_reference,
 )
-from imgsearch.ports import Encoder, VectorIndex
+from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
+from imgsearch.records import TextVectors
 from imgsearch.vectors import Embeddings
 
 if TYPE_CHECKING:
@@ -36,8 +40,8 @@ class Calibrator:
     index : VectorIndex
         In sync with the catalog.
     encoder : callable
-        Returns the encoder of `index.space`; called once for each space, because the vectors of
-        the reference texts are stored.
+        Returns the encoder of `index.space`; called once for each space, because the reference
+        texts are stored.
     """
 
     catalog: Catalog
@@ -55,11 +59,13 @@ class Calibrator:
             return
         sample = self._sample()
         texts = self._texts()
-        best = self.index.search(texts, 1).scores[:, 0]
+        scores = self.index.search(texts.vectors, 1).scores[:, 0]
+        best = best_reference(scores, count)
         references = (
-            text_reference(texts, sample, count),
+            text_reference(texts.vectors, sample, count),
             image_reference(sample, count),
-            best_reference(best, count),
+            best,
+            best and absent_reference(answer_log_odds(scores, best, texts.priors), count),
         )
         self.writer.put_references([each for each in references if each is not None])
 
@@ -74,10 +80,15 @@ class Calibrator:
         # Consecutively indexed pictures are often of the same event, but pairs must be unrelated.
         return vectors[np.random.default_rng(0).permutation(len(vectors))]
 
-    def _texts(self) -> Embeddings:
+    def _texts(self) -> TextVectors:
         stored = self.catalog.reference_texts(self.index.space, DIGEST)
         if stored is not None:
             return stored
-        vectors = self.encoder().encode_texts(TEXTS)
-        self.writer.put_reference_texts(DIGEST, vectors)
-        return vectors
+        encoder = self.encoder()
+        vectors = encoder.encode_texts(TEXTS)
+        priors = np.full(len(TEXTS), ANSWER_PRIOR)
+        if isinstance(encoder, ExplainingEncoder):
+            priors = encoder.answer_prior(vectors)
+        texts = TextVectors(vectors, priors)
+        self.writer.put_reference_texts(DIGEST, texts)
+        return texts

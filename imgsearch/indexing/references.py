@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
 
-TEXT, IMAGE, BEST = "text", "image", "best"
+TEXT, IMAGE, BEST, ABSENT = "text", "image", "best", "absent"
 MIN_IMAGES = 16
 """A smaller library has too few pictures for a reference; its hits have no strength."""
 MAX_SAMPLE_IMAGES = 5000
@@ -27,6 +27,13 @@ MAX_GROWTH_RATIO = 1.25
 
 PLATT = {TEXT: (1.1, -3.0), IMAGE: (1.2, -4.5)}
 """Modality to slope and offset of the logistic fit, made with the built-in model."""
+
+ANSWER_SLOPE = 2.42
+"""Log-odds of an answer for each interquartile range by which the best score of a text exceeds the
+median; `searching.abstention` says where they come from."""
+ANSWER_PRIOR = -0.23
+"""Log-odds of an answer, before its best score is known, by a model that knows no more about the
+text; fitted without the terms of others."""
 
 _LOG_ODDS_OF_90_PERCENT = 2.2
 _Z_OF_95_PERCENT = 1.6449
@@ -67,6 +74,47 @@ def best_reference(best: NDArray[np.floating], count: int) -> Reference | None:
     return Reference(BEST, float(middle), float(upper - lower), count)
 
 
+def answer_log_odds(
+    best: NDArray[np.floating], reference: Reference, priors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Log-odds that a library has a right picture for each text, shape (t,).
+
+    Parameters
+    ----------
+    best : ndarray of shape (t,)
+        The highest score of each text over all pictures.
+    reference : Reference
+        `BEST` of the library.
+    priors : ndarray of shape (t,)
+        Log-odds by the text alone.
+    """
+    scores = best.astype(np.float64)
+    return ANSWER_SLOPE * (scores - reference.location) / reference.scale + priors
+
+
+def absent_reference(odds: NDArray[np.float64], count: int) -> Reference | None:
+    """The reference of text queries that the library does not answer: an empirical null.
+
+    Some of the reference texts are in any library, and nobody knows which. They score high, so the
+    lower part of all log-odds is that of the others (Efron, "Large-scale simultaneous hypothesis
+    testing: the choice of a null hypothesis", JASA 2004).
+
+    Parameters
+    ----------
+    odds : ndarray of shape (t,), float64
+        Of the reference texts, by `answer_log_odds`.
+
+    Returns
+    -------
+    Reference or None
+        `location` is the 60th percentile, `scale` its distance to the 10th; None if all are alike.
+    """
+    lower, upper = np.quantile(odds, (0.1, 0.6))
+    if upper - lower < 1e-6:
+        return None
+    return Reference(ABSENT, float(upper), float(upper - lower), count)
+
+
 def image_reference(pictures: Embeddings, count: int) -> Reference | None:
     """The reference of image queries: pairs of different pictures, which are in no order.
 
@@ -97,7 +145,7 @@ def outdated(references: Mapping[str, Reference], count: int) -> bool:
     """True if a library of `count` pictures needs new references."""
     if count < MIN_IMAGES:
         return bool(references)
-    if not {TEXT, IMAGE, BEST} <= references.keys():
+    if not {TEXT, IMAGE, BEST, ABSENT} <= references.keys():
         return True
     return any(
         not drawn.pictures / MAX_GROWTH_RATIO <= count <= drawn.pictures * MAX_GROWTH_RATIO

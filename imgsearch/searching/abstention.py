@@ -5,7 +5,7 @@ compared with the best scores that unrelated texts reach in the same library
 (`indexing.references.BEST`), which grow with the library. A model that knows more about the query
 adds its own log-odds (`ports.ExplainingEncoder.answer_prior`).
 
-    log-odds = SLOPE (best - median) / IQR + prior
+    log-odds = 2.42 (best - median) / IQR + prior
 
 The coefficients come from a logistic regression on queries with and without a right picture in four
 sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, the result
@@ -19,20 +19,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgsearch.indexing.references import ABSENT, ANSWER_PRIOR, answer_log_odds
 from imgsearch.ports import Encoder, ExplainingEncoder
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
 
-SLOPE = 2.42
-PRIOR = -0.23
-"""Prior for models that have none of their own; fitted without the other terms."""
-
 MIN_LOG_ODDS = -0.94
 """The default gate: about one in twenty of the queries with a right picture is refused."""
 
-FALSE_MATCHES = {0.05: 0.96, 0.1: 0.43, 0.2: -0.11, 0.3: -0.49, 0.4: -0.88, 0.5: -1.12}
-"""Share of the queries without a right picture that are answered, to the least log-odds. The share
-holds on the average of four sets; in one library it is up to 13 points off."""
+FALSE_MATCHES = {0.05: 0.71, 0.1: 0.37, 0.2: 0.11, 0.3: -0.13, 0.4: -0.32, 0.5: -0.5}
+"""Share of the queries without a right picture that are answered, to the least log-odds, in scales
+of the reference `ABSENT` of the library above its location."""
+_TYPICAL_ABSENT = Reference(ABSENT, -0.5, 2.1, 0)
+"""The mean of four sets, for a library whose own was not measured yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,16 @@ class Gate:
     ----------
     reference : Reference
         `BEST` of the library.
+    absent : Reference or None
+        `ABSENT` of the library; needed for `max_false_matches`.
     encoder : callable
         Returns the encoder of the space.
     max_false_matches : float or None
-        See `min_log_odds`.
+        Share of the queries without a right picture to answer, 0 to 1; None for the default.
     """
 
     reference: Reference
+    absent: Reference | None
     encoder: Callable[[], Encoder]
     max_false_matches: float | None = None
 
@@ -62,22 +64,23 @@ class Gate:
         best : float
             Its highest score.
         """
-        return self.log_odds(query, best) >= min_log_odds(self.max_false_matches)
+        return self.log_odds(query, best) >= self.min_log_odds
 
     def log_odds(self, query: Embeddings, best: float) -> float:
         """Log-odds that the library has a right picture."""
-        encoder, prior = self.encoder(), PRIOR
+        encoder, prior = self.encoder(), np.array([ANSWER_PRIOR])
         if isinstance(encoder, ExplainingEncoder):
-            prior = float(encoder.answer_prior(query)[0])
-        return SLOPE * (best - self.reference.location) / self.reference.scale + prior
+            prior = encoder.answer_prior(query)
+        return float(answer_log_odds(np.array([best]), self.reference, prior)[0])
 
-
-def min_log_odds(max_false_matches: float | None) -> float:
-    """The log-odds that a query must reach, for an accepted share of false matches, 0 to 1."""
-    if max_false_matches is None:
-        return MIN_LOG_ODDS
-    if max_false_matches >= 1:
-        return -np.inf
-    rates = [0.0, *FALSE_MATCHES, 1.0]
-    odds = [3.0, *FALSE_MATCHES.values(), -6.0]
-    return float(np.interp(max_false_matches, rates, odds))
+    @property
+    def min_log_odds(self) -> float:
+        """The log-odds that a query must reach."""
+        if self.max_false_matches is None:
+            return MIN_LOG_ODDS
+        if self.max_false_matches >= 1:
+            return -np.inf
+        null = self.absent or _TYPICAL_ABSENT
+        rates = [0.0, *FALSE_MATCHES, 1.0]
+        scales = [2.0, *FALSE_MATCHES.values(), -3.0]
+        return null.location + null.scale * float(np.interp(self.max_false_matches, rates, scales))

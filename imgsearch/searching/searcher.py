@@ -16,7 +16,7 @@ from imgsearch.filters.fields import MEASURED
 from imgsearch.filters.options import why_none
 from imgsearch.filters.tree import subjects
 from imgsearch.indexing.index_files import IndexFiles, sync
-from imgsearch.indexing.references import BEST
+from imgsearch.indexing.references import ABSENT, BEST
 from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
 from imgsearch.records import ImageRecord, QueryReading, clamped
 from imgsearch.searching import history
@@ -514,7 +514,8 @@ class Searcher:
         references = self._catalog.references(self.space)
         if BEST not in references:
             return None
-        return Gate(references[BEST], self.encoder, request.max_false_matches)
+        best, absent = references[BEST], references.get(ABSENT)
+        return Gate(best, absent, self.encoder, request.max_false_matches)
 
     def _by_meaning(self, request: SearchRequest, gate: Gate | None, trace: Trace) -> Candidates:
         """The pictures near the query in the model's space and, in hybrid mode, named like it."""

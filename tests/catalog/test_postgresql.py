@@ -111,6 +111,7 @@ def test_words_of_older_rules_are_written_again(catalog: Catalog) -> None:
         connection.execute(text("UPDATE words SET doc = to_tsvector('simple', 'other')"))
         connection.execute(text("UPDATE images SET name_key = 'łódź.jpg' WHERE id = 2"))
         connection.execute(text("UPDATE imgsearch.alembic_version SET version_num = '0014'"))
+        connection.execute(text("ALTER TABLE reference_texts DROP COLUMN priors"))  # of 0017
     schema.upgrade_server(catalog._engine, lambda connection: None)
     for query, name in (("jail", "gaol.jpg"), ("lodz", "Łódź.jpg")):
         (found,) = catalog.get([i for i, _ in catalog.with_words(query, 9)]).values()

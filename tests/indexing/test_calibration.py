@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import text
+
 from imgsearch.catalog import Catalog
+from imgsearch.catalog.engine import writing
 from imgsearch.encoders.registry import Registry
 from imgsearch.indexes.memory_index import MemoryIndex
 from imgsearch.indexing.calibration import DIGEST, Calibrator
 from imgsearch.indexing.index_files import IndexFiles, sync
 from imgsearch.indexing.reference_texts import TEXTS
-from imgsearch.indexing.references import BEST, IMAGE, TEXT
+from imgsearch.indexing.references import ABSENT, ANSWER_PRIOR, BEST, IMAGE, TEXT
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.searcher import Searcher
 from imgsearch.settings import Settings
@@ -53,7 +57,7 @@ def test_sampled_once_and_again_after_growth(catalog):
     grow(catalog, 20)
     calibrate(catalog, tower)
     first = catalog.references(SPACE)
-    assert first.keys() == {TEXT, IMAGE, BEST} and first[TEXT].pictures == 20
+    assert first.keys() == {TEXT, IMAGE, BEST, ABSENT} and first[TEXT].pictures == 20
     grow(catalog, 22)
     calibrate(catalog, tower)
     assert catalog.references(SPACE) == first, "slight growth changes nothing"
@@ -67,10 +71,23 @@ def test_the_texts_are_stored_like_vectors(catalog):
     grow(catalog, 16)
     calibrate(catalog, TextTower())
     stored = catalog.reference_texts(SPACE, DIGEST)
-    assert stored.shape == (len(TEXTS), SPACE.dimension)
-    assert abs(stored - unit_rows(len(TEXTS), seed=7)).max() < 1e-3  # stored as float16
+    assert stored.vectors.shape == (len(TEXTS), SPACE.dimension)
+    assert abs(stored.vectors - unit_rows(len(TEXTS), seed=7)).max() < 1e-3  # stored as float16
+    assert stored.priors.tolist() == pytest.approx([ANSWER_PRIOR] * len(TEXTS))
     assert catalog.reference_texts(SPACE, "of other texts") is None
     assert catalog.check() == []
+
+
+def test_texts_without_priors_are_encoded_again(catalog):
+    """As the version before stored them."""
+    tower = TextTower()
+    grow(catalog, 20)
+    calibrate(catalog, tower)
+    with writing(catalog._engine) as connection:
+        connection.execute(text("UPDATE reference_texts SET priors = NULL"))
+        connection.execute(text("DELETE FROM reference_scores WHERE modality = 'absent'"))
+    calibrate(catalog, tower)
+    assert ABSENT in catalog.references(SPACE) and tower.calls == 2
 
 
 def test_a_library_that_becomes_small_drops_its_references(catalog):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
+    ABSENT,
     BEST,
     IMAGE,
     MAX_GROWTH_RATIO,
@@ -27,6 +28,7 @@ REFERENCES = {
     TEXT: Reference(TEXT, 0.1, 0.05, 100),
     IMAGE: Reference(IMAGE, 0.4, 0.2, 100),
     BEST: Reference(BEST, 0.2, 0.05, 100),
+    ABSENT: Reference(ABSENT, -0.5, 2.0, 100),
 }
 
 

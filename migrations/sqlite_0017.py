@@ -1,10 +1,10 @@
-"""The schema 0016 on SQLite, where new catalogs begin with it; later migrations follow.
+"""The schema 0017 on SQLite, where new catalogs begin with it; later migrations follow.
 
 It is what the migrations make of an empty file, without their time and without loading Alembic,
 which a first index would wait for. A test compares both.
 """
 
-BASELINE = "0016"
+BASELINE = "0017"
 
 STATEMENTS = """
 CREATE TABLE alembic_version (
@@ -155,6 +155,7 @@ CREATE TABLE reference_texts (
   space_id INTEGER NOT NULL,
   digest TEXT NOT NULL,
   vectors BLOB NOT NULL,
+  priors BLOB,
   CONSTRAINT pk_reference_texts PRIMARY KEY (space_id),
   CONSTRAINT fk_reference_texts_space_id_spaces FOREIGN KEY(space_id) REFERENCES spaces (id)
 )
@@ -381,5 +382,5 @@ CREATE TABLE "library" (
     (id)
 )
 
-INSERT INTO alembic_version VALUES ('0016')
+INSERT INTO alembic_version VALUES ('0017')
 """.strip().split("\n\n")
