@@ -1,7 +1,8 @@
 """Decodes in worker processes: a file that crashes, hangs or exhausts memory affects no other.
 
-Each worker has its own two pipes and one thread here that feeds it. So it is always known which
-file a worker was decoding when it died, and there is no lock that a dying worker could keep. See
+Each worker has its own two pipes and one thread here that feeds it, so there is no lock that a
+dying worker could keep. Files that go to a worker together and do not come back are decoded again
+one by one, so it is always known which one it was decoding when it died. See
 docs/adr/0005-decode-in-processes.md.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
 import psutil
@@ -20,7 +23,7 @@ from imgsearch.sources.decoder_process import (
     DecodeOne,
     WorkerOptions,
     default_decoder,
-    receive_result,
+    receive_results,
 )
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.sources.worker_process import (
@@ -35,6 +38,10 @@ _FILES_PER_WORKER = 4  # in flight: enough that no worker waits for the consumer
 _BUSY_SHARE = 0.25  # share of the time limit spent computing above which the decoder hung
 _QUICK_SECONDS = 1.0  # the processor time of a file is asked for only if it takes longer
 _MAX_SLOTS = 64
+_MAX_TOGETHER = 8
+_TOGETHER_SECONDS = 0.1
+"""Quick files travel together, as many as take about this time: fewer messages, and a worker that
+need not wait for the next file."""
 
 
 class InlineDecoder:
@@ -73,7 +80,7 @@ class ProcessDecoder:
         workers busy while a model encodes the previous batch.
     bytes_ahead : int
         Limit on pixels waiting for the consumer, in bytes; each worker may exceed it by the
-        image it is decoding.
+        images it is decoding.
     spares : SpareProcesses or None
         Processes to use before others are started. They stay the property of the caller.
     background : bool
@@ -139,7 +146,8 @@ class _Run:
         self._in_flight = in_flight
         self._budget = _PixelBudget(bytes_ahead)
         self._inbox: SimpleQueue[ImageFile | None] = SimpleQueue()
-        self._outbox: SimpleQueue[Decoded | Skipped | BaseException] = SimpleQueue()
+        self._outbox: SimpleQueue[list[Decoded | Skipped] | BaseException] = SimpleQueue()
+        self._ready: deque[Decoded | Skipped] = deque()
         self._threads: list[threading.Thread] = []
         self._waiting = 0
         self._stopped = False
@@ -175,11 +183,14 @@ class _Run:
         self._waiting += 1
 
     def _next(self) -> Decoded | Skipped:
-        result = self._outbox.get()
+        if not self._ready:
+            results = self._outbox.get()
+            if isinstance(results, BaseException):
+                raise results
+            self._ready.extend(results)
         self._waiting -= 1
-        if isinstance(result, BaseException):
-            raise result
-        self._budget.remove(_pixel_bytes(result))
+        result = self._ready.popleft()
+        self._budget.remove(_pixel_bytes([result]))
         return result
 
     def _discard_inbox(self) -> None:
@@ -194,12 +205,28 @@ class _Run:
         while (file := self._inbox.get()) is not None:
             self._budget.wait()
             try:
-                result = worker.decode(file, lambda: self._stopped)
+                for results in worker.decode(self._with_next(file, worker), self._is_stopped):
+                    self._budget.add(_pixel_bytes(results))
+                    self._outbox.put(results)
             except BaseException as error:  # raised again in `_next`
                 self._outbox.put(error)
-            else:
-                self._budget.add(_pixel_bytes(result))
-                self._outbox.put(result)
+
+    def _with_next(self, file: ImageFile, worker: _Worker) -> list[ImageFile]:
+        """The file and some that wait behind it; at least as many are left for the others."""
+        files: list[ImageFile] = [file]
+        while len(files) < min(worker.together, self._inbox.qsize() // len(self._workers)):
+            try:
+                following = self._inbox.get_nowait()
+            except Empty:
+                break
+            if following is None:  # `stop`, meant for each thread
+                self._inbox.put(None)
+                break
+            files.append(following)
+        return files
+
+    def _is_stopped(self) -> bool:
+        return self._stopped
 
 
 class _PixelBudget:
@@ -233,8 +260,8 @@ class _PixelBudget:
             self._changed.notify_all()
 
 
-def _pixel_bytes(result: Decoded | Skipped) -> int:
-    return result.pixels.nbytes if isinstance(result, Decoded) else 0
+def _pixel_bytes(results: Iterable[Decoded | Skipped]) -> int:
+    return sum(each.pixels.nbytes for each in results if isinstance(each, Decoded))
 
 
 class _Worker:
@@ -249,9 +276,40 @@ class _Worker:
         self._spares = spares
         self._process: WorkerProcess | None = None
         self._configured = False
+        self.together = 1
 
-    def decode(self, file: ImageFile, stopped: Callable[[], bool]) -> Decoded | Skipped:
-        """The result for a file, even if the decoder kills its process."""
+    def decode(
+        self, files: Sequence[ImageFile], stopped: Callable[[], bool]
+    ) -> Iterator[list[Decoded | Skipped]]:
+        """The results for files, even if the decoder kills its process.
+
+        Files that do not arrive together are decoded one by one, which finds the one at fault.
+        `together` becomes the number of such files for the next call.
+        """
+        started = time.monotonic()
+        results = self._decode_together(files) if len(files) > 1 else None
+        if results is not None:
+            yield results
+        else:
+            for file in files:
+                yield [self._decode_one(file, stopped)]
+        each = (time.monotonic() - started) / len(files)
+        self.together = max(1, min(_MAX_TOGETHER, int(_TOGETHER_SECONDS / max(each, 1e-3))))
+
+    def _decode_together(self, files: Sequence[ImageFile]) -> list[Decoded | Skipped] | None:
+        """The results; None if the process died, or took too long."""
+        try:
+            process = self._connected()
+            slots = process.send(files)
+            if process.results.poll(self._timeout / 8):
+                return receive_results(process.results, slots)
+        except (EOFError, OSError):
+            pass
+        self.kill()
+        self.stop()
+        return None
+
+    def _decode_one(self, file: ImageFile, stopped: Callable[[], bool]) -> Decoded | Skipped:
         verdict = Skipped(file, "decoding was stopped", transient=True)
         # A crash may be a late effect of the previous file, so try again in a fresh process.
         for _ in range(2):
@@ -261,12 +319,12 @@ class _Worker:
                 process = self._connected()
                 if stopped():
                     break
-                slot = process.send(file)
+                slots = process.send([file])
                 if not process.results.poll(self._quick):
                     spent = process.cpu_seconds()
                     if not process.results.poll(self._timeout - self._quick):
                         return self._hung(file, process.cpu_seconds() - spent)
-                result: Decoded | Skipped = receive_result(process.results, slot)
+                result: Decoded | Skipped = receive_results(process.results, slots)[0]
                 return result
             except (EOFError, OSError):
                 verdict = self._crashed(file)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -39,7 +39,7 @@ class WorkerOptions:
 
 
 def serve(requests: Connection, results: Connection, parent: int, shared: int | None) -> None:
-    """Return a result for each file until the parent closes the pipe or dies.
+    """Decode the files of each request, until the parent closes the pipe or dies.
 
     The first request is the `WorkerOptions`, because a process may start before they are known.
     """
@@ -57,8 +57,9 @@ def serve(requests: Connection, results: Connection, parent: int, shared: int | 
         results.send(None)  # ready
         _silence_stderr()
         while True:
-            file, slot = requests.recv()
-            send_result(results, decode_one(file, options.settings), slots, slot)
+            files, numbers = requests.recv()
+            found = [decode_one(file, options.settings) for file in files]
+            send_results(results, found, numbers, slots)
 
 
 def default_decoder() -> DecodeOne:
@@ -68,37 +69,58 @@ def default_decoder() -> DecodeOne:
     return decode_file
 
 
-def send_result(
-    pipe: Connection, result: Any, slots: SlotWriter | None = None, slot: int | None = None
+def send_results(
+    pipe: Connection,
+    results: Sequence[Any],
+    numbers: Sequence[int | None],
+    slots: SlotWriter | None = None,
 ) -> None:
-    """Send a result. The pixels of a picture go into the slot, or follow as they are, because
-    pickling copies them."""
-    if not _travels_apart(result):
-        pipe.send((result, None, False))
-        return
-    pixels = result.pixels
-    shared = slots is not None and slot is not None and slots.write(slot, pixels.data)
-    pipe.send((replace(result, pixels=_NO_PIXELS), pixels.shape, shared))
-    if shared:
-        return
-    rest = memoryview(pixels.data).cast("B")
-    while rest:
-        rest = rest[os.write(pipe.fileno(), rest) :]
+    """Send the results of a request together.
+
+    The pixels of a picture go into the slot of its number, or follow as they are, because pickling
+    copies them.
+    """
+    heads: list[tuple[Any, tuple[int, ...] | None, bool]] = []
+    following: list[memoryview] = []
+    for result, number in zip(results, numbers, strict=True):
+        if not _travels_apart(result):
+            heads.append((result, None, False))
+            continue
+        pixels = result.pixels
+        shared = slots is not None and number is not None and slots.write(number, pixels.data)
+        heads.append((replace(result, pixels=_NO_PIXELS), pixels.shape, shared))
+        if not shared:
+            following.append(memoryview(pixels.data).cast("B"))
+    pipe.send(heads)
+    for data in following:
+        rest = data
+        while rest:
+            rest = rest[os.write(pipe.fileno(), rest) :]
 
 
-def receive_result(pipe: Connection, slot: PixelSlot | None = None) -> Any:
-    """The next result. Its pixels are those in the slot, not copied, or are read from the pipe into
-    their array.
+def receive_results(pipe: Connection, slots: Sequence[PixelSlot | None]) -> list[Any]:
+    """The results of a request whose files had these slots.
+
+    Pixels are those in a slot, not copied, or are read from the pipe into their array.
 
     Raises
     ------
     EOFError
-        The process ended before it had sent all of it.
+        The process ended before it had sent all of them.
     """
-    result, shape, shared = pipe.recv()
+    heads = zip(pipe.recv(), slots, strict=True)
+    return [
+        _with_pixels(pipe, result, shape, slot if shared else None)
+        for (result, shape, shared), slot in heads
+    ]
+
+
+def _with_pixels(
+    pipe: Connection, result: Any, shape: tuple[int, ...] | None, slot: PixelSlot | None
+) -> Any:
     if shape is None:
         return result
-    if shared and slot is not None:
+    if slot is not None:
         return replace(result, pixels=np.asarray(slot.holding(shape)))
     pixels = np.empty(shape, np.uint8)
     rest = memoryview(pixels.data).cast("B")

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -73,11 +74,12 @@ class WorkerProcess:
             raise EOFError
         self.results.recv()
 
-    def send(self, file: ImageFile) -> PixelSlot | None:
-        """Send a file to decode; returns the slot that its pixels may come in."""
-        slot = self._slots.take() if self._slots else None
-        self.requests.send((file, slot.number if slot else None))
-        return slot
+    def send(self, files: Sequence[ImageFile]) -> list[PixelSlot | None]:
+        """Send files to decode; returns the slot that the pixels of each may come in."""
+        slots = [self._slots.take() if self._slots else None for _ in files]
+        numbers = [slot.number if slot else None for slot in slots]
+        self.requests.send((list(files), numbers))
+        return slots
 
     def cpu_seconds(self) -> float:
         """CPU seconds that the process has used so far; 0 if it has ended."""

@@ -101,6 +101,29 @@ def decoder():
         each.close()
 
 
+@pytest.mark.parametrize("hanging", [(), pytest.param(("sleep1.jpg",), marks=full_only)])
+def test_quick_files_travel_together_and_a_bad_one_affects_no_other(decoder, folder, hanging):
+    """Two processes with many files ahead: soon several files make one request."""
+    pool = decoder(in_flight=64, timeout_s=16.0)
+    bad = files(folder, "segfault1.jpg", "once.jpg", "exit1.jpg", *hanging)
+    (folder / "once.jpg").write_bytes((folder / "good0.jpg").read_bytes())
+    many = good(folder) * 4
+    for place, each in enumerate(bad):
+        many.insert(60 + 25 * place, each)
+    results = list(pool.decode(many))
+    assert max(worker.together for worker in pool._workers) > 1
+    assert reasons(results) == {
+        **dict.fromkeys(["segfault1.jpg", "exit1.jpg"], "the decoder crashed on this file"),
+        **dict.fromkeys(hanging, "took longer than 16 seconds to be read"),
+    }
+    decoded = [each for each in results if isinstance(each, Decoded)]
+    assert sorted(each.file.path for each in decoded) == sorted(
+        each.path for each in many if each.path not in reasons(results)
+    )
+    first = decoded[0].pixels
+    assert all(np.array_equal(each.pixels, first) for each in decoded)
+
+
 @pytest.mark.parametrize("kind", ["inline", "processes"])
 class TestContract:
     @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imgsearch.records import Decoded, ImageFile, ImageMetadata, Skipped
-from imgsearch.sources.decoder_process import receive_result, send_result
+from imgsearch.sources.decoder_process import receive_results, send_results
 
 FILE = ImageFile("/photos", "a.jpg", 1, 2)
 NOISE = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
@@ -27,11 +27,12 @@ def pipe():
 
 
 def through(pipe, *results):
-    """The results after their way through a pipe, which holds only a part of a picture."""
+    """The results of one request after their way through a pipe, which holds a part of them."""
     reader, writer = pipe
-    sender = threading.Thread(target=lambda: [send_result(writer, each) for each in results])
+    none = [None] * len(results)
+    sender = threading.Thread(target=send_results, args=(writer, results, none))
     sender.start()
-    received = [receive_result(reader) for _ in results]
+    received = receive_results(reader, none)
     sender.join()
     return received
 
@@ -62,13 +63,13 @@ def test_arrays_that_are_no_plain_pixels_arrive_too(pipe, pixels):
 def test_a_process_that_dies_between_two_bytes_is_gone(pipe):
     reader, writer = pipe
     whole, part = multiprocessing.Pipe(duplex=False)
-    sender = threading.Thread(target=send_result, args=(part, DECODED), daemon=True)
+    sender = threading.Thread(target=send_results, args=(part, [DECODED], [None]), daemon=True)
     sender.start()
     writer.send(whole.recv())  # the header alone, then some of the pixels
     os.write(writer.fileno(), b"\0" * 1000)
     writer.close()
     with pytest.raises(EOFError):
-        receive_result(reader)
+        receive_results(reader, [None])
     while sender.is_alive():
         os.read(whole.fileno(), 1 << 20)
         sender.join(0.001)
