@@ -64,7 +64,7 @@ def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
     if image.size != size:
         image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     levels = np.asarray(image.convert("L"))
-    pixels = np.asarray(image, np.int16)
+    planes = np.stack([np.asarray(plane) for plane in image.split()]).astype(np.int16)
     luma: Luma = levels.astype(np.float32) / np.float32(255)
     return Measures(
         sharpness=_rounded(sharpness(luma)),
@@ -72,8 +72,8 @@ def measure(image: Image.Image, metadata: ImageMetadata) -> Measures:
         shadows=_rounded((levels <= MAX_SHADOW_LEVEL).mean()),
         highlights=_rounded((levels >= MIN_HIGHLIGHT_LEVEL).mean()),
         contrast=_rounded(luma.std()),
-        colourfulness=_rounded(colourfulness(pixels)),
-        kind=kind(pixels, levels, metadata),
+        colourfulness=_rounded(colourfulness(planes)),
+        kind=kind(planes, levels, metadata),
     )
 
 
@@ -113,15 +113,16 @@ def _variances(values: Luma) -> NDArray[np.float32]:
     return variances
 
 
-def colourfulness(pixels: NDArray[np.int16]) -> float:
+def colourfulness(planes: NDArray[np.int16]) -> float:
     """The measure M3 of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (SPIE
     5007, 2003): 0 is grey, 33 moderately, 59 quite, from 109 on extremely colourful.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, 3), int16, 0 to 255
+    planes : ndarray of shape (3, height, width), int16, 0 to 255
+        Red, green and blue.
     """
-    red, green, blue = (pixels[..., channel].ravel().astype(np.float32) for channel in range(3))
+    red, green, blue = planes.reshape(3, -1).astype(np.float32)
     differences = red - green, (red + green) / 2 - blue
     means = [float(each.mean()) for each in differences]
     squares = [float(each @ each) / each.size for each in differences]
@@ -129,22 +130,23 @@ def colourfulness(pixels: NDArray[np.int16]) -> float:
     return math.sqrt(max(0.0, variance)) + 0.3 * math.hypot(*means)
 
 
-def kind(pixels: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMetadata) -> str:
+def kind(planes: NDArray[np.int16], levels: NDArray[np.uint8], metadata: ImageMetadata) -> str:
     """A guess: "photo", "screenshot" or "document".
 
     A document is bright paper with ink; a screenshot has much of one exact colour, no camera, and
     the format or the shape of one. Everything else counts as a photo, drawings as well.
     """
-    if _evenness(levels.astype(np.int16)[..., None], EVEN_LEVELS + 1) < MIN_SCREEN_EVEN_SHARE:
+    luma = levels.astype(np.int16)
+    if _evenness(luma[None], EVEN_LEVELS + 1) < MIN_SCREEN_EVEN_SHARE:
         return PHOTO  # most photos, at once: where luma is uneven, colours are
-    evenness = _evenness(pixels)
-    is_page = evenness >= MIN_PAPER_EVEN_SHARE and _is_page(pixels, levels)
+    evenness = _evenness(planes)
+    is_page = evenness >= MIN_PAPER_EVEN_SHARE and _is_page(planes, luma)
     if metadata.camera_make or metadata.camera_model:
         return DOCUMENT if is_page else PHOTO
     tall = metadata.height / metadata.width
     is_sheet = is_page and SHEET_ASPECTS[0] <= tall <= SHEET_ASPECTS[1]
     may_be_screen = evenness >= MIN_SCREEN_EVEN_SHARE and _may_be_screen(metadata)
-    if may_be_screen and not is_sheet and _one_colour(pixels) >= MIN_ONE_COLOUR_SHARE:
+    if may_be_screen and not is_sheet and _one_colour(planes) >= MIN_ONE_COLOUR_SHARE:
         return SCREENSHOT
     return DOCUMENT if is_page else PHOTO
 
@@ -157,30 +159,34 @@ def _may_be_screen(metadata: ImageMetadata) -> bool:
     return metadata.format in LOSSLESS or shaped
 
 
-def _evenness(pixels: NDArray[np.int16], most: int = EVEN_LEVELS) -> float:
+def _evenness(planes: NDArray[np.int16], most: int = EVEN_LEVELS) -> float:
     """The share of pixels that differ by at most some levels from those above and to the left."""
-    if min(pixels.shape[:2]) < 2:
+    height, width = planes.shape[1:]
+    if min(height, width) < 2:
         return 0.0
-    even = np.ones((pixels.shape[0] - 1, pixels.shape[1] - 1), np.bool_)
-    for channel in range(pixels.shape[2]):
-        plane = np.ascontiguousarray(pixels[..., channel])
+    even = np.ones((height - 1, width - 1), np.bool_)
+    for plane in planes:
         even &= np.abs(plane[1:, 1:] - plane[:-1, 1:]) <= most
         even &= np.abs(plane[1:, 1:] - plane[1:, :-1]) <= most
     return float(even.mean())
 
 
-def _one_colour(pixels: NDArray[np.int16]) -> float:
+def _one_colour(planes: NDArray[np.int16]) -> float:
     """The share of the most frequent colour."""
-    codes = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    red, green, blue = planes.astype(np.int32)
+    codes = (red << 16) + (green << 8) + blue
     return float(np.unique(codes, return_counts=True)[1].max() / codes.size)
 
 
-def _is_page(pixels: NDArray[np.int16], levels: NDArray[np.uint8]) -> bool:
-    chroma = pixels.max(axis=2) - pixels.min(axis=2)
-    shades, chromas = _cells(levels.astype(np.int16)), _cells(chroma)
+def _is_page(planes: NDArray[np.int16], luma: NDArray[np.int16]) -> bool:
+    shades = _cells(luma)
     if not shades.size:
         return False
-    bright = np.sort(shades, axis=1)[:, int(0.9 * shades.shape[1])]
+    ninth = int(0.9 * shades.shape[1])
+    bright = np.partition(shades, ninth, axis=1)[:, ninth]
+    if (bright >= MIN_PAPER_LEVEL).mean() < MIN_PAPER_SHARE:
+        return False
+    chromas = _cells(planes.max(axis=0) - planes.min(axis=0))
     paper = (bright >= MIN_PAPER_LEVEL) & (np.median(chromas, axis=1) <= MAX_PAPER_CHROMA)
     if paper.mean() < MIN_PAPER_SHARE or bright[paper].std() > MAX_PAPER_SPREAD_LEVELS:
         return False
