@@ -93,7 +93,8 @@ def fuses(x: Tensor, weight: Tensor) -> bool:
 @functools.cache
 def _agrees(dtype: torch.dtype) -> bool:
     """True if PyTorch has the fused operators and they agree with the public ones."""
-    if dtype not in _MAX_DIFFERENCE or not torch.backends.mkldnn.is_available():
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if dtype not in _MAX_DIFFERENCE or not known:
         return False
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():

@@ -27,6 +27,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from imgsearch.encoders.builtin.convolution import Convolution
+
 Step = list[Any]
 
 _OUTPUT_PLACES = {
@@ -53,12 +55,15 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self._steps, self._outputs = steps, outputs
-        self._keys = {key: f"w{i}" for i, key in enumerate(sorted(arrays))}
-        for key, name in self._keys.items():
-            weight = torch.from_numpy(np.array(arrays[key], np.float32))
-            if weight.ndim == 4:
-                weight = weight.contiguous(memory_format=torch.channels_last)
-            self.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+        self._names: dict[str, str] = {}  # of modules and parameters, by key
+        for step in steps:
+            if step[0] == "conv":
+                self._names[step[3]] = name = f"conv{len(self._names)}"
+                self.add_module(name, _convolution(arrays, *step[3:]))
+        convolved = {key + end for key in self._names for end in ("", ".bias")}
+        for key in sorted(arrays.keys() - convolved):
+            self._names[key] = name = f"w{len(self._names)}"
+            self.register_parameter(name, _parameter(arrays[key]))
         self._last_use = {name: i for i, step in enumerate(steps) for name in _inputs(step)}
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -71,32 +76,63 @@ class Network(nn.Module):
                     del values[name]
         return [values[name] for name in self._outputs]
 
-    def _array(self, key: str) -> Tensor:
-        array: Tensor = getattr(self, self._keys[key])
-        return array
+    def _weights(self, key: str) -> Any:
+        """The `Convolution` or the parameter of that key."""
+        return getattr(self, self._names[key])
 
     def _activate(self, x: Tensor, act: str, key: str = "") -> Tensor:
         if act == "relu":
             return F.relu(x, inplace=True)
         if act == "relu6":
             return F.relu6(x, inplace=True)
-        return F.prelu(x, self._array(key + ".slope")) if act == "prelu" else x
+        return F.prelu(x, self._weights(key + ".slope")) if act == "prelu" else x
 
     def _conv(self, values: dict[str, Tensor], *step: Any) -> Tensor:
-        source, _, key, stride, pads, groups, act = step
-        x, weight = values[source], self._array(key)
-        bias = self._array(key + ".bias") if key + ".bias" in self._keys else None
-        even = len(set(pads)) == 1
-        x = x if even else F.pad(x, pads)
-        y = F.conv2d(x, weight, bias, stride, pads[0] if even else 0, groups=groups)
-        return self._activate(y, act, key)
+        source, _, key, _, pads, _, act = step
+        x, convolution = values[source], self._weights(key)
+        x = x if _even(pads) else F.pad(x, pads)
+        if act == "prelu":  # small, and of as many sizes as there are faces
+            return self._activate(convolution.plain(x), act, key)
+        y: Tensor = convolution(x)
+        return y
 
     def _dense(self, values: dict[str, Tensor], source: str, _: str, key: str, act: str) -> Tensor:
-        y = F.linear(values[source], self._array(key), self._array(key + ".bias"))
+        y = F.linear(values[source], self._weights(key), self._weights(key + ".bias"))
         return self._activate(y, act, key)
 
     def _sum(self, values: dict[str, Tensor], a: str, b: str, _: str, act: str) -> Tensor:
         return self._activate(values[a] + values[b], act)
+
+
+def _convolution(
+    arrays: Mapping[str, NDArray[np.float32]],
+    key: str,
+    stride: int,
+    pads: list[int],
+    groups: int,
+    act: str,
+) -> Convolution:
+    weight, bias = _parameter(arrays[key]), arrays.get(key + ".bias")
+    outputs, inputs, kernel, _ = weight.shape
+    padding, act = pads[0] if _even(pads) else 0, act.replace("prelu", "")
+    with torch.device("meta"):
+        result = Convolution(
+            inputs * groups, outputs, kernel, stride, padding, groups, act, bias is not None
+        )
+    result.weight = weight
+    result.bias = None if bias is None else _parameter(bias)
+    return result
+
+
+def _parameter(array: NDArray[np.float32]) -> nn.Parameter:
+    values = torch.from_numpy(np.array(array, np.float32))
+    if values.ndim == 4:
+        values = values.contiguous(memory_format=torch.channels_last)
+    return nn.Parameter(values, requires_grad=False)
+
+
+def _even(pads: list[int]) -> bool:
+    return len(set(pads)) == 1
 
 
 def _inputs(step: Step) -> list[str]:
