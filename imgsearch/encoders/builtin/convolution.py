@@ -20,6 +20,7 @@ _FUSED: dict[str, tuple[str, list[float], str]] = {
     "relu": ("relu", [], ""),
     "relu6": ("hardtanh", [0.0, 6.0], ""),
 }
+_MIN_OUTPUTS = 16  # with fewer, calling oneDNN takes longer than it saves (measured)
 _MAX_DIFFERENCE = {torch.float32: 1e-5, torch.bfloat16: 2**-5}  # of values up to 6
 
 
@@ -49,45 +50,46 @@ class Convolution(nn.Conv2d):
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=bias)
         self._act = act
-        self._packed: dict[object, Tensor] = {}  # by input, and by layout
+        self._how = (self.padding, self.stride, self.dilation, self.groups)
+        self._packed: dict[object, Tensor | None] = {}  # by kind of input
+        self._layouts: dict[bytes, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """The activated maps of x (n, inputs, rows, columns), in the dtype of the weights."""
-        if fuses(x, self.weight):
-            return self.fused(x)
-        return self.plain(x)
+        autocast = torch.is_autocast_enabled("cpu")
+        kind = (x.shape, x.dtype, x.device, autocast, torch.get_num_threads())
+        if kind not in self._packed:
+            fits = not autocast and len(self.weight) >= _MIN_OUTPUTS and can_fuse(x)
+            self._packed[kind] = self.pack(x) if fits else None
+        packed = self._packed[kind]
+        return self.plain(x) if packed is None else self.fused(x, packed)
 
     def plain(self, x: Tensor) -> Tensor:
         """`forward` with public operators, on any device."""
-        y = super().forward(x)
+        padding, stride, dilation, groups = self._how
+        y = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
         if self._act == "relu6":
             return F.relu6(y, inplace=True)
         return F.relu(y, inplace=True) if self._act else y
 
-    def fused(self, x: Tensor) -> Tensor:
-        """`forward` in one operator, for x on a processor in the dtype of the weights."""
-        how = (self.padding, self.stride, self.dilation, self.groups)
-        like = (x.shape, x.dtype, torch.get_num_threads())
-        packed = self._packed.get(like)
-        if packed is None:
-            operators: Any = torch.ops.mkldnn
-            packed = operators._reorder_convolution_weight.default(self.weight, *how, x.shape)
-            layout = operators._get_mkldnn_serialized_md.default(packed).numpy().tobytes()
-            packed = self._packed[like] = self._packed.setdefault((layout, x.dtype), packed)
+    def fused(self, x: Tensor, packed: Tensor) -> Tensor:
+        """`forward` in one operator, with weights that were packed for such an input."""
         result: Tensor = torch.ops.mkldnn._convolution_pointwise.default(
-            x, packed, self.bias, *how, *_FUSED[self._act]
+            x, packed, self.bias, *self._how, *_FUSED[self._act]
         )
         return result
 
+    def pack(self, x: Tensor) -> Tensor:
+        """The weights in the layout of oneDNN for inputs like x: one tensor for each layout."""
+        operators: Any = torch.ops.mkldnn
+        packed = operators._reorder_convolution_weight.default(self.weight, *self._how, x.shape)
+        layout = operators._get_mkldnn_serialized_md.default(packed).numpy().tobytes()
+        return self._layouts.setdefault(layout, packed)
 
-def fuses(x: Tensor, weight: Tensor) -> bool:
-    """True if the convolution of x can be fused: on a processor, in a dtype that oneDNN knows."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype
-        and not torch.is_autocast_enabled("cpu")
-        and _agrees(x.dtype)
-    )
+
+def can_fuse(x: Tensor) -> bool:
+    """True if convolutions of x can be fused: on a processor, in a dtype that oneDNN knows."""
+    return x.device.type == "cpu" and _agrees(x.dtype)
 
 
 @functools.cache
@@ -104,7 +106,8 @@ def _agrees(dtype: torch.dtype) -> bool:
         x = torch.randn(1, 16, 8, 8, generator=generator).to(dtype)
         convolution.to(dtype)
         try:
-            difference = (convolution.fused(x) - convolution.plain(x)).abs().max()
+            fused = convolution.fused(x, convolution.pack(x))
         except (AttributeError, RuntimeError):
             return False
-    return float(difference) <= _MAX_DIFFERENCE[dtype]
+        difference = float((fused - convolution.plain(x)).abs().max())
+    return difference <= _MAX_DIFFERENCE[dtype]
