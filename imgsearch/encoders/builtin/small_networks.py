@@ -49,14 +49,20 @@ class Network(nn.Module):
         Weights (outputs, inputs, rows, columns) or (outputs, inputs), key.bias and key.slope.
     outputs : list of str
         Names of the values to return, in this order.
+    one_size : bool
+        True if all images have one size, so that fused convolutions are worth their memory.
     """
 
     def __init__(
-        self, steps: list[Step], arrays: Mapping[str, NDArray[np.float32]], outputs: list[str]
+        self,
+        steps: list[Step],
+        arrays: Mapping[str, NDArray[np.float32]],
+        outputs: list[str],
+        one_size: bool = False,
     ) -> None:
         super().__init__()
         steps = _doubled_late(steps, arrays)
-        self._steps, self._outputs = steps, outputs
+        self._steps, self._outputs, self._one_size = steps, outputs, one_size
         self._names: dict[str, str] = {}  # of modules and parameters, by key
         for step in steps:
             if step[0] == "conv":
@@ -93,10 +99,8 @@ class Network(nn.Module):
         source, _, key, _, pads, _, act = step
         x, convolution = values[source], self._weights(key)
         x = x if _even(pads) else F.pad(x, pads)
-        if act == "prelu":  # small, and of as many sizes as there are faces
-            return self._activate(convolution.plain(x), act, key)
-        y: Tensor = convolution(x)
-        return y
+        y: Tensor = convolution(x) if self._one_size else convolution.plain(x)
+        return self._activate(y, act, key) if act == "prelu" else y
 
     def _dense(self, values: dict[str, Tensor], source: str, _: str, key: str, act: str) -> Tensor:
         y = F.linear(values[source], self._weights(key), self._weights(key + ".bias"))
