@@ -59,7 +59,8 @@ class Convolution(nn.Conv2d):
         autocast = torch.is_autocast_enabled("cpu")
         kind = (x.shape, x.dtype, x.device, autocast, torch.get_num_threads())
         if kind not in self._packed:
-            fits = not autocast and len(self.weight) >= _MIN_OUTPUTS and can_fuse(x)
+            cast = autocast or x.dtype != self.weight.dtype
+            fits = not cast and self.out_channels >= _MIN_OUTPUTS and can_fuse(x)
             self._packed[kind] = self.pack(x) if fits else None
         packed = self._packed[kind]
         return self.plain(x) if packed is None else self.fused(x, packed)

@@ -4,9 +4,9 @@ Architecture: Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutiona
 ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 instead of swish, stem and head not
 scaled. The weights were trained on squares of 260 pixels in TensorFlow, so convolutions pad like
 TensorFlow's "SAME": the output has ceil(input / stride) pixels, and an odd row of padding goes to
-the bottom and to the right. PyTorch's padding is the same on both sides, and what is left over at
-the bottom and at the right is not used. So kernels and picture are rotated by 180 degrees, and no
-map has to be copied for its padding. Batch normalisation is folded into the convolutions on
+the bottom and to the right. PyTorch pads both sides equally and does not use a row too many at the
+end, so its odd row is at the top and on the left. Therefore picture and kernels are rotated by 180
+degrees; to pad each map first would copy it. Batch normalisation is folded into the convolutions on
 loading.
 """
 

@@ -61,7 +61,7 @@ class Network(nn.Module):
         one_size: bool = False,
     ) -> None:
         super().__init__()
-        steps = _doubled_late(steps, arrays)
+        steps = _doubled_late(steps, arrays, outputs)
         self._steps, self._outputs, self._one_size = steps, outputs, one_size
         self._names: dict[str, str] = {}  # of modules and parameters, by key
         for step in steps:
@@ -141,7 +141,9 @@ def _even(pads: list[int]) -> bool:
     return len(set(pads)) == 1
 
 
-def _doubled_late(steps: list[Step], arrays: Mapping[str, NDArray[np.float32]]) -> list[Step]:
+def _doubled_late(
+    steps: list[Step], arrays: Mapping[str, NDArray[np.float32]], outputs: list[str]
+) -> list[Step]:
     """The same steps, but maps are doubled after a 1 x 1 convolution that follows, not before it.
 
     The result is the same, because both are linear and interpolate with weights that sum to 1.
@@ -149,7 +151,7 @@ def _doubled_late(steps: list[Step], arrays: Mapping[str, NDArray[np.float32]]) 
     result: list[Step] = []
     for step in steps:
         doubled = result[-1][2] if result and result[-1][0] == "double" else None
-        readers = sum(doubled in _inputs(other) for other in steps)
+        readers = sum(doubled in _inputs(other) for other in steps) + outputs.count(str(doubled))
         if step[0] == "conv" and step[1] == doubled and readers == 1:
             _, _, output, key, stride, pads, groups, act = step
             if stride == 1 and not any(pads) and arrays[key].shape[2:] == (1, 1):
