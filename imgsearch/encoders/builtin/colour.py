@@ -81,8 +81,8 @@ def of_text(text: str) -> NDArray[np.float32]:
 def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     """Membership of n sRGB colours in each term: (n, 11), rows sum to 1."""
     points = lab(colours)
-    squares = (points[:, np.newaxis] - _TYPICAL) ** 2
-    distance = squares[..., 0] * _LIGHTNESS_WEIGHT + squares[..., 1] + squares[..., 2]
+    light, a, b = (np.subtract.outer(points[:, i], _TYPICAL[:, i]) ** 2 for i in range(3))
+    distance = light * _LIGHTNESS_WEIGHT + a + b
     # Put the nearest term at distance 0: a colour far from all terms belongs to the nearest.
     distance -= distance.min(axis=1, keepdims=True)
     weights = np.exp(distance / (-2 * _BANDWIDTH**2))

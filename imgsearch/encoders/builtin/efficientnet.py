@@ -4,7 +4,10 @@ Architecture: Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutiona
 ICML 2019, in the "lite" form: no squeeze-and-excitation, ReLU6 instead of swish, stem and head not
 scaled. The weights were trained on squares of 260 pixels in TensorFlow, so convolutions pad like
 TensorFlow's "SAME": the output has ceil(input / stride) pixels, and an odd row of padding goes to
-the bottom and to the right. Batch normalisation is folded into the convolutions on loading.
+the bottom and to the right. PyTorch pads both sides equally and does not use a row too many at the
+end, so its odd row is at the top and on the left. Therefore picture and kernels are rotated by 180
+degrees; to pad each map first would copy it. Batch normalisation is folded into the convolutions on
+loading.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from imgsearch.encoders.builtin.convolution import Convolution
 
 FEATURES = 1280
 CLASSES = 1000
@@ -42,26 +46,11 @@ _STAGES = (
 )
 
 
-class SameConv(nn.Conv2d):
-    """A convolution with bias that pads like TensorFlow's "SAME"."""
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-    ) -> None:
-        # With stride 1 and an odd kernel, the padding is symmetric and done by the convolution.
-        padding = kernel // 2 if stride == 1 else 0
-        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.stride[0] == 1:
-            return super().forward(x)
-        rows, columns = (self._missing(n) for n in x.shape[-2:])
-        pads = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
-        return super().forward(F.pad(x, pads))
-
-    def _missing(self, length: int) -> int:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        return max((math.ceil(length / stride) - 1) * stride + kernel - length, 0)
+def same_conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: str = "relu6"
+) -> Convolution:
+    """A convolution that pads a rotated picture like TensorFlow's "SAME" pads the picture."""
+    return Convolution(inputs, outputs, kernel, stride, kernel // 2, groups, act)
 
 
 class InvertedResidual(nn.Module):
@@ -70,16 +59,15 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, stage: _Stage, outputs: int, stride: int) -> None:
         super().__init__()
         middle = inputs * stage.expand
-        self.expand = SameConv(inputs, middle, 1) if stage.expand > 1 else None
-        self.depthwise = SameConv(middle, middle, stage.kernel, stride, groups=middle)
-        self.project = SameConv(middle, outputs, 1)
+        self.expand = same_conv(inputs, middle, 1) if stage.expand > 1 else None
+        self.depthwise = same_conv(middle, middle, stage.kernel, stride, groups=middle)
+        self.project = same_conv(middle, outputs, 1, act="")
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
-        result: Tensor = y + x if self.residual else y
-        return result
+        y = x if self.expand is None else self.expand(x)
+        result: Tensor = self.project(self.depthwise(y))
+        return result + x if self.residual else result
 
 
 class EfficientNetLite2(nn.Module):
@@ -87,7 +75,7 @@ class EfficientNetLite2(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = SameConv(3, 32, 3, 2)
+        self.stem = same_conv(3, 32, 3, 2)
         blocks, inputs = [], 32
         for number, stage in enumerate(_STAGES):
             outputs = _scaled_channels(stage.channels)
@@ -96,13 +84,14 @@ class EfficientNetLite2(nn.Module):
                 blocks.append(InvertedResidual(inputs, stage, outputs, stride))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = SameConv(inputs, FEATURES, 1)
+        self.head = same_conv(inputs, FEATURES, 1)
         self.classifier = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (n, 1280, h/32, w/32), 0 to 6, of pixels (n, 3, h, w) from `scale_pixels`."""
-        x = self.blocks(F.relu6(self.stem(pixels)))
-        return F.relu6(self.head(x), inplace=True)
+        x = self.stem(pixels.flip(2, 3))
+        maps: Tensor = self.head(self.blocks(x))
+        return maps.flip(2, 3)
 
 
 def scale_pixels(pixels: Tensor) -> Tensor:
@@ -153,6 +142,7 @@ def _folded(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
     result = {"classifier.weight": state["_fc.weight"], "classifier.bias": state["_fc.bias"]}
     for name, (conv, norm) in names.items():
         scale = state[norm + ".weight"] / torch.sqrt(state[norm + ".running_var"] + _BN_EPSILON)
-        result[name + ".weight"] = state[conv + ".weight"] * scale[:, None, None, None]
+        weight = state[conv + ".weight"] * scale[:, None, None, None]
+        result[name + ".weight"] = weight.flip(2, 3)
         result[name + ".bias"] = state[norm + ".bias"] - state[norm + ".running_mean"] * scale
     return result

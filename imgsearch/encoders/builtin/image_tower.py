@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -26,6 +25,7 @@ class ImageTower(nn.Module):
         self._autocast = autocast
         network = efficientnet.from_checkpoint(weights.vision_state())
         self.network = network.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.classifier.float()  # in the precision of `dtype`
         self.halves = Halves("pictures", weights.load_assets(), dtype)
 
     def prepare(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
@@ -55,7 +55,8 @@ class ImageTower(nn.Module):
 
     def _output(self, maps: Tensor, inputs: dict[str, Tensor]) -> VisionOutput:
         features = maps.mean((2, 3))
-        whole, regions = self._logits(features), self._logits(regions_of(maps))
+        logits = self._logits(torch.cat([features[:, None], regions_of(maps)], dim=1))
+        whole, regions = logits[:, 0], logits[:, 1:]
         return VisionOutput(maps, features, whole, regions, evidence(whole, regions), inputs)
 
     @property
@@ -65,5 +66,5 @@ class ImageTower(nn.Module):
 
     def _logits(self, features: Tensor) -> Tensor:
         """Class logits of features (..., 1280), always computed in float32."""
-        head = self.network.classifier
-        return F.linear(features, head.weight.float(), head.bias.float())
+        logits: Tensor = self.network.classifier(features)
+        return logits

@@ -122,7 +122,7 @@ def people_networks() -> dict[str, Network]:
             network, _, key = name.partition(":")
             arrays.setdefault(network, {})[key] = archive[name]
     return {
-        name: Network(parts["steps"], arrays[name], parts["outputs"])
+        name: Network(parts["steps"], arrays[name], parts["outputs"], one_size=name == "bodies")
         for name, parts in plan.items()
     }
 

@@ -194,6 +194,34 @@ def test_steps_compute_what_they_say():
     assert torch.equal(network(picture)[0][0, 0], expected)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("shape", [(3, 4), (9, 8), (11, 22)])
+def test_maxima_are_those_of_a_pool_that_counts_the_last_values(size, shape):
+    network = Network([["pool", "in", "out", size]], {}, ["out"])
+    x = torch.randn(2, 5, *shape, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d(x, size, 2, ceil_mode=True)
+    assert torch.equal(network(x)[0], expected)
+
+
+@pytest.mark.parametrize("outputs", [["c"], ["b", "c"]])
+def test_a_map_that_is_doubled_late_is_the_same(outputs):
+    steps = [
+        ["relu", "in", "a"],
+        ["double", "a", "b"],
+        ["conv", "b", "c", "k", 1, [0, 0, 0, 0], 1, "relu6"],
+    ]
+    random = np.random.default_rng(0)
+    arrays = {"k": random.normal(size=(3, 4, 1, 1)), "k.bias": random.normal(size=3)}
+    network = Network(steps, {key: np.float32(array) for key, array in arrays.items()}, outputs)
+    x = torch.from_numpy(random.normal(size=(1, 4, 5, 6)).astype(np.float32))
+    doubled = torch.nn.functional.interpolate(x.relu(), scale_factor=2, mode="bilinear")
+    weights, bias = (torch.from_numpy(array).float() for array in arrays.values())
+    expected = torch.nn.functional.conv2d(doubled, weights, bias).clamp(0, 6)
+    *earlier, last = network(x)
+    torch.testing.assert_close(last, expected)
+    assert all(torch.equal(each, doubled) for each in earlier)
+
+
 def test_a_square_of_channels_is_ordered_as_tensorflow_does():
     network = Network([["shuffle", "in", "out"]], {}, ["out"])
     channels = torch.arange(8.0).reshape(1, 8, 1, 1)  # corner 0: channels 0 and 1

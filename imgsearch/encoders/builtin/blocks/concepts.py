@@ -22,18 +22,21 @@ _TEXT_TEMPERATURE = 0.1
 
 
 class ConceptPictures(PictureHalf):
-    concept_members: Tensor
+    hypernym_members: Tensor
     concept_weights: Tensor
     concept_rotation: Tensor
 
     def __init__(self, arrays: Arrays, dtype: torch.dtype) -> None:
         super().__init__(arrays, dtype)
-        register(self, "concept_members", arrays["concept_members"].T)
+        # The first concepts are the classes themselves.
+        classes = arrays["concept_members"].shape[1]
+        register(self, "hypernym_members", arrays["concept_members"][classes:].T)
         register(self, "concept_weights", arrays["concept_weights"])
         register(self, "concept_rotation", arrays["concept_rotation"])
 
     def forward(self, output: VisionOutput) -> Tensor:
-        likely = (output.likely @ self.concept_members).clamp(0, 1)
+        hypernyms = output.likely @ self.hypernym_members
+        likely = torch.cat([output.likely, hypernyms], dim=1).clamp(0, 1)
         surprising = likely.sqrt() * self.concept_weights
         return F.normalize(F.normalize(surprising, dim=1) @ self.concept_rotation, dim=1)
 

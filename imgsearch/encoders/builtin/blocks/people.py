@@ -45,7 +45,8 @@ class PeoplePictures(PictureHalf):
         return torch.from_numpy(np.stack([_in_square(image) for image in images]))
 
     def forward(self, output: VisionOutput) -> Tensor:
-        pixels = output.inputs[NAME].permute(0, 3, 1, 2).float()
+        # A channel after the other, which PyTorch resizes faster than interleaved ones.
+        pixels = output.inputs[NAME].permute(0, 3, 1, 2).contiguous().float()
         scores = bodies.scores(self._bodies, pixels)
         rows = [self._kinds(*each) for each in zip(pixels, scores.tolist(), strict=True)]
         return with_absence(torch.from_numpy(np.stack(rows)).to(pixels.device), DIMENSIONS)

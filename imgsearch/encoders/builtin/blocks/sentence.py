@@ -40,8 +40,8 @@ class SentencePictures(PictureHalf):
 
     def forward(self, output: VisionOutput) -> Tensor:
         lowest = output.whole.topk(_SIMILAR_CLASSES, dim=1).values[:, -1:]
-        similar = F.normalize((output.whole - lowest).clamp(min=0) @ self.class_texts, dim=1)
-        likely = F.normalize(output.likely.sqrt() @ self.class_texts, dim=1)
+        weights = torch.cat([(output.whole - lowest).clamp(min=0), output.likely.sqrt()])
+        similar, likely = F.normalize(weights @ self.class_texts, dim=1).chunk(2)
         return F.normalize(torch.lerp(likely, similar, _SIMILAR_WEIGHT), dim=1)
 
 
