@@ -212,9 +212,11 @@ class _Run:
                 self._outbox.put(error)
 
     def _with_next(self, file: ImageFile, worker: _Worker) -> list[ImageFile]:
-        """The file and some that wait behind it; at least as many are left for the others."""
+        """The file and some that wait behind it, if there is room for their pixels; at least as
+        many are left for the others."""
         files: list[ImageFile] = [file]
-        while len(files) < min(worker.together, self._inbox.qsize() // len(self._workers)):
+        most = min(worker.together, self._budget.room // max(1, worker.picture_bytes))
+        while len(files) < min(most, self._inbox.qsize() // len(self._workers)):
             try:
                 following = self._inbox.get_nowait()
             except Empty:
@@ -244,6 +246,11 @@ class _PixelBudget:
         """Return when there is room, or when the budget is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._bytes < self._max_bytes or not self._open)
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be added."""
+        return self._max_bytes - self._bytes
 
     def add(self, size: int) -> None:
         with self._changed:
@@ -276,7 +283,7 @@ class _Worker:
         self._spares = spares
         self._process: WorkerProcess | None = None
         self._configured = False
-        self.together = 1
+        self.together, self.picture_bytes = 1, 0
 
     def decode(
         self, files: Sequence[ImageFile], stopped: Callable[[], bool]
@@ -284,15 +291,15 @@ class _Worker:
         """The results for files, even if the decoder kills its process.
 
         Files that do not arrive together are decoded one by one, which finds the one at fault.
-        `together` becomes the number of such files for the next call.
+        `together` becomes the number of such files for the next call, and `picture_bytes` the mean
+        size of their pixels.
         """
-        started = time.monotonic()
+        started, size = time.monotonic(), 0
         results = self._decode_together(files) if len(files) > 1 else None
-        if results is not None:
-            yield results
-        else:
-            for file in files:
-                yield [self._decode_one(file, stopped)]
+        for part in [results] if results else ([self._decode_one(f, stopped)] for f in files):
+            size += _pixel_bytes(part)
+            yield part
+        self.picture_bytes = size // len(files)
         each = (time.monotonic() - started) / len(files)
         self.together = max(1, min(_MAX_TOGETHER, int(_TOGETHER_SECONDS / max(each, 1e-3))))
 

@@ -125,6 +125,7 @@ def test_an_older_catalog_on_a_server_takes_long_paths_after_its_upgrade(catalog
             "ALTER TABLE roots ADD CONSTRAINT uq_roots_path UNIQUE (path)",
             "ALTER TABLE images ADD CONSTRAINT uq_images_root_id_path UNIQUE (root_id, path)",
             "ALTER TABLE skipped ADD CONSTRAINT uq_skipped_root_id_path UNIQUE (root_id, path)",
+            "ALTER TABLE reference_texts DROP COLUMN priors",  # of 0017
             "UPDATE alembic_version SET version_num = '0015'",
         ):
             connection.execute(text(statement))
