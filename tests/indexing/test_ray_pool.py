@@ -87,21 +87,21 @@ def wait_for(library: Path, pictures: int, run: subprocess.Popen[bytes]) -> None
 
 
 def test_a_node_that_is_killed_changes_nothing(cluster, node, tmp_path):
-    photos, library = pictures(tmp_path / "photos", 300), tmp_path / "library"
+    photos, library = pictures(tmp_path / "photos", 600), tmp_path / "library"
     with open(bytes(photos) + b"/\xff.png", "wb") as file:
         file.write((photos / "7.png").read_bytes() + b"with other bytes behind it")
     (photos / "broken.png").write_bytes(b"not a picture")
     victim = cluster.add(TRIAL_SECONDS="0.01")
     run = cluster.start("--library", library, "index", photos, *INDEX, "-v", "--encoders", "ray")
-    wait_for(library, 180, run)
+    wait_for(library, 300, run)  # so both have pictures in hand
     cluster.kill(victim)
     report = cluster.end(run)
     assert report.status == 0, report.err
-    assert report.json["skipped"] == 1 and report.json["added"] == 301, report.err
-    assert "an actor has failed" in report.err and "302 pictures" not in report.err
+    assert report.json["skipped"] == 1 and report.json["added"] == 601, report.err
+    assert "an actor has failed" in report.err and "602 pictures" not in report.err
     require_local_vectors(library, photos, tmp_path)
     again = cluster.call("--library", library, "index", *INDEX, "--encoders", ADDRESS)
-    assert again.json["unchanged"] == 301 and again.json["images_per_second"] == 0, again.err
+    assert again.json["unchanged"] == 601 and again.json["images_per_second"] == 0, again.err
 
 
 def test_a_picture_that_kills_its_process_is_skipped_alone(cluster, node, tmp_path):
