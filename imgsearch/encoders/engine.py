@@ -28,22 +28,25 @@ Assemble = Callable[[Batch], Features]
 
 
 class _HostMemory:
-    """Memory for the pixels of a batch, which later batches use again.
+    """Memory for the pixels of a batch, kept for later batches once no tensor refers to it.
 
-    The system would clear new memory page by page, which takes longer than the copy into it. It is
-    free as soon as no tensor refers to it, and no more is kept than two batches need: one that is
-    computed, and one that is assembled.
+    The system clears new memory page by page, which takes longer than copying the pixels. Memory is
+    kept for two batches: one that is computed, and one that is assembled.
     """
 
     _free: ClassVar[deque[NDArray[np.uint8]]] = deque(maxlen=2)
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, memory: NDArray[np.uint8], size: int) -> None:
+        self._memory, self._size = memory, size
+
+    @classmethod
+    def take(cls, size: int) -> _HostMemory:
+        """Kept memory if it is large enough, else new memory."""
         with suppress(IndexError):
-            self._memory = self._free.pop()
-            if self._memory.size >= size:
-                return
-        self._memory = np.empty(size, np.uint8)
+            memory = cls._free.pop()
+            if memory.size >= size:
+                return cls(memory, size)
+        return cls(np.empty(size, np.uint8), size)
 
     def __del__(self) -> None:
         self._free.append(self._memory)
@@ -61,7 +64,7 @@ def host_pixels(shape: Sequence[int], device: torch.device) -> Tensor:
     """
     if device.type == "cuda":
         return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=True)
-    memory = np.asarray(_HostMemory(math.prod(shape)))
+    memory = np.asarray(_HostMemory.take(math.prod(shape)))
     return torch.from_numpy(memory).view(tuple(shape))
 
 

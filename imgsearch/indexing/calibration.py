@@ -11,17 +11,17 @@ import xxhash
 
 from imgsearch.indexing.reference_texts import TEXTS
 from imgsearch.indexing.references import (
-    ANSWER_PRIOR,
     MAX_SAMPLE_IMAGES,
     MIN_IMAGES,
     absent_reference,
     answer_log_odds,
+    answer_priors,
     best_reference,
     image_reference,
     outdated,
     text_reference,
 )
-from imgsearch.ports import Encoder, ExplainingEncoder, VectorIndex
+from imgsearch.ports import Encoder, VectorIndex
 from imgsearch.records import TextVectors
 from imgsearch.vectors import Embeddings
 
@@ -86,9 +86,6 @@ class Calibrator:
             return stored
         encoder = self.encoder()
         vectors = encoder.encode_texts(TEXTS)
-        priors = np.full(len(TEXTS), ANSWER_PRIOR)
-        if isinstance(encoder, ExplainingEncoder):
-            priors = encoder.answer_prior(vectors)
-        texts = TextVectors(vectors, priors)
+        texts = TextVectors(vectors, answer_priors(encoder, vectors))
         self.writer.put_reference_texts(DIGEST, texts)
         return texts

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsearch.ports import Encoder, ExplainingEncoder
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
 
@@ -74,6 +75,14 @@ def best_reference(best: NDArray[np.floating], count: int) -> Reference | None:
     return Reference(BEST, float(middle), float(upper - lower), count)
 
 
+def answer_priors(encoder: Encoder, texts: Embeddings) -> NDArray[np.float64]:
+    """Log-odds of an answer by the texts alone, shape (t,); the same for all if the model knows no
+    more about them."""
+    if isinstance(encoder, ExplainingEncoder):
+        return encoder.answer_prior(texts)
+    return np.full(len(texts), ANSWER_PRIOR)
+
+
 def answer_log_odds(
     best: NDArray[np.floating], reference: Reference, priors: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -86,7 +95,7 @@ def answer_log_odds(
     reference : Reference
         `BEST` of the library.
     priors : ndarray of shape (t,)
-        Log-odds by the text alone.
+        Of `answer_priors`.
     """
     scores = best.astype(np.float64)
     return ANSWER_SLOPE * (scores - reference.location) / reference.scale + priors

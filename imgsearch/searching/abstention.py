@@ -5,7 +5,7 @@ compared with the best scores that unrelated texts reach in the same library
 (`indexing.references.BEST`), which grow with the library. A model that knows more about the query
 adds its own log-odds (`ports.ExplainingEncoder.answer_prior`).
 
-    log-odds = 2.42 (best - median) / IQR + prior
+    log-odds = ANSWER_SLOPE (best - median) / IQR + prior
 
 The coefficients come from a logistic regression on queries with and without a right picture in four
 sets of captioned photos; `benchmarks/abstention.py` fits them and reports, for each set, the result
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgsearch.indexing.references import ABSENT, ANSWER_PRIOR, answer_log_odds
-from imgsearch.ports import Encoder, ExplainingEncoder
+from imgsearch.indexing.references import ABSENT, answer_log_odds, answer_priors
+from imgsearch.ports import Encoder
 from imgsearch.records import Reference
 from imgsearch.vectors import Embeddings
 
@@ -68,10 +68,8 @@ class Gate:
 
     def log_odds(self, query: Embeddings, best: float) -> float:
         """Log-odds that the library has a right picture."""
-        encoder, prior = self.encoder(), np.array([ANSWER_PRIOR])
-        if isinstance(encoder, ExplainingEncoder):
-            prior = encoder.answer_prior(query)
-        return float(answer_log_odds(np.array([best]), self.reference, prior)[0])
+        priors = answer_priors(self.encoder(), query)
+        return float(answer_log_odds(np.array([best]), self.reference, priors)[0])
 
     @property
     def min_log_odds(self) -> float:

@@ -1,8 +1,8 @@
 """Decodes in worker processes: a file that crashes, hangs or exhausts memory affects no other.
 
-Each worker has its own two pipes and one thread here that feeds it, so there is no lock that a
-dying worker could keep. Files that go to a worker together and do not come back are decoded again
-one by one, so it is always known which one it was decoding when it died. See
+Each worker has two pipes of its own and is fed by one thread here, so no worker can die while it
+holds a lock that the others need. Files that go to a worker together and do not come back are
+decoded again one by one, so it is always known which one it was decoding when it died. See
 docs/adr/0005-decode-in-processes.md.
 """
 
@@ -295,10 +295,11 @@ class _Worker:
         size of their pixels.
         """
         started, size = time.monotonic(), 0
-        results = self._decode_together(files) if len(files) > 1 else None
-        for part in [results] if results else ([self._decode_one(f, stopped)] for f in files):
-            size += _pixel_bytes(part)
-            yield part
+        together = self._decode_together(files) if len(files) > 1 else None
+        one_by_one = ([self._decode_one(file, stopped)] for file in files)
+        for results in [together] if together else one_by_one:
+            size += _pixel_bytes(results)
+            yield results
         self.picture_bytes = size // len(files)
         each = (time.monotonic() - started) / len(files)
         self.together = max(1, min(_MAX_TOGETHER, int(_TOGETHER_SECONDS / max(each, 1e-3))))

@@ -182,12 +182,13 @@ def _is_page(planes: NDArray[np.int16], luma: NDArray[np.int16]) -> bool:
     shades = _cells(luma)
     if not shades.size:
         return False
-    ninth = int(0.9 * shades.shape[1])
-    bright = np.partition(shades, ninth, axis=1)[:, ninth]
-    if (bright >= MIN_PAPER_LEVEL).mean() < MIN_PAPER_SHARE:
+    place = int(0.9 * shades.shape[1])
+    bright = np.partition(shades, place, axis=1)[:, place]
+    paper = bright >= MIN_PAPER_LEVEL
+    if paper.mean() < MIN_PAPER_SHARE:
         return False
     chromas = _cells(planes.max(axis=0) - planes.min(axis=0))
-    paper = (bright >= MIN_PAPER_LEVEL) & (np.median(chromas, axis=1) <= MAX_PAPER_CHROMA)
+    paper &= np.median(chromas, axis=1) <= MAX_PAPER_CHROMA
     if paper.mean() < MIN_PAPER_SHARE or bright[paper].std() > MAX_PAPER_SPREAD_LEVELS:
         return False
     ink = bright - shades.min(axis=1) >= MIN_INK_LEVELS
