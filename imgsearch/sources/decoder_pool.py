@@ -37,11 +37,11 @@ BYTES_AHEAD = 512 << 20
 _FILES_PER_WORKER = 4  # in flight: enough that no worker waits for the consumer
 _BUSY_SHARE = 0.25  # share of the time limit spent computing above which the decoder hung
 _QUICK_SECONDS = 1.0  # the processor time of a file is asked for only if it takes longer
-_MAX_SLOTS = 64
 _MAX_TOGETHER = 8
-_TOGETHER_SECONDS = 0.1
+_TOGETHER_SECONDS = 0.3
 """Quick files travel together, as many as take about this time: fewer messages, and a worker that
 need not wait for the next file."""
+_TOGETHER_SHARE = 1 / 8  # of the time limit, after which files that travel together are given up
 
 
 class InlineDecoder:
@@ -107,7 +107,7 @@ class ProcessDecoder:
         self._bytes_ahead = bytes_ahead
         self._in_flight = in_flight or _FILES_PER_WORKER * max(1, workers)
         # Beside those in flight, pictures wait in the batch that is being encoded.
-        slots = min(_MAX_SLOTS, 2 * self._in_flight // max(1, workers) + 2)
+        slots = 2 * self._in_flight // max(1, workers) + 2
         options = WorkerOptions(settings, decode_one, memory_limit, slots, background)
         self._workers = [_Worker(timeout_s, options, spares) for _ in range(max(1, workers))]
         self._busy = threading.Lock()
@@ -279,6 +279,7 @@ class _Worker:
     ) -> None:
         self._timeout = timeout_s
         self._quick = min(_QUICK_SECONDS, timeout_s / 8)
+        self._together_s = min(_TOGETHER_SECONDS, timeout_s * _TOGETHER_SHARE / 2)
         self._options = options
         self._spares = spares
         self._process: WorkerProcess | None = None
@@ -302,14 +303,14 @@ class _Worker:
             yield results
         self.picture_bytes = size // len(files)
         each = (time.monotonic() - started) / len(files)
-        self.together = max(1, min(_MAX_TOGETHER, int(_TOGETHER_SECONDS / max(each, 1e-3))))
+        self.together = max(1, min(_MAX_TOGETHER, int(self._together_s / max(each, 1e-3))))
 
     def _decode_together(self, files: Sequence[ImageFile]) -> list[Decoded | Skipped] | None:
         """The results; None if the process died, or took too long."""
         try:
             process = self._connected()
             slots = process.send(files)
-            if process.results.poll(self._timeout / 8):
+            if process.results.poll(self._timeout * _TOGETHER_SHARE):
                 return receive_results(process.results, slots)
         except (EOFError, OSError):
             pass

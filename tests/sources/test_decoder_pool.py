@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -51,6 +53,16 @@ def behave(file: ImageFile, settings: DecodeSettings) -> Decoded | Skipped:
     elif name == "spin":
         while True:
             pass
+    elif name == "slow":
+        time.sleep(0.03)
+        return Skipped(file, str(os.getpid()))
+    elif name == "touched":
+        started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            blocks = [bytearray(1 << 20) for _ in range(12)]  # as Pillow divides a picture
+            del blocks
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - started
+        return Skipped(file, str(faults))
     elif name == "memory":
         try:
             bytearray(3 << 30)
@@ -122,6 +134,22 @@ def test_quick_files_travel_together_and_a_bad_one_affects_no_other(decoder, fol
     )
     first = decoded[0].pixels
     assert all(np.array_equal(each.pixels, first) for each in decoded)
+
+
+def test_files_do_not_travel_together_for_longer_than_they_may_take(decoder, folder):
+    """With a short time limit, too: else the worker would be replaced again and again."""
+    pool = decoder(1, in_flight=64, timeout_s=1.0)
+    results = pool.decode(files(folder, *(f"slow{number}.jpg" for number in range(40))))
+    assert len({each.reason for each in results if isinstance(each, Skipped)}) == 1
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallopt") or sys.platform != "linux", reason="needs glibc"
+)
+def test_workers_keep_freed_memory(decoder, folder):
+    """20 times 12 MB are 3072 pages of 4 KiB, cleared by the system once or twice, not 20 times."""
+    (result,) = decoder(1).decode(files(folder, "touched.jpg"))
+    assert int(result.reason) < 3 * 3072
 
 
 @pytest.mark.parametrize("kind", ["inline", "processes"])
