@@ -65,7 +65,7 @@ def of_picture(image: Image.Image) -> NDArray[np.float32]:
         Bhattacharyya coefficient of their histograms.
     """
     small = image.resize((_SIDE_PIXELS, _SIDE_PIXELS), Image.Resampling.BILINEAR)
-    shares = _FOCUS_WEIGHTS @ _memberships(np.asarray(small, np.float32).reshape(-1, 3))
+    shares = _FOCUS_WEIGHTS @ _memberships(np.asarray(small).reshape(-1, 3))
     return np.asarray(np.sqrt(shares), np.float32)
 
 
@@ -78,7 +78,7 @@ def of_text(text: str) -> NDArray[np.float32]:
     return row
 
 
-def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _memberships(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Membership of n sRGB colours in each term: (n, 11), rows sum to 1."""
     points = lab(colours)
     light, a, b = (np.subtract.outer(points[:, i], _TYPICAL[:, i]) ** 2 for i in range(3))
@@ -90,14 +90,18 @@ def _memberships(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
-def lab(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Convert sRGB, 0 to 255, to CIE L*a*b*; both (..., 3), float32."""
-    c = srgb / np.float32(255)
-    linear = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
-    xyz = linear @ _TO_XYZ.T / _WHITE_POINT
+def lab(srgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert sRGB, 0 to 255, to CIE L*a*b*, float32; both of shape (..., 3)."""
+    xyz = _LINEAR[srgb] @ _TO_XYZ.T / _WHITE_POINT
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
+
+
+def _linear() -> NDArray[np.float32]:
+    """The linear intensity, 0 to 1, of each sRGB value."""
+    c = np.arange(256, dtype=np.float32) / np.float32(255)
+    return np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
 
 
 def _focus_weights() -> NDArray[np.float32]:
@@ -107,5 +111,6 @@ def _focus_weights() -> NDArray[np.float32]:
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-_TYPICAL = lab(np.array(list(TERMS.values()), np.float32))
+_LINEAR = _linear()
+_TYPICAL = lab(np.array(list(TERMS.values()), np.uint8))
 _FOCUS_WEIGHTS = _focus_weights()

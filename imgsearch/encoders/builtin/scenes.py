@@ -31,7 +31,7 @@ class Points:
 
     def __init__(self, image: Image.Image) -> None:
         small = image.convert("RGB").resize((_SIDE_PIXELS, _SIDE_PIXELS), Image.Resampling.BOX)
-        lab = colour.lab(np.asarray(small, np.float32))
+        lab = colour.lab(np.asarray(small))
         self.light, self.a, self.b = lab[..., 0], lab[..., 1], lab[..., 2]
 
     @cached_property

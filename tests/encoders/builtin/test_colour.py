@@ -37,7 +37,7 @@ def test_colours_far_from_every_term_are_still_some_colour(rgb):
 
 def test_lab_of_known_colours():
     """CIE L*a*b* (D65) of sRGB primaries, to the digit that tables print."""
-    lab = colour.lab(np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)], np.float32))
+    lab = colour.lab(np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)], np.uint8))
     known = [(53.24, 80.09, 67.20), (87.73, -86.18, 83.18), (32.30, 79.19, -107.86), (100, 0, 0)]
     assert np.allclose(lab, known, atol=0.1)
 
