@@ -41,7 +41,7 @@ from imgsearch.records import (
 from imgsearch.searching.request import SearchRequest, Term
 from imgsearch.searching.terms import text_term
 from imgsearch.searching.trace import Trace
-from imgsearch.settings import LOCAL, Settings, load_settings
+from imgsearch.settings import LOCAL, Settings, is_url, load_settings, require_catalog_url
 from imgsearch.sources.decoders import DecodeSettings
 from imgsearch.spaces import Spaces, no_pictures
 from imgsearch.vectors import Embeddings, Ids
@@ -1024,7 +1024,11 @@ class Library:
             The target holds a library already, or differs from the library in the end.
         LibraryBusy
             Another process is writing to one of them.
+        ImgSearchError
+            The target is a URL, but not of a server that can hold a catalog.
         """
+        if is_url(target):
+            require_catalog_url(target, "target", "or name a folder")
         return self.catalog.copy_to(target, on_table)
 
     # The library itself

@@ -264,6 +264,28 @@ def _exact(kind: str) -> str:
     return kind.removesuffix(f"#{EXACT}") + f"#{EXACT}" if "://" in kind else "flat"
 
 
+def is_url(place: str) -> bool:
+    """True if this names a server, even with a slash too few, and not a folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", place) is not None
+
+
+def require_catalog_url(url: str, name: str, other: str) -> None:
+    """Raise `ImgSearchError` for a URL of another kind of server; the message does not repeat it.
+
+    Parameters
+    ----------
+    name : str
+        What the URL is.
+    other : str
+        What to do if none is meant.
+    """
+    if not url.startswith(CATALOG_SCHEMES):
+        raise ImgSearchError(
+            f"the {name} is not the URL of a server that can hold a catalog",
+            f"Write postgresql://user@host/database, {other}.",
+        )
+
+
 def has_password(url: str) -> bool:
     """True if a kind of index, or the place of a catalog, is a URL with a password."""
     return re.search(r":/+[^/@]*:[^@]*@|[?&](ssl)?password=", url) is not None
@@ -376,10 +398,15 @@ def _check(settings: Settings) -> None:
         raise ImgSearchError(
             f"unknown value of ocr: {settings.ocr}", f"Use one of {', '.join(OCR_MODES)}."
         )
-    if settings.catalog and not settings.catalog.startswith(CATALOG_SCHEMES):
+    if is_url(settings.library):
         raise ImgSearchError(
-            "the setting catalog is not the URL of a server that can hold a catalog",
-            "Write postgresql://user@host/database, or leave it empty for a file in the library.",
+            "a library is a folder, and its name here is a URL",
+            "Name a catalog on a server with --catalog, and the folder for its index with"
+            " --library.",
+        )
+    if settings.catalog:
+        require_catalog_url(
+            settings.catalog, "setting catalog", "or leave it empty for a file in the library"
         )
     for each in fields(Settings):
         if each.metadata["limits"] is None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from imgsearch.errors import ImgSearchError
-from imgsearch.settings import Settings, has_password, load_settings
+from imgsearch.settings import Settings, has_password, is_url, load_settings
 
 
 @pytest.fixture
@@ -145,13 +145,32 @@ def test_a_server_comes_from_the_file_and_its_password_is_in_no_text(config):
         'index = ["postgresql://me:word@h/db"]',
         '[models]\nbuiltin = "triton://me:word@h"\nother = 1',
         'catalog = "postgresql:/me:word@h/db"',
+        'library = "postgresql://me:word@h/db"',
+        'library = "postgres:/me:word@h/db"',
     ],
 )
 def test_a_setting_that_is_refused_is_not_repeated_with_its_password(config, text):
     with pytest.raises(ImgSearchError) as caught:
         load_settings({}, config(text))
     assert "word" not in f"{caught.value} {caught.value.hint}"
-    assert "config.toml" in str(caught.value) or "the setting catalog" in str(caught.value)
+    named = ("config.toml", "the setting catalog", "a library is a folder")
+    assert any(each in str(caught.value) for each in named)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("postgresql://h/db", True),
+        ("postgresql:/h/db", True),
+        ("smb://nas/photos", True),
+        ("photos", False),
+        ("C:/photos", False),
+        ("2024-11-30 12:15/photos", False),
+        ("my photos: trip/2024", False),
+    ],
+)
+def test_urls_are_not_folders(place, expected):
+    assert is_url(place) is expected
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,19 @@ def test_without_a_command_there_is_help():
     assert "Commands:" in outcome.err
 
 
+@pytest.mark.parametrize("url", ["postgresql:/db/photos", "mysql://db/photos", "smb://nas/photos"])
+def test_a_url_makes_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    place.index(place.photos)
+    monkeypatch.chdir(place.photos)
+    before = sorted(os.listdir())
+    outcome = place.call("migrate", "--to", url)
+    assert outcome.status == 1
+    assert "the target is not the URL of a server that can hold a catalog" in outcome.err
+    outcome = call("index", ".", "--library", url)
+    assert outcome.status == 1 and "a library is a folder" in outcome.err
+    assert "--catalog" in outcome.err and sorted(os.listdir()) == before
+
+
 @pytest.mark.parametrize(("word", "suggestion"), [("serch", "search"), ("similiar", "similar")])
 def test_an_unknown_command_gets_a_suggestion(word, suggestion):
     outcome = call(word, "x")
