@@ -25,17 +25,13 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
     """Counts of the present images that pass a filter."""
     condition = present(connection, where)
     count = func.count().label("pictures")
-    cameras, folders = _cameras(count), _folders()
     position = func.count(images.c.latitude + images.c.longitude)
     sums = select(count, func.count(images.c.taken_at).label("dated"), position.label("located"))
     whole = connection.execute(sums.select_from(images).where(condition)).one()
     return Facets(
         months=month_counts(connection, where),
-        folders=_counted(connection, folders.where(condition)),
-        cameras=[
-            (row.camera_make, row.camera_model, row.pictures)
-            for row in connection.execute(cameras.where(condition).limit(MAX_CAMERAS))
-        ],
+        folders=_folders(connection, count, condition),
+        cameras=_cameras(connection, count, where),
         types=_types(connection, count, condition),
         countries=place_counts(connection, "country", where, MAX_PLACES),
         cities=place_counts(connection, "city", where, MAX_PLACES),
@@ -63,10 +59,25 @@ def _months(count: Label[int]) -> Select[Any]:
     return select(month, count).where(known.is_not(None)).group_by("month")
 
 
-def _cameras(count: Label[int]) -> Select[Any]:
-    make, model = images.c.camera_make, images.c.camera_model
-    known = images.c.camera_key.is_not(None)
-    return select(make, model, count).where(known).group_by(make, model).order_by(count.desc())
+def _cameras(
+    connection: Connection, count: Label[int], where: Filter | None
+) -> list[tuple[str | None, str | None, int]]:
+    """Make, model and count of the most frequent cameras, as the image that was added last has them
+    written."""
+    # The index on cameras is for all images, not for the few that pass a filter on something else.
+    key: Any = images.c.camera_key if where is None else unindexed(images.c.camera_key)
+    counted = select(count, func.max(images.c.id).label("last")).group_by(key)
+    counted = counted.where(present(connection, where), key.is_not(None))
+    order = func.count().desc(), func.min(images.c.camera_key)
+    found = connection.execute(counted.order_by(*order).limit(MAX_CAMERAS)).all()
+    last = [row.last for row in found]
+    written = select(images.c.id, images.c.camera_make, images.c.camera_model)
+    names = {
+        row.id: (row.camera_make, row.camera_model)
+        for chunk in rows.chunks(last)
+        for row in connection.execute(written.where(images.c.id.in_(chunk)))
+    }
+    return [(*names[row.last], row.pictures) for row in found]
 
 
 def _types(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
@@ -177,16 +188,16 @@ def has_positions(connection: Connection) -> bool:
     return connection.execute(found.limit(1)).first() is not None
 
 
-def _folders() -> Select[Any]:
-    """The paths of images; `_counted` strips the file names, for which SQLite has no function."""
-    return select(roots.c.path.label("root"), images.c.path).join_from(images, roots)
-
-
-def _counted(connection: Connection, query: Select[Any]) -> dict[str, int]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for root, path in connection.execute(query):
-        counts[root, path.rpartition("/")[0]] += 1
-    return {_absolute(root, below): number for (root, below), number in counts.items()}
+def _folders(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
+    path = images.c.path
+    # What is left of a path without trailing characters other than a slash, so without its name.
+    folder = func.rtrim(path, func.replace(path, "/", ""), type_=path.type).label("folder")
+    query = select(roots.c.path.label("root"), folder, count).join_from(images, roots)
+    query = query.where(condition).group_by(roots.c.path, folder)
+    return {
+        _absolute(row.root, row.folder.removesuffix("/")): row.pictures
+        for row in connection.execute(query)
+    }
 
 
 def _absolute(root: str, below: str) -> str:

@@ -27,6 +27,27 @@ def test_partial_dates_are_counted_where_they_are_known(catalog):
     assert (counts.dated, counts.total) == (4, 5)
 
 
+def test_folders_and_cameras_are_counted(catalog):
+    """Cameras whatever their spelling, as the picture that was added last has them."""
+    paths = ["a.jpg", "one/b.jpg", "one/c.jpg", "one/two/d.jpg", "été/e.jpg", "x\udcff/f.jpg"]
+    cameras = [("SONY", "A7"), ("Canon", "EOS"), ("Sony", "A7"), (None, "A7"), (None, None)]
+    with catalog.writer() as writer:
+        writer.put_root(RootRecord("/photos"))
+        writer.begin_run(SPACE, DECODER, "fp32")
+        for number, path in enumerate(paths):
+            make, model = cameras[number % 5]
+            about = ImageMetadata(4, 3, "JPEG", camera_make=make, camera_model=model)
+            writer.commit([replace(encoded(path, str(number)), metadata=about)])
+    counts = catalog.facets(None)
+    assert counts.folders == {
+        "/photos": 1, "/photos/one": 2, "/photos/one/two": 1, "/photos/été": 1, "/photos/x\udcff": 1
+    }  # fmt: skip
+    assert counts.cameras == [("SONY", "A7", 3), (None, "A7", 1), ("Canon", "EOS", 1)]
+    some = catalog.facets(parse("name = b.jpg or name = c.jpg or name = d.jpg"))
+    assert some.folders == {"/photos/one": 2, "/photos/one/two": 1}
+    assert some.cameras == [(None, "A7", 1), ("Canon", "EOS", 1), ("Sony", "A7", 1)]
+
+
 LISBON, PORTO, SUVA = (38.71, -9.14), (41.15, -8.61), (-18.14, 178.43)
 
 
