@@ -190,7 +190,7 @@ def has_positions(connection: Connection) -> bool:
 
 def _folders(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
     path = images.c.path
-    # What is left of a path without trailing characters other than a slash, so without its name.
+    # The set of characters to strip from the end of a path: all of its own but the slash.
     folder = func.rtrim(path, func.replace(path, "/", ""), type_=path.type).label("folder")
     query = select(roots.c.path.label("root"), folder, count).join_from(images, roots)
     query = query.where(condition).group_by(roots.c.path, folder)
