@@ -400,7 +400,7 @@ def _check(settings: Settings) -> None:
         )
     if is_url(settings.library):
         raise ImgSearchError(
-            "a library is a folder, and its name here is a URL",
+            "a library is a folder, not a URL",
             "Name a catalog on a server with --catalog, and the folder for its index with"
             " --library.",
         )

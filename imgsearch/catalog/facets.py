@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Label, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, select
 
 from imgsearch.catalog import rows
 from imgsearch.catalog.dialects import month_of, unindexed, whole
@@ -31,7 +32,7 @@ def facets(connection: Connection, where: Filter | None) -> Facets:
     return Facets(
         months=month_counts(connection, where),
         folders=_folders(connection, count, condition),
-        cameras=_cameras(connection, count, where),
+        cameras=_cameras(connection, count, condition, where is not None),
         types=_types(connection, count, condition),
         countries=place_counts(connection, "country", where, MAX_PLACES),
         cities=place_counts(connection, "city", where, MAX_PLACES),
@@ -60,24 +61,29 @@ def _months(count: Label[int]) -> Select[Any]:
 
 
 def _cameras(
-    connection: Connection, count: Label[int], where: Filter | None
+    connection: Connection, count: Label[int], condition: Condition, filtered: bool
 ) -> list[tuple[str | None, str | None, int]]:
     """Make, model and count of the most frequent cameras, as the image that was added last has them
     written."""
     # The index on cameras is for all images, not for the few that pass a filter on something else.
-    key: Any = images.c.camera_key if where is None else unindexed(images.c.camera_key)
-    counted = select(count, func.max(images.c.id).label("last")).group_by(key)
-    counted = counted.where(present(connection, where), key.is_not(None))
-    order = func.count().desc(), func.min(images.c.camera_key)
-    found = connection.execute(counted.order_by(*order).limit(MAX_CAMERAS)).all()
-    last = [row.last for row in found]
-    written = select(images.c.id, images.c.camera_make, images.c.camera_model)
-    names = {
-        row.id: (row.camera_make, row.camera_model)
-        for chunk in rows.chunks(last)
-        for row in connection.execute(written.where(images.c.id.in_(chunk)))
-    }
+    key: Any = unindexed(images.c.camera_key) if filtered else images.c.camera_key
+    query = select(count, func.max(images.c.id).label("last"))
+    query = query.where(condition, key.is_not(None)).group_by(key).order_by(count.desc(), key)
+    found = connection.execute(query.limit(MAX_CAMERAS)).all()
+    columns = images.c.camera_make, images.c.camera_model
+    names = _values(connection, columns, [row.last for row in found])
     return [(*names[row.last], row.pictures) for row in found]
+
+
+def _values(
+    connection: Connection, columns: Sequence[ColumnElement[Any]], ids: Sequence[int]
+) -> dict[int, tuple[Any, ...]]:
+    """Columns of images by id."""
+    return {
+        row[0]: row[1:]
+        for chunk in rows.chunks(ids)
+        for row in connection.execute(select(images.c.id, *columns).where(images.c.id.in_(chunk)))
+    }
 
 
 def _types(connection: Connection, count: Label[int], condition: Condition) -> dict[str, int]:
@@ -96,11 +102,8 @@ def place_counts(
         query = _places(field).join(images).where(present(connection, where))
         query = query.order_by(func.count().desc(), labels.c.key).limit(limit)
         found = [(count, cover) for _, count, cover in connection.execute(query)]
-    names: dict[int, str] = {}
-    for chunk in rows.chunks([cover for _, cover in found]):
-        written = select(images.c.id, images.c[field]).where(images.c.id.in_(chunk))
-        names |= {row[0]: row[1] for row in connection.execute(written)}
-    return [PlaceCount(names[cover], count, cover) for count, cover in found]
+    names = _values(connection, [images.c[field]], [cover for _, cover in found])
+    return [PlaceCount(names[cover][0], count, cover) for count, cover in found]
 
 
 def _places(field: str, column: Any = labels.c.field) -> Select[Any]:
